@@ -1,0 +1,139 @@
+"""Metrics: a reference and a reconstruction in, named numbers out.
+
+    audiotok.metrics.compute(["pesq", "stoi"], reference="in.wav", reconstruction="out.wav")
+
+One file per metric, found by itself: a module of this folder (no leading underscore) that holds
+`METRIC = Metric(...)` under its own name. A metric that cannot be computed raises MetricError;
+it never returns 0, 1, NaN or infinity in place of a number.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import math
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audiotok.errors import MetricError, MissingPackageError
+
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+
+TOLERANCE = 0.01
+"""Seconds by which the two durations may differ; both are then cut to the shorter one."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a table: its name, unit, direction and what it means."""
+
+    name: str
+    unit: str
+    higher_is_better: bool | None  # None: neither, the column describes
+    digits: int  # decimals worth printing
+    description: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A function of two sounds of equal rate, channels and length, and the columns it fills.
+
+    `compute(reference, reconstruction) -> {column: number}` raises MetricError where the number
+    does not exist (silence, too short). A changed definition gets a new `version`.
+    """
+
+    name: str
+    version: int
+    columns: tuple[Column, ...]
+    compute: Callable[[Audio, Audio], dict[str, float]]
+    packages: tuple[str, ...] = ()  # importable names it needs beyond the base installation
+    extra: str | None = None  # `pip install 'audiotok[EXTRA]'` brings them
+
+    def missing(self) -> MissingPackageError | None:
+        """The error that says which package is not installed, or None where all are."""
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                return MissingPackageError(package, self.extra, f"the metric '{self.name}'")
+        return None
+
+    def __call__(self, reference: Audio, reconstruction: Audio) -> dict[str, float]:
+        """Compute on a pair made by `pair`; every number is finite, or MetricError."""
+        if (error := self.missing()) is not None:
+            raise error
+        values = {k: float(v) for k, v in self.compute(reference, reconstruction).items()}
+        if bad := [
+            f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)
+        ]:
+            raise MetricError(f"{self.name} gave {', '.join(bad)}; expected finite numbers.")
+        return values
+
+
+def names() -> list[str]:
+    """The names of all metrics, sorted; imports none of them."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def get(name: str) -> Metric:
+    """The metric of this name, or MetricError with the nearest names."""
+    if name not in (known := names()):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise MetricError(f"No metric is named '{name}'; {hint}There are: {', '.join(known)}.")
+    return importlib.import_module(f"{__name__}.{name}").METRIC
+
+
+def list_metrics() -> list[Metric]:
+    """All metrics, by name."""
+    return [get(name) for name in names()]
+
+
+def pair(reference, reconstruction) -> tuple[Audio, Audio]:
+    """Bring a reconstruction to its reference's channels, rate and length.
+
+    Both are a path, an Audio or (array, sample_rate). The reference is never resampled. Durations
+    that differ by more than TOLERANCE are refused (MetricError), smaller differences are cut off
+    the longer one's end.
+    """
+    from audiotok.audio import as_audio  # torch: a table of columns needs none of it
+
+    reference, reconstruction = as_audio(reference), as_audio(reconstruction)
+    if abs(reference.duration - reconstruction.duration) > TOLERANCE:
+        raise MetricError(
+            f"The reference lasts {reference.duration:.3f} s and the reconstruction "
+            f"{reconstruction.duration:.3f} s; expected equal durations (within "
+            f"{1000 * TOLERANCE:.0f} ms): cut or align them first."
+        )
+    reconstruction = reconstruction.to_channels(reference.channels)
+    reconstruction = reconstruction.resample(reference.sample_rate)
+    length = min(reference.num_samples, reconstruction.num_samples)
+    return _first(reference, length), _first(reconstruction, length)
+
+
+def compute(metrics: str | Iterable[str], *, reference, reconstruction) -> dict[str, float]:
+    """Compute metrics by name on one pair of sounds; returns {column: number}.
+
+    Args:
+        metrics: a name or several, see `names()`.
+        reference: the original: a path, an Audio or (array, sample_rate).
+        reconstruction: what decode made of it, of the same duration; any sample rate.
+
+    Raises MetricError (unknown name, different durations, a number that does not exist) or
+    MissingPackageError with the command that installs what a metric needs.
+    """
+    chosen = [get(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
+    reference, reconstruction = pair(reference, reconstruction)
+    values: dict[str, float] = {}
+    for metric in chosen:
+        values |= metric(reference, reconstruction)
+    return values
+
+
+def _first(audio: Audio, length: int) -> Audio:
+    """The first `length` samples."""
+    if audio.num_samples == length:
+        return audio
+    return type(audio)(audio.waveform[:, :length], audio.sample_rate)

@@ -1,0 +1,91 @@
+"""Tasks: what `bench` asks of a codec. One file per task, found by itself.
+
+A task is a Task subclass in the module of its name. It is built and prepared in the main process,
+pickled, and scores one clip at a time in worker processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from audiotok.errors import AudiotokError, MetricError
+from audiotok.metrics import Column
+
+if TYPE_CHECKING:
+    import pandas
+
+    from audiotok.audio import Audio
+    from audiotok.data import Clip, Corpus
+    from audiotok.tokens import Tokens
+
+__all__ = ["Column", "Item", "Task", "get", "list_tasks", "names"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One clip through one codec: all that a task may look at."""
+
+    clip: Clip
+    reference: Audio
+    reconstruction: Audio
+    tokens: Tokens | None = None  # None in the ceiling row, which is the reference itself
+    seconds_encode: float | None = None
+    seconds_decode: float | None = None
+    hardware: str | None = None  # what encode and decode ran on, see `speed.hardware`
+
+
+class Task:
+    """Base of all tasks; a subclass sets `name`, `version`, `columns` and writes `score`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    columns: tuple[Column, ...] = ()
+    timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
+
+    def available(self) -> str | None:
+        """None, or one line saying why the task cannot run here (a package or weights missing)."""
+        return None
+
+    def left_out(self) -> dict[str, str]:
+        """{column: one line} for columns that cannot be filled here though the task can run."""
+        return {}
+
+    def prepare(self, corpus: Corpus) -> None:
+        """Take what scoring needs of the corpus; the task must stay picklable."""
+
+    def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
+        """The columns of one clip. A column that has no value there is left out; one that failed
+        holds its MetricError (raised, it stands for all columns): missing, and counted."""
+        raise NotImplementedError
+
+    def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
+        """Numbers of the corpus that are not means of its clips; `rows` has this task's columns."""
+        return {}
+
+
+def names() -> list[str]:
+    """The names of all tasks, sorted; imports none of them."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def get(name: str) -> Task:
+    """A new task of this name, or MetricError with the nearest names."""
+    if name not in (known := names()):
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise MetricError(f"No task is named '{name}'; {hint}There are: {', '.join(known)}.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    return next(
+        kind()
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Task) and kind.__module__ == module.__name__
+    )
+
+
+def list_tasks() -> list[Task]:
+    """All tasks, by name."""
+    return [get(name) for name in names()]
