@@ -1,0 +1,438 @@
+"""Codec, the base class, and CodecCard: what every codec promises.
+
+A family writes CARDS, `_load`, `_encode`, `_decode` and, for explicit codebooks, `_codebooks`. What
+all of them need is here, once: checks, resampling, channels, eval and inference mode, batches, long
+audio in windows, exact output length, code range, fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
+from audiotok.errors import AudioError, CodecError
+from audiotok.tokens import Tokens
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(_Frozen):
+    """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
+
+    repository: str | None = None
+    file: str
+    revision: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    size: int | None = None  # bytes
+    bundled: str | None = None  # name of the file inside audiotok/bundled/
+
+
+class Taxonomy(_Frozen):
+    """The axes of the survey "Discrete Audio Tokens: More Than a Survey!" (arXiv 2506.10274)."""
+
+    encoder_decoder: str  # e.g. "CNN+RNN, time"
+    quantization: str  # e.g. "SVQ, fixed bitrate"
+    training_paradigm: str  # e.g. "GAN, Feat, Rec, VQ"
+    streamability: bool
+    domain: tuple[str, ...]  # of "speech", "music", "audio"
+
+
+class CodecCard(_Frozen):
+    """What is known of a codec before it is loaded. What can be derived is derived."""
+
+    name: str
+    family: str
+    description: str
+    kind: Literal["neural", "baseline"] = "neural"
+    sample_rate_in: int  # Hz
+    sample_rate_out: int  # Hz
+    channels: int = 1
+    hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
+    byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
+    causal: bool = False
+    streamable: bool = False
+    lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
+    taxonomy: Taxonomy | None = None
+    licence_code: str
+    licence_weights: str | None = None
+    training_data: tuple[str, ...] = ()
+    weights: Weights | None = None
+    verified: str
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CodecCard:
+        check_sample_rate(self.sample_rate_in)
+        check_sample_rate(self.sample_rate_out)
+        if self.strides and len(self.strides) != len(self.codebook_sizes):
+            raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
+        if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
+            raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
+        return self
+
+    @property
+    def num_codebooks(self) -> int:
+        return len(self.codebook_sizes)
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second, Hz; None for a byte stream."""
+        return None if self.byte_stream else self.sample_rate_in / self.hop_length
+
+    @property
+    def token_rate(self) -> float | None:
+        """Tokens per second, all codebooks; None for a byte stream."""
+        if self.byte_stream:
+            return None
+        return sum(self.frame_rate / stride for stride in self._strides)
+
+    @property
+    def bitrate(self) -> float | None:
+        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured."""
+        if self.byte_stream:
+            return None
+        rates = (self.frame_rate / stride for stride in self._strides)
+        return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
+
+    @property
+    def _strides(self) -> tuple[int, ...]:
+        return self.strides or (1,) * self.num_codebooks
+
+
+class Codec(ABC):
+    """A pair of encode and decode with its quantizer.
+
+    Args:
+        card: one of CARDS, its name with options where it has any.
+        device: "cpu", "cuda", "cuda:1", ...
+        checkpoint: file of weights, handed to `_load`.
+
+    Sound longer than `window_seconds` is coded in windows that overlap by `context_seconds` on each
+    side, so that memory stays bounded. A network that looks farther than the context gives codes
+    and samples near the seams that differ from those of the whole in one piece.
+    """
+
+    CARDS: ClassVar[tuple[CodecCard, ...]] = ()
+    DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
+    OPTIONS: ClassVar[dict[str, type]] = {}  # options a name may carry: `name:option=value`
+    window_seconds: float = 60.0
+    context_seconds: float = 5.0
+
+    def __init__(
+        self, card: CodecCard, device: str = "cpu", checkpoint: str | Path | None = None
+    ) -> None:
+        self.card = card
+        self.device = torch.device(device)
+        self.options = parse_options(card.name, self.OPTIONS)[1]
+        self.network: torch.nn.Module | None = None
+        self._load(None if checkpoint is None else Path(checkpoint))
+        if self.network is not None:
+            self.network.to(self.device).eval()
+
+    # --- what a family writes ------------------------------------------------------------------
+
+    @abstractmethod
+    def _load(self, checkpoint: Path | None) -> None:
+        """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
+
+    @abstractmethod
+    def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
+        """(B, C, L) float32 at sample_rate_in -> codes (B, K, ceil(L / hop_length)) int64.
+
+        A frame whose latents are not finite gets the code -1.
+        """
+
+    @abstractmethod
+    def _decode(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes (B, K, T) -> waveform (B, C, T frames of samples at sample_rate_out, or more)."""
+
+    def _codebooks(self) -> list[torch.Tensor] | None:
+        """K codebooks (V, D) float32; None where they are implicit."""
+        return None
+
+    # --- what a user reads ---------------------------------------------------------------------
+
+    @property
+    def sample_rate(self) -> int:
+        """Of what `decode` gives, Hz."""
+        return self.card.sample_rate_out
+
+    @property
+    def hop_length(self) -> int:
+        """Samples at sample_rate_in per frame."""
+        return self.card.hop_length
+
+    @property
+    def frame_rate(self) -> float | None:
+        return self.card.frame_rate
+
+    @property
+    def num_codebooks(self) -> int:
+        return self.card.num_codebooks
+
+    @property
+    def codebook_sizes(self) -> tuple[int, ...]:
+        return self.card.codebook_sizes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex sha256 of the codebooks; where they are implicit, of what the card says of codes."""
+        codebooks = self._codebooks()
+        digest = hashlib.sha256()
+        if codebooks is None:
+            fields = ("name", "sample_rate_in", "sample_rate_out", "channels", "hop_length")
+            fields += ("codebook_sizes", "strides", "byte_stream")
+            said = self.card.model_dump(include=set(fields))
+            digest.update(json.dumps(said, sort_keys=True).encode())
+        else:
+            for codebook in codebooks:
+                rows = codebook.detach().to("cpu", torch.float32).contiguous().numpy()
+                digest.update(str(rows.shape).encode() + rows.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    def codebook(self, k: int) -> torch.Tensor:
+        """Codebook `k` (V, D) float32, on the CPU."""
+        codebooks = self._codebooks()
+        if codebooks is None:
+            raise CodecError(f"{self.card.name} has implicit codebooks: there are no vectors")
+        if not 0 <= k < len(codebooks):
+            raise CodecError(f"{self.card.name} has codebooks 0..{len(codebooks) - 1}, not {k}")
+        return codebooks[k].detach().to("cpu", torch.float32).clone()
+
+    def num_frames(self, num_samples: int) -> int:
+        """Frames T of `num_samples` samples at sample_rate_in."""
+        return -(-num_samples // self.card.hop_length)
+
+    # --- encode and decode ---------------------------------------------------------------------
+
+    def encode(self, source) -> Tokens:
+        """Tokens of a path, an Audio, or (array, sample_rate)."""
+        return self._encode_alike([as_audio(source)])[0]
+
+    def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
+        """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
+        return self._decode_alike([tokens], sample_rate)[0]
+
+    def reconstruct(self, source) -> Audio:
+        """Encodes, writes the tokens as bytes, reads these and decodes.
+
+        The result has the source's sample rate and exactly its number of samples.
+        """
+        audio = as_audio(source)
+        tokens = Tokens.from_bytes(self.encode(audio).to_bytes())
+        return self.decode(tokens, audio.sample_rate)
+
+    def encode_batch(
+        self, sources: Sequence, batch: Literal["strict", "length"] = "strict"
+    ) -> list[Tokens]:
+        """Tokens of each source.
+
+        Args:
+            sources: as for `encode`.
+            batch: "strict" is one clip per forward, and equals `encode`; "length" puts clips of
+                equal length into one forward, which is faster, while a network's arithmetic may
+                differ in its last bits, and so a few codes.
+        """
+        if batch == "strict":
+            return [self.encode(source) for source in sources]
+        if batch != "length":
+            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
+        audios = [as_audio(source) for source in sources]
+        return _by_group(audios, lambda a: (a.num_samples, a.sample_rate), self._encode_alike)
+
+    def decode_batch(
+        self, tokens: Sequence[Tokens], batch: Literal["strict", "length"] = "strict"
+    ) -> list[Audio]:
+        """Sound of each of `tokens`; `batch` as in `encode_batch`."""
+        if batch == "strict":
+            return [self.decode(one) for one in tokens]
+        if batch != "length":
+            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
+        return _by_group(
+            list(tokens),
+            lambda t: (t.codes.shape, t.num_samples, t.sample_rate),
+            self._decode_alike,
+        )
+
+    def _encode_alike(self, audios: list[Audio]) -> list[Tokens]:
+        """Tokens of audios of the same length and rate, in one forward per window."""
+        card = self.card
+        prepared = [a.to_channels(card.channels).resample(card.sample_rate_in) for a in audios]
+        with self._inference():
+            codes = self._encode_windows(torch.stack([p.waveform for p in prepared]))
+        expected = (len(audios), card.num_codebooks, self.num_frames(prepared[0].num_samples))
+        if card.byte_stream:
+            expected = (*expected[:2], codes.shape[-1])
+        if tuple(codes.shape) != expected or codes.dtype != torch.int64:
+            raise CodecError(
+                f"{card.name} gave {codes.dtype} codes of shape {tuple(codes.shape)}, "
+                f"expected torch.int64 {expected}: its _encode is wrong"
+            )
+        return [
+            Tokens(
+                clip.clone()[None],  # a copy outside of inference mode: usable in training
+                card.name,
+                self.fingerprint,
+                audio.num_samples,
+                audio.sample_rate,
+                card.codebook_sizes,
+                card.strides,
+            )
+            for clip, audio in zip(codes, audios, strict=True)
+        ]
+
+    def _decode_alike(self, tokens: list[Tokens], sample_rate: int | None = None) -> list[Audio]:
+        """Sound of tokens of the same shape, length and rate, in one forward per window."""
+        if sample_rate is not None:
+            check_sample_rate(sample_rate)
+        for one in tokens:
+            self._check(one)
+        first, card = tokens[0], self.card
+        length = resampled_length(first.num_samples, first.sample_rate, card.sample_rate_out)
+        with self._inference():
+            waveforms = self._decode_windows(torch.cat([t.codes for t in tokens]), length)
+        final = sample_rate or card.sample_rate_out
+        length = resampled_length(first.num_samples, first.sample_rate, final)
+        audios = []
+        for waveform in waveforms:
+            try:
+                audio = Audio(waveform.clone(), card.sample_rate_out).resample(final)
+            except AudioError as reason:
+                raise CodecError(f"{card.name} decoded no usable sound: {reason}") from None
+            audios.append(Audio(audio.waveform[:, :length], final))
+        return audios
+
+    def _check(self, tokens: Tokens) -> None:
+        """Raises CodecError unless `tokens` are this codec's."""
+        card = self.card
+        if not isinstance(tokens, Tokens):
+            raise CodecError(f"decode takes Tokens, not {type(tokens).__name__}")
+        if tokens.fingerprint != self.fingerprint:
+            raise CodecError(
+                f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "
+                f"decoded by {card.name} (fingerprint {self.fingerprint[:12]}): "
+                "decode them with the codec and weights that made them"
+            )
+        if tokens.codes.shape[0] != 1 or tokens.codebook_sizes != card.codebook_sizes:
+            raise CodecError(
+                f"{card.name} decodes 1 channel with codebooks of {card.codebook_sizes}, "
+                f"not {tokens.codes.shape[0]} with {tokens.codebook_sizes}"
+            )
+        length = resampled_length(tokens.num_samples, tokens.sample_rate, card.sample_rate_in)
+        if not card.byte_stream and tokens.num_frames != self.num_frames(length):
+            raise CodecError(
+                f"{tokens.num_frames} frames do not fit {tokens.num_samples} samples at "
+                f"{tokens.sample_rate} Hz, for which {card.name} has {self.num_frames(length)}"
+            )
+
+    # --- windows -------------------------------------------------------------------------------
+
+    def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
+        """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
+        if self.card.byte_stream:
+            yield 0, 0, num_frames, num_frames
+            return
+        unit = math.lcm(*self.card._strides)
+        step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
+        context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
+        if num_frames <= step + context:
+            step = num_frames
+        for start in range(0, num_frames, step):
+            stop = min(start + step, num_frames)
+            yield max(0, start - context), start, stop, min(stop + context, num_frames)
+
+    def _encode_windows(self, waveform: torch.Tensor) -> torch.Tensor:
+        """(B, C, L) -> codes (B, K, T) on the CPU."""
+        parts = []
+        hop = self.hop_length
+        for low, start, stop, high in self._windows(self.num_frames(waveform.shape[-1])):
+            codes = self._encode(waveform[..., low * hop : high * hop].to(self.device))
+            if not self.card.byte_stream:
+                codes = codes[..., start - low : stop - low]
+            parts.append(codes.cpu())
+        return torch.cat(parts, dim=-1)
+
+    def _decode_windows(self, codes: torch.Tensor, length: int) -> torch.Tensor:
+        """Codes (B, K, T) -> (B, C, length) on the CPU."""
+        card = self.card
+        waveform = torch.empty(codes.shape[0], card.channels, length)
+        hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
+        for low, start, stop, high in self._windows(codes.shape[-1]):
+            piece = self._decode(codes[..., low:high].to(self.device))
+            begin, end = start * hop, length if card.byte_stream else min(stop * hop, length)
+            piece = piece[..., (start - low) * hop :][..., : end - begin]
+            if piece.shape[:2] != waveform.shape[:2] or piece.shape[-1] < end - begin:
+                raise CodecError(
+                    f"{card.name} decoded {tuple(piece.shape)}, expected "
+                    f"{(*waveform.shape[:2], end - begin)}: is the number of samples right?"
+                )
+            waveform[..., begin:end] = piece.to("cpu", torch.float32)
+        return waveform
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Eval mode, no gradients, full fp32 and fixed algorithms; all as before afterwards."""
+        modules = list(self.network.modules()) if self.network is not None else []
+        training = [module.training for module in modules]
+        try:
+            for module in modules:
+                module.training = False
+            with ExitStack() as stack:
+                stack.enter_context(torch.inference_mode())
+                stack.enter_context(torch.autocast(self.device.type, enabled=False))
+                if self.device.type == "cuda":
+                    flags = torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
+                    stack.enter_context(flags)
+                yield
+        finally:
+            for module, was_training in zip(modules, training, strict=True):
+                module.training = was_training
+
+
+def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
+    """Applies `work` to each group of items with equal keys; the results in the items' order."""
+    groups = defaultdict(list)
+    for index, item in enumerate(items):
+        groups[key(item)].append(index)
+    results = [None] * len(items)
+    for indices in groups.values():
+        for index, result in zip(indices, work([items[i] for i in indices]), strict=True):
+            results[index] = result
+    return results
+
+
+def parse_options(name: str, known: dict[str, type]) -> tuple[str, dict[str, object]]:
+    """Splits "name:key=value,key=value" and converts the values to their types.
+
+    Raises:
+        CodecError: an option that is not known, or a value that does not convert.
+    """
+    base, _, text = name.partition(":")
+    options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or key not in known:
+            choice = ", ".join(known) or "it has none"
+            raise CodecError(f"{base} has no option {part!r}; options: {choice}")
+        try:
+            options[key] = known[key](value)
+        except ValueError:
+            raise CodecError(
+                f"option {key} of {base} is a {known[key].__name__}, not {value!r}"
+            ) from None
+    return base, options

@@ -1,0 +1,38 @@
+"""Writing a file so that it is either the old one or the whole new one, never a part."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from audiotok.errors import AudiotokError
+
+
+@contextmanager
+def replacing(path: str | Path, error: type[AudiotokError]) -> Iterator[BinaryIO]:
+    """A binary file which takes the place of `path` when the block ends without an exception.
+
+    Args:
+        path: where the file shall be; a symbolic link keeps pointing to it.
+        error: what to raise when it cannot be written.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        raise error(f"cannot write {path}: it exists and is not a regular file; name another")
+    temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as reason:
+        raise error(
+            f"cannot write {path}: {reason.strerror or reason}; choose a place that can be written"
+        ) from reason
+    finally:
+        temporary.unlink(missing_ok=True)

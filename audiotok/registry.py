@@ -1,0 +1,147 @@
+"""From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import logging
+import pkgutil
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import torch
+
+from audiotok import checkpoints
+from audiotok import codecs as _families
+from audiotok.codec import Codec, CodecCard, parse_options
+from audiotok.errors import CodecError
+
+log = logging.getLogger("audiotok")
+
+
+def load(
+    name: str,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> Codec:
+    """The codec of that name, ready to encode and decode.
+
+    Args:
+        name: a card's name, a family's (its default), or `file.py` or `file.py::card`; each may
+            carry options, `name:key=value,key=value`.
+        checkpoint: weights to use instead of the card's.
+        device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
+        quiet: do not log what a family's name stands for.
+    """
+    family, card = _find(name)
+    base = name.partition(":")[0]
+    if not quiet and base == card.family != card.name.partition(":")[0]:
+        log.info("%s is %s", base, card.name)
+    return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
+
+
+def list_codecs() -> list[CodecCard]:
+    """The cards of all codecs that can be loaded by name, in the order of their names."""
+    cards = [card for family in _all_families() for card in family.CARDS]
+    return sorted(cards, key=lambda card: card.name)
+
+
+def find_card(name: str) -> CodecCard:
+    """The card that `name` stands for, with its options in its name."""
+    return _find(name)[1]
+
+
+def _find(name: str) -> tuple[type[Codec], CodecCard]:
+    path, _, rest = name.partition("::")
+    file = path if "::" in name else name.partition(":")[0]
+    if file.endswith(".py"):
+        families = [_family_in(Path(file))]
+        wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
+    else:
+        families, wanted = _all_families(), name
+    base = wanted.partition(":")[0]
+    for family in families:
+        for card in family.CARDS:
+            default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
+            if base == card.name or (base == card.family and card.name == default):
+                return family, _with_options(family, card, wanted)
+    names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
+    close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    raise CodecError(f"there is no codec {base!r}: {hint}")
+
+
+def _with_options(family: type[Codec], card: CodecCard, name: str) -> CodecCard:
+    """The card with the options of `name`, sorted, in its name."""
+    _, options = parse_options(name, family.OPTIONS)
+    if not options:
+        return card
+    text = ",".join(f"{key}={options[key]}" for key in sorted(options))
+    return card.model_copy(update={"name": f"{card.name}:{text}"})
+
+
+@cache
+def _all_families() -> list[type[Codec]]:
+    families = []
+    for module in pkgutil.iter_modules(_families.__path__, _families.__name__ + "."):
+        families += _families_of(importlib.import_module(module.name))
+    for plugin in entry_points(group="audiotok.codecs"):
+        try:
+            families.append(plugin.load())
+        except Exception as reason:  # somebody else's code: it must not take the others along
+            log.warning("the codec plug-in %s cannot be imported: %s", plugin.value, reason)
+    seen = {}
+    for family in families:
+        for card in family.CARDS:
+            if seen.setdefault(card.name, family) is not family:
+                raise CodecError(f"two families have a codec {card.name!r}: uninstall one")
+    return families
+
+
+def _families_of(module) -> list[type[Codec]]:
+    """The classes with cards that are written in this module."""
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Codec)
+        and value.__module__ == module.__name__
+        and value.CARDS
+    ]
+
+
+@cache
+def _family_in(path: Path) -> type[Codec]:
+    """The one class with cards in a .py file that the user typed."""
+    if not path.is_file():
+        raise CodecError(f"{path} does not exist: expected a file with a Codec class")
+    spec = importlib.util.spec_from_file_location(f"audiotok_user_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as reason:  # the user's code may raise anything
+        raise CodecError(
+            f"{path} cannot be imported: {type(reason).__name__}: {reason}"
+        ) from reason
+    families = _families_of(module)
+    if len(families) != 1:
+        raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
+    return families[0]
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise CodecError(f"there is no device {device!r}: use cpu, cuda, cuda:1 or auto") from None
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
+    return found
