@@ -57,7 +57,7 @@ class Metric:
         """The error that says which package is not installed, or None where all are."""
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
-                return MissingPackageError(package, self.extra, f"the metric '{self.name}'")
+                return MissingPackageError(package, self.extra, f"the metric {self.name}")
         return None
 
     def __call__(self, reference: Audio, reconstruction: Audio) -> dict[str, float]:
@@ -68,7 +68,7 @@ class Metric:
         if bad := [
             f"{name} = {value}" for name, value in values.items() if not math.isfinite(value)
         ]:
-            raise MetricError(f"{self.name} gave {', '.join(bad)}; expected finite numbers.")
+            raise MetricError(f"{self.name} has no value: {', '.join(bad)}, not a finite number")
         return values
 
 
@@ -81,8 +81,8 @@ def get(name: str) -> Metric:
     """The metric of this name, or MetricError with the nearest names."""
     if name not in (known := names()):
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        raise MetricError(f"No metric is named '{name}'; {hint}There are: {', '.join(known)}.")
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise MetricError(f"no metric is named {name!r}; {hint}there are: {', '.join(known)}")
     return importlib.import_module(f"{__name__}.{name}").METRIC
 
 
@@ -103,9 +103,9 @@ def pair(reference, reconstruction) -> tuple[Audio, Audio]:
     reference, reconstruction = as_audio(reference), as_audio(reconstruction)
     if abs(reference.duration - reconstruction.duration) > TOLERANCE:
         raise MetricError(
-            f"The reference lasts {reference.duration:.3f} s and the reconstruction "
-            f"{reconstruction.duration:.3f} s; expected equal durations (within "
-            f"{1000 * TOLERANCE:.0f} ms): cut or align them first."
+            f"the reference lasts {reference.duration:.3f} s, the reconstruction "
+            f"{reconstruction.duration:.3f} s; they must agree within {1000 * TOLERANCE:.0f} ms: "
+            f"cut or align them first"
         )
     reconstruction = reconstruction.to_channels(reference.channels)
     reconstruction = reconstruction.resample(reference.sample_rate)

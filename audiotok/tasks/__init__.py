@@ -76,8 +76,8 @@ def get(name: str) -> Task:
     """A new task of this name, or MetricError with the nearest names."""
     if name not in (known := names()):
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        raise MetricError(f"No task is named '{name}'; {hint}There are: {', '.join(known)}.")
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise MetricError(f"no task is named {name!r}; {hint}there are: {', '.join(known)}")
     module = importlib.import_module(f"{__name__}.{name}")
     return next(
         kind()

@@ -1,0 +1,76 @@
+"""Alignment: delay, gain and polarity of a reconstruction, the audit beside every SI-SDR.
+
+The delay is the one within ±100 ms at which the cross-correlation of both sounds (without their
+means) is largest in absolute value; stereo sounds share one. Where `correlation` is small, as for
+codecs that do not keep the phase, delay and polarity are chance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotok.metrics import Column, Metric
+from audiotok.metrics._signals import channels, sounding
+
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+
+MAX_DELAY = 0.1
+"""Seconds searched in both directions."""
+
+
+def delay(reference: Audio, reconstruction: Audio) -> tuple[int, float]:
+    """The delay in samples (positive: the reconstruction is late) and the signed correlation,
+    in [-1, 1], there. Of equal peaks the smallest delay wins."""
+    sounding("alignment", reference, reconstruction)
+    reach = min(int(MAX_DELAY * reference.sample_rate), reference.num_samples - 1)
+    lags = np.array(sorted(range(-reach, reach + 1), key=abs))
+    size = 1 << (reference.num_samples + reach).bit_length()
+    products, energies = np.zeros(len(lags)), np.zeros(2)
+    for a, b in channels(reference, reconstruction):
+        a, b = a - a.mean(), b - b.mean()
+        spectrum = np.fft.rfft(b, size) * np.fft.rfft(a, size).conj()
+        products += np.fft.irfft(spectrum, size)[lags]
+        energies += np.sum(a**2), np.sum(b**2)
+    best = np.argmax(np.abs(products))
+    return int(lags[best]), float(products[best] / np.sqrt(energies.prod()))
+
+
+def align(reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:
+    """Both sounds without their delay, cut to what they share."""
+    lag, _ = delay(reference, reconstruction)
+    if lag == 0:
+        return reference, reconstruction
+    early, late = max(-lag, 0), max(lag, 0)
+    length = reference.num_samples - abs(lag)
+    return tuple(
+        type(audio)(audio.waveform[:, start : start + length], audio.sample_rate)
+        for audio, start in ((reference, early), (reconstruction, late))
+    )
+
+
+def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
+    """Columns lag_ms, correlation, polarity and gain_db. Silence raises MetricError."""
+    lag, correlation = delay(reference, reconstruction)
+    power = [float(x.waveform.double().square().mean()) for x in (reconstruction, reference)]
+    return {
+        "lag_ms": 1000 * lag / reference.sample_rate,
+        "correlation": abs(correlation),
+        "polarity": -1.0 if correlation < 0 else 1.0,
+        "gain_db": 10 * float(np.log10(power[0] / power[1])),
+    }
+
+
+METRIC = Metric(
+    name="alignment",
+    version=1,
+    columns=(
+        Column("lag_ms", "ms", None, 2, "delay of the reconstruction, by cross-correlation"),
+        Column("correlation", "", None, 3, "absolute normalised correlation at that delay"),
+        Column("polarity", "", None, 0, "-1 where the reconstruction is upside down, else 1"),
+        Column("gain_db", "dB", None, 2, "level of the reconstruction against the reference"),
+    ),
+    compute=compute,
+)
