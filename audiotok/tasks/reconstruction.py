@@ -1,0 +1,50 @@
+"""Reconstruction: how well the sound comes back, by every metric that can be computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiotok import metrics
+from audiotok.errors import AudiotokError, MetricError
+from audiotok.tasks import Column, Item, Task
+
+
+class Reconstruction(Task):
+    """All metrics of `audiotok.metrics`, or those named; a missing package leaves its columns out.
+
+    Each metric stands for itself: where one has no value, the others keep theirs.
+    """
+
+    name = "reconstruction"
+    version = 1
+
+    def __init__(self, chosen: Sequence[str] | None = None):
+        self.chosen = list(chosen) if chosen is not None else metrics.names()
+
+    @property
+    def _metrics(self) -> list[metrics.Metric]:
+        return [metrics.get(name) for name in self.chosen]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(c for m in self._metrics if m.missing() is None for c in m.columns)
+
+    def left_out(self) -> dict[str, str]:
+        return {
+            column.name: str(error)
+            for metric in self._metrics
+            if (error := metric.missing()) is not None
+            for column in metric.columns
+        }
+
+    def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
+        reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
+        row = {}
+        for metric in self._metrics:
+            if metric.missing() is not None:
+                continue
+            try:
+                row |= metric(reference, reconstruction)
+            except MetricError as error:
+                row |= {column.name: error for column in metric.columns}
+        return row
