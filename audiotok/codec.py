@@ -1,4 +1,4 @@
-"""Codec, the base class, and CodecCard: what every codec promises.
+"""Codec, the base class: what every codec promises.
 
 A family writes CARDS, `_load`, `_encode`, `_decode` and, for explicit codebooks, `_codebooks`. What
 all of them need is here, once: checks, resampling, channels, eval and inference mode, batches, long
@@ -19,99 +19,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
+from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
 from audiotok.tokens import Tokens
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Weights(_Frozen):
-    """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
-
-    repository: str | None = None
-    file: str
-    revision: str | None = None
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
-    size: int | None = None  # bytes
-    bundled: str | None = None  # name of the file inside audiotok/bundled/
-
-
-class Taxonomy(_Frozen):
-    """The axes of the survey "Discrete Audio Tokens: More Than a Survey!" (arXiv 2506.10274)."""
-
-    encoder_decoder: str  # e.g. "CNN+RNN, time"
-    quantization: str  # e.g. "SVQ, fixed bitrate"
-    training_paradigm: str  # e.g. "GAN, Feat, Rec, VQ"
-    streamability: bool
-    domain: tuple[str, ...]  # of "speech", "music", "audio"
-
-
-class CodecCard(_Frozen):
-    """What is known of a codec before it is loaded. What can be derived is derived."""
-
-    name: str
-    family: str
-    description: str
-    kind: Literal["neural", "baseline"] = "neural"
-    sample_rate_in: int  # Hz
-    sample_rate_out: int  # Hz
-    channels: int = 1
-    hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
-    codebook_sizes: tuple[int, ...]
-    strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
-    byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
-    causal: bool = False
-    streamable: bool = False
-    lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
-    taxonomy: Taxonomy | None = None
-    licence_code: str
-    licence_weights: str | None = None
-    training_data: tuple[str, ...] = ()
-    weights: Weights | None = None
-    verified: str
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> CodecCard:
-        check_sample_rate(self.sample_rate_in)
-        check_sample_rate(self.sample_rate_out)
-        if self.strides and len(self.strides) != len(self.codebook_sizes):
-            raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
-        if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
-            raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
-        return self
-
-    @property
-    def num_codebooks(self) -> int:
-        return len(self.codebook_sizes)
-
-    @property
-    def frame_rate(self) -> float | None:
-        """Frames per second, Hz; None for a byte stream."""
-        return None if self.byte_stream else self.sample_rate_in / self.hop_length
-
-    @property
-    def token_rate(self) -> float | None:
-        """Tokens per second, all codebooks; None for a byte stream."""
-        if self.byte_stream:
-            return None
-        return sum(self.frame_rate / stride for stride in self._strides)
-
-    @property
-    def bitrate(self) -> float | None:
-        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured."""
-        if self.byte_stream:
-            return None
-        rates = (self.frame_rate / stride for stride in self._strides)
-        return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
-
-    @property
-    def _strides(self) -> tuple[int, ...]:
-        return self.strides or (1,) * self.num_codebooks
+__all__ = ["Codec", "CodecCard", "Taxonomy", "Weights", "parse_options"]
 
 
 class Codec(ABC):
@@ -347,7 +261,7 @@ class Codec(ABC):
         if self.card.byte_stream:
             yield 0, 0, num_frames, num_frames
             return
-        unit = math.lcm(*self.card._strides)
+        unit = math.lcm(*self.card.strides)
         step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
         context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
         if num_frames <= step + context:

@@ -1,47 +1,19 @@
-"""Tokens: the codes of one clip with all that decoding needs; .atok files; bitrates; flattening.
-
-An .atok file is a safetensors file: the tensor `codes` holds the free codes, bit-packed, most
-significant bit first, codebook after codebook; `side` the side information, if any; the metadata
-everything else, with a CRC-32 over metadata and tensors. Reading checks every declared size against
-the file before anything is allocated.
+"""Tokens: the codes of one clip with all that decoding needs; bitrates; flattening for language
+models. The bytes of the file are in `atok.py`.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import struct
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from audiotok.audio import SAMPLE_RATES
+from audiotok import atok
 from audiotok.errors import TokensError
 from audiotok.files import replacing
-
-FORMAT = "atok-1"
-MAX_HEADER = 65_536  # bytes
-MAX_CODES = 2**29  # C * K * T of one clip: 6 hours of 24 kHz PCM, 77 days of 80 tokens/s
-MAX_CODEBOOKS = 64
-MAX_CODEBOOK_SIZE = 2**24
-MAX_STRIDE = 32  # frames
-MAX_NUM_SAMPLES = 2**40
-_CHUNK = 2**18  # codes packed at once; a multiple of 8
-_FIELDS = {
-    "format",
-    "codec",
-    "fingerprint",
-    "num_samples",
-    "sample_rate",
-    "shape",
-    "codebook_sizes",
-    "strides",
-    "crc32",
-}
-_SIDE_TYPES = {"I32": torch.int32, "I64": torch.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +29,11 @@ class Tokens:
         codebook_sizes: K sizes V.
         strides: K numbers of frames: codebook k is free only every strides[k] frames, and repeats
             its code between; () means that all are free.
-        side: int32 or int64 side information; it counts in the bitrate.
+        side: int32 or int64 side information of up to 4 dimensions; it counts in the bitrate.
+
+    Raises:
+        TokensError: a code out of range, or numbers that do not fit together; the limits are the
+            constants MAX_... of `atok.py`.
     """
 
     codes: torch.Tensor
@@ -72,37 +48,42 @@ class Tokens:
     def __post_init__(self) -> None:
         object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
         object.__setattr__(self, "strides", tuple(self.strides) or (1,) * len(self.codebook_sizes))
-        codes = self.codes
+        codes, side = self.codes, self.side
         if not isinstance(codes, torch.Tensor) or codes.dtype != torch.int64 or codes.ndim != 3:
             raise TokensError(f"codes are an int64 tensor (C, K, T), not {_kind(codes)}")
-        _check_header(
+        for field in ("codec", "fingerprint"):
+            text = getattr(self, field)
+            if not isinstance(text, str) or not 0 < len(text) <= 1024:
+                raise TokensError(f"{field} is text of 1 to 1024 characters, not {text!r:.40}")
+        if side is not None and (
+            not isinstance(side, torch.Tensor)
+            or side.dtype not in atok.SIDE_TYPES.values()
+            or not (side.numel() and side.ndim <= 4)
+        ):
+            raise TokensError(f"side information is int32 or int64, not {_kind(side)}")
+        atok.check_numbers(
             tuple(codes.shape),
             self.codebook_sizes,
             self.strides,
             self.num_samples,
             self.sample_rate,
         )
-        for field in ("codec", "fingerprint"):
-            value = getattr(self, field)
-            if not isinstance(value, str) or not 0 < len(value) <= 1024:
-                raise TokensError(f"{field} is text of 1 to 1024 characters, not {value!r:.60}")
-        if self.side is not None and (
-            not isinstance(self.side, torch.Tensor) or self.side.dtype not in _SIDE_TYPES.values()
-        ):
-            raise TokensError(f"side information is int32 or int64, not {_kind(self.side)}")
-        for k, (size, stride) in enumerate(zip(self.codebook_sizes, self.strides, strict=True)):
-            low, high = (int(edge) for edge in torch.aminmax(codes[:, k]))
-            if low < 0 or high >= size:
-                wrong = low if low < 0 else high
-                where = int((codes[:, k] == wrong).any(0).nonzero()[0])
-                why = " (latents that are not finite get -1)" if wrong == -1 else ""
-                raise TokensError(
-                    f"code {wrong} in codebook {k} at frame {where} is not in 0..{size - 1}{why}"
-                )
-            if stride > 1:
-                repeated = _repeat(codes[:, k, ::stride], stride, codes.shape[2])
-                if not torch.equal(repeated, codes[:, k]):
-                    raise TokensError(f"codebook {k} changes more often than every {stride} frames")
+        for k in range(self.num_codebooks):
+            self._check_codebook(k)
+
+    def _check_codebook(self, k: int) -> None:
+        codes, size, stride = self.codes[:, k], self.codebook_sizes[k], self.strides[k]
+        low, high = (int(edge) for edge in torch.aminmax(codes))
+        if low < 0 or high >= size:
+            wrong = low if low < 0 else high
+            frame = int((codes == wrong).any(0).nonzero()[0])
+            why = ": the latents there were not finite" if wrong == -1 else ""
+            raise TokensError(
+                f"code {wrong} in codebook {k} at frame {frame} is not in 0..{size - 1}{why}"
+            )
+        repeated = atok.repeat(codes[:, ::stride], stride, self.num_frames)
+        if stride > 1 and not torch.equal(repeated, codes):
+            raise TokensError(f"codebook {k} changes more often than every {stride} frames")
 
     @property
     def num_codebooks(self) -> int:
@@ -119,14 +100,16 @@ class Tokens:
 
     @property
     def free_codes(self) -> list[torch.Tensor]:
-        """Of each codebook, the codes (C, ceil(T / stride)) that are free."""
+        """Of each codebook the codes that are free, (C, ceil(T / stride))."""
         return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
+
+    # --- bitrates ------------------------------------------------------------------------------
 
     @property
     def num_bits(self) -> float:
         """Information of the free codes at log2(V) bits each, plus side information."""
-        sizes = zip(self.free_codes, self.codebook_sizes, strict=True)
-        return sum(free.numel() * math.log2(size) for free, size in sizes) + self._side_bits
+        pairs = zip(self.free_codes, self.codebook_sizes, strict=True)
+        return sum(free.numel() * math.log2(size) for free, size in pairs) + self._side_bits
 
     @property
     def bitrate(self) -> float:
@@ -142,47 +125,26 @@ class Tokens:
     def _side_bits(self) -> int:
         return 0 if self.side is None else 8 * self.side.numel() * self.side.element_size()
 
-    def first(self, k: int) -> Tokens:
-        """The first `k` codebooks alone."""
-        if not 1 <= k <= self.num_codebooks:
-            raise TokensError(f"cannot take {k} of {self.num_codebooks} codebooks")
-        sizes, strides = self.codebook_sizes[:k], self.strides[:k]
-        return replace(self, codes=self.codes[:, :k], codebook_sizes=sizes, strides=strides)
+    # --- bytes ---------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The .atok file."""
-        payload = b"".join(
-            _pack(free.reshape(-1), _bits(size))
-            for free, size in zip(self.free_codes, self.codebook_sizes, strict=True)
+        return atok.dump(
+            self.free_codes,
+            self.codes.shape,
+            self.codebook_sizes,
+            self.strides,
+            self.num_samples,
+            self.sample_rate,
+            self.codec,
+            self.fingerprint,
+            self.side,
         )
-        entries = {"codes": _entry("U8", (len(payload),), 0, len(payload))}
-        if self.side is not None:
-            name = next(n for n, dtype in _SIDE_TYPES.items() if dtype == self.side.dtype)
-            side = self.side.cpu().contiguous().numpy().astype(f"<i{self.side.element_size()}")
-            end = len(payload) + side.nbytes
-            entries["side"] = _entry(name, self.side.shape, len(payload), end)
-            payload += side.tobytes()
-        metadata = {
-            "format": FORMAT,
-            "codec": self.codec,
-            "fingerprint": self.fingerprint,
-            "num_samples": str(self.num_samples),
-            "sample_rate": str(self.sample_rate),
-            "shape": _join(self.codes.shape),
-            "codebook_sizes": _join(self.codebook_sizes),
-            "strides": _join(self.strides),
-        }
-        metadata["crc32"] = _checksum(metadata, entries, payload)
-        header = json.dumps({"__metadata__": metadata, **entries}, separators=(",", ":")).encode()
-        header += b" " * (-len(header) % 8)
-        if len(header) > MAX_HEADER:
-            raise TokensError(f"the header of the .atok file has more than {MAX_HEADER} bytes")
-        return struct.pack("<Q", len(header)) + header + payload
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokens:
         """Tokens of an .atok file; any other bytes raise one TokensError."""
-        return _parse(bytes(data))
+        return cls(**atok.parse(bytes(data)))
 
     def save(self, path: str | Path) -> None:
         """Writes an .atok file, whole or not at all."""
@@ -201,22 +163,106 @@ class Tokens:
         except TokensError as reason:
             raise TokensError(f"{path}: {reason}") from None
 
+    # --- for language models -------------------------------------------------------------------
 
-def entropy_bitrate(tokens: list[Tokens]) -> float:
+    def first(self, k: int) -> Tokens:
+        """The first `k` codebooks alone."""
+        if not 1 <= k <= self.num_codebooks:
+            raise TokensError(f"cannot take {k} of {self.num_codebooks} codebooks")
+        sizes, strides = self.codebook_sizes[:k], self.strides[:k]
+        return replace(self, codes=self.codes[:, :k], codebook_sizes=sizes, strides=strides)
+
+    def to_sequence(self, pattern: str = "flatten", offset: int = 0) -> torch.Tensor:
+        """The free codes as ids of a language model's vocabulary, int64.
+
+        Codebook k has the ids from offset + sum(codebook_sizes[:k]) on.
+
+        Args:
+            pattern: "flatten": (N,), frame after frame, in each frame its free codes, codebook
+                after codebook. "delay": (K, T + K - 1), codebook k shifted right by k frames
+                (MusicGen, arXiv 2306.05284); the ends are filled with the first id past all
+                codebooks.
+            offset: the id of code 0 of codebook 0.
+        """
+        if self.codes.shape[0] != 1:
+            raise TokensError("a sequence is made of one channel; take them one by one")
+        starts = _starts(self.codebook_sizes, offset)
+        ids = self.codes[0] + starts[:-1, None]
+        if pattern == "flatten":
+            return ids.T[_free(self.strides, self.num_frames).T]
+        if pattern == "delay":
+            self._refuse_strides()
+            delayed = ids.new_full((len(ids), self.num_frames + len(ids) - 1), int(starts[-1]))
+            for k, row in enumerate(ids):
+                delayed[k, k : k + self.num_frames] = row
+            return delayed
+        raise TokensError(f"the pattern is 'flatten' or 'delay', not {pattern!r}")
+
+    def from_sequence(self, ids: torch.Tensor, pattern: str = "flatten", offset: int = 0) -> Tokens:
+        """The inverse of `to_sequence`: this clip's description with the codes in `ids`.
+
+        `ids` may be longer or shorter than this clip by whole frames, e.g. when a language model
+        wrote them: `num_samples` then changes in proportion.
+
+        Raises:
+            TokensError: an id outside of its codebook, or a part of a frame.
+        """
+        starts = _starts(self.codebook_sizes, offset)
+        if pattern == "flatten":
+            codes = self._unflatten(ids, starts)
+        elif pattern == "delay":
+            self._refuse_strides()
+            num_frames = ids.shape[-1] - self.num_codebooks + 1
+            if ids.ndim != 2 or len(ids) != self.num_codebooks or num_frames < 1:
+                raise TokensError(f"delayed ids have shape (K, T + K - 1), not {tuple(ids.shape)}")
+            rows = [row[k : k + num_frames] for k, row in enumerate(ids)]
+            codes = torch.stack(rows) - starts[:-1, None]
+        else:
+            raise TokensError(f"the pattern is 'flatten' or 'delay', not {pattern!r}")
+        num_samples = self.num_samples
+        if codes.shape[1] != self.num_frames:
+            num_samples = max(1, round(num_samples * codes.shape[1] / self.num_frames))
+        return replace(self, codes=codes[None], num_samples=num_samples)
+
+    def _unflatten(self, ids: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
+        period = math.lcm(*self.strides)
+        per_period = int(_free(self.strides, period).sum())
+        num_frames = period * (len(ids) // per_period + 1)
+        free = _free(self.strides, num_frames)
+        ends = free.sum(0).cumsum(0)  # ids up to and with each frame
+        num_frames = int((ends <= len(ids)).sum())
+        if ids.ndim != 1 or num_frames == 0 or int(ends[num_frames - 1]) != len(ids):
+            raise TokensError(f"{tuple(ids.shape)} ids are no whole number of frames")
+        free = free[:, :num_frames]
+        codes = torch.zeros(free.shape, dtype=torch.int64)
+        codes.T[free.T] = ids
+        codes -= starts[:-1, None]
+        for k, stride in enumerate(self.strides):
+            codes[k] = atok.repeat(codes[k, ::stride], stride, num_frames)
+        return codes
+
+    def _refuse_strides(self) -> None:
+        if max(self.strides) > 1:
+            raise TokensError(
+                f"'delay' needs all codebooks at one rate, not strides {self.strides}"
+            )
+
+
+def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
     """Bitrate by the measured frequencies of the codes of each codebook over all clips, bit/s.
 
-    This is the plug-in estimate, which is too low when clips are few and codebooks large.
+    The plug-in estimate, which is too low when clips are few and codebooks large.
     """
     if not tokens:
         raise TokensError("the entropy of no tokens at all is not defined")
-    if len({t.codebook_sizes for t in tokens}) > 1:
+    if len({one.codebook_sizes for one in tokens}) > 1:
         raise TokensError("the entropy of tokens of different codecs is not defined")
-    bits = float(sum(t._side_bits for t in tokens))
-    for k, size in enumerate(tokens[0].codebook_sizes):
-        counts = sum(torch.bincount(t.free_codes[k].reshape(-1), minlength=size) for t in tokens)
-        counts = counts[counts > 0].double()
+    bits = float(sum(one._side_bits for one in tokens))
+    for k in range(tokens[0].num_codebooks):
+        codes = torch.cat([one.free_codes[k].reshape(-1) for one in tokens])
+        counts = codes.unique(return_counts=True)[1].double()
         bits += float((counts * (counts.sum() / counts).log2()).sum())
-    return bits / sum(t.duration for t in tokens)
+    return bits / sum(one.duration for one in tokens)
 
 
 def _kind(value: object) -> str:
@@ -225,164 +271,12 @@ def _kind(value: object) -> str:
     return type(value).__name__
 
 
-def _check_header(shape, codebook_sizes, strides, num_samples, sample_rate) -> None:
-    """Raises TokensError unless the numbers that describe a clip are sane and fit together."""
-    channels, codebooks, frames = shape
-    for name, value, high in (
-        ("channels", channels, 2),
-        ("codebooks", codebooks, MAX_CODEBOOKS),
-        ("frames", frames, MAX_CODES),
-        ("codes in total", channels * codebooks * frames, MAX_CODES),
-        ("num_samples", num_samples, MAX_NUM_SAMPLES),
-        *(("codebook size - 1", size - 1, MAX_CODEBOOK_SIZE - 1) for size in codebook_sizes),
-        *(("stride", stride, MAX_STRIDE) for stride in strides),
-    ):
-        if type(value) is not int or not 1 <= value <= high:
-            raise TokensError(f"{name}: {value} is not an integer in 1..{high}")
-    if type(sample_rate) is not int or not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
-        low, high = SAMPLE_RATES
-        raise TokensError(f"sample_rate: {sample_rate} is not an integer in {low}..{high}")
-    if not codebooks == len(codebook_sizes) == len(strides):
-        raise TokensError(
-            f"{codebooks} codebooks have {len(codebook_sizes)} sizes and {len(strides)} strides"
-        )
+def _starts(codebook_sizes: Sequence[int], offset: int) -> torch.Tensor:
+    """The first id of each codebook, and the first past them all: (K + 1,)."""
+    return torch.tensor([0, *codebook_sizes]).cumsum(0) + offset
 
 
-def _repeat(free: torch.Tensor, stride: int, num_frames: int) -> torch.Tensor:
-    return free.repeat_interleave(stride, dim=-1)[..., :num_frames]
-
-
-# --- the .atok file ----------------------------------------------------------------------------
-
-
-def _bits(codebook_size: int) -> int:
-    """Bits that a code of 0..codebook_size - 1 takes in a file."""
-    return (codebook_size - 1).bit_length()
-
-
-def _pack(codes: torch.Tensor, bits: int) -> bytes:
-    """(N,) codes as ceil(N * bits / 8) bytes."""
-    values = codes.cpu().numpy()
-    shifts = np.arange(bits - 1, -1, -1)
-    chunks = (values[i : i + _CHUNK, None] >> shifts & 1 for i in range(0, len(values), _CHUNK))
-    return b"".join(np.packbits(chunk.astype(np.uint8)).tobytes() for chunk in chunks)
-
-
-def _unpack(data: bytes, count: int, bits: int) -> torch.Tensor:
-    """The inverse of `_pack`: (count,) int64."""
-    raw = np.frombuffer(data, np.uint8)
-    codes = np.empty(count, np.int64)
-    weights = 1 << np.arange(bits - 1, -1, -1)
-    for start in range(0, count, _CHUNK):
-        number = min(_CHUNK, count - start)
-        first = start * bits // 8
-        block = np.unpackbits(raw[first : first + -(-number * bits // 8)], count=number * bits)
-        codes[start : start + number] = block.reshape(number, bits) @ weights
-    return torch.from_numpy(codes)
-
-
-def _join(numbers) -> str:
-    return ",".join(str(int(number)) for number in numbers)
-
-
-def _entry(dtype: str, shape, begin: int, end: int) -> dict:
-    return {"dtype": dtype, "shape": [int(n) for n in shape], "data_offsets": [begin, end]}
-
-
-def _checksum(metadata: dict, entries: dict, payload: bytes) -> str:
-    """CRC-32 over the fields of the header (without itself) and all tensors, as 8 hex digits."""
-    fields = {name: value for name, value in metadata.items() if name != "crc32"}
-    head = json.dumps([fields, entries], sort_keys=True).encode()
-    return f"{zlib.crc32(payload, zlib.crc32(head)):08x}"
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise TokensError(f"the header says {text!r:.60} where integers belong")
-    return tuple(map(int, parts))
-
-
-def _header(data: bytes) -> tuple[dict[str, str], dict[str, dict], bytes]:
-    """Metadata, entries and payload of a safetensors file, with sizes and offsets checked."""
-    if len(data) < 8:
-        raise TokensError(f"not an .atok file: {len(data)} bytes are too few")
-    length = struct.unpack("<Q", data[:8])[0]
-    if length > min(MAX_HEADER, len(data) - 8):
-        raise TokensError(f"not an .atok file, or cut short: a header of {length} bytes")
-    try:
-        header = json.loads(data[8 : 8 + length].decode())
-        metadata, entries = header.pop("__metadata__"), header
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
-        raise TokensError("not an .atok file: its header cannot be read") from None
-    if not isinstance(metadata, dict) or set(metadata) != _FIELDS:
-        raise TokensError("not an .atok file: its header lacks fields or has unknown ones")
-    if not all(isinstance(value, str) for value in metadata.values()):
-        raise TokensError("the .atok file is damaged: its header holds other things than text")
-    if metadata["format"] != FORMAT:
-        raise TokensError(
-            f"the .atok file has format {metadata['format']!r:.60}, this version reads {FORMAT!r}"
-        )
-    return metadata, entries, data[8 + length :]
-
-
-def _parse(data: bytes) -> Tokens:
-    metadata, entries, payload = _header(data)
-    damaged = TokensError("the .atok file is damaged: its checksum does not fit")
-    try:
-        crc = _checksum(metadata, entries, payload)
-    except UnicodeEncodeError:
-        raise damaged from None
-    if crc != metadata["crc32"]:
-        raise damaged
-    shape = _integers(metadata["shape"])
-    codebook_sizes = _integers(metadata["codebook_sizes"])
-    strides = _integers(metadata["strides"])
-    num_samples, sample_rate = _integers(f"{metadata['num_samples']},{metadata['sample_rate']}")
-    if len(shape) != 3:
-        raise TokensError(f"the .atok file has codes of shape {shape}, not (C, K, T)")
-    _check_header(shape, codebook_sizes, strides, num_samples, sample_rate)
-    channels, _, frames = shape
-    counts = [channels * -(-frames // stride) for stride in strides]
-    sizes = [-(-n * _bits(size) // 8) for n, size in zip(counts, codebook_sizes, strict=True)]
-    side = _side(entries, sum(sizes), len(payload))
-    codes = torch.empty(shape, dtype=torch.int64)
-    start = 0
-    for k, (count, size) in enumerate(zip(counts, sizes, strict=True)):
-        free = _unpack(payload[start : start + size], count, _bits(codebook_sizes[k]))
-        codes[:, k] = _repeat(free.reshape(channels, -1), strides[k], frames)
-        start += size
-    if side is not None:
-        dtype, side_shape = side
-        side = torch.frombuffer(bytearray(payload[start:]), dtype=dtype).reshape(side_shape)
-    return Tokens(
-        codes,
-        metadata["codec"],
-        metadata["fingerprint"],
-        num_samples,
-        sample_rate,
-        codebook_sizes,
-        strides,
-        side,
-    )
-
-
-def _side(entries: dict, begin: int, end: int) -> tuple[torch.dtype, list[int]] | None:
-    """Type and shape of the side information; the entries must cover the payload exactly."""
-    expected = {"codes": _entry("U8", (begin,), 0, begin)}
-    found = dict(entries)
-    side = found.pop("side", None)
-    if found != expected or (side is None and begin != end):
-        raise TokensError("the .atok file is damaged: its tensors do not fit its header")
-    if side is None:
-        return None
-    try:
-        dtype, shape = _SIDE_TYPES[side["dtype"]], side["shape"]
-        if not all(type(n) is int and 0 < n <= end for n in shape) or len(shape) > 4:
-            raise ValueError
-        whole = begin + math.prod(shape) * dtype.itemsize
-        if whole != end or side != _entry(side["dtype"], shape, begin, end):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise TokensError("the .atok file is damaged: its side information does not fit") from None
-    return dtype, shape
+def _free(strides: Sequence[int], num_frames: int) -> torch.Tensor:
+    """Which codes are free: (K, T) bool."""
+    frames = torch.arange(num_frames)
+    return torch.stack([frames % stride == 0 for stride in strides])

@@ -1,0 +1,101 @@
+"""CodecCard: what is known of a codec before it is loaded.
+
+Everything here is data; what can be derived is derived.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from audiotok.audio import SAMPLE_RATES
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(_Frozen):
+    """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
+
+    repository: str | None = None
+    file: str
+    revision: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    size: int | None = None  # bytes
+    bundled: str | None = None  # name of the file inside audiotok/bundled/
+
+
+class Taxonomy(_Frozen):
+    """The axes of the survey "Discrete Audio Tokens: More Than a Survey!" (arXiv 2506.10274)."""
+
+    encoder_decoder: str  # e.g. "CNN+RNN, time"
+    quantization: str  # e.g. "SVQ, fixed bitrate"
+    training_paradigm: str  # e.g. "GAN, Feat, Rec, VQ"
+    streamability: bool
+    domain: tuple[str, ...]  # of "speech", "music", "audio"
+
+
+class CodecCard(_Frozen):
+    """What is known of a codec before it is loaded. What can be derived is derived."""
+
+    name: str
+    family: str
+    description: str
+    kind: Literal["neural", "baseline"] = "neural"
+    sample_rate_in: int = Field(ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1])  # Hz
+    sample_rate_out: int = Field(ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1])  # Hz
+    channels: int = Field(1, ge=1, le=2)
+    hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
+    byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
+    causal: bool = False
+    streamable: bool = False
+    lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
+    taxonomy: Taxonomy | None = None
+    licence_code: str
+    licence_weights: str | None = None
+    training_data: tuple[str, ...] = ()
+    weights: Weights | None = None
+    verified: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strides_default_to_one(cls, fields: dict) -> dict:
+        sizes = fields.get("codebook_sizes", ())
+        return {**fields, "strides": fields.get("strides") or (1,) * len(sizes)}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CodecCard:
+        if len(self.strides) != len(self.codebook_sizes):
+            raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
+        if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
+            raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
+        return self
+
+    @property
+    def num_codebooks(self) -> int:
+        return len(self.codebook_sizes)
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second, Hz; None for a byte stream."""
+        return None if self.byte_stream else self.sample_rate_in / self.hop_length
+
+    @property
+    def token_rate(self) -> float | None:
+        """Tokens per second, all codebooks; None for a byte stream."""
+        if self.byte_stream:
+            return None
+        return sum(self.frame_rate / stride for stride in self.strides)
+
+    @property
+    def bitrate(self) -> float | None:
+        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured."""
+        if self.byte_stream:
+            return None
+        rates = (self.frame_rate / stride for stride in self.strides)
+        return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
