@@ -23,8 +23,9 @@ from audiotok.errors import MetricError, MissingPackageError
 if TYPE_CHECKING:
     from audiotok.audio import Audio
 
-TOLERANCE = 0.01
-"""Seconds by which the two durations may differ; both are then cut to the shorter one."""
+TOLERANCE = 0.1
+"""Seconds by which the two durations may differ: codecs of others pad their last frame, of 80 ms at
+most. Both sounds are then cut to the shorter one."""
 
 
 @dataclass(frozen=True)

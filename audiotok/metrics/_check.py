@@ -12,10 +12,10 @@ from audiotok.metrics import Metric, pair
 def check_metric(metric: Metric) -> None:
     """Try a metric; MetricError with one line names the first promise it breaks.
 
-    It must travel to worker processes; fill exactly its columns with finite numbers, the same ones twice, on
-    mono and stereo at 16, 24 and 44.1 kHz; leave its inputs alone; prefer a sound with little noise
-    to one with much, where a column has a direction; and on silence or a single sample give a
-    finite number or raise MetricError. MissingPackageError where its package is not installed.
+    It must travel to worker processes; fill exactly its columns with finite numbers, the same ones
+    twice, on mono and stereo at 16, 24 and 44.1 kHz; leave its inputs alone; prefer a sound with
+    little noise to one with much, where a column has a direction; and on silence or a single sample
+    give a finite number or raise MetricError. MissingPackageError where its package is missing.
     """
     if (error := metric.missing()) is not None:
         raise error

@@ -27,10 +27,8 @@ class TokenStatistics(Task):
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
         Column("bitrate", "bit/s", False, 0, "log2(size) bits for each free code, plus side"),
-        Column(
-            "entropy_bitrate", "bit/s", False, 0, "from code frequencies; too low where n is small"
-        ),
-        Column("file_bitrate", "bit/s", False, 0, "from the bytes of .atok files with headers"),
+        Column("entropy_bitrate", "bit/s", False, 0, "from code frequencies; too low at small n"),
+        Column("file_bitrate", "bit/s", False, 0, "from the bytes of whole .atok files"),
         Column("codebook_usage", "", True, 3, "share of codes seen, mean over codebooks"),
         Column("codebook_usage_ceiling", "", None, 3, "usage of evenly drawn codes at the same n"),
         Column("perplexity", "", True, 0, "2 to the entropy of a code, geometric over codebooks"),
