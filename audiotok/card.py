@@ -21,7 +21,7 @@ class Weights(_Frozen):
     """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
 
     repository: str | None = None
-    file: str
+    file: str | None = None
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     size: int | None = None  # bytes
@@ -31,11 +31,11 @@ class Weights(_Frozen):
 class Taxonomy(_Frozen):
     """The axes of the survey "Discrete Audio Tokens: More Than a Survey!" (arXiv 2506.10274)."""
 
-    encoder_decoder: str  # e.g. "CNN+RNN, time"
-    quantization: str  # e.g. "SVQ, fixed bitrate"
-    training_paradigm: str  # e.g. "GAN, Feat, Rec, VQ"
-    streamability: bool
-    domain: tuple[str, ...]  # of "speech", "music", "audio"
+    encoder_decoder: str  # e.g. "CNN+RNN, Time -> CNN+T, Time-Freq"
+    quantization: str  # e.g. "SVQ, Fixed"
+    training_paradigm: str  # e.g. "GAN"
+    streamability: str  # "yes" or "no"
+    domain: str  # e.g. "speech, music, audio"
 
 
 class CodecCard(_Frozen):
@@ -74,6 +74,13 @@ class CodecCard(_Frozen):
             raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
         if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
             raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_a_place(self) -> CodecCard:
+        weights = self.weights
+        if weights and not weights.bundled and not (weights.repository and weights.file):
+            raise ValueError(f"{self.name}: weights need a repository and a file, or bundled")
         return self
 
     @property

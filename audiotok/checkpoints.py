@@ -121,7 +121,7 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     return dict(state), {}
 
 
-def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:
     """Loads `state` into `module`; every key must be there once, with its shape.
 
     Args:

@@ -130,6 +130,8 @@ class Codec(ABC):
 
     def num_frames(self, num_samples: int) -> int:
         """Frames T of `num_samples` samples at sample_rate_in."""
+        if self.card.byte_stream:
+            raise CodecError(f"{self.card.name} is a byte stream: it has no fixed number of frames")
         return -(-num_samples // self.card.hop_length)
 
     # --- encode and decode ---------------------------------------------------------------------
@@ -162,10 +164,8 @@ class Codec(ABC):
                 equal length into one forward, which is faster, while a network's arithmetic may
                 differ in its last bits, and so a few codes.
         """
-        if batch == "strict":
+        if self._one_by_one(batch):
             return [self.encode(source) for source in sources]
-        if batch != "length":
-            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
         audios = [as_audio(source) for source in sources]
         return _by_group(audios, lambda a: (a.num_samples, a.sample_rate), self._encode_alike)
 
@@ -173,15 +173,18 @@ class Codec(ABC):
         self, tokens: Sequence[Tokens], batch: Literal["strict", "length"] = "strict"
     ) -> list[Audio]:
         """Sound of each of `tokens`; `batch` as in `encode_batch`."""
-        if batch == "strict":
+        if self._one_by_one(batch):
             return [self.decode(one) for one in tokens]
-        if batch != "length":
-            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
         return _by_group(
             list(tokens),
             lambda t: (t.codes.shape, t.num_samples, t.sample_rate),
             self._decode_alike,
         )
+
+    def _one_by_one(self, batch: str) -> bool:
+        if batch not in ("strict", "length"):
+            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
+        return batch == "strict" or self.card.byte_stream
 
     def _encode_alike(self, audios: list[Audio]) -> list[Tokens]:
         """Tokens of audios of the same length and rate, in one forward per window."""
@@ -189,9 +192,9 @@ class Codec(ABC):
         prepared = [a.to_channels(card.channels).resample(card.sample_rate_in) for a in audios]
         with self._inference():
             codes = self._encode_windows(torch.stack([p.waveform for p in prepared]))
-        expected = (len(audios), card.num_codebooks, self.num_frames(prepared[0].num_samples))
-        if card.byte_stream:
-            expected = (*expected[:2], codes.shape[-1])
+        length = prepared[0].num_samples
+        num_frames = codes.shape[-1] if card.byte_stream else self.num_frames(length)
+        expected = (len(audios), card.num_codebooks, num_frames)
         if tuple(codes.shape) != expected or codes.dtype != torch.int64:
             raise CodecError(
                 f"{card.name} gave {codes.dtype} codes of shape {tuple(codes.shape)}, "
@@ -274,11 +277,11 @@ class Codec(ABC):
         """(B, C, L) -> codes (B, K, T) on the CPU."""
         parts = []
         hop = self.hop_length
+        if self.card.byte_stream:
+            return self._encode(waveform)
         for low, start, stop, high in self._windows(self.num_frames(waveform.shape[-1])):
             codes = self._encode(waveform[..., low * hop : high * hop].to(self.device))
-            if not self.card.byte_stream:
-                codes = codes[..., start - low : stop - low]
-            parts.append(codes.cpu())
+            parts.append(codes[..., start - low : stop - low].cpu())
         return torch.cat(parts, dim=-1)
 
     def _decode_windows(self, codes: torch.Tensor, length: int) -> torch.Tensor:

@@ -1,0 +1,57 @@
+"""random, the floor: codes drawn at random, which know nothing of the sound but its length.
+
+They are decoded by wavtokenizer-mini, so that the floor has the voice of a codec, not of noise.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audiotok.codec import Codec
+from audiotok.codecs.wavtokenizer import WavTokenizer
+from audiotok.errors import CodecError
+
+_DECODER = next(card for card in WavTokenizer.CARDS if card.name == WavTokenizer.DEFAULT)
+
+
+class Random(Codec):
+    """Uniform codes, seeded by the option `seed` (0) and the number of samples."""
+
+    CARDS = (
+        _DECODER.model_copy(
+            update={
+                "name": "random",
+                "family": "random",
+                "kind": "baseline",
+                "description": f"the floor: random codes, decoded by {_DECODER.name}",
+                "taxonomy": None,
+            }
+        ),
+    )
+    OPTIONS = {"seed": int}
+
+    def _load(self, checkpoint: Path | None) -> None:
+        if self.options.get("seed", 0) < 0:
+            raise CodecError(f"the seed of random is 0 or more, not {self.options['seed']}")
+        self.decoder = WavTokenizer(_DECODER, self.device, checkpoint)
+        self.network = self.decoder.network
+
+    def _encode_windows(self, waveform: torch.Tensor) -> torch.Tensor:
+        return self._encode(waveform)  # in one piece: windows of one length would repeat themselves
+
+    def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
+        batch, _, length = waveform.shape
+        generator = np.random.default_rng([self.options.get("seed", 0), length])
+        codes = [
+            generator.integers(size, size=self.num_frames(length)) for size in self.codebook_sizes
+        ]
+        return torch.from_numpy(np.stack(codes)).repeat(batch, 1, 1)
+
+    def _decode(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.decoder._decode(codes)
+
+    def _codebooks(self) -> list[torch.Tensor] | None:
+        return self.decoder._codebooks()
