@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from multiprocessing.reduction import ForkingPickler
 
+import torch
+
+from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import Metric, pair
 
@@ -28,8 +31,8 @@ def check_metric(metric: Metric) -> None:
         ) from error
     names = [column.name for column in metric.columns]
     for sample_rate, channels in ((16_000, 1), (24_000, 2), (44_100, 1)):
-        clean = _voice(sample_rate, channels)
-        good, bad = (_noisy(clean, level) for level in (0.003, 0.1))
+        clean = voice(sample_rate, channels)
+        good, bad = (noisy(clean, level) for level in (0.003, 0.1))
         kept = clean.waveform.clone(), good.waveform.clone()
         better, worse = metric(*pair(clean, good)), metric(*pair(clean, bad))
         where = f"at {sample_rate} Hz with {channels} channel(s)"
@@ -43,13 +46,13 @@ def check_metric(metric: Metric) -> None:
                 ordered = a > b if column.higher_is_better else a < b
                 what = f"gives {column.name} = {a:g} with little noise, {b:g} with much {where}"
                 _promise(metric, ordered, what)
-    voice = _voice(16_000, 1)
-    silence = type(voice)(voice.waveform * 0, 16_000)
-    sample = type(voice)(voice.waveform[:, :1], 16_000)
+    speech = voice(16_000, 1)
+    silence = Audio(speech.waveform * 0, 16_000)
+    sample = Audio(speech.waveform[:, :1], 16_000)
     for reference, reconstruction, what in (
         (silence, silence, "silence against silence"),
-        (silence, voice, "a silent reference"),
-        (voice, silence, "a silent reconstruction"),
+        (silence, speech, "a silent reference"),
+        (speech, silence, "a silent reconstruction"),
         (sample, sample, "a single sample"),
     ):
         try:
@@ -67,13 +70,9 @@ def _promise(metric: Metric, kept: bool, broken: str) -> None:
         raise MetricError(f"the metric {metric.name} {broken}")
 
 
-def _voice(sample_rate: int, channels: int):
+def voice(sample_rate: int, channels: int) -> Audio:
     """Two seconds of syllables: harmonics of a gliding tone, switched on and off three times a
     second."""
-    import torch
-
-    from audiotok.audio import Audio
-
     time = torch.arange(2 * sample_rate, dtype=torch.float64) / sample_rate
     phase = 2 * math.pi * (120 * time + 15 * time**2)
     tone = sum(torch.sin(k * phase) / k for k in range(1, 30))
@@ -82,9 +81,8 @@ def _voice(sample_rate: int, channels: int):
     return Audio(waveform * torch.tensor([[1.0], [0.7]])[:channels], sample_rate)
 
 
-def _noisy(audio, level: float):
-    import torch
-
+def noisy(audio: Audio, level: float) -> Audio:
+    """The sound with white noise of this standard deviation, the same on every call."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(audio.waveform.shape, generator=generator)
-    return type(audio)(audio.waveform + level * noise, audio.sample_rate)
+    return Audio(audio.waveform + level * noise, audio.sample_rate)
