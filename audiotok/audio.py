@@ -25,7 +25,8 @@ SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
 MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
 _KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
-_BLOCK = 2**22  # samples resampled or read at once
+_BLOCK = 2**22  # samples resampled at once
+_UNKNOWN_FRAMES = 2**62  # libsndfile gives such a number for a FLAC file that came through a pipe
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -162,43 +163,39 @@ def read(path: str | Path) -> Audio:
     container = describe(path)
     try:
         with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:
-            if file.channels > 2:
-                raise AudioError(f"{path} has {file.channels} channels: mix it to 1 or 2 first")
-            try:
-                check_sample_rate(file.samplerate)
-            except AudioError as reason:
-                raise AudioError(f"{path}: {reason}") from None
-            declared = container.frames if container.frames is not None else file.frames
-            waveform = _read_frames(file, path)
+            _check_declared(file, path)
+            declared = max(file.frames, container.frames)
             sample_rate = file.samplerate
+            samples = np.empty((file.frames, file.channels), np.float32)
+            samples = file.read(out=samples)  # at once: reading on in parts would seek
     except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
         raise AudioError(
-            f"{path} cannot be read as {container.name}: {_first_line(reason)}; is it damaged?"
+            f"{path} cannot be decoded as {container.name}, it is damaged or cut short "
+            f"({_first_line(reason)})"
         ) from reason
-    if waveform.shape[1] == 0:
-        raise AudioError(f"{path} is empty: it holds 0 samples")
-    if waveform.shape[1] < declared < 2**62:
+    if len(samples) < declared:
         raise AudioError(
-            f"{path} is cut short: {declared} samples are declared, {waveform.shape[1]} are there"
+            f"{path} is damaged or cut short: of {declared} samples declared, "
+            f"{len(samples)} are there"
         )
-    return _checked(waveform, sample_rate, str(path))
+    return _checked(torch.from_numpy(samples.T), sample_rate, str(path))
 
 
-def _read_frames(file: soundfile.SoundFile, path: Path) -> torch.Tensor:
-    """All frames as (C, L) float32, read in blocks, for the declared length may be a lie."""
-    blocks, total = [], 0
-    while True:
-        block = file.read(_BLOCK, dtype="float32", always_2d=True)
-        if len(block):
-            blocks.append(block.T)
-            total += len(block)
-        if len(block) < _BLOCK:
-            break
-        if total > MAX_SAMPLES:
-            raise AudioError(f"{path} has more than {MAX_SAMPLES} samples: cut it into parts")
-    if not blocks:
-        return torch.empty(file.channels, 0)
-    return torch.from_numpy(np.concatenate(blocks, axis=1))
+def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
+    """Raises AudioError where the header alone shows that the file cannot be used."""
+    if file.channels > 2:
+        raise AudioError(f"{path} has {file.channels} channels: mix it to 1 or 2 first")
+    low, high = SAMPLE_RATES
+    if not low <= file.samplerate <= high:
+        raise AudioError(f"{path} has {file.samplerate} Hz, which is not between {low} and {high}")
+    if file.frames == 0:
+        raise AudioError(f"{path} is empty: it holds 0 samples")
+    if file.frames >= _UNKNOWN_FRAMES:
+        raise AudioError(
+            f"{path} does not declare its length: convert it, e.g. with `flac` or `sox`"
+        )
+    if file.frames > MAX_SAMPLES:
+        raise AudioError(f"{path} has {file.frames} samples, more than {MAX_SAMPLES}: cut it")
 
 
 def _checked(waveform: torch.Tensor, sample_rate: int, where: str) -> Audio:
@@ -216,7 +213,7 @@ def _checked(waveform: torch.Tensor, sample_rate: int, where: str) -> Audio:
 
 def _first_line(reason: BaseException) -> str:
     text = getattr(reason, "error_string", None) or str(reason) or type(reason).__name__
-    return text.strip().splitlines()[0].rstrip(".")
+    return text.strip().splitlines()[0].removeprefix("Error : ").rstrip(".")
 
 
 def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:

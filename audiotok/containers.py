@@ -33,10 +33,10 @@ _UNKNOWN = 0xFFFFFFFF  # the size that a program writes which does not know it (
 
 @dataclass(frozen=True)
 class Container:
-    """The format of a file by its content, and the frames it declares where libsndfile hides it."""
+    """The format of a file by its content, and the samples it declares if only here."""
 
     name: str
-    frames: int | None = None
+    frames: int = 0
 
 
 def describe(path: Path) -> Container:
@@ -56,25 +56,29 @@ def describe(path: Path) -> Container:
     try:
         with open(path, "rb") as file:
             name = _format(file)
-            promised = _EXTENSIONS.get(path.suffix.lower())
+            promised = _EXTENSIONS.get(path.suffix.lower(), "")
             if name is None:
                 raise AudioError(
                     f"{path} is not a sound file: no WAV, FLAC, Ogg, MP3 or AIFF in it"
                 )
-            if promised and not name.startswith(promised):
+            if name in ("WAV", "AIFF"):
+                missing, frames = _missing_from_chunks(file, size), 0
+            elif name == "MP3":
+                missing, frames = _mp3_promise(file, size)
+            else:
+                missing, frames = 0, 0
+            if missing > 0:
+                raise AudioError(
+                    f"{path} is cut short: {missing} bytes of what it promises are missing"
+                )
+            if name.startswith("Ogg") and not _ends_properly(file, size):
+                raise AudioError(f"{path} is cut short: its last Ogg page does not end the stream")
+            if not name.startswith(promised):
                 raise AudioError(
                     f"{path} is mislabelled: {path.suffix} promises {promised}, its content is "
                     f"{name}; rename it"
                 )
-            if name in ("WAV", "AIFF"):
-                missing = _missing_bytes(file, size)
-                if missing > 0:
-                    raise AudioError(
-                        f"{path} is cut short: {missing} bytes fewer than its header promises"
-                    )
-            if name.startswith("Ogg") and not _ends_properly(file, size):
-                raise AudioError(f"{path} is cut short: its last Ogg page does not end the stream")
-            return Container(name, _mp3_frames(file) if name == "MP3" else None)
+            return Container(name, frames)
     except OSError as reason:
         raise AudioError(f"{path} cannot be opened: {reason.strerror}") from reason
 
@@ -94,7 +98,7 @@ def _format(file: BinaryIO) -> str | None:
     return None
 
 
-def _missing_bytes(file: BinaryIO, size: int) -> int:
+def _missing_from_chunks(file: BinaryIO, size: int) -> int:
     """Bytes that the sound chunk of a WAV or AIFF file promises beyond the end of the file."""
     file.seek(0)
     form = file.read(12)[:4]
@@ -113,21 +117,34 @@ def _missing_bytes(file: BinaryIO, size: int) -> int:
     return 0
 
 
-def _mp3_frames(file: BinaryIO) -> int | None:
-    """Samples per channel that the Xing or Info header of an MP3 file declares; None without."""
+def _mp3_promise(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Missing bytes, and samples per channel, by the header that LAME and FFmpeg write into MP3.
+
+    0, 0 where there is none: such a file does not say how long it is.
+    """
     file.seek(0)
     head = file.read(10)
     start = 0
     if head[:3] == b"ID3" and len(head) == 10:
-        start = 10 + sum(
-            (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
-        )
+        start = 10 + _seven_bits(head[6:])
     file.seek(start)
-    frame = file.read(192)
+    frame = file.read(256)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if at < 0 or len(frame) < at + 12 or not frame[at + 7] & 1:
-        return None
-    return int.from_bytes(frame[at + 8 : at + 12], "big")
+    encoder = frame[at + 120 : at + 144]
+    if at < 0 or frame[at + 7] != 15 or encoder[:4] not in (b"LAME", b"Lavc", b"Lavf"):
+        return 0, 0
+    count, length = struct.unpack(">II", frame[at + 8 : at + 16])
+    gaps = int.from_bytes(encoder[21:24], "big")  # encoder delay and padding, 12 bits each
+    samples = 1152 if frame[1] & 0x18 == 0x18 else 576  # MPEG 1, or 2 and 2.5
+    return start + length - size, count * samples - (gaps >> 12) - (gaps & 0xFFF)
+
+
+def _seven_bits(digits: bytes) -> int:
+    """ID3's numbers: 7 bits in each byte."""
+    number = 0
+    for digit in digits:
+        number = number << 7 | digit & 0x7F
+    return number
 
 
 def _ends_properly(file: BinaryIO, size: int) -> bool:
