@@ -1,0 +1,239 @@
+"""The command line. Verbs import what is heavy when they run: `audiotok --help` stays instant."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiotok.errors import AudiotokError
+
+app = typer.Typer(
+    name="audiotok",
+    help="Any sound into discrete tokens and back, with any codec, and how good the tokens are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Tokenizer = Annotated[
+    str, typer.Option("--tokenizer", "-t", help="Name of a codec (`audiotok list`), or a .py file.")
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
+]
+Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="File, or folder for several inputs.")]
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def main() -> None:
+    """Entry point: what a user can mend is one line and exit code 2."""
+    try:
+        app()
+    except AudiotokError as error:
+        print(f"audiotok: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def bench(
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", "-t", help="Codecs, separated by commas.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="bundled, a folder, a manifest, librispeech/<split>; else the suite's."),
+    ] = None,
+    suite: Annotated[str, typer.Option("--suite", "-s", help="A suite, or a YAML file.")] = "smoke",
+    limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
+    device: Device = "cpu",
+    checkpoint: Checkpoint = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that score.")] = None,
+    baselines: Annotated[bool, typer.Option(help="Measure the suite's baselines too.")] = True,
+) -> None:
+    """Measure codecs beside the reference, classical baselines and random codes."""
+    from audiotok import harness, show
+    from audiotok.suite import load_suite
+
+    headline = load_suite(suite).headline
+    for name in harness.split_names(tokenizer):
+        show.resolved(name)
+    chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
+    with show.BenchProgress() as progress:
+        try:
+            found = harness.run(
+                tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
+                progress,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            progress.note("Stopped. The same command goes on where it stopped.")
+            raise typer.Exit(130) from None
+    show.bench_table(found, headline)
+
+
+@app.command()
+def leaderboard(
+    results: Annotated[Path, typer.Option("--results", "-r", help="Folder of results.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
+    check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+) -> None:
+    """Write LEADERBOARD.md and leaderboard.csv from the results alone."""
+    from audiotok import leaderboard as board
+
+    if not check:
+        for path in board.write(results, out):
+            print(path)
+        return
+    for path in (wrong := board.check(results, out)):
+        print(f"{path} is not what {results} gives: run `audiotok leaderboard`", file=sys.stderr)
+    raise typer.Exit(1 if wrong else 0)
+
+
+@app.command()
+def encode(
+    paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+) -> None:  # fmt: skip
+    """Sound files to .atok files."""
+    from audiotok import inputs, show
+
+    pairs = inputs.pairs(paths, out, ".atok", inputs.SOUND)
+    codec = _load(tokenizer, checkpoint, device)
+    for source, target in pairs:
+        tokens = codec.encode(source)
+        tokens.save(target)
+        show.encoded(source, target, tokens)
+
+
+@app.command()
+def decode(
+    paths: Paths, out: Out,
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the tokens name.")
+    ] = None,
+    checkpoint: Checkpoint = None, device: Device = "cpu",
+    sample_rate: Annotated[
+        int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
+    ] = None,
+) -> None:  # fmt: skip
+    """.atok files to sound files."""
+    from audiotok import audio, inputs
+    from audiotok.tokens import Tokens
+
+    pairs = inputs.pairs(paths, out, ".wav", (".atok",))
+    codec = None
+    for source, target in pairs:
+        tokens = Tokens.load(source)
+        if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
+            codec = _load(tokenizer or tokens.codec, checkpoint, device)
+        audio.write(target, codec.decode(tokens, sample_rate))
+        print(target)
+
+
+@app.command()
+def reconstruct(
+    paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+) -> None:  # fmt: skip
+    """Sound files through a codec, at their own sample rate and length."""
+    from audiotok import audio, inputs
+
+    pairs = inputs.pairs(paths, out, ".wav", inputs.SOUND)
+    codec = _load(tokenizer, checkpoint, device)
+    for source, target in pairs:
+        audio.write(target, codec.reconstruct(source))
+        print(target)
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """All codecs that can be named."""
+    from audiotok import registry, show
+
+    cards = registry.list_codecs()
+    show.json([show.card_fields(card) for card in cards]) if as_json else show.codecs(cards)
+
+
+@app.command()
+def info(name: str, as_json: Json = False) -> None:
+    """All that is known of a codec, without loading it."""
+    from audiotok import registry, show
+
+    card = registry.find_card(name)
+    show.json(show.card_fields(card)) if as_json else show.card(card)
+
+
+@app.command()
+def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> None:
+    """Get the weights of a codec, check their hash, load them, and check what codecs promise."""
+    from audiotok import checkpoints, registry, show, testing
+
+    card = registry.find_card(name)
+    show.resolved(name)
+    path = checkpoints.resolve(card, checkpoint)
+    show.weights(card, path, checkpoint is not None)
+    codec = _load(name, checkpoint, device)
+    print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
+    try:
+        testing.check_codec(codec)
+    except AssertionError as broken:
+        raise AudiotokError(f"{card.name} breaks a promise: {broken}") from broken
+    print("keeps every promise of `audiotok.testing`: lengths, bytes, batches, refusals, states")
+
+
+@app.command()
+def convert(
+    name: str,
+    checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
+) -> None:
+    """Write an official checkpoint as safetensors."""
+    from audiotok import checkpoints
+
+    checkpoints.convert(name, checkpoint, out)
+    print(out)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+) -> None:
+    """Train a codec by a recipe; a run that was stopped goes on."""
+    from audiotok import assets, show
+    from audiotok.errors import RecipeError
+    from audiotok.training import train as run
+
+    path = assets.find("recipes", recipe, RecipeError)
+    try:
+        with show.TrainProgress() as progress:
+            weights = run(path, overrides or (), out, progress.report)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print(weights)
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, what is missing and how to get it, devices, bundled files."""
+    from audiotok import doctor as physician
+
+    print("\n".join(physician.lines()))
+
+
+def _load(name: str, checkpoint: Path | None, device: str):
+    from audiotok import registry, show
+
+    show.resolved(name)
+    return registry.load(name, checkpoint, device, quiet=True)

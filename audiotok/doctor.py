@@ -1,0 +1,82 @@
+"""What is installed, what is missing and how to get it, devices, bundled files."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+
+import torch
+
+import audiotok
+from audiotok import assets, checkpoints, metrics, provenance, registry, tasks
+from audiotok.tasks.speed import hardware
+
+
+def lines() -> list[str]:
+    """The report, line by line."""
+    return [
+        f"audiotok {audiotok.__version__}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}",
+        f"cpu: {hardware('cpu')}, {os.cpu_count()} cores",
+        _gpu(),
+        "",
+        *_packages(),
+        "",
+        *_bundled(),
+        *(f"suite {name}" for name in assets.names("benchmarks")),
+        *(f"recipe {name}" for name in assets.names("recipes")),
+        "",
+        *_able(),
+    ]
+
+
+def _gpu() -> str:
+    if torch.cuda.is_available():
+        return f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
+    return "gpu: none that this torch can use"
+
+
+def _packages() -> list[str]:
+    """Base packages, then each extra: what is there, what is missing, and its command."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in importlib.metadata.requires("audiotok") or []:
+        name = re.match(r"[\w.-]+", requirement)[0]
+        extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if name != "audiotok":
+            wanted.setdefault(extra[1] if extra else "", []).append(name)
+    report = []
+    for extra, names in wanted.items():
+        there = provenance.packages(tuple(names))
+        listed = ", ".join(f"{name} {there.get(name, '(missing)')}" for name in names)
+        report.append(f"{extra or 'base'}: {listed}")
+        if missing := [name for name in names if name not in there]:
+            what = f"audiotok[{extra}]" if extra else "audiotok"
+            report.append(f"  {', '.join(missing)} missing: pip install '{what}'")
+    return report
+
+
+def _bundled() -> list[str]:
+    """Weights that ship, and whether they are there and whole."""
+    report = []
+    for card in registry.list_codecs():
+        if card.weights is None or not card.weights.bundled or card.family == "random":
+            continue
+        try:
+            size = checkpoints.resolve(card).stat().st_size
+            report.append(f"bundled {card.name}: {size / 1e6:.1f} MB")
+        except audiotok.errors.AudiotokError as error:
+            report.append(f"bundled {card.name}: {error}")
+    return report
+
+
+def _able() -> list[str]:
+    """Tasks and metrics that can or cannot run here."""
+    report = []
+    for task in tasks.list_tasks():
+        report.append(f"task {task.name}: {task.available() or 'ready'}")
+        report += [f"  {column}: {why}" for column, why in task.left_out().items()]
+    missing = {metric.name: metric.missing() for metric in metrics.list_metrics()}
+    ready = ", ".join(name for name, error in missing.items() if error is None)
+    return [*report, f"metrics ready: {ready}"]

@@ -1,0 +1,170 @@
+"""The leaderboard: LEADERBOARD.md and leaderboard.csv, a pure function of results/. No torch.
+
+Only whole suites are compared: runs with --limit or --tasks are counted, not shown. What is missing
+is shown as missing, and every number stays with its suite, its version and its clips.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiotok.errors import ResultsError
+from audiotok.files import replacing
+from audiotok.results import Result, arrow, by_setting, cell, columns, read_all
+
+NAMES = ("LEADERBOARD.md", "leaderboard.csv")
+_ROLES = {
+    "ceiling": "the reference itself (ceiling)",
+    "neural": "",
+    "baseline": "classical baseline",
+    "floor": "random codes (floor)",
+}
+_CSV = (
+    "suite", "version", "data", "data_sha256", "codec", "role", "column", "unit", "mean", "low",
+    "high", "n", "failed",
+)  # fmt: skip
+_HEAD = """# Leaderboard
+
+Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
+of the whole corpus, with their 95 % bootstrap interval; – was not measured; clips that failed are
+counted, never scored. ↑ higher is better, ↓ lower is better, ° a classical baseline.
+"""
+
+
+def build(results: str | Path) -> dict[str, bytes]:
+    """The content of both files, by name."""
+    found = read_all(results)
+    whole = [result for result in found if _is_whole(result)]
+    text = [_HEAD]
+    for _, group in by_setting(whole):
+        text += _section(group)
+    if not whole:
+        text.append("No codec was measured on a whole suite yet.\n")
+    if len(whole) < len(found):
+        text.append(f"Not shown: {len(found) - len(whole)} partial results (--limit or --tasks).\n")
+    return dict(zip(NAMES, ("\n".join(text).encode(), _csv(whole)), strict=True))
+
+
+def write(results: str | Path, out: str | Path) -> list[Path]:
+    """Writes both files into the folder `out`; returns their paths."""
+    paths = []
+    for name, content in build(results).items():
+        paths.append(Path(out) / name)
+        with replacing(paths[-1], ResultsError) as file:
+            file.write(content)
+    return paths
+
+
+def check(results: str | Path, out: str | Path) -> list[Path]:
+    """The files in `out` that are not what `results` give."""
+    wrong = []
+    for name, content in build(results).items():
+        path = Path(out) / name
+        if not path.is_file() or path.read_bytes() != content:
+            wrong.append(path)
+    return wrong
+
+
+def _is_whole(result: Result) -> bool:
+    summary = result.summary
+    measured = set(summary["plan"]["tasks"]) | set(summary["not_measured"])
+    return summary["data"]["limit"] is None and measured >= set(summary["suite"]["tasks"])
+
+
+def _section(group: Sequence[Result]) -> list[str]:
+    """One setting: a table for each task, then hardware, failures and what was not measured."""
+    first = group[0].summary
+    suite, data = first["suite"], first["data"]
+    lines = [
+        f"## {suite['name']} v{suite['version']} on {data['name']}\n",
+        f"{data['clips']} clips, sha256 {data['sha256'][:8]}…\n",
+    ]
+    known = columns(group)
+    for task in dict.fromkeys(column["task"] for column in known.values()):
+        names = [name for name, column in known.items() if column["task"] == task]
+        lines += [f"### {task}\n", _table(group, names)]
+        lines += [_legend(name, known[name]) for name in names]
+        lines.append("")
+    lines += ["### codecs\n", _codecs(group)]
+    lines += _notes(group)
+    return lines
+
+
+def _table(group: Sequence[Result], names: Sequence[str]) -> str:
+    known = columns(group)
+    head = ["codec", *(name + arrow(known[name]) for name in names)]
+    rows = [
+        [_name(result), *(cell(result.scores.get(name), interval=True) for name in names)]
+        for result in group
+    ]
+    return _markdown(head, rows)
+
+
+def _codecs(group: Sequence[Result]) -> str:
+    rows = []
+    for result in group:
+        codec = result.summary["codec"]
+        rows.append([
+            _name(result),
+            _ROLES[result.role],
+            *(_plain(codec.get(key)) for key in ("token_rate", "bitrate", "sample_rate_out")),
+            _plain(codec.get("licence_weights")),
+            ", ".join(codec.get("training_data", ())) or "–",
+            _plain(codec.get("verified")),
+            result.run["hardware"],
+        ])  # fmt: skip
+    head = ["codec", "what", "token/s", "bit/s", "Hz", "licence of weights", "trained on"]
+    return _markdown([*head, "verified", "measured on"], rows)
+
+
+def _notes(group: Sequence[Result]) -> list[str]:
+    lines = []
+    for result in group:
+        failed = {failure["clip"] for failure in result.summary["failures"]}
+        if failed:
+            lines.append(f"- {result.codec}: something failed for {len(failed)} clips")
+        for what, why in sorted(result.summary["not_measured"].items()):
+            lines.append(f"- {result.codec}: {what} not measured: {why}")
+    return [*lines, ""] if lines else []
+
+
+def _legend(name: str, column: dict) -> str:
+    unit = f" ({column['unit']})" if column["unit"] else ""
+    return f"- {name}{unit}: {column['description']}"
+
+
+def _name(result: Result) -> str:
+    marks = {"baseline": " °", "ceiling": " (ceiling)", "floor": " (floor)"}
+    return result.codec + marks.get(result.role, "")
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in rows]
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *escaped]) + "\n"
+
+
+def _csv(group: Sequence[Result]) -> bytes:
+    """One line per codec and column: nothing rounded away, nothing that a join would lose."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_CSV)
+    for result in group:
+        suite, data = result.summary["suite"], result.summary["data"]
+        for name, score in result.scores.items():
+            low, high = score["ci95"] or ("", "")
+            mean = "" if score["mean"] is None else score["mean"]
+            writer.writerow([
+                suite["name"], suite["version"], data["name"], data["sha256"], result.codec,
+                result.role, name, score["unit"], mean, low, high, score["n"], score["failed"],
+            ])  # fmt: skip
+    return file.getvalue().encode()

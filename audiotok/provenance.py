@@ -1,0 +1,49 @@
+"""Where a number came from: versions, commit, machine, command. Imports none of the packages."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+# Packages whose version may move a score.
+PACKAGES = (
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pystoi", "pesq",
+    "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+)  # fmt: skip
+
+
+def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """{package: version} of those that are installed, and Python's own."""
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def git() -> dict[str, str | bool] | None:
+    """Commit of this checkout, and whether the package differs from it; None outside of one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        dirty = bool(ask("status", "--porcelain", "--", "audiotok", "benchmarks"))
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": dirty}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def command() -> str:
+    """The command line of this process."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

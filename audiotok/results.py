@@ -1,0 +1,226 @@
+"""Results on disk: their folders, files, numbers and tables. Imports no torch.
+
+    results/<suite>-v<version>/<data>-<its hash>[-first<N>][-<tasks>]/<codec>/
+        rows.parquet    one row per clip, one column per metric: scores only
+        summary.json    means, intervals, failures, and all that the scores depend on
+        times.parquet   seconds and real-time factors per clip
+        run.json        times summarised, and where, when and by which command they were taken
+        run-<plan>/     only while measuring: journal.jsonl and the tokens of each clip
+
+rows.parquet and summary.json hold nothing that changes when the same thing is measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiotok.errors import ResultsError
+from audiotok.files import replacing
+
+SCHEMA = 1
+REFERENCE = "reference"  # the ceiling: the reference scored against itself
+FLOOR = "random"
+ROLES = ("ceiling", "neural", "baseline", "floor")  # the order of every table
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Result:
+    """One codec on one corpus: what summary.json and run.json say."""
+
+    folder: Path
+    summary: dict[str, Any]
+    run: dict[str, Any]
+
+    @property
+    def codec(self) -> str:
+        return self.summary["codec"]["name"]
+
+    @property
+    def role(self) -> str:
+        """One of ROLES."""
+        return self.summary["codec"]["role"]
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
+        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column."""
+        return self.summary["scores"] | self.run["times"]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "rows.parquet")
+
+
+# --- folders ---------------------------------------------------------------------------------
+
+
+def slug(name: str) -> str:
+    """A name as a folder: what is not a letter, digit or one of `. _ = , -` becomes `+`."""
+    return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
+
+
+def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[str] = ()) -> Path:
+    """Folder, below the results, of all codecs measured in the same way on the same clips.
+
+    Args:
+        data: "name", "sha256", "limit" (None: whole) of the corpus.
+        tasks: the tasks measured, where they are not all of the suite's.
+    """
+    name = f"{slug(data['name'])}-{data['sha256'][:8]}"
+    if data["limit"] is not None:
+        name += f"-first{data['limit']}"
+    return Path(f"{slug(suite)}-v{version}") / "-".join([name, *tasks])
+
+
+def read(folder: Path) -> Result | None:
+    """The finished result in `folder`; None where there is none."""
+    try:
+        summary = json.loads((folder / "summary.json").read_bytes())
+        run = json.loads((folder / "run.json").read_bytes())
+        if summary["schema"] != SCHEMA:
+            raise ResultsError(
+                f"{folder} is of schema {summary['schema']}, this audiotok reads {SCHEMA}: use the "
+                "version that wrote it, or move the folder away"
+            )
+        return Result(folder, summary, run)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as reason:
+        raise ResultsError(
+            f"{folder}: summary.json or run.json cannot be read ({reason}): restore the folder or "
+            "remove it and measure again"
+        ) from reason
+
+
+def read_all(results: str | Path) -> list[Result]:
+    """All finished results below a folder, in a fixed order."""
+    root = Path(results)
+    if not root.is_dir():
+        raise ResultsError(f"{root} is not a folder: run `audiotok bench` first, or name another")
+    found = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
+    return sorted(filter(None, found), key=lambda r: (r.folder.parent, *order(r)))
+
+
+def order(result: Result) -> tuple[int, str]:
+    """Sorts a table: ceiling, codecs, baselines, floor."""
+    return ROLES.index(result.role), result.codec
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def to_json(content: Any) -> bytes:
+    """Sorted keys, six significant digits, one final newline: equal content gives equal bytes."""
+    text = json.dumps(_rounded(content), sort_keys=True, indent=1, ensure_ascii=False)
+    return (text + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `to_json`, whole or not at all."""
+    with replacing(path, ResultsError) as file:
+        file.write(to_json(content))
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> str:
+    """Writes parquet, whole or not at all; returns the sha256 of the file."""
+    with replacing(path, ResultsError) as file:
+        rows.to_parquet(file, index=False)
+    return sha256(path)
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+
+def mean_score(values: Sequence[float], failed: int, seed: int = 0) -> dict[str, Any]:
+    """Mean of the clips that have a value, its 95 % bootstrap interval, n, and failures."""
+    values = np.asarray(values, dtype=np.float64)
+    drawn = [values[pick].mean() for pick in resampled(len(values), seed)]
+    mean = float(values.mean()) if len(values) else None
+    return {"mean": mean, "ci95": interval(drawn), "n": len(values), "failed": failed}
+
+
+def resampled(n: int, seed: int, times: int = RESAMPLES) -> Iterator[np.ndarray]:
+    """Bootstrap: indices of n clips drawn from n with replacement, `times` times."""
+    generator = np.random.default_rng(seed)
+    for _ in range(times if n > 1 else 0):
+        yield generator.integers(0, n, n)
+
+
+def interval(drawn: Iterable[float]) -> list[float] | None:
+    """The 2.5th and 97.5th percentile of what the bootstrap gave."""
+    finite = [value for value in drawn if math.isfinite(value)]
+    return [float(edge) for edge in np.percentile(finite, [2.5, 97.5])] if finite else None
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def table(results: Iterable[Result]) -> pd.DataFrame:
+    """One row per codec, one column per metric (means); what was not measured is NaN."""
+    rows = {}
+    for result in sorted(results, key=order):
+        rows[result.codec] = {"role": result.role} | {
+            name: score["mean"] for name, score in result.scores.items()
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = "codec"
+    return frame
+
+
+def columns(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
+    """Of every column in these results: unit, digits, higher_is_better, task."""
+    known: dict[str, dict[str, Any]] = {}
+    for result in results:
+        for name, score in result.scores.items():
+            known.setdefault(name, score)
+    return known
+
+
+def cell(score: Mapping[str, Any] | None, interval: bool = False) -> str:
+    """A number as tables show it; what is missing is shown as missing."""
+    if score is None or score["mean"] is None:
+        return f"– ({score['failed']} failed)" if score and score["failed"] else "–"
+    digits = score["digits"]
+    text = f"{score['mean']:.{digits}f}"
+    if interval and score["ci95"]:
+        text += f" [{score['ci95'][0]:.{digits}f}, {score['ci95'][1]:.{digits}f}]"
+    return text + (f" ({score['failed']} failed)" if score["failed"] else "")
+
+
+def arrow(column: Mapping[str, Any]) -> str:
+    """↑ where higher is better, ↓ where lower is, else nothing."""
+    return {True: " ↑", False: " ↓", None: ""}[column["higher_is_better"]]
+
+
+def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]:
+    """Results that may be compared, together."""
+    groups: dict[Path, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.folder.parent, []).append(result)
+    yield from sorted(groups.items())

@@ -1,0 +1,38 @@
+"""Suites: which tasks, on what data, beside which baselines; one YAML each in benchmarks/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from audiotok import assets
+from audiotok.errors import ResultsError
+
+
+class Suite(BaseModel):
+    """What is measured, on what; a YAML file in benchmarks/. A changed meaning: a new version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    version: int
+    description: str
+    data: str = "bundled"
+    tasks: tuple[str, ...]
+    baselines: tuple[str, ...] = ()  # codecs that every table shows for comparison
+    headline: tuple[str, ...] = ()  # columns of the printed table
+    seed: int = 0
+
+
+def load_suite(name: str | Path) -> Suite:
+    """A suite by name or path."""
+    path = assets.find("benchmarks", name, ResultsError)
+    try:
+        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as reason:
+        lines = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
+        first = lines[0]
+        where = ".".join(map(str, first.get("loc", ())))
+        text = " ".join(f"{where} {first['msg']}".split())
+        raise ResultsError(f"{path} is not a suite: {text}") from reason

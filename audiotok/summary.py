@@ -1,0 +1,91 @@
+"""From the entries of a journal to rows, times and scores of one codec. Imports no torch.
+
+A column that failed for a clip is missing there and counted; a column that does not apply to a clip
+(no text, no tokens) is missing and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from audiotok import metrics, results
+
+if TYPE_CHECKING:
+    from audiotok.tasks import Task
+    from audiotok.tokens import Tokens
+
+CORPUS_RESAMPLES = 200  # fewer than for means: each computes the whole corpus again
+
+Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failures
+
+
+def versions(task: Task) -> dict[str, int]:
+    """Versions of a task and of the metrics it computes."""
+    chosen = map(metrics.get, getattr(task, "chosen", ()))
+    return {"task": task.version} | {m.name: m.version for m in chosen if m.missing() is None}
+
+
+def frame(
+    codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
+) -> pd.DataFrame:
+    """One row per clip: `codec`, `clip`, the columns of these tasks, then texts.
+
+    Texts (what a recogniser heard) are not declared; `others` are tasks whose columns to leave out.
+    """
+    declared = [column.name for task in tasks for column in task.columns]
+    elsewhere = {column.name for task in others for column in task.columns}
+    texts = {key for entry in entries for key in entry["values"]} - set(declared) - elsewhere
+    rows = [{"codec": codec, "clip": entry["clip"]} | entry["values"] for entry in entries]
+    table = pd.DataFrame(rows, columns=["codec", "clip", *declared, *sorted(texts)])
+    return table.astype(dict.fromkeys(declared, "float64"))
+
+
+def scores(
+    entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of each column of these tasks what `results.Result.scores` says."""
+    return {
+        column: score
+        for task in tasks
+        for column, score in _scores_of(task, entries, tokens, seed).items()
+    }
+
+
+def _scores_of(
+    task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
+) -> dict[str, dict[str, Any]]:
+    rows = frame("", entries, [task])
+    whole = task.summarise(rows, tokens)
+    # What the rows alone determine has an interval; what needs the tokens has none.
+    picks = results.resampled(len(rows), seed, CORPUS_RESAMPLES) if whole else ()
+    again = [task.summarise(rows.iloc[pick], []) for pick in picks]
+    found = {}
+    for column in task.columns:
+        values = rows[column.name].dropna()
+        failed = sum(_failed(entry, task.name, column.name) for entry in entries)
+        score = results.mean_score(values, failed, seed)
+        if column.name in whole:
+            drawn = [sample[column.name] for sample in again if column.name in sample]
+            score["mean"] = whole[column.name]
+            score["ci95"] = results.interval(drawn)
+            score["n"] = len(values) or len(rows)
+        about = asdict(column)
+        found[about.pop("name")] = score | about | {"task": task.name}
+    return found
+
+
+def _failed(entry: Entry, task: str, column: str) -> bool:
+    """Whether this column failed for this clip: alone, with its task, or with the clip."""
+    return any(
+        failure.get("task", task) == task and failure.get("column", column) == column
+        for failure in entry["failures"]
+    )
+
+
+def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """All failures: clip, stage, message, and the task and column where it was only theirs."""
+    return [{"clip": entry["clip"]} | failure for entry in entries for failure in entry["failures"]]
