@@ -66,6 +66,8 @@ def check_numbers(
 
 def repeat(free: torch.Tensor, stride: int, num_frames: int) -> torch.Tensor:
     """Free codes (..., ceil(T / stride)) -> (..., T)."""
+    if stride == 1:
+        return free
     return free.repeat_interleave(stride, dim=-1)[..., :num_frames]
 
 

@@ -41,7 +41,8 @@ class Audio:
     """A sound.
 
     Attributes:
-        waveform: (C, L) float32, nominally in [-1, 1]; C is 1 or 2, L at least 1, all finite.
+        waveform: (C, L) float32 on the CPU, nominally in [-1, 1]; C is 1 or 2, L at least 1, all
+            finite.
         sample_rate: Hz.
     """
 
@@ -54,6 +55,8 @@ class Audio:
         if not isinstance(waveform, torch.Tensor) or waveform.dtype != torch.float32:
             kind = getattr(waveform, "dtype", type(waveform).__name__)
             raise AudioError(f"a waveform is a float32 tensor, not {kind}: use as_audio to convert")
+        if waveform.device.type != "cpu":
+            raise AudioError(f"a waveform is kept on the CPU, not on {waveform.device}: use .cpu()")
         if waveform.ndim != 2 or waveform.shape[0] not in (1, 2):
             raise AudioError(
                 f"a waveform has shape (1 or 2 channels, samples), not {tuple(waveform.shape)}"
@@ -235,7 +238,7 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
         raise AudioError(f"cannot write {path}: {file_format} has no sample format {subtype!r}")
     buffer = io.BytesIO()
     try:
-        samples = audio.waveform.T.cpu().numpy()
+        samples = audio.waveform.T.detach().numpy()
         soundfile.write(buffer, samples, audio.sample_rate, format=file_format, subtype=subtype)
     except soundfile.LibsndfileError as reason:
         raise AudioError(

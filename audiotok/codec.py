@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -228,7 +228,7 @@ class Codec(ABC):
         audios = []
         for waveform in waveforms:
             try:
-                audio = Audio(waveform.clone(), card.sample_rate_out).resample(final)
+                audio = Audio(waveform, card.sample_rate_out).resample(final)
             except AudioError as reason:
                 raise CodecError(f"{card.name} decoded no usable sound: {reason}") from None
             audios.append(Audio(audio.waveform[:, :length], final))
@@ -287,38 +287,52 @@ class Codec(ABC):
     def _decode_windows(self, codes: torch.Tensor, length: int) -> torch.Tensor:
         """Codes (B, K, T) -> (B, C, length) on the CPU."""
         card = self.card
-        waveform = torch.empty(codes.shape[0], card.channels, length)
         hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
+        waveform = None
         for low, start, stop, high in self._windows(codes.shape[-1]):
+            begin = start * hop
+            end = length if card.byte_stream else min(stop * hop, length)
             piece = self._decode(codes[..., low:high].to(self.device))
-            begin, end = start * hop, length if card.byte_stream else min(stop * hop, length)
             piece = piece[..., (start - low) * hop :][..., : end - begin]
-            if piece.shape[:2] != waveform.shape[:2] or piece.shape[-1] < end - begin:
+            expected = (len(codes), card.channels, end - begin)
+            if tuple(piece.shape) != expected:
                 raise CodecError(
-                    f"{card.name} decoded {tuple(piece.shape)}, expected "
-                    f"{(*waveform.shape[:2], end - begin)}: is the number of samples right?"
+                    f"{card.name} decoded {tuple(piece.shape)} of (B, C, samples), expected "
+                    f"{expected}: its _decode is wrong, or num_samples"
                 )
-            waveform[..., begin:end] = piece.to("cpu", torch.float32)
+            if waveform is None:
+                with torch.inference_mode(False):  # so that the result may be trained on
+                    waveform = torch.empty(len(codes), card.channels, length)
+            waveform[..., begin:end] = piece
         return waveform
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """Eval mode, no gradients, full fp32 and fixed algorithms; all as before afterwards."""
         modules = list(self.network.modules()) if self.network is not None else []
-        training = [module.training for module in modules]
+        settings = [(module, "training", False) for module in modules] + _EXACT
+        before = [getattr(owner, name) for owner, name, _ in settings]
         try:
-            for module in modules:
-                module.training = False
-            with ExitStack() as stack:
-                stack.enter_context(torch.inference_mode())
-                stack.enter_context(torch.autocast(self.device.type, enabled=False))
-                if self.device.type == "cuda":
-                    flags = torch.backends.cudnn.flags(deterministic=True, allow_tf32=False)
-                    stack.enter_context(flags)
+            for owner, name, value in settings:
+                setattr(owner, name, value)
+            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
                 yield
         finally:
-            for module, was_training in zip(modules, training, strict=True):
-                module.training = was_training
+            for (owner, name, _), value in zip(settings, before, strict=True):
+                setattr(owner, name, value)
+
+
+_BACKENDS = torch.backends
+_EXACT = [  # no TF32, no bfloat16 inside of fp32, no algorithm chosen by a race
+    (_BACKENDS.cuda.matmul, "fp32_precision", "ieee"),
+    (_BACKENDS.cudnn.conv, "fp32_precision", "ieee"),
+    (_BACKENDS.cudnn.rnn, "fp32_precision", "ieee"),
+    (_BACKENDS.mkldnn.matmul, "fp32_precision", "ieee"),
+    (_BACKENDS.mkldnn.conv, "fp32_precision", "ieee"),
+    (_BACKENDS.mkldnn.rnn, "fp32_precision", "ieee"),
+    (_BACKENDS.cudnn, "deterministic", True),
+    (_BACKENDS.cudnn, "benchmark", False),
+]
 
 
 def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:

@@ -81,9 +81,10 @@ class Tokens:
             raise TokensError(
                 f"code {wrong} in codebook {k} at frame {frame} is not in 0..{size - 1}{why}"
             )
-        repeated = atok.repeat(codes[:, ::stride], stride, self.num_frames)
-        if stride > 1 and not torch.equal(repeated, codes):
-            raise TokensError(f"codebook {k} changes more often than every {stride} frames")
+        if stride > 1:
+            repeated = atok.repeat(codes[:, ::stride], stride, self.num_frames)
+            if not torch.equal(repeated, codes):
+                raise TokensError(f"codebook {k} changes more often than every {stride} frames")
 
     @property
     def num_codebooks(self) -> int:
@@ -238,7 +239,7 @@ class Tokens:
         codes.T[free.T] = ids
         codes -= starts[:-1, None]
         for k, stride in enumerate(self.strides):
-            codes[k] = atok.repeat(codes[k, ::stride], stride, num_frames)
+            codes[k] = atok.repeat(codes[k, ::stride].clone(), stride, num_frames)
         return codes
 
     def _refuse_strides(self) -> None:
