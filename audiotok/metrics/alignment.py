@@ -20,22 +20,36 @@ if TYPE_CHECKING:
 MAX_DELAY = 0.1
 """Seconds searched in both directions."""
 
+_BLOCK = 2**18  # samples correlated at once: memory stays bounded for any length
+
 
 def delay(reference: Audio, reconstruction: Audio) -> tuple[int, float]:
     """The delay in samples (positive: the reconstruction is late) and the signed correlation,
     in [-1, 1], there. Of equal peaks the smallest delay wins."""
     sounding("alignment", reference, reconstruction)
     reach = min(int(MAX_DELAY * reference.sample_rate), reference.num_samples - 1)
-    lags = np.array(sorted(range(-reach, reach + 1), key=abs))
-    size = 1 << (reference.num_samples + reach).bit_length()
+    lags = np.arange(-reach, reach + 1)
     products, energies = np.zeros(len(lags)), np.zeros(2)
     for a, b in channels(reference, reconstruction):
         a, b = a - a.mean(), b - b.mean()
-        spectrum = np.fft.rfft(b, size) * np.fft.rfft(a, size).conj()
-        products += np.fft.irfft(spectrum, size)[lags]
+        products += _products(a, b, reach)
         energies += np.sum(a**2), np.sum(b**2)
-    best = np.argmax(np.abs(products))
+    nearest = np.argsort(np.abs(lags), kind="stable")
+    best = nearest[np.argmax(np.abs(products[nearest]))]
     return int(lags[best]), float(products[best] / np.sqrt(energies.prod()))
+
+
+def _products(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:
+    """Sum over t of a[t] * b[t + lag] for each lag in -reach..reach, by FFT, block by block."""
+    block = max(_BLOCK, 4 * reach)
+    size = 1 << (min(block, len(a)) + 2 * reach).bit_length()
+    b = np.pad(b, reach)
+    products = np.zeros(2 * reach + 1)
+    for start in range(0, len(a), block):
+        late = np.fft.rfft(b[start : start + block + 2 * reach], size)
+        early = np.fft.rfft(a[start : start + block], size)
+        products += np.fft.irfft(late * early.conj(), size)[: 2 * reach + 1]
+    return products
 
 
 def align(reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:

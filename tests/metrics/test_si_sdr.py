@@ -12,7 +12,7 @@ from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
-from audiotok.metrics.alignment import align, delay
+from audiotok.metrics.alignment import _products, align, delay
 from audiotok.metrics.si_sdr import si_sdr
 
 
@@ -59,6 +59,13 @@ def test_delay_gain_and_polarity_are_found(lag, gain, polarity, channels):
     assert found["si_sdr_aligned"] > 90
     if lag:
         assert found["si_sdr"] < 0
+
+
+def test_a_sound_of_several_blocks_correlates_as_one():
+    generator = np.random.default_rng(0)
+    a, b = generator.standard_normal((2, 600_000))
+    expected = [np.sum(a[3:] * b[:-3]), np.sum(a * b), np.sum(a[:-3] * b[3:])]
+    np.testing.assert_allclose(_products(a, b, 3)[[0, 3, 6]], expected, atol=1e-6)
 
 
 def test_aligning_cuts_to_what_both_share():
