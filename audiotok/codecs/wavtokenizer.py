@@ -1,0 +1,246 @@
+"""WavTokenizer: one codebook of 4096, 40 or 75 tokens per second at 24 kHz; and our small one.
+
+Ji et al. 2024, arXiv 2408.16532 (ICLR 2025); weights by the authors at huggingface.co/novateur.
+Their Lightning checkpoints load as they are. Of what those hold, the unused SEANet decoder and
+the discriminators are left out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.errors import CheckpointError
+from audiotok.nn.seanet import fold_weight_norm
+from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
+
+_STRIDES = {40: (4, 5, 5, 6), 75: (2, 4, 5, 8)}  # tokens per second -> in order of application
+_MINI = WavTokenizerConfig(
+    sample_rate=16000,
+    strides=(2, 4, 5, 5),
+    dimension=64,
+    num_filters=16,
+    backbone_dim=256,
+    backbone_intermediate_dim=512,
+    backbone_layers=6,
+    num_conditions=1,
+)
+
+
+def _sizes(frame_rate: float) -> WavTokenizerConfig:
+    """Of the official networks, which differ in their strides only."""
+    return WavTokenizerConfig(strides=_STRIDES[round(frame_rate)])
+
+
+def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) -> CodecCard:
+    return CodecCard(
+        name=name,
+        family="wavtokenizer",
+        kind="neural",
+        sample_rate_in=config.sample_rate,
+        sample_rate_out=config.sample_rate,
+        hop_length=math.prod(config.strides),
+        codebook_sizes=(config.codebook_size,),
+        causal=False,
+        streamable=False,
+        lookahead=None,
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN+RNN, Time -> CNN+T, Time-Freq",
+            quantization="SVQ, Fixed",
+            training_paradigm=details.pop("training_paradigm", "GAN"),
+            streamability="no",
+            domain=domain,
+        ),
+        licence_code="MIT",
+        **details,
+    )
+
+
+def _official(
+    name: str,
+    rate: int,
+    domain: str,
+    data: str,
+    repository: str,
+    file: str,
+    sha256: str | None = None,
+) -> CodecCard:
+    return _card(
+        f"wavtokenizer-{name}",
+        _sizes(rate),
+        domain,
+        description=f"official weights, {rate} tokens per second",
+        licence_weights="MIT",
+        training_data=(data,),
+        weights=Weights(
+            repository=f"novateur/{repository}", file=file, revision="main", sha256=sha256
+        ),
+        verified="on random weights only",
+    )
+
+
+class WavTokenizer(Codec):
+    """WavTokenizer behind the common interface; what it takes and gives is on its card."""
+
+    DEFAULT = "wavtokenizer-mini"
+    CARDS = (
+        _card(
+            "wavtokenizer-mini",
+            _MINI,
+            "speech",
+            description="small weights of our own, trained on 50 minutes of English speech",
+            training_paradigm="Rec",
+            licence_weights="CC-BY-4.0",
+            training_data=("LibriSpeech train-clean-100, one utterance of each reader",),
+            weights=Weights(bundled="wavtokenizer-mini.safetensors"),
+            verified="by the results of this repository",
+        ),
+        _official(
+            "small-40", 40, "speech", "LibriTTS", "WavTokenizer",
+            "WavTokenizer_small_600_24k_4096.ckpt",
+        ),
+        _official(
+            "small-75", 75, "speech", "LibriTTS", "WavTokenizer",
+            "WavTokenizer_small_320_24k_4096.ckpt",
+        ),
+        _official(
+            "medium-speech-75", 75, "speech", "10,000 hours",
+            "WavTokenizer-medium-speech-75token", "wavtokenizer_medium_speech_320_24k_v2.ckpt",
+            "633cc3b5b4b008318df15c995218a7820df52c74873bc8c9343be1d3a3184d78",
+        ),
+        _official(
+            "medium-music-75", 75, "music, audio", "10,000 hours",
+            "WavTokenizer-medium-music-audio-75token",
+            "wavtokenizer_medium_music_audio_320_24k_v2.ckpt",
+        ),
+        _official(
+            "large-unify-40", 40, "speech, music, audio", "80,000 hours",
+            "WavTokenizer-large-unify-40token", "wavtokenizer_large_unify_600_24k.ckpt",
+        ),
+        _official(
+            "large-speech-75", 75, "speech", "80,000 hours",
+            "WavTokenizer-large-speech-75token", "wavtokenizer_large_speech_320_v2.ckpt",
+        ),
+    )  # fmt: skip
+
+    def _load(self, checkpoint: Path | None) -> None:
+        state, metadata = checkpoints.read_state(checkpoint)
+        if "config" not in metadata and self.card.weights.sha256:
+            checkpoints.verify_sha256(checkpoint, self.card.weights.sha256)
+        state, config = read_network(state, metadata, checkpoint)
+        expected = _MINI if self.card.name == self.DEFAULT else _sizes(self.card.frame_rate)
+        if config != expected:
+            raise CheckpointError(
+                f"{checkpoint} is not {self.card.name}: it has {_describe(config)}, the card says "
+                f"{_describe(expected)}; name the codec that it belongs to"
+            )
+        self.network = WavTokenizerNetwork(config)
+        checkpoints.load_strict(self.network, state, checkpoint)
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights as safetensors, with the sizes of the network in the metadata."""
+        metadata = {
+            "family": self.card.family,
+            "name": self.card.name,
+            "config": self.network.config.model_dump_json(),
+        }
+        checkpoints.save(path, self.network.state_dict(), metadata)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes)
+
+    def _codebooks(self) -> list[Tensor]:
+        return [self.network.quantizer.codebook]
+
+
+def read_network(
+    state: dict[str, Tensor], metadata: dict[str, str], path: Path
+) -> tuple[dict[str, Tensor], WavTokenizerConfig]:
+    """State dict in our names and the sizes of the network, from our files or official ones.
+
+    Raises:
+        CheckpointError: the file is neither.
+    """
+    if "config" in metadata:
+        try:
+            config = WavTokenizerConfig.model_validate_json(metadata["config"])
+        except ValidationError as error:
+            raise CheckpointError(
+                f"{path}: its metadata hold no WavTokenizer configuration: expected a file "
+                "that `audiotok convert` or `audiotok train` wrote"
+            ) from error
+        return {key: tensor.float() for key, tensor in state.items()}, config
+    converted = _rename_official(state, path)
+    return converted, _infer_config(converted, path)
+
+
+# Official keys -> ours; the first that matches counts. None: encode and decode do not use it.
+_ENCODER = r"feature_extractor\.encodec\.encoder\.model"
+_CODEBOOK = r"feature_extractor\.encodec\.quantizer\.vq\.layers\.0\._codebook"
+_OFFICIAL_KEYS: tuple[tuple[str, str | None], ...] = (
+    (_ENCODER + r"\.(\d+)\.conv\.conv\.(\w+)", r"encoder.layers.\1.\2"),
+    (_ENCODER + r"\.(\d+\.(?:block\.\d|shortcut))\.conv\.conv\.(\w+)", r"encoder.layers.\1.\2"),
+    (_ENCODER + r"\.(\d+\.lstm\.\w+)", r"encoder.layers.\1"),
+    (_CODEBOOK + r"\.embed", "quantizer.codebook"),
+    (_CODEBOOK + r"\.(inited|cluster_size|embed_avg)", None),
+    (r"feature_extractor\.encodec\.decoder\..*", None),
+    (r"(backbone\..*)", r"\1"),
+    (r"head\.out\.(\w+)", r"head.linear.\1"),
+    (r"head\.istft\.window", None),
+    (r"(multiperioddisc|multiresddisc|dac|dacdiscriminator|melspec_loss)\..*", None),
+)
+
+
+def _rename_official(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for key, tensor in state.items():
+        for pattern, replacement in _OFFICIAL_KEYS:
+            if match := re.fullmatch(pattern, key):
+                if replacement is not None:
+                    renamed[match.expand(replacement)] = tensor.float()
+                break
+        else:
+            raise CheckpointError(f"{path} holds the unknown key {key!r}: not a WavTokenizer")
+    window = state.get("head.istft.window")
+    if window is not None and not torch.allclose(window, torch.hann_window(len(window))):
+        raise CheckpointError(f"{path}: head.istft.window is not the Hann window expected")
+    return fold_weight_norm(renamed)
+
+
+def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
+    """Sizes from the shapes; a downsampling convolution's kernel is two strides long."""
+    try:
+        strides = tuple(state[f"encoder.layers.{i}.weight"].shape[2] // 2 for i in (3, 6, 9, 12))
+        codebook_size, dimension = state["quantizer.codebook"].shape
+        return WavTokenizerConfig(
+            strides=strides,
+            dimension=dimension,
+            codebook_size=codebook_size,
+            num_filters=state["encoder.layers.0.weight"].shape[0],
+            num_lstm_layers=sum(".lstm.weight_ih_l" in key for key in state),
+            backbone_dim=state["backbone.embed.weight"].shape[0],
+            backbone_intermediate_dim=state["backbone.convnext.0.pwconv1.weight"].shape[0],
+            backbone_layers=sum(key.endswith(".gamma") for key in state),
+            num_conditions=state["backbone.norm.scale.weight"].shape[0],
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}: it is not a whole WavTokenizer") from error
+
+
+def _describe(config: WavTokenizerConfig) -> str:
+    rate = config.sample_rate / math.prod(config.strides)
+    return (
+        f"{rate:g} tokens per second at {config.sample_rate} Hz "
+        f"(strides {'x'.join(map(str, config.strides))}, dimension {config.dimension})"
+    )

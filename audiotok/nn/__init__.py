@@ -1,0 +1,1 @@
+"""Building blocks of codecs: networks, quantizers, losses, with their shapes and papers."""

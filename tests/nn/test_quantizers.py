@@ -1,0 +1,110 @@
+"""Vector quantization: search, gradient, and how the codebook learns."""
+
+import pytest
+import torch
+
+from audiotok.nn.quantizers import CodebookLearner, VectorQuantizer
+
+
+@pytest.fixture
+def quantizer():
+    torch.manual_seed(0)
+    built = VectorQuantizer(16, 3)
+    built.codebook.normal_()
+    return built
+
+
+def rows(latents):
+    return latents.transpose(1, 2).flatten(0, 1)
+
+
+def test_decode_gives_the_codewords(quantizer):
+    codes = torch.randint(16, (2, 1, 5))
+    assert torch.equal(quantizer.decode(codes)[1, :, 3], quantizer.codebook[codes[1, 0, 3]])
+    assert torch.equal(quantizer.encode(quantizer.decode(codes)), codes)
+
+
+def test_the_gradient_passes_straight_through(quantizer):
+    latents = torch.randn(2, 3, 5, requires_grad=True)
+    quantized, codes, commitment = quantizer(latents)
+    torch.testing.assert_close(quantized, quantizer.decode(codes))
+    weights = torch.randn_like(quantized)
+    (quantized * weights).sum().backward()
+    assert torch.equal(latents.grad, weights)
+    expected = (latents - quantizer.decode(codes)).square().mean()
+    torch.testing.assert_close(commitment, expected)
+
+
+def test_an_update_is_the_moving_average_of_counts_and_sums(quantizer):
+    learner = CodebookLearner(quantizer, decay=0.9, dead_ratio=0)
+    learner.counts.fill_(2.0)
+    learner.sums.copy_(quantizer.codebook * 2)
+    latents = torch.randn(1, 3, 40)
+    codes = quantizer.encode(latents)
+    before = quantizer.codebook.clone()
+    learner.update(latents, codes)
+    for code in range(16):
+        members = rows(latents)[codes.flatten() == code]
+        count = 0.9 * 2 + 0.1 * len(members)
+        total = 0.9 * 2 * before[code] + 0.1 * members.sum(0)
+        torch.testing.assert_close(quantizer.codebook[code], total / count)
+
+
+def test_a_revived_code_stays_where_it_was_put(quantizer):
+    """In the official code the revival is overwritten by the update of the same step."""
+    learner = CodebookLearner(quantizer)
+    latents = torch.randn(1, 3, 64)
+    quantizer.codebook[5] = 1e3  # far away: never chosen
+    learner.counts.fill_(4.0)
+    learner.counts[5] = 0.0
+    learner.sums.copy_(quantizer.codebook * learner.counts[:, None])
+    learner.update(latents, quantizer.encode(latents))
+    revived = quantizer.codebook[5].clone()
+    assert (rows(latents) - revived).abs().sum(1).min() < 1e-5
+    learner.update(latents, quantizer.encode(latents))
+    assert (quantizer.codebook[5] - revived).abs().max() < 0.1
+    assert learner.counts[5] > learner.dead_ratio * 64 / 16
+
+
+def test_every_code_comes_into_use(quantizer):
+    learner = CodebookLearner(quantizer, decay=0.8)
+    quantizer.codebook[1:] = 1e3
+    learner.counts.fill_(4.0)
+    learner.sums.copy_(quantizer.codebook * 4)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        latents = torch.randn(1, 3, 64, generator=generator)
+        learner.update(latents, quantizer.encode(latents))
+    latents = torch.randn(1, 3, 2000, generator=generator)
+    assert quantizer.encode(latents).unique().numel() == 16
+
+
+def test_k_means_finds_the_clusters(quantizer):
+    centres = torch.randn(16, 3) * 10
+    latents = centres.repeat(20, 1) + torch.randn(320, 3) * 0.01
+    learner = CodebookLearner(quantizer)
+    learner.start(latents, iterations=10, rows_per_step=32)
+    distances = torch.cdist(latents, quantizer.codebook).min(1).values
+    # a random start may put two codewords into one cluster; most clusters have their own
+    assert (distances < 0.1).float().mean() > 0.5
+    assert torch.equal(learner.counts, torch.full((16,), 2.0))
+
+
+def test_too_few_latents_cannot_start_a_codebook(quantizer):
+    with pytest.raises(ValueError, match="15 latents cannot start a codebook of 16"):
+        CodebookLearner(quantizer).start(torch.randn(15, 3), 1, 8)
+
+
+def test_the_statistics_repeat_bitwise(quantizer):
+    latents = torch.randn(1, 3, 5000)
+    codes = quantizer.encode(latents)
+    results = []
+    start = quantizer.codebook.clone()
+    for _ in range(2):
+        quantizer.codebook.copy_(start)
+        learner = CodebookLearner(quantizer, dead_ratio=0)
+        learner.counts.fill_(1.0)
+        learner.sums.copy_(start)
+        learner.update(latents, codes)
+        results.append(quantizer.codebook.clone())
+    assert torch.equal(*results)
