@@ -165,7 +165,7 @@ def read(path: str | Path) -> Audio:
     path = Path(path)
     container = describe(path)
     try:
-        with open(path, "rb") as raw, soundfile.SoundFile(raw) as file:
+        with open(path, "rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
             _check_declared(file, path)
             declared = max(file.frames, container.frames)
             sample_rate = file.samplerate

@@ -131,7 +131,7 @@ def _mp3_promise(file: BinaryIO, size: int) -> tuple[int, int]:
     frame = file.read(256)
     at = max(frame.find(b"Xing"), frame.find(b"Info"))
     encoder = frame[at + 120 : at + 144]
-    if at < 0 or frame[at + 7] != 15 or encoder[:4] not in (b"LAME", b"Lavc", b"Lavf"):
+    if at < 0 or encoder[:4] not in (b"LAME", b"Lavc", b"Lavf") or frame[at + 7] != 15:
         return 0, 0
     count, length = struct.unpack(">II", frame[at + 8 : at + 16])
     gaps = int.from_bytes(encoder[21:24], "big")  # encoder delay and padding, 12 bits each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,8 +20,8 @@ def replacing(path: str | Path, error: type[AudiotokError]) -> Iterator[BinaryIO
         path: where the file shall be; a symbolic link keeps pointing to it.
         error: what to raise when it cannot be written.
     """
-    target = Path(path).resolve()
-    if target.exists() and not target.is_file():
+    target = Path(os.path.realpath(path))
+    if os.path.exists(target) and not os.path.isfile(target):
         raise error(f"cannot write {path}: it exists and is not a regular file; name another")
     temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
     try:
@@ -35,4 +35,5 @@ def replacing(path: str | Path, error: type[AudiotokError]) -> Iterator[BinaryIO
             f"cannot write {path}: {reason.strerror or reason}; choose a place that can be written"
         ) from reason
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
