@@ -22,7 +22,7 @@ from audiotok.audio import Audio, read
 from audiotok.data import Clip
 from audiotok.errors import AudiotokError, ResultsError
 from audiotok.journal import Journal, differences
-from audiotok.plan import Observer, Subject, make_setting
+from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
 from audiotok.suite import load_suite
 from audiotok.tasks.speed import hardware
@@ -53,7 +53,7 @@ def bench(
         out: folder of all results.
         device: "cpu", "cuda", "cuda:1", "auto".
         checkpoint: weights for the one codec in `tokenizer`.
-        workers: processes that score; None: as many as there are cores, at most 8.
+        workers: processes that score; None: as many as there are cores, at most 8; 0: none.
         baselines: measure the suite's baselines as well.
 
     Returns:
@@ -95,10 +95,7 @@ def run(
     found: list[Result] = []
     with ExitStack() as stack:
         pool = None
-        for name in [None, *cards.values()]:
-            own = checkpoint if name in asked else None
-            codec = name and registry.load(name, own, device, quiet=True)
-            subject = Subject(setting, codec, own is not None)
+        for subject in _subjects(setting, list(cards.values()), asked, checkpoint, device):
             if (result := _reusable(subject)) is None:
                 if pool is None:
                     stack.enter_context(_lock(setting.folder))
@@ -106,6 +103,23 @@ def run(
                 result = _measure(subject, pool)
             found.append(result)
     return sorted(found, key=results.order)
+
+
+def _subjects(
+    setting: Setting,
+    names: Sequence[str],
+    asked: Sequence[str],
+    checkpoint: str | Path | None,
+    device: str,
+) -> Iterator[Subject]:
+    """The rows of the table, one codec loaded at a time."""
+    yield Subject(setting, None)
+    if any(clip.reference for clip in setting.corpus):
+        yield Subject(setting, None, given=True)
+    for name in names:
+        own = checkpoint if name in asked else None
+        codec = registry.load(name, own, device, quiet=True)
+        yield Subject(setting, codec, own_weights=own is not None)
 
 
 def split_names(text: str) -> list[str]:
@@ -198,7 +212,7 @@ def _score_clips(subject: Subject, pool: Workers, journal: Journal) -> float:
             record(index, coded)
             continue
         if coded.tokens is not None:
-            journal.tokens.save(index, coded.tokens)
+            journal.tokens.add(index, coded.tokens)
         for done in pool.finished(wait_for=index):
             record(*done)
         pool.submit(index, coded)
@@ -211,14 +225,14 @@ def _code(subject: Subject, clip: Clip) -> Job | Score:
     """A clip through the codec, by way of bytes; or the failure, as a score without values."""
     codec, stage = subject.codec, "read"
     try:
-        source = clip.read()
-        reference = read(clip.reference) if clip.reference else source
+        reference = read(clip.reference) if clip.reference else clip.read()
         if codec is None:
-            return Job(clip, _array(reference), _array(reference))
+            sound = clip.read() if subject.given else reference
+            return Job(clip, _array(reference), _array(sound))
         with torch.random.fork_rng([codec.device] if codec.device.type == "cuda" else []):
             torch.manual_seed(subject.setting.suite.seed)
             stage, start = "encode", time.perf_counter()
-            tokens = codec.encode(source)
+            tokens = codec.encode(reference)
             seconds = {"seconds_encode": time.perf_counter() - start}
             stage = "tokens"
             content = tokens.to_bytes()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
+from audiotok.files import replacing
 from audiotok.tokens import Tokens
 
 
@@ -68,19 +69,16 @@ class Journal:
         self._file.seek(0)
         kept = 0
         for number, line in enumerate(self._file):
-            try:
-                entry = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                entry = None
-            if number == 0 and entry is not None and entry != plan:
-                raise ResultsError(
-                    f"{self.path} belongs to another plan ({differences(entry, plan)}): remove "
-                    f"{self.folder} to measure anew"
-                )
-            if entry is None:
+            content = _parsed(line)
+            if content is None or (number > 0 and "index" not in content):
                 break
             if number > 0:
-                self.entries[entry["index"]] = entry
+                self.entries[content["index"]] = content
+            elif content != plan:
+                raise ResultsError(
+                    f"{self.path} belongs to another plan ({differences(content, plan)}): remove "
+                    f"{self.folder} to measure anew"
+                )
             kept += len(line)
         self._file.truncate(kept)
         if kept == 0:
@@ -112,14 +110,25 @@ class Journal:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object on a line; None if the line is torn or damaged."""
+    try:
+        content = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
 class StoredTokens(Sequence):
     """The tokens of the clips in a folder, in the order of their index; read when asked for."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def save(self, index: int, tokens: Tokens) -> None:
-        tokens.save(self.folder / f"{index:09d}.atok")
+    def add(self, index: int, content: bytes) -> None:
+        """Writes the .atok file of the clip `index`."""
+        with replacing(self.folder / f"{index:09d}.atok", ResultsError) as file:
+            file.write(content)
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.atok"))

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
-from audiotok.results import Result, arrow, by_setting, cell, columns, read_all
+from audiotok.results import MARKS, Result, arrow, by_setting, cell, columns, read_all
 
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
 _ROLES = {
     "ceiling": "the reference itself (ceiling)",
+    "given": "reconstructions that come with the corpus",
     "neural": "",
     "baseline": "classical baseline",
     "floor": "random codes (floor)",
@@ -137,8 +138,7 @@ def _legend(name: str, column: dict) -> str:
 
 
 def _name(result: Result) -> str:
-    marks = {"baseline": " °", "ceiling": " (ceiling)", "floor": " (floor)"}
-    return result.codec + marks.get(result.role, "")
+    return result.codec + MARKS.get(result.role, "")
 
 
 def _plain(value: object) -> str:

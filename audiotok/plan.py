@@ -21,7 +21,7 @@ from audiotok import data, results, summary, tasks
 from audiotok.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
-from audiotok.results import FLOOR, REFERENCE
+from audiotok.results import FLOOR, GIVEN, REFERENCE
 from audiotok.suite import Suite
 from audiotok.tasks import Task
 
@@ -72,9 +72,11 @@ def make_setting(
 ) -> Setting:
     """Loads the corpus, and prepares those of the tasks that can run here."""
     chosen = list(suite.tasks if task_names is None else dict.fromkeys(task_names))
-    for what, number in ("--limit", limit), ("--workers", workers), ("--tasks", len(chosen)):
-        if number is not None and number < 1:
-            raise AudiotokError(f"{what} {number}: expected at least 1")
+    for what, number, least in ("--limit", limit, 1), ("--workers", workers, 0):
+        if number is not None and number < least:
+            raise AudiotokError(f"{what} {number}: expected {least} or more")
+    if not chosen:
+        raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
     not_measured: dict[str, str] = {}
     able = []
     for task in map(tasks.get, chosen):
@@ -84,13 +86,12 @@ def make_setting(
             not_measured |= task.left_out()
             able.append(task)
     corpus = data.load(data_name or suite.data, limit=limit)
-    if not len(corpus.clips):
-        raise AudiotokError(f"{corpus.name} has no clips: nothing to measure")
     if limit is not None and limit > len(corpus.clips):
-        limit = None
+        limit = None  # the whole corpus
     for task in able:
         task.prepare(corpus)
-    count = min(workers or min(_cores(), MOST_WORKERS), len(corpus.clips))
+    count = min(_cores(), MOST_WORKERS) if workers is None else workers
+    count = min(count, len(corpus.clips))
     setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
     setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
@@ -106,17 +107,18 @@ def _cores() -> int:
 
 @dataclass
 class Subject:
-    """One row of the table: a codec, or None for the reference itself."""
+    """One row of the table: a codec; without one, the reference itself or what the corpus gives."""
 
     setting: Setting
     codec: Codec | None
     own_weights: bool = False  # the user gave a checkpoint: not the card's weights
+    given: bool = False  # the corpus's own reconstructions of its references
 
     @property
     def name(self) -> str:
         """The full name of the codec; with weights of the user's own, their hash behind it."""
         if self.codec is None:
-            return REFERENCE
+            return GIVEN if self.given else REFERENCE
         own = f"@{self.identity['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
@@ -159,7 +161,7 @@ class Subject:
     def about(self) -> dict[str, Any]:
         """What a table wants to know of the codec: its card, what is derived from it, its role."""
         if self.codec is None:
-            return {"name": REFERENCE, "role": "ceiling"}
+            return {"name": self.name, "role": "given" if self.given else "ceiling"}
         card = self.codec.card
         return (
             card.model_dump(mode="json")

@@ -29,8 +29,10 @@ from audiotok.files import replacing
 
 SCHEMA = 1
 REFERENCE = "reference"  # the ceiling: the reference scored against itself
+GIVEN = "given"  # reconstructions that the corpus itself brings along with their references
 FLOOR = "random"
-ROLES = ("ceiling", "neural", "baseline", "floor")  # the order of every table
+ROLES = ("ceiling", "given", "neural", "baseline", "floor")  # the order of every table
+MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
 RESAMPLES = 1000
 
 

@@ -157,13 +157,12 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
     for name in names:
         unit = f"\n{known[name]['unit']}" if known[name]["unit"] else ""
         table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
-    marks = {"ceiling": " (ceiling)", "floor": " (floor)", "baseline": " °", "neural": ""}
     for result in found:
         cells = [results.cell(result.scores.get(name)) for name in names]
-        table.add_row(result.codec + marks[result.role], *cells)
+        table.add_row(result.codec + results.MARKS.get(result.role, ""), *cells)
     out.print(table)
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
-    hardware = sorted({r.run["hardware"] for r in found if r.role != "ceiling"})
+    hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
     for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
         out.print(f"{what} not measured: {why}", style="yellow", markup=False)

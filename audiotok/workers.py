@@ -51,15 +51,19 @@ class Score:
 
 
 class Workers:
-    """`count` scoring processes with their own copy of `tasks`; use it in a `with`."""
+    """`count` scoring processes with their own copy of `tasks`; use it in a `with`.
+
+    A count of 0 scores in this process, for a debugger.
+    """
 
     def __init__(self, tasks: Sequence[Task], count: int):
         self._tasks = list(tasks)
-        self._count = count
-        self._workers: list[_Worker] = []
+        self._kind = _Worker if count else _Here
+        self._count = count or 1
+        self._workers: list[_Worker | _Here] = []
 
     def __enter__(self) -> Workers:
-        self._workers = [_Worker(self._tasks) for _ in range(self._count)]
+        self._workers = [self._kind(self._tasks) for _ in range(self._count)]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,6 +150,29 @@ class _Worker:
         if not self.dead:
             self._process.terminate()
         self._process.join(10)
+
+
+class _Here:
+    """What _Worker does, in this process."""
+
+    dead = False
+
+    def __init__(self, tasks: list[Task]):
+        self.index: int | None = None
+        self._tasks = tasks
+
+    def send(self, index: int, job: Job) -> None:
+        self.index, self._score = index, score(self._tasks, job)
+
+    def ready(self) -> bool:
+        return True
+
+    def receive(self) -> Score:
+        self.index = None
+        return self._score
+
+    def stop(self) -> None:
+        """Nothing to stop."""
 
 
 def _serve(pipe: Connection) -> None:

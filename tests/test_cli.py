@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import bench_kit
+import numpy as np
+import pytest
+import soundfile
+
+from audiotok import cli, show
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    bench_kit.install(monkeypatch.setattr)
+    monkeypatch.chdir(tmp_path)
+    Path("shy.py").write_text(bench_kit.CODEC)
+    bench_kit.write_suite(Path("tiny.yaml"))
+    bench_kit.write_clips(Path("clips"), ["a", "b"])
+
+
+@pytest.fixture
+def audiotok(kit, monkeypatch, capsys):
+    """Runs a command line; gives exit code, stdout and stderr."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["audiotok", *words])
+        capsys.readouterr()
+        # rich looks at the streams once: give it those of this call
+        monkeypatch.setattr(show.out, "_file", None)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+            raise SystemExit(0)
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['audiotok', '--help']\n"
+        "from audiotok import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'librosa', 'transformers', 'scipy', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "leaderboard" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_table_and_the_same_again(audiotok):
+    words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    code, out, err = audiotok(*words)
+    assert code == 0, err
+    rows = [line.split()[0] for line in out.splitlines() if line[:1].isalpha()]
+    assert [r for r in rows if r in ("reference", "shy", "mulaw")] == ["reference", "shy", "mulaw"]
+    assert "tiny v3 on clips, 2 clips" in out and "level_error ↓" in out
+    assert "shy: measured in" in err
+    code, again, err = audiotok(*words)
+    assert again == out and err.count("measured before") == 3
+    assert audiotok("leaderboard", "--check")[0] == 1
+    assert audiotok("leaderboard")[0] == 0
+    assert audiotok("leaderboard", "--check")[0] == 0
+    Path("LEADERBOARD.md").write_text("edited")
+    code, _, err = audiotok("leaderboard", "--check")
+    assert code == 1 and "LEADERBOARD.md is not what results gives" in err
+
+
+def test_sound_to_tokens_and_back(audiotok):
+    code, out, err = audiotok("encode", "clips/a.wav", "-t", "mulaw", "-o", "a.atok")
+    assert code == 0, err
+    assert "4000 codes of mulaw, 128000 bit/s" in out
+    assert audiotok("decode", "a.atok", "-o", "back.wav")[0] == 0
+    assert audiotok("reconstruct", "clips/a.wav", "-t", "mulaw", "-o", "at_once.wav")[0] == 0
+    original, rate = soundfile.read("clips/a.wav")
+    for name in ("back.wav", "at_once.wav"):
+        decoded, decoded_rate = soundfile.read(name)
+        assert (decoded_rate, decoded.shape) == (rate, original.shape)
+        assert np.abs(decoded - original).max() < 0.02
+
+
+def test_folders_keep_their_shape(audiotok):
+    bench_kit.write_clips(Path("clips/deeper"), ["c"])
+    assert audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens")[0] == 0
+    assert audiotok("decode", "tokens", "-o", "sound", "-r", "8000")[0] == 0
+    names = sorted(str(p.relative_to("sound")) for p in Path("sound").rglob("*.wav"))
+    assert names == ["a.wav", "b.wav", "deeper/c.wav"]
+    assert soundfile.info("sound/a.wav").samplerate == 8000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("encode clips/a.wav -t mulow -o x.atok", "mulaw"),
+        ("encode no.wav -t mulaw -o x.atok", "no.wav"),
+        ("encode clips no.wav -t mulaw -o x", "no.wav does not exist"),
+        ("encode clips clips/a.wav -t mulaw -o x", "would both become"),
+        ("encode clips -t mulaw -o clips/a.wav", "name a folder"),
+        ("encode tiny.yaml -t mulaw -o x.atok", "tiny.yaml"),
+        ("decode clips -o x", "holds no .atok files"),
+        ("decode clips/a.wav -o x.wav", "atok"),
+        ("info wavtokenizr", "wavtokenizer"),
+        ("bench -t mulaw --data nowhere -s tiny.yaml", "nowhere"),
+        ("bench -t mulaw --data clips -s tiny.yaml -o tiny.yaml", "cannot write into tiny.yaml"),
+        ("bench -t mulaw -s tiny.yml", "tiny.yml is neither a file nor"),
+        ("leaderboard -r nowhere", "nowhere is not a folder"),
+        ("train no-such-recipe", "no-such-recipe is neither a file nor one of the recipes"),
+        ("verify wavtokenizer-small-40 -c no.ckpt", "no.ckpt is not a file"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(audiotok, words, message):
+    code, _, err = audiotok(*words.split())
+    assert code == 2
+    lines = [line for line in err.splitlines() if line.startswith("audiotok: ")]
+    assert len(lines) == 1 and err.splitlines()[-1] == lines[0]
+    assert message in lines[0]
+
+
+def test_list_and_info(audiotok):
+    code, out, _ = audiotok("list", "--json")
+    cards = {card["name"]: card for card in json.loads(out)}
+    assert cards["mulaw"]["bitrate"] == 128_000
+    assert audiotok("list")[0] == 0
+    code, out, _ = audiotok("info", "mulaw")
+    assert "bitrate = 16000 Hz x 8 bit = 128000 bit/s" in out
+    assert json.loads(audiotok("info", "mulaw", "--json")[1])["name"] == "mulaw"
+
+
+def test_a_family_name_says_what_it_stands_for(audiotok):
+    _, _, err = audiotok("bench", "-t", "wavtokenizer", "--data", "nowhere")
+    assert "wavtokenizer is wavtokenizer-mini" in err
+    assert "wavtokenizer-small-40 (" in err
+
+
+def test_verify_and_doctor(audiotok):
+    code, out, err = audiotok("verify", "mulaw")
+    assert code == 0, err
+    assert "keeps every promise" in out
+    code, out, err = audiotok("doctor")
+    assert code == 0, err
+    assert "torch 2." in out and "suite smoke" in out and "task tokens: ready" in out
+
+
+def test_ctrl_c_says_how_to_go_on(audiotok, monkeypatch):
+    from audiotok import harness
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness, "_score_clips", stop)
+    code, _, err = audiotok("bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml")
+    assert code == 130
+    assert "The same command goes on where it stopped" in err

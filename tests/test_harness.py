@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bench_kit
+import filelock
+import pytest
+
+from audiotok import harness, results
+from audiotok.errors import AudiotokError, CodecError, CorpusError, MetricError, ResultsError
+from audiotok.plan import Observer
+
+CLIPS = ["a", "b", "c-loud", "d"]
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.notes: list[str] = []
+        self.scored: list[tuple] = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def progress(self, *what):
+        self.scored.append(what)
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    bench_kit.install(monkeypatch.setattr)
+    monkeypatch.chdir(tmp_path)
+    Path("shy.py").write_text(bench_kit.CODEC)
+    bench_kit.write_suite(Path("tiny.yaml"))
+    bench_kit.write_clips(Path("clips"), CLIPS)
+
+
+def run(tokenizer="resample-16k", data="clips", **options):
+    observer = Notes()
+    options = {"suite": "tiny.yaml", "workers": 0, "observer": observer} | options
+    return harness.run(tokenizer, data, **options), observer
+
+
+def contents(folder="results") -> dict[str, bytes]:
+    """Files that must be the same whenever the same is measured."""
+    kept = {"rows.parquet", "summary.json"}
+    return {str(p): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in kept}
+
+
+def test_a_table_has_ceiling_codec_and_floor(kit):
+    found, observer = run()
+    assert [(r.codec, r.role) for r in found] == [
+        ("reference", "ceiling"), ("mulaw", "baseline"), ("resample-16k", "baseline"),
+    ]  # fmt: skip
+    assert found[0].scores["level_error"]["mean"] == 0
+    assert found[0].scores["bitrate"] == found[0].scores["bitrate"] | {"mean": None, "n": 0}
+    assert found[1].scores["bitrate"]["mean"] == 128_000
+    assert found[2].scores["level_error"]["n"] == 4
+    assert ("mulaw", 4, 4) in observer.scored
+    table = results.table(found)
+    assert list(table.index) == ["reference", "mulaw", "resample-16k"]
+    assert table.loc["mulaw", "level_error"] > table.loc["reference", "level_error"]
+
+
+def test_files_of_a_result(kit):
+    found, _ = run()
+    folder = found[2].folder
+    assert folder.parent.parent == Path("results/tiny-v3")
+    assert folder.parent.name.startswith("clips-")
+    files = {p.name for p in folder.iterdir()}
+    assert files == {"rows.parquet", "summary.json", "times.parquet", "run.json"}
+    rows = found[2].rows
+    assert list(rows["clip"]) == CLIPS
+    assert set(rows["codec"]) == {"resample-16k"}
+    assert list(rows["level_words"]) == ["some words"] * 4
+    assert not any("seconds" in name or "rtf" in name for name in rows)
+    summary, run_ = found[2].summary, found[2].run
+    assert summary["codec"]["fingerprint"] and summary["packages"]["torch"]
+    assert run_["hardware"] and run_["times"]["rtf_encode"]["mean"] > 0
+    assert summary["plan"]["tasks"]["level"] == {"task": 2}
+    low, high = summary["scores"]["level_total"]["ci95"]
+    assert low <= summary["scores"]["level_total"]["mean"] <= high
+
+
+def test_measured_once_and_the_same_again(kit):
+    run()
+    before = contents()
+    _, observer = run()
+    assert contents() == before
+    assert observer.scored == []
+    assert len([note for note in observer.notes if "measured before" in note]) == 3
+    run(out="again", workers=2)
+    assert list(contents("again").values()) == list(before.values())
+
+
+def test_other_clips_limits_and_tasks_have_other_folders(kit):
+    whole, _ = run(data="clips")
+    fewer, _ = run(data="clips", limit=2)
+    tokens, _ = run(data="clips", task_names=["tokens"])
+    bench_kit.write_clips(Path("clips"), ["zz"])
+    more, _ = run(data="clips")
+    folders = {found[0].folder.parent for found in (whole, fewer, tokens, more)}
+    assert len(folders) == 4
+    assert [found[0].summary["data"]["clips"] for found in (whole, fewer, more)] == [4, 2, 5]
+    assert list(tokens[1].summary["plan"]["tasks"]) == ["tokens"]
+
+
+def test_a_new_version_of_a_task_is_measured_again(kit, monkeypatch):
+    run()
+    monkeypatch.setattr(bench_kit.Level, "version", 3)
+    found, observer = run()
+    assert any("measured again" in n and "tasks.level.task 2 -> 3" in n for n in observer.notes)
+    assert found[0].summary["plan"]["tasks"]["level"] == {"task": 3}
+
+
+def test_a_changed_row_file_is_measured_again(kit):
+    found, _ = run()
+    before = contents()
+    (found[1].folder / "rows.parquet").write_bytes(b"PAR1")
+    _, observer = run()
+    assert any("mulaw: measured again" in note for note in observer.notes)
+    assert contents() == before
+
+
+def test_reconstructions_that_come_with_a_corpus_are_a_row(kit):
+    bench_kit.write_clips(Path("given"), ["a", "a-original-loud"])
+    Path("given.tsv").write_text("audio\treference\ngiven/a.wav\tgiven/a-original-loud.wav\n")
+    found, _ = run(data="given.tsv")
+    assert [r.codec for r in found] == ["reference", "given", "mulaw", "resample-16k"]
+    error = {r.codec: r.scores["level_error"]["mean"] for r in found}
+    assert error["reference"] == 0
+    assert error["given"] > 0.3
+    assert error["resample-16k"] < 0.01
+
+
+def test_failures_are_counted_and_never_numbers(kit):
+    names = ["a", "b-loud", "c-raises", "d-peakless", "e-infinite", "f"]
+    bench_kit.write_clips(Path("bad"), names)
+    (Path("bad") / "g.wav").write_bytes(b"RIFF no sound")
+    try:
+        found, _ = run("shy.py", "bad")
+    except CorpusError:  # a corpus that refuses unreadable files at once is as good
+        (Path("bad") / "g.wav").unlink()
+        found, _ = run("shy.py", "bad")
+    unread = int((Path("bad") / "g.wav").exists())
+    shy = next(r for r in found if r.codec == "shy")
+    assert shy.role == "neural"
+    level, peak = shy.scores["level_error"], shy.scores["peak_error"]
+    assert (level["n"], level["failed"]) == (4, 2 + unread)
+    assert (peak["n"], peak["failed"]) == (2, 4 + unread)
+    assert (shy.scores["bitrate"]["failed"]) == 1 + unread
+    told = {f["clip"]: f for f in shy.summary["failures"]}
+    assert told["b-loud"] == {
+        "clip": "b-loud", "stage": "encode", "message": "RuntimeError: too loud",
+    }  # fmt: skip
+    assert told["c-raises"]["task"] == "level"
+    assert told["d-peakless"]["column"] == "peak_error"
+    assert "inf" in told["e-infinite"]["message"]
+    rows = shy.rows.set_index("clip")
+    assert rows.loc["c-raises"].isna()["level_error"] and rows.loc["c-raises", "bitrate"] == 64_000
+
+
+def test_a_scoring_process_that_dies_costs_its_clip(kit):
+    bench_kit.write_clips(Path("deadly"), ["a", "b-dies", "c", "d"])
+    found, _ = run(data="deadly", workers=2)
+    score = next(r for r in found if r.codec == "resample-16k")
+    assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
+    assert "signal 9" in score.summary["failures"][0]["message"]
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path):
+    here = Path(__file__).parent
+    data = bench_kit.write_clips(tmp_path / "clips", CLIPS)
+    suite = bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens"])
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def drive(out: str, *points: int) -> tuple[int, dict]:
+        command = [sys.executable, here / "bench_driver.py", data, suite, tmp_path / out, *points]
+        done = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, env=environment, timeout=600
+        )
+        assert done.returncode == 0, done.stderr
+        files = contents(tmp_path / out)
+        return int(done.stdout), {str(Path(k).relative_to(tmp_path / out)): files[k] for k in files}
+
+    _, whole = drive("whole")
+    died, resumed = drive("killed", 1, 4, 9, 2, 7, 12)
+    assert died == 6
+    assert resumed == whole and len(whole) == 6
+
+
+def test_a_second_process_is_told_to_wait(kit):
+    found, _ = run(limit=1)
+    with (
+        filelock.FileLock(found[0].folder.parent / ".lock"),
+        pytest.raises(ResultsError, match="another audiotok is measuring into .*--out"),
+    ):
+        run("resample-24k", limit=1)
+
+
+def test_folders_that_cannot_be_written(kit):
+    Path("file").write_text("")
+    with pytest.raises(ResultsError, match="cannot write into file/.*--out"):
+        run(out="file/results")
+
+
+def test_a_full_disk_is_one_line(kit):
+    found, _ = run()
+    for path in found[2].folder.iterdir():
+        path.unlink()
+    from audiotok import journal
+
+    opened = open
+
+    def full(path, mode="r", *rest, **more):
+        return opened("/dev/full" if str(path).endswith(".jsonl") else path, mode, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "open", full, raising=False)
+        with pytest.raises(ResultsError, match="No space left on device.*goes on where it stopped"):
+            run()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"tokenizer": "opus-6kk"}, CodecError, "opus-6k"),
+        ({"tokenizer": ","}, AudiotokError, "no codec is named"),
+        ({"suite": "smok"}, ResultsError, "did you mean smoke"),
+        ({"task_names": ["tokenz"]}, MetricError, "tokens"),
+        ({"limit": 0}, AudiotokError, "--limit 0: expected 1 or more"),
+        ({"workers": -1}, AudiotokError, "--workers -1: expected 0 or more"),
+        ({"tokenizer": "mulaw,opus-6k", "checkpoint": "x"}, AudiotokError, "one codec, but 2"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(kit, options, error, message):
+    with pytest.raises(error, match=message) as raised:
+        run(**options)
+    assert "\n" not in str(raised.value)
+    assert not Path("results").exists()
+
+
+def test_names_with_options_stay_whole():
+    assert harness.split_names("a, b:x=1,y=2,c") == ["a", "b:x=1,y=2", "c"]
+
+
+def test_a_suite_that_is_none(kit):
+    Path("bad.yaml").write_text("name: x\nversion: one\n")
+    with pytest.raises(ResultsError, match="bad.yaml is not a suite: description Field required"):
+        run(suite="bad.yaml")
+    Path("bad.yaml").write_text("a: [")
+    with pytest.raises(ResultsError, match="bad.yaml is not a suite"):
+        run(suite="bad.yaml")
+
+
+def test_bench_gives_a_table(kit):
+    table = harness.bench("mulaw", "clips", "tiny.yaml", limit=1, workers=0)
+    assert table.loc["mulaw", "bitrate"] == 128_000
+    assert table.loc["reference", "level_error"] == 0
