@@ -208,19 +208,21 @@ def _integers(field: str, text: str) -> tuple[int, ...]:
 
 def _side(entries: dict, payload: bytes, begin: int) -> torch.Tensor | None:
     """The side information, which starts at byte `begin`; the entries must cover the payload."""
-    side = entries.pop("side", None)
-    expected = {"codes": _entry("U8", (begin,), 0, begin)}
-    fits = entries == expected and (side is not None or begin == len(payload))
-    if fits and side is not None:
+    fits = entries.get("codes") == _entry("U8", (begin,), 0, begin)
+    if set(entries) == {"codes"}:
+        fits = fits and begin == len(payload)
+    else:
         try:
+            side = entries["side"]
             dtype, shape = SIDE_TYPES[side["dtype"]], side["shape"]
-            fits = all(type(n) is int and n > 0 for n in shape) and len(shape) <= 4
+            fits = fits and set(entries) == {"codes", "side"} and len(shape) <= 4
+            fits = fits and all(type(n) is int and n > 0 for n in shape)
             fits = fits and begin + math.prod(shape) * dtype.itemsize == len(payload)
             fits = fits and side == _entry(side["dtype"], shape, begin, len(payload))
         except (KeyError, TypeError):
             fits = False
     if not fits:
         raise TokensError("the .atok file is damaged: its tensors do not fit its header")
-    if side is None:
+    if set(entries) == {"codes"}:
         return None
     return torch.frombuffer(bytearray(payload[begin:]), dtype=dtype).reshape(shape)

@@ -1,0 +1,146 @@
+"""Tokens: what is valid, bitrates, and sequences for language models."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_atok import make
+
+from audiotok.errors import TokensError
+from audiotok.tokens import Tokens, entropy_bitrate
+
+
+def tokens_of(codes, sizes, strides=(), num_samples=16_000, **more):
+    codes = torch.tensor(codes)[None]
+    return Tokens(codes, "tiny", "ab", num_samples, 16_000, sizes, strides, **more)
+
+
+@pytest.mark.parametrize(
+    ("codes", "sizes", "strides", "message"),
+    [
+        ([[0, 1, 4]], (4,), (), "code 4 in codebook 0 at frame 2 is not in 0..3"),
+        ([[0, -2, 1]], (4,), (), "code -2 in codebook 0 at frame 1"),
+        ([[0, 1], [0, -1]], (4, 4), (), "code -1 in codebook 1 at frame 1 .* were not finite"),
+        ([[0, 1]], (4, 4), (), "1 codebooks have 2 sizes"),
+        ([[0, 1]], (4,), (1, 1), "1 codebooks have 1 sizes and 2 strides"),
+        ([[0, 1, 1]], (4,), (2,), "have no 1"),
+        ([[0, 1, 1], [0, 0, 0]], (4, 4), (2, 1), "codebook 0 changes more often than every 2"),
+        ([[0.5]], (4,), (), "int64 tensor .* not torch.float32 of shape"),
+        ([0, 1], (4,), (), "of shape \\(1, 2\\)"),
+        ([[]], (4,), (), "not torch.float32|frames 0"),
+    ],
+)
+def test_refuses(codes, sizes, strides, message):
+    with pytest.raises(TokensError, match=message):
+        tokens_of(codes, sizes, strides)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("num_samples", 0, "num_samples 0 is not an integer in 1.."),
+        ("num_samples", 1.5, "num_samples 1.5"),
+        ("sample_rate", 10, "sample_rate 10 is not"),
+        ("codec", None, "codec is text"),
+        ("fingerprint", "", "fingerprint is text"),
+        ("codebook_sizes", (2**25,), "codebook_size 33554432"),
+        ("side", torch.zeros(3), "side information is int32 or int64, not torch.float32"),
+    ],
+)
+def test_refuses_fields(field, value, message):
+    fields = dict(
+        codes=torch.zeros(1, 1, 3, dtype=torch.int64), codec="a", fingerprint="b",
+        num_samples=5, sample_rate=16_000, codebook_sizes=(4,),
+    )  # fmt: skip
+    with pytest.raises(TokensError, match=message):
+        Tokens(**(fields | {field: value}))
+
+
+def test_bitrates():
+    tokens = tokens_of([[0, 0, 1, 1, 2], [0, 1, 2, 3, 4]], (4, 1000), (2, 1), num_samples=8_000)
+    assert tokens.duration == 0.5
+    assert tokens.num_bits == pytest.approx(3 * 2 + 5 * math.log2(1000))
+    assert tokens.bitrate == pytest.approx(2 * tokens.num_bits)
+    assert tokens.file_bitrate == 16 * len(tokens.to_bytes())
+    with_side = tokens_of([[1, 2]], (4,), side=torch.zeros(3, dtype=torch.int32))
+    assert with_side.num_bits == 2 * 2 + 3 * 32
+
+
+def test_entropy_bitrate_by_hand():
+    one = tokens_of([[0, 0, 1, 1]], (4,))
+    other = tokens_of([[2, 2, 3, 3]], (4,))
+    assert entropy_bitrate([one]) == pytest.approx(4 * 1.0)
+    assert entropy_bitrate([one, other]) == pytest.approx(8 * 2.0 / 2)
+    assert entropy_bitrate([tokens_of([[3, 3, 3]], (4,))]) == 0
+    with pytest.raises(TokensError, match="no tokens"):
+        entropy_bitrate([])
+    with pytest.raises(TokensError, match="different codecs"):
+        entropy_bitrate([one, tokens_of([[0]], (5,))])
+
+
+def test_first():
+    tokens = make((4, 5, 6), (1, 2, 1))
+    first = tokens.first(2)
+    assert torch.equal(first.codes, tokens.codes[:, :2])
+    assert (first.codebook_sizes, first.strides) == ((4, 5), (1, 2))
+    for k in (0, 4):
+        with pytest.raises(TokensError, match=f"cannot take {k} of 3"):
+            tokens.first(k)
+
+
+def test_sequences_by_hand():
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    assert tokens.to_sequence().tolist() == [0, 13, 1, 14, 2, 15]
+    assert tokens.to_sequence(offset=100).tolist() == [100, 113, 101, 114, 102, 115]
+    delayed = tokens.to_sequence("delay")
+    assert delayed.tolist() == [[0, 1, 2, 30], [30, 13, 14, 15]]
+    slow = tokens_of([[7, 7, 8, 8, 9], [1, 2, 3, 4, 5]], (10, 20), (2, 1))
+    assert slow.to_sequence().tolist() == [7, 11, 12, 8, 13, 14, 9, 15]
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 50), st.integers(1, 4)), min_size=1, max_size=4),
+    st.integers(1, 40),
+    st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=100)
+def test_sequences_and_back(books, num_frames, offset):
+    sizes, strides = zip(*books, strict=True)
+    tokens = make(sizes, (*strides[:-1], 1), num_frames)
+    ids = tokens.to_sequence("flatten", offset)
+    assert ids.numel() == sum(free.numel() for free in tokens.free_codes)
+    assert offset <= ids.min() and ids.max() < offset + sum(sizes)
+    assert torch.equal(tokens.from_sequence(ids, "flatten", offset).codes, tokens.codes)
+    if max(tokens.strides) == 1:
+        delayed = tokens.to_sequence("delay", offset)
+        assert torch.equal(tokens.from_sequence(delayed, "delay", offset).codes, tokens.codes)
+    else:
+        with pytest.raises(TokensError, match="one rate"):
+            tokens.to_sequence("delay")
+
+
+def test_a_sequence_of_another_length():
+    tokens = tokens_of([[0, 1, 2, 3], [4, 5, 6, 7]], (10, 10), num_samples=640)
+    longer = tokens.from_sequence(torch.cat([tokens.to_sequence()] * 2))
+    assert longer.num_samples == 1280 and longer.num_frames == 8
+
+
+@pytest.mark.parametrize(
+    ("ids", "pattern", "message"),
+    [
+        ([0, 13, 1], "flatten", "no whole number of frames"),
+        ([], "flatten", "no whole number of frames"),
+        ([0, 5], "flatten", "code -5 in codebook 1"),
+        ([[0, 1]], "delay", "have shape"),
+        ([0], "spiral", "'flatten' or 'delay', not 'spiral'"),
+    ],
+)
+def test_refuses_sequences(ids, pattern, message):
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    with pytest.raises(TokensError, match=message):
+        tokens.from_sequence(torch.tensor(ids, dtype=torch.int64), pattern)
+    if pattern == "spiral":
+        with pytest.raises(TokensError, match=message):
+            tokens.to_sequence(pattern)
