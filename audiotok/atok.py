@@ -60,8 +60,6 @@ def check_numbers(
         raise TokensError(
             f"{codebooks} codebooks have {len(codebook_sizes)} sizes and {len(strides)} strides"
         )
-    if min(strides) > 1:
-        raise TokensError(f"strides {strides} have no 1: codes are kept at the finest rate")
 
 
 def repeat(free: torch.Tensor, stride: int, num_frames: int) -> torch.Tensor:

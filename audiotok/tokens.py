@@ -226,9 +226,9 @@ class Tokens:
         return replace(self, codes=codes[None], num_samples=num_samples)
 
     def _unflatten(self, ids: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-        period = math.lcm(*self.strides)
-        per_period = int(_free(self.strides, period).sum())
-        num_frames = period * (len(ids) // per_period + 1)
+        num_frames = self.num_frames
+        if len(ids) != sum(free.shape[1] for free in self.free_codes):
+            num_frames = len(ids) * min(self.strides)  # or fewer: as many as the ids fill
         free = _free(self.strides, num_frames)
         ends = free.sum(0).cumsum(0)  # ids up to and with each frame
         num_frames = int((ends <= len(ids)).sum())

@@ -47,7 +47,6 @@ def same(one, other):
 @settings(deadline=None, max_examples=100)
 def test_round_trip(books, num_frames, channels, side_type):
     sizes, strides = zip(*books, strict=True)
-    strides = (1, *strides[1:])
     side = None if side_type is None else torch.arange(-3, 3, dtype=side_type).reshape(2, 3)
     tokens = make(sizes, strides, num_frames, side, channels)
     data = tokens.to_bytes()
@@ -177,7 +176,6 @@ def test_any_field(field, text):
         ("shape", "2,20", "shape \\(2, 20\\), not"),
         ("shape", "0,2,20", "channels 0"),
         ("shape", "1,1,20", "1 codebooks have 2 sizes"),
-        ("strides", "2,2", "have no 1"),
         ("strides", "0,1", "stride 0"),
         ("codebook_sizes", "1,5", "codebook_size 1 is not"),
         ("codebook_sizes", "600,5", "is not in 0..599"),
