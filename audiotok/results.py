@@ -96,7 +96,7 @@ def read(folder: Path) -> Result | None:
                 "version that wrote it, or move the folder away"
             )
         return Result(folder, summary, run)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError) as reason:
         raise ResultsError(
@@ -162,16 +162,15 @@ def sha256(path: Path) -> str:
 def mean_score(values: Sequence[float], failed: int, seed: int = 0) -> dict[str, Any]:
     """Mean of the clips that have a value, its 95 % bootstrap interval, n, and failures."""
     values = np.asarray(values, dtype=np.float64)
-    drawn = [values[pick].mean() for pick in resampled(len(values), seed)]
-    mean = float(values.mean()) if len(values) else None
-    return {"mean": mean, "ci95": interval(drawn), "n": len(values), "failed": failed}
-
-
-def resampled(n: int, seed: int, times: int = RESAMPLES) -> Iterator[np.ndarray]:
-    """Bootstrap: indices of n clips drawn from n with replacement, `times` times."""
+    n = len(values)
     generator = np.random.default_rng(seed)
-    for _ in range(times if n > 1 else 0):
-        yield generator.integers(0, n, n)
+    drawn = [
+        mean
+        for _ in range(RESAMPLES // 100 if n > 1 else 0)
+        for mean in values[generator.integers(0, n, (100, n))].mean(axis=1)
+    ]
+    mean = float(values.mean()) if n else None
+    return {"mean": mean, "ci95": interval(drawn), "n": n, "failed": failed}
 
 
 def interval(drawn: Iterable[float]) -> list[float] | None:

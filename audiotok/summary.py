@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from audiotok import metrics, results
@@ -60,22 +61,28 @@ def _scores_of(
 ) -> dict[str, dict[str, Any]]:
     rows = frame("", entries, [task])
     whole = task.summarise(rows, tokens)
-    # What the rows alone determine has an interval; what needs the tokens has none.
-    picks = results.resampled(len(rows), seed, CORPUS_RESAMPLES) if whole else ()
-    again = [task.summarise(rows.iloc[pick], []) for pick in picks]
+    again = _bootstrap(task, rows, seed) if whole else []
     found = {}
     for column in task.columns:
         values = rows[column.name].dropna()
         failed = sum(_failed(entry, task.name, column.name) for entry in entries)
-        score = results.mean_score(values, failed, seed)
         if column.name in whole:
             drawn = [sample[column.name] for sample in again if column.name in sample]
-            score["mean"] = whole[column.name]
-            score["ci95"] = results.interval(drawn)
-            score["n"] = len(values) or len(rows)
+            score = {"mean": whole[column.name], "ci95": results.interval(drawn)}
+            score |= {"n": len(values) or len(rows), "failed": failed}
+        else:
+            score = results.mean_score(values, failed, seed)
         about = asdict(column)
         found[about.pop("name")] = score | about | {"task": task.name}
     return found
+
+
+def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, float]]:
+    """Numbers of the corpus for clips drawn again: those that the rows alone determine."""
+    generator = np.random.default_rng(seed)
+    n = len(rows)
+    picks = (generator.integers(0, n, n) for _ in range(CORPUS_RESAMPLES if n > 1 else 0))
+    return [task.summarise(rows.iloc[pick], []) for pick in picks]
 
 
 def _failed(entry: Entry, task: str, column: str) -> bool:
