@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 
-from audiotok.codec import CodecCard, Weights
+from audiotok.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
 from audiotok.files import replacing
 

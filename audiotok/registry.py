@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from audiotok import checkpoints
-from audiotok import codecs as _families
 from audiotok.codec import Codec, CodecCard, parse_options
 from audiotok.errors import CodecError
 
 log = logging.getLogger("audiotok")
+_CODECS = Path(__file__).parent / "codecs"
 
 
 def load(
@@ -88,8 +88,8 @@ def _with_options(family: type[Codec], card: CodecCard, name: str) -> CodecCard:
 @cache
 def _all_families() -> list[type[Codec]]:
     families = []
-    for module in pkgutil.iter_modules(_families.__path__, _families.__name__ + "."):
-        families += _families_of(importlib.import_module(module.name))
+    for module in pkgutil.iter_modules([str(_CODECS)]):
+        families += _families_of(importlib.import_module(f"audiotok.codecs.{module.name}"))
     for plugin in entry_points(group="audiotok.codecs"):
         try:
             families.append(plugin.load())
@@ -126,9 +126,8 @@ def _family_in(path: Path) -> type[Codec]:
     try:
         spec.loader.exec_module(module)
     except Exception as reason:  # the user's code may raise anything
-        raise CodecError(
-            f"{path} cannot be imported: {type(reason).__name__}: {reason}"
-        ) from reason
+        text = " ".join(str(reason).split())
+        raise CodecError(f"{path} cannot be imported: {type(reason).__name__}: {text}") from reason
     families = _families_of(module)
     if len(families) != 1:
         raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
