@@ -236,6 +236,7 @@ def check_global_state(codec: Codec) -> None:
             random.getstate(),
         )
 
+    torch.rand(1), np.random.rand(), random.random()  # no state that a seed leaves
     before = state()
     codec.reconstruct(signals(codec.card.sample_rate_in)["tone"])
     names = (
