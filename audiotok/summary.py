@@ -72,8 +72,8 @@ def _scores_of(
             score |= {"n": len(values) or len(rows), "failed": failed}
         else:
             score = results.mean_score(values, failed, seed)
-        about = asdict(column)
-        found[about.pop("name")] = score | about | {"task": task.name}
+        about = {key: value for key, value in asdict(column).items() if key != "name"}
+        found[column.name] = score | about | {"task": task.name}
     return found
 
 
