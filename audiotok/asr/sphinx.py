@@ -1,0 +1,56 @@
+"""CMU Pocketsphinx with the US-English model of its package: small, offline, far from the best.
+
+With a JSGF grammar it hears only sentences of that grammar (closed vocabulary); without, it uses
+the package's trigram language model. A fresh decoder hears each sound, since the channel estimate
+of one utterance would otherwise reach into the next; dither comes from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from audiotok.asr import SAMPLE_RATE, mono
+from audiotok.audio import Audio
+from audiotok.errors import MetricError, MissingPackageError
+
+DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
+
+
+def missing() -> MissingPackageError | None:
+    """The error that says how to install pocketsphinx, or None where it is there."""
+    if importlib.util.find_spec("pocketsphinx") is None:
+        return MissingPackageError("pocketsphinx", "asr", "speech recognition")
+    return None
+
+
+class Sphinx:
+    """Args: grammar: path of a JSGF file, or None for the general language model."""
+
+    def __init__(self, grammar: str | Path | None = None):
+        self.grammar = str(grammar) if grammar is not None else None
+        self.name = f"pocketsphinx {self.grammar or 'en-us'}"
+
+    def transcribe(self, audio: Audio) -> str:
+        """Words in lower case; empty where nothing was recognised."""
+        if (error := missing()) is not None:
+            raise error
+        from pocketsphinx import Decoder
+
+        samples = mono(audio).waveform[0].numpy()
+        samples = samples + DITHER * np.random.default_rng(0).standard_normal(len(samples))
+        pcm = np.clip(np.round(32767 * samples), -32768, 32767).astype("<i2").tobytes()
+        search = {} if self.grammar is None else {"jsgf": self.grammar}
+        try:
+            decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
+            decoder.start_utt()
+            decoder.process_raw(pcm, full_utt=True)
+            decoder.end_utt()
+        except (RuntimeError, ValueError) as reason:
+            raise MetricError(
+                f"pocketsphinx failed ({self.name}): {reason}; is each word of the grammar English?"
+            ) from reason
+        hypothesis = decoder.hyp()
+        return hypothesis.hypstr if hypothesis is not None else ""

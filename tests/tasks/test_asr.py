@@ -1,0 +1,95 @@
+"""asr: rates by hand with a recogniser that recites; then pocketsphinx on two bundled clips."""
+
+from __future__ import annotations
+
+import pickle
+
+import pandas as pd
+import pytest
+import torch
+
+from audiotok import data
+from audiotok.asr import sphinx
+from audiotok.audio import Audio
+from audiotok.data import Clip, Corpus
+from audiotok.errors import MetricError
+from audiotok.tasks import Item, _words, get
+
+
+class Reciter:
+    """Hears the words that belong to the first sample; counts how often it listened."""
+
+    name = "reciter"
+
+    def __init__(self, words: dict[float, str]):
+        self.words, self.listened = words, 0
+
+    def transcribe(self, audio: Audio) -> str:
+        self.listened += 1
+        return self.words[round(float(audio.waveform[0, 0]), 3)]
+
+
+@pytest.fixture(autouse=True)
+def nothing_heard(monkeypatch):
+    monkeypatch.setattr(_words, "_heard", {})
+
+
+def sound(value: float) -> Audio:
+    return Audio(torch.full((1, 100), value), 16_000)
+
+
+def test_rates_and_the_memory_of_references():
+    reciter = Reciter({0.1: "one two three four", 0.2: "one two four", 0.3: "one too four"})
+    row = _words.score(reciter, Item(Clip("a", text="One, two three."), sound(0.1), sound(0.2)), "")
+    assert row == {
+        "transcript": "one two four", "words_heard": 4, "dwer": 0.25, "wer": pytest.approx(1 / 3),
+    }  # fmt: skip
+    row = _words.score(reciter, Item(Clip("a"), sound(0.1), sound(0.3)), "_x")
+    assert row == {"transcript_x": "one too four", "words_heard_x": 4, "dwer_x": 0.5}
+    assert reciter.listened == 3  # the reference once
+
+
+def test_what_has_no_rate_is_an_error_not_a_number():
+    reciter = Reciter({0.1: "", 0.2: "words"})
+    row = _words.score(reciter, Item(Clip("a", text="..."), sound(0.1), sound(0.2)), "")
+    assert isinstance(row["dwer"], MetricError) and isinstance(row["wer"], MetricError)
+
+
+def test_corpus_rates_are_all_errors_by_all_words():
+    task = get("asr")
+    rows = pd.DataFrame(
+        {
+            "wer": [1.0, 0.1, None],
+            "words": [2.0, 20.0, None],
+            "dwer": [0.5, None, 0.0],
+            "words_heard": [2.0, 0.0, 6.0],
+            "wer_closed": [None, None, None],
+        }
+    )
+    found = task.summarise(rows, [])
+    assert found == {"wer": pytest.approx(4 / 22), "dwer": pytest.approx(1 / 8)}
+    assert task.summarise(pd.DataFrame(), []) == {}
+
+
+def test_music_among_speech_is_left_out():
+    task = get("asr")
+    task.prepare(Corpus("c", (Clip("spoken", text="hello"), Clip("sung"))))
+    assert task.score(Item(Clip("sung"), sound(0.0), sound(0.0))) == {}
+    assert "wer_closed" not in {c.name for c in task.columns}
+
+
+@pytest.mark.skipif(sphinx.missing() is not None, reason="pocketsphinx is not installed")
+def test_pocketsphinx_tells_speech_from_noise():
+    corpus = data.load("bundled", limit=2)
+    task = get("asr")
+    task.prepare(corpus)
+    task = pickle.loads(pickle.dumps(task))
+    assert task.available() is None
+    clip = corpus.clips[0]
+    reference = clip.read()
+    same = task.score(Item(clip, reference, reference))
+    assert {c.name for c in task.columns} == set(same) - {"transcript"}
+    assert same["wer_closed"] == 0 and same["dwer"] == 0 and same["words"] == 5
+    noise = torch.randn(reference.waveform.shape, generator=torch.Generator().manual_seed(0))
+    worse = task.score(Item(clip, reference, Audio(0.1 * noise, 16_000)))
+    assert worse["wer"] > 0.7 and worse["dwer"] > 0.7 and worse["wer_closed"] > 0.5
