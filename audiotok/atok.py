@@ -139,6 +139,8 @@ def parse(data: bytes) -> dict:
 def pack(codes: torch.Tensor, bits: int) -> bytes:
     """(N,) codes below 2**bits as ceil(N * bits / 8) bytes."""
     values = codes.cpu().numpy()
+    if bits in (8, 16):  # whole bytes: the same, faster
+        return values.astype(f">u{bits // 8}").tobytes()
     shifts = np.arange(bits - 1, -1, -1)
     chunks = (values[i : i + _CHUNK, None] >> shifts & 1 for i in range(0, len(values), _CHUNK))
     return b"".join(np.packbits(chunk.astype(np.uint8)).tobytes() for chunk in chunks)
@@ -146,6 +148,8 @@ def pack(codes: torch.Tensor, bits: int) -> bytes:
 
 def unpack(data: bytes, count: int, bits: int) -> torch.Tensor:
     """The inverse of `pack`: (count,) int64."""
+    if bits in (8, 16):
+        return torch.from_numpy(np.frombuffer(data, f">u{bits // 8}", count).astype(np.int64))
     raw = np.frombuffer(data, np.uint8)
     codes = np.empty(count, np.int64)
     weights = 1 << np.arange(bits - 1, -1, -1)

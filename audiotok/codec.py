@@ -191,18 +191,12 @@ class Codec(ABC):
         card = self.card
         prepared = [a.to_channels(card.channels).resample(card.sample_rate_in) for a in audios]
         with self._inference():
-            codes = self._encode_windows(torch.stack([p.waveform for p in prepared]))
-        length = prepared[0].num_samples
-        num_frames = codes.shape[-1] if card.byte_stream else self.num_frames(length)
-        expected = (len(audios), card.num_codebooks, num_frames)
-        if tuple(codes.shape) != expected or codes.dtype != torch.int64:
-            raise CodecError(
-                f"{card.name} gave {codes.dtype} codes of shape {tuple(codes.shape)}, "
-                f"expected torch.int64 {expected}: its _encode is wrong"
-            )
+            codes = self._encode_windows(torch.stack([one.waveform for one in prepared]))
+        if codes.is_inference():  # a copy outside of inference mode can be used in training
+            codes = codes.clone()
         return [
             Tokens(
-                clip.clone()[None],  # a copy outside of inference mode: usable in training
+                clip[None],
                 card.name,
                 self.fingerprint,
                 audio.num_samples,
@@ -275,14 +269,22 @@ class Codec(ABC):
 
     def _encode_windows(self, waveform: torch.Tensor) -> torch.Tensor:
         """(B, C, L) -> codes (B, K, T) on the CPU."""
-        parts = []
-        hop = self.hop_length
-        if self.card.byte_stream:
+        card, hop = self.card, self.card.hop_length
+        if card.byte_stream:
             return self._encode(waveform)
-        for low, start, stop, high in self._windows(self.num_frames(waveform.shape[-1])):
-            codes = self._encode(waveform[..., low * hop : high * hop].to(self.device))
-            parts.append(codes[..., start - low : stop - low].cpu())
-        return torch.cat(parts, dim=-1)
+        num_frames = self.num_frames(waveform.shape[-1])
+        with torch.inference_mode(False):
+            codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
+        for low, start, stop, high in self._windows(num_frames):
+            piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
+            expected = (*codes.shape[:2], high - low)
+            if tuple(piece.shape) != expected or piece.dtype != torch.int64:
+                raise CodecError(
+                    f"{card.name} gave {piece.dtype} codes of shape {tuple(piece.shape)}, "
+                    f"expected torch.int64 {expected}: its _encode is wrong"
+                )
+            codes[..., start:stop] = piece[..., start - low : stop - low]
+        return codes
 
     def _decode_windows(self, codes: torch.Tensor, length: int) -> torch.Tensor:
         """Codes (B, K, T) -> (B, C, length) on the CPU."""
