@@ -30,8 +30,8 @@ class Unborn(Task):
 
     name = "unborn"
 
-    def __setstate__(self, state):
-        os._exit(3)
+    def __reduce__(self):
+        return os._exit, (3,)
 
 
 def jobs(names):
