@@ -25,6 +25,7 @@ class Weights(_Frozen):
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     size: int | None = None  # bytes
+    size_about: int | None = None  # bytes, to tell a user what a download takes; not checked
     bundled: str | None = None  # name of the file inside audiotok/bundled/
 
 

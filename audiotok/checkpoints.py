@@ -80,15 +80,29 @@ def verify(path: Path, weights: Weights) -> None:
         verify_sha256(path, weights.sha256)
 
 
+def sha256(path: str | Path) -> str:
+    """Hex sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verify_sha256(path: str | Path, expected: str) -> None:
     """Raises CheckpointError unless the sha256 of the file is `expected` (hex)."""
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(path)
     if found != expected:
         raise CheckpointError(
             f"{path} has sha256 {found}, expected {expected}: it is another file or damaged; "
             "remove it and download it again"
         )
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as reason:
+        raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
 
 
 def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -197,9 +197,12 @@ def convert(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
 ) -> None:
     """Write an official checkpoint as safetensors."""
-    from audiotok import checkpoints
+    from audiotok.errors import CodecError
 
-    checkpoints.convert(name, checkpoint, out)
+    codec = _load(name, checkpoint, "cpu")
+    if not hasattr(codec, "save"):
+        raise CodecError(f"{codec.card.name} has no weights to write")
+    codec.save(out)
     print(out)
 
 

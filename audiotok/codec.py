@@ -79,6 +79,18 @@ class Codec(ABC):
         """K codebooks (V, D) float32; None where they are implicit."""
         return None
 
+    @classmethod
+    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        """The card of a file of weights that is loaded by its path, from what the file says.
+
+        Args:
+            metadata: of the safetensors file.
+            digest: of the file; goes into the name, behind an @.
+        """
+        raise CodecError(
+            f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
+        )
+
     # --- what a user reads ---------------------------------------------------------------------
 
     @property

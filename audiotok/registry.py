@@ -20,11 +20,12 @@ from audiotok.codec import Codec, CodecCard, parse_options
 from audiotok.errors import CodecError
 
 log = logging.getLogger("audiotok")
+_TRAINED = ".safetensors"
 _CODECS = Path(__file__).parent / "codecs"
 
 
 def load(
-    name: str,
+    name: str | Path,
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     quiet: bool = False,
@@ -33,13 +34,19 @@ def load(
 
     Args:
         name: a card's name, a family's (its default), or `file.py` or `file.py::card`; each may
-            carry options, `name:key=value,key=value`.
+            carry options, `name:key=value,key=value`. Or a .safetensors file that `audiotok train`
+            or `audiotok convert` wrote.
         checkpoint: weights to use instead of the card's.
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: do not log what a family's name stands for.
     """
+    name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
+    if base.endswith(_TRAINED):
+        if checkpoint is not None:
+            raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
+        checkpoint = base
     if not quiet and base == card.family != card.name.partition(":")[0]:
         log.info("%s is %s", base, card.name)
     return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
@@ -59,6 +66,8 @@ def find_card(name: str) -> CodecCard:
 def _find(name: str) -> tuple[type[Codec], CodecCard]:
     path, _, rest = name.partition("::")
     file = path if "::" in name else name.partition(":")[0]
+    if file.endswith(_TRAINED):
+        return _trained(Path(file), name)
     if file.endswith(".py"):
         families = [_family_in(Path(file))]
         wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
@@ -74,6 +83,19 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
     raise CodecError(f"there is no codec {base!r}: {hint}")
+
+
+def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
+    """Family and card of a file of weights, by its metadata; its hash goes into the name."""
+    metadata = checkpoints.read_metadata(path)
+    for family in _all_families():
+        if family.CARDS[0].family == metadata.get("family"):
+            parse_options(name, family.OPTIONS)
+            return family, family.card_of(metadata, checkpoints.sha256(path)[:8])
+    raise CodecError(
+        f"{path} does not name a family that is known here: expected a file that `audiotok train` "
+        "or `audiotok convert` wrote"
+    )
 
 
 def _with_options(family: type[Codec], card: CodecCard, name: str) -> CodecCard:

@@ -52,8 +52,10 @@ def download(card: CodecCard) -> str:
         return "no weights"
     if card.weights.bundled:
         return "bundled"
-    size = card.weights.size
-    return f"{size / 1e6:.0f} MB" if size else "download, size not known"
+    if card.weights.size:
+        return f"{card.weights.size / 1e6:.0f} MB"
+    about = card.weights.size_about
+    return f"about {about / 1e6:.0f} MB" if about else "download, size not known"
 
 
 def card_fields(card: CodecCard) -> dict[str, Any]:
@@ -186,18 +188,20 @@ def _failures(result: Result) -> list[str]:
 
 
 class TrainProgress:
-    """The last step's numbers in one line that is written over."""
+    """A bar over the steps, with the last step's numbers behind it."""
 
     def __init__(self) -> None:
-        self._status = err.status("starting")
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err)
+        self._task = self._progress.add_task("starting", total=None)
 
     def __enter__(self) -> TrainProgress:
-        self._status.start()
+        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._status.stop()
+        self._progress.stop()
 
-    def report(self, step: int, numbers: dict[str, float]) -> None:
-        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-        self._status.update(f"step {step}: {text}")
+    def report(self, step: int, steps: int, numbers: dict[str, float]) -> None:
+        text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        self._progress.update(self._task, completed=step, total=steps, description=text)

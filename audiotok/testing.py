@@ -19,7 +19,10 @@ import torch
 from audiotok.audio import Audio, resampled_length
 from audiotok.codec import Codec
 from audiotok.errors import AudiotokError
+from audiotok.metrics._check import check_metric
 from audiotok.tokens import Tokens
+
+__all__ = ["check_codec", "check_metric"]
 
 
 def check_codec(codec: Codec) -> None:

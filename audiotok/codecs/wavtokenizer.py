@@ -40,6 +40,10 @@ def _sizes(frame_rate: float) -> WavTokenizerConfig:
     return WavTokenizerConfig(strides=_STRIDES[round(frame_rate)])
 
 
+def _sizes_of(card: CodecCard) -> WavTokenizerConfig:
+    return _MINI if card.sample_rate_in == _MINI.sample_rate else _sizes(card.frame_rate)
+
+
 def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) -> CodecCard:
     return CodecCard(
         name=name,
@@ -81,7 +85,11 @@ def _official(
         licence_weights="MIT",
         training_data=(data,),
         weights=Weights(
-            repository=f"novateur/{repository}", file=file, revision="main", sha256=sha256
+            repository=f"novateur/{repository}",
+            file=file,
+            revision="main",
+            sha256=sha256,
+            size_about=1_750_000_000,
         ),
         verified="on random weights only",
     )
@@ -136,7 +144,7 @@ class WavTokenizer(Codec):
         if "config" not in metadata and self.card.weights.sha256:
             checkpoints.verify_sha256(checkpoint, self.card.weights.sha256)
         state, config = read_network(state, metadata, checkpoint)
-        expected = _MINI if self.card.name == self.DEFAULT else _sizes(self.card.frame_rate)
+        expected = config if "@" in self.card.name else _sizes_of(self.card)
         if config != expected:
             raise CheckpointError(
                 f"{checkpoint} is not {self.card.name}: it has {_describe(config)}, the card says "
@@ -144,6 +152,18 @@ class WavTokenizer(Codec):
             )
         self.network = WavTokenizerNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
+
+    @classmethod
+    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        return _card(
+            f"{metadata.get('name', cls.CARDS[0].family)}@{digest}",
+            _read_config(metadata, "the file"),
+            "as its training data",
+            description="weights from a file",
+            training_paradigm="as its recipe",
+            licence_weights=None,
+            verified="by nobody",
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the weights as safetensors, with the sizes of the network in the metadata."""
@@ -173,16 +193,19 @@ def read_network(
         CheckpointError: the file is neither.
     """
     if "config" in metadata:
-        try:
-            config = WavTokenizerConfig.model_validate_json(metadata["config"])
-        except ValidationError as error:
-            raise CheckpointError(
-                f"{path}: its metadata hold no WavTokenizer configuration: expected a file "
-                "that `audiotok convert` or `audiotok train` wrote"
-            ) from error
-        return {key: tensor.float() for key, tensor in state.items()}, config
+        return {key: tensor.float() for key, tensor in state.items()}, _read_config(metadata, path)
     converted = _rename_official(state, path)
     return converted, _infer_config(converted, path)
+
+
+def _read_config(metadata: dict[str, str], path: Path | str) -> WavTokenizerConfig:
+    try:
+        return WavTokenizerConfig.model_validate_json(metadata.get("config", ""))
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path}: the metadata hold no WavTokenizer configuration: expected a file "
+            "that `audiotok convert` or `audiotok train` wrote"
+        ) from error
 
 
 # Official keys -> ours; the first that matches counts. None: encode and decode do not use it.

@@ -25,7 +25,7 @@ from audiotok.nn.wavtokenizer import Output, WavTokenizerNetwork
 from audiotok.training.crops import Crops, batches, split_speakers, validation_waveforms
 from audiotok.training.recipe import Recipe, load_recipe
 
-Report = Callable[[int, dict[str, float]], None]  # called after every step with its numbers
+Report = Callable[[int, int, dict[str, float]], None]  # step, steps, losses
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
         recipe: a recipe or the path of one.
         overrides: `key=value` changes to it.
         out: run folder; `runs/<name>` if None.
-        report: called after every step with its number and losses.
+        report: called after every step with its number, the number of all steps, and its losses.
 
     Returns:
         The path of the weights with the best validation loss, as safetensors.
@@ -58,7 +58,7 @@ def train(
         torch.set_num_threads(recipe.threads)
     run = _Run(recipe, folder)
     run.resume()
-    run.train(report or (lambda step, numbers: None))
+    run.train(report or (lambda step, steps, numbers: None))
     return folder / "model.safetensors"
 
 
@@ -106,7 +106,7 @@ class _Run:
             numbers = self._train_step(waveform)
             self.step += 1
             self.seconds = time.monotonic() - started
-            report(self.step, numbers)
+            report(self.step, self.recipe.steps, numbers)
             if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
                 self._validate(numbers)
                 self._save()
@@ -223,7 +223,12 @@ class _Run:
         path = self.folder / "state.pt"
         if not path.exists():
             return
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file may raise anything
+            raise RecipeError(
+                f"{path} cannot be read ({type(error).__name__}): delete the folder to start again"
+            ) from error
         self.network.load_state_dict(state["network"])
         self.learner.load_state_dict(state["learner"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -8,8 +8,9 @@ import soundfile
 import torch
 import yaml
 
+import audiotok
 from audiotok import assets, checkpoints
-from audiotok.errors import RecipeError
+from audiotok.errors import CheckpointError, CodecError, RecipeError
 from audiotok.training import load_recipe, train
 from audiotok.training.crops import Crops, split_speakers
 from audiotok.training.trainer import _Run
@@ -77,10 +78,10 @@ def test_training_lowers_the_loss_and_leaves_what_it_promises(recipe_file, tmp_p
     seen = []
     out = tmp_path / "run"
     weights = train(recipe_file, ["steps=60", "validate_every=20"], out, lambda *a: seen.append(a))
-    assert [step for step, _ in seen] == list(range(1, 61))
-    first, last = (np.mean([n["mel"] for _, n in part]) for part in (seen[:10], seen[-10:]))
+    assert [step for step, *_ in seen] == list(range(1, 61))
+    first, last = (np.mean([n["mel"] for *_, n in part]) for part in (seen[:10], seen[-10:]))
     assert last < 0.8 * first
-    assert {"commitment", "codes_used"} <= seen[-1][1].keys()
+    assert {"commitment", "codes_used"} <= seen[-1][-1].keys()
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert 1 <= lines[-1]["validation"]["perplexity"] <= 16
@@ -93,7 +94,7 @@ def test_training_lowers_the_loss_and_leaves_what_it_promises(recipe_file, tmp_p
 def test_an_interrupted_run_goes_on_bit_for_bit(recipe_file, tmp_path):
     whole = train(recipe_file, (), tmp_path / "whole")
 
-    def stop(step, numbers):
+    def stop(step, steps, numbers):
         if step == 6:  # between two checkpoints
             raise KeyboardInterrupt
 
@@ -103,6 +104,26 @@ def test_an_interrupted_run_goes_on_bit_for_bit(recipe_file, tmp_path):
     expected, found = tensors(whole), tensors(parts)
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_a_damaged_state_is_one_line(recipe_file, tmp_path):
+    train(recipe_file, ["steps=4"], tmp_path / "run")
+    (tmp_path / "run/state.pt").write_bytes(b"x" * 1000)
+    with pytest.raises(RecipeError, match="state.pt cannot be read"):
+        train(recipe_file, ["steps=4"], tmp_path / "run")
+
+
+def test_what_was_trained_loads_by_its_path(recipe_file, corpus, tmp_path):
+    weights = train(recipe_file, (), tmp_path / "run")
+    codec = audiotok.load(weights)
+    assert codec.card.name.startswith("tiny@")
+    assert (codec.sample_rate, codec.hop_length, codec.codebook_sizes) == (8000, 160, (16,))
+    sound = codec.reconstruct(corpus / "0.wav")
+    assert (sound.sample_rate, sound.num_samples) == (16000, 16000)
+    with pytest.raises(CodecError, match="holds its weights"):
+        audiotok.load(weights, checkpoint=weights)
+    with pytest.raises(CheckpointError, match="is not wavtokenizer-mini"):
+        audiotok.load("wavtokenizer-mini", checkpoint=weights)
 
 
 def test_a_folder_of_another_recipe_is_refused(recipe_file, tmp_path):
