@@ -195,14 +195,15 @@ def convert(
     name: str,
     checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
+    half: Annotated[bool, typer.Option("--half", help="As float16.")] = False,
 ) -> None:
-    """Write an official checkpoint as safetensors."""
+    """Write an official checkpoint, or trained weights, as safetensors."""
     from audiotok.errors import CodecError
 
     codec = _load(name, checkpoint, "cpu")
     if not hasattr(codec, "save"):
         raise CodecError(f"{codec.card.name} has no weights to write")
-    codec.save(out)
+    codec.save(out, half)
     print(out)
 
 

@@ -63,7 +63,7 @@ def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) ->
             streamability="no",
             domain=domain,
         ),
-        licence_code="MIT",
+        licence_code="Apache-2.0",
         **details,
     )
 
@@ -108,7 +108,10 @@ class WavTokenizer(Codec):
             training_paradigm="Rec",
             licence_weights="CC-BY-4.0",
             training_data=("LibriSpeech train-clean-100, one utterance of each reader",),
-            weights=Weights(bundled="wavtokenizer-mini.safetensors"),
+            weights=Weights(
+                bundled="wavtokenizer-mini.safetensors",
+                sha256="7b04d1e8725912d09c29adb2e59047b1171a4ed9411891ec820e235cb0e0b7dc",
+            ),
             verified="by the results of this repository",
         ),
         _official(
@@ -165,14 +168,22 @@ class WavTokenizer(Codec):
             verified="by nobody",
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write the weights as safetensors, with the sizes of the network in the metadata."""
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write the weights as safetensors, with the sizes of the network in the metadata.
+
+        Args:
+            path: of the file.
+            half: as float16, half the size: the codebook is rounded, so it is another one.
+        """
         metadata = {
             "family": self.card.family,
             "name": self.card.name,
             "config": self.network.config.model_dump_json(),
         }
-        checkpoints.save(path, self.network.state_dict(), metadata)
+        state = self.network.state_dict()
+        if half:
+            state = {key: tensor.half() for key, tensor in state.items()}
+        checkpoints.save(path, state, metadata)
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(waveform)
