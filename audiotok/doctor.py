@@ -44,7 +44,7 @@ def _packages() -> list[str]:
     for requirement in importlib.metadata.requires("audiotok") or []:
         name = re.match(r"[\w.-]+", requirement)[0]
         extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
-        if name != "audiotok":
+        if extra is None or extra[1] != "all":
             wanted.setdefault(extra[1] if extra else "", []).append(name)
     report = []
     for extra, names in wanted.items():

@@ -206,21 +206,20 @@ def test_folders_that_cannot_be_written(kit):
         run(out="file/results")
 
 
-def test_a_full_disk_is_one_line(kit):
-    found, _ = run()
-    for path in found[2].folder.iterdir():
-        path.unlink()
-    from audiotok import journal
-
-    opened = open
-
-    def full(path, mode="r", *rest, **more):
-        return opened("/dev/full" if str(path).endswith(".jsonl") else path, mode, *rest, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "open", full, raising=False)
-        with pytest.raises(ResultsError, match="No space left on device.*goes on where it stopped"):
+@pytest.mark.parametrize("size", [100, 1500, 4000])
+def test_a_full_disk_is_one_line_and_no_loss(kit, size):
+    resource = pytest.importorskip("resource")
+    run(out="whole")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(ResultsError, match="cannot write .*File too large; make room") as told:
             run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(told.value)
+    run()
+    assert list(contents().values()) == list(contents("whole").values())
 
 
 @pytest.mark.parametrize(

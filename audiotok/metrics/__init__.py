@@ -53,6 +53,7 @@ class Metric:
     compute: Callable[[Audio, Audio], dict[str, float]]
     packages: tuple[str, ...] = ()  # importable names it needs beyond the base installation
     extra: str | None = None  # `pip install 'audiotok[EXTRA]'` brings them
+    of_speech: bool = False  # means nothing for music and sounds: `bench` leaves these out
 
     def missing(self) -> MissingPackageError | None:
         """The error that says which package is not installed, or None where all are."""

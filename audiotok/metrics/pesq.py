@@ -69,4 +69,5 @@ METRIC = Metric(
     compute=compute,
     packages=("pesq",),
     extra="bench",
+    of_speech=True,
 )

@@ -69,4 +69,5 @@ METRIC = Metric(
     compute=compute,
     packages=("pystoi",),
     extra="bench",
+    of_speech=True,
 )

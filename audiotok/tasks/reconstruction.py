@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from audiotok import metrics
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.tasks import Column, Item, Task
 
+if TYPE_CHECKING:
+    from audiotok.data import Corpus
+
 
 class Reconstruction(Task):
     """All metrics of `audiotok.metrics`, or those named; a missing package leaves its columns out.
 
-    Each metric stands for itself: where one has no value, the others keep theirs.
+    Each metric stands for itself: where one has no value, the others keep theirs. Metrics of speech
+    are left out for music and sounds, in a corpus that says which of its clips are speech.
     """
 
     name = "reconstruction"
@@ -20,6 +25,7 @@ class Reconstruction(Task):
 
     def __init__(self, chosen: Sequence[str] | None = None):
         self.chosen = list(chosen) if chosen is not None else metrics.names()
+        self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
 
     @property
     def _metrics(self) -> list[metrics.Metric]:
@@ -37,11 +43,15 @@ class Reconstruction(Task):
             for column in metric.columns
         }
 
+    def prepare(self, corpus: Corpus) -> None:
+        self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
+
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
+        speech = not self.silent or item.clip.id not in self.silent
         row = {}
         for metric in self._metrics:
-            if metric.missing() is not None:
+            if metric.missing() is not None or (metric.of_speech and not speech):
                 continue
             try:
                 row |= metric(reference, reconstruction)

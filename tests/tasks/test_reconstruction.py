@@ -8,6 +8,7 @@ import torch
 
 from audiotok import metrics, tasks
 from audiotok.audio import Audio
+from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
 from audiotok.metrics._check import noisy, voice
 from audiotok.tasks import Item, Task
@@ -55,6 +56,17 @@ def test_one_failing_metric_leaves_the_others():
         assert isinstance(row.get(column, MetricError()), MetricError)
     assert isinstance(row["mel_distance"], float)
     assert isinstance(row["si_sdr"], float)
+
+
+def test_metrics_of_speech_are_left_out_for_music():
+    corpus = Corpus("mixed", (Clip("said", text="yes"), Clip("played", label="piano")))
+    task = Reconstruction(["stoi", "mel_distance"])
+    task.prepare(corpus)
+    said, played = (
+        task.score(Item(clip, voice(16_000, 1), noisy(voice(16_000, 1), 0.01))) for clip in corpus
+    )
+    assert {"stoi", "estoi"} <= said.keys()
+    assert played.keys() == {"mel_distance", "mel_distance_16k"}
 
 
 def test_silence_is_missing_not_zero():
