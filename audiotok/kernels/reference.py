@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,7 +37,14 @@ def cosine_scores(latents: Tensor, codewords: Tensor) -> Tensor:
     for x, c in zip(latents.double().unbind(-1), codewords.double().unbind(-1), strict=True):
         dot = dot + x * c
         square = square + c * c
-    return torch.where(square > 0, dot / square.sqrt(), torch.zeros_like(dot))
+    return torch.where(square > 0, dot / _square_root(square), torch.zeros_like(dot))
+
+
+def _square_root(values: Tensor) -> Tensor:
+    """Correctly rounded, as IEEE 754 wants it; PyTorch's on the CPU can be a bit off."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sqrt(np.atleast_1d(values.numpy()))).view(values.shape)
+    return values.sqrt()
 
 
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:
