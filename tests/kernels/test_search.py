@@ -35,7 +35,7 @@ def test_equals_the_reference(path, problem, metric):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("width", [1, 7, 8, 31, 128, 513])
 def test_equals_the_reference_on_whole_tiles(path, width, metric):
-    latents, codebook = draw(203, width), draw(131, width, seed=1)
+    latents, codebook = draw(203 if width < 200 else 67, width), draw(131, width, seed=1)
     codebook[100:] = codebook[:31]
     expected = reference.vq_argmin(latents, codebook, metric)
     assert torch.equal(vq_argmin(latents, codebook, metric), expected)

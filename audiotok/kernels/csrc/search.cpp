@@ -435,7 +435,7 @@ int audiotok_statistics(const float* latents, int64_t N, int64_t D, const int64_
             if (codes[n] >= 0) ++start[size_t(codes[n]) + 1];
         }
         std::partial_sum(start.begin(), start.end(), start.begin());
-        std::vector<uint32_t> order(size_t(start[size_t(V)]));
+        std::vector<uint32_t> order(static_cast<size_t>(start.back()));
         std::vector<int64_t> next(start.begin(), start.end() - 1);
         for (int64_t n = 0; n < N; ++n)
             if (codes[n] >= 0) order[size_t(next[size_t(codes[n])]++)] = uint32_t(n);

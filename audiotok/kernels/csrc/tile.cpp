@@ -11,27 +11,25 @@ constexpr size_t LANES = AUDIOTOK_LANES;
 #if AUDIOTOK_LANES == 1
 using Floats = float;
 using Ints = int32_t;
-template <class T>
-using Unaligned = T;
+using LooseFloats = float;
+using LooseInts = int32_t;
 #else
 typedef float Floats __attribute__((vector_size(4 * AUDIOTOK_LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * AUDIOTOK_LANES)));
-template <class T>
-using Unaligned __attribute__((aligned(4), may_alias)) = T;
+// the same at any address
+typedef float LooseFloats
+    __attribute__((vector_size(4 * AUDIOTOK_LANES), aligned(4), may_alias));
+typedef int32_t LooseInts
+    __attribute__((vector_size(4 * AUDIOTOK_LANES), aligned(4), may_alias));
 #endif
 // accumulators of a tile, VECTORS x WORDS, fill the registers: 24 of 32, 12 of 16
 constexpr int VECTORS = AUDIOTOK_LANES == 8 ? 2 : AUDIOTOK_LANES == 1 ? 2 : 4;
 constexpr int WORDS = AUDIOTOK_LANES == 1 ? 4 : 6;
 
-template <class T, class E>
-inline T load(const E* from) {
-    return *reinterpret_cast<const Unaligned<T>*>(from);
-}
-
-template <class T, class E>
-inline void store(E* to, T value) {
-    *reinterpret_cast<Unaligned<T>*>(to) = value;
-}
+inline Floats load(const float* from) { return *reinterpret_cast<const LooseFloats*>(from); }
+inline Ints load(const int32_t* from) { return *reinterpret_cast<const LooseInts*>(from); }
+inline void store(float* to, Floats value) { *reinterpret_cast<LooseFloats*>(to) = value; }
+inline void store(int32_t* to, Ints value) { *reinterpret_cast<LooseInts*>(to) = value; }
 
 inline Floats broadcast(float value) { return Floats{} + value; }
 
@@ -55,7 +53,7 @@ inline void words(const float* packed, size_t width, const float* codebook, cons
     }
     for (size_t d = 0; d < D; ++d) {
         Floats x[R];
-        for (int r = 0; r < R; ++r) x[r] = load<Floats>(packed + d * width + r * LANES);
+        for (int r = 0; r < R; ++r) x[r] = load(packed + d * width + r * LANES);
         for (int j = 0; j < C; ++j) {
             const Floats c = broadcast(word[j][d]);
             for (int r = 0; r < R; ++r) score[j][r] -= x[r] * c;
@@ -79,9 +77,9 @@ void strip(const float* packed, size_t width, const float* codebook, const float
     Floats best[R], second[R];
     Ints index[R];
     for (int r = 0; r < R; ++r) {
-        best[r] = load<Floats>(running.best + r * LANES);
-        second[r] = load<Floats>(running.second + r * LANES);
-        index[r] = load<Ints>(running.index + r * LANES);
+        best[r] = load(running.best + r * LANES);
+        second[r] = load(running.second + r * LANES);
+        index[r] = load(running.index + r * LANES);
     }
     size_t k = first;
     for (; k + WORDS <= last; k += WORDS)
@@ -118,7 +116,7 @@ void pack(const float* rows, size_t count, size_t D, size_t width, float* packed
     for (size_t row = 0; row < width; row += LANES) {
         Floats total = {};
         for (size_t d = 0; d < D; ++d) {
-            const Floats x = load<Floats>(packed + d * width + row);
+            const Floats x = load(packed + d * width + row);
             total += x * x;
         }
         store(norms + row, total);
@@ -130,9 +128,9 @@ inline void scan_words(const float* row, const float* codebook, size_t D, float*
     Floats total[C] = {};
     size_t d = 0;
     for (; d + LANES <= D; d += LANES) {
-        const Floats x = load<Floats>(row + d);
+        const Floats x = load(row + d);
         for (int j = 0; j < C; ++j) {
-            const Floats c = load<Floats>(codebook + j * D + d);
+            const Floats c = load(codebook + j * D + d);
             if (COSINE)
                 total[j] -= x * c;
             else
