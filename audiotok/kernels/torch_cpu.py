@@ -37,7 +37,10 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
     with _plain_fp32(latents.device):
         search = _Search(codebook, metric)
         block = max(1, _BLOCK_SCORES // codebook.shape[0])
-        return torch.cat([search(rows) for rows in latents.split(block)])
+        codes = latents.new_empty(latents.shape[0], dtype=torch.int64)
+        for rows, found in zip(latents.split(block), codes.split(block), strict=True):
+            found.copy_(search(rows))
+        return codes
 
 
 def rvq_encode(
