@@ -48,7 +48,8 @@ class MovingAverageLearner(nn.Module):
             searched = quantizer.searched(latents, quantizer.encode(latents))
             rows, _ = next(islice(searched, k, None))
             codebook.copy_(k_means(rows, len(codebook), iterations))
-        self.counts.fill_(rows_per_step / self.counts.shape[1])
+            share = len(rows) / (latents.shape[0] * latents.shape[2])  # less where codes are slower
+            self.counts[k] = rows_per_step * share / len(codebook)
         self.sums.copy_(quantizer.codebooks * self.counts[..., None])
 
     @torch.no_grad()
