@@ -40,7 +40,7 @@ def rvq_encode(
     """Codes (N, K) int64 of latents (N, D) in a residual stack of codebooks (K, V, D).
 
     One launch for all stages where all strides are 1 and D <= 256; otherwise one search per stage.
-    `packed`, from `pack(codebooks)`, saves preparing them again.
+    `packed`, from `pack(codebooks, stack=True)`, saves preparing them again.
     """
     stages = len(codebooks) if num_codebooks is None else num_codebooks
     latents = latents.detach().contiguous()
@@ -50,7 +50,7 @@ def rvq_encode(
     codes = torch.empty(latents.shape[0], stages, dtype=torch.int64, device=latents.device)
     if codes.numel():
         if packed is None:
-            packed = pack(codebooks[:stages])
+            packed = pack(codebooks[:stages], stack=True)
         encode_stack(latents[None], packed, codes[None])
     return codes
 

@@ -35,6 +35,7 @@ def interpreted() -> bool:
 @triton.jit
 def product(a, b, INTERPRETED: tl.constexpr):
     """a (M, D) times b (D, N), both bf16, summed in fp32: exact products, rounded sums."""
+    tl.static_assert(a.dtype == tl.bfloat16, "fp32 would become TF32 without being counted")
     if INTERPRETED:
         return tl.dot(a.to(tl.float32), b.to(tl.float32), input_precision="ieee")
     return tl.dot(a, b)

@@ -40,10 +40,11 @@ class Step:
     def __call__(self, latents: Tensor) -> Tensor:
         """Codes (B, K) int64 of latents (B, D) fp32: the same tensor each time, overwritten."""
         self.latents.copy_(latents)
-        if self._graph is None:
-            self.launch()
-        else:
-            self._graph.replay()
+        with torch.cuda.device_of(self.latents):
+            if self._graph is None:
+                self.launch()
+            else:
+                self._graph.replay()
         return self.codes
 
     def launch(self) -> None:

@@ -37,14 +37,18 @@ class Packed(NamedTuple):
 
     codebooks: Tensor  # (G, V, D) fp32
     centres: Tensor  # (G, D) fp32, taken off latents and codewords before scoring
-    words: Tensor  # (G, VP, DP) bf16, or fp32 for D <= 16
+    words: Tensor  # (G, VP, DP) bf16 or fp32
     half_norms: Tensor  # (G, VP) fp32; infinite where a codeword cannot win
     norms: Tensor  # (G, 2) fp32: the largest ||c|| and ||c - low-precision c||
     cosine: bool
 
 
-def pack(codebooks: Tensor, cosine: bool = False, deduplicate: bool = True) -> Packed:
+def pack(
+    codebooks: Tensor, cosine: bool = False, deduplicate: bool = True, stack: bool = False
+) -> Packed:
     """Low-precision copies of codebooks (G, V, D) fp32, norms and error norms.
+
+    bf16, but fp32 for D <= 16 unless it is for a `stack`, which always uses tensor cores.
 
     Later duplicates of a codeword, codewords that are not finite, and padding get an infinite
     half norm, so that no prefilter proposes them.
@@ -63,7 +67,7 @@ def pack(codebooks: Tensor, cosine: bool = False, deduplicate: bool = True) -> P
         words = codebooks - centres[:, None]
     words = torch.where(usable[..., None], words, 0.0)
     half_norms = torch.zeros_like(words[..., 0]) if cosine else words.square().sum(dim=2) / 2
-    low = words if width <= SIMT_WIDTH else words.bfloat16()
+    low = words if width <= SIMT_WIDTH and not stack else words.bfloat16()
     tiny = width * 1e-37
     norms = (words.square().sum(dim=2) + tiny).sqrt().amax(dim=1)
     errors = ((words - low.float()).square().sum(dim=2) + tiny).sqrt().amax(dim=1)
@@ -230,7 +234,8 @@ def _score_narrow(
             scores, start, best, first, runner_up, second, third, BV
         )
     norm = tl.load(norms + group * 2)
-    bound = error_bound(squares, tl.zeros_like(squares), norm, 0.0, D, BV)
+    error = tl.load(norms + group * 2 + 1)
+    bound = error_bound(squares, tl.zeros_like(squares), norm, error, D, BV)
     _list(codes + group * N, second_codes + group * N, count + group, unproved + group * N, row, N,
           best, first, runner_up, second, third, bound, BV)  # fmt: skip
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from audiotok.kernels import reference, triton_gpu, triton_pack, triton_rvq, triton_vq
 
 few = settings(
-    deadline=None, max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -144,6 +144,13 @@ def test_a_stack_stops_after_the_codebooks_asked_for():
     assert same(codes, reference.rvq_encode(latents, codebooks))
     assert (codes[5] == -1).all()
     assert same(triton_gpu.rvq_encode(latents[:9], codebooks, 2), codes[:9, :2])
+
+
+def test_a_narrow_stack_goes_through_bf16_too():
+    latents, codebook = clustered(20, 30, 8)
+    codebooks = torch.stack([codebook, codebook / 20])
+    codes = triton_gpu.rvq_encode(latents, codebooks)
+    assert same(codes, reference.rvq_encode(latents, codebooks))
 
 
 def test_more_rows_than_programs(monkeypatch):
