@@ -16,7 +16,7 @@ CASES = Path(__file__).with_name("triton_cases.py")
 def test_kernels_in_the_interpreter(cases):
     first = "argmin or ties or codewords or prefilter or bound"
     chosen = cases if cases == first else f"not ({first})"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-x", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-k", chosen]
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, str(CASES)], env=environment, capture_output=True, text=True, timeout=900

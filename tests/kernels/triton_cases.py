@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from audiotok.kernels import reference, triton_gpu, triton_pack, triton_rvq, triton_vq
 
 few = settings(
-    deadline=None, max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 
