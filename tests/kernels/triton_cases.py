@@ -88,6 +88,20 @@ def test_ties_one_ulp_apart(d):
     assert expected.max() > 4  # the ulps decide
 
 
+def test_ties_of_many_go_to_the_lowest_index():
+    codebook = draw(1, 8).repeat(600, 1)  # more than one pass of the fp64 decision
+    assert triton_gpu.vq_argmin(codebook[:2], codebook).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("d", [8, 20])
+def test_ties_of_two_whatever_the_prefilter_prefers(d):
+    centres = (draw(12, d) * 1024).round() / 1024  # exact in fp32, not in bf16
+    offsets = (draw(12, d, seed=1) * 64).round() / 1024
+    codebook = torch.stack([centres + offsets, centres - offsets], dim=1).flatten(0, 1)
+    found = triton_gpu.vq_argmin(centres, codebook)
+    assert found.tolist() == list(range(0, 24, 2))
+
+
 def test_codewords_that_no_one_may_choose():
     latents, codebook = clustered(6, 20, 32)
     codebook[:3] = torch.tensor([torch.nan, torch.inf, -torch.inf])[:, None]
