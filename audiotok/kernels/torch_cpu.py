@@ -134,9 +134,10 @@ class _Search:
         finite = torch.isfinite(rows).all(dim=1) & self.usable.any()
         near = scores <= (best + 2 * bound)[:, None]
         # a score or bound that overflows certifies nothing: every codeword stays a candidate
-        near |= ~(torch.isfinite(bound) & torch.isfinite(best))[:, None]
+        lost = ~(torch.isfinite(bound) & torch.isfinite(best))
+        near |= lost[:, None]
         near &= self.usable
-        unsure = finite & (near.sum(dim=1) > 1)
+        unsure = finite & (lost | (near.sum(dim=1) > 1))
         if unsure.any():
             codes[unsure] = self._rescore(rows[unsure], near[unsure])
         return torch.where(finite, codes, -1)

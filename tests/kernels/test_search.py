@@ -113,6 +113,11 @@ def test_codewords_that_are_not_finite_are_never_chosen(path, metric):
     assert (vq_argmin(latents, codebook[::2], metric) == -1).all()
 
 
+def test_one_usable_codeword_is_chosen_even_where_fp32_overflows(path):
+    codebook = torch.tensor([[np.nan], [-3.6e19], [np.inf]])
+    assert vq_argmin(torch.tensor([[2.1e19], [3e38], [0.0], [1e-45]]), codebook).tolist() == [1] * 4
+
+
 @pytest.mark.parametrize("setting", ["flush", "autocast", "precision"])
 def test_what_the_program_has_set_does_not_matter(path, setting):
     latents, codebook = draw(300, 64), draw(512, 64, seed=1)

@@ -1,10 +1,11 @@
 // Exact codebook search on the CPU; what "exact" means is written in reference.py.
 //
 // Rows go through a residual stack in blocks that stay in the cache. At each stage a block is cut
-// into tiles, which tile.cpp scores in fp32, keeping the two smallest scores of each row. Where
-// they lie further apart than twice the rounding bound, the smallest is the answer. Otherwise the
-// row is scanned again by differences, whose error is relative to the distance itself, and what
-// is still near a tie is decided in fp64 (this file is compiled without fused multiply-add).
+// into tiles, which tile.cpp scores in fp32 against small groups of codewords, keeping the best
+// group of each row and the score of the next best. Where they lie further apart than twice the
+// rounding bound, the answer is in that group; otherwise it may be anywhere. There the row is
+// scanned by differences, whose error is relative to the distance itself, and what is still near
+// a tie is decided in fp64 (this file is compiled without fused multiply-add).
 // Every row is decided by itself, so threads and blocks never show in the codes.
 #include <algorithm>
 #include <cmath>
@@ -130,23 +131,24 @@ struct Stage {
     }
 };
 
-// The code of one row, by scanning the codebook; costs is scratch (V).
-int64_t scan_row(const Kernels& kernels, const Stage& stage, const float* row, float* costs) {
-    const size_t V = stage.V, D = stage.D;
-    if (!finite(row, D)) return -1;
+// The code of one finite row among codewords first..last-1, by scanning; costs is scratch.
+int64_t scan_words(const Kernels& kernels, const Stage& stage, const float* row, size_t first,
+                   size_t last, float* costs) {
+    const size_t V = last - first, D = stage.D;
+    const float* codebook = stage.codebook + first * D;
     float limit = INFINITE;
     if (!stage.cosine) {
-        kernels.scan(row, stage.codebook, V, D, false, costs);
+        kernels.scan(row, codebook, V, D, false, costs);
         float best = INFINITE;
         for (size_t k = 0; k < V; ++k) best = costs[k] < best ? costs[k] : best;
         const float units = float(D + 8) * ROUNDOFF;
         if (units < 0.02f) limit = best * (1 + 2.2f * units) + 4 * float(D) * UNDERFLOW;
-    } else if (stage.offset.size() == V && std::isfinite(stage.largest)) {
-        kernels.scan(row, stage.codebook, V, D, true, costs);
+    } else if (std::isfinite(stage.largest)) {
+        kernels.scan(row, codebook, V, D, true, costs);
         float best = INFINITE, square = 0;
         for (size_t d = 0; d < D; ++d) square += row[d] * row[d];
         for (size_t k = 0; k < V; ++k) {
-            costs[k] *= stage.offset[k];
+            costs[k] *= stage.offset[first + k];
             best = costs[k] < best ? costs[k] : best;
         }
         limit = best + 2 * stage.bound(std::sqrt(square) * 1.0001f + 1e-18f);
@@ -156,18 +158,26 @@ int64_t scan_row(const Kernels& kernels, const Stage& stage, const float* row, f
     if (std::isnan(limit)) limit = INFINITE;
     int64_t found = -1;
     double smallest = std::numeric_limits<double>::infinity();
-    size_t near = 0, last = 0;
-    for (size_t k = 0; k < V && near < 2; ++k)
-        if (costs[k] <= limit) near++, last = near == 1 ? k : last;
-    if (near == 1 && limit < INFINITE) return int64_t(last);
+    size_t near = 0, only = 0;
+    for (size_t k = 0; k < V; ++k) {
+        near += costs[k] <= limit;
+        only = costs[k] <= limit ? k : only;
+    }
+    if (near == 1 && limit < INFINITE) return int64_t(first + only);
     for (size_t k = 0; k < V; ++k) {
         if (!(costs[k] <= limit) && !(limit == INFINITE)) continue;
-        const float* word = stage.codebook + k * D;
-        if (found >= 0 && !memcmp(word, stage.codebook + found * D, D * sizeof(float))) continue;
+        const float* word = codebook + k * D;
+        if (found >= 0 && !memcmp(word, codebook + found * D, D * sizeof(float))) continue;
         const double cost = exact_cost(row, word, D, stage.cosine);
         if (cost < smallest && (!stage.cosine || finite(word, D))) smallest = cost, found = int64_t(k);
     }
-    return found;
+    return found < 0 ? -1 : int64_t(first) + found;
+}
+
+// The code of one row of any kind; costs is scratch (V).
+int64_t scan_row(const Kernels& kernels, const Stage& stage, const float* row, float* costs) {
+    if (!finite(row, stage.D)) return -1;
+    return scan_words(kernels, stage, row, 0, stage.V, costs);
 }
 
 struct Work {
@@ -285,8 +295,14 @@ struct Worker {
         for (size_t n = 0; n < count; ++n) {
             const float gap = 2.02f * stage.bound(std::sqrt(norms[n]) * 1.0001f);
             const bool sure = std::isfinite(best[n]) && second[n] - best[n] > gap;
-            found[n] = sure ? index[n]
-                            : scan_row(work.kernels, stage, from + n * D, costs.data());
+            const float* row = from + n * D;
+            if (!sure) {
+                found[n] = scan_row(work.kernels, stage, row, costs.data());
+                continue;
+            }
+            const size_t group = size_t(index[n]);
+            found[n] = scan_words(work.kernels, stage, row, group,
+                                  std::min(group + work.kernels.words, stage.V), costs.data());
         }
     }
 };

@@ -8,7 +8,8 @@
 
 namespace audiotok {
 
-// Running state of the rows of a tile: smallest score, where, and the second smallest score.
+// Running state of the rows of a tile. Codewords are compared in groups of up to Kernels::words:
+// the smallest score, the first codeword of its group, and the smallest score of another group.
 struct Running {
     float* best;
     float* second;
@@ -18,6 +19,7 @@ struct Running {
 struct Kernels {
     size_t lanes;       // rows in one vector
     size_t tile_rows;   // most rows in one tile, a multiple of lanes
+    size_t words;       // most codewords in one group
     // Transposes `count` rows (count, D) into packed (D, width), zeros where there is no row;
     // norms (width) get the rows' squared norms.
     void (*pack)(const float* rows, size_t count, size_t D, size_t width, float* packed,
