@@ -1,5 +1,26 @@
-"""Codebook search with exact codes: the truth in `reference`, the fast path in `torch_cpu`."""
+"""Codebook search with exact codes, and what belongs to it, on the CPU and on a GPU.
 
-from audiotok.kernels.torch_cpu import vq_argmin
+`reference` is the truth; `cpu` (compiled), `torch_cpu` (plain PyTorch) and `triton_gpu` are fast
+and give the same codes; `dispatch` picks one.
+"""
 
-__all__ = ["vq_argmin"]
+from audiotok.kernels.dispatch import code_statistics, rvq_decode, rvq_encode, vq_argmin
+from audiotok.kernels.ema import ema_update
+from audiotok.kernels.scalar import fsq_decode, fsq_encode, lfq_decode, lfq_encode
+from audiotok.kernels.step import RVQStep
+from audiotok.kernels.straight_through import VQResult, vq_straight_through
+
+__all__ = [
+    "RVQStep",
+    "VQResult",
+    "code_statistics",
+    "ema_update",
+    "fsq_decode",
+    "fsq_encode",
+    "lfq_decode",
+    "lfq_encode",
+    "rvq_decode",
+    "rvq_encode",
+    "vq_argmin",
+    "vq_straight_through",
+]

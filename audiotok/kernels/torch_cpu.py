@@ -1,98 +1,192 @@
 """Exact codebook search in plain PyTorch: a certified fp32 prefilter, then fp64 near ties.
 
-The fp32 scores 1/2 ||c||^2 - x.c of a block of rows come from one matrix product, with the mean
-codeword taken off both sides so that they stay small. Their error is bounded, so every codeword
-that could be the true winner lies within twice that bound of the smallest score. Rows with one
-such codeword are done; the others are decided among their candidates by the reference's fp64
-distance. Blocks keep the extra memory at a few MiB for any N.
+The fp32 scores of a block of rows come from one matrix product: 1/2 ||c||^2 - x.c, with the mean
+codeword taken off both sides so that they stay small, or -x.c/||c|| for cosine search. Their
+error is bounded, so every codeword that could be the true winner lies within twice that bound of
+the smallest score. Rows with one such codeword are done; the others are decided among their
+candidates by the reference's fp64 cost. Blocks keep the extra memory at a few MiB for any N.
+
+Used where the compiled path is missing; runs on any device. Arguments are as `dispatch` checks
+them.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from audiotok.kernels import reference
 
-_BLOCK_SCORES = 1 << 20  # scores held at once: 4 MiB
-_PAIR_BLOCK = 1 << 19  # fp64 elements per re-scored block: 4 MiB
+_BLOCK_SCORES = 1 << 18  # scores held at once: 1 MiB
+_BLOCK_ELEMENTS = 1 << 18  # residual elements held at once: 1 MiB
+_PAIR_BLOCK = 1 << 17  # fp64 elements per re-scored block: 1 MiB
 _UNIT_ROUNDOFF = 2.0**-24
+_UNDERFLOW = 2.0**-125  # what a product may lose where denormals are flushed
+_LARGEST = 1e37  # scores beyond it may have overflowed
 
 
-def vq_argmin(latents: Tensor, codebook: Tensor) -> Tensor:
-    """Codes (N,) int64: for each row of latents (N, D) the nearest row of the codebook (V, D).
+def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:
+    """As `reference.vq_argmin`."""
+    if latents.ndim == 3:
+        groups = zip(latents, codebook, strict=True)
+        return torch.stack([vq_argmin(rows, words, metric) for rows, words in groups])
+    with _plain_fp32(latents.device):
+        search = _Search(codebook, metric)
+        block = max(1, _BLOCK_SCORES // codebook.shape[0])
+        codes = latents.new_empty(latents.shape[0], dtype=torch.int64)
+        for rows, found in zip(latents.split(block), codes.split(block), strict=True):
+            found.copy_(search(rows))
+        return codes
 
-    Both float32. Exact in the sense of `audiotok.kernels.reference`: ties go to the lowest index,
-    rows with NaN or infinity get -1.
 
-    Raises:
-        ValueError: shapes or dtypes do not fit, or the codebook is empty.
-    """
-    _check(latents, codebook)
-    latents, codebook = latents.detach(), codebook.detach()
-    centre = codebook.mean(dim=0)
-    centred = codebook - centre
-    half_norms = centred.square().sum(dim=1) / 2
-    codes = torch.empty(latents.shape[0], dtype=torch.int64, device=latents.device)
-    block = max(1, _BLOCK_SCORES // codebook.shape[0])
-    for start in range(0, latents.shape[0], block):
-        rows = latents[start : start + block]
-        scores = torch.addmm(half_norms, rows - centre, centred.T, alpha=-1)
-        bound = _error_bound(rows - centre, centred)
-        codes[start : start + block] = _decide(rows, codebook, scores, bound)
+def rvq_encode(
+    latents: Tensor, codebooks: Tensor, num_codebooks: int, strides: Sequence[int] | None
+) -> Tensor:
+    """As `reference.rvq_encode`."""
+    strides = (strides or [1] * num_codebooks)[:num_codebooks]
+    together = math.lcm(*strides)
+    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]) // together) * together
+    codes = latents.new_empty((latents.shape[0], num_codebooks), dtype=torch.int64)
+    for rows, out in zip(latents.split(block), codes.split(block), strict=True):
+        residual = rows.clone()
+        for k, stride in enumerate(strides):
+            found = vq_argmin(_pool(residual, stride), codebooks[k])
+            found = found.repeat_interleave(stride)[: len(rows)]
+            out[:, k] = found
+            residual -= codebooks[k][found.clamp(min=0)]
+            residual.masked_fill_(found[:, None] < 0, torch.nan)
     return codes
 
 
-def _error_bound(rows: Tensor, codebook: Tensor) -> Tensor:
-    """Bounds (N,) on |fp32 score - true score|: (D + 2) u (|x| |c| + |c|^2 / 2), and some slack.
-
-    The slack covers the rounding of the norms and of the centring (each within u of its result);
-    the absolute term covers sums of denormals.
-    """
-    largest = codebook.norm(dim=1).max()
-    scale = rows.norm(dim=1) * largest + largest.square() / 2
-    return (rows.shape[1] + 16) * _UNIT_ROUNDOFF * scale + 1e-38
-
-
-def _decide(rows: Tensor, codebook: Tensor, scores: Tensor, bound: Tensor) -> Tensor:
-    best, codes = scores.min(dim=1)
-    finite = torch.isfinite(rows).all(dim=1)
-    # an overflowing score or bound certifies nothing: such rows keep every codeword as a candidate
-    trusted = torch.isfinite(bound) & torch.isfinite(scores).all(dim=1)
-    near = scores <= (best + 2 * bound)[:, None]
-    near |= ~trusted[:, None]
-    unsure = finite & (near.sum(dim=1) > 1)
-    if unsure.any():
-        codes[unsure] = _rescore(rows[unsure], codebook, near[unsure])
-    return torch.where(finite, codes, -1)
+def _pool(frames: Tensor, stride: int) -> Tensor:
+    """As `reference.pool`."""
+    if stride == 1:
+        return frames
+    whole = len(frames) // stride * stride
+    parts = [frames[:whole].view(-1, stride, frames.shape[1]), frames[None, whole:]]
+    means = []
+    for part in parts:
+        if part.shape[0] and part.shape[1]:
+            total = part[:, 0].clone()
+            for frame in part.unbind(1)[1:]:
+                total += frame
+            means.append(total / part.shape[1])
+    return torch.cat(means) if means else frames
 
 
-def _rescore(rows: Tensor, codebook: Tensor, candidates: Tensor) -> Tensor:
-    """The lowest index at the smallest fp64 distance, among each row's candidates (R, V) bool."""
-    row, code = candidates.nonzero(as_tuple=True)
-    pairs = max(1, _PAIR_BLOCK // rows.shape[1])
-    distances = torch.cat(
-        [
-            reference.squared_distances(rows[r], codebook[k])
-            for r, k in zip(row.split(pairs), code.split(pairs), strict=True)
-        ]
-    )
-    smallest = torch.full((rows.shape[0],), torch.inf, dtype=torch.float64, device=rows.device)
-    smallest.scatter_reduce_(0, row, distances, "amin")
-    winners = distances == smallest[row]
-    codes = torch.full_like(smallest, codebook.shape[0], dtype=torch.int64)
-    return codes.scatter_reduce_(0, row[winners], code[winners], "amin")
+def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
+    """As `reference.rvq_decode`."""
+    bad = (codes < 0) | (codes >= codebooks.shape[1])
+    if codes.device.type == "cpu" and (bad & (codes != -1)).any():
+        raise ValueError("a code is out of range: expected -1 or 0 to codebook size - 1")
+    safe = codes.masked_fill(bad, 0)
+    decoded = codebooks[0][safe[:, 0]]
+    for k in range(1, codes.shape[1]):
+        decoded += codebooks[k][safe[:, k]]
+    return decoded.masked_fill_(bad.any(dim=1, keepdim=True), torch.nan)
 
 
-def _check(latents: Tensor, codebook: Tensor) -> None:
-    if latents.ndim != 2 or codebook.ndim != 2 or latents.shape[1] != codebook.shape[1]:
-        raise ValueError(
-            f"latents {tuple(latents.shape)} and codebook {tuple(codebook.shape)} do not fit: "
-            "expected (N, D) and (V, D)"
+def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
+    """As `reference.code_statistics`."""
+    if codes.device.type == "cpu" and ((codes < -1) | (codes >= codebook_size)).any():
+        raise ValueError("a code is out of range: expected -1 or 0 to codebook size - 1")
+    slots = torch.where(codes < 0, codebook_size, codes)  # the last one is thrown away
+    shape = codebook_size + 1, latents.shape[1]
+    sums = torch.zeros(shape, dtype=torch.float64, device=latents.device)
+    counts = torch.zeros(shape[0], dtype=torch.float64, device=latents.device)
+    counts.index_add_(0, slots, torch.ones_like(slots, dtype=torch.float64))
+    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]))
+    for rows, found in zip(latents.split(block), slots.split(block), strict=True):
+        sums.index_add_(0, found, rows.double())
+    return counts[:-1].float(), sums[:-1].float()
+
+
+class _Search:
+    """A codebook (V, D) made ready for the prefilter; called on rows (R, D) it gives codes (R,)."""
+
+    def __init__(self, codebook: Tensor, metric: str):
+        self.codebook, self.cosine = codebook, metric == "cosine"
+        self.usable = torch.isfinite(codebook).all(dim=1)
+        words = codebook.masked_fill(~self.usable[:, None], 0)
+        if self.cosine:
+            exact = words.double()
+            norms = exact.square().sum(dim=1, keepdim=True).sqrt()
+            self.words = torch.where(norms > 0, exact / norms, exact).float()
+            self.centre = self.words.new_zeros(words.shape[1])
+            offsets = self.words.new_zeros(len(words))
+            self.largest = self.words.new_ones(())
+        else:
+            self.centre = words.sum(dim=0) / self.usable.sum().clamp(min=1)
+            self.words = words - self.centre
+            offsets = self.words.square().sum(dim=1) / 2
+            self.largest = self.words.norm(dim=1).max()
+        self.offsets = offsets.masked_fill(~self.usable, torch.inf)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        centred = rows - self.centre
+        scores = torch.addmm(self.offsets, centred, self.words.T, alpha=-1)
+        bound = self._error_bound(centred)
+        best, codes = scores.min(dim=1)
+        finite = torch.isfinite(rows).all(dim=1) & self.usable.any()
+        near = scores <= (best + 2 * bound)[:, None]
+        # a score or bound that overflows certifies nothing: every codeword stays a candidate
+        lost = ~(torch.isfinite(bound) & torch.isfinite(best))
+        near |= lost[:, None]
+        near &= self.usable
+        unsure = finite & (lost | (near.sum(dim=1) > 1))
+        if unsure.any():
+            codes[unsure] = self._rescore(rows[unsure], near[unsure])
+        return torch.where(finite, codes, -1)
+
+    def _error_bound(self, rows: Tensor) -> Tensor:
+        """Bounds (R,) on |fp32 score - true score|: (D + 16) u (|x| |c| + |c|^2), and underflow.
+
+        16 covers the rounding of the norms and of the centring (each within u of its result).
+        """
+        units = 1.02 * (rows.shape[1] + 16) * _UNIT_ROUNDOFF
+        scale = rows.norm(dim=1) * self.largest
+        if not self.cosine:
+            scale = scale + self.largest.square()
+        bound = units * scale + rows.shape[1] * _UNDERFLOW
+        trusted = (scale < _LARGEST) if units < 0.02 else torch.zeros_like(scale, dtype=torch.bool)
+        return torch.where(trusted, bound, torch.inf)
+
+    def _rescore(self, rows: Tensor, candidates: Tensor) -> Tensor:
+        """The lowest index at the smallest fp64 cost, among each row's candidates (R, V) bool."""
+        row, code = candidates.nonzero(as_tuple=True)
+        pairs = max(1, _PAIR_BLOCK // max(1, rows.shape[1]))
+        costs = torch.cat(
+            [
+                self._cost(rows[r], self.codebook[k])
+                for r, k in zip(row.split(pairs), code.split(pairs), strict=True)
+            ]
         )
-    if latents.dtype != torch.float32 or codebook.dtype != torch.float32:
-        raise ValueError(
-            f"latents are {latents.dtype}, codebook is {codebook.dtype}: expected torch.float32"
-        )
-    if codebook.shape[0] == 0:
-        raise ValueError("the codebook is empty: expected at least one codeword")
+        smallest = costs.new_full((rows.shape[0],), torch.inf)
+        smallest.scatter_reduce_(0, row, costs, "amin")
+        winners = costs == smallest[row]
+        codes = torch.full_like(smallest, self.codebook.shape[0], dtype=torch.int64)
+        return codes.scatter_reduce_(0, row[winners], code[winners], "amin")
+
+    def _cost(self, rows: Tensor, words: Tensor) -> Tensor:
+        if self.cosine:
+            return -reference.cosine_scores(rows, words)
+        return reference.squared_distances(rows, words)
+
+
+@contextmanager
+def _plain_fp32(device: torch.device) -> Iterator[None]:
+    """Matrix products in full fp32, whatever autocast or precision the program has set."""
+    backends = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value

@@ -1,46 +1,16 @@
-"""Quantizers: latents to codes and back, and how their codebooks learn."""
+"""How Euclidean codebooks learn without gradients: k-means, then moving averages.
+
+Exponential moving averages: van den Oord et al. 2017, arXiv 1711.00937, appendix A.1.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from audiotok.kernels import vq_argmin
-
-
-class Quantized(NamedTuple):
-    """What a quantizer makes of latents (B, D, T)."""
-
-    quantized: Tensor  # (B, D, T); gradients pass straight through to the latents
-    codes: Tensor  # (B, 1, T) int64
-    commitment: Tensor  # scalar: mean squared distance of the latents to their codewords
-
-
-class VectorQuantizer(nn.Module):
-    """One Euclidean codebook (V, D) of V codewords."""
-
-    def __init__(self, codebook_size: int, dimension: int):
-        super().__init__()
-        self.register_buffer("codebook", torch.zeros(codebook_size, dimension))
-
-    def encode(self, latents: Tensor) -> Tensor:
-        """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite."""
-        rows = latents.float().transpose(1, 2).flatten(0, 1)
-        return vq_argmin(rows, self.codebook).view(latents.shape[0], 1, latents.shape[2])
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, 1, T) -> quantized (B, D, T)."""
-        return F.embedding(codes[:, 0], self.codebook).transpose(1, 2)
-
-    def forward(self, latents: Tensor) -> Quantized:
-        """Quantize latents (B, D, T), with the straight-through gradient."""
-        codes = self.encode(latents)
-        quantized = self.decode(codes)
-        commitment = F.mse_loss(latents.float(), quantized)
-        return Quantized(latents + (quantized - latents).detach(), codes, commitment)
+from audiotok.nn.quantizers.base import rows_of
+from audiotok.nn.quantizers.vq import VectorQuantizer
 
 
 class CodebookLearner(nn.Module):
@@ -80,7 +50,7 @@ class CodebookLearner(nn.Module):
     @torch.no_grad()
     def update(self, latents: Tensor, codes: Tensor) -> None:
         """Move the codebook towards latents (B, D, T) that have the codes (B, 1, T)."""
-        rows = latents.detach().float().transpose(1, 2).flatten(0, 1)
+        rows = rows_of(latents.detach())
         counts, sums = self._statistics(rows, codes.flatten())
         self.counts.lerp_(counts, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)

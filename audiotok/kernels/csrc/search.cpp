@@ -1,0 +1,477 @@
+// Exact codebook search on the CPU; what "exact" means is written in reference.py.
+//
+// Rows go through a residual stack in blocks that stay in the cache. At each stage a block is cut
+// into tiles, which tile.cpp scores in fp32 against small groups of codewords, keeping the best
+// group of each row and the score of the next best. Where they lie further apart than twice the
+// rounding bound, the answer is in that group; otherwise it may be anywhere. There the row is
+// scanned by differences, whose error is relative to the distance itself, and what is still near
+// a tie is decided in fp64 (this file is compiled without fused multiply-add).
+// Every row is decided by itself, so threads and blocks never show in the codes.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <numeric>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "tile.h"
+
+namespace audiotok {
+namespace {
+
+constexpr float INFINITE = std::numeric_limits<float>::infinity();
+constexpr float ROUNDOFF = 5.9604645e-8f;        // 2^-24
+constexpr float UNDERFLOW = 2.3509887e-38f;      // 2^-125: what a flushed product may lose
+constexpr int64_t SCAN_ROWS = 3;                 // so few rows are scanned without tiles
+constexpr int64_t TILE_DIMENSION = 1 << 14;      // beyond, a tile would not fit the scratch
+constexpr size_t BLOCK_FLOATS = 1 << 15;         // residual rows held at once
+constexpr size_t CHUNK_FLOATS = 1 << 15;         // codewords that pass all tiles of a block
+constexpr size_t SCRATCH_BYTES = 12 << 20;       // for all threads together
+
+// Round to nearest, denormals kept, whatever the thread was set to.
+class PlainArithmetic {
+  public:
+    PlainArithmetic() {
+#if defined(__x86_64__)
+        saved_ = __builtin_ia32_stmxcsr();
+        __builtin_ia32_ldmxcsr(0x1F80);
+#elif defined(__aarch64__)
+        uint64_t plain = 0;
+        __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+        __asm__ volatile("msr fpcr, %0" : : "r"(plain));
+#endif
+    }
+    ~PlainArithmetic() {
+#if defined(__x86_64__)
+        __builtin_ia32_ldmxcsr(saved_);
+#elif defined(__aarch64__)
+        __asm__ volatile("msr fpcr, %0" : : "r"(saved_));
+#endif
+    }
+
+  private:
+#if defined(__x86_64__)
+    unsigned saved_;
+#elif defined(__aarch64__)
+    uint64_t saved_;
+#endif
+};
+
+bool finite(const float* row, size_t D) {
+    for (size_t d = 0; d < D; ++d)
+        if (!std::isfinite(row[d])) return false;
+    return true;
+}
+
+// What the reference minimises, in its order.
+double exact_cost(const float* x, const float* c, size_t D, bool cosine) {
+    double dot = 0, square = 0;
+    for (size_t d = 0; d < D; ++d) {
+        if (cosine) {
+            dot = dot + double(x[d]) * double(c[d]);
+            square = square + double(c[d]) * double(c[d]);
+        } else {
+            const double difference = double(x[d]) - double(c[d]);
+            square = square + difference * difference;
+        }
+    }
+    if (!cosine) return square;
+    return square > 0 ? -(dot / std::sqrt(square)) : 0.0;
+}
+
+struct Stage {
+    const float* codebook;
+    size_t V, D;
+    bool cosine;
+    // for tiles: half squared norms (Euclidean) or inverse norms (cosine), and the largest norm
+    std::vector<float> offset;
+    float largest = 0;
+
+    void prepare(const Kernels& kernels) {
+        offset.resize(V);
+        if (cosine) {
+            prepare_cosine();
+            return;
+        }
+        const std::vector<float> zeros(D, 0.0f);
+        kernels.scan(zeros.data(), codebook, V, D, false, offset.data());
+        float square = 0;
+        for (float& value : offset) {
+            if (std::isnan(value))
+                value = INFINITE;  // so that such a codeword is never chosen
+            else
+                square = std::max(square, value);  // infinite: all rows will be scanned
+            value *= 0.5f;
+        }
+        largest = std::sqrt(square) * 1.0001f;
+    }
+
+    void prepare_cosine() {
+        largest = 1;
+        for (size_t k = 0; k < V; ++k) {
+            double square = 0;
+            for (size_t d = 0; d < D; ++d) square += double(codebook[k * D + d]) * codebook[k * D + d];
+            // outside of this range the fp32 score is not to be trusted
+            if (square != 0 && !(square > 1e-30 && square < 1e30)) largest = INFINITE;
+            offset[k] = square > 0 ? float(1 / std::sqrt(square)) : 0.0f;
+        }
+    }
+
+    // Bound on |fp32 score - true score| of a row with this norm; infinite: not to be trusted.
+    float bound(float norm) const {
+        const float scale = cosine ? norm * largest : largest * (norm + largest);
+        const float slack = cosine ? 1e15f : 1.0f;  // what an inverse norm may magnify
+        const float units = 1.02f * float(D + 16) * ROUNDOFF;
+        if (!(units < 0.02f) || !(scale * slack < 1e37f)) return INFINITE;
+        return units * scale + float(D) * UNDERFLOW * slack;
+    }
+};
+
+// The code of one finite row among codewords first..last-1, by scanning; costs is scratch.
+int64_t scan_words(const Kernels& kernels, const Stage& stage, const float* row, size_t first,
+                   size_t last, float* costs) {
+    const size_t V = last - first, D = stage.D;
+    const float* codebook = stage.codebook + first * D;
+    float limit = INFINITE;
+    if (!stage.cosine) {
+        kernels.scan(row, codebook, V, D, false, costs);
+        float best = INFINITE;
+        for (size_t k = 0; k < V; ++k) best = costs[k] < best ? costs[k] : best;
+        const float units = float(D + 8) * ROUNDOFF;
+        if (units < 0.02f) limit = best * (1 + 2.2f * units) + 4 * float(D) * UNDERFLOW;
+    } else if (std::isfinite(stage.largest)) {
+        kernels.scan(row, codebook, V, D, true, costs);
+        float best = INFINITE, square = 0;
+        for (size_t d = 0; d < D; ++d) square += row[d] * row[d];
+        for (size_t k = 0; k < V; ++k) {
+            costs[k] *= stage.offset[first + k];
+            best = costs[k] < best ? costs[k] : best;
+        }
+        limit = best + 2 * stage.bound(std::sqrt(square) * 1.0001f + 1e-18f);
+    } else {
+        std::fill(costs, costs + V, 0.0f);
+    }
+    if (std::isnan(limit)) limit = INFINITE;
+    int64_t found = -1;
+    double smallest = std::numeric_limits<double>::infinity();
+    size_t near = 0, only = 0;
+    for (size_t k = 0; k < V; ++k) {
+        near += costs[k] <= limit;
+        only = costs[k] <= limit ? k : only;
+    }
+    if (near == 1 && limit < INFINITE) return int64_t(first + only);
+    for (size_t k = 0; k < V; ++k) {
+        if (!(costs[k] <= limit) && !(limit == INFINITE)) continue;
+        const float* word = codebook + k * D;
+        if (found >= 0 && !memcmp(word, codebook + found * D, D * sizeof(float))) continue;
+        const double cost = exact_cost(row, word, D, stage.cosine);
+        if (cost < smallest && (!stage.cosine || finite(word, D))) smallest = cost, found = int64_t(k);
+    }
+    return found < 0 ? -1 : int64_t(first) + found;
+}
+
+// The code of one row of any kind; costs is scratch (V).
+int64_t scan_row(const Kernels& kernels, const Stage& stage, const float* row, float* costs) {
+    if (!finite(row, stage.D)) return -1;
+    return scan_words(kernels, stage, row, 0, stage.V, costs);
+}
+
+struct Work {
+    const Kernels& kernels;
+    const std::vector<Stage>& stages;
+    const float* latents;
+    size_t N, D;
+    const int64_t* strides;  // or null
+    size_t unit;             // rows that must stay together
+    bool tiles;
+    int64_t* codes;          // (N, stages)
+
+    size_t block_rows() const {
+        const size_t tile = kernels.tile_rows;
+        const size_t wanted = std::min(BLOCK_FLOATS / (D + 1), 16 * tile);
+        const size_t rows = tiles ? std::max(wanted / tile * tile, tile) : 1;
+        return (rows + unit - 1) / unit * unit;
+    }
+    // rows of a block as vectors hold them
+    size_t padded_rows() const {
+        return (block_rows() + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
+    }
+    size_t scratch_bytes() const {
+        return sizeof(float) * (padded_rows() * (3 * D + 6) + stages[0].V);
+    }
+    void run(size_t first, size_t last) const;
+};
+
+// The scratch of one thread, and what it does with a block.
+struct Worker {
+    const Work& work;
+    size_t D;
+    std::vector<float> residual, pooled, packed, norms, best, second, costs;
+    std::vector<int32_t> index;
+    std::vector<int64_t> found;
+
+    explicit Worker(const Work& w) : work(w), D(w.D) {
+        const size_t rows = w.padded_rows();
+        if (w.stages.size() > 1 || w.strides) residual.resize(rows * D);
+        if (w.strides) pooled.resize(rows * D);
+        if (w.tiles) {
+            packed.resize(rows * D);
+            norms.resize(rows), best.resize(rows), second.resize(rows), index.resize(rows);
+        }
+        costs.resize(w.stages[0].V);
+        found.resize(rows);
+    }
+
+    void block(size_t first, size_t count) {
+        const float* current = work.latents + first * D;
+        if (!residual.empty()) {
+            memcpy(residual.data(), current, count * D * sizeof(float));
+            current = residual.data();
+        }
+        const size_t K = work.stages.size();
+        for (size_t k = 0; k < K; ++k) {
+            const size_t stride = work.strides ? size_t(work.strides[k]) : 1;
+            const size_t groups = (count + stride - 1) / stride;
+            if (stride > 1) pool(count, stride);
+            search(work.stages[k], stride > 1 ? pooled.data() : current, groups);
+            for (size_t n = 0; n < count; ++n) {
+                const int64_t code = found[n / stride];
+                work.codes[(first + n) * K + k] = code;
+                if (k + 1 < K) subtract(n, work.stages[k], code);
+            }
+        }
+    }
+
+    void pool(size_t count, size_t stride) {
+        for (size_t start = 0; start < count; start += stride) {
+            const size_t size = std::min(stride, count - start);
+            const float* frame = residual.data() + start * D;
+            float* mean = pooled.data() + start / stride * D;
+            memcpy(mean, frame, D * sizeof(float));
+            for (size_t i = 1; i < size; ++i)
+                for (size_t d = 0; d < D; ++d) mean[d] += frame[i * D + d];
+            for (size_t d = 0; d < D; ++d) mean[d] /= float(size);
+        }
+    }
+
+    void subtract(size_t n, const Stage& stage, int64_t code) {
+        float* row = residual.data() + n * D;
+        if (code < 0)
+            std::fill(row, row + D, std::numeric_limits<float>::quiet_NaN());
+        else
+            for (size_t d = 0; d < D; ++d) row[d] -= stage.codebook[code * D + d];
+    }
+
+    void search(const Stage& stage, const float* from, size_t count) {
+        if (work.tiles)
+            search_tiles(stage, from, count);
+        else
+            for (size_t n = 0; n < count; ++n)
+                found[n] = scan_row(work.kernels, stage, from + n * D, costs.data());
+    }
+
+    void search_tiles(const Stage& stage, const float* from, size_t count) {
+        const size_t tile = work.kernels.tile_rows, lanes = work.kernels.lanes;
+        const auto width = [&](size_t start) {
+            return std::min(tile, (count - start + lanes - 1) / lanes * lanes);
+        };
+        for (size_t start = 0; start < count; start += tile)
+            work.kernels.pack(from + start * D, std::min(tile, count - start), D, width(start),
+                              packed.data() + start * D, norms.data() + start);
+        std::fill(best.begin(), best.end(), INFINITE);
+        std::fill(second.begin(), second.end(), INFINITE);
+        const size_t chunk = std::max<size_t>(CHUNK_FLOATS / std::max<size_t>(D, 1) / 48 * 48, 48);
+        for (size_t k = 0; k < stage.V; k += chunk)
+            for (size_t start = 0; start < count; start += tile)
+                work.kernels.search(packed.data() + start * D, width(start), stage.codebook,
+                                    stage.offset.data(), k, std::min(k + chunk, stage.V), D,
+                                    stage.cosine,
+                                    {best.data() + start, second.data() + start,
+                                     index.data() + start});
+        for (size_t n = 0; n < count; ++n) {
+            const float gap = 2.02f * stage.bound(std::sqrt(norms[n]) * 1.0001f);
+            const bool sure = std::isfinite(best[n]) && second[n] - best[n] > gap;
+            const float* row = from + n * D;
+            if (!sure) {
+                found[n] = scan_row(work.kernels, stage, row, costs.data());
+                continue;
+            }
+            const size_t group = size_t(index[n]);
+            found[n] = scan_words(work.kernels, stage, row, group,
+                                  std::min(group + work.kernels.words, stage.V), costs.data());
+        }
+    }
+};
+
+void Work::run(size_t first, size_t last) const {
+    const PlainArithmetic plain;
+    Worker worker(*this);
+    const size_t step = block_rows();
+    for (size_t start = first; start < last; start += step)
+        worker.block(start, std::min(step, last - start));
+}
+
+// Calls part(first, last) on pieces of 0..total in `threads` threads, cut at multiples of unit.
+template <class Part>
+void in_threads(size_t total, size_t unit, size_t threads, const Part& part) {
+    const size_t units = (total + unit - 1) / unit;
+    threads = std::max<size_t>(std::min(threads, units), 1);
+    std::vector<std::thread> pool;
+    std::vector<std::exception_ptr> failed(threads);
+    const auto piece = [&](size_t i) {
+        try {
+            part(std::min(units * i / threads * unit, total),
+                 std::min(units * (i + 1) / threads * unit, total));
+        } catch (...) {
+            failed[i] = std::current_exception();
+        }
+    };
+    for (size_t i = 1; i < threads; ++i) {
+        try {
+            pool.emplace_back(piece, i);
+        } catch (const std::system_error&) {
+            piece(i);  // no more threads to be had
+        }
+    }
+    piece(0);
+    for (std::thread& thread : pool) thread.join();
+    for (const std::exception_ptr& failure : failed)
+        if (failure) std::rethrow_exception(failure);
+}
+
+const Kernels* find_kernels(int64_t isa) {
+    switch (isa) {
+        case 0: return &kernels_scalar;
+#if defined(__x86_64__)
+        case 1: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+                           ? &kernels_avx2 : nullptr;
+        case 2: return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                               __builtin_cpu_supports("avx512dq") &&
+                               __builtin_cpu_supports("avx512bw")
+                           ? &kernels_avx512 : nullptr;
+#elif defined(__aarch64__)
+        case 3: return &kernels_neon;
+#endif
+        default: return nullptr;
+    }
+}
+
+template <class Body>
+int guarded(const Body& body) {
+    try {
+        return body();
+    } catch (...) {
+        return -1;  // out of memory
+    }
+}
+
+}  // namespace
+}  // namespace audiotok
+
+using namespace audiotok;
+
+extern "C" {
+
+int audiotok_abi() { return 1; }
+
+// Whether this machine runs instruction set 0 scalar, 1 avx2, 2 avx512, 3 neon.
+int audiotok_supports(int64_t isa) { return find_kernels(isa) != nullptr; }
+
+// codes (N, K) of latents (N, D) in codebooks (K, V, D); strides (K) or null; `unit` is a common
+// multiple of the strides. Returns 0, or -1 when memory ran out.
+int audiotok_encode(int64_t isa, const float* latents, int64_t N, int64_t D, const float* codebooks,
+                    int64_t K, int64_t V, const int64_t* strides, int64_t unit, int64_t cosine,
+                    int64_t threads, int64_t* codes) {
+    return guarded([&] {
+        const PlainArithmetic plain;
+        const Kernels& kernels = *find_kernels(isa);
+        std::vector<Stage> stages;
+        for (int64_t k = 0; k < K; ++k)
+            stages.push_back({codebooks + k * V * D, size_t(V), size_t(D), cosine != 0, {}, 0});
+        Work work{kernels, stages, latents, size_t(N), size_t(D), strides, size_t(unit),
+                  N > SCAN_ROWS && D <= TILE_DIMENSION, codes};
+        if (work.tiles || cosine)
+            in_threads(size_t(K), 1, size_t(threads), [&](size_t first, size_t last) {
+                const PlainArithmetic plain_here;
+                for (size_t k = first; k < last; ++k) stages[k].prepare(kernels);
+            });
+        const size_t most = std::max<size_t>(SCRATCH_BYTES / work.scratch_bytes(), 1);
+        const double flops = 2.0 * double(N) * double(D) * double(K) * double(V);
+        const size_t wanted = std::min<size_t>(size_t(threads), 1 + size_t(flops / 4e6));
+        const size_t together = size_t(unit) % kernels.lanes ? size_t(unit) * kernels.lanes
+                                                              : size_t(unit);
+        in_threads(size_t(N), together, std::min(wanted, most),
+                   [&](size_t first, size_t last) { work.run(first, last); });
+        return 0;
+    });
+}
+
+// out (N, D): codewords of codes (N, K) added in order. Rows with -1 become NaN. Returns 0, 1 when
+// a code is out of range, -1 when memory ran out.
+int audiotok_decode(const int64_t* codes, int64_t N, int64_t K, const float* codebooks, int64_t V,
+                    int64_t D, int64_t threads, float* out) {
+    return guarded([&] {
+        for (int64_t i = 0; i < N * K; ++i)
+            if (codes[i] < -1 || codes[i] >= V) return 1;
+        const size_t wanted = 1 + size_t(double(N) * double(K) * double(D) / 1e6);
+        in_threads(size_t(N), 64, std::min<size_t>(size_t(threads), wanted),
+                   [&](size_t first, size_t last) {
+            const PlainArithmetic plain;
+            for (size_t n = first; n < last; ++n) {
+                const int64_t* row = codes + n * K;
+                float* sum = out + n * D;
+                if (std::any_of(row, row + K, [](int64_t code) { return code < 0; })) {
+                    std::fill(sum, sum + D, std::numeric_limits<float>::quiet_NaN());
+                    continue;
+                }
+                memcpy(sum, codebooks + row[0] * D, size_t(D) * sizeof(float));
+                for (int64_t k = 1; k < K; ++k) {
+                    const float* word = codebooks + (k * V + row[k]) * D;
+                    for (int64_t d = 0; d < D; ++d) sum[d] += word[d];
+                }
+            }
+        });
+        return 0;
+    });
+}
+
+// counts (V) and sums (V, D) of latents (N, D) by code (N); -1 is left out. Rows are sorted by
+// code (stable), then each code's rows are added in fp64 in their order: the same for any number
+// of threads. Returns 0, 1 when a code is out of range, -1 when memory ran out.
+int audiotok_statistics(const float* latents, int64_t N, int64_t D, const int64_t* codes, int64_t V,
+                        int64_t threads, float* counts, float* sums) {
+    return guarded([&] {
+        std::vector<int64_t> start(size_t(V) + 1, 0);
+        for (int64_t n = 0; n < N; ++n) {
+            if (codes[n] < -1 || codes[n] >= V) return 1;
+            if (codes[n] >= 0) ++start[size_t(codes[n]) + 1];
+        }
+        std::partial_sum(start.begin(), start.end(), start.begin());
+        std::vector<uint32_t> order(static_cast<size_t>(start.back()));
+        std::vector<int64_t> next(start.begin(), start.end() - 1);
+        for (int64_t n = 0; n < N; ++n)
+            if (codes[n] >= 0) order[size_t(next[size_t(codes[n])]++)] = uint32_t(n);
+        const size_t wanted = 1 + size_t(double(N) * double(D) / 1e6);
+        in_threads(size_t(V), 1, std::min<size_t>(size_t(threads), wanted),
+                   [&](size_t first, size_t last) {
+            const PlainArithmetic plain;
+            std::vector<double> total(static_cast<size_t>(D));
+            for (size_t v = first; v < last; ++v) {
+                std::fill(total.begin(), total.end(), 0.0);
+                for (int64_t i = start[v]; i < start[v + 1]; ++i) {
+                    const float* row = latents + size_t(order[size_t(i)]) * size_t(D);
+                    for (int64_t d = 0; d < D; ++d) total[size_t(d)] += double(row[d]);
+                }
+                counts[v] = float(start[v + 1] - start[v]);
+                for (int64_t d = 0; d < D; ++d) sums[v * D + d] = float(total[size_t(d)]);
+            }
+        });
+        return 0;
+    });
+}
+
+}  // extern "C"

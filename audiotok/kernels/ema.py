@@ -1,0 +1,72 @@
+"""How a codebook learns: moving averages of code statistics, without a one-hot matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from audiotok.kernels.dispatch import code_statistics
+
+
+@torch.no_grad()
+def ema_update(
+    codebook: Tensor,
+    counts: Tensor,
+    sums: Tensor,
+    latents: Tensor,
+    codes: Tensor,
+    decay: float,
+    epsilon: float = 1e-5,
+    dead_threshold: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> None:
+    """Move a codebook (V, D) by exponential moving averages (arXiv 1711.00937, A.1), in place.
+
+    `counts` (V,) and `sums` (V, D) are the moving averages of `code_statistics` of the latents
+    (N, D) and their codes (N,), all float32. A codeword is its sum divided by its count after
+    Laplace smoothing with `epsilon`; one whose smoothed count is 0 stays where it is. A code whose
+    count falls below `dead_threshold` restarts at a random row of its own, drawn from `generator`
+    among rows with a code, with the count of an average code (at least the threshold) and the sum
+    that fits, so that it lasts; when rows run out, the rest wait for the next update.
+
+    The same inputs give the same bits; nothing is read back from a GPU.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit.
+    """
+    if counts.shape != codebook.shape[:1] or sums.shape != codebook.shape:
+        raise ValueError(
+            f"counts {tuple(counts.shape)} and sums {tuple(sums.shape)} do not fit a codebook "
+            f"{tuple(codebook.shape)}: expected (V,) and (V, D)"
+        )
+    latents = latents.detach()
+    new_counts, new_sums = code_statistics(latents, codes, len(codebook))
+    counts.mul_(decay).add_(new_counts.mul_(1 - decay))
+    sums.mul_(decay).add_(new_sums.mul_(1 - decay))
+    if dead_threshold > 0 and len(latents):
+        _revive(counts, sums, latents, codes, dead_threshold, generator)
+    exact = counts.double()
+    total = exact.sum()
+    smoothed = (exact + epsilon) / (total + len(codebook) * epsilon) * total
+    moved = (sums.double() / smoothed[:, None]).float()
+    codebook.copy_(torch.where(smoothed[:, None] > 0, moved, codebook))
+
+
+def _revive(
+    counts: Tensor,
+    sums: Tensor,
+    latents: Tensor,
+    codes: Tensor,
+    threshold: float,
+    generator: torch.Generator | None,
+) -> None:
+    order = torch.randperm(len(latents), generator=generator, device=latents.device)
+    order = order[torch.argsort((codes[order] < 0).to(torch.int8), stable=True)]  # coded rows first
+    usable = (codes >= 0).sum()
+    fresh_count = (usable.double() / len(counts)).clamp(min=threshold).float()
+    dead = counts < threshold
+    rank = dead.cumsum(0) - 1  # which of the shuffled rows a dead code takes
+    dead &= rank < usable
+    rows = latents[order[rank.clamp(0, len(latents) - 1)]]
+    counts.copy_(torch.where(dead, fresh_count, counts))
+    sums.copy_(torch.where(dead[:, None], rows * fresh_count, sums))

@@ -1,0 +1,38 @@
+"""Quantizers: latents (B, D, T) to codes (B, K, T) and back, and how their codebooks learn.
+
+Every search goes through `audiotok.kernels`. Each quantizer has `encode(latents) -> codes`,
+`decode(codes) -> quantized`, and, called on latents while training, returns a named tuple of
+quantized vectors, codes and losses. Codebooks are in `codebook` (V, D) where there is one, in
+`codebooks` (K of them) where there are more. Code -1 stands for latents that are not finite, or
+for a stage that quantizer dropout left out.
+"""
+
+from audiotok.nn.quantizers.base import FactorizedQuantized, LookupFreeQuantized, Quantized
+from audiotok.nn.quantizers.factorized import FactorizedQuantizer, FactorizedResidualQuantizer
+from audiotok.nn.quantizers.fsq import FiniteScalarQuantizer
+from audiotok.nn.quantizers.grouped import GroupedQuantizer, GroupedVectorQuantizer
+from audiotok.nn.quantizers.learner import CodebookLearner
+from audiotok.nn.quantizers.lfq import LookupFreeQuantizer
+from audiotok.nn.quantizers.moving_average import MovingAverageLearner
+from audiotok.nn.quantizers.rvq import ResidualVectorQuantizer
+from audiotok.nn.quantizers.split import SplitQuantizer
+from audiotok.nn.quantizers.strided import merged
+from audiotok.nn.quantizers.vq import VectorQuantizer
+
+__all__ = [
+    "CodebookLearner",
+    "FactorizedQuantized",
+    "FactorizedQuantizer",
+    "FactorizedResidualQuantizer",
+    "FiniteScalarQuantizer",
+    "GroupedQuantizer",
+    "GroupedVectorQuantizer",
+    "LookupFreeQuantized",
+    "LookupFreeQuantizer",
+    "MovingAverageLearner",
+    "Quantized",
+    "ResidualVectorQuantizer",
+    "SplitQuantizer",
+    "VectorQuantizer",
+    "merged",
+]

@@ -1,0 +1,65 @@
+"""What all quantizers share: their results, and the way from latents to rows of a search."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Quantized(NamedTuple):
+    """What a quantizer makes of latents (B, D, T); its losses are scalars."""
+
+    quantized: Tensor  # (B, D, T); gradients pass straight through to the latents
+    codes: Tensor  # (B, K, T) int64, -1 where the latents are not finite
+    commitment: Tensor  # mean squared distance of latents to codewords, summed over codebooks
+
+
+class FactorizedQuantized(NamedTuple):
+    """The same where gradients also teach the codebook."""
+
+    quantized: Tensor
+    codes: Tensor
+    commitment: Tensor  # teaches the latents
+    codebook_loss: Tensor  # the same value; teaches the codewords
+
+
+class LookupFreeQuantized(NamedTuple):
+    """The same where there is no codebook, and an entropy keeps all codes in use."""
+
+    quantized: Tensor
+    codes: Tensor
+    commitment: Tensor
+    entropy_loss: Tensor  # nats: uncertainty of each frame minus that of the batch
+
+
+def rows_of(latents: Tensor) -> Tensor:
+    """Latents (B, D, T) -> the rows (B * T, D) float32 that a search takes."""
+    return latents.float().transpose(1, 2).flatten(0, 1)
+
+
+def straight_through(latents: Tensor, quantized: Tensor) -> Tensor:
+    """Exactly the values of `quantized`, with the gradient of `latents` (finite, same shape).
+
+    Bengio et al. 2013, arXiv 1308.3432.
+    """
+    return quantized.detach() + (latents - latents.detach())
+
+
+def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
+    """Codes (B, T) -> codewords (B, D, T) of a codebook (V, D); code -1 gives NaN."""
+    found = F.embedding(codes.clamp(min=0), codebook)
+    return found.masked_fill((codes < 0)[..., None], float("nan")).transpose(1, 2)
+
+
+def codebooks_of(quantizer: nn.Module) -> list[Tensor]:
+    """The codebooks (V, d) of any quantizer, in the order of its codes."""
+    codebook = getattr(quantizer, "codebook", None)
+    return list(quantizer.codebooks) if codebook is None else [codebook]
+
+
+def summed(quantized: Tensor, codes: Tensor, parts: list[NamedTuple]) -> NamedTuple:
+    """A result whose losses are the sums of the losses of its parts, which are of one type."""
+    losses = (sum(values) for values in zip(*(part[2:] for part in parts), strict=True))
+    return type(parts[0])(quantized, codes, *losses)
