@@ -9,7 +9,7 @@ INSTALL := $(PIP) install -q -c constraints.txt --build-constraint constraints.t
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard audiotok/kernels/csrc/*)
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) was not found: install Python 3.11 or newer, or say make PYTHON=/path/to/python" >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "make: $(PYTHON) is Python %d.%d, audiotok needs 3.11 or newer: say make PYTHON=python3.11" % v[:2])'
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv

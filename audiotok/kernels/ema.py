@@ -48,7 +48,7 @@ def ema_update(
     exact = counts.double()
     total = exact.sum()
     smoothed = (exact + epsilon) / (total + len(codebook) * epsilon) * total
-    moved = (sums.double() / smoothed[:, None]).float()
+    moved = (sums / smoothed[:, None]).float()  # in fp64
     codebook.copy_(torch.where(smoothed[:, None] > 0, moved, codebook))
 
 

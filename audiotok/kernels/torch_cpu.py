@@ -148,7 +148,9 @@ class _Search:
         16 covers the rounding of the norms and of the centring (each within u of its result).
         """
         units = 1.02 * (rows.shape[1] + 16) * _UNIT_ROUNDOFF
-        scale = rows.norm(dim=1) * self.largest
+        # what squares that underflow may take from a norm is put back
+        norms = rows.norm(dim=1) + math.sqrt(rows.shape[1] * _UNDERFLOW)
+        scale = norms * self.largest
         if not self.cosine:
             scale = scale + self.largest.square()
         bound = units * scale + rows.shape[1] * _UNDERFLOW

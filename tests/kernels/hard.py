@@ -3,7 +3,23 @@
 import torch
 from hypothesis import strategies as st
 
-SCALES = [0.0, 1e-45, 1e-42, 1e-38, 1e-30, 1e-20, 1e-3, 1.0, 1e6, 1e15, 1e18, 3e19, 1e38]
+SCALES = [
+    0.0,
+    1e-45,
+    1e-42,
+    1e-38,
+    1e-30,
+    1e-26,
+    1e-23,
+    1e-20,
+    1e-3,
+    1.0,
+    1e6,
+    1e15,
+    1e18,
+    3e19,
+    1e38,
+]
 
 
 def draw(*shape, seed=0, scale=1.0):

@@ -113,6 +113,14 @@ def test_codewords_that_are_not_finite_are_never_chosen(path, metric):
     assert (vq_argmin(latents, codebook[::2], metric) == -1).all()
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_norms_whose_squares_underflow(path, metric):
+    latents, codebook = 1 + draw(30, 3, scale=1e-4), 1 + draw(20, 3, seed=1, scale=1e-4)
+    latents, codebook = latents * 1e-26, codebook * 1e-26
+    expected = reference.vq_argmin(latents, codebook, metric)
+    assert torch.equal(vq_argmin(latents, codebook, metric), expected)
+
+
 def test_one_usable_codeword_is_chosen_even_where_fp32_overflows(path):
     codebook = torch.tensor([[np.nan], [-3.6e19], [np.inf]])
     assert vq_argmin(torch.tensor([[2.1e19], [3e38], [0.0], [1e-45]]), codebook).tolist() == [1] * 4
