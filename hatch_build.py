@@ -62,7 +62,7 @@ def compile_library() -> str | None:
         return "no C++ compiler found"
     sets = INSTRUCTION_SETS.get(platform.machine().lower(), {"scalar": X86["scalar"]})
     with tempfile.TemporaryDirectory() as folder:
-        jobs = [("search.cpp", "search.o", ["-ffp-contract=off"])]
+        jobs = [(f"{name}.cpp", f"{name}.o", ["-ffp-contract=off"]) for name in ("search", "sums")]
         for name, flags in sets.items():
             named = [*flags, f"-DAUDIOTOK_KERNELS=kernels_{name}", "-ffp-contract=fast"]
             jobs.append(("tile.cpp", f"{name}.o", named))

@@ -10,14 +10,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <exception>
 #include <limits>
-#include <memory>
-#include <numeric>
-#include <system_error>
-#include <thread>
 #include <vector>
 
+#include "threads.h"
 #include "tile.h"
 
 namespace audiotok {
@@ -31,35 +27,6 @@ constexpr int64_t TILE_DIMENSION = 1 << 14;      // beyond, a tile would not fit
 constexpr size_t BLOCK_FLOATS = 1 << 15;         // residual rows held at once
 constexpr size_t CHUNK_FLOATS = 1 << 15;         // codewords that pass all tiles of a block
 constexpr size_t SCRATCH_BYTES = 12 << 20;       // for all threads together
-
-// Round to nearest, denormals kept, whatever the thread was set to.
-class PlainArithmetic {
-  public:
-    PlainArithmetic() {
-#if defined(__x86_64__)
-        saved_ = __builtin_ia32_stmxcsr();
-        __builtin_ia32_ldmxcsr(0x1F80);
-#elif defined(__aarch64__)
-        uint64_t plain = 0;
-        __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
-        __asm__ volatile("msr fpcr, %0" : : "r"(plain));
-#endif
-    }
-    ~PlainArithmetic() {
-#if defined(__x86_64__)
-        __builtin_ia32_ldmxcsr(saved_);
-#elif defined(__aarch64__)
-        __asm__ volatile("msr fpcr, %0" : : "r"(saved_));
-#endif
-    }
-
-  private:
-#if defined(__x86_64__)
-    unsigned saved_;
-#elif defined(__aarch64__)
-    uint64_t saved_;
-#endif
-};
 
 bool finite(const float* row, size_t D) {
     for (size_t d = 0; d < D; ++d)
@@ -315,34 +282,6 @@ void Work::run(size_t first, size_t last) const {
         worker.block(start, std::min(step, last - start));
 }
 
-// Calls part(first, last) on pieces of 0..total in `threads` threads, cut at multiples of unit.
-template <class Part>
-void in_threads(size_t total, size_t unit, size_t threads, const Part& part) {
-    const size_t units = (total + unit - 1) / unit;
-    threads = std::max<size_t>(std::min(threads, units), 1);
-    std::vector<std::thread> pool;
-    std::vector<std::exception_ptr> failed(threads);
-    const auto piece = [&](size_t i) {
-        try {
-            part(std::min(units * i / threads * unit, total),
-                 std::min(units * (i + 1) / threads * unit, total));
-        } catch (...) {
-            failed[i] = std::current_exception();
-        }
-    };
-    for (size_t i = 1; i < threads; ++i) {
-        try {
-            pool.emplace_back(piece, i);
-        } catch (const std::system_error&) {
-            piece(i);  // no more threads to be had
-        }
-    }
-    piece(0);
-    for (std::thread& thread : pool) thread.join();
-    for (const std::exception_ptr& failure : failed)
-        if (failure) std::rethrow_exception(failure);
-}
-
 const Kernels* find_kernels(int64_t isa) {
     switch (isa) {
         case 0: return &kernels_scalar;
@@ -357,15 +296,6 @@ const Kernels* find_kernels(int64_t isa) {
         case 3: return &kernels_neon;
 #endif
         default: return nullptr;
-    }
-}
-
-template <class Body>
-int guarded(const Body& body) {
-    try {
-        return body();
-    } catch (...) {
-        return -1;  // out of memory
     }
 }
 
@@ -406,70 +336,6 @@ int audiotok_encode(int64_t isa, const float* latents, int64_t N, int64_t D, con
                                                               : size_t(unit);
         in_threads(size_t(N), together, std::min(wanted, most),
                    [&](size_t first, size_t last) { work.run(first, last); });
-        return 0;
-    });
-}
-
-// out (N, D): codewords of codes (N, K) added in order. Rows with -1 become NaN. Returns 0, 1 when
-// a code is out of range, -1 when memory ran out.
-int audiotok_decode(const int64_t* codes, int64_t N, int64_t K, const float* codebooks, int64_t V,
-                    int64_t D, int64_t threads, float* out) {
-    return guarded([&] {
-        for (int64_t i = 0; i < N * K; ++i)
-            if (codes[i] < -1 || codes[i] >= V) return 1;
-        const size_t wanted = 1 + size_t(double(N) * double(K) * double(D) / 1e6);
-        in_threads(size_t(N), 64, std::min<size_t>(size_t(threads), wanted),
-                   [&](size_t first, size_t last) {
-            const PlainArithmetic plain;
-            for (size_t n = first; n < last; ++n) {
-                const int64_t* row = codes + n * K;
-                float* sum = out + n * D;
-                if (std::any_of(row, row + K, [](int64_t code) { return code < 0; })) {
-                    std::fill(sum, sum + D, std::numeric_limits<float>::quiet_NaN());
-                    continue;
-                }
-                memcpy(sum, codebooks + row[0] * D, size_t(D) * sizeof(float));
-                for (int64_t k = 1; k < K; ++k) {
-                    const float* word = codebooks + (k * V + row[k]) * D;
-                    for (int64_t d = 0; d < D; ++d) sum[d] += word[d];
-                }
-            }
-        });
-        return 0;
-    });
-}
-
-// counts (V) and sums (V, D) of latents (N, D) by code (N); -1 is left out. Rows are sorted by
-// code (stable), then each code's rows are added in fp64 in their order: the same for any number
-// of threads. Returns 0, 1 when a code is out of range, -1 when memory ran out.
-int audiotok_statistics(const float* latents, int64_t N, int64_t D, const int64_t* codes, int64_t V,
-                        int64_t threads, float* counts, float* sums) {
-    return guarded([&] {
-        std::vector<int64_t> start(size_t(V) + 1, 0);
-        for (int64_t n = 0; n < N; ++n) {
-            if (codes[n] < -1 || codes[n] >= V) return 1;
-            if (codes[n] >= 0) ++start[size_t(codes[n]) + 1];
-        }
-        std::partial_sum(start.begin(), start.end(), start.begin());
-        std::vector<uint32_t> order(static_cast<size_t>(start.back()));
-        std::vector<int64_t> next(start.begin(), start.end() - 1);
-        for (int64_t n = 0; n < N; ++n)
-            if (codes[n] >= 0) order[size_t(next[size_t(codes[n])]++)] = uint32_t(n);
-        const size_t wanted = 1 + size_t(double(N) * double(D) / 1e6);
-        in_threads(size_t(V), 1, std::min<size_t>(size_t(threads), wanted),
-                   [&](size_t first, size_t last) {
-            const PlainArithmetic plain;
-            std::vector<double> total(static_cast<size_t>(D));
-            for (size_t v = first; v < last; ++v) {
-                std::fill(total.begin(), total.end(), 0.0);
-                for (int64_t i = start[v]; i < start[v + 1]; ++i) {
-                    const float* row = latents + size_t(order[size_t(i)]) * size_t(D);
-                    for (int64_t d = 0; d < D; ++d) total[size_t(d)] += double(row[d]);
-                }
-                counts[v] = float(start[v + 1] - start[v]);
-                for (int64_t d = 0; d < D; ++d) sums[v * D + d] = float(total[size_t(d)]);
-            }
-        });
         return 0;
     });
 }
