@@ -11,6 +11,7 @@ import torch
 
 import audiotok
 from audiotok import assets, checkpoints, metrics, provenance, registry, tasks
+from audiotok.kernels import dispatch
 from audiotok.tasks.speed import hardware
 
 
@@ -21,6 +22,7 @@ def lines() -> list[str]:
         f"{platform.system()} {platform.machine()}",
         f"cpu: {hardware('cpu')}, {os.cpu_count()} cores",
         _gpu(),
+        _kernels(),
         "",
         *_packages(),
         "",
@@ -36,6 +38,12 @@ def _gpu() -> str:
     if torch.cuda.is_available():
         return f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
     return "gpu: none that this torch can use"
+
+
+def _kernels() -> str:
+    if dispatch.path_for(torch.zeros(1)) == "compiled":
+        return "codebook search on the CPU: compiled"
+    return "codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"
 
 
 def _packages() -> list[str]:

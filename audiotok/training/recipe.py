@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,14 @@ class Recipe(_Strict):
             raise ValueError(
                 f"data.crop_seconds {self.data.crop_seconds} is {crop} samples, shorter than the "
                 f"longest window of loss.mel_bands, {max(self.loss.mel_bands)}"
+            )
+        frames = self.data.batch_size * -(-crop // math.prod(self.model.strides))
+        left = (self.steps - self.quantizer.start_step) * frames
+        if left < self.model.codebook_size:
+            raise ValueError(
+                f"{self.steps} steps from quantizer.start_step {self.quantizer.start_step} on see "
+                f"{left} latents, fewer than model.codebook_size {self.model.codebook_size}: take "
+                "more steps, or start earlier"
             )
         return self
 

@@ -204,6 +204,12 @@ def test_files_that_are_no_recipe(content, tmp_path):
         load_recipe(path)
 
 
+def test_a_codebook_needs_latents_to_start_from(recipe_file):
+    few = ["quantizer.start_step=11", "data.batch_size=1", "data.crop_seconds=0.1"]
+    with pytest.raises(RecipeError, match="see 5 latents, fewer than model.codebook_size 16"):
+        load_recipe(recipe_file, few)
+
+
 def test_a_recipe_written_out_reads_back_equal(recipe_file, tmp_path):
     recipe = load_recipe(recipe_file)
     (tmp_path / "again.yaml").write_text(recipe.to_yaml())
