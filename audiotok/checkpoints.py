@@ -57,7 +57,10 @@ def local_path(card: CodecCard) -> Path:
 
 def _download(card: CodecCard, weights: Weights) -> Path:
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import logging
 
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # it tells of every retry; what is left of them is one line below
     try:
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
@@ -69,6 +72,8 @@ def _download(card: CodecCard, weights: Weights) -> Path:
             f"{revision}/{weights.file} and put it at {local_path(card)}, or give it "
             "with --checkpoint"
         ) from reason
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def verify(path: Path, weights: Weights) -> None:
