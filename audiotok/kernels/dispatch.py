@@ -73,7 +73,7 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
             f"latents {tuple(latents.shape)} and codebook {tuple(codebook.shape)} do not fit: "
             "expected (N, D) and (V, D), or (G, N, D) and (G, V, D)"
         )
-    _check_floats(latents, codebook)
+    check_floats(latents, codebook)
     if latents.ndim == 3 and not len(latents):
         return latents.new_zeros(latents.shape[:2], dtype=torch.int64)
     return function("vq_argmin", latents)(latents.detach(), codebook.detach(), metric)
@@ -101,7 +101,7 @@ def rvq_encode(
             f"latents {tuple(latents.shape)} and codebooks {tuple(codebooks.shape)} do not fit: "
             "expected (N, D) and (K, V, D)"
         )
-    _check_floats(latents, codebooks)
+    check_floats(latents, codebooks)
     stages = len(codebooks) if num_codebooks is None else num_codebooks
     if not 0 <= stages <= len(codebooks):
         raise ValueError(f"num_codebooks is {stages}: expected 0 to {len(codebooks)}")
@@ -154,7 +154,8 @@ def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple
     return function("code_statistics", latents)(latents.detach(), codes, codebook_size)
 
 
-def _check_floats(latents: Tensor, codebook: Tensor) -> None:
+def check_floats(latents: Tensor, codebook: Tensor) -> None:
+    """Raises ValueError unless both are float32 on one device, and the codebook holds codewords."""
     if latents.dtype != torch.float32 or codebook.dtype != torch.float32:
         raise ValueError(
             f"latents are {latents.dtype}, codebook is {codebook.dtype}: expected torch.float32"

@@ -7,7 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from audiotok.kernels.dispatch import code_statistics, rvq_decode, vq_argmin
+from audiotok.kernels.dispatch import (
+    check_floats,
+    code_statistics,
+    function,
+    path_for,
+    rvq_decode,
+    vq_argmin,
+)
 
 
 class VQResult(NamedTuple):
@@ -50,6 +57,9 @@ def vq_straight_through(
     Raises:
         ValueError: as `vq_argmin`.
     """
+    if path_for(latents) == "triton":
+        check_floats(latents, codebook)
+        return function("vq_straight_through", latents)(latents, codebook, metric, statistics)
     quantized, codes, commitment = _StraightThrough.apply(latents, codebook, metric)
     if not statistics:
         return VQResult(quantized, codes, commitment)
