@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard audiotok/kern
 	@touch $@
 
 bench: setup
-	$(BIN)/audiotok bench --tokenizer wavtokenizer
+	$(BIN)/audiotok bench --tokenizer wavtokenizer --out runs/bench
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
