@@ -6,11 +6,13 @@ Everything here is data; what can be derived is derived.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audiotok.audio import SAMPLE_RATES
+
+PERMISSIVE = ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0")  # allow any use
 
 
 class _Frozen(BaseModel):
@@ -22,6 +24,7 @@ class Weights(_Frozen):
 
     repository: str | None = None
     file: str | None = None
+    beside: tuple[str, ...] = ()  # files of the repository that must lie in the same folder
     revision: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     size: int | None = None  # bytes
@@ -42,7 +45,8 @@ class Taxonomy(_Frozen):
 class CodecCard(_Frozen):
     """What is known of a codec before it is loaded. What can be derived is derived."""
 
-    name: str
+    name: str  # with its options
+    options: dict[str, Any] = {}  # what the options in the name say, see `variants`
     family: str
     description: str
     kind: Literal["neural", "baseline"] = "neural"
@@ -52,6 +56,8 @@ class CodecCard(_Frozen):
     hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
     codebook_sizes: tuple[int, ...]
     strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
+    codebook_counts: tuple[int, ...] = ()  # how many of the first ones decode without the rest
+    mergeable: bool = False  # its latents can be pooled before the search of any codebook
     byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
     causal: bool = False
     streamable: bool = False
@@ -65,14 +71,21 @@ class CodecCard(_Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _strides_default_to_one(cls, fields: dict) -> dict:
+    def _defaults_by_codebooks(cls, fields: dict) -> dict:
         sizes = fields.get("codebook_sizes", ())
-        return {**fields, "strides": fields.get("strides") or (1,) * len(sizes)}
+        strides = fields.get("strides") or (1,) * len(sizes)
+        return {
+            **fields,
+            "strides": strides,
+            "codebook_counts": fields.get("codebook_counts") or (len(sizes),),
+        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> CodecCard:
         if len(self.strides) != len(self.codebook_sizes):
             raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
+        if self.codebook_counts[-1:] != (self.num_codebooks,) or min(self.codebook_counts) < 1:
+            raise ValueError(f"{self.name}: codebook_counts do not end with all codebooks")
         if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
             raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
         return self
@@ -87,6 +100,11 @@ class CodecCard(_Frozen):
     @property
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence of the weights is not one that allows any use."""
+        return self.licence_weights is not None and self.licence_weights not in PERMISSIVE
 
     @property
     def frame_rate(self) -> float | None:

@@ -23,11 +23,12 @@ BUNDLED = Path(__file__).parent / "bundled"
 def resolve(card: CodecCard, checkpoint: str | Path | None = None) -> Path | None:
     """The file with the weights of `card`, verified; None where it has none.
 
-    In this order: `checkpoint` (the user's own choice: its hash is not compared), the file that
-    ships, the user's folder (`local_path`), the Hub's cache, a download from the Hub.
+    In this order: `checkpoint` (the user's own choice: its hash is not compared; a file, or a
+    folder with one), the file that ships, the user's folder (`local_path`), the Hub's cache, a
+    download from the Hub. What the card wants beside the weights lies in the folder of the result.
     """
     if checkpoint is not None:
-        path = Path(checkpoint)
+        path = _in_folder(Path(checkpoint))
         if not path.is_file():
             raise CheckpointError(f"{path} is not a file: expected weights for {card.name}")
         return path
@@ -43,16 +44,23 @@ def resolve(card: CodecCard, checkpoint: str | Path | None = None) -> Path | Non
             )
     else:
         path = local_path(card)
-        if not path.is_file():
+        if not all(path.with_name(name).is_file() for name in (path.name, *weights.beside)):
             path = _download(card, weights)
     verify(path, weights)
     return path
 
 
+def _in_folder(path: Path) -> Path:
+    """The file of weights in a folder as transformers writes it; other paths as they are."""
+    names = ("model.safetensors", "pytorch_model.bin")
+    return next((file for name in names if (file := path / name).is_file()), path)
+
+
 def local_path(card: CodecCard) -> Path:
     """Where a user may put a file of weights that he downloaded himself."""
     home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
-    return Path(home) / card.name / Path(card.weights.file).name
+    name = card.name.partition(":")[0]  # options do not change the weights
+    return Path(home) / name / Path(card.weights.file).name
 
 
 def _download(card: CodecCard, weights: Weights) -> Path:
@@ -62,18 +70,24 @@ def _download(card: CodecCard, weights: Weights) -> Path:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # it tells of every retry; what is left of them is one line below
     try:
+        for name in weights.beside:
+            hf_hub_download(weights.repository, name, revision=weights.revision)
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
         revision = weights.revision or "main"
         raise CheckpointError(
-            f"{card.name} needs {weights.file}{size}, which could not be downloaded "
+            f"{card.name} needs {_files(weights)}{size}, which could not be downloaded "
             f"({type(reason).__name__}): get https://huggingface.co/{weights.repository}/resolve/"
             f"{revision}/{weights.file} and put it at {local_path(card)}, or give it "
             "with --checkpoint"
         ) from reason
     finally:
         logging.set_verbosity(verbosity)
+
+
+def _files(weights: Weights) -> str:
+    return " and ".join((weights.file, *weights.beside))
 
 
 def verify(path: Path, weights: Weights) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -23,9 +23,11 @@ import torch
 from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
 from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
+from audiotok.inference import inference
 from audiotok.tokens import Tokens
 
-__all__ = ["Codec", "CodecCard", "Taxonomy", "Weights", "parse_options"]
+__all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
+log = logging.getLogger("audiotok")
 
 
 class Codec(ABC):
@@ -43,7 +45,8 @@ class Codec(ABC):
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
-    OPTIONS: ClassVar[dict[str, type]] = {}  # options a name may carry: `name:option=value`
+    OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
+    PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
     window_seconds: float = 60.0
     context_seconds: float = 5.0
 
@@ -52,8 +55,10 @@ class Codec(ABC):
     ) -> None:
         self.card = card
         self.device = torch.device(device)
-        self.options = parse_options(card.name, self.OPTIONS)[1]
+        self.options = card.options
+        self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
+        self._compared = False  # whether it was said what precision=fast changes
         self._load(None if checkpoint is None else Path(checkpoint))
         if self.network is not None:
             self.network.to(self.device).eval()
@@ -68,15 +73,20 @@ class Codec(ABC):
     def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
         """(B, C, L) float32 at sample_rate_in -> codes (B, K, ceil(L / hop_length)) int64.
 
-        A frame whose latents are not finite gets the code -1.
+        K and the rates are those of `self.card`: num_codebooks, which can be fewer than the
+        network has, and strides, which can be merged. A frame whose latents are not finite gets
+        the code -1.
         """
 
     @abstractmethod
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, K, T) -> waveform (B, C, T frames of samples at sample_rate_out, or more)."""
+        """Codes (B, K, T) -> waveform (B, C, T frames of samples at sample_rate_out, or more).
+
+        K is one of the card's codebook_counts.
+        """
 
     def _codebooks(self) -> list[torch.Tensor] | None:
-        """K codebooks (V, D) float32; None where they are implicit."""
+        """All codebooks (V, D) float32 that the network has; None where they are implicit."""
         return None
 
     @classmethod
@@ -90,6 +100,15 @@ class Codec(ABC):
         raise CodecError(
             f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
         )
+
+    @classmethod
+    def card_named(cls, name: str) -> CodecCard:
+        """The card of any other name, where the family has a PREFIX for such; without the prefix.
+
+        Raises:
+            CodecError: there is no such codec, or it gives no codes.
+        """
+        raise NotImplementedError
 
     # --- what a user reads ---------------------------------------------------------------------
 
@@ -121,9 +140,9 @@ class Codec(ABC):
         codebooks = self._codebooks()
         digest = hashlib.sha256()
         if codebooks is None:
-            fields = ("name", "sample_rate_in", "sample_rate_out", "channels", "hop_length")
+            fields = ("sample_rate_in", "sample_rate_out", "channels", "hop_length")
             fields += ("codebook_sizes", "strides", "byte_stream")
-            said = self.card.model_dump(include=set(fields))
+            said = self.card.model_dump(include=set(fields)) | {"name": self._plain_name}
             digest.update(json.dumps(said, sort_keys=True).encode())
         else:
             for codebook in codebooks:
@@ -131,13 +150,21 @@ class Codec(ABC):
                 digest.update(str(rows.shape).encode() + rows.astype("<f4").tobytes())
         return digest.hexdigest()
 
+    @property
+    def _plain_name(self) -> str:
+        """The name without the options that change neither codes nor sound of given codes."""
+        neutral = ("channels", "precision")
+        base = self.card.name.partition(":")[0]
+        others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
+        return base + (f":{others}" if others else "")
+
     def codebook(self, k: int) -> torch.Tensor:
         """Codebook `k` (V, D) float32, on the CPU."""
         codebooks = self._codebooks()
         if codebooks is None:
             raise CodecError(f"{self.card.name} has implicit codebooks: there are no vectors")
-        if not 0 <= k < len(codebooks):
-            raise CodecError(f"{self.card.name} has codebooks 0..{len(codebooks) - 1}, not {k}")
+        if not 0 <= k < self.num_codebooks:
+            raise CodecError(f"{self.card.name} has codebooks 0..{self.num_codebooks - 1}, not {k}")
         return codebooks[k].detach().to("cpu", torch.float32).clone()
 
     def num_frames(self, num_samples: int) -> int:
@@ -179,7 +206,8 @@ class Codec(ABC):
         if self._one_by_one(batch):
             return [self.encode(source) for source in sources]
         audios = [as_audio(source) for source in sources]
-        return _by_group(audios, lambda a: (a.num_samples, a.sample_rate), self._encode_alike)
+        alike = lambda audio: (audio.waveform.shape, audio.sample_rate)  # noqa: E731
+        return _by_group(audios, alike, self._encode_alike)
 
     def decode_batch(
         self, tokens: Sequence[Tokens], batch: Literal["strict", "length"] = "strict"
@@ -189,7 +217,7 @@ class Codec(ABC):
             return [self.decode(one) for one in tokens]
         return _by_group(
             list(tokens),
-            lambda t: (t.codes.shape, t.num_samples, t.sample_rate),
+            lambda t: (t.codes.shape, t.side is None or t.side.shape, t.num_samples, t.sample_rate),
             self._decode_alike,
         )
 
@@ -199,25 +227,52 @@ class Codec(ABC):
         return batch == "strict" or self.card.byte_stream
 
     def _encode_alike(self, audios: list[Audio]) -> list[Tokens]:
-        """Tokens of audios of the same length and rate, in one forward per window."""
-        card = self.card
-        prepared = [a.to_channels(card.channels).resample(card.sample_rate_in) for a in audios]
-        with self._inference():
-            codes = self._encode_windows(torch.stack([one.waveform for one in prepared]))
-        if codes.is_inference():  # a copy outside of inference mode can be used in training
-            codes = codes.clone()
+        """Tokens of audios of the same shape and rate, in one forward per window."""
+        waveform = torch.stack([self._prepared(audio) for audio in audios])
+        separate = waveform.shape[1]  # channels, or pairs of them, that are coded one by one
+        codes, side = self._codes_of(waveform.flatten(0, 1), self.fast)
+        if self.fast and not self._compared:
+            self._compared = True
+            exact = self._codes_of(waveform.flatten(0, 1), fast=False)[0]
+            share = float((codes != exact).double().mean())
+            log.info("%s: bfloat16 changed %.2f%% of these codes", self.card.name, 100 * share)
+        codes = codes.unflatten(0, (len(audios), separate))
+        sides = [None] * len(audios) if side is None else side.split(separate)
         return [
             Tokens(
-                clip[None],
-                card.name,
+                clip,
+                self.card.name,
                 self.fingerprint,
                 audio.num_samples,
                 audio.sample_rate,
-                card.codebook_sizes,
-                card.strides,
+                self.card.codebook_sizes,
+                self.card.strides,
+                side,
             )
-            for clip, audio in zip(codes, audios, strict=True)
+            for clip, side, audio in zip(codes, sides, audios, strict=True)
         ]
+
+    def _prepared(self, audio: Audio) -> torch.Tensor:
+        """(separate, C, L) at sample_rate_in, C being the channels of the network."""
+        each = self.options.get("channels") == "each"
+        audio = audio if each else audio.to_channels(self.card.channels)
+        waveform = audio.resample(self.card.sample_rate_in).waveform
+        return waveform[:, None] if each else waveform[None]
+
+    def _codes_of(
+        self, waveform: torch.Tensor, fast: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        with inference(self.network, self.device, fast):
+            codes, side = self._encode_windows(waveform)
+        if codes.is_inference():  # a copy outside of inference mode can be used in training
+            codes = codes.clone()
+        return codes, side
+
+    def changed_codes(self, source) -> float:
+        """Share of the codes of `source` that precision=fast changes, 0 to 1."""
+        waveform = self._prepared(as_audio(source))
+        exact, fast = (self._codes_of(waveform, fast)[0] for fast in (False, True))
+        return float((exact != fast).double().mean())
 
     def _decode_alike(self, tokens: list[Tokens], sample_rate: int | None = None) -> list[Audio]:
         """Sound of tokens of the same shape, length and rate, in one forward per window."""
@@ -227,8 +282,11 @@ class Codec(ABC):
             self._check(one)
         first, card = tokens[0], self.card
         length = resampled_length(first.num_samples, first.sample_rate, card.sample_rate_out)
-        with self._inference():
-            waveforms = self._decode_windows(torch.cat([t.codes for t in tokens]), length)
+        side = None if first.side is None else torch.cat([one.side for one in tokens])
+        with inference(self.network, self.device, self.fast):
+            codes = torch.cat([one.codes for one in tokens])
+            waveforms = self._decode_windows(codes, length, side)
+        waveforms = waveforms.reshape(len(tokens), -1, length)  # channels coded one by one
         final = sample_rate or card.sample_rate_out
         length = resampled_length(first.num_samples, first.sample_rate, final)
         audios = []
@@ -251,10 +309,12 @@ class Codec(ABC):
                 f"decoded by {card.name} (fingerprint {self.fingerprint[:12]}): "
                 "decode them with the codec and weights that made them"
             )
-        if tokens.codes.shape[0] != 1 or tokens.codebook_sizes != card.codebook_sizes:
+        separate, count = tokens.codes.shape[:2]
+        fits = tokens.codebook_sizes == card.codebook_sizes[:count]
+        if not fits or count not in card.codebook_counts or separate * card.channels > 2:
             raise CodecError(
-                f"{card.name} decodes 1 channel with codebooks of {card.codebook_sizes}, "
-                f"not {tokens.codes.shape[0]} with {tokens.codebook_sizes}"
+                f"{card.name} decodes codebooks of {card.codebook_sizes}, {card.channels} "
+                f"channel(s) at a time, not {separate} of {tokens.codebook_sizes}"
             )
         length = resampled_length(tokens.num_samples, tokens.sample_rate, card.sample_rate_in)
         if not card.byte_stream and tokens.num_frames != self.num_frames(length):
@@ -279,11 +339,11 @@ class Codec(ABC):
             stop = min(start + step, num_frames)
             yield max(0, start - context), start, stop, min(stop + context, num_frames)
 
-    def _encode_windows(self, waveform: torch.Tensor) -> torch.Tensor:
-        """(B, C, L) -> codes (B, K, T) on the CPU."""
+    def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, C, L) -> codes (B, K, T) and side information (B, ...) if any, on the CPU."""
         card, hop = self.card, self.card.hop_length
         if card.byte_stream:
-            return self._encode(waveform)
+            return self._encode(waveform), None
         num_frames = self.num_frames(waveform.shape[-1])
         with torch.inference_mode(False):
             codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
@@ -296,10 +356,12 @@ class Codec(ABC):
                     f"expected torch.int64 {expected}: its _encode is wrong"
                 )
             codes[..., start:stop] = piece[..., start - low : stop - low]
-        return codes
+        return codes, None
 
-    def _decode_windows(self, codes: torch.Tensor, length: int) -> torch.Tensor:
-        """Codes (B, K, T) -> (B, C, length) on the CPU."""
+    def _decode_windows(
+        self, codes: torch.Tensor, length: int, side: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Codes (B, K, T) and side information (B, ...) -> (B, C, length) on the CPU."""
         card = self.card
         hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
         waveform = None
@@ -320,34 +382,6 @@ class Codec(ABC):
             waveform[..., begin:end] = piece
         return waveform
 
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        """Eval mode, no gradients, full fp32 and fixed algorithms; all as before afterwards."""
-        modules = list(self.network.modules()) if self.network is not None else []
-        settings = [(module, "training", False) for module in modules] + _EXACT
-        before = [getattr(owner, name) for owner, name, _ in settings]
-        try:
-            for owner, name, value in settings:
-                setattr(owner, name, value)
-            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-                yield
-        finally:
-            for (owner, name, _), value in zip(settings, before, strict=True):
-                setattr(owner, name, value)
-
-
-_BACKENDS = torch.backends
-_EXACT = [  # no TF32, no bfloat16 inside of fp32, no algorithm chosen by a race
-    (_BACKENDS.cuda.matmul, "fp32_precision", "ieee"),
-    (_BACKENDS.cudnn.conv, "fp32_precision", "ieee"),
-    (_BACKENDS.cudnn.rnn, "fp32_precision", "ieee"),
-    (_BACKENDS.mkldnn.matmul, "fp32_precision", "ieee"),
-    (_BACKENDS.mkldnn.conv, "fp32_precision", "ieee"),
-    (_BACKENDS.mkldnn.rnn, "fp32_precision", "ieee"),
-    (_BACKENDS.cudnn, "deterministic", True),
-    (_BACKENDS.cudnn, "benchmark", False),
-]
-
 
 def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
     """Applies `work` to each group of items with equal keys; the results in the items' order."""
@@ -359,25 +393,3 @@ def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
         for index, result in zip(indices, work([items[i] for i in indices]), strict=True):
             results[index] = result
     return results
-
-
-def parse_options(name: str, known: dict[str, type]) -> tuple[str, dict[str, object]]:
-    """Splits "name:key=value,key=value" and converts the values to their types.
-
-    Raises:
-        CodecError: an option that is not known, or a value that does not convert.
-    """
-    base, _, text = name.partition(":")
-    options = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in known:
-            choice = ", ".join(known) or "it has none"
-            raise CodecError(f"{base} has no option {part!r}; options: {choice}")
-        try:
-            options[key] = known[key](value)
-        except ValueError:
-            raise CodecError(
-                f"option {key} of {base} is a {known[key].__name__}, not {value!r}"
-            ) from None
-    return base, options

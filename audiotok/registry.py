@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 
 from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, parse_options
+from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
+from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
@@ -49,6 +50,8 @@ def load(
         checkpoint = base
     if not quiet and base == card.family != card.name.partition(":")[0]:
         log.info("%s is %s", base, card.name)
+    if card.restricted and not quiet:
+        log.warning("the weights of %s are under %s", card.name, card.licence_weights)
     return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
 
 
@@ -73,12 +76,15 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
         wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
     else:
         families, wanted = _all_families(), name
-    base = wanted.partition(":")[0]
+    base, _, options = wanted.partition(":")
     for family in families:
+        if family.PREFIX and wanted.startswith(family.PREFIX):
+            base, _, options = wanted.removeprefix(family.PREFIX).partition(":")
+            return family, vary(family.card_named(base), options, family.OPTIONS)
         for card in family.CARDS:
             default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
             if base == card.name or (base == card.family and card.name == default):
-                return family, _with_options(family, card, wanted)
+                return family, vary(card, options, family.OPTIONS)
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
@@ -89,22 +95,13 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     """Family and card of a file of weights, by its metadata; its hash goes into the name."""
     metadata = checkpoints.read_metadata(path)
     for family in _all_families():
-        if family.CARDS[0].family == metadata.get("family"):
-            parse_options(name, family.OPTIONS)
-            return family, family.card_of(metadata, checkpoints.sha256(path)[:8])
+        if metadata.get("family") in [card.family for card in family.CARDS]:
+            card = family.card_of(metadata, checkpoints.sha256(path)[:8])
+            return family, vary(card, name.partition(":")[2], family.OPTIONS)
     raise CodecError(
         f"{path} does not name a family that is known here: expected a file that `audiotok train` "
         "or `audiotok convert` wrote"
     )
-
-
-def _with_options(family: type[Codec], card: CodecCard, name: str) -> CodecCard:
-    """The card with the options of `name`, sorted, in its name."""
-    _, options = parse_options(name, family.OPTIONS)
-    if not options:
-        return card
-    text = ",".join(f"{key}={options[key]}" for key in sorted(options))
-    return card.model_copy(update={"name": f"{card.name}:{text}"})
 
 
 @cache
@@ -133,7 +130,7 @@ def _families_of(module) -> list[type[Codec]]:
         if inspect.isclass(value)
         and issubclass(value, Codec)
         and value.__module__ == module.__name__
-        and value.CARDS
+        and (value.CARDS or value.PREFIX)
     ]
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from audiotok.audio import Audio, resampled_length
-from audiotok.codec import CodecCard, parse_options
+from audiotok.codec import CodecCard
 from audiotok.errors import CodecError, TokensError
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
+from audiotok.variants import vary
 
 CARD = tiny_codec.Tiny.CARDS[0]
 
@@ -206,14 +207,54 @@ def test_tokens_that_do_not_fit(codec, changes, message):
         codec.decode(Tokens(**(fields | changes)))
 
 
-def test_two_channels_and_other_things(codec):
-    tokens = codec.encode(noise(1_000))
-    fields = {name: getattr(tokens, name) for name in Tokens.__dataclass_fields__}
-    fields["codes"] = tokens.codes.repeat(2, 1, 1)
-    with pytest.raises(CodecError, match="decodes 1 channel .* not 2"):
-        codec.decode(Tokens(**fields))
+def test_channels_one_by_one():
+    """channels=each codes them apart; any codec for one channel decodes that."""
+    each, mixed = (tiny_codec.Tiny(vary(CARD, text, {})) for text in ("channels=each", ""))
+    stereo = noise(1_000, channels=2)
+    tokens = each.encode(stereo)
+    assert tokens.codes.shape == (2, 2, 7) and tokens.codec == "tiny-a:channels=each"
+    for channel in range(2):
+        alone = mixed.encode(Audio(stereo.waveform[[channel]], stereo.sample_rate))
+        assert torch.equal(tokens.codes[channel], alone.codes[0])
+    sound = mixed.decode(Tokens.from_bytes(tokens.to_bytes()))
+    assert sound.waveform.shape == (2, 1_500)
+    assert torch.equal(sound.waveform, each.decode(tokens).waveform)
+    assert mixed.encode(stereo).codes.shape == (1, 2, 7)
+    assert each.encode(noise(1_000)).codes.shape == (1, 2, 7)
+    assert tokens.bitrate == 2 * mixed.encode(stereo).bitrate
+    both = [noise(1_000, channels=2), noise(1_000)]
+    shapes = [tuple(t.codes.shape) for t in each.encode_batch(both, batch="length")]
+    assert shapes == [(2, 2, 7), (1, 2, 7)]
+
+
+def test_the_first_codebooks_of_tokens_decode():
+    """Where the card says that they do."""
+    few = tiny_codec.Tiny(vary(CARD.model_copy(update={"codebook_counts": (1, 2)}), "", {}))
+    tokens = few.encode(noise(1_000))
+    assert few.decode(tokens.first(1)).num_samples == 1_500
+    with pytest.raises(CodecError, match=r"decodes codebooks of \(6, 10\)"):
+        tiny_codec.Tiny(CARD).decode(tokens.first(1))
+
+
+def test_fast_precision(caplog):
+    fast = tiny_codec.Tiny(vary(CARD, "precision=fast", {}))
+    exact = tiny_codec.Tiny(CARD)
+    sound = noise(20 * 16_000)
+    with caplog.at_level("INFO", "audiotok"):
+        tokens = [fast.encode(sound) for _ in range(2)]
+    share = fast.changed_codes(sound)
+    assert 0 < share < 0.2
+    assert caplog.messages == [
+        f"tiny-a:precision=fast: bfloat16 changed {share:.2%} of these codes"
+    ]
+    changed = (tokens[0].codes != exact.encode(sound).codes).double().mean()
+    assert share == float(changed)
+    assert exact.decode(tokens[0]).num_samples == 20 * 24_000
+
+
+def test_other_things_than_tokens(codec):
     with pytest.raises(CodecError, match="decode takes Tokens, not Tensor"):
-        codec.decode(tokens.codes)
+        codec.decode(codec.encode(noise(1_000)).codes)
 
 
 @pytest.mark.parametrize(
@@ -266,21 +307,6 @@ def test_cards_that_do_not_fit(changes):
 def test_cards_are_frozen():
     with pytest.raises(ValidationError):
         CARD.name = "other"
-
-
-def test_options():
-    known = {"k": int, "loud": float}
-    assert parse_options("a:k=2,loud=0.5", known) == ("a", {"k": 2, "loud": 0.5})
-    assert parse_options("a", known) == ("a", {})
-    for name, message in (
-        ("a:x=1", "a has no option 'x=1'; options: k, loud"),
-        ("a:k", "a has no option 'k'"),
-        ("a:k=two", "option k of a is a int, not 'two'"),
-    ):
-        with pytest.raises(CodecError, match=message):
-            parse_options(name, known)
-    with pytest.raises(CodecError, match="it has none"):
-        parse_options("a:x=1", {})
 
 
 def test_long_sound_in_bounded_memory():

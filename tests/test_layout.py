@@ -27,7 +27,7 @@ ONLY = {
     "files": {"errors"},
     "audio": {"errors", "files", "containers"},
     "tokens": {"errors", "files", "audio", "atok"},
-    "codec": {"errors", "audio", "card", "tokens"},
+    "codec": {"errors", "audio", "card", "inference", "tokens"},
     "kernels": {"errors"},
     "nn": {"errors", "kernels"},
     "data": {"errors", "files", "audio", "assets"},

@@ -39,8 +39,10 @@ class Random(Codec):
         self.decoder = WavTokenizer(_DECODER, self.device, checkpoint)
         self.network = self.decoder.network
 
-    def _encode_windows(self, waveform: torch.Tensor) -> torch.Tensor:
-        return self._encode(waveform)  # in one piece: windows of one length would repeat themselves
+    def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self._encode(
+            waveform
+        ), None  # in one piece: windows of one length would repeat themselves
 
     def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
         batch, _, length = waveform.shape

@@ -8,7 +8,9 @@ All peers run in this one process on the same tensors, taking turns; a time is t
 rounds. On the CPU it is process time in one thread (--threads changes that), on a GPU it is
 between CUDA events. Rows of every search are compared with the fp64 reference first; `differing`
 counts those that are not equal. Latents and codebooks are normal random numbers, later codebooks
-smaller, as residuals are. DAC's shapes are without its projections.
+smaller, as residuals are. A row with " projected" in its shape is DAC's whole quantizer, its
+projections from 1,024 to 8 dimensions and back at each stage included; the others are the search
+alone. A peer that would take longer than a minute for one call is left out.
 
 Writes results/speed/kernels-DEVICE.csv, .json and -roofline.png. What was not measured is a row
 that says so.
@@ -26,7 +28,13 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from peers import decode_by_embedding, searches, update_by_index_add, update_by_one_hot
+from peers import (
+    decode_by_embedding,
+    projected_quantizers,
+    searches,
+    update_by_index_add,
+    update_by_one_hot,
+)
 from torch import Tensor
 
 import audiotok.kernels as kernels
@@ -46,12 +54,13 @@ SHAPES = {  # (K, V, D)
     "DAC-9": (9, 1024, 8),
     "DAC-12": (12, 1024, 8),
 }
-ROWS = [1, 750, 10_000, 100_000, 1_000_000]
+ROWS = [1, 750, 10_000, 1_000_000]
 QUICK = [("EnCodec-8", 1), ("EnCodec-8", 750), ("EnCodec-8", 10_000), ("DAC-1", 100_000)]
 QUICK += [("WavTokenizer", 750), ("Mimi-8", 1)]
+PROJECTED = [("DAC-9", 750), ("DAC-9", 10_000), ("DAC-12", 750), ("DAC-12", 10_000)]
 UPDATE = (9_000, 1024, 128)  # N, V, D
 VERIFIED_ROWS = 400
-MOST_FLOPS = {"cpu": 3e11, "cuda": 1e14}  # of a search: beyond it a cell is left out
+MOST_SECONDS = 60  # of one call: beyond it a peer is left out; of all rounds of a cell, about
 MOST_BYTES = {"cpu": 6e9, "cuda": 4e10}  # that a peer may hold
 BYTES_PER_SCORE = {"torch.cdist": 8, "addmm": 8, "addmm TF32": 8, "encodec": 16}
 BYTES_PER_SCORE["vector-quantize-pytorch"] = 40
@@ -99,8 +108,13 @@ def main() -> None:
 
 def measured(device: str, quick: bool, rounds: int) -> Iterator[dict]:
     """A row for each work, shape, number of rows and peer."""
-    for shape, n in QUICK if quick else [(shape, n) for shape in SHAPES for n in ROWS]:
+    cells = QUICK + [
+        (shape, n) for n in ROWS for shape in SHAPES if not quick and (shape, n) not in QUICK
+    ]
+    for shape, n in cells:
         yield from search_rows(device, shape, n, rounds)
+    for shape, n in PROJECTED[:1] if quick else PROJECTED:
+        yield from projected_rows(device, shape, n, rounds)
     for shape in ["EnCodec-8"] if quick else ["EnCodec-8", "Mimi-32"]:
         yield from decode_rows(device, shape, 10_000, rounds)
     yield from update_rows(device, rounds)
@@ -111,19 +125,17 @@ def search_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
     stages, size, width = SHAPES[shape]
     flops = 2.0 * n * stages * size * width
     cell = {"device": device, "work": "search", "shape": shape, "N": n}
-    if flops > MOST_FLOPS[device]:
-        yield cell | {"note": "not measured: too long on this device"}
-        return
     codebooks = make_codebooks(stages, size, width, device)
     latents = torch.randn(n, width, device=device)
     candidates = {"audiotok": lambda x: kernels.rvq_encode(x, codebooks), **searches(codebooks)}
     if device == "cpu":
         candidates["audiotok in PyTorch"] = lambda x: forced("torch", x, codebooks)
-    for name in list(candidates):
-        held = BYTES_PER_SCORE.get(name, 0) * n * size
-        if held > MOST_BYTES[device]:
+    for name, search in list(candidates.items()):
+        if why := too_big(name, search, latents, size, device):
             del candidates[name]
-            yield cell | {"peer": name, "note": f"not measured: {held / 2**30:.0f} GiB of scores"}
+            yield cell | {"peer": name, "note": f"not measured: {why}"}
+    if "audiotok" not in candidates:
+        return
     truth = exact_codes(latents[:VERIFIED_ROWS].cpu(), codebooks.cpu())
     differing = {
         name: int((search(latents)[:VERIFIED_ROWS].cpu() != truth).any(dim=1).sum())
@@ -137,6 +149,33 @@ def search_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
     for row in timed(work, device, rounds):
         checked = {"differing": differing[row["peer"]], "verified": len(truth)}
         yield cell | row | checked | {"gflop": flops / 1e9, "mbytes": moved / 1e6}
+
+
+def too_big(name: str, search: Callable, latents: Tensor, size: int, device: str) -> str | None:
+    """Why a peer is not measured on these latents, if it is not."""
+    held = BYTES_PER_SCORE.get(name, 0) * len(latents) * size
+    if held > MOST_BYTES[device]:
+        return f"{held / 2**30:.0f} GiB of scores"
+    part = latents[:1000]
+    search(part)
+    seconds = clock(lambda: search(part), device, 1) * len(latents) / len(part) / 1e3
+    return f"about {seconds:.0f} s a call" if seconds > MOST_SECONDS else None
+
+
+def projected_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
+    """DAC's quantizer with its projections, on latents (1, 1024, N)."""
+    stages, size, width = SHAPES[shape]
+    quantizers = projected_quantizers(stages, size, width, device)
+    latents = torch.randn(1, 1024, n, device=device)
+    codes = {name: quantize(latents) for name, quantize in quantizers.items()}
+    unequal = {
+        name: int((found != codes["audiotok"]).any(dim=1).sum()) for name, found in codes.items()
+    }
+    cell = {"device": device, "work": "search", "shape": f"{shape} projected", "N": n}
+    work = {name: lambda body=body: body(latents) for name, body in quantizers.items()}
+    for row in timed(work, device, rounds):
+        note = "" if row["peer"] == "audiotok" else f"{unequal[row['peer']]} frames unlike ours"
+        yield cell | row | {"note": note}
 
 
 def decode_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
@@ -229,11 +268,14 @@ def forced(path: str, latents: Tensor, codebooks: Tensor) -> Tensor:
 
 
 def timed(work: dict[str, Callable], device: str, rounds: int) -> Iterator[dict]:
-    """Median ms of each, taking turns; short ones are repeated until 5 ms are full."""
-    repeats = {}
+    """Median ms of each, taking turns; short ones are repeated until 5 ms are full, and there are
+    fewer rounds where one lasts long."""
+    first, repeats = {}, {}
     for name, body in work.items():
         body()
-        repeats[name] = max(1, min(200, int(5 / max(clock(body, device, 1), 1e-3))))
+        first[name] = clock(body, device, 1)
+        repeats[name] = max(1, min(200, int(5 / max(first[name], 1e-3))))
+    rounds = max(1, min(rounds, int(MOST_SECONDS * 1e3 / max(sum(first.values()), 1e-3))))
     times = {name: [] for name in work}
     for _ in range(rounds):
         for name, body in work.items():

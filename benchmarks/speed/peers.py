@@ -109,6 +109,30 @@ def _faiss(codebooks: Tensor) -> Search:
     return run
 
 
+def projected_quantizers(
+    stages: int, size: int, width: int, device: str
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """{name: latents (1, 1024, N) to codes (1, K, N)} of DAC, projections included: ours and that
+    of transformers, if it is installed, with the same weights."""
+    from audiotok.nn.quantizers import FactorizedResidualQuantizer
+
+    ours = FactorizedResidualQuantizer(stages, size, 1024, width).to(device).eval()
+    found = {"audiotok": ours.encode}
+    with suppress(ImportError):
+        from transformers.models.dac import modeling_dac as dac
+
+        config = dac.DacConfig(
+            n_codebooks=stages, codebook_size=size, codebook_dim=width, hidden_size=1024
+        )
+        theirs = dac.DacResidualVectorQuantizer(config).to(device).eval()
+        for mine, stage in zip(ours.stages, theirs.quantizers, strict=True):
+            stage.in_proj.load_state_dict(mine.in_proj.state_dict())
+            stage.out_proj.load_state_dict(mine.out_proj.state_dict())
+            stage.codebook.weight.copy_(mine.codebook)
+        found["transformers"] = lambda latents: theirs(latents)[1]
+    return found
+
+
 def decode_by_embedding(codes: Tensor, codebooks: Tensor) -> Tensor:
     """Codes (N, K) to vectors (N, D), one embedding after another."""
     total = torch.zeros((), device=codebooks.device)

@@ -8,6 +8,7 @@ from audiotok.audio import Audio
 from audiotok.codecs import random
 from audiotok.errors import CodecError
 from audiotok.testing import check_codec
+from audiotok.variants import vary
 
 
 class StandIn:
@@ -32,7 +33,9 @@ class StandIn:
 def load(monkeypatch):
     monkeypatch.setattr(random, "WavTokenizer", StandIn)
     family = random.Random
-    return lambda name="random": family(family.CARDS[0].model_copy(update={"name": name}))
+    return lambda name="random": family(
+        vary(family.CARDS[0], name.partition(":")[2], family.OPTIONS)
+    )
 
 
 def noise(num_samples, seed=0):
