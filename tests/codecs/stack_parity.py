@@ -57,13 +57,15 @@ def draw_codebooks(stages, strides, latents, seed=1):
 
 
 @torch.no_grad()
-def agree(quantizer, latents, ours, theirs, their_rows):
+def agree(quantizer, latents, ours, theirs, their_rows, distinct=100, least=0.95):
     """Asserts that codes (1, K, T) of two codecs are equal but for near ties; how many there were.
 
     Args:
         quantizer: ours.
         latents: ours (1, D, T).
         their_rows: of each codebook, the rows that the official code searched.
+        distinct: codes that each codebook must use at least.
+        least: share of the codes that must be left to judge.
     """
     residual, margins, num_frames = latents, [], latents.shape[-1]
     for index, (stage, stride) in enumerate(zip(quantizer.stages, quantizer.strides, strict=True)):
@@ -72,4 +74,4 @@ def agree(quantizer, latents, ours, theirs, their_rows):
         margins.append(repeat(margin[None, None], stride, num_frames)[0, 0])
         found = stage.decode(ours[:, index : index + 1])
         residual = residual - found
-    return near_ties(ours, theirs, torch.stack(margins), least=0.95)
+    return near_ties(ours, theirs, torch.stack(margins), least=least, distinct=distinct)

@@ -1,5 +1,6 @@
 """A narrow DAC with random weights, under our names and under those of the original code."""
 
+import functools
 import re
 
 import torch
@@ -11,7 +12,8 @@ STRIDES = {"dac-16k": (2, 4, 5, 8), "dac-24k": (2, 4, 5, 8), "dac-44k": (2, 4, 8
 COUNTS = {"dac-16k": 12, "dac-24k": 32, "dac-44k": 9}
 
 
-def network(name="dac-16k", seed=0):
+@functools.cache
+def network(name="dac-16k"):
     """Of the card's strides and codebooks, which are drawn from latents of speech."""
     config = DACConfig(
         strides=STRIDES[name],
@@ -21,7 +23,7 @@ def network(name="dac-16k", seed=0):
         decoder_channels=48,
         num_codebooks=COUNTS[name],
     )
-    built = scatter(DACNetwork(config), seed).eval()
+    built = scatter(DACNetwork(config)).eval()
     with torch.no_grad():
         latents = built.encoder(speech(16000, 6))
     draw_codebooks(built.quantizer.stages, built.quantizer.strides, latents)
