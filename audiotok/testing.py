@@ -180,7 +180,7 @@ def check_windows(codec: Codec) -> None:
         one_piece = type(codec)._encode_windows is not Codec._encode_windows
         longest = 0 if one_piece else longest
         sound = codec.decode(tokens)
-    limit = 1.5 + 2 * math.lcm(*codec.card.strides) / codec.frame_rate
+    limit = 1.5 + 2 * codec._unit / codec.frame_rate
     _that(codec, longest <= limit, f"a window has {longest:.2f} s, more than {limit:.2f} s")
     _that(codec, tokens.num_frames == codec.num_frames(6 * rate), "windows change num_frames")
     _that(codec, sound.num_samples == 6 * codec.sample_rate, "windows change the length")
