@@ -6,6 +6,7 @@ a causal layer has all of it on the left, so that no frame sees samples behind i
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,10 +49,17 @@ class PaddedConv1d(nn.Conv1d):
 
 def _pad_reflect(waveform: Tensor, left: int, right: int) -> Tensor:
     missing = max(left, right) - waveform.shape[-1] + 1
-    if missing <= 0:
+    if missing > 0:
+        padded = _pad_reflect(F.pad(waveform, (0, missing)), left, right)
+        return padded[..., : padded.shape[-1] - missing]
+    if torch.is_grad_enabled():
         return F.pad(waveform, (left, right), mode="reflect")
-    padded = F.pad(F.pad(waveform, (0, missing)), (left, right), mode="reflect")
-    return padded[..., : padded.shape[-1] - missing]
+    pieces = [waveform]  # the same values: PyTorch's own takes ten times as long on a CPU
+    if left:
+        pieces.insert(0, waveform[..., 1 : left + 1].flip(-1))
+    if right:
+        pieces.append(waveform[..., -right - 1 : -1].flip(-1))
+    return torch.cat(pieces, dim=-1)
 
 
 class TrimmedConvTranspose1d(nn.ConvTranspose1d):

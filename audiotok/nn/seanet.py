@@ -64,18 +64,46 @@ class ResidualUnit(nn.Module):
 
 
 class ResidualLSTM(nn.Module):
-    """An LSTM over time whose input is added to its output; to both halves if `bidirectional`."""
+    """An LSTM over time whose input is added to its output; to both halves if `bidirectional`.
 
-    def __init__(self, channels: int, num_layers: int, bidirectional: bool = False):
+    With `stepwise` a few frames on a CPU are taken one after another by plain matrix products:
+    PyTorch's own LSTM packs its weights at each call, which takes longer than a frame.
+    """
+
+    FEW = 8  # frames
+
+    def __init__(
+        self, channels: int, num_layers: int, bidirectional: bool = False, stepwise: bool = False
+    ):
         super().__init__()
         self.lstm = nn.LSTM(channels, channels, num_layers, bidirectional=bidirectional)
+        self.stepwise = stepwise and not bidirectional
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T), or (B, 2 C, T) if bidirectional."""
-        output, _ = self.lstm(hidden.permute(2, 0, 1))
+        frames = hidden.permute(2, 0, 1)
+        few = len(frames) <= self.FEW and hidden.device.type == "cpu"
+        if self.stepwise and few and not torch.is_grad_enabled():
+            output = self._step_by_step(frames)
+        else:
+            output, _ = self.lstm(frames)
         if self.lstm.bidirectional:
             hidden = hidden.repeat(1, 2, 1)
         return output.permute(1, 2, 0) + hidden
+
+    def _step_by_step(self, frames: Tensor) -> Tensor:
+        """(T, B, C) -> (T, B, C), from a state of zeros."""
+        for to_gates, recurrent, bias, other_bias in self.lstm.all_weights:
+            outputs, state = [], None
+            for gates in F.linear(frames, to_gates, bias + other_bias):
+                if outputs:
+                    gates = torch.addmm(gates, outputs[-1], recurrent.T)
+                let_in, forget, candidate, let_out = gates.chunk(4, dim=1)
+                entering = let_in.sigmoid() * candidate.tanh()
+                state = entering if state is None else forget.sigmoid() * state + entering
+                outputs.append(let_out.sigmoid() * state.tanh())
+            frames = torch.stack(outputs)
+        return frames
 
 
 class SEANetEncoder(nn.Module):
@@ -116,7 +144,7 @@ class SEANetEncoder(nn.Module):
                 PaddedConv1d(width, width * 2, stride * 2, stride, **padding),
             ]
             width *= 2
-        layers.append(ResidualLSTM(width, num_lstm_layers, bidirectional))
+        layers.append(ResidualLSTM(width, num_lstm_layers, bidirectional, stepwise=causal))
         width *= 1 + bidirectional
         layers += [
             _activation(width, snake, spare=True),
@@ -166,7 +194,7 @@ class SEANetDecoder(nn.Module):
         width = num_filters * 2 ** len(strides)
         layers = [
             PaddedConv1d(dimension, width, 7, **padding),
-            ResidualLSTM(width, num_lstm_layers),
+            ResidualLSTM(width, num_lstm_layers, stepwise=causal),
         ]
         for stride in reversed(strides):
             layers += [
