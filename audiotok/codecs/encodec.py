@@ -23,7 +23,7 @@ from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecNetwork
-from audiotok.nn.encodec_state import read_network
+from audiotok.nn.encodec_keys import read_network
 
 HOP_LENGTH = 320
 
@@ -208,6 +208,9 @@ class ChunkedEncodec(Encodec):
                 f"side information: these tokens have {found}"
             )
         levels = side.view(torch.float32)
+        for index, level in enumerate(levels.unbind(1)):
+            if not level.isfinite().all():
+                raise CodecError(f"{self.card.name}: the level of chunk {index} is {level[0]:g}")
         with torch.inference_mode(False):  # so that the result may be trained on
             sound = torch.empty(len(codes), self.card.channels, length)
         sounds = self._sounds(codes, chunks, levels)
