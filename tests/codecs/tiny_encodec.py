@@ -88,7 +88,7 @@ def randomise(model):
 
 
 def drawn(rows, stages):
-    """Codebooks (K, V, D) of residuals of the rows, each off by enough to leave some to the next."""
+    """Codebooks (K, V, D) of residuals of the rows, so far off that the next has work to do."""
     codebooks, off = [], 0.2 * rows.std()
     for stage in range(stages):
         chosen = rows[torch.randperm(len(rows))[:SIZE]]
