@@ -34,14 +34,14 @@ BERT = dict(
     output_hidden_size=32,
 )
 SCALAR = dict(
-    hidden_size=32,
+    hidden_size=64,  # 32 groups of GroupNorm need two channels each
     intermediate_size=64,
     num_hidden_layers=2,
     num_attention_heads=2,
     num_key_value_heads=2,
-    head_dim=16,
+    head_dim=32,
     encoder_hidden_size=2,
-    quantization_dim=64,
+    quantization_dim=96,
     semantic_model_config=BERT,
 )
 
@@ -98,7 +98,7 @@ def xcodec(semantic="hubert", name="Xcodec", **changes):
     )
     config = getattr(transformers, f"{name}Config")(**{**sizes, **changes})
     model = getattr(transformers, f"{name}Model")(config).eval()
-    lively(model)
+    lively(model.acoustic_encoder)
     hop = config.hop_length
     with captured(model, "encode") as latents:
         length = 16 * config.sample_rate // hop * hop
@@ -131,7 +131,7 @@ def dac(**changes):
     sizes = dict(encoder_hidden_size=2, decoder_hidden_size=32, downsampling_ratios=(2, 4, 5, 8))
     config = transformers.DacConfig(n_codebooks=4, **{**sizes, **changes})
     model = transformers.DacModel(config).eval()
-    lively(model)
+    lively(model.encoder)
     hop = config.hop_length
     with captured(model, "forward") as latents:
         model.encode(sound(16, config.sampling_rate)[..., : 15 * config.sampling_rate // hop * hop])
@@ -164,12 +164,11 @@ def neucodec(**changes):
     return xcodec2("NeuCodec", **changes)
 
 
-def lively(model):
+def lively(*encoders):
     """Convolutions of DAC start so small that a random network hardly hears its input."""
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv1d | torch.nn.ConvTranspose1d) and module.groups == 1:
-            if not hasattr(module, "parametrizations"):
-                torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    for module in (module for encoder in encoders for module in encoder.modules()):
+        if isinstance(module, torch.nn.Conv1d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
 
 
 def drawn(latents, size):
