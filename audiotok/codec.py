@@ -154,7 +154,7 @@ class Codec(ABC):
     def _plain_name(self) -> str:
         """The name without the options that change neither codes nor sound of given codes."""
         neutral = ("channels", "precision")
-        base = self.card.name.partition(":")[0]
+        base = self.card.base_name
         others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
         return base + (f":{others}" if others else "")
 

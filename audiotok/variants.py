@@ -57,7 +57,8 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
     Raises:
         CodecError: an option that is not known or there twice, or a value that does not convert.
     """
-    base, _, text = name.partition(":")
+    base, colon, text = name.rpartition(":")  # hf:org/name has a colon of its own
+    base, text = (base, text) if colon else (name, "")
     options: Options = {}
     for part in filter(None, text.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
