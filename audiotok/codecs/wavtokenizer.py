@@ -53,6 +53,7 @@ def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) ->
         sample_rate_out=config.sample_rate,
         hop_length=math.prod(config.strides),
         codebook_sizes=(config.codebook_size,),
+        mergeable=True,
         causal=False,
         streamable=False,
         lookahead=None,
@@ -186,7 +187,7 @@ class WavTokenizer(Codec):
         checkpoints.save(path, state, metadata)
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform)
+        return self.network.encode(waveform, *self.card.strides)
 
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)
