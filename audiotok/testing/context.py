@@ -58,14 +58,21 @@ def global_state(case: Case) -> Iterator[str]:
     codec = case.codec
     for draw in (lambda: torch.rand(1), np.random.rand, random.random):
         draw()  # so that no state is one that a seed leaves
+    before = {what: read() for what, read in _GLOBAL.items()}
     for name in ("a tone", "a voice"):
-        before = {what: read() for what, read in _GLOBAL.items()}
-        tokens = codec.encode(case.sounds[name])
+        audio = case.sounds[name]
+        tokens = codec.encode(audio)
+        yield from _changed(before, f"encoding {name}")
         codec.decode(tokens)
-        codec.encode_batch([case.sounds[name]] * 2, batch="length")
-        for what, read in _GLOBAL.items():
-            if before[what] != read():
-                yield f"encoding and decoding {name} changes {what}"
+        yield from _changed(before, f"decoding {name}")
+        codec.encode_batch([audio] * 2, batch="length")
+        yield from _changed(before, "encoding a batch")
+
+
+def _changed(before: dict[str, object], by: str) -> Iterator[str]:
+    for what, read in _GLOBAL.items():
+        if before[what] != read():
+            yield f"{by} changes {what}"
 
 
 @promise("training mode", "train() changes neither codes nor sound, and is left as it is")

@@ -10,6 +10,7 @@ import torch
 
 from audiotok import registry
 from audiotok.audio import Audio
+from audiotok.codec import Codec
 from audiotok.testing.promise import described
 from audiotok.tokens import Tokens
 
@@ -19,19 +20,20 @@ def answer(folder: str) -> None:
     place = Path(folder)
     request = json.loads((place / "request.json").read_text(encoding="utf-8"))
     torch.set_num_threads(request["threads"])
+    said: dict[str, str] = {}
     try:
-        said = {"fingerprint": _code(place, request)}
+        codec = registry.load(request["name"], request["checkpoint"], request["device"], quiet=True)
+        said["fingerprint"] = codec.fingerprint
+        _code(codec, place, request["rates"])
     except Exception as reason:  # the codec may be anybody's; whoever asked wants to know
-        said = {"error": described(reason)}
+        said["error"] = described(reason)
     (place / "answer.json").write_text(json.dumps(said), encoding="utf-8")
 
 
-def _code(place: Path, request: dict) -> str:
-    codec = registry.load(request["name"], request["checkpoint"], request["device"], quiet=True)
-    for index, _ in enumerate(request["rates"]):  # tokens first: nothing was encoded here yet
+def _code(codec: Codec, place: Path, rates: list[int]) -> None:
+    for index in range(len(rates)):  # tokens first: nothing was encoded here yet
         sound = codec.decode(Tokens.load(place / f"{index}.atok"))
         np.save(place / f"{index}.theirs.npy", sound.waveform.numpy())
-    for index, rate in enumerate(request["rates"]):
+    for index, rate in enumerate(rates):
         audio = Audio(torch.from_numpy(np.load(place / f"{index}.npy")), rate)
         codec.encode(audio).save(place / f"{index}.theirs.atok")
-    return codec.fingerprint
