@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from audiotok.atok import MAX_STRIDE
 from audiotok.card import CodecCard
 from audiotok.errors import CodecError
 
@@ -34,7 +35,7 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
     """The card with its codebooks merged by these rates; those not named stay as they are.
 
     Raises:
-        CodecError: more rates than codebooks.
+        CodecError: more rates than codebooks, or frames that share a code than files can say.
     """
     if len(rates) > card.num_codebooks:
         raise CodecError(
@@ -43,6 +44,11 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
         )
     rates = (*rates, *(1,) * (card.num_codebooks - len(rates)))
     strides = tuple(s * rate for s, rate in zip(card.strides, rates, strict=True))
+    if max(strides) > MAX_STRIDE:
+        raise CodecError(
+            f"merge={'/'.join(map(str, rates))} lets {max(strides)} frames of {card.name} share a "
+            f"code: {MAX_STRIDE} is the most"
+        )
     what = "plain pooling over time" if card.num_codebooks == 1 else "codebooks merged in time"
     changed = {"strides": strides, "description": f"{card.description}; {what}"}
     if card.lookahead is not None:  # a code now waits for the frames that share it

@@ -363,7 +363,7 @@ def test_a_broken_codec(name, message, restored):
     assert re.search(message, outcome.why), outcome
 
 
-PROCESS = '''
+PROCESS = """
 import os
 from stranger_codec import Stranger as Good
 
@@ -371,7 +371,7 @@ class Stranger(Good):
     CARDS = tuple(c.model_copy(update={{"name": "{name}", "family": "{name}"}}) for c in Good.CARDS)
 
     def {method}
-'''
+"""
 METHODS = {
     "it has other codes": "_encode(self, w): return super()._encode(w + hash('a') % 97 / 97)",
     "another process makes another sound": "_decode(self, c): return super()._decode(c) * os.getpid()",
@@ -387,7 +387,10 @@ def test_a_codec_that_differs_between_processes(message, tmp_path, monkeypatch, 
     path.write_text(PROCESS.format(name=name, method=METHODS[message]))
     codec = audiotok.load(path)
     monkeypatch.delenv("A_STRANGER")
-    wanted = {"it has other codes": "a voice has other codes", "it raises": "KeyError: 'A_STRANGER'"}
+    wanted = {
+        "it has other codes": "a voice has other codes",
+        "it raises": "KeyError: 'A_STRANGER'",
+    }
     if message == "it raises":  # but not when it is built anew here
         monkeypatch.setattr(type(codec), "_load", Stranger._load)
     (outcome,) = examine(codec, ["processes"])
@@ -406,7 +409,9 @@ def test_check_codec_stops_at_the_first():
         def _encode(self, waveform):
             return out_of_range(self, waveform)
 
-    with pytest.raises(AssertionError, match="^stranger-8k: codes: encoding louder than full scale"):
+    with pytest.raises(
+        AssertionError, match="^stranger-8k: codes: encoding louder than full scale"
+    ):
         check_codec(Loud(CARD))
 
 

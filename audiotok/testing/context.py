@@ -53,7 +53,9 @@ _GLOBAL: dict[str, Callable[[], object]] = {
 }  # fmt: skip
 
 
-@promise("global state", "threads, random states, precision, environment and so on stay as they are")
+@promise(
+    "global state", "threads, random states, precision, environment and so on stay as they are"
+)
 def global_state(case: Case) -> Iterator[str]:
     codec = case.codec
     for draw in (lambda: torch.rand(1), np.random.rand, random.random):

@@ -65,7 +65,7 @@ def lookahead(case: Case) -> Iterator[str]:
     codes = codec.encode(Audio(sound, rate)).codes
     farthest = after = 0
     for cut in _cuts(frames, hop, card.strides):
-        for future, changed in _futures(sound, cut, rate):
+        for future, changed in _futures(sound, cut, rate, hop):
             found = codec.encode(Audio(changed, rate)).codes
             differs = (found != codes[..., : found.shape[-1]]).any(0)  # (K, T)
             before = cut // hop  # frames that end where the future begins, or earlier
@@ -90,22 +90,26 @@ def lookahead(case: Case) -> Iterator[str]:
 
 
 def _cuts(frames: int, hop: int, strides: tuple[int, ...]) -> list[int]:
-    """Samples at which another future begins: anywhere in a frame, at any phase of the strides.
+    """Samples at which another future begins: at both ends of frames, at phases of the strides.
 
     They lie in the second half: the first frames may see farther, where padding reflects.
     """
-    count = max(3, min(math.lcm(*strides), 8))
-    offsets = (0, hop // 2, hop - 1)
-    return [(frames // 2 + i) * hop + offsets[i % 3] for i in range(count)]
+    period = math.lcm(*strides)
+    middle = frames // 2 // period * period
+    phases = sorted({0, 1, period // 2, max(1, period - 1)})
+    return [(middle + phase) * hop + offset for phase in phases for offset in {0, hop - 1}]
 
 
-def _futures(sound: torch.Tensor, cut: int, rate: int) -> Iterator[tuple[str, torch.Tensor]]:
+def _futures(
+    sound: torch.Tensor, cut: int, rate: int, hop: int
+) -> Iterator[tuple[str, torch.Tensor]]:
     """What the sound may go on with, (C, L): it is told from its past by `cut`."""
     past, rest = sound[:, :cut], sound.shape[1] - cut
     loud = 5 * noise(rest, rate, len(sound), seed=cut).waveform
     yield "noise", torch.cat([past, loud], 1)
-    yield "silence", torch.cat([past, torch.zeros_like(loud)], 1)
-    yield "an end", past
+    if cut % hop == 0:
+        yield "silence", torch.cat([past, torch.zeros_like(loud)], 1)
+        yield "an end", past
 
 
 @promise("windows", "of a long sound the network sees windows of bounded length")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import safetensors.torch
 import torch
 
 from audiotok.audio import Audio, resampled_length
@@ -136,10 +137,25 @@ def merge(case: Case) -> Iterator[str]:
             side = 0 if tokens.side is None else 8 * tokens.side.nbytes
             if not math.isclose(tokens.num_bits, bits + side):
                 yield f"{name} has {tokens.num_bits:g} bits for {frames} frames, not {bits:g}"
+            stored, needed = _stored(tokens), _needed(tokens, wanted)
+            if stored != needed:
+                yield f"a file of {name} has {stored} bytes of codes, the free ones need {needed}"
             if sound.num_samples != _length(case, audio):
                 yield f"{name} decodes to {sound.num_samples} samples"
     if plain.card.frame_rate != card.frame_rate or card.bitrate >= plain.card.bitrate:
         yield f"{name} says {card.bitrate:g} bit/s, without merging {plain.card.bitrate:g}"
+
+
+def _stored(tokens: Tokens) -> int:
+    """Bytes of codes in the .atok file."""
+    return safetensors.torch.load(tokens.to_bytes())["codes"].numel()
+
+
+def _needed(tokens: Tokens, strides: tuple[int, ...]) -> int:
+    """Bytes that the free codes need, each codebook on bytes of its own."""
+    counts = [len(tokens.codes) * -(-tokens.num_frames // stride) for stride in strides]
+    bits = [(size - 1).bit_length() for size in tokens.codebook_sizes]
+    return sum(-(-count * width // 8) for count, width in zip(counts, bits, strict=True))
 
 
 @promise("fast precision", "precision=fast works, and what it changes is counted")
