@@ -1,4 +1,4 @@
-"""Promises on codes and lengths: what the card says, in range, repeatable, as long as the source."""
+"""Promises on codes and lengths: as the card says, in range, repeatable, as long as the source."""
 
 from __future__ import annotations
 

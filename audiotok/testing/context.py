@@ -49,7 +49,7 @@ _GLOBAL: dict[str, Callable[[], object]] = {
     "the working directory": os.getcwd,
     "environment variables": lambda: dict(os.environ),
     "the filters of warnings": lambda: list(warnings.filters),
-    "the root logger": lambda: (logging.root.level, list(logging.root.handlers), logging.root.disabled),
+    "the root logger": lambda: (logging.root.level, list(logging.root.handlers)),
 }  # fmt: skip
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import safetensors.torch
 import torch
+from safetensors.torch import load as from_safetensors
 
 from audiotok.audio import Audio, resampled_length
-from audiotok.errors import CodecError
 from audiotok.testing.case import MOST_CHANGED, Case
 from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.refusals import refuses
@@ -124,7 +123,8 @@ def merge(case: Case) -> Iterator[str]:
     for rates in ((2,), (3,) * count):
         merged = case.variant(merge=rates)
         name, card = merged.card.name, merged.card
-        wanted = tuple(s * r for s, r in zip(plain.card.strides, (*rates, *(1,) * count)))
+        every = rates + (1,) * (count - len(rates))
+        wanted = tuple(s * r for s, r in zip(plain.card.strides, every, strict=True))
         if card.strides != wanted:
             yield f"{name} has strides {card.strides}, not {wanted}"
         for audio in audios:
@@ -148,7 +148,7 @@ def merge(case: Case) -> Iterator[str]:
 
 def _stored(tokens: Tokens) -> int:
     """Bytes of codes in the .atok file."""
-    return safetensors.torch.load(tokens.to_bytes())["codes"].numel()
+    return from_safetensors(tokens.to_bytes())["codes"].numel()
 
 
 def _needed(tokens: Tokens, strides: tuple[int, ...]) -> int:
