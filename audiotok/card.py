@@ -97,6 +97,11 @@ class CodecCard(_Frozen):
         return self
 
     @property
+    def base_name(self) -> str:
+        """The name without its options; a prefix as in hf:org/name is part of it."""
+        return self.name.rpartition(":")[0] if self.options else self.name
+
+    @property
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
 

@@ -326,12 +326,17 @@ class Codec(ABC):
 
     # --- windows -------------------------------------------------------------------------------
 
+    @property
+    def _unit(self) -> int:
+        """Frames at whose multiples windows start: those of whole codes of every codebook."""
+        return math.lcm(*self.card.strides)
+
     def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
         """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
         if self.card.byte_stream:
             yield 0, 0, num_frames, num_frames
             return
-        unit = math.lcm(*self.card.strides)
+        unit = self._unit
         step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
         context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
         if num_frames <= step + context:

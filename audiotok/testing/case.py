@@ -110,7 +110,7 @@ class Case:
     @cached_property
     def plain_card(self) -> CodecCard:
         """The card without options."""
-        family, name = type(self.codec), plain_name(self.card)
+        family, name = type(self.codec), self.card.base_name
         if not self.card.options:
             return self.card
         for card in family.CARDS:
@@ -130,8 +130,8 @@ class Case:
         card, codec = self.card, self.codec
         module = type(codec).__module__
         name = registry.name_for(type(codec), card)
-        if "@" in plain_name(card) and codec.checkpoint is not None:
-            options = card.name[len(plain_name(card)) :]
+        if "@" in card.base_name and codec.checkpoint is not None:
+            options = card.name[len(card.base_name) :]
             name = f"{codec.checkpoint}{options}"
         try:
             known = name is not None and registry.find_card(name) == card
@@ -143,11 +143,6 @@ class Case:
                 "file, `audiotok check FILE.py`"
             )
         return name
-
-
-def plain_name(card: CodecCard) -> str:
-    """The name of the card without its options."""
-    return card.name.rpartition(":")[0] if card.options else card.name
 
 
 def _same_weights(one: Codec, other: Codec) -> bool:

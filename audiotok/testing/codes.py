@@ -12,7 +12,7 @@ import torch
 
 from audiotok.audio import Audio, resampled_length
 from audiotok.codec import Codec
-from audiotok.testing.case import Case, plain_name
+from audiotok.testing.case import Case
 from audiotok.testing.promise import promise, trying
 from audiotok.testing.sounds import noise
 
@@ -25,7 +25,7 @@ SAMPLE_RATES = (
 @promise("card", "what the card says of codes is what the codec has, and its numbers agree")
 def card(case: Case) -> Iterator[str]:
     codec, card = case.codec, case.card
-    named = plain_name(card)
+    named = card.base_name
     if named not in [c.name for c in codec.CARDS] and not codec.PREFIX and "@" not in named:
         yield f"its card {named} is none of CARDS"
     again = _fingerprint_again(codec)

@@ -134,7 +134,7 @@ def windows(case: Case) -> Iterator[str]:
     with _attributes(codec, changed):
         tokens = codec.encode(noise(seconds * rate, rate))
         sound = codec.decode(tokens)
-    limit = 1.5 + 2 * math.lcm(*card.strides) / codec.frame_rate
+    limit = 1.5 + 2 * codec._unit / codec.frame_rate
     for name in longest:
         own = f"{name}_windows"
         if getattr(type(codec), own) is getattr(Codec, own):  # a family may know its own chunks
