@@ -60,13 +60,9 @@ class WavTokenizerNetwork(nn.Module):
         )
         self.head = ISTFTHead(config.backbone_dim, self.encoder.hop_length)
 
-    def encode(self, waveform: Tensor, stride: int = 1) -> Tensor:
-        """Waveform (B, 1, L) -> codes (B, 1, ceil(L / hop_length)), -1 where not finite.
-
-        Args:
-            stride: frames that share a code.
-        """
-        return self.quantizer.encode(self.encoder(waveform), stride)
+    def encode(self, waveform: Tensor) -> Tensor:
+        """Waveform (B, 1, L) -> codes (B, 1, ceil(L / hop_length)), -1 where not finite."""
+        return self.quantizer.encode(self.encoder(waveform))
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 1, T) -> waveform (B, 1, T * hop_length)."""

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from audiotok.kernels import vq_argmin
 from audiotok.nn.quantizers.base import Quantized, rows_of
-from audiotok.nn.quantizers.strided import pool, repeat
 
 
 class VectorQuantizer(nn.Module):
@@ -21,15 +20,11 @@ class VectorQuantizer(nn.Module):
         super().__init__()
         self.register_buffer("codebook", torch.zeros(codebook_size, dimension))
 
-    def encode(self, latents: Tensor, stride: int = 1) -> Tensor:
-        """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite.
-
-        Args:
-            stride: frames that share a code, by the mean of their latents; see `strided`.
-        """
-        pooled = pool(latents.float(), stride)
-        codes = vq_argmin(rows_of(pooled), self.codebook)
-        return repeat(codes.view(len(pooled), 1, pooled.shape[2]), stride, latents.shape[2])
+    def encode(self, latents: Tensor) -> Tensor:
+        """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite."""
+        return vq_argmin(rows_of(latents), self.codebook).view(
+            latents.shape[0], 1, latents.shape[2]
+        )
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 1, T) -> quantized (B, D, T)."""
