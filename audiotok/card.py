@@ -11,8 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audiotok.audio import SAMPLE_RATES
-
-PERMISSIVE = ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0")  # allow any use
+from audiotok.licences import restricts
 
 
 class _Frozen(BaseModel):
@@ -109,7 +108,7 @@ class CodecCard(_Frozen):
     @property
     def restricted(self) -> bool:
         """Whether the licence of the weights is not one that allows any use."""
-        return self.licence_weights is not None and self.licence_weights not in PERMISSIVE
+        return restricts(self.licence_weights)
 
     @property
     def frame_rate(self) -> float | None:

@@ -116,6 +116,15 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def network_sha256(network: torch.nn.Module) -> str:
+    """Hex sha256 of all names and numbers of a network."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def verify_sha256(path: str | Path, expected: str) -> None:
     """Raises CheckpointError unless the sha256 of the file is `expected` (hex)."""
     found = sha256(path)

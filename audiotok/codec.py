@@ -55,11 +55,12 @@ class Codec(ABC):
     ) -> None:
         self.card = card
         self.device = torch.device(device)
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.options = card.options
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
         self._compared = False  # whether it was said what precision=fast changes
-        self._load(None if checkpoint is None else Path(checkpoint))
+        self._load(self.checkpoint)
         if self.network is not None:
             self.network.to(self.device).eval()
 

@@ -93,7 +93,7 @@ def vary(card: CodecCard, text: str, own: Known) -> CodecCard:
         varied = merge(varied, rates)
     if not options:
         return card
-    said = ",".join(f"{key}={_text(options[key])}" for key in sorted(options))
+    said = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
     return varied.model_copy(update={"name": f"{card.name}:{said}", "options": options})
 
 
@@ -111,5 +111,6 @@ def _first(card: CodecCard, count: int) -> CodecCard:
     )
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """The value of an option as a name says it."""
     return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)
