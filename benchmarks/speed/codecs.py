@@ -110,7 +110,8 @@ def cell_rows(
         differing[name] = int((codes != tokens.codes).sum())
         if differing[name] > DIFFERING * codes.numel():
             raise SystemExit(f"{cell}: {differing[name]} codes of {name} differ from ours")
-        apart = (theirs[0, :, : decoded.shape[1]] - decoded).abs().max() / decoded.abs().max()
+        common = min(theirs.shape[-1], decoded.shape[1])  # DAC's decoder is short by 8 samples
+        apart = (theirs[0, :, :common] - decoded[:, :common]).abs().max() / decoded.abs().max()
         if not differing[name] and apart > 1e-5:
             raise SystemExit(f"{cell}: the sound of {name} differs by {apart:g} of its peak")
         works["encode"][name] = lambda peer=peer: peer.encode(batch)
