@@ -50,6 +50,7 @@ class EncodecNetwork(nn.Module):
         super().__init__()
         self.config = config
         sizes = config.model_dump(exclude={"num_codebooks", "codebook_size", "bidirectional"})
+        sizes["stepwise"] = True
         self.encoder = SEANetEncoder(**sizes, bidirectional=config.bidirectional)
         self.quantizer = ResidualVectorQuantizer(
             config.num_codebooks,

@@ -118,6 +118,7 @@ class SEANetEncoder(nn.Module):
         bidirectional: the LSTM reads in both directions (SpeechTokenizer).
         snake: activations are Snake instead of ELU (SpeechTokenizer's second checkpoint).
         causal, group_norm: of every convolution, see `convolutions`.
+        stepwise: of the LSTM, see `ResidualLSTM`; it changes last bits.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class SEANetEncoder(nn.Module):
         snake: bool = False,
         causal: bool = False,
         group_norm: bool = False,
+        stepwise: bool = False,
     ):
         super().__init__()
         self.hop_length = math.prod(strides)
@@ -144,7 +146,7 @@ class SEANetEncoder(nn.Module):
                 PaddedConv1d(width, width * 2, stride * 2, stride, **padding),
             ]
             width *= 2
-        layers.append(ResidualLSTM(width, num_lstm_layers, bidirectional, stepwise=causal))
+        layers.append(ResidualLSTM(width, num_lstm_layers, bidirectional, stepwise))
         width *= 1 + bidirectional
         layers += [
             _activation(width, snake, spare=True),
@@ -188,13 +190,14 @@ class SEANetDecoder(nn.Module):
         snake: bool = False,
         causal: bool = False,
         group_norm: bool = False,
+        stepwise: bool = False,
     ):
         super().__init__()
         padding = {"causal": causal, "group_norm": group_norm}
         width = num_filters * 2 ** len(strides)
         layers = [
             PaddedConv1d(dimension, width, 7, **padding),
-            ResidualLSTM(width, num_lstm_layers, stepwise=causal),
+            ResidualLSTM(width, num_lstm_layers, stepwise=stepwise),
         ]
         for stride in reversed(strides):
             layers += [

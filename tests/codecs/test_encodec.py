@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 import audiotok
 from audiotok import Tokens
 from audiotok.errors import CheckpointError, CodecError
+from audiotok.registry import find_card
 from audiotok.testing import check_codec
 
 RATES = {"24k": (24000, 1, 32), "48k": (48000, 2, 16)}
@@ -161,7 +162,7 @@ def test_bitrates_by_codebooks(files):
         assert tokens.codes.shape == (1, count, 75)
         assert tokens.bitrate == bitrate
     for count, bitrate in ((2, 3000), (4, 6000), (8, 12000), (16, 24000)):
-        assert audiotok.registry.find_card(f"encodec-48k:codebooks={count}").bitrate == bitrate
+        assert find_card(f"encodec-48k:codebooks={count}").bitrate == bitrate
 
 
 def test_fewer_codebooks_are_the_first_ones(codecs, files):
@@ -335,6 +336,6 @@ def test_a_configuration_of_another_network_is_refused(files, tmp_path, said, me
 
 
 def test_the_bare_name_is_24k():
-    assert audiotok.registry.find_card("encodec").name == "encodec-24k"
-    card = audiotok.registry.find_card("encodec-48k")
+    assert find_card("encodec").name == "encodec-24k"
+    card = find_card("encodec-48k")
     assert (card.channels, card.causal, card.frame_rate) == (2, False, 150)

@@ -8,6 +8,7 @@ import torch
 import audiotok
 from audiotok import Tokens
 from audiotok.errors import CheckpointError, CodecError
+from audiotok.registry import find_card
 from audiotok.testing import check_codec
 
 NAMES = {"speechtokenizer-hubert-avg": False, "speechtokenizer-snake": True}
@@ -121,5 +122,5 @@ def test_the_other_activations_are_refused(files):
 
 
 def test_the_bare_name_is_hubert_avg():
-    card = audiotok.registry.find_card("speechtokenizer")
+    card = find_card("speechtokenizer")
     assert (card.name, card.frame_rate, card.bitrate) == (AVERAGE, 50, 4000)

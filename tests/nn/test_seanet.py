@@ -115,6 +115,14 @@ def test_many_frames_or_gradients_take_pytorch_s_lstm():
     assert block(torch.randn(1, 4, 2)).requires_grad
 
 
+def test_no_network_steps_unless_told():
+    for part in (SEANetEncoder, SEANetDecoder):
+        lstm = [block for block in part(4, 2, (2,)).modules() if isinstance(block, ResidualLSTM)]
+        told = [b for b in part(4, 2, (2,), stepwise=True).modules() if isinstance(b, ResidualLSTM)]
+        assert [block.stepwise for block in lstm + told] == [False, True]
+    assert not ResidualLSTM(4, 1, bidirectional=True, stepwise=True).stepwise
+
+
 def test_elu_writes_over_what_is_spare_only():
     hidden = torch.tensor([-1.0, 2.0])
     with torch.no_grad():
