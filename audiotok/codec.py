@@ -249,7 +249,7 @@ class Codec(ABC):
                 self.card.codebook_sizes,
                 self.card.strides,
                 side,
-            )
+            )  # fmt: skip
             for clip, side, audio in zip(codes, sides, audios, strict=True)
         ]
 

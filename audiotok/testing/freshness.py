@@ -102,10 +102,10 @@ def _ask(
         "checkpoint": None if checkpoint is None or bundled else str(checkpoint.resolve()),
         "device": str(case.codec.device),
         "threads": torch.get_num_threads(),
-        "rates": [audio.sample_rate for audio in audios.values()],
+        "rates": [heard.sample_rate for heard in audios.values()],
     }
-    for index, (what, audio) in enumerate(audios.items()):
-        np.save(folder / f"{index}.npy", audio.waveform.numpy())
+    for index, (what, heard) in enumerate(audios.items()):
+        np.save(folder / f"{index}.npy", heard.waveform.numpy())
         tokens[what].save(folder / f"{index}.atok")
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"  # so that hash() differs
