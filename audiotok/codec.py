@@ -239,17 +239,9 @@ class Codec(ABC):
             log.info("%s: bfloat16 changed %.2f%% of these codes", self.card.name, 100 * share)
         codes = codes.unflatten(0, (len(audios), separate))
         sides = [None] * len(audios) if side is None else side.split(separate)
+        name, rates = self.card.name, (self.card.codebook_sizes, self.card.strides)
         return [
-            Tokens(
-                clip,
-                self.card.name,
-                self.fingerprint,
-                audio.num_samples,
-                audio.sample_rate,
-                self.card.codebook_sizes,
-                self.card.strides,
-                side,
-            )
+            Tokens(clip, name, self.fingerprint, audio.num_samples, audio.sample_rate, *rates, side)
             for clip, side, audio in zip(codes, sides, audios, strict=True)
         ]
 

@@ -70,7 +70,8 @@ class Tiny(Codec):
 
     def _decode(self, codes):
         vectors = sum(
-            book[found] for book, found in zip(self.network.codebooks, codes.unbind(1), strict=True)
+            book[found]
+            for book, found in zip(self.network.codebooks, codes.unbind(1), strict=False)
         )
         waveform = self.network.decoder(vectors).flatten(1)[:, None]
         return waveform * self.options.get("loudness", 1.0)
