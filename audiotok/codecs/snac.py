@@ -110,7 +110,9 @@ class SNAC(Codec):
         try:
             official = OfficialConfig.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as reason:
-            raise CheckpointError(f"{path} is no configuration of a SNAC: {_line(reason)}") from None
+            raise CheckpointError(
+                f"{path} is no configuration of a SNAC: {_line(reason)}"
+            ) from None
         config = official.ours()
         found = (official.sampling_rate, config.strides, config.codebook_strides)
         found += (config.codebook_size,)

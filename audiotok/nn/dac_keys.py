@@ -31,7 +31,9 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
     A key that neither has stays as it is, and a strict load refuses it.
     """
-    blocks = [int(found[1]) for key in state if (found := re.match(r"encoder\.block\.(\d+)\.", key))]
+    blocks = [
+        int(found[1]) for key in state if (found := re.match(r"encoder\.block\.(\d+)\.", key))
+    ]
     end = max(blocks, default=0) + 2  # position of the last Snake, where transformers wrote it
     transformers = any(key.startswith("encoder.conv1.") for key in state)
     renamed = {}

@@ -27,7 +27,7 @@ class Plain:
         return v * (g / v.pow(2).sum((1, 2), keepdim=True).sqrt())
 
     def conv(self, hidden, name, stride=1, dilation=1):
-        """"Same" padding for odd kernels; kernels of two strides take ceil(stride / 2)."""
+        """ "Same" padding for odd kernels; kernels of two strides take ceil(stride / 2)."""
         weight = self.weight(name)
         width = weight.shape[2]
         padding = width // 2 * dilation if width % 2 else math.ceil(stride / 2)

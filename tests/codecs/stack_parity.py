@@ -29,12 +29,26 @@ def scatter(module, seed=0):
             if name.endswith("alpha"):
                 tensor.copy_(0.3 + noise.abs())
             elif name.endswith(("original0", "weight_g")):
-                tensor.copy_(0.5 + 0.2 * noise.abs())
+                tensor.copy_((0.5 + 0.2 * noise.abs()) * (0.3 if "out_proj" in name else 1))
             elif tensor.ndim > 1:
-                tensor.copy_(noise / (2 * tensor[0].numel()) ** 0.5)
+                scale = (2 * tensor[0].numel()) ** -0.5
+                tensor.copy_(noise * scale * (0.3 if "out_proj" in name else 1))
             else:
                 tensor.copy_(0.1 * noise)
     return module
+
+
+@torch.no_grad()
+def contrast(encoder, last, waveform):
+    """Latents (1, D, T) after the last convolution was set so that each channel says something:
+    mean 0 and variance 1, as about those of a trained encoder."""
+    latents = encoder(waveform)
+    mean, spread = latents.mean((0, 2)), latents.std((0, 2))
+    parts = dict(last.named_parameters())
+    names = ("weight", "weight_g", "parametrizations.weight.original0")
+    next(parts[name] for name in names if name in parts).div_(spread[:, None, None])
+    parts["bias"].sub_(mean).div_(spread)
+    return encoder(waveform)
 
 
 @torch.no_grad()

@@ -230,7 +230,9 @@ def test_keys_that_do_not_fit_are_named(change, message, tmp_path):
 
 
 def test_a_checkpoint_of_another_card_is_refused(original):
-    with pytest.raises(CheckpointError, match="is not dac-24k: it has hop length 320, 12 codebooks"):
+    with pytest.raises(
+        CheckpointError, match="is not dac-24k: it has hop length 320, 12 codebooks"
+    ):
         audiotok.load("dac-24k:codebooks=8", checkpoint=original)
 
 

@@ -31,9 +31,7 @@ GOLDEN_NOISE = [0.570105, -0.621563, -0.565501, -0.17023]
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """One folder for each name, as on the Hub."""
-    return {
-        name: tiny.save(name, tmp_path_factory.mktemp(name)) for name in NAMES
-    }
+    return {name: tiny.save(name, tmp_path_factory.mktemp(name)) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +337,9 @@ def test_configurations_that_do_not_fit(changes, message, folders, tmp_path):
 def test_without_a_configuration_sizes_are_the_official_ones(folders, tmp_path):
     weights = (folders["snac-24k"] / "pytorch_model.bin").read_bytes()
     (tmp_path / "weights.bin").write_bytes(weights)
-    with pytest.raises(CheckpointError, match=r"misshapen: decoder.layers.0.bias \(64,\) instead of \(768,\)"):
+    with pytest.raises(
+        CheckpointError, match=r"misshapen: decoder.layers.0.bias \(64,\) instead of \(768,\)"
+    ):
         audiotok.load("snac-24k", checkpoint=tmp_path / "weights.bin")
 
 

@@ -5,7 +5,7 @@ import json
 import re
 
 import torch
-from stack_parity import draw_codebooks, scatter, speech
+from stack_parity import contrast, draw_codebooks, scatter, speech
 
 from audiotok.codecs.snac import OfficialConfig
 from audiotok.nn.snac import SNACNetwork
@@ -40,15 +40,9 @@ def network(name):
     """Codebooks are drawn from latents of speech."""
     config = CONFIGS[name]
     built = scatter(SNACNetwork(OfficialConfig(**config).ours())).eval()
-    with torch.no_grad():
-        waveform = speech(config["sampling_rate"], 12)
-        unit = built.config.unit * built.hop_length
-        waveform = waveform[..., : waveform.shape[-1] // unit * unit]
-        last, latents = built.encoder.layers[-1], built.encoder(waveform)
-        mean, spread = latents.mean((0, 2)), latents.std((0, 2))
-        last.weight.div_(spread[:, None, None])  # as a trained one: each channel says something
-        last.bias.sub_(mean).div_(spread)
-        latents = built.encoder(waveform)
+    waveform, unit = speech(config["sampling_rate"], 12), built.config.unit * built.hop_length
+    waveform = waveform[..., : waveform.shape[-1] // unit * unit]
+    latents = contrast(built.encoder, built.encoder.layers[-1], waveform)
     draw_codebooks(built.quantizer.stages, built.quantizer.strides, latents)
     return built
 

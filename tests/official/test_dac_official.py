@@ -3,7 +3,7 @@
 import pytest
 import torch
 from parity import assert_close_to_peak
-from stack_parity import agree, draw_codebooks, scatter, speech
+from stack_parity import agree, contrast, draw_codebooks, scatter, speech
 from torch.nn.functional import pad
 
 import audiotok
@@ -23,10 +23,8 @@ def pair(request, tmp_path_factory):
     rate, strides, count = CARDS[request.param]
     model = dac.DAC(8, strides, None, 96, strides[::-1], count, sample_rate=rate)
     model = scatter(model).eval()
-    with torch.no_grad():
-        draw_codebooks(
-            model.quantizer.quantizers, (1,) * count, model.encoder(_whole(speech(rate, 8), model))
-        )
+    latents = contrast(model.encoder, model.encoder.block[-1], _whole(speech(rate, 8), model))
+    draw_codebooks(model.quantizer.quantizers, (1,) * count, latents)
     path = tmp_path_factory.mktemp(request.param) / "weights.pth"
     model.save(path, package=False)
     return model, audiotok.load(request.param, checkpoint=path)
