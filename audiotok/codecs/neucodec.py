@@ -43,6 +43,7 @@ class NeuCodec(WrappedScalar):
                 file="model.safetensors",
                 beside=("config.json", "preprocessor_config.json"),
                 revision="main",
+                size_about=2_520_000_000,
             ),
             verified="on random weights only",
         ),
