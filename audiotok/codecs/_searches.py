@@ -1,9 +1,9 @@
 """Stand-ins for the quantizers of networks from transformers.
 
-The layers stay those of the wrapped network and search as they do. What a stand-in adds is the same
-for all: float32 also under autocast, no more codebooks than are wanted, merged rates (the pooling of
-`nn/quantizers/strided.py` before each search, the residual from the latents as they were before it),
-and -1 where latents are not finite. No host read is added.
+The layers stay those of the wrapped network and search as they do. What a stand-in adds is float32
+also under autocast, no more codebooks than are wanted, merged rates (the pooling of
+`nn/quantizers/strided.py` before each search, the residual from the latents as they were before
+it), and -1 where latents are not finite. No host read is added.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class ResidualSearch(nn.Module):
 
 
 class SplitSearch(nn.Module):
-    """For Mimi: a semantic and an acoustic stack beside each other, both search the same latents."""
+    """For Mimi: a semantic and an acoustic stack side by side, which search the same latents."""
 
     def __init__(self, quantizer: nn.Module, strides: Sequence[int]):
         super().__init__()

@@ -1,8 +1,8 @@
 """What the codecs wrapped from transformers share: a network from a config.json and its weights.
 
-Nothing is downloaded and no code of a repository runs: of a configuration only the sizes count, the
-classes are those of the installed package. Weights load as `from_pretrained` loads them, old names of
-keys included, but strictly: a key too many, too few or of another shape is refused.
+Nothing is downloaded and no code of a repository runs: of a configuration only the sizes count,
+the classes are those of the installed package. Weights load as `from_pretrained` loads them, old
+names of keys included, but strictly: a key too many, too few or of another shape is refused.
 """
 
 from __future__ import annotations
@@ -229,8 +229,8 @@ def one_line(reason: BaseException) -> str:
 class WrappedScalar(Wrapped):
     """A wrapped codec of one implicit codebook behind projections, as X-Codec 2 has.
 
-    Its encoder looks at the waveform and at spectral features; transformers' feature extractor makes
-    both, on the CPU and for each clip apart.
+    Its encoder looks at the waveform and at spectral features; transformers' feature extractor
+    makes both, on the CPU and for each clip apart.
     """
 
     MERGEABLE = False
@@ -255,10 +255,3 @@ class WrappedScalar(Wrapped):
                 return_tensors="pt",
             )
         return {key: tensor.to(self.device) for key, tensor in features.items()}
-
-
-def card_fields(cls: type[Wrapped], config: Any) -> dict[str, Any]:
-    """All fields of a card that follow from family and configuration."""
-    sizes = cls.sizes(config)
-    count = len(sizes["codebook_sizes"])
-    return sizes | {"mergeable": cls.MERGEABLE, "codebook_counts": tuple(range(1, count + 1))}

@@ -47,9 +47,7 @@ class Dac(Wrapped):
         }
 
     def _prepare(self) -> None:
-        self.network.quantizer = FactorizedSearch(
-            self.network.quantizer, self.card.num_codebooks
-        )
+        self.network.quantizer = FactorizedSearch(self.network.quantizer, self.card.num_codebooks)
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(padded(waveform, self.hop_length)).audio_codes
@@ -89,11 +87,12 @@ class HuggingFace(Codec):
     def card_named(cls, name: str) -> CodecCard:
         full, weights = cls.PREFIX + name, None
         config = Path(name) / "config.json"
-        if not Path(name).is_dir():
+        if not name or not Path(name).is_dir():
             match = _REPOSITORY.fullmatch(name)
             if match is None:
                 raise CodecError(
-                    f"{full} is neither a folder nor a repository: expected hf:FOLDER or hf:org/name"
+                    f"{full} is neither a folder nor a repository: expected hf:FOLDER or "
+                    "hf:org/name"
                 )
             weights = Weights(
                 repository=match["name"],

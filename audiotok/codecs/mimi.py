@@ -4,9 +4,10 @@ Défossez et al. 2024 (Moshi), arXiv 2410.00037, section 3.3; weights by Kyutai,
 network is transformers' MimiModel. The first codebook is semantic; the others, acoustic, search the
 same latents beside it, so merging the first changes no other code.
 
-MimiModel rounds a clip up to whole frames by zeros inside of its convolutions, not at the waveform
-as `moshi` does: codes are those of MimiModel, and the last frame of a clip that ends inside of it may
-differ from `moshi`'s. Attention reaches back 10 s per layer, over 8 layers: windows keep 10 s.
+MimiModel rounds a clip up to whole frames by padding inside of its convolutions, not of the
+waveform: codes are those of MimiModel for the sound as it is, so the last frame of a clip that ends
+inside of it is not that of the clip with zeros behind it. Attention reaches back 10 s per layer,
+over 8 layers; windows of long sound overlap by 10 s.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """NeuCodec: one codebook of 65536 at 50 frames per second, 16 kHz in and 24 kHz out.
 
-Weights by Neuphonic, neuphonic/neucodec. The network is transformers' NeuCodecModel, an X-Codec 2 with
-a decoder for 24 kHz; its features are those of transformers' NeuCodecFeatureExtractor.
+Weights by Neuphonic, neuphonic/neucodec. The network is transformers' NeuCodecModel, an X-Codec 2
+with a decoder for 24 kHz; its features are those of transformers' NeuCodecFeatureExtractor (which
+normalises them over the clip, so codes depend on all of it).
 
-The extractor and NeuCodecModel give floor(L / 320) frames for L samples, and fail below 320. So sound
-is filled up with zeros to whole frames first: codes are those of the extractor and NeuCodecModel for
-the sound filled up.
+The extractor and NeuCodecModel give floor(L / 320) frames for L samples, and fail below 320. So
+sound is filled up with zeros to whole frames first: codes are those of the extractor and
+NeuCodecModel for the sound filled up.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class NeuCodec(WrappedScalar):
                 file="model.safetensors",
                 beside=("config.json", "preprocessor_config.json"),
                 revision="main",
+                size_about=2_520_000_000,
             ),
             verified="on random weights only",
         ),

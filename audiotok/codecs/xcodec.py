@@ -52,6 +52,7 @@ def _card(
             file="model.safetensors",
             beside=("config.json",),
             revision="main",
+            size_about=710_000_000,
         ),
         verified="on random weights only",
     )

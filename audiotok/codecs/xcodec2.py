@@ -1,12 +1,12 @@
 """X-Codec 2: one codebook of 65536 at 50 frames per second, 16 kHz; scalar quantization.
 
-Ye et al. 2025 (Llasa), arXiv 2502.04128; weights HKUSTAudio/xcodec2-hf, not for commercial use. The
-network is transformers' Xcodec2Model, its features are those of transformers' Xcodec2FeatureExtractor
-(which normalises them over the clip, so codes depend on all of it).
+Ye et al. 2025 (Llasa), arXiv 2502.04128; weights HKUSTAudio/xcodec2-hf, not for commercial use.
+The network is transformers' Xcodec2Model, its features are those of transformers'
+Xcodec2FeatureExtractor (which normalises them over the clip, so codes depend on all of it).
 
-The extractor fills a sound up by at least one sample, so that one which ends with a frame gets a frame
-more. That frame sees zeros only and is left out: codes are those of the extractor and Xcodec2Model,
-the first ceil(L / 320) of them.
+The extractor fills a sound up by at least one sample, so that one which ends with a frame gets a
+frame more. It stands for no sample and is left out: codes are those of the extractor and
+Xcodec2Model for the sound as it is, the first ceil(L / 320) of them.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class XCodec2(WrappedScalar):
                 file="model.safetensors",
                 beside=("config.json", "preprocessor_config.json"),
                 revision="main",
+                size_about=2_520_000_000,
             ),
             verified="on random weights only",
         ),

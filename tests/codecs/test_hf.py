@@ -2,10 +2,13 @@
 
 import json
 import logging
+import shutil
+import sys
 
 import huggingface_hub
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import audiotok
@@ -80,6 +83,18 @@ def test_a_higgs_audio_tokenizer(folders):
     codes = merged.encode((waveform[0], 24_000)).codes
     assert torch.equal(codes[:, 0, ::2], codes[:, 0, 1::2])
     assert merged.card.bitrate == 25 * 10 * 2.5
+
+
+def test_a_key_that_official_weights_of_higgs_have_and_nobody_uses(folders, tmp_path):
+    state = load_file(folders["higgs"] / "model.safetensors")
+    shutil.copy(folders["higgs"] / "config.json", tmp_path)
+    for key, refused in (("semantic_model.masked_spec_embed", False), ("fc3.weight", True)):
+        save_file({**state, key: torch.ones(16)}, tmp_path / "model.safetensors")
+        if refused:
+            with pytest.raises(CheckpointError, match="1 extra: fc3.weight"):
+                audiotok.load(f"hf:{tmp_path}")
+        else:
+            audiotok.load(f"hf:{tmp_path}")
 
 
 @torch.no_grad()
@@ -211,7 +226,8 @@ def test_offline(monkeypatch, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("name", ["", "dac", "/no/such/folder", "a/b/c", "../x", "a/b@", "./x"])
-def test_names_that_are_neither(name):
+def test_names_that_are_neither(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(CodecError, match="neither a folder nor a repository: expected hf:FOLDER"):
         audiotok.load(f"hf:{name}")
 
@@ -224,8 +240,8 @@ def test_options_are_those_of_the_codec(folders):
 
 
 def test_without_transformers(folders, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(MissingPackageError, match=r"needs the package transformers.*audiotok\[hf\]"):
+    with pytest.raises(
+        MissingPackageError, match=r"needs the package transformers.*audiotok\[hf\]"
+    ):
         audiotok.load(f"hf:{folders['dac']}")

@@ -1,4 +1,4 @@
-"""Mimi's own ways: causal, the semantic codebook beside the others, codebooks from sums and usage."""
+"""Mimi's own ways: causal, its semantic codebook apart, codebooks that are sums by usage."""
 
 import pytest
 import torch

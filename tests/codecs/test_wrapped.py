@@ -66,8 +66,7 @@ def codes_of(family, model, waveform):
     if family == "xcodec":  # its feature extractor is DAC's
         extractor = transformers.DacFeatureExtractor(sampling_rate=16_000, hop_length=320)
         clips = [
-            extractor(clip.numpy(), sampling_rate=16_000).input_values[0]
-            for clip in waveform[:, 0]
+            extractor(clip.numpy(), sampling_rate=16_000).input_values[0] for clip in waveform[:, 0]
         ]
         return model.encode(torch.from_numpy(np.stack(clips))).audio_codes
     name = {"xcodec2": "Xcodec2", "neucodec": "NeuCodec"}[family]
@@ -227,7 +226,9 @@ def test_fast_precision_searches_in_float32(family, load, caplog):
 def test_a_batch_by_length_is_in_order(family, load):
     codec = load(family)
     rate = codec.card.sample_rate_in
-    audios = [Audio(tiny.sound(1, rate, seed=s)[0, :, : rate - 5 * (s == 2)], rate) for s in range(4)]
+    audios = [
+        Audio(tiny.sound(1, rate, seed=s)[0, :, : rate - 5 * (s == 2)], rate) for s in range(4)
+    ]
     single = [codec.encode(audio).codes for audio in audios]
     for one, other in zip(single, codec.encode_batch(audios, batch="length"), strict=True):
         assert (one == other.codes).double().mean() > 0.9
@@ -269,11 +270,11 @@ EXTRA = torch.ones(3)
         ("mimi", lambda s: s.pop("downsample.conv.weight"), "1 missing: .*downsample.conv.weight"),
         ("mimi", lambda s: s.update({"surplus.weight": EXTRA}), "1 extra: surplus.weight"),
         ("mimi", lambda s: s.update({"encoder.surplus": EXTRA}), "1 extra"),
-        ("mimi", lambda s: s.update({"upsample.conv.weight": EXTRA}), r"misshapen: .*\(3,\) instead"),
-        ("xcodec", lambda s: s.pop("quantizer.quantizers.3.codebook.embed"), "1 missing: quantizer"),
+        ("mimi", lambda s: s.update({"upsample.conv.weight": EXTRA}), r"misshapen: .*\(3,\) inst"),
+        ("xcodec", lambda s: s.pop("quantizer.quantizers.3.codebook.embed"), "1 missing: quan"),
         ("xcodec", lambda s: s.update({"decoder.x": EXTRA}), "1 extra: decoder.x"),
         ("xcodec2", lambda s: s.pop("fc_encoder.bias"), "1 missing: fc_encoder.bias"),
-        ("neucodec", lambda s: s.update({"fc_encoder.bias": EXTRA}), "1 misshapen: fc_encoder.bias"),
+        ("neucodec", lambda s: s.update({"fc_encoder.bias": EXTRA}), "1 misshapen: fc_enc"),
     ],
 )  # fmt: skip
 def test_keys_that_do_not_fit_are_refused(family, change, message, copied, capfd):
@@ -382,9 +383,7 @@ def test_an_old_transformers(folder_of, monkeypatch):
 
 
 def test_cards_are_read_without_transformers():
-    program = (
-        "import audiotok, sys; audiotok.list_codecs(); print('transformers' in sys.modules)"
-    )
+    program = "import audiotok, sys; audiotok.list_codecs(); print('transformers' in sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

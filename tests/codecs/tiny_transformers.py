@@ -148,9 +148,7 @@ def xcodec2(name="Xcodec2", **changes):
     model = getattr(transformers, f"{name}Model")(config).eval()
     lively(model.acoustic_encoder)
     extractor = getattr(transformers, f"{name}FeatureExtractor")()
-    features = extractor(
-        sound(16, 16_000)[0, 0].numpy(), sampling_rate=16_000, return_tensors="pt"
-    )
+    features = extractor(sound(16, 16_000)[0, 0].numpy(), sampling_rate=16_000, return_tensors="pt")
     with captured(model, "forward") as latents:
         model.encode(**features)
     projection = model.quantizer.project_in
@@ -172,7 +170,7 @@ def lively(*encoders):
 
 
 def drawn(latents, size):
-    """Codebook (V, D) out of latents (B, D, T), each vector off, so that much is left to later ones."""
+    """Codebook (V, D) out of latents (B, D, T), each vector off: much is left to later ones."""
     rows = latents.transpose(1, 2).flatten(0, 1)
     chosen = rows[torch.randint(len(rows), (size,))]
     return chosen + 0.7 * rows.std(0) * torch.randn_like(chosen)
