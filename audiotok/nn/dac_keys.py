@@ -50,7 +50,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _from_transformers(key: str, end: int) -> str:
-    """One key of transformers' DacModel, with positions for its words; `end` is the last Snake's."""
+    """A key of transformers, with positions for its words; `end` is that of the last Snake."""
     half, _, rest = key.partition(".")
     if half not in ("encoder", "decoder"):
         return key
