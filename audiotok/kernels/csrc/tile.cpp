@@ -34,7 +34,7 @@ inline Ints load(const int32_t* from) { return *reinterpret_cast<const LooseInts
 inline void store(float* to, Floats value) { *reinterpret_cast<LooseFloats*>(to) = value; }
 inline void store(int32_t* to, Ints value) { *reinterpret_cast<LooseInts*>(to) = value; }
 
-inline Floats broadcast(float value) { return Floats{} + value; }
+inline Floats broadcast(float value) { return value - Floats{}; }
 
 inline float sum(Floats value) {
     float lane[LANES];
