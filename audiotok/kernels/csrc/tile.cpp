@@ -63,10 +63,12 @@ inline void words(const float* packed, size_t width, const float* codebook, cons
         word[j] = codebook + (first + j) * D;
         for (int r = 0; r < R; ++r) score[j][r] = broadcast(COSINE ? 0.0f : offset[first + j]);
     }
-    for (size_t start = 0; start < D; start += LINE) {
-        for (int j = 0; PREFETCH && WIDTH == 0 && j < C; ++j)
+    constexpr bool AHEAD = PREFETCH && WIDTH == 0;
+    const size_t step = AHEAD ? LINE : D;
+    for (size_t start = 0; start < D; start += step) {
+        for (int j = 0; AHEAD && j < C; ++j)
             __builtin_prefetch(codebook + (next + j) * D + start);
-        const size_t end = start + LINE < D ? start + LINE : D;
+        const size_t end = D - start < step ? D : start + step;
         for (size_t d = start; d < end; ++d) {
             Floats x[R];
             for (int r = 0; r < R; ++r) x[r] = load(packed + d * width + r * LANES);
