@@ -77,12 +77,6 @@ class Mimi(Wrapped):
         }
 
     def _prepare(self) -> None:
-        """Leaves out the codebooks that the card does not have, so that mimi-8 is a codec of 8."""
-        for card in self.CARDS:
-            if card.name == self.card.base_name:
-                acoustic = self.network.quantizer.acoustic_residual_vector_quantizer
-                semantic = self.network.quantizer.num_semantic_quantizers
-                acoustic.layers = acoustic.layers[: card.num_codebooks - semantic]
         self.network.quantizer = SplitSearch(self.network.quantizer, self.card.strides)
 
     def _encode(self, waveform: Tensor) -> Tensor:

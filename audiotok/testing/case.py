@@ -18,8 +18,8 @@ from audiotok.testing.sounds import sounds
 from audiotok.tokens import Tokens
 from audiotok.variants import text_of, vary
 
-# Arithmetic may differ in its last bits between sizes of a batch, and flip codes that were nearly
-# tied. More codes than this share do not flip so: the clips of the batch are mixed up.
+# Arithmetic may differ in its last bits between sizes of a batch and numbers of threads, and flip
+# codes that were nearly tied. More codes than this share do not flip so.
 MOST_CHANGED = 0.05
 MOST_ERROR = 1e-4  # of the peak of a sound that differs in the last bits of its arithmetic
 
