@@ -5,11 +5,10 @@ Ji et al. 2024, arXiv 2408.16532 (ICLR 2025).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from audiotok.nn.outputs import Output
 from audiotok.nn.quantizers import VectorQuantizer
 from audiotok.nn.seanet import SEANetEncoder
 from audiotok.nn.vocos import ISTFTHead, VocosBackbone
@@ -30,15 +29,6 @@ class WavTokenizerConfig(BaseModel):
     backbone_intermediate_dim: int = 2304
     backbone_layers: int = 12
     num_conditions: int = 4
-
-
-class Output(NamedTuple):
-    """What the network makes of a waveform while training."""
-
-    waveform: Tensor  # (B, 1, ceil(L / hop) * hop)
-    latents: Tensor  # (B, D, T)
-    codes: Tensor | None  # (B, 1, T) int64; None where the codebook was passed by
-    commitment: Tensor | None
 
 
 class WavTokenizerNetwork(nn.Module):
@@ -72,6 +62,8 @@ class WavTokenizerNetwork(nn.Module):
         """A training step's forward; without `quantize`, latents go to the decoder as they are."""
         latents = self.encoder(waveform)
         if not quantize:
-            return Output(self.head(self.backbone(latents)), latents, None, None)
+            return Output(self.head(self.backbone(latents)), latents, None, {})
         quantized, codes, commitment = self.quantizer(latents)
-        return Output(self.head(self.backbone(quantized)), latents, codes, commitment)
+        return Output(
+            self.head(self.backbone(quantized)), latents, codes, {"commitment": commitment}
+        )
