@@ -50,6 +50,11 @@ class WavTokenizerNetwork(nn.Module):
         )
         self.head = ISTFTHead(config.backbone_dim, self.encoder.hop_length)
 
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self.encoder.hop_length
+
     def encode(self, waveform: Tensor) -> Tensor:
         """Waveform (B, 1, L) -> codes (B, 1, ceil(L / hop_length)), -1 where not finite."""
         return self.quantizer.encode(self.encoder(waveform))

@@ -12,7 +12,9 @@ from audiotok.nn.quantizers.base import (
     LookupFreeQuantized,
     Quantized,
     codebooks_of,
+    losses_of,
 )
+from audiotok.nn.quantizers.configs import AnyQuantizer
 from audiotok.nn.quantizers.factorized import FactorizedQuantizer, FactorizedResidualQuantizer
 from audiotok.nn.quantizers.fsq import FiniteScalarQuantizer
 from audiotok.nn.quantizers.grouped import GroupedQuantizer, GroupedVectorQuantizer
@@ -24,6 +26,7 @@ from audiotok.nn.quantizers.strided import merged
 from audiotok.nn.quantizers.vq import VectorQuantizer
 
 __all__ = [
+    "AnyQuantizer",
     "FactorizedQuantized",
     "FactorizedQuantizer",
     "FactorizedResidualQuantizer",
@@ -38,5 +41,6 @@ __all__ = [
     "SplitQuantizer",
     "VectorQuantizer",
     "codebooks_of",
+    "losses_of",
     "merged",
 ]
