@@ -105,8 +105,9 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
 def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     """Family and card of a file of weights, by its metadata; its hash goes into the name."""
     metadata = checkpoints.read_metadata(path)
+    named = metadata.get("family", "")
     for family in _all_families():
-        if metadata.get("family") in [card.family for card in family.CARDS]:
+        if named in (family.FAMILY, *(card.family for card in family.CARDS)):
             card = family.card_of(metadata, checkpoints.sha256(path)[:8])
             return family, vary(card, name.partition(":")[2], family.OPTIONS)
     raise CodecError(
@@ -134,14 +135,14 @@ def _all_families() -> list[type[Codec]]:
 
 
 def _families_of(module) -> list[type[Codec]]:
-    """The classes with cards that are written in this module."""
+    """The families that are written in this module: classes with cards or other ways to a name."""
     return [
         value
         for value in vars(module).values()
         if inspect.isclass(value)
         and issubclass(value, Codec)
         and value.__module__ == module.__name__
-        and (value.CARDS or value.PREFIX)
+        and (value.CARDS or value.PREFIX or value.FAMILY)
     ]
 
 
@@ -158,7 +159,7 @@ def _family_in(path: Path) -> type[Codec]:
     except Exception as reason:  # the user's code may raise anything
         text = " ".join(str(reason).split())
         raise CodecError(f"{path} cannot be imported: {type(reason).__name__}: {text}") from reason
-    families = _families_of(module)
+    families = [family for family in _families_of(module) if family.CARDS]
     if len(families) != 1:
         raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
     return families[0]

@@ -5,12 +5,13 @@ and give the same codes; `dispatch` picks one.
 """
 
 from audiotok.kernels.dispatch import code_statistics, rvq_decode, rvq_encode, vq_argmin
-from audiotok.kernels.ema import ema_update
+from audiotok.kernels.ema import Processes, ema_update
 from audiotok.kernels.scalar import fsq_decode, fsq_encode, lfq_decode, lfq_encode
 from audiotok.kernels.step import RVQStep
 from audiotok.kernels.straight_through import VQResult, vq_straight_through
 
 __all__ = [
+    "Processes",
     "RVQStep",
     "VQResult",
     "code_statistics",

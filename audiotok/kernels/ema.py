@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
 from audiotok.kernels.dispatch import code_statistics
+
+
+class Processes(Protocol):
+    """All processes that train one codebook, each on as many latents of its own."""
+
+    rank: int  # of this process
+    count: int
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Of that tensor over the processes, the same in all of them."""
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Those of all processes along the first dimension, in order of rank."""
 
 
 @torch.no_grad()
@@ -19,6 +34,7 @@ def ema_update(
     epsilon: float = 1e-5,
     dead_threshold: float = 0.0,
     generator: torch.Generator | None = None,
+    processes: Processes | None = None,
 ) -> None:
     """Move a codebook (V, D) by exponential moving averages (arXiv 1711.00937, A.1), in place.
 
@@ -28,6 +44,10 @@ def ema_update(
     count falls below `dead_threshold` restarts at a random row of its own, drawn from `generator`
     among rows with a code, with the count of an average code (at least the threshold) and the sum
     that fits, so that it lasts; when rows run out, the rest wait for the next update.
+
+    With `processes`, counts and sums are those of all latents of all of them, and so are the rows
+    that dead codes restart at: equal generators leave equal codebooks everywhere, those of one
+    process with all the latents, up to the rounding of sums.
 
     The same inputs give the same bits; nothing is read back from a GPU.
 
@@ -41,10 +61,12 @@ def ema_update(
         )
     latents = latents.detach()
     new_counts, new_sums = code_statistics(latents, codes, len(codebook))
+    if processes is not None:
+        new_counts, new_sums = processes.sum(new_counts), processes.sum(new_sums)
     counts.mul_(decay).add_(new_counts.mul_(1 - decay))
     sums.mul_(decay).add_(new_sums.mul_(1 - decay))
     if dead_threshold > 0 and len(latents):
-        _revive(counts, sums, latents, codes, dead_threshold, generator)
+        _revive(counts, sums, latents, codes, dead_threshold, generator, processes)
     exact = counts.double()
     total = exact.sum()
     smoothed = (exact + epsilon) / (total + len(codebook) * epsilon) * total
@@ -59,14 +81,24 @@ def _revive(
     codes: Tensor,
     threshold: float,
     generator: torch.Generator | None,
+    processes: Processes | None,
 ) -> None:
-    order = torch.randperm(len(latents), generator=generator, device=latents.device)
+    if processes is not None:
+        codes = processes.gather(codes)
+    order = torch.randperm(len(codes), generator=generator, device=latents.device)
     order = order[torch.argsort((codes[order] < 0).to(torch.int8), stable=True)]  # coded rows first
     usable = (codes >= 0).sum()
     fresh_count = (usable.double() / len(counts)).clamp(min=threshold).float()
     dead = counts < threshold
     rank = dead.cumsum(0) - 1  # which of the shuffled rows a dead code takes
     dead &= rank < usable
-    rows = latents[order[rank.clamp(0, len(latents) - 1)]]
+    chosen = order[rank.clamp(0, len(codes) - 1)]
+    if processes is None:
+        rows = latents[chosen]
+    else:
+        chosen = chosen - processes.rank * len(latents)  # rows of this process: 0 to N
+        mine = dead & (chosen >= 0) & (chosen < len(latents))
+        rows = latents[chosen.clamp(0, len(latents) - 1)]
+        rows = processes.sum(torch.where(mine[:, None], rows, 0.0))
     counts.copy_(torch.where(dead, fresh_count, counts))
     sums.copy_(torch.where(dead[:, None], rows * fresh_count, sums))

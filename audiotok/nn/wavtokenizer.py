@@ -5,11 +5,10 @@ Ji et al. 2024, arXiv 2408.16532 (ICLR 2025).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from audiotok.nn.outputs import Output
 from audiotok.nn.quantizers import VectorQuantizer
 from audiotok.nn.seanet import SEANetEncoder
 from audiotok.nn.vocos import ISTFTHead, VocosBackbone
@@ -32,15 +31,6 @@ class WavTokenizerConfig(BaseModel):
     num_conditions: int = 4
 
 
-class Output(NamedTuple):
-    """What the network makes of a waveform while training."""
-
-    waveform: Tensor  # (B, 1, ceil(L / hop) * hop)
-    latents: Tensor  # (B, D, T)
-    codes: Tensor | None  # (B, 1, T) int64; None where the codebook was passed by
-    commitment: Tensor | None
-
-
 class WavTokenizerNetwork(nn.Module):
     """Waveform (B, 1, L) to codes (B, 1, T) to waveform (B, 1, T * hop_length)."""
 
@@ -60,6 +50,11 @@ class WavTokenizerNetwork(nn.Module):
         )
         self.head = ISTFTHead(config.backbone_dim, self.encoder.hop_length)
 
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self.encoder.hop_length
+
     def encode(self, waveform: Tensor) -> Tensor:
         """Waveform (B, 1, L) -> codes (B, 1, ceil(L / hop_length)), -1 where not finite."""
         return self.quantizer.encode(self.encoder(waveform))
@@ -72,6 +67,8 @@ class WavTokenizerNetwork(nn.Module):
         """A training step's forward; without `quantize`, latents go to the decoder as they are."""
         latents = self.encoder(waveform)
         if not quantize:
-            return Output(self.head(self.backbone(latents)), latents, None, None)
+            return Output(self.head(self.backbone(latents)), latents, None, {})
         quantized, codes, commitment = self.quantizer(latents)
-        return Output(self.head(self.backbone(quantized)), latents, codes, commitment)
+        return Output(
+            self.head(self.backbone(quantized)), latents, codes, {"commitment": commitment}
+        )

@@ -7,11 +7,17 @@ quantized vectors, codes and losses. Codebooks are in `codebook` (V, D) where th
 for a stage that quantizer dropout left out.
 """
 
-from audiotok.nn.quantizers.base import FactorizedQuantized, LookupFreeQuantized, Quantized
+from audiotok.nn.quantizers.base import (
+    FactorizedQuantized,
+    LookupFreeQuantized,
+    Quantized,
+    codebooks_of,
+    losses_of,
+)
+from audiotok.nn.quantizers.configs import AnyQuantizer
 from audiotok.nn.quantizers.factorized import FactorizedQuantizer, FactorizedResidualQuantizer
 from audiotok.nn.quantizers.fsq import FiniteScalarQuantizer
 from audiotok.nn.quantizers.grouped import GroupedQuantizer, GroupedVectorQuantizer
-from audiotok.nn.quantizers.learner import CodebookLearner
 from audiotok.nn.quantizers.lfq import LookupFreeQuantizer
 from audiotok.nn.quantizers.moving_average import MovingAverageLearner
 from audiotok.nn.quantizers.rvq import ResidualVectorQuantizer
@@ -20,7 +26,7 @@ from audiotok.nn.quantizers.strided import merged
 from audiotok.nn.quantizers.vq import VectorQuantizer
 
 __all__ = [
-    "CodebookLearner",
+    "AnyQuantizer",
     "FactorizedQuantized",
     "FactorizedQuantizer",
     "FactorizedResidualQuantizer",
@@ -34,5 +40,7 @@ __all__ = [
     "ResidualVectorQuantizer",
     "SplitQuantizer",
     "VectorQuantizer",
+    "codebooks_of",
+    "losses_of",
     "merged",
 ]

@@ -63,3 +63,9 @@ def summed(quantized: Tensor, codes: Tensor, parts: list[NamedTuple]) -> NamedTu
     """A result whose losses are the sums of the losses of its parts, which are of one type."""
     losses = (sum(values) for values in zip(*(part[2:] for part in parts), strict=True))
     return type(parts[0])(quantized, codes, *losses)
+
+
+def losses_of(result: NamedTuple) -> dict[str, Tensor]:
+    """The losses of a quantizer's result by name: "commitment", "codebook", "entropy"."""
+    names = {"codebook_loss": "codebook", "entropy_loss": "entropy"}
+    return {names.get(field, field): getattr(result, field) for field in result._fields[2:]}

@@ -5,11 +5,13 @@ van den Oord et al. 2017, arXiv 1711.00937.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.kernels import vq_argmin
+from audiotok.kernels import vq_argmin, vq_straight_through
 from audiotok.nn.quantizers.base import Quantized, rows_of
 
 
@@ -19,6 +21,11 @@ class VectorQuantizer(nn.Module):
     def __init__(self, codebook_size: int, dimension: int):
         super().__init__()
         self.register_buffer("codebook", torch.zeros(codebook_size, dimension))
+
+    @property
+    def codebooks(self) -> Tensor:
+        """The one codebook, (1, V, D): the same memory."""
+        return self.codebook[None]
 
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite."""
@@ -32,7 +39,11 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, latents: Tensor) -> Quantized:
         """Quantize latents (B, D, T), with the straight-through gradient."""
-        codes = self.encode(latents)
-        quantized = self.decode(codes)
-        commitment = F.mse_loss(latents.float(), quantized)
-        return Quantized(latents + (quantized - latents).detach(), codes, commitment)
+        batch, _, num_frames = latents.shape
+        rows, codes, commitment = vq_straight_through(rows_of(latents), self.codebook)[:3]
+        quantized = rows.unflatten(0, (batch, num_frames)).transpose(1, 2)
+        return Quantized(quantized, codes.view(batch, 1, num_frames), commitment)
+
+    def searched(self, latents: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """What the codebook looked for: rows (N, D) and the codes (N,) it gave, of (B, 1, T)."""
+        yield rows_of(latents.detach()), codes.flatten()

@@ -1,0 +1,148 @@
+"""Small codecs of our own with any quantizer, as `audiotok train` writes them.
+
+One network, `nn/mini.py`, in which only the quantizer changes: for codecs that run on any machine
+and for comparing quantizers. They load by the path of their file.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Taxonomy
+from audiotok.errors import CheckpointError
+from audiotok.nn.mini import MiniConfig, MiniNetwork
+from audiotok.nn.quantizers import codebooks_of, merged
+from audiotok.nn.quantizers.strided import pool, repeat
+
+_QUANTIZATION = {  # in the words of the survey
+    "vq": "SVQ, Fixed",
+    "rvq": "RVQ, Fixed",
+    "factorized": "RVQ, Fixed",
+    "grouped": "PQ, Fixed",
+    "fsq": "FSQ, Fixed",
+    "lfq": "LFQ, Fixed",
+}
+_WITHOUT_CODEBOOK = ("fsq", "lfq")
+
+
+def _measures(config: MiniConfig) -> dict[str, Any]:
+    """What a card and the network of its weights have to agree on."""
+    return {
+        "sample_rate_in": config.sample_rate,
+        "hop_length": math.prod(config.strides),
+        "codebook_sizes": config.quantizer.codebook_sizes,
+    }
+
+
+def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCard:
+    quantizer = config.quantizer
+    count = len(quantizer.codebook_sizes)
+    return CodecCard(
+        name=name,
+        family=Mini.FAMILY,
+        kind="neural",
+        **_measures(config),
+        sample_rate_out=config.sample_rate,
+        strides=quantizer.strides,
+        codebook_counts=tuple(range(1, count + 1)) if quantizer.nested else (count,),
+        mergeable=quantizer.nested or count == 1,
+        causal=False,
+        streamable=False,
+        lookahead=None,
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN+RNN, Time -> CNN+T, Time-Freq",
+            quantization=_QUANTIZATION[quantizer.kind],
+            training_paradigm=details.pop("training_paradigm"),
+            streamability="no",
+            domain=domain,
+        ),
+        licence_code="Apache-2.0",
+        **details,
+    )
+
+
+class Mini(Codec):
+    """A small codec behind the common interface; what it takes and gives is on its card."""
+
+    FAMILY = "mini"
+
+    def _load(self, checkpoint: Path | None) -> None:
+        state, metadata = checkpoints.read_state(checkpoint)
+        config = _read_config(metadata, checkpoint)
+        for field, found in _measures(config).items():
+            expected = getattr(self.card, field)
+            if field == "codebook_sizes":
+                found = found[: len(expected)]
+            if found != expected:
+                raise CheckpointError(
+                    f"{checkpoint} is not {self.card.name}: its {field} is {found}, the card says "
+                    f"{expected}; name the codec that it belongs to"
+                )
+        self.network = MiniNetwork(config)
+        state = {key: tensor.float() for key, tensor in state.items()}
+        checkpoints.load_strict(self.network, state, checkpoint)
+
+    @classmethod
+    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        return _card(
+            f"{metadata.get('name', cls.FAMILY)}@{digest}",
+            _read_config(metadata, "the file"),
+            "as its training data",
+            description="weights from a file",
+            training_paradigm="as its recipe",
+            licence_weights=None,
+            verified="by nobody",
+        )
+
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write the weights as safetensors, with the sizes of the network in the metadata.
+
+        Args:
+            path: of the file.
+            half: as float16, half the size: codebooks are rounded, so they are others.
+        """
+        metadata = {
+            "family": self.card.family,
+            "name": self.card.name,
+            "config": self.network.config.model_dump_json(),
+        }
+        state = self.network.state_dict()
+        if half:
+            state = {key: tensor.half() for key, tensor in state.items()}
+        checkpoints.save(path, state, metadata)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        latents = self.network.encoder(waveform).float()
+        quantizer, strides = self.network.quantizer, self.card.strides
+        config = self.network.config.quantizer
+        if config.nested:
+            rest = config.strides[len(strides) :]
+            return merged(quantizer, (*strides, *rest)).encode(latents, len(strides))
+        if len(config.codebook_sizes) > 1:
+            return quantizer.encode(latents)
+        codes = quantizer.encode(pool(latents, strides[0]))
+        return repeat(codes, strides[0], latents.shape[-1])
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes)
+
+    def _codebooks(self) -> list[Tensor] | None:
+        if self.network.config.quantizer.kind in _WITHOUT_CODEBOOK:
+            return None
+        return codebooks_of(self.network.quantizer)
+
+
+def _read_config(metadata: dict[str, str], path: Path | str) -> MiniConfig:
+    try:
+        return MiniConfig.model_validate_json(metadata.get("config", ""))
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path}: the metadata hold no configuration of a mini codec: expected a file that "
+            "`audiotok train` wrote"
+        ) from error

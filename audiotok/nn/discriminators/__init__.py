@@ -1,0 +1,30 @@
+"""Discriminators: networks that learn to tell reconstructions from real sound.
+
+Each is a set of sub-discriminators; called on a waveform (B, C, L) it gives one pair (logits,
+feature maps) for each of them, what `nn.adversarial` takes. Sizes are those published;
+`channels` makes them smaller. WavTokenizer's and Vocos' add an embedding of a condition to the
+logits; it is left out here: WavTokenizer draws that condition at random.
+"""
+
+from audiotok.nn.discriminators.bands import MultiBandDiscriminator
+from audiotok.nn.discriminators.base import DiscriminatorSet, Judgement
+from audiotok.nn.discriminators.periods import MultiPeriodDiscriminator
+from audiotok.nn.discriminators.resolutions import MultiResolutionDiscriminator
+from audiotok.nn.discriminators.scales import MultiScaleDiscriminator
+
+DISCRIMINATORS = {
+    "multi_period": MultiPeriodDiscriminator,
+    "multi_resolution": MultiResolutionDiscriminator,
+    "multi_band": MultiBandDiscriminator,
+    "multi_scale": MultiScaleDiscriminator,
+}
+
+__all__ = [
+    "DISCRIMINATORS",
+    "DiscriminatorSet",
+    "Judgement",
+    "MultiBandDiscriminator",
+    "MultiPeriodDiscriminator",
+    "MultiResolutionDiscriminator",
+    "MultiScaleDiscriminator",
+]

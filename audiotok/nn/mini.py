@@ -1,0 +1,79 @@
+"""A small codec network with any quantizer between SEANet's encoder and Vocos' decoder.
+
+What stands around the quantizer is as in WavTokenizer (Ji et al. 2024, arXiv 2408.16532), whose
+single codebook is one choice among those of `nn.quantizers`: networks that differ in nothing else
+compare quantizers.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from audiotok.nn.outputs import Output
+from audiotok.nn.quantizers import AnyQuantizer, losses_of
+from audiotok.nn.seanet import SEANetEncoder
+from audiotok.nn.vocos import ISTFTHead, VocosBackbone
+
+
+class MiniConfig(BaseModel):
+    """Sizes of the network; about 5 million parameters by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantizer: AnyQuantizer
+    strides: tuple[int, ...]  # of the encoder, in order of application; their product is the hop
+    sample_rate: int = 16000
+    dimension: int = Field(64, gt=0)  # of the latents
+    num_filters: int = 16
+    num_lstm_layers: int = 2
+    backbone_dim: int = Field(256, ge=64, multiple_of=32)  # in 32 groups, of 2 at least
+    backbone_intermediate_dim: int = 512
+    backbone_layers: int = 6
+
+    @model_validator(mode="after")
+    def _latents_fit(self) -> MiniConfig:
+        self.quantizer.check(self.dimension)
+        return self
+
+
+class MiniNetwork(nn.Module):
+    """Waveform (B, 1, L) to codes (B, K, T) to waveform (B, 1, T * hop_length)."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = SEANetEncoder(
+            config.dimension, config.num_filters, config.strides, config.num_lstm_layers
+        )
+        self.quantizer = config.quantizer.build(config.dimension)
+        self.backbone = VocosBackbone(
+            config.dimension,
+            config.backbone_dim,
+            config.backbone_intermediate_dim,
+            config.backbone_layers,
+            num_conditions=1,
+        )
+        self.head = ISTFTHead(config.backbone_dim, self.encoder.hop_length)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self.encoder.hop_length
+
+    def encode(self, waveform: Tensor) -> Tensor:
+        """Waveform (B, 1, L) -> codes (B, K, ceil(L / hop_length)), -1 where not finite."""
+        return self.quantizer.encode(self.encoder(waveform))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (B, K', T) -> waveform (B, 1, T * hop_length); K' < K only if codes are nested."""
+        return self.head(self.backbone(self.quantizer.decode(codes)))
+
+    def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
+        """A training step's forward; without `quantize`, latents go to the decoder as they are."""
+        latents = self.encoder(waveform)
+        if not quantize:
+            return Output(self.head(self.backbone(latents)), latents, None, {})
+        result = self.quantizer(latents)
+        sound = self.head(self.backbone(result.quantized))
+        return Output(sound, latents, result.codes, losses_of(result))

@@ -1,0 +1,16 @@
+"""What a network that can be trained makes of a waveform."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Output(NamedTuple):
+    """One training step's forward."""
+
+    waveform: Tensor  # (B, C, >= L)
+    latents: Tensor  # (B, D, T), before the quantizer
+    codes: Tensor | None  # (B, K, T) int64; None where the quantizer was passed by
+    losses: dict[str, Tensor]  # of the quantizer, scalars: "commitment", "codebook", "entropy"
