@@ -223,7 +223,7 @@ def train(
     ] = False,
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
 ) -> None:
-    """Train a codec by a recipe; a run that was stopped goes on. Several GPUs: accelerate launch."""
+    """Train a codec by a recipe; a run that was stopped goes on. Many GPUs: accelerate launch."""
     from audiotok import assets, show, training
     from audiotok.errors import RecipeError
 

@@ -101,6 +101,8 @@ class Model:
         Raises:
             RecipeError: a loss or a gradient is not finite, or a codebook has collapsed.
         """
+        for optimizer in filter(None, (self.optimizer, self.their_optimizer)):
+            optimizer.zero_grad(set_to_none=True)
         seen: list[Output] = []
         sums: dict[str, Tensor] = {}
         for waveform in waveforms:
@@ -179,11 +181,6 @@ class Model:
         optimisers.set_learning_rate(optimizer, rate)
         self.team.average_gradients(weights, passes)
         return optimisers.clipped_norm(weights, settings.clip_norm)
-
-    def zero_grad(self) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.their_optimizer is not None:
-            self.their_optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _collect(self, coming: Iterator[Tensor], wanted: int) -> Tensor:

@@ -71,8 +71,8 @@ def train(
     note = note or (lambda text: None)
     if not team.is_main or report is None:
         report = lambda step, steps, numbers: None  # noqa: E731
-    team.in_main(lambda: folder.claim(recipe, fresh, resume, note))
     try:
+        team.in_main(lambda: folder.claim(recipe, fresh, resume, note))
         Run(recipe, folder, team, note).train(report)
     finally:
         folder.release()

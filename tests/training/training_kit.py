@@ -7,6 +7,8 @@ import soundfile
 import torch
 import yaml
 
+from audiotok import checkpoints
+
 TINY = {
     "name": "tiny",
     "family": "wavtokenizer",
@@ -95,6 +97,36 @@ def same_state(one, other):
     for state in (first, second):
         del state["progress"]["seconds"]
     return _same(first, second)
+
+
+def assert_close_states(one, other):
+    """Of runs that differ in the rounding of sums alone.
+
+    Moments of the gradients are compared instead of the weights of the codec: Adam makes full
+    steps of mere rounding where a gradient is 0, as that of a bias before a normalisation is.
+    """
+    one, other = (torch.load(path, weights_only=True) for path in (one, other))
+    for part in ("codebooks", "balancer", "usage"):
+        for key in one.get(part, {}):
+            _assert_close(one[part][key], other[part][key], f"{part}.{key}")
+    for part in ("optimizer", "discriminator_optimizer"):
+        for index, moments in one[part]["state"].items():
+            found = other[part]["state"][index]["exp_avg"]
+            _assert_close(moments["exp_avg"], found, f"{part}.{index}")
+
+
+def _assert_close(expected, found, name):
+    if expected.dtype == torch.uint8:  # of a random generator
+        assert torch.equal(expected, found), name
+        return
+    difference = (expected.double() - found.double()).abs().max()
+    most = 1e-2 * expected.double().abs().max() + 1e-6
+    assert difference <= most, f"{name}: {difference} > {most}"
+
+
+def same_tensors(one, other):
+    """Whether two safetensors files hold the same bits."""
+    return _same(*(checkpoints.read_state(path) for path in (one, other)))
 
 
 def _same(one, other):
