@@ -49,8 +49,10 @@ class Model:
         self.weights = self.reconstruction.weights | self.adversary.weights
         self.balancer = None
         if recipe.balancer is not None:
-            settings = recipe.balancer
-            self.balancer = Balancer(self.weights, settings.total_norm, settings.decay)
+            # each clip gets its share, so the sum grows with the batch: that of all processes and
+            # passes, whose mean is taken later
+            norm = recipe.balancer.total_norm * team.count * recipe.accumulate
+            self.balancer = Balancer(self.weights, norm, recipe.balancer.decay)
             self.balancer.to(team.device)
         self.codec_weights = [
             *self.network.parameters(),

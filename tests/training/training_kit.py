@@ -62,6 +62,14 @@ ADVERSARIAL = {
 }
 
 
+# Adam makes full steps of mere rounding where a gradient is 0, as that of a bias before a
+# normalisation is: runs that differ in the rounding of sums are compared at small rates.
+SLOW = {
+    "optimizer": {"learning_rate": 1e-6},
+    "discriminator_optimizer": {"learning_rate": 1e-6},
+}
+
+
 def write_corpus(folder):
     """Three speakers, two clips each, at two rates; one shorter than a crop, one in stereo."""
     rng = np.random.default_rng(0)
@@ -100,13 +108,9 @@ def same_state(one, other):
 
 
 def assert_close_states(one, other):
-    """Of runs that differ in the rounding of sums alone.
-
-    Moments of the gradients are compared instead of the weights of the codec: Adam makes full
-    steps of mere rounding where a gradient is 0, as that of a bias before a normalisation is.
-    """
+    """Of SLOW runs that differ in the rounding of sums alone: gradients, codebooks, and so on."""
     one, other = (torch.load(path, weights_only=True) for path in (one, other))
-    for part in ("codebooks", "balancer", "usage"):
+    for part in ("codebooks", "usage"):
         for key in one.get(part, {}):
             _assert_close(one[part][key], other[part][key], f"{part}.{key}")
     for part in ("optimizer", "discriminator_optimizer"):
