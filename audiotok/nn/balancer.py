@@ -28,9 +28,7 @@ class Balancer(nn.Module):
         decay: of the moving average.
     """
 
-    def __init__(
-        self, weights: Mapping[str, float], total_norm: float = 1.0, decay: float = 0.999
-    ):
+    def __init__(self, weights: Mapping[str, float], total_norm: float = 1.0, decay: float = 0.999):
         super().__init__()
         if not weights or min(weights.values()) <= 0:
             raise ValueError(f"weights {dict(weights)}: expected a positive one for each loss")

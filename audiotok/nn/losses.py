@@ -115,9 +115,7 @@ class MelSpectrogram(nn.Module):
         return self.filters @ (magnitudes if self.power == 1 else magnitudes.square())
 
 
-def _mel_filters(
-    sample_rate: int, window: int, bands: int, scale: str, low: float = 0.0
-) -> Tensor:
+def _mel_filters(sample_rate: int, window: int, bands: int, scale: str, low: float = 0.0) -> Tensor:
     norm = "slaney" if scale == "slaney" else None
     filters = torchaudio.functional.melscale_fbanks(
         window // 2 + 1, low, sample_rate / 2, bands, sample_rate, norm, scale
@@ -263,8 +261,8 @@ def distillation_by_frame(quantized: Tensor, teacher: Tensor) -> Tensor:
 def _same_frames(quantized: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     if quantized.shape[:2] != teacher.shape[:2]:
         raise ValueError(
-            f"quantized {tuple(quantized.shape)} and teacher {tuple(teacher.shape)} differ in clips "
-            "or channels: expected (B, D, T) and (B, D, T') with the student projected to D"
+            f"quantized {tuple(quantized.shape)} and teacher {tuple(teacher.shape)} differ in "
+            "clips or channels: expected (B, D, T) and (B, D, T'), the vectors projected to D"
         )
     frames = min(quantized.shape[2], teacher.shape[2])
     return quantized[..., :frames], teacher[..., :frames].detach()

@@ -17,7 +17,7 @@ from audiotok.nn.vocos import ISTFTHead, VocosBackbone
 
 
 class MiniConfig(BaseModel):
-    """Sizes of the network; 3 million parameters by default."""
+    """Sizes of the network; about 5 million parameters by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,7 +27,7 @@ class MiniConfig(BaseModel):
     dimension: int = Field(64, gt=0)  # of the latents
     num_filters: int = 16
     num_lstm_layers: int = 2
-    backbone_dim: int = Field(256, gt=0, multiple_of=32)  # in 32 groups
+    backbone_dim: int = Field(256, ge=64, multiple_of=32)  # in 32 groups, of 2 at least
     backbone_intermediate_dim: int = 512
     backbone_layers: int = 6
 

@@ -1,6 +1,7 @@
 """Discriminators and losses against the packages they come from, where those are installed.
 
-With pytest's rootdir at the repository: PYTHONPATH=<folder with dac and vocos> pytest tests/official
+Found on PYTHONPATH: descript-audio-codec, vocos, speechtokenizer, checkouts of EnCodec (its package
+has no balancer) and of WavTokenizer (which is no package).
 """
 
 import sys
@@ -13,12 +14,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "nn"))
 from twins import assert_judge_alike, give_weights, speech_like  # noqa: E402
 
 from audiotok.nn import adversarial  # noqa: E402
+from audiotok.nn.balancer import Balancer  # noqa: E402
 from audiotok.nn.discriminators import (  # noqa: E402
     DiscriminatorSet,
     MultiBandDiscriminator,
     MultiPeriodDiscriminator,
+    MultiResolutionDiscriminator,
 )
-from audiotok.nn.losses import LogMelLoss, MultiScaleMelLoss  # noqa: E402
+from audiotok.nn.losses import (  # noqa: E402
+    LogMelLoss,
+    MultiScaleMelLoss,
+    distillation_by_channel,
+)
 
 LENGTHS = (8192, 8191, 9240)  # 9240 divides by every period
 
@@ -122,3 +129,60 @@ def test_vocos_mel_loss():
     real, fake = speech_like(24000)[:, 0], speech_like(24000, seed=1)[:, 0]
     official = loss.MelSpecReconstructionLoss(24000)
     torch.testing.assert_close(LogMelLoss(24000)(real, fake), official(fake, real))
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_wavtokenizer(length):
+    """With a checkout of WavTokenizer on the path: it is no package."""
+    module = pytest.importorskip("decoder.discriminators", reason="WavTokenizer is not there")
+    within = pytest.importorskip("decoder.discriminator_dac")
+    torch.manual_seed(0)
+    waveform = speech_like(length)
+    for official, ours in (
+        (module.MultiPeriodDiscriminator(), MultiPeriodDiscriminator(skip_features=1)),
+        (module.MultiResolutionDiscriminator(), MultiResolutionDiscriminator()),
+    ):
+        give_weights(official, ours)
+        with torch.no_grad():
+            assert_judge_alike(ours(waveform), judged(waveform, official))
+    official = within.DACDiscriminator()
+    ours = DiscriminatorSet(
+        [
+            MultiPeriodDiscriminator(always_pad=True, match_logits=False),
+            MultiBandDiscriminator(window="rectangular", match_stride=False),
+        ],
+        normalise=True,
+    )
+    give_weights(official, ours)
+    with torch.no_grad():
+        assert_judge_alike(ours(waveform), paired(official(waveform)))
+
+
+def test_encodec_s_balancer():
+    """In the repository of EnCodec, not in its package."""
+    module = pytest.importorskip("encodec.balancer", reason="this encodec has no balancer")
+    weights = {"time": 0.1, "mel": 1.0, "adversarial": 3.0}
+    official = module.Balancer(weights, total_norm=2.0, ema_decay=0.9)
+    ours = Balancer(weights, total_norm=2.0, decay=0.9)
+    for step in range(4):
+        gradients = []
+        for balancer in (official, ours):
+            output = torch.randn(3, 1, 500, generator=torch.Generator().manual_seed(step))
+            output.requires_grad_()
+            losses = {
+                "time": output.abs().mean() * 100**step,
+                "mel": (output.square().sum(dim=2) + 1).log().sum(),
+                "adversarial": torch.relu(1 - output[..., ::3]).mean(),
+            }
+            balancer.backward(losses, output)
+            gradients.append(output.grad)
+        torch.testing.assert_close(*gradients)
+
+
+def test_speechtokenizer_s_distillation():
+    loss = pytest.importorskip("speechtokenizer.trainer.loss", reason="no speechtokenizer here")
+    student, teacher = torch.randn(2, 30, 12), torch.randn(2, 28, 12)  # its (B, T, D)
+    torch.testing.assert_close(
+        distillation_by_channel(student.mT, teacher.mT),
+        loss.d_axis_distill_loss(student, teacher),
+    )

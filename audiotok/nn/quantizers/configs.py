@@ -55,7 +55,6 @@ class _Residual(_Config):
     num_codebooks: Size
     codebook_size: Size
     frames_per_code: tuple[Size, ...] | None = None  # of each codebook; None: 1
-    dropout: float = Field(0.0, ge=0, le=1)  # share of clips that keep a random number of codebooks
 
     @model_validator(mode="after")
     def _one_stride_each(self) -> _Residual:
@@ -79,9 +78,8 @@ class ResidualConfig(_Residual):
 
     def build(self, dimension: int) -> nn.Module:
         return ResidualVectorQuantizer(
-            self.num_codebooks, self.codebook_size, dimension, self.codebook_dim, self.strides,
-            self.dropout,
-        )  # fmt: skip
+            self.num_codebooks, self.codebook_size, dimension, self.codebook_dim, self.strides
+        )
 
 
 class FactorizedConfig(_Residual):
@@ -92,9 +90,8 @@ class FactorizedConfig(_Residual):
 
     def build(self, dimension: int) -> nn.Module:
         return FactorizedResidualQuantizer(
-            self.num_codebooks, self.codebook_size, dimension, self.codebook_dim, self.strides,
-            self.dropout,
-        )  # fmt: skip
+            self.num_codebooks, self.codebook_size, dimension, self.codebook_dim, self.strides
+        )
 
 
 class GroupedConfig(_Config):
@@ -148,7 +145,9 @@ class LookupFreeConfig(_Config):
 
     def check(self, dimension: int) -> None:
         if dimension != self.bits:
-            raise ValueError(f"{dimension} dimensions of the latents for a code of {self.bits} bits")
+            raise ValueError(
+                f"{dimension} dimensions of the latents for a code of {self.bits} bits"
+            )
 
     def build(self, dimension: int) -> nn.Module:
         return LookupFreeQuantizer(
