@@ -29,7 +29,7 @@ class Teacher:
         try:
             from transformers import AutoFeatureExtractor, AutoModel
         except ImportError as error:
-            raise MissingPackageError("transformers", "asr", "distillation") from error
+            raise MissingPackageError("transformers", "train", "distillation") from error
         try:
             self.features = AutoFeatureExtractor.from_pretrained(settings.teacher)
             model = AutoModel.from_pretrained(settings.teacher)

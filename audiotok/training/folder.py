@@ -60,7 +60,7 @@ class Folder:
             self._lock.release()
             note(f"what was in {self.path} is now in {self._move_aside()}")
             self._take()
-        if self.recipe.exists() and (theirs := load_recipe(self.recipe)) != recipe:
+        if self.state.exists() and (theirs := load_recipe(self.recipe)) != recipe:
             raise RecipeError(
                 f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
                 "continued with changed settings; choose another folder with --out, or --fresh"

@@ -135,7 +135,8 @@ def _validated(content: dict[str, Any]) -> Recipe:
 
 def _explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
     """The first complaint, in one line, with the nearest known key for an unknown one."""
-    first = error.errors()[0]
+    errors = error.errors()  # a key of another name is missing, too: its own line says more
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     where = ".".join(map(str, (*above, *first["loc"])))
     if first["type"] == "extra_forbidden":
         *path, last = first["loc"]

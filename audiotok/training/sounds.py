@@ -64,7 +64,9 @@ class Rows:
         where, _, split = name.partition(":")
         split = split or "train"
         try:
-            if Path(where).is_dir() and (Path(where) / "dataset_info.json").exists():
+            if (Path(where) / "dataset_dict.json").exists():
+                rows = datasets.load_from_disk(where)[split]
+            elif (Path(where) / "dataset_info.json").exists():
                 rows = datasets.load_from_disk(where)
             else:
                 rows = datasets.load_dataset(where, split=split)

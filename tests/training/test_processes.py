@@ -28,12 +28,16 @@ debug_launcher(work, args=tuple(sys.argv[1:]), num_processes=2)
 def test_two_processes_are_one_with_the_double_batch(corpus, tmp_path, monkeypatch):
     # dropout differs between processes, and the norm in the STFT loss is not a mean over clips
     monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, hidden: hidden)
-    changes = ADVERSARIAL | SLOW | {
-        "steps": 6,
-        "losses": {"stft": 0.0},
-        "balancer": {"total_norm": 3.0},
-        "quantizer": {"dead_ratio": 0.5},  # many codes die and start anew
-    }
+    changes = (
+        ADVERSARIAL
+        | SLOW
+        | {
+            "steps": 6,
+            "losses": {"stft": 0.0},
+            "balancer": {"total_norm": 3.0},
+            "quantizer": {"dead_ratio": 0.5},  # many codes die and start anew
+        }
+    )
     recipe = write_recipe(tmp_path / "tiny.yaml", corpus, **changes)
     command = [sys.executable, "-c", PROGRAM, str(recipe), str(tmp_path / "two")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from training_kit import ADVERSARIAL, SLOW, assert_close_states, same_state, same_tensors, write_recipe
+from training_kit import (
+    ADVERSARIAL,
+    SLOW,
+    assert_close_states,
+    same_state,
+    same_tensors,
+    write_recipe,
+)
 
 import audiotok
 from audiotok import checkpoints
@@ -37,7 +44,9 @@ def test_training_lowers_the_loss_and_leaves_what_it_promises(corpus, tmp_path):
     assert state["quantizer.codebook"].dtype == torch.float32
     assert load_recipe(out / "recipe.yaml").steps == 60
     assert checkpoints.read_metadata(out / "last.safetensors")["step"] == "60"
-    assert {"packages", "git", "hardware"} <= json.loads((out / "environment.json").read_text()).keys()
+    assert {"packages", "git", "hardware"} <= json.loads(
+        (out / "environment.json").read_text()
+    ).keys()
     card = (out / "README.md").read_text()
     assert "| Recordings | 4 |" in card and "steps: 60" in card and "| mel |" in card
     events = b"".join(path.read_bytes() for path in out.glob("tensorboard/events*"))
@@ -151,7 +160,12 @@ def test_a_frozen_discriminator_stays_random_and_has_a_part(corpus, tmp_path):
     recipe = write_recipe(tmp_path / "tiny.yaml", corpus, discriminators=quirk)
     states, seen = [], []
     for steps in (1, 4):
-        train(recipe, [f"steps={steps}", "quantizer.start_step=0"], tmp_path / str(steps), lambda *a: seen.append(a[-1]))
+        train(
+            recipe,
+            [f"steps={steps}", "quantizer.start_step=0"],
+            tmp_path / str(steps),
+            lambda *a: seen.append(a[-1]),
+        )
         states.append(torch.load(tmp_path / f"{steps}/state.pt", weights_only=True))
     first, last = (state["discriminators"] for state in states)
     assert all(torch.equal(first[key], last[key]) for key in first)
@@ -175,7 +189,11 @@ def test_a_codebook_that_collapses_stops_the_run(recipe_file, tmp_path):
 def test_usage_counts_codes():
     usage = Usage([4, 8], StopConfig(for_steps=2, usage_below=0.2))
     usage.update(torch.tensor([[[0, 1, 1, -1], [7, 7, 7, 7]]]))
-    assert usage.numbers() == {"usage": 1 / 8, "perplexity": pytest.approx((np.exp(0.6365) + 1) / 2, rel=1e-3), "dead_codes": 9}
+    assert usage.numbers() == {
+        "usage": 1 / 8,
+        "perplexity": pytest.approx((np.exp(0.6365) + 1) / 2, rel=1e-3),
+        "dead_codes": 9,
+    }
     usage.update(torch.tensor([[[2, 2], [-1, -1]]]))  # the second codebook was left out
     assert usage.numbers()["dead_codes"] == 1 + 7
     usage.update(torch.tensor([[[2, 2], [6, 6]]]))

@@ -127,7 +127,9 @@ def test_broken_recordings_are_passed_over_and_named_once(damaged, tmp_path):
     named = [name for note in notes for name in note.split(": ")[1].split(", ")]
     assert sorted(named) == sorted(name.partition(".")[0] for name in BROKEN)
     card = (out / "README.md").read_text()
-    assert "| 5 recordings that could not be read, left out | cut, empty, nan, nothing, text |" in card
+    assert (
+        "| 5 recordings that could not be read, left out | cut, empty, nan, nothing, text |" in card
+    )
     notes.clear()
     train(recipe, small, out, note=notes.append)
     assert notes == []
@@ -234,4 +236,6 @@ def test_rows_of_a_dataset_are_a_corpus(corpus, tmp_path, monkeypatch):
 
 
 def test_loading_a_recipe_reads_no_data(recipe_file):
-    assert load_recipe(recipe_file, ["data.corpus=/nowhere/at/all"]).data.corpus == "/nowhere/at/all"
+    assert (
+        load_recipe(recipe_file, ["data.corpus=/nowhere/at/all"]).data.corpus == "/nowhere/at/all"
+    )
