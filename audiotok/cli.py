@@ -228,20 +228,38 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or a YAML file.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Ten steps: shapes, memory, speed, time; keeps none.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on, and refuse to start anew (it goes on anyway).")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+    ] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
 ) -> None:
-    """Train a codec by a recipe; a run that was stopped goes on."""
-    from audiotok import assets, show
+    """Train a codec by a recipe; a run that was stopped goes on. Many GPUs: accelerate launch."""
+    from audiotok import assets, show, training
     from audiotok.errors import RecipeError
-    from audiotok.training import train as run
 
     path = assets.find("recipes", recipe, RecipeError)
+    if fresh and resume:
+        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
+    if dry:
+        report = training.dry_run(path, overrides or (), cpu)
+        print("\n".join(report if show.first_process() else []))
+        return
     try:
         with show.TrainProgress() as progress:
-            weights = run(path, overrides or (), out, progress.report)
+            weights = training.train(
+                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+            )
     except KeyboardInterrupt:
         print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
         raise typer.Exit(130) from None
-    print(weights)
+    if show.first_process():
+        print(weights)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as _json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -197,12 +198,18 @@ def _failures(result: Result) -> list[str]:
     ]
 
 
+def first_process() -> bool:
+    """Whether this is the process that speaks, among those that `accelerate launch` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class TrainProgress:
     """A bar over the steps, with the last step's numbers behind it."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=err)
+        silent = not first_process()
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, disable=silent)
         self._task = self._progress.add_task("starting", total=None)
 
     def __enter__(self) -> TrainProgress:
@@ -211,6 +218,9 @@ class TrainProgress:
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
 
     def report(self, step: int, steps: int, numbers: dict[str, float]) -> None:
         text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())

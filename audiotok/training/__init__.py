@@ -1,6 +1,8 @@
-"""Train codecs from recipes: `train(recipe, overrides)`; run again, it resumes."""
+"""Train codecs from recipes: `train(recipe, overrides)`; run again, it goes on where it was."""
 
-from audiotok.training.recipe import Recipe, load_recipe
+from audiotok.training.dry_run import dry_run
+from audiotok.training.reading import load_recipe
+from audiotok.training.recipe import Recipe
 from audiotok.training.trainer import train
 
-__all__ = ["Recipe", "load_recipe", "train"]
+__all__ = ["Recipe", "dry_run", "load_recipe", "train"]

@@ -1,116 +1,57 @@
-"""Recipes are strict; training learns, resumes bit for bit, and refuses what cannot work."""
+"""Training learns, leaves what it promises, goes on bit for bit, and says when it goes wrong."""
 
 import json
 
 import numpy as np
 import pytest
-import soundfile
 import torch
-import yaml
+from training_kit import (
+    ADVERSARIAL,
+    SLOW,
+    assert_close_states,
+    same_state,
+    same_tensors,
+    write_recipe,
+)
 
 import audiotok
-from audiotok import assets, checkpoints
+from audiotok import checkpoints
 from audiotok.errors import CheckpointError, CodecError, RecipeError
 from audiotok.training import load_recipe, train
-from audiotok.training.crops import Crops, split_speakers
-from audiotok.training.trainer import _Run
-
-TINY = {
-    "name": "tiny",
-    "family": "wavtokenizer",
-    "steps": 12,
-    "validate_every": 4,
-    "model": {
-        "sample_rate": 8000,
-        "strides": [2, 4, 4, 5],
-        "dimension": 8,
-        "codebook_size": 16,
-        "num_filters": 2,
-        "num_lstm_layers": 1,
-        "backbone_dim": 64,
-        "backbone_intermediate_dim": 64,
-        "backbone_layers": 1,
-        "num_conditions": 1,
-    },
-    "data": {"corpus": "", "validation_fraction": 0.34, "crop_seconds": 0.5, "batch_size": 2},
-    "loss": {"mel_bands": {256: 20}, "mel": 1.0, "stft": 0.5, "commitment": 0.25},
-    "optimizer": {
-        "learning_rate": 1e-3,
-        "weight_decay": 0.01,
-        "warmup_steps": 2,
-        "clip_norm": 1.0,
-    },
-    "quantizer": {"start_step": 3, "kmeans_latents": 60, "kmeans_iterations": 3},
-}
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Three speakers, two clips each, at two rates; one shorter than a crop, one in stereo."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    rows = ["audio\tspeaker"]
-    for index in range(6):
-        rate, seconds = (8000, 1.5) if index % 2 else (16000, 0.3 if index == 2 else 1.0)
-        time = np.arange(int(rate * seconds)) / rate
-        tone = 0.3 * np.sin(2 * np.pi * (150 + 60 * index) * time) * (1 + np.sin(9 * time)) / 2
-        tone += 0.01 * rng.standard_normal(len(time))
-        sound = np.stack([tone, tone], axis=1) if index == 3 else tone
-        soundfile.write(folder / f"{index}.wav", sound, rate)
-        rows.append(f"{index}.wav\tspeaker{index // 2}")
-    (folder / "manifest.tsv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-@pytest.fixture
-def recipe_file(corpus, tmp_path):
-    path = tmp_path / "tiny.yaml"
-    content = {**TINY, "data": {**TINY["data"], "corpus": str(corpus)}}
-    path.write_text(yaml.safe_dump(content))
-    return path
+from audiotok.training.monitor import Usage, check_finite, perplexity
+from audiotok.training.settings import StopConfig
 
 
 def tensors(path):
     return checkpoints.read_state(path)[0]
 
 
-def test_training_lowers_the_loss_and_leaves_what_it_promises(recipe_file, tmp_path):
-    seen = []
-    out = tmp_path / "run"
-    weights = train(recipe_file, ["steps=60", "validate_every=20"], out, lambda *a: seen.append(a))
+def test_training_lowers_the_loss_and_leaves_what_it_promises(corpus, tmp_path):
+    recipe = write_recipe(tmp_path / "tiny.yaml", corpus)
+    seen, out = [], tmp_path / "run"
+    overrides = ["steps=60", "validate_every=20", "trackers=[tensorboard]"]
+    weights = train(recipe, overrides, out, lambda *a: seen.append(a))
     assert [step for step, *_ in seen] == list(range(1, 61))
     first, last = (np.mean([n["mel"] for *_, n in part]) for part in (seen[:10], seen[-10:]))
     assert last < 0.8 * first
-    assert {"commitment", "codes_used"} <= seen[-1][-1].keys()
+    assert {"commitment", "usage", "perplexity", "dead_codes", "gradient"} <= seen[-1][-1].keys()
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert 1 <= lines[-1]["validation"]["perplexity"] <= 16
     state, metadata = checkpoints.read_state(weights)
     assert metadata["name"] == "tiny"
     assert state["quantizer.codebook"].shape == (16, 8)
+    assert state["quantizer.codebook"].dtype == torch.float32
     assert load_recipe(out / "recipe.yaml").steps == 60
-
-
-def test_an_interrupted_run_goes_on_bit_for_bit(recipe_file, tmp_path):
-    whole = train(recipe_file, (), tmp_path / "whole")
-
-    def stop(step, steps, numbers):
-        if step == 6:  # between two checkpoints
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe_file, (), tmp_path / "parts", stop)
-    parts = train(recipe_file, (), tmp_path / "parts")
-    expected, found = tensors(whole), tensors(parts)
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
-
-
-def test_a_damaged_state_is_one_line(recipe_file, tmp_path):
-    train(recipe_file, ["steps=4"], tmp_path / "run")
-    (tmp_path / "run/state.pt").write_bytes(b"x" * 1000)
-    with pytest.raises(RecipeError, match="state.pt cannot be read"):
-        train(recipe_file, ["steps=4"], tmp_path / "run")
+    assert checkpoints.read_metadata(out / "last.safetensors")["step"] == "60"
+    assert {"packages", "git", "hardware"} <= json.loads(
+        (out / "environment.json").read_text()
+    ).keys()
+    card = (out / "README.md").read_text()
+    assert "| Recordings | 4 |" in card and "steps: 60" in card and "| mel |" in card
+    events = b"".join(path.read_bytes() for path in out.glob("tensorboard/events*"))
+    for part in (b"train/mel", b"validation/perplexity", b"reconstruction", b"audio/wav", b"PNG"):
+        assert part in events
 
 
 def test_what_was_trained_loads_by_its_path(recipe_file, corpus, tmp_path):
@@ -126,91 +67,137 @@ def test_what_was_trained_loads_by_its_path(recipe_file, corpus, tmp_path):
         audiotok.load("wavtokenizer-mini", checkpoint=weights)
 
 
-def test_a_folder_of_another_recipe_is_refused(recipe_file, tmp_path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        ADVERSARIAL | {"accumulate": 2, "balancer": {"total_norm": 10.0}},
+        ADVERSARIAL | {"precision": "bf16", "data": {"workers": 0, "gain_db": [-6, 3]}},
+    ],
+)
+def test_an_interrupted_run_goes_on_bit_for_bit(corpus, tmp_path, changes):
+    recipe = write_recipe(tmp_path / "tiny.yaml", corpus, **changes)
+    train(recipe, (), tmp_path / "whole")
+
+    def stop(step, steps, numbers):
+        if step == 6:  # between two checkpoints
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, (), tmp_path / "parts", stop)
+    torch.manual_seed(99)  # what happens in between does not matter
+    notes = []
+    train(recipe, (), tmp_path / "parts", note=notes.append)
+    assert notes == ["going on from step 4 of 8"]
+    assert same_state(tmp_path / "whole/state.pt", tmp_path / "parts/state.pt")
+    for name in ("model.safetensors", "last.safetensors"):
+        assert same_tensors(tmp_path / "whole" / name, tmp_path / "parts" / name)
+
+
+def test_a_run_that_is_complete_stays_as_it_is(recipe_file, tmp_path):
+    weights = train(recipe_file, (), tmp_path / "run")
+    before = weights.read_bytes()
+    steps = []
+    assert train(recipe_file, (), tmp_path / "run", lambda *a: steps.append(a)) == weights
+    assert not steps and weights.read_bytes() == before
+
+
+def test_accumulated_passes_are_one_of_the_double_batch(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.nn.Dropout, "forward", lambda self, hidden: hidden)
+    changes = ADVERSARIAL | SLOW | {"steps": 6, "losses": {"stft": 0.0}}  # no mean over the clips
+    recipe = write_recipe(tmp_path / "tiny.yaml", corpus, **changes)
+    train(recipe, ["accumulate=2"], tmp_path / "two")
+    train(recipe, ["data.batch_size=4"], tmp_path / "one")
+    assert_close_states(tmp_path / "one/state.pt", tmp_path / "two/state.pt")
+
+
+def test_a_damaged_state_is_one_line(recipe_file, tmp_path):
     train(recipe_file, ["steps=4"], tmp_path / "run")
-    with pytest.raises(RecipeError, match="another recipe"):
+    (tmp_path / "run/state.pt").write_bytes(b"x" * 1000)
+    with pytest.raises(RecipeError, match="state.pt cannot be read.*--fresh"):
+        train(recipe_file, ["steps=4"], tmp_path / "run")
+
+
+def test_folders_are_never_taken_or_deleted_in_silence(recipe_file, tmp_path):
+    with pytest.raises(RecipeError, match="holds no state to resume"):
+        train(recipe_file, ["steps=4"], tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+    weights = train(recipe_file, ["steps=4"], tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"another recipe \(steps 4 there, 5 here\)"):
         train(recipe_file, ["steps=5"], tmp_path / "run")
+    before, notes = weights.read_bytes(), []
+    train(recipe_file, ["steps=5"], tmp_path / "run", note=notes.append, fresh=True)
+    assert "run.old-1" in notes[0]
+    assert (tmp_path / "run.old-1/model.safetensors").read_bytes() == before
+    assert load_recipe(tmp_path / "run/recipe.yaml").steps == 5
+
+    def meanwhile(step, steps, numbers):
+        train(recipe_file, ["steps=6"], tmp_path / "busy")
+
+    with pytest.raises(RecipeError, match="another process trains in"):
+        train(recipe_file, ["steps=6"], tmp_path / "busy", meanwhile)
 
 
-def test_no_speaker_is_on_both_sides(recipe_file):
-    run = _Run(load_recipe(recipe_file), recipe_file.parent)
-    from audiotok import data
+def test_finetuning_goes_on_from_the_weights(recipe_file, corpus, tmp_path):
+    weights = train(recipe_file, (), tmp_path / "run")
+    changes = {"start_from": str(weights), "quantizer": {"start_step": 0}}
+    tune = write_recipe(tmp_path / "tune.yaml", corpus, **changes)
+    text = tune.read_text()
+    tune.write_text(text[: text.index("model:")] + text[text.index("name:") :])  # without a model
+    assert load_recipe(tune).model == load_recipe(recipe_file).model
+    small = ["steps=1", "optimizer.learning_rate=1.0e-9", "quantizer.decay=0.99999"]
+    before, after = tensors(weights), tensors(train(tune, small, tmp_path / "tuned"))
+    for key in before:
+        torch.testing.assert_close(after[key], before[key], rtol=1e-3, atol=1e-3)
+    assert not torch.equal(after["quantizer.codebook"], before["quantizer.codebook"])
+    with pytest.raises(RecipeError, match="model.dimension is 16, but 8 in start_from"):
+        other = write_recipe(tmp_path / "other.yaml", corpus, **changes)
+        train(other, ["model.dimension=16"], tmp_path / "other")
 
-    train_clips, validation = split_speakers(data.load(run.recipe.data.corpus), run.recipe)
-    assert len(train_clips) + len(validation) == 6
-    assert not {c.speaker for c in train_clips} & {c.speaker for c in validation}
 
-
-def test_crops_depend_on_their_number_alone(recipe_file):
-    from audiotok import data
-
-    recipe = load_recipe(recipe_file, ["data.gain_db=[-6, 6]"])
-    clips, _ = split_speakers(data.load(recipe.data.corpus), recipe)
-    one, other = Crops(clips, recipe), Crops(clips, recipe)
-    drawn = [one[i] for i in (3, 1, 2)]
-    assert all(crop.shape == (1, 4000) for crop in drawn)
-    assert torch.equal(other[2], drawn[2])
-    assert not torch.equal(drawn[0], drawn[1])
+def test_a_frozen_discriminator_stays_random_and_has_a_part(corpus, tmp_path):
+    quirk = [dict(ADVERSARIAL["discriminators"][0], frozen=True)]
+    recipe = write_recipe(tmp_path / "tiny.yaml", corpus, discriminators=quirk)
+    states, seen = [], []
+    for steps in (1, 4):
+        train(
+            recipe,
+            [f"steps={steps}", "quantizer.start_step=0"],
+            tmp_path / str(steps),
+            lambda *a: seen.append(a[-1]),
+        )
+        states.append(torch.load(tmp_path / f"{steps}/state.pt", weights_only=True))
+    first, last = (state["discriminators"] for state in states)
+    assert all(torch.equal(first[key], last[key]) for key in first)
+    assert "adversarial_multi_period" in seen[-1] and "discriminator_multi_period" not in seen[-1]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(recipe_file, tmp_path):
-    with pytest.raises(RecipeError, match="not finite"):
-        train(
-            recipe_file, ["optimizer.learning_rate=1e30", "data.crop_seconds=0.25"], tmp_path / "r"
-        )
+    with pytest.raises(RecipeError, match=r"step \d+: not finite: .*lower the learning rate"):
+        train(recipe_file, ["optimizer.learning_rate=1e30"], tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"step 3: not finite: mel nan \(beside stft 1\)"):
+        check_finite(3, {"mel": float("nan"), "stft": 1.0}, "runs/x")
 
 
-def test_the_recipe_that_ships_is_the_codec_that_ships():
-    from audiotok.codecs.wavtokenizer import _MINI, WavTokenizer
-
-    path = assets.find("recipes", "wavtokenizer-mini", RecipeError)
-    recipe = load_recipe(path)
-    assert recipe.model == _MINI
-    assert recipe.name == WavTokenizer.DEFAULT
-    assert len(set(recipe.data.clips)) == 251
+def test_a_codebook_that_collapses_stops_the_run(recipe_file, tmp_path):
+    few = ["data.batch_size=1", "data.crop_seconds=0.1", "quantizer.kmeans_latents=16"]
+    few += ["stop.usage_below=0.9", "stop.for_steps=2", "log_every=1", "steps=30"]
+    with pytest.raises(RecipeError, match=r"codebook 0 has collapsed: \d+ of 16 codes in 2 steps"):
+        train(recipe_file, few, tmp_path / "run")
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("stepps=3", "unknown key 'stepps'; did you mean 'steps'"),
-        ("model.stride=[2]", "unknown key 'model.stride'; did you mean 'strides'"),
-        ("steps=many", "steps = 'many'"),
-        ("steps=0", "steps = 0"),
-        ("steps", "has no '='"),
-        ("steps.more=1", "holds no keys"),
-        ("family=other", "has no trainer"),
-        ("quantizer.start_step=12", "not before the last of 12 steps"),
-        ("quantizer.kmeans_latents=15", "below model.codebook_size"),
-        ("data.crop_seconds=0.01", "shorter than the longest window"),
-        ("data.validation_fraction=0.01", "leave 6 clips to train on and 0"),
-        ("data.clips=[nine]", "1 of 1 clips of the recipe are not in corpus"),
-        ("data.corpus=/nowhere/at/all", "neither a file"),
-    ],
-)
-def test_what_cannot_work_is_explained(override, message, recipe_file, tmp_path):
-    from audiotok.errors import AudiotokError
-
-    with pytest.raises(AudiotokError, match=message) as caught:
-        train(recipe_file, [override], tmp_path / "run")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("content", ["a: [1", "- 1\n- 2\n", "\x00", ""])
-def test_files_that_are_no_recipe(content, tmp_path):
-    path = tmp_path / "broken.yaml"
-    path.write_text(content)
-    with pytest.raises(RecipeError):
-        load_recipe(path)
-
-
-def test_a_codebook_needs_latents_to_start_from(recipe_file):
-    few = ["quantizer.start_step=11", "data.batch_size=1", "data.crop_seconds=0.1"]
-    with pytest.raises(RecipeError, match="see 5 latents, fewer than model.codebook_size 16"):
-        load_recipe(recipe_file, few)
-
-
-def test_a_recipe_written_out_reads_back_equal(recipe_file, tmp_path):
-    recipe = load_recipe(recipe_file)
-    (tmp_path / "again.yaml").write_text(recipe.to_yaml())
-    assert load_recipe(tmp_path / "again.yaml") == recipe
+def test_usage_counts_codes():
+    usage = Usage([4, 8], StopConfig(for_steps=2, usage_below=0.2))
+    usage.update(torch.tensor([[[0, 1, 1, -1], [7, 7, 7, 7]]]))
+    assert usage.numbers() == {
+        "usage": 1 / 8,
+        "perplexity": pytest.approx((np.exp(0.6365) + 1) / 2, rel=1e-3),
+        "dead_codes": 9,
+    }
+    usage.update(torch.tensor([[[2, 2], [-1, -1]]]))  # the second codebook was left out
+    assert usage.numbers()["dead_codes"] == 1 + 7
+    usage.update(torch.tensor([[[2, 2], [6, 6]]]))
+    assert usage.numbers()["dead_codes"] == 3 + 7  # what was met three steps ago counts no more
+    with pytest.raises(RecipeError, match="codebook 1 has collapsed: 1 of 8 codes"):
+        usage.check()
+    torch.testing.assert_close(perplexity(torch.ones(1, 5)), torch.tensor([5.0]))

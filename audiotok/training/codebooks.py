@@ -1,0 +1,124 @@
+"""How the codebooks of a network start and learn, whichever quantizer it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from audiotok.errors import RecipeError
+from audiotok.kernels import Processes
+from audiotok.nn.quantizers import (
+    FiniteScalarQuantizer,
+    GroupedVectorQuantizer,
+    LookupFreeQuantizer,
+    MovingAverageLearner,
+    ResidualVectorQuantizer,
+    SplitQuantizer,
+    VectorQuantizer,
+    codebooks_of,
+)
+from audiotok.training.settings import QuantizerConfig
+
+_BY_AVERAGES = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer)
+
+
+def sizes(quantizer: nn.Module) -> list[int]:
+    """Codewords of each codebook, in the order of its codes."""
+    if isinstance(quantizer, FiniteScalarQuantizer):
+        return [int(torch.tensor(quantizer.levels).prod())]
+    if isinstance(quantizer, LookupFreeQuantizer):
+        return [2**quantizer.dimension]
+    if isinstance(quantizer, SplitQuantizer):
+        return sizes(quantizer.semantic) + sizes(quantizer.acoustic)
+    return [len(codebook) for codebook in codebooks_of(quantizer)]
+
+
+def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
+    """The parts of a quantizer that no gradient teaches, and which codes (B, K, T) are theirs."""
+    if isinstance(quantizer, _BY_AVERAGES):
+        return [(quantizer, slice(None))]
+    if isinstance(quantizer, SplitQuantizer):
+        number = quantizer.num_semantic
+        parts = (quantizer.semantic, slice(number)), (quantizer.acoustic, slice(number, None))
+        return [(part, where) for part, where in parts if isinstance(part, _BY_AVERAGES)]
+    return []
+
+
+def set_dropout(quantizer: nn.Module, dropout: float) -> None:
+    """Sets the quantizer dropout; raises RecipeError where there is none."""
+    residual = quantizer.acoustic if isinstance(quantizer, SplitQuantizer) else quantizer
+    if not hasattr(residual, "dropout"):
+        raise RecipeError(
+            f"quantizer.dropout {dropout} needs a residual quantizer: "
+            f"this one is a {type(residual).__name__}"
+        )
+    residual.dropout = dropout
+
+
+class Codebooks(nn.Module):
+    """The codebooks of a network while it trains; its state is part of a run's."""
+
+    def __init__(
+        self,
+        quantizer: nn.Module,
+        settings: QuantizerConfig,
+        seed: int,
+        processes: Processes | None = None,
+    ):
+        super().__init__()
+        self.settings, self.processes = settings, processes
+        self._quantizer = [quantizer]  # not a submodule: its weights are its own
+        self._parts = by_averages(quantizer)
+        self.learners = nn.ModuleList(
+            MovingAverageLearner(part, settings.decay, dead_ratio=settings.dead_ratio)
+            for part, _ in self._parts
+        )
+        self._seed = seed
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def to(self, device: torch.device) -> Codebooks:
+        self.generator = torch.Generator(device).manual_seed(self._seed)
+        return super().to(device)
+
+    def get_extra_state(self) -> Tensor:
+        return self.generator.get_state()
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.generator.set_state(state.cpu())
+
+    @torch.no_grad()
+    def start(self, collect: Callable[[int], Tensor], frames: int) -> None:
+        """k-means on latents (B, D, T) that `collect` brings, at least as many as it is told.
+
+        An update will see `frames` frames, those of all processes together.
+        """
+        if not self.learners:
+            return
+        latents = collect(self.settings.kmeans_latents)
+        for learner, (part, _) in zip(self.learners, self._parts, strict=True):
+            seen = self._seen_by(part, latents)
+            learner.start(seen, self.settings.kmeans_iterations, frames, self.generator)
+
+    def adopt(self, frames: int) -> None:
+        """Go on from codebooks that are there."""
+        for learner in self.learners:
+            learner.adopt(frames)
+
+    @torch.no_grad()
+    def update(self, latents: Tensor, codes: Tensor) -> None:
+        """Move the codebooks towards latents (B, D, T) that have the codes (B, K, T)."""
+        if self.settings.frozen:
+            return
+        for learner, (part, where) in zip(self.learners, self._parts, strict=True):
+            seen = self._seen_by(part, latents, codes)
+            learner.update(seen, codes[:, where], self.generator, self.processes)
+
+    def _seen_by(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
+        """The latents that this part quantizes."""
+        whole = self._quantizer[0]
+        if part is whole or part is whole.semantic or not whole.subtract:
+            return latents
+        first = whole.semantic.encode(latents) if codes is None else codes[:, : whole.num_semantic]
+        return latents - whole.semantic.decode(first)

@@ -1,0 +1,140 @@
+"""What a recipe would cost: shapes, parameters, memory, steps per second, time. Keeps nothing."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from audiotok.training import codebooks, families
+from audiotok.training.folder import Folder
+from audiotok.training.processes import Team
+from audiotok.training.reading import load_recipe
+from audiotok.training.recipe import Recipe
+from audiotok.training.trainer import Run
+
+STEPS = 10
+_WARM_UP = 2  # of them are not timed
+
+
+def dry_run(
+    recipe: Recipe | str | Path, overrides: Sequence[str] = (), cpu: bool = False
+) -> list[str]:
+    """Ten steps with every part at work, and a report line by line.
+
+    The quantizer and all discriminators take part from the first step on. Codebooks start by one
+    iteration of k-means on as few latents as they can.
+
+    Raises:
+        AudiotokError: as `train`.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe, overrides)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    team = Team(cpu, recipe.precision == "bf16")
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(_all_at_once(recipe), Folder(Path(folder)), team, lambda text: None)
+        lines = [*_shapes(run), *_parameters(run), ""]
+        seconds = _timed(run)
+        return [*lines, *_cost(recipe, run, seconds)]
+
+
+def _all_at_once(recipe: Recipe) -> Recipe:
+    with torch.device("meta"):
+        fewest = max(codebooks.sizes(families.build(recipe.family, recipe.model).quantizer))
+    quantizer = recipe.quantizer.model_copy(
+        update={"start_step": 0, "kmeans_iterations": 1, "kmeans_latents": fewest}
+    )
+    discriminators = [d.model_copy(update={"start_step": 0}) for d in recipe.discriminators]
+    changes = {"quantizer": quantizer, "discriminators": tuple(discriminators), "trackers": ()}
+    return recipe.model_copy(update=changes)
+
+
+def _timed(run: Run) -> float:
+    """Seconds of a step."""
+    passes = run.material.batches(0, endless=True)
+    run.model.start_codebooks(passes)
+    started = 0.0
+    for step in range(STEPS):
+        if step == _WARM_UP:
+            _wait(run.team)
+            started = time.perf_counter()
+        run.model.step([next(passes) for _ in range(run.recipe.accumulate)], step)
+    _wait(run.team)
+    return (time.perf_counter() - started) / (STEPS - _WARM_UP)
+
+
+def _wait(team: Team) -> None:
+    if team.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@torch.no_grad()
+def _shapes(run: Run) -> list[str]:
+    settings, model = run.recipe.data, run.model
+    shape = settings.batch_size, model.channels, run.recipe.crop_samples
+    waveform = torch.zeros(shape, device=run.team.device)
+    latents = model.network.encoder(waveform[:1])
+    output = model.network(waveform[:1], False).waveform
+    rate, batch, frames = run.recipe.model.sample_rate, shape[0], latents.shape[-1]
+    facts = run.material.facts
+    return [
+        f"{run.recipe.name}: {run.recipe.family}, {rate} Hz, "
+        f"{rate / model.network.hop_length:g} frames per second",
+        f"waveform {shape}, {run.team.count} processes, {run.recipe.accumulate} passes per step: "
+        f"{_sound(run):g} s of sound",
+        f"latents {(batch, latents.shape[1], frames)}, "
+        f"codes {(batch, len(model.sizes), frames)} of {' + '.join(map(str, model.sizes))}, "
+        f"waveform out {(batch, *output.shape[1:])}",
+        f"{facts['Recordings']} recordings of {facts['Speakers']} speakers, {facts['Hours']} "
+        f"hours; {facts['Recordings to validate on']} to validate on; "
+        f"{len(run.material.broken)} cannot be read",
+    ]
+
+
+def _sound(run: Run) -> float:
+    """Seconds of sound in a step."""
+    settings = run.recipe.data
+    passes = run.team.count * run.recipe.accumulate
+    return settings.batch_size * settings.crop_seconds * passes
+
+
+def _parameters(run: Run) -> list[str]:
+    def count(module: nn.Module | None) -> int:
+        return 0 if module is None else sum(p.numel() for p in module.parameters())
+
+    codec = {name: count(part) for name, part in run.model.network.named_children()}
+    listed = ", ".join(f"{name} {number:,}" for name, number in codec.items() if number)
+    lines = [f"parameters: codec {count(run.model.network):,} ({listed})"]
+    for config, member in zip(run.recipe.discriminators, run.model.adversary.members, strict=True):
+        frozen = ", frozen" if config.frozen else ""
+        lines.append(f"parameters: discriminator {config.kind} {count(member):,}{frozen}")
+    if run.model.distillation is not None:
+        lines.append(f"parameters: projection to the teacher {count(run.model.distillation):,}")
+    return lines
+
+
+def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
+    learned = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
+    state = 4 * 4 * learned / 2**30  # weights, gradients, two moments, fp32
+    if run.team.device.type == "cuda":
+        peak, what = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
+    else:
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+        what = "of this process"
+    hours = recipe.steps * seconds / 3600
+    return [
+        f"memory: {peak:.2f} GiB {what} at most, {state:.2f} GiB of it weights, gradients and "
+        "moments",
+        f"speed: {1 / seconds:.3g} steps per second over {STEPS - _WARM_UP} steps on "
+        f"{run.team.device}, {_sound(run) / seconds:.3g} s of sound per second",
+        f"time: {recipe.steps} steps take {hours:.3g} hours, validation not counted",
+    ]

@@ -1,0 +1,71 @@
+"""Which networks can be trained: a family, the schema of its sizes, and its class. One line each.
+
+A network has `config`, `hop_length`, `quantizer`, `encoder(waveform)`, and called on a waveform
+(B, C, L) it returns an `audiotok.nn.outputs.Output`; with `quantize=False` latents go by the
+quantizer.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import ModuleType
+from typing import NamedTuple
+
+from pydantic import BaseModel
+from torch import nn
+
+from audiotok.errors import RecipeError
+
+
+class Family(NamedTuple):
+    """Where the two classes are, imported when they are needed."""
+
+    module: str  # of audiotok.nn
+    config: str
+    network: str
+
+
+FAMILIES = {
+    "wavtokenizer": Family("wavtokenizer", "WavTokenizerConfig", "WavTokenizerNetwork"),
+    "mini": Family("mini", "MiniConfig", "MiniNetwork"),
+    "encodec": Family("encodec", "EncodecConfig", "EncodecNetwork"),
+    "dac": Family("dac", "DACConfig", "DACNetwork"),
+}
+
+
+def config_class(family: str) -> type[BaseModel]:
+    """The schema of a recipe's `model`.
+
+    Raises:
+        RecipeError: there is no such family.
+    """
+    found = _family(family)
+    return getattr(_module(found), found.config)
+
+
+def build(family: str, config: BaseModel) -> nn.Module:
+    """The network of that family and those sizes.
+
+    Raises:
+        RecipeError: the sizes do not fit together.
+    """
+    found = _family(family)
+    try:
+        return getattr(_module(found), found.network)(config)
+    except ValueError as reason:
+        raise RecipeError(f"model: {' '.join(str(reason).split())}") from reason
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        near = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0)
+        raise RecipeError(
+            f"family {name!r} has no trainer; did you mean {near[0]!r}? "
+            f"There are: {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[name]
+
+
+def _module(family: Family) -> ModuleType:
+    return importlib.import_module(f"audiotok.nn.{family.module}")

@@ -1,0 +1,127 @@
+"""The folder of a run: whose it is, what is in it, and the way out of an old one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from audiotok import provenance
+from audiotok.errors import RecipeError
+from audiotok.files import replacing
+from audiotok.training.processes import Team
+from audiotok.training.reading import load_recipe
+from audiotok.training.recipe import Recipe
+
+_PACKAGES = (*provenance.PACKAGES, "accelerate", "tensorboard", "datasets")
+
+
+class Folder:
+    """Names of the files of a run."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.recipe = path / "recipe.yaml"  # resolved: axes chosen, overrides applied
+        self.environment = path / "environment.json"
+        self.index = path / "index.json"
+        self.state = path / "state.pt"
+        self.best = path / "model.safetensors"
+        self.last = path / "last.safetensors"
+        self.card = path / "README.md"
+        self._lock_file = path / ".lock"
+        self._lock = filelock.FileLock(self._lock_file)
+
+    def claim(
+        self, recipe: Recipe, fresh: bool, must_resume: bool, note: Callable[[str], None]
+    ) -> None:
+        """Makes the folder this recipe's; only one run at a time has it.
+
+        Args:
+            fresh: what lies there is moved aside, never deleted.
+            must_resume: there has to be a state to go on from.
+            note: is told where the folder of before is now.
+
+        Raises:
+            RecipeError: it belongs to another recipe or to a run that is going on, or holds no
+                state though it should.
+        """
+        if must_resume and not self.state.exists():
+            raise RecipeError(
+                f"{self.path} holds no state to resume: leave out --resume to start, or name the "
+                "folder with --out"
+            )
+        self._take()
+        if fresh and any(path != self._lock_file for path in self.path.iterdir()):
+            self._lock.release()
+            note(f"what was in {self.path} is now in {self._move_aside()}")
+            self._take()
+        if self.state.exists() and (theirs := load_recipe(self.recipe)) != recipe:
+            raise RecipeError(
+                f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
+                "continued with changed settings; choose another folder with --out, or --fresh"
+            )
+        for left in self.path.glob(".*.tmp"):  # of a run that was killed while it wrote
+            with suppress(OSError):
+                left.unlink()
+        self.write(self.recipe, recipe.to_yaml())
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def _take(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise RecipeError(
+                f"another process trains in {self.path}: wait, or name another with --out"
+            ) from error
+
+    def _move_aside(self) -> Path:
+        number = 1
+        while (target := self.path.with_name(f"{self.path.name}.old-{number}")).exists():
+            number += 1
+        return self.path.rename(target)
+
+    def write(self, path: Path, text: str) -> None:
+        with replacing(path, RecipeError) as file:
+            file.write(text.encode())
+
+
+def environment(team: Team, threads: int) -> dict[str, Any]:
+    """Where a run takes place."""
+    from audiotok.tasks.speed import hardware
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware(str(team.device)),
+        "processes": team.count,
+        "threads": threads,
+        "packages": provenance.packages(_PACKAGES),
+        "git": provenance.git(),
+        "command": provenance.command(),
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _difference(one: Recipe, other: Recipe) -> str:
+    """The first key that differs, with both values."""
+    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
+    path = []
+    while isinstance(first, dict) and isinstance(second, dict):
+        keys = dict.fromkeys([*first, *second])
+        key = next(key for key in keys if first.get(key) != second.get(key))
+        path.append(key)
+        first, second = first.get(key), second.get(key)
+    return f"{'.'.join(map(str, path))} {str(first)[:60]} there, {str(second)[:60]} here"

@@ -1,0 +1,102 @@
+"""What a run writes down: log.jsonl, and the trackers of Accelerate with sound and pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.files import replacing
+from audiotok.nn.losses import MelSpectrogram
+from audiotok.training.processes import Team
+from audiotok.training.validation import Example
+
+
+class Logs:
+    """Of the main process; the others write nothing.
+
+    Args:
+        folder: of the run.
+        trackers: names that Accelerate knows.
+        step: the run goes on after it: lines of later steps, of a run that was killed, go.
+    """
+
+    def __init__(self, folder: Path, trackers: Sequence[str], team: Team, step: int, rate: int):
+        self.path, self._team, self._rate = folder / "log.jsonl", team, rate
+        self._tensorboard = None
+        if team.is_main:
+            self._cut(step)
+            self._start(folder, trackers, step)
+
+    def scalars(self, step: int, numbers: dict[str, float], group: str = "train") -> None:
+        if self._team.is_main:
+            named = {f"{group}/{name}": value for name, value in numbers.items()}
+            self._team.accelerator.log(named, step=step)
+
+    def line(self, content: dict[str, Any]) -> None:
+        """A line of log.jsonl."""
+        if self._team.is_main:
+            with self.path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(content) + "\n")
+
+    def examples(self, step: int, examples: Sequence[Example]) -> None:
+        """Sound and spectrograms, for TensorBoard alone."""
+        if self._tensorboard is None:
+            return
+        for example in examples:
+            for kind in ("reference", "reconstruction"):
+                sound = getattr(example, kind)
+                writer, name = self._tensorboard, f"{example.id}/{kind}"
+                mono = sound.mean(0, keepdim=True).clamp(-1, 1)
+                writer.add_audio(name, mono, step, self._rate)
+                writer.add_image(name, picture(mono, self._rate), step)
+        self._tensorboard.flush()
+
+    def close(self) -> None:
+        if self._team.is_main:
+            self._team.accelerator.end_training()
+
+    def _start(self, folder: Path, trackers: Sequence[str], step: int) -> None:
+        from accelerate.tracking import filter_trackers
+
+        accelerator = self._team.accelerator
+        try:
+            wanted = filter_trackers(list(trackers), folder)
+        except ValueError as error:
+            raise RecipeError(f"trackers: {' '.join(str(error).split())}") from error
+        missing = [name for name in trackers if name not in map(str, wanted)]
+        if missing:
+            raise MissingPackageError(missing[0], "train", f"trackers: [{missing[0]}]")
+        accelerator.log_with, accelerator.project_configuration.logging_dir = wanted, str(folder)
+        settings = {"tensorboard": {"purge_step": step + 1}} if "tensorboard" in trackers else {}
+        accelerator.init_trackers("tensorboard", init_kwargs=settings)
+        if "tensorboard" in trackers:
+            self._tensorboard = accelerator.get_tracker("tensorboard", unwrap=True)
+
+    def _cut(self, step: int) -> None:
+        if not self.path.exists():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError, TypeError):  # the half line of a killed run
+                continue
+        with replacing(self.path, RecipeError) as file:
+            file.write("".join(kept).encode())
+
+
+def picture(waveform: Tensor, sample_rate: int) -> Tensor:
+    """Log-mel spectrogram (3, 80, T) of a waveform (1, L): 80 dB from black to white, low down."""
+    if waveform.shape[-1] < 1024:
+        waveform = torch.nn.functional.pad(waveform, (0, 1024 - waveform.shape[-1]))
+    mel = MelSpectrogram(sample_rate, 1024, 256, 80)(waveform)[0]
+    level = 20 * mel.clamp(min=1e-5).log10()
+    shade = ((level - level.max()) / 80 + 1).clamp(0, 1)
+    return shade.flip(0).expand(3, -1, -1)

@@ -1,0 +1,72 @@
+"""The sound of a run: crops to train on, recordings to validate on, and those that are broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from audiotok.training import sounds
+from audiotok.training.crops import Crops
+from audiotok.training.index import make_index
+from audiotok.training.loader import batches
+from audiotok.training.processes import Team
+from audiotok.training.recipe import Recipe
+from audiotok.training.validation import Validation
+
+_FAR = 2**31  # passes: more than any run has
+
+
+class Material:
+    """What a recipe's corpus holds.
+
+    Args:
+        channels: of the waveforms.
+        cache: file that keeps the lengths of the recordings.
+
+    Raises:
+        AudiotokError: there is no such corpus, nothing in it can be opened, or it is too small.
+    """
+
+    def __init__(self, recipe: Recipe, channels: int, team: Team, cache: Path):
+        settings, rate = recipe.data, recipe.model.sample_rate
+        self.recipe, self.team = recipe, team
+        corpus = sounds.load(settings.corpus)
+        train, validation = sounds.split_speakers(corpus, settings, recipe.seed)
+        index = team.in_main(lambda: make_index(corpus, train, cache))
+        if index is None:  # another process made it; on another machine the cache is not there
+            index = make_index(corpus, train, cache if cache.exists() else None)
+        self.crops = Crops(corpus, index, settings, rate, channels, recipe.seed)
+        held_out = corpus
+        if settings.validation is not None:
+            held_out = sounds.load(settings.validation)
+            validation = list(range(len(held_out.ids)))[: settings.validation_clips]
+        seconds = settings.validation_seconds
+        self.validation = Validation(held_out, validation, seconds, rate, channels)
+        self.broken: set[str] = set(index.broken)
+        self.named: set[str] = set()  # of them, those that the user was told of
+        self.digest = index.digest
+        self.facts: dict[str, Any] = {
+            "Corpus": settings.corpus,
+            "Recordings": len(index.numbers),
+            "Speakers": len({corpus.speakers[number] for number in index.numbers}),
+            "Hours": round(float(index.seconds.sum()) / 3600, 2),
+            "Recordings to validate on": len(validation),
+        }
+
+    def batches(self, step: int, endless: bool = False) -> Iterator[Tensor]:
+        """Batches (B, C, samples) of each pass from that step on; `endless`: beyond the last."""
+        per_step = self.recipe.accumulate
+        last = _FAR if endless else self.recipe.steps * per_step
+        return batches(
+            self.crops, step * per_step, last, self.broken, self.team.rank, self.team.count
+        )
+
+    def name_broken(self, note: Callable[[str], None]) -> None:
+        """Tells of recordings that cannot be read, of each once."""
+        if new := sorted(self.broken - self.named):
+            listed = ", ".join(new[:10]) + (", ..." if len(new) > 10 else "")
+            note(f"{len(new)} recordings cannot be read and are left out: {listed}")
+            self.named |= set(new)

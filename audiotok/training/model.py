@@ -1,0 +1,206 @@
+"""All that learns in a run, and one step of it: codec, discriminators, codebooks, projections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiotok.nn.balancer import Balancer
+from audiotok.nn.outputs import Output
+from audiotok.training import codebooks, families, optimisers, start
+from audiotok.training.adversary import Adversary
+from audiotok.training.distillation import Distillation
+from audiotok.training.monitor import Usage, check_finite
+from audiotok.training.objectives import Reconstruction
+from audiotok.training.processes import Team
+from audiotok.training.recipe import Recipe
+from audiotok.training.state import seed_everything
+
+
+class Model:
+    """The learning parts of a run. Equal in all processes, at every step.
+
+    `parts` are those with a state; `folder` is what errors point to.
+    """
+
+    def __init__(self, recipe: Recipe, team: Team, folder: Any):
+        self.recipe, self.team, self.folder = recipe, team, folder
+        seed_everything(recipe.seed)
+        self.network = families.build(recipe.family, recipe.model)
+        self.channels: int = getattr(recipe.model, "channels", 1)
+        if recipe.quantizer.dropout:
+            codebooks.set_dropout(self.network.quantizer, recipe.quantizer.dropout)
+        if recipe.start_from is not None:
+            start.start_from(recipe, self.network)
+        self.network.to(team.device).train()
+        others = team if team.count > 1 else None
+        self.sizes = codebooks.sizes(self.network.quantizer)
+        self.codebooks = codebooks.Codebooks(
+            self.network.quantizer, recipe.quantizer, recipe.seed, others
+        ).to(team.device)
+        self.usage = Usage(self.sizes, recipe.stop, others).to(team.device)
+        self.reconstruction = Reconstruction(recipe.losses, recipe.model.sample_rate)
+        self.reconstruction.to(team.device)
+        self.adversary = Adversary(recipe.discriminators, self.channels).to(team.device)
+        self.distillation = self._make_distillation()
+        self.weights = self.reconstruction.weights | self.adversary.weights
+        self.balancer = None
+        if recipe.balancer is not None:
+            # each clip gets its share, so the sum grows with the batch: that of all processes and
+            # passes, whose mean is taken later
+            norm = recipe.balancer.total_norm * team.count * recipe.accumulate
+            self.balancer = Balancer(self.weights, norm, recipe.balancer.decay)
+            self.balancer.to(team.device)
+        self.codec_weights = [
+            *self.network.parameters(),
+            *([] if self.distillation is None else self.distillation.parameters()),
+        ]
+        self.optimizer = optimisers.make_optimizer(self.codec_weights, recipe.optimizer)
+        self.their_optimizer = None
+        if self.adversary.learning():
+            self.their_optimizer = optimisers.make_optimizer(
+                self.adversary.learning(), recipe.discriminator_optimizer
+            )
+        seed_everything(recipe.seed + team.rank)  # dropout differs between processes
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What has a state, by name."""
+        found = {
+            "network": self.network,
+            "codebooks": self.codebooks,
+            "usage": self.usage,
+            "discriminators": self.adversary,
+            "distillation": self.distillation,
+            "balancer": self.balancer,
+            "optimizer": self.optimizer,
+            "discriminator_optimizer": self.their_optimizer,
+        }
+        return {name: part for name, part in found.items() if part is not None}
+
+    def quantizes(self, step: int) -> bool:
+        """Whether latents go through the quantizer."""
+        return step >= self.recipe.quantizer.start_step
+
+    def start_codebooks(self, coming: Iterator[Tensor]) -> None:
+        """k-means on latents of the crops to come; none where a checkpoint has codebooks."""
+        frames = -(-self.recipe.crop_samples // self.network.hop_length)
+        settings = self.recipe.data
+        frames *= settings.batch_size * self.recipe.accumulate * self.team.count
+        if self.recipe.start_from is not None:
+            self.codebooks.adopt(frames)
+            return
+        self.codebooks.start(lambda wanted: self._collect(coming, wanted), frames)
+        self.team.copy_from_first(self.network.quantizer)
+        self.team.copy_from_first(self.codebooks)
+
+    def step(self, waveforms: Sequence[Tensor], step: int) -> dict[str, float]:
+        """Learn from the passes' waveforms (B, C, L); what there is to tell of it.
+
+        Raises:
+            RecipeError: a loss or a gradient is not finite, or a codebook has collapsed.
+        """
+        for optimizer in filter(None, (self.optimizer, self.their_optimizer)):
+            optimizer.zero_grad(set_to_none=True)
+        seen: list[Output] = []
+        sums: dict[str, Tensor] = {}
+        for waveform in waveforms:
+            output, losses = self._one_pass(waveform, step)
+            seen.append(output)
+            for name, loss in losses.items():
+                sums[name] = sums.get(name, 0) + loss.detach().float() / len(waveforms)
+        sums["gradient"] = self._descend(
+            self.optimizer, self.codec_weights, self.recipe.optimizer, step, len(waveforms)
+        )
+        if self.their_optimizer is not None:
+            sums["discriminator_gradient"] = self._descend(
+                self.their_optimizer,
+                self.adversary.learning(),
+                self.recipe.discriminator_optimizer,
+                step,
+                len(waveforms),
+            )
+        numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
+        check_finite(step, numbers, self.folder)
+        self.optimizer.step()
+        if self.their_optimizer is not None:
+            self.their_optimizer.step()
+        if self.quantizes(step):
+            latents = torch.cat([output.latents.detach() for output in seen])
+            codes = torch.cat([output.codes for output in seen])
+            self.codebooks.update(latents, codes)
+            self.usage.update(codes)
+        return numbers
+
+    def _one_pass(self, waveform: Tensor, step: int) -> tuple[Output, dict[str, Tensor]]:
+        """Forward and backward, of both sides; what it brought, and all losses by name."""
+        with self.team.autocast():
+            output = self.network(waveform, self.quantizes(step))
+        reconstruction = output.waveform[..., : waveform.shape[-1]].float()
+        with self.team.autocast():
+            theirs, judged = self.adversary.own_losses(waveform, reconstruction, step)
+        if theirs:
+            sum(theirs.values()).backward()
+        losses = self.reconstruction(waveform, reconstruction)
+        with self.adversary.held():
+            with self.team.autocast():
+                losses |= self.adversary.losses(reconstruction, judged, step)
+            others = self._others(waveform, output)
+            self._backward(losses, others, reconstruction)
+        return output, losses | others | theirs
+
+    def _others(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
+        """Losses that are not of the reconstruction."""
+        losses = dict(output.losses)
+        if self.distillation is not None:
+            with self.team.autocast():
+                losses["distillation"] = self.distillation(waveform, output, self.network.quantizer)
+        return losses
+
+    def _backward(
+        self, losses: dict[str, Tensor], others: dict[str, Tensor], reconstruction: Tensor
+    ) -> None:
+        settings = self.recipe.losses
+        aside = [getattr(settings, n) * loss for n, loss in others.items() if n != "distillation"]
+        if "distillation" in others:
+            aside.append(self.distillation.weight * others["distillation"])
+        rest = sum(aside) if aside else None
+        if self.balancer is None:
+            total = sum(self.weights[name] * loss for name, loss in losses.items())
+            (total if rest is None else total + rest).backward()
+            return
+        if rest is not None and not rest.requires_grad:
+            rest = None
+        processes = self.team if self.team.count > 1 else None
+        self.balancer.backward(losses, reconstruction, rest, processes)
+
+    def _descend(self, optimizer, weights, settings, step: int, passes: int) -> Tensor:
+        """Makes an optimizer ready for its step; the norm of its gradient before it is clipped."""
+        rate = optimisers.learning_rate(settings, step, self.recipe.steps)
+        optimisers.set_learning_rate(optimizer, rate)
+        self.team.average_gradients(weights, passes)
+        return optimisers.clipped_norm(weights, settings.clip_norm)
+
+    @torch.no_grad()
+    def _collect(self, coming: Iterator[Tensor], wanted: int) -> Tensor:
+        """Latents (B, D, T) of all processes, of so many frames at least."""
+        found, frames = [], 0
+        while frames < wanted:
+            with self.team.autocast():
+                latents = self.network.encoder(next(coming).to(self.team.device))
+            found.append(self.team.gather(latents.float()))
+            frames += found[-1].shape[0] * found[-1].shape[2]
+        return torch.cat(found)
+
+    @torch.no_grad()
+    def _make_distillation(self) -> Distillation | None:
+        settings = self.recipe.distillation
+        if settings is None:
+            return None
+        silence = torch.zeros(1, self.channels, 4 * self.network.hop_length)
+        width = self.network.encoder(silence.to(self.team.device)).shape[1]
+        rate = self.recipe.model.sample_rate
+        return Distillation(settings, rate, width, self.team.device).to(self.team.device)

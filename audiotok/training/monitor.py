@@ -1,0 +1,99 @@
+"""What is watched while a codec trains: use of the codebooks, and losses that stop being finite."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from audiotok.errors import RecipeError
+from audiotok.kernels import Processes
+from audiotok.training.settings import StopConfig
+
+_DECAY = 0.99  # of the moving code frequencies
+
+
+class Usage(nn.Module):
+    """Which codes are in use, over all processes; its state is part of a run's.
+
+    Args:
+        sizes: codewords of each codebook.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], settings: StopConfig, processes: Processes | None = None
+    ):
+        super().__init__()
+        self.sizes, self.settings, self.processes = tuple(sizes), settings, processes
+        shape = len(self.sizes), max(self.sizes)
+        there = torch.arange(shape[1]) < torch.tensor(self.sizes)[:, None]
+        self.register_buffer("there", there, persistent=False)
+        self.register_buffer("frequency", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("unused_for", torch.zeros(shape, dtype=torch.int64))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, codes: Tensor) -> None:
+        """Counts the codes (B, K, T) of a step; -1 and codebooks left out are not counted."""
+        counts = code_counts(codes, self.frequency.shape)
+        if self.processes is not None:
+            counts = self.processes.sum(counts)
+        shares = counts / counts.sum(1, keepdim=True).clamp(min=1)
+        self.frequency.mul_(_DECAY).add_(shares, alpha=1 - _DECAY)
+        self.unused_for.add_(1).masked_fill_(counts > 0, 0)
+        self.steps += 1
+
+    def numbers(self) -> dict[str, float]:
+        """usage: the smallest share of a codebook met within the last steps of `StopConfig`;
+        perplexity: the mean over codebooks; dead_codes: how many were not met, of all."""
+        used = (self.unused_for < self.settings.for_steps) & (self.unused_for < self.steps)
+        used &= self.there
+        shares = used.sum(1) / self.there.sum(1)
+        return {
+            "usage": shares.min().item(),
+            "perplexity": perplexity(self.frequency).mean().item(),
+            "dead_codes": float((self.there & ~used).sum()),
+        }
+
+    def check(self) -> None:
+        """Raises RecipeError where a codebook has collapsed for as long as the recipe allows."""
+        if int(self.steps) < self.settings.for_steps:
+            return
+        used = ((self.unused_for < self.settings.for_steps) & self.there).sum(1)
+        shares = (used / self.there.sum(1)).tolist()
+        if min(shares) < self.settings.usage_below:
+            worst = shares.index(min(shares))
+            raise RecipeError(
+                f"codebook {worst} has collapsed: {int(used[worst])} of {self.sizes[worst]} codes "
+                f"in {self.settings.for_steps} steps, fewer than stop.usage_below "
+                f"{self.settings.usage_below:g}: lower losses.commitment or the learning rate, or "
+                "start the codebook later"
+            )
+
+
+def code_counts(codes: Tensor, shape: Sequence[int]) -> Tensor:
+    """How often each code of each codebook (K, V) is in codes (B, K', T), K' <= K; fp64."""
+    rows, width = shape
+    offsets = torch.arange(codes.shape[1], device=codes.device)[:, None] * width
+    flat = (codes + offsets)[codes >= 0]
+    return torch.bincount(flat, minlength=rows * width).view(rows, width).double()
+
+
+def perplexity(frequency: Tensor) -> Tensor:
+    """exp of the entropy of each row (K, V) of counts or frequencies: (K,)."""
+    shares = frequency / frequency.sum(1, keepdim=True).clamp(min=1e-12)
+    return torch.special.entr(shares).sum(1).exp()
+
+
+def check_finite(step: int, numbers: Mapping[str, float], folder: object) -> None:
+    """Raises RecipeError where a loss or the norm of a gradient is not finite."""
+    wrong = {name: value for name, value in numbers.items() if not math.isfinite(value)}
+    if wrong:
+        listed = ", ".join(f"{name} {value}" for name, value in wrong.items())
+        rest = ", ".join(f"{n} {v:.3g}" for n, v in numbers.items() if n not in wrong)
+        raise RecipeError(
+            f"step {step}: not finite: {listed} (beside {rest or 'nothing'}); {folder} keeps the "
+            "state before: lower the learning rate, or clip the gradient (optimizer.clip_norm)"
+        )

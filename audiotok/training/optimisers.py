@@ -1,0 +1,45 @@
+"""AdamW and its learning rate, a function of the step alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from audiotok.training.settings import OptimizerConfig
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], settings: OptimizerConfig
+) -> torch.optim.AdamW:
+    """Its learning rate is set before each step."""
+    return torch.optim.AdamW(
+        parameters,
+        lr=settings.learning_rate,
+        betas=settings.betas,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def learning_rate(settings: OptimizerConfig, step: int, steps: int) -> float:
+    """At that step of so many: a linear warm-up times the schedule."""
+    warm_up = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    factor = 1.0
+    if settings.schedule == "cosine":
+        factor = (1 + math.cos(math.pi * step / steps)) / 2
+        factor = settings.final + (1 - settings.final) * factor
+    elif settings.schedule == "exponential":
+        factor = settings.decay**step
+    return settings.learning_rate * warm_up * factor
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clipped_norm(parameters: Iterable[nn.Parameter], most: float | None) -> torch.Tensor:
+    """The norm of the gradient, which is scaled down to `most` where it is above."""
+    return nn.utils.clip_grad_norm_(parameters, math.inf if most is None else most)

@@ -1,0 +1,108 @@
+"""The processes of a run, as Accelerate found or launched them: one, or several in step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiotok.errors import AudiotokError, MissingPackageError
+
+_BUCKET = 2**24  # gradients reduced at once
+
+
+class Team:
+    """This process among `count`; sums and gathers are over all of them.
+
+    Args:
+        cpu: leave a GPU alone.
+        bf16: networks run under autocast to bfloat16 where asked.
+    """
+
+    def __init__(self, cpu: bool = False, bf16: bool = False, **settings: Any):
+        try:
+            from accelerate import Accelerator
+        except ImportError as error:
+            raise MissingPackageError("accelerate", "train", "training") from error
+        self.accelerator = Accelerator(cpu=cpu, **settings)
+        self.device = self.accelerator.device
+        self.rank: int = self.accelerator.process_index
+        self.count: int = self.accelerator.num_processes
+        self.is_main: bool = self.accelerator.is_main_process
+        self._bf16 = bf16
+
+    def autocast(self) -> AbstractContextManager:
+        """Around networks: bfloat16 where the recipe says so."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over the processes, the same in all of them."""
+        return self.accelerator.reduce(tensor, "sum") if self.count > 1 else tensor
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Tensors of one shape, along the first dimension, in order of rank."""
+        return self.accelerator.gather(tensor.contiguous()) if self.count > 1 else tensor
+
+    def objects(self, one: Any) -> list[Any]:
+        """That object of every process, in order of rank."""
+        if self.count == 1:
+            return [one]
+        found: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(found, one)
+        return found
+
+    def in_main(self, work: Callable[[], Any] | None) -> Any:
+        """Do that in the main process alone; what goes wrong there goes wrong everywhere.
+
+        Returns what `work` returned, in the main process.
+        """
+        error = result = None
+        if self.is_main:
+            try:
+                result = work()
+            except AudiotokError as reason:
+                error = reason
+        error = self.objects(error)[0]
+        if error is not None:
+            raise error
+        return result
+
+    def wait(self) -> None:
+        """For all the others to come here."""
+        self.accelerator.wait_for_everyone()
+
+    def copy_from_first(self, module: nn.Module) -> None:
+        """Weights and buffers of the process of rank 0."""
+        if self.count > 1:
+            for tensor in (*module.parameters(), *module.buffers()):
+                torch.distributed.broadcast(tensor.data, 0)
+
+    @torch.no_grad()
+    def average_gradients(self, parameters: Iterable[nn.Parameter], passes: int) -> None:
+        """Means over processes and passes; what had no part in the loss has a gradient of 0.
+
+        One sum after all passes, so that networks need no wrapper: one forward serves the steps of
+        generator and discriminators, and which weights took part may differ between processes.
+        """
+        parameters = [p for p in parameters if p.requires_grad]
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        share = 1 / (passes * self.count)
+        if self.count == 1:
+            if passes > 1:
+                torch._foreach_mul_([p.grad for p in parameters], share)
+            return
+        bucket: list[Tensor] = []
+        for number, parameter in enumerate(parameters):
+            bucket.append(parameter.grad)
+            if number + 1 == len(parameters) or sum(g.numel() for g in bucket) >= _BUCKET:
+                flat = self.sum(torch.cat([gradient.flatten() for gradient in bucket])) * share
+                for gradient, mean in zip(
+                    bucket, flat.split([g.numel() for g in bucket]), strict=True
+                ):
+                    gradient.copy_(mean.view_as(gradient))
+                bucket = []

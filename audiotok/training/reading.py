@@ -1,0 +1,168 @@
+"""Recipes from YAML: axes, overrides, and mistakes explained in one line."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from audiotok.errors import RecipeError
+from audiotok.training import families, start
+from audiotok.training.recipe import Recipe, check_network
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply overrides such as `data.batch_size=4` or `axes.quantizer=fsq`.
+
+    A recipe may have `axes`, {axis: value}, and `choices`, {axis: {value: keys}}: the keys of each
+    axis' value are laid over those of the recipe, and `{axis}` in its name becomes the value. One
+    that starts from a checkpoint may leave out `model`, which is then the checkpoint's.
+
+    Raises:
+        RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
+    """
+    path = Path(path)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise RecipeError(f"cannot read recipe {path}: {detail}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"recipe {path} holds no mapping: expected keys such as 'model', 'data'")
+    try:
+        recipe = _validated(_with_axes(content, overrides))
+        check_network(recipe)
+    except RecipeError as error:
+        raise RecipeError(f"recipe {path}: {error}") from error
+    return recipe
+
+
+def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Axes are chosen first, so that other overrides change what was chosen."""
+    chosen = [override for override in overrides if override.startswith("axes.")]
+    for override in chosen:
+        _override(content, override)
+    axes, choices = content.pop("axes", {}), content.pop("choices", {})
+    for axis, value in axes.items():
+        if axis not in choices:
+            raise RecipeError(f"unknown axis {axis!r}{_hint(axis, choices)}")
+        if value not in choices[axis]:
+            known = ", ".join(map(_word, choices[axis]))
+            raise RecipeError(f"axes.{axis} = {_word(value)!r}: expected one of {known}")
+        _lay_over(content, choices[axis][value] or {})
+    if axes:
+        words = {axis: _word(value) for axis, value in axes.items()}
+        content["name"] = str(content.get("name", "")).format_map(words)
+    for override in overrides:
+        if override not in chosen:
+            _override(content, override)
+    return content
+
+
+def _word(value: Any) -> str:
+    """As one writes it in YAML 1.1, where `on` is true."""
+    return (
+        {True: "on", False: "off"}.get(value, str(value)) if value in (True, False) else str(value)
+    )
+
+
+def _lay_over(content: dict[str, Any], keys: dict[str, Any]) -> None:
+    for key, value in keys.items():
+        if isinstance(value, dict) and isinstance(content.get(key), dict):
+            _lay_over(content[key], value)
+        else:
+            content[key] = value
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise RecipeError(f"override {override!r} has no '=': expected key=value, as in steps=100")
+    *parents, last = key.split(".")
+    place: Any = content
+    for parent in parents:
+        place = _inside(place, parent, override)
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: the value is not YAML") from error
+    if isinstance(place, list):
+        place[_position(place, last, override)] = parsed
+    elif isinstance(place, dict):
+        place[last] = parsed
+    else:
+        raise RecipeError(f"override {override!r}: {parents[-1]!r} is a value, it holds no keys")
+
+
+def _inside(place: Any, key: str, override: str) -> Any:
+    if isinstance(place, list):
+        return place[_position(place, key, override)]
+    if isinstance(place, dict):
+        if place.get(key) is None:
+            place[key] = {}
+        return place[key]
+    raise RecipeError(f"override {override!r}: what holds {key!r} is a value, it holds no keys")
+
+
+def _position(place: list, key: str, override: str) -> int:
+    if not key.isdecimal() or int(key) >= len(place):
+        raise RecipeError(
+            f"override {override!r}: {key!r} is no position in a list of {len(place)}, from 0 on"
+        )
+    return int(key)
+
+
+def _validated(content: dict[str, Any]) -> Recipe:
+    if "family" not in content and "start_from" not in content:
+        raise RecipeError("key 'family' is missing")
+    start.complete(content)
+    schema = families.config_class(content["family"])
+    try:
+        content["model"] = schema.model_validate(content.get("model", {}))
+    except ValidationError as error:
+        raise RecipeError(_explain(error, schema, ("model",))) from error
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, Recipe)) from error
+
+
+def _explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
+    """The first complaint, in one line, with the nearest known key for an unknown one."""
+    errors = error.errors()  # a key of another name is missing, too: its own line says more
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    where = ".".join(map(str, (*above, *first["loc"])))
+    if first["type"] == "extra_forbidden":
+        *path, last = first["loc"]
+        return f"unknown key {where!r}{_hint(str(last), _schema_at(schema, path).model_fields)}"
+    if first["type"] == "missing":
+        return f"key {where!r} is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error" and not isinstance(first["input"], (str, int, float)):
+        return f"{where}: {message}" if where else message
+    return f"{where} = {first['input']!r}: {message}" if where else message
+
+
+def _hint(word: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(word), list(map(str, known)), n=1, cutoff=0)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _schema_at(schema: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The schema of what lies there; positions in lists and alternatives are stepped over."""
+    for part in path:
+        if isinstance(part, str) and part in schema.model_fields:
+            schema = _model_in(schema.model_fields[part].annotation) or schema
+    return schema
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next(filter(None, map(_model_in, typing.get_args(annotation))), None)

@@ -1,0 +1,150 @@
+"""The sections of a recipe, but for `model`, whose schema is that of its family."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SOUND = (  # losses of a reconstruction against its reference
+    "mel", "stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1", "waveform_l2",
+)  # fmt: skip
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MixingConfig(Section):
+    """Another crop of the corpus is added to some, for robustness."""
+
+    probability: float = Field(gt=0, le=1)  # of a crop to be mixed
+    snr_db: tuple[float, float]  # the crop's power over that of the other, uniformly drawn
+
+
+class DataConfig(Section):
+    """Which sound a codec learns from, and how it is cut."""
+
+    corpus: str  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
+    clips: tuple[str, ...] | None = None  # ids; None: all of the corpus
+    validation: str | None = None  # a corpus of its own; None: speakers held out from `corpus`
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
+    validation_clips: int = Field(default=100, gt=0)  # at most so many
+    validation_seconds: float | None = Field(default=None, gt=0)  # at most so much of each
+    crop_seconds: float = Field(gt=0)
+    batch_size: int = Field(gt=0)  # crops per process and pass
+    workers: int = Field(default=1, ge=0)  # processes that read; 0: none, and no time-out
+    timeout_seconds: float = Field(default=300, gt=0)  # a loader that takes longer has stalled
+    gain_db: tuple[float, float] | None = None  # uniformly drawn for each crop
+    peak_db: tuple[float, float] | None = None  # the same, but of the crop's peak
+    mixing: MixingConfig | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> DataConfig:
+        if self.gain_db is not None and self.peak_db is not None:
+            raise ValueError("gain_db and peak_db both set the level: give one of them")
+        for name in ("gain_db", "peak_db"):
+            low, high = getattr(self, name) or (0.0, 0.0)
+            if low > high:
+                raise ValueError(f"{name} runs from {low} to {high}: give the lower one first")
+        return self
+
+
+class LossConfig(Section):
+    """Weights of the losses, 0 for those left out; `audiotok.nn.losses` says what they are."""
+
+    mel: float = Field(default=0, ge=0)  # multi-resolution, natural logarithm, averaged
+    stft: float = Field(default=0, ge=0)  # multi-resolution STFT
+    multi_scale_mel: float = Field(default=0, ge=0)  # DAC's, log10, summed
+    mel_bands: dict[int, int] = {}  # of these three: window in samples -> mel bands
+    log_mel: float = Field(default=0, ge=0)  # WavTokenizer's, one resolution
+    mel_energy: float = Field(default=0, ge=0)  # EnCodec's
+    waveform_l1: float = Field(default=0, ge=0)
+    waveform_l2: float = Field(default=0, ge=0)
+    commitment: float = Field(default=0, ge=0)
+    codebook: float = Field(default=0, ge=0)
+    entropy: float = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _agree(self) -> LossConfig:
+        windowed = [name for name in ("mel", "stft", "multi_scale_mel") if getattr(self, name)]
+        if windowed and not self.mel_bands:
+            raise ValueError(f"{windowed[0]} needs mel_bands, such as {{512: 40, 1024: 80}}")
+        if not any(getattr(self, name) for name in SOUND):
+            raise ValueError(f"no loss compares sound with sound: give one of {', '.join(SOUND)}")
+        return self
+
+
+class BalancerConfig(Section):
+    """EnCodec's balancer (arXiv 2210.13438, section 3.4): weights become shares of the gradient."""
+
+    total_norm: float = Field(default=1.0, gt=0)
+    decay: float = Field(default=0.999, ge=0, lt=1)
+
+
+class DiscriminatorConfig(Section):
+    """One discriminator and its part in the generator's loss."""
+
+    kind: str
+    settings: dict[str, Any] = {}  # what its class takes
+    objective: Literal["hinge", "least_squares"] = "hinge"
+    reduction: Literal["sum", "mean"] = "sum"  # over its sub-discriminators
+    relative: bool = False  # feature matching relative to the features' size, as in EnCodec
+    adversarial: float = Field(default=1.0, ge=0)  # weight in the generator's loss
+    feature_matching: float = Field(default=1.0, ge=0)  # the same
+    start_step: int = Field(default=0, ge=0)
+    frozen: bool = False  # stays random, as one of WavTokenizer's did while it was trained
+
+
+class OptimizerConfig(Section):
+    """AdamW; the learning rate warms up linearly and then follows the schedule."""
+
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.01, ge=0)
+    schedule: Literal["cosine", "exponential", "constant"] = "cosine"
+    warmup_steps: int = Field(default=0, ge=0)
+    final: float = Field(default=0.0, ge=0, le=1)  # cosine: share of the rate left at the end
+    decay: float | None = Field(default=None, gt=0, le=1)  # exponential: factor per step
+    clip_norm: float | None = Field(default=None, gt=0)  # of the gradient
+
+    @model_validator(mode="after")
+    def _agree(self) -> OptimizerConfig:
+        if (self.schedule == "exponential") != (self.decay is not None):
+            raise ValueError(
+                f"schedule {self.schedule} and decay {self.decay} do not fit: "
+                "decay belongs to the exponential schedule, which needs it"
+            )
+        if self.final and self.schedule != "cosine":
+            raise ValueError(f"final belongs to the cosine schedule, not to {self.schedule}")
+        return self
+
+
+class QuantizerConfig(Section):
+    """How codebooks come to be; those that gradients teach need none of it but the dropout."""
+
+    start_step: int = Field(default=0, ge=0)  # before, latents pass by the quantizer
+    kmeans_latents: int | None = Field(default=None, gt=0)
+    kmeans_iterations: int = Field(default=20, gt=0)
+    decay: float = Field(default=0.99, gt=0, lt=1)  # of the moving averages
+    dead_ratio: float = Field(default=0.05, ge=0, lt=1)  # of uniform usage, below: starts anew
+    frozen: bool = False  # stays what k-means made of it
+    dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
+
+
+class DistillationConfig(Section):
+    """The first codebook learns what a speech encoder knows (SpeechTokenizer, Mimi)."""
+
+    teacher: str  # an encoder of transformers: a name on the Hub, or a folder
+    layer: int | Literal["average"] = "average"  # hidden state; 0 is what enters the first layer
+    objective: Literal["frame", "channel"] = "frame"  # cosine of each frame, or over time
+    weight: float = Field(gt=0)
+
+
+class StopConfig(Section):
+    """When a run gives up."""
+
+    usage_below: float = Field(default=0.02, ge=0, lt=1)  # share of a codebook in use
+    for_steps: int = Field(default=2000, gt=0)  # ... within so many steps
