@@ -229,7 +229,8 @@ def test_weights_that_restrict_their_use_are_marked(audiotok, stranger, monkeypa
     assert "§ CC-BY-NC-4.0, the licence of the weights restricts their use" in out
     assert json.loads(audiotok("info", "stranger.py", "--json")[1])["restricted"] is True
     assert json.loads(audiotok("info", "mulaw", "--json")[1])["restricted"] is False
-    assert "§" not in audiotok("list")[1]
+    free = [line for line in audiotok("list")[1].splitlines() if line.startswith("wavtokenizer")]
+    assert free and not any("§" in line for line in free)
     from audiotok import registry
 
     card, cards = registry.find_card("stranger.py"), registry.list_codecs()

@@ -10,7 +10,7 @@ between CUDA events. Rows of every search are compared with the fp64 reference f
 counts those that are not equal. Latents and codebooks are normal random numbers, later codebooks
 smaller, as residuals are. A row with " projected" in its shape is DAC's whole quantizer, its
 projections from 1,024 to 8 dimensions and back at each stage included; the others are the search
-alone. A peer that would take longer than a minute for one call is left out.
+alone. A peer that would take longer than 45 s for one call is left out.
 
 Writes results/speed/kernels-DEVICE.csv, .json and -roofline.png. What was not measured is a row
 that says so.
