@@ -10,7 +10,7 @@ between CUDA events. Rows of every search are compared with the fp64 reference f
 counts those that are not equal. Latents and codebooks are normal random numbers, later codebooks
 smaller, as residuals are. A row with " projected" in its shape is DAC's whole quantizer, its
 projections from 1,024 to 8 dimensions and back at each stage included; the others are the search
-alone. A peer that would take longer than 45 s for one call is left out.
+alone. A peer that would take longer than a minute for one call is left out.
 
 Writes results/speed/kernels-DEVICE.csv, .json and -roofline.png. What was not measured is a row
 that says so.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,7 +110,8 @@ def measured(device: str, quick: bool, rounds: int) -> Iterator[dict]:
     cells = QUICK + [
         (shape, n) for n in ROWS for shape in SHAPES if not quick and (shape, n) not in QUICK
     ]
-    for shape, n in cells:
+    for number, (shape, n) in enumerate(cells, 1):
+        print(f"{number}/{len(cells)} {shape}, N {n:,}", file=sys.stderr, flush=True)
         yield from search_rows(device, shape, n, rounds)
     for shape, n in PROJECTED[:1] if quick else PROJECTED:
         yield from projected_rows(device, shape, n, rounds)
