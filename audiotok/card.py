@@ -11,8 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audiotok.audio import SAMPLE_RATES
-
-PERMISSIVE = ("MIT", "Apache-2.0", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0")  # allow any use
+from audiotok.licences import restricts
 
 
 class _Frozen(BaseModel):
@@ -98,13 +97,18 @@ class CodecCard(_Frozen):
         return self
 
     @property
+    def base_name(self) -> str:
+        """The name without its options; a prefix as in hf:org/name is part of it."""
+        return self.name.rpartition(":")[0] if self.options else self.name
+
+    @property
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
 
     @property
     def restricted(self) -> bool:
         """Whether the licence of the weights is not one that allows any use."""
-        return self.licence_weights is not None and self.licence_weights not in PERMISSIVE
+        return restricts(self.licence_weights)
 
     @property
     def frame_rate(self) -> float | None:

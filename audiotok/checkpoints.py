@@ -45,7 +45,7 @@ def resolve(card: CodecCard, checkpoint: str | Path | None = None) -> Path | Non
     else:
         path = local_path(card)
         if not all(path.with_name(name).is_file() for name in (path.name, *weights.beside)):
-            path = _download(card, weights)
+            path = download(card.base_name, weights)
     verify(path, weights)
     return path
 
@@ -58,12 +58,23 @@ def _in_folder(path: Path) -> Path:
 
 def local_path(card: CodecCard) -> Path:
     """Where a user may put a file of weights that he downloaded himself."""
+    # options do not change the weights
+    return local_folder(card.base_name) / Path(card.weights.file).name
+
+
+def local_folder(name: str) -> Path:
+    """Where files of the codec of that name, without options, may lie."""
     home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
-    name = card.name.partition(":")[0]  # options do not change the weights
-    return Path(home) / name / Path(card.weights.file).name
+    return Path(home, *name.split(":"))
 
 
-def _download(card: CodecCard, weights: Weights) -> Path:
+def download(name: str, weights: Weights, otherwise: str = "give it with --checkpoint") -> Path:
+    """The file of weights and what lies beside it, from the Hub or its cache.
+
+    Args:
+        name: of the codec, without options.
+        otherwise: what a user without a network can do, beside putting the file into its place.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import logging
 
@@ -77,10 +88,10 @@ def _download(card: CodecCard, weights: Weights) -> Path:
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
         revision = weights.revision or "main"
         raise CheckpointError(
-            f"{card.name} needs {_files(weights)}{size}, which could not be downloaded "
+            f"{name} needs {_files(weights)}{size}, which could not be downloaded "
             f"({type(reason).__name__}): get https://huggingface.co/{weights.repository}/resolve/"
-            f"{revision}/{weights.file} and put it at {local_path(card)}, or give it "
-            "with --checkpoint"
+            f"{revision}/{weights.file} and put it at "
+            f"{local_folder(name) / Path(weights.file).name}, or {otherwise}"
         ) from reason
     finally:
         logging.set_verbosity(verbosity)
@@ -103,6 +114,15 @@ def sha256(path: str | Path) -> str:
     """Hex sha256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def network_sha256(network: torch.nn.Module) -> str:
+    """Hex sha256 of all names and numbers of a network."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def verify_sha256(path: str | Path, expected: str) -> None:
@@ -169,7 +189,7 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
         if state[key].shape != wanted[key].shape
     ]
     problems = [
-        f"{len(names)} {kind}: {_some(names)}"
+        f"{len(names)} {kind}: {some(names)}"
         for kind, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
         if names
     ]
@@ -189,7 +209,7 @@ def save(path: str | Path, state: dict[str, torch.Tensor], metadata: dict[str, s
         file.write(data)
 
 
-def _some(names: Iterable[str], limit: int = 3) -> str:
+def some(names: Iterable[str], limit: int = 3) -> str:
     names = sorted(names)
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 

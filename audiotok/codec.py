@@ -56,11 +56,12 @@ class Codec(ABC):
     ) -> None:
         self.card = card
         self.device = torch.device(device)
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.options = card.options
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
         self._compared = False  # whether it was said what precision=fast changes
-        self._load(None if checkpoint is None else Path(checkpoint))
+        self._load(self.checkpoint)
         if self.network is not None:
             self.network.to(self.device).eval()
 
@@ -154,7 +155,7 @@ class Codec(ABC):
     def _plain_name(self) -> str:
         """The name without the options that change neither codes nor sound of given codes."""
         neutral = ("channels", "precision")
-        base = self.card.name.partition(":")[0]
+        base = self.card.base_name
         others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
         return base + (f":{others}" if others else "")
 
@@ -238,17 +239,9 @@ class Codec(ABC):
             log.info("%s: bfloat16 changed %.2f%% of these codes", self.card.name, 100 * share)
         codes = codes.unflatten(0, (len(audios), separate))
         sides = [None] * len(audios) if side is None else side.split(separate)
+        name, rates = self.card.name, (self.card.codebook_sizes, self.card.strides)
         return [
-            Tokens(
-                clip,
-                self.card.name,
-                self.fingerprint,
-                audio.num_samples,
-                audio.sample_rate,
-                self.card.codebook_sizes,
-                self.card.strides,
-                side,
-            )
+            Tokens(clip, name, self.fingerprint, audio.num_samples, audio.sample_rate, *rates, side)
             for clip, side, audio in zip(codes, sides, audios, strict=True)
         ]
 
@@ -325,12 +318,17 @@ class Codec(ABC):
 
     # --- windows -------------------------------------------------------------------------------
 
+    @property
+    def _unit(self) -> int:
+        """Frames at whose multiples windows start: those of whole codes of every codebook."""
+        return math.lcm(*self.card.strides)
+
     def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
         """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
         if self.card.byte_stream:
             yield 0, 0, num_frames, num_frames
             return
-        unit = math.lcm(*self.card.strides)
+        unit = self._unit
         step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
         context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
         if num_frames <= step + context:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
-from audiotok.results import MARKS, Result, arrow, by_setting, cell, columns, read_all
+from audiotok.licences import NOTE
+from audiotok.results import Result, arrow, by_setting, cell, columns, read_all
 
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
 _ROLES = {
@@ -90,6 +91,8 @@ def _section(group: Sequence[Result]) -> list[str]:
         lines += [_legend(name, known[name]) for name in names]
         lines.append("")
     lines += ["### codecs\n", _codecs(group)]
+    if any(result.restricted for result in group):
+        lines.append(f"{NOTE}.\n")
     lines += _notes(group)
     return lines
 
@@ -98,7 +101,7 @@ def _table(group: Sequence[Result], names: Sequence[str]) -> str:
     known = columns(group)
     head = ["codec", *(name + arrow(known[name]) for name in names)]
     rows = [
-        [_name(result), *(cell(result.scores.get(name), interval=True) for name in names)]
+        [result.title, *(cell(result.scores.get(name), interval=True) for name in names)]
         for result in group
     ]
     return _markdown(head, rows)
@@ -109,7 +112,7 @@ def _codecs(group: Sequence[Result]) -> str:
     for result in group:
         codec = result.summary["codec"]
         rows.append([
-            _name(result),
+            result.title,
             _ROLES[result.role],
             *(_plain(codec.get(key)) for key in ("token_rate", "bitrate", "sample_rate_out")),
             _plain(codec.get("licence_weights")),
@@ -135,10 +138,6 @@ def _notes(group: Sequence[Result]) -> list[str]:
 def _legend(name: str, column: dict) -> str:
     unit = f" ({column['unit']})" if column["unit"] else ""
     return f"- {name}{unit}: {column['description']}"
-
-
-def _name(result: Result) -> str:
-    return result.codec + MARKS.get(result.role, "")
 
 
 def _plain(value: object) -> str:

@@ -12,8 +12,10 @@ odd number of frames is shorter. Over a single codebook it is plain pooling over
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from audiotok.atok import MAX_STRIDE
 from audiotok.card import CodecCard
 from audiotok.errors import CodecError
 
@@ -33,7 +35,7 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
     """The card with its codebooks merged by these rates; those not named stay as they are.
 
     Raises:
-        CodecError: more rates than codebooks.
+        CodecError: more rates than codebooks, or frames that share a code than files can say.
     """
     if len(rates) > card.num_codebooks:
         raise CodecError(
@@ -42,7 +44,24 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
         )
     rates = (*rates, *(1,) * (card.num_codebooks - len(rates)))
     strides = tuple(s * rate for s, rate in zip(card.strides, rates, strict=True))
+    if max(strides) > MAX_STRIDE:
+        raise CodecError(
+            f"merge={'/'.join(map(str, rates))} lets {max(strides)} frames of {card.name} share a "
+            f"code: {MAX_STRIDE} is the most"
+        )
     what = "plain pooling over time" if card.num_codebooks == 1 else "codebooks merged in time"
-    return card.model_copy(
-        update={"strides": strides, "description": f"{card.description}; {what}"}
-    )
+    changed = {"strides": strides, "description": f"{card.description}; {what}"}
+    if card.lookahead is not None:  # a code now waits for the frames that share it
+        frames = _frames_ahead(strides) - _frames_ahead(card.strides)
+        changed["lookahead"] = card.lookahead + card.hop_length * frames
+    return card.model_copy(update=changed)
+
+
+def _frames_ahead(strides: Sequence[int]) -> int:
+    """How many frames past its own a code may depend on, in a residual stack of such strides."""
+    period = math.lcm(*strides)
+    reach = list(range(period))  # of each frame: the last frame that its residual has seen
+    for stride in strides:
+        groups = [reach[start : start + stride] for start in range(0, period, stride)]
+        reach = [max(group) for group in groups for _ in group]
+    return max(last - frame for frame, last in enumerate(reach))

@@ -6,7 +6,6 @@ another folder; a codec of changed weights or a metric of a new version is measu
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import audiotok
-from audiotok import data, results, summary, tasks
+from audiotok import checkpoints, data, results, summary, tasks
 from audiotok.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
@@ -138,7 +135,7 @@ class Subject:
         card, network = self.codec.card, self.codec.network
         return {
             "fingerprint": self.codec.fingerprint,
-            "network_sha256": network and _sha256(network),
+            "network_sha256": network and checkpoints.network_sha256(network),
             "revision": card.weights and card.weights.revision,
         }
 
@@ -172,12 +169,3 @@ class Subject:
 
 
 _RATES = ("frame_rate", "token_rate", "bitrate")
-
-
-def _sha256(network: torch.nn.Module) -> str:
-    """Hex sha256 of all names and numbers of a network."""
-    digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()

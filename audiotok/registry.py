@@ -22,6 +22,7 @@ from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
+_TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
 _CODECS = Path(__file__).parent / "codecs"
 
 
@@ -64,6 +65,16 @@ def list_codecs() -> list[CodecCard]:
 def find_card(name: str) -> CodecCard:
     """The card that `name` stands for, with its options in its name."""
     return _find(name)[1]
+
+
+def name_for(family: type[Codec], card: CodecCard) -> str | None:
+    """The name under which `load` finds this family with this card; None where there is none."""
+    if family in _all_families():
+        return card.name
+    module = sys.modules.get(family.__module__)
+    if module is not None and family.__module__.startswith(_TYPED):
+        return f"{module.__file__}::{card.name}"
+    return None
 
 
 def _find(name: str) -> tuple[type[Codec], CodecCard]:
@@ -140,7 +151,7 @@ def _family_in(path: Path) -> type[Codec]:
     """The one class with cards in a .py file that the user typed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    spec = importlib.util.spec_from_file_location(f"audiotok_user_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{_TYPED}{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

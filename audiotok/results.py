@@ -26,6 +26,7 @@ import pandas as pd
 
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
+from audiotok.licences import MARK, restricts
 
 SCHEMA = 1
 REFERENCE = "reference"  # the ceiling: the reference scored against itself
@@ -52,6 +53,16 @@ class Result:
     def role(self) -> str:
         """One of ROLES."""
         return self.summary["codec"]["role"]
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence of its weights restricts their use."""
+        return restricts(self.summary["codec"].get("licence_weights"))
+
+    @property
+    def title(self) -> str:
+        """The name with its marks, as tables show it."""
+        return self.codec + MARKS.get(self.role, "") + (MARK if self.restricted else "")
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:

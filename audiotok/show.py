@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from audiotok import registry, results
+from audiotok.licences import MARK, NOTE
 from audiotok.plan import Observer
 
 if TYPE_CHECKING:
@@ -35,8 +36,11 @@ def json(content: Any) -> None:
 
 
 def resolved(name: str) -> None:
-    """Says what a family's name stands for, with the other members and their downloads."""
+    """Says what a family's name stands for, with the other members and their downloads; and what
+    licence restricts the use of the weights."""
     card = registry.find_card(name)
+    if card.restricted:
+        err.print(f"The weights of {card.name} are under {card.licence_weights}: see its terms.")
     base = name.partition(":")[0]
     if base != card.family or card.name.partition(":")[0] == base:
         return
@@ -61,7 +65,7 @@ def download(card: CodecCard) -> str:
 
 def card_fields(card: CodecCard) -> dict[str, Any]:
     """All fields of a card, and what is derived from them."""
-    derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate")
+    derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
     return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
 
 
@@ -72,7 +76,7 @@ def codecs(cards: Sequence[CodecCard]) -> None:
     for card in cards:
         rate, bitrate = card.token_rate, card.bitrate
         table.add_row(
-            card.name,
+            card.name + (MARK if card.restricted else ""),
             "measured" if rate is None else f"{rate:g}",
             "measured" if bitrate is None else f"{bitrate:g}",
             str(card.sample_rate_out),
@@ -80,6 +84,8 @@ def codecs(cards: Sequence[CodecCard]) -> None:
             card.description,
         )
     out.print(table)
+    if any(card.restricted for card in cards):
+        out.print(f"{NOTE}: `audiotok info NAME` has it", style="dim")
 
 
 def card(card: CodecCard) -> None:
@@ -93,6 +99,8 @@ def card(card: CodecCard) -> None:
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             table.add_row(key, text)
     out.print(table)
+    if card.restricted:
+        out.print(f"§ {card.licence_weights}, {NOTE.partition(' ')[2]}")
     if card.bitrate is not None:
         books = zip(card.strides, card.codebook_sizes, strict=True)
         sums = " + ".join(f"{card.frame_rate / s:g} Hz x {math.log2(v):g} bit" for s, v in books)
@@ -162,8 +170,10 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
         table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
     for result in found:
         cells = [results.cell(result.scores.get(name)) for name in names]
-        table.add_row(result.codec + results.MARKS.get(result.role, ""), *cells)
+        table.add_row(result.title, *cells)
     out.print(table)
+    if any(result.restricted for result in found):
+        out.print(NOTE, style="dim")
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
     hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")

@@ -57,7 +57,8 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
     Raises:
         CodecError: an option that is not known or there twice, or a value that does not convert.
     """
-    base, _, text = name.partition(":")
+    base, colon, text = name.rpartition(":")  # hf:org/name has a colon of its own
+    base, text = (base, text) if colon else (name, "")
     options: Options = {}
     for part in filter(None, text.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -92,7 +93,7 @@ def vary(card: CodecCard, text: str, own: Known) -> CodecCard:
         varied = merge(varied, rates)
     if not options:
         return card
-    said = ",".join(f"{key}={_text(options[key])}" for key in sorted(options))
+    said = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
     return varied.model_copy(update={"name": f"{card.name}:{said}", "options": options})
 
 
@@ -110,5 +111,6 @@ def _first(card: CodecCard, count: int) -> CodecCard:
     )
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """The value of an option as a name says it."""
     return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -82,7 +82,7 @@ def table(found: Sequence[Result], names: Sequence[str]) -> str:
 
 
 def label(result: Result) -> str:
-    return result.codec + results.MARKS.get(result.role, "")
+    return result.title
 
 
 def draw(found: Sequence[Result], names: Sequence[str], out: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import cli, show
+from audiotok import checkpoints, cli, show
 
 
 @pytest.fixture
@@ -156,3 +156,110 @@ def test_ctrl_c_says_how_to_go_on(audiotok, monkeypatch):
     code, _, err = audiotok("bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml")
     assert code == 130
     assert "The same command goes on where it stopped" in err
+
+
+# --- check and licences ----------------------------------------------------------------------
+
+STRANGER = Path(__file__).with_name("stranger_codec.py")
+
+
+@pytest.fixture
+def stranger(kit):
+    Path("stranger.py").write_text(STRANGER.read_text())
+
+
+def test_check_a_good_codec_by_its_path_with_options(audiotok, stranger):
+    words = ["check", "stranger.py:codebooks=2,merge=2/3", "--out", "found"]
+    code, out, err = audiotok(*words)
+    assert code == 0, out + err
+    rows = {line.split("  ")[0]: line for line in out.splitlines()}
+    assert "kept" in rows["processes"] and "kept" in rows["merge"]
+    assert "lookahead on the card, samples 240" in rows["lookahead"]
+    assert "stranger-8k:codebooks=2,merge=2/3 keeps every promise" in out
+    path = Path("found/checks/stranger-8k+codebooks=2,merge=2+3.json")
+    assert f"Written: {path}" in err
+    assert "The weights of stranger-8k:codebooks=2,merge=2/3 are under CC-BY-NC-4.0" in err
+    content = json.loads(path.read_bytes())
+    assert content["codec"] == "stranger-8k:codebooks=2,merge=2/3"
+    assert (content["broken"], content["not_checked"]) == (0, 0)
+    assert content["kept"] == len(content["promises"]) > 15
+    assert len(content["fingerprint"]) == 64 and content["packages"]["torch"].startswith("2.")
+    assert content["date"].startswith("20") and content["hardware"] and content["device"] == "cpu"
+    assert not list(Path("found/checks").glob(".*"))
+
+
+def test_check_a_codec_that_breaks_promises(audiotok):
+    code, out, err = audiotok("check", "shy.py", "--json")
+    assert code == 1
+    content = json.loads(out)
+    broken = {p["promise"]: p["why"] for p in content["promises"] if p["state"] == "broken"}
+    assert broken["codes"] == "encoding full scale raises RuntimeError: too loud"
+    assert content["broken"] == len(broken) and content["kept"] > 10
+    assert Path("results/checks/shy.json").is_file()
+    code, out, err = audiotok("check", "shy.py")
+    assert code == 1
+    assert "encoding full scale raises RuntimeError: too loud" in out
+    assert f"shy breaks {len(broken)} of " in out
+
+
+def test_check_what_cannot_be_checked(audiotok):
+    Path("rude.py").write_text(bench_kit.CODEC.replace("pass\n", "raise KeyError('x')\n", 1))
+    for words, message in (
+        ("check mulow", "did you mean mulaw"),
+        ("check nowhere.py", "nowhere.py does not exist"),
+        ("check rude.py", "rude.py cannot be loaded: it raises KeyError: 'x'"),
+        ("check mulaw --checkpoint none.ckpt", "none.ckpt is not a file"),
+        ("check mulaw --device abacus", "no device 'abacus'"),
+        ("check mulaw --out tiny.yaml", "cannot write into tiny.yaml"),
+    ):
+        code, _, err = audiotok(*words.split())
+        assert code == 2
+        assert err.splitlines()[-1].startswith("audiotok: ") and message in err, err
+
+
+def test_verify_says_what_is_broken(audiotok):
+    code, out, _ = audiotok("verify", "shy.py")
+    assert code == 1 and "shy breaks" in out
+
+
+def test_weights_that_restrict_their_use_are_marked(audiotok, stranger, monkeypatch):
+    warning = "The weights of stranger-8k are under CC-BY-NC-4.0: see its terms."
+    code, out, err = audiotok("info", "stranger.py")
+    assert code == 0
+    assert "§ CC-BY-NC-4.0, the licence of the weights restricts their use" in out
+    assert json.loads(audiotok("info", "stranger.py", "--json")[1])["restricted"] is True
+    assert json.loads(audiotok("info", "mulaw", "--json")[1])["restricted"] is False
+    assert "§" not in audiotok("list")[1]
+    from audiotok import registry
+
+    card, cards = registry.find_card("stranger.py"), registry.list_codecs()
+    monkeypatch.setattr(registry, "list_codecs", lambda: [*cards, card])
+    out = audiotok("list")[1]
+    assert any(line.startswith("stranger-8k § ") for line in out.splitlines())
+    assert out.count("§ the licence of the weights restricts their use") == 1
+    assert (
+        audiotok("encode", "clips/a.wav", "-t", "stranger.py", "-o", "a.atok")[2].count(warning)
+        == 1
+    )
+    words = ["bench", "-t", "stranger.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    _, out, err = audiotok(*words)
+    assert warning in err
+    assert any(line.startswith("stranger-8k § ") for line in out.splitlines())
+    assert "§ the licence of the weights restricts their use" in out
+    assert audiotok("leaderboard")[0] == 0
+    assert "| stranger-8k § |" in Path("LEADERBOARD.md").read_text()
+
+
+def test_merging_through_the_command_line(audiotok):
+    name = "wavtokenizer:merge=2"
+    if not (checkpoints.BUNDLED / "wavtokenizer-mini.safetensors").is_file():
+        pytest.skip("the bundled weights are not there")
+    code, out, err = audiotok("encode", "clips/a.wav", "-t", name, "-o", "a.atok")
+    assert code == 0, err
+    assert "codes of wavtokenizer-mini:merge=2, 480 bit/s" in out
+    assert audiotok("decode", "a.atok", "-o", "a.wav", "-r", "16000")[0] == 0
+    assert soundfile.info("a.wav").frames == soundfile.info("clips/a.wav").frames
+    words = ["bench", "-t", name, "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    code, out, err = audiotok(*words)
+    assert code == 0, err
+    assert any(line.startswith("wavtokenizer-mini:merge=2 ") for line in out.splitlines())

@@ -32,8 +32,9 @@ ONLY = {
     "nn": {"errors", "kernels"},
     "data": {"errors", "files", "audio", "assets"},
     "metrics": {"errors", "audio"},
-    "results": {"errors", "files"},
-    "leaderboard": {"errors", "files", "results", "assets"},
+    "results": {"errors", "files", "licences"},
+    "leaderboard": {"errors", "files", "results", "assets", "licences"},
+    "licences": set(),
 }
 
 

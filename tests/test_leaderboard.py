@@ -19,13 +19,17 @@ def score(mean, task="quality", failed=0, better=True):
     }  # fmt: skip
 
 
-def put(folder, name, role, mean, limit=None, tasks=("quality",), failed=0, version=1):
+def put(
+    folder, name, role, mean, limit=None, tasks=("quality",), failed=0, version=1, licence=None
+):
     setting = f"smoke-v{version}/clips-0a0b" + (f"-first{limit}" if limit else "")
     path = folder / setting / results.slug(name)
     path.mkdir(parents=True)
     codec = {"name": name, "role": role}
     if role != "ceiling":
         codec |= {"bitrate": 900.0, "token_rate": 75.0, "training_data": ["A|B"]}
+    if licence:
+        codec["licence_weights"] = licence
     failures = [{"clip": "c", "stage": "encode", "message": "loud"}] * failed
     suite = {"name": "smoke", "version": version, "tasks": ["quality", "asr"]}
     results.write_json(path / "summary.json", {
@@ -69,6 +73,17 @@ def test_the_board(folder):
     }  # fmt: skip
     missing = next(r for r in table if r["codec"] == "zebra" and r["column"] == "goodness")
     assert (missing["mean"], missing["failed"]) == ("", "2")
+
+
+def test_weights_that_restrict_their_use_are_marked(folder):
+    assert "§" not in leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    put(folder, "fenced", "neural", 3.0, licence="CC-BY-NC-4.0")
+    put(folder, "free", "neural", 3.0, licence="MIT")
+    text = leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    assert "| fenced § | 3.0 [2.0, 4.0] |" in text and "| free | 3.0 [2.0, 4.0] |" in text
+    assert text.count("§ the licence of the weights restricts their use.") == 1
+    assert any("fenced §" in line and "CC-BY-NC-4.0" in line for line in text.splitlines())
+    assert "§" not in leaderboard.build(folder)["leaderboard.csv"].decode()
 
 
 def test_versions_are_never_in_one_table(folder):

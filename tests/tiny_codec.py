@@ -69,7 +69,10 @@ class Tiny(Codec):
         return torch.stack([codes, search(latents - vectors, self.network.codebooks[1])[0]], 1)
 
     def _decode(self, codes):
-        vectors = sum(book[found] for book, found in zip(self.network.codebooks, codes.unbind(1)))
+        vectors = sum(
+            book[found]
+            for book, found in zip(self.network.codebooks, codes.unbind(1), strict=False)
+        )
         waveform = self.network.decoder(vectors).flatten(1)[:, None]
         return waveform * self.options.get("loudness", 1.0)
 

@@ -28,6 +28,7 @@ class Random(Codec):
                 "kind": "baseline",
                 "description": f"the floor: random codes, decoded by {_DECODER.name}",
                 "taxonomy": None,
+                "mergeable": False,
             }
         ),
     )

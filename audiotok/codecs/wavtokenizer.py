@@ -19,6 +19,7 @@ from torch import Tensor
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
 from audiotok.errors import CheckpointError
+from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.nn.seanet import fold_weight_norm
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
 
@@ -53,6 +54,7 @@ def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) ->
         sample_rate_out=config.sample_rate,
         hop_length=math.prod(config.strides),
         codebook_sizes=(config.codebook_size,),
+        mergeable=True,
         causal=False,
         streamable=False,
         lookahead=None,
@@ -186,7 +188,10 @@ class WavTokenizer(Codec):
         checkpoints.save(path, state, metadata)
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform)
+        (stride,) = self.card.strides
+        latents = self.network.encoder(waveform).float()
+        codes = self.network.quantizer.encode(pool(latents, stride))
+        return repeat(codes, stride, latents.shape[-1])
 
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)

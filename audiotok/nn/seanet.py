@@ -1,4 +1,4 @@
-"""SEANet: the convolutional encoder of EnCodec, WavTokenizer and SpeechTokenizer.
+"""SEANet: the convolutional encoder and decoder of EnCodec, WavTokenizer and SpeechTokenizer.
 
 Tagliasacchi et al. 2020 (arXiv 2009.02095), as configured in EnCodec (Défossez et al. 2022,
 arXiv 2210.13438, section 3.1). Weight normalisation is folded into the weights on conversion.
@@ -13,45 +13,50 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class PaddedConv1d(nn.Conv1d):
-    """A convolution that pads by reflection so that L samples give ceil(L / stride) frames.
-
-    The padding splits unevenly for even kernels (one more on the left); what the last window lacks
-    is added on the right. An input shorter than the padding is first extended with zeros.
-    """
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """(B, C, L) -> (B, C', ceil(L / stride))."""
-        length, stride = waveform.shape[-1], self.stride[0]
-        extent = (self.kernel_size[0] - 1) * self.dilation[0] + 1
-        total = extent - stride
-        right = total // 2
-        left = total - right
-        right += math.ceil(length / stride) * stride - length
-        return super().forward(_pad_reflect(waveform, left, right))
+from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 
 
-def _pad_reflect(waveform: Tensor, left: int, right: int) -> Tensor:
-    missing = max(left, right) - waveform.shape[-1] + 1
-    if missing <= 0:
-        return F.pad(waveform, (left, right), mode="reflect")
-    padded = F.pad(F.pad(waveform, (0, missing)), (left, right), mode="reflect")
-    return padded[..., : padded.shape[-1] - missing]
+class ELU(nn.Module):
+    """The exponential linear unit; it writes over what it is given where that is `spare`."""
+
+    def __init__(self, spare: bool = False):
+        super().__init__()
+        self.spare = spare
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Any shape."""
+        return F.elu(hidden, inplace=self.spare and not torch.is_grad_enabled())
+
+
+class Snake(nn.Module):
+    """x + sin²(alpha x) / alpha, one alpha per channel (Ziyin et al. 2020, arXiv 2006.08195)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)."""
+        return hidden + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * hidden).pow(2)
+
+
+def _activation(channels: int, snake: bool, spare: bool) -> nn.Module:
+    return Snake(channels) if snake else ELU(spare)
 
 
 class ResidualUnit(nn.Module):
     """shortcut(x) + conv1(ELU(conv3(ELU(x)))), the inner convolution at half the channels."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, snake: bool = False, **padding: bool):
         super().__init__()
+        inner = channels // 2
         self.block = nn.Sequential(
-            nn.ELU(),
-            PaddedConv1d(channels, channels // 2, 3),
-            nn.ELU(),
-            PaddedConv1d(channels // 2, channels, 1),
+            _activation(channels, snake, spare=False),
+            PaddedConv1d(channels, inner, 3, **padding),
+            _activation(inner, snake, spare=True),
+            PaddedConv1d(inner, channels, 1, **padding),
         )
-        self.shortcut = PaddedConv1d(channels, channels, 1)
+        self.shortcut = PaddedConv1d(channels, channels, 1, **padding)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)."""
@@ -59,16 +64,46 @@ class ResidualUnit(nn.Module):
 
 
 class ResidualLSTM(nn.Module):
-    """A unidirectional LSTM over time whose input is added to its output."""
+    """An LSTM over time whose input is added to its output; to both halves if `bidirectional`.
 
-    def __init__(self, channels: int, num_layers: int):
+    With `stepwise` a few frames on a CPU are taken one after another by plain matrix products:
+    PyTorch's own LSTM packs its weights at each call, which takes longer than a frame.
+    """
+
+    FEW = 8  # frames
+
+    def __init__(
+        self, channels: int, num_layers: int, bidirectional: bool = False, stepwise: bool = False
+    ):
         super().__init__()
-        self.lstm = nn.LSTM(channels, channels, num_layers)
+        self.lstm = nn.LSTM(channels, channels, num_layers, bidirectional=bidirectional)
+        self.stepwise = stepwise and not bidirectional
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C, T)."""
-        output, _ = self.lstm(hidden.permute(2, 0, 1))
+        """(B, C, T) -> (B, C, T), or (B, 2 C, T) if bidirectional."""
+        frames = hidden.permute(2, 0, 1)
+        few = len(frames) <= self.FEW and hidden.device.type == "cpu"
+        if self.stepwise and few and not torch.is_grad_enabled():
+            output = self._step_by_step(frames)
+        else:
+            output, _ = self.lstm(frames)
+        if self.lstm.bidirectional:
+            hidden = hidden.repeat(1, 2, 1)
         return output.permute(1, 2, 0) + hidden
+
+    def _step_by_step(self, frames: Tensor) -> Tensor:
+        """(T, B, C) -> (T, B, C), from a state of zeros."""
+        for to_gates, recurrent, bias, other_bias in self.lstm.all_weights:
+            outputs, state = [], None
+            for gates in F.linear(frames, to_gates, bias + other_bias):
+                if outputs:
+                    gates = torch.addmm(gates, outputs[-1], recurrent.T)
+                let_in, forget, candidate, let_out = gates.chunk(4, dim=1)
+                entering = let_in.sigmoid() * candidate.tanh()
+                state = entering if state is None else forget.sigmoid() * state + entering
+                outputs.append(let_out.sigmoid() * state.tanh())
+            frames = torch.stack(outputs)
+        return frames
 
 
 class SEANetEncoder(nn.Module):
@@ -79,26 +114,43 @@ class SEANetEncoder(nn.Module):
         num_filters: channels after the first convolution; they double at every stride.
         strides: downsampling factors in the order in which they are applied.
         num_lstm_layers: layers of the LSTM before the last convolution.
+        channels: of the waveform.
+        bidirectional: the LSTM reads in both directions (SpeechTokenizer).
+        snake: activations are Snake instead of ELU (SpeechTokenizer's second checkpoint).
+        causal, group_norm: of every convolution, see `convolutions`.
+        stepwise: of the LSTM, see `ResidualLSTM`; it changes last bits.
     """
 
     def __init__(
-        self, dimension: int, num_filters: int, strides: Sequence[int], num_lstm_layers: int = 2
+        self,
+        dimension: int,
+        num_filters: int,
+        strides: Sequence[int],
+        num_lstm_layers: int = 2,
+        channels: int = 1,
+        bidirectional: bool = False,
+        snake: bool = False,
+        causal: bool = False,
+        group_norm: bool = False,
+        stepwise: bool = False,
     ):
         super().__init__()
         self.hop_length = math.prod(strides)
-        channels = num_filters
-        layers: list[nn.Module] = [PaddedConv1d(1, channels, 7)]
+        padding = {"causal": causal, "group_norm": group_norm}
+        width = num_filters
+        layers: list[nn.Module] = [PaddedConv1d(channels, width, 7, **padding)]
         for stride in strides:
             layers += [
-                ResidualUnit(channels),
-                nn.ELU(),
-                PaddedConv1d(channels, channels * 2, stride * 2, stride),
+                ResidualUnit(width, snake, **padding),
+                _activation(width, snake, spare=True),
+                PaddedConv1d(width, width * 2, stride * 2, stride, **padding),
             ]
-            channels *= 2
+            width *= 2
+        layers.append(ResidualLSTM(width, num_lstm_layers, bidirectional, stepwise))
+        width *= 1 + bidirectional
         layers += [
-            ResidualLSTM(channels, num_lstm_layers),
-            nn.ELU(),
-            PaddedConv1d(channels, dimension, 7),
+            _activation(width, snake, spare=True),
+            PaddedConv1d(width, dimension, 7, **padding),
         ]
         self.layers = nn.Sequential(*layers)
         self._initialise()
@@ -116,14 +168,73 @@ class SEANetEncoder(nn.Module):
         self.layers[0].weight.data.mul_(20)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """(B, 1, L) -> latents (B, dimension, ceil(L / hop_length))."""
+        """(B, C, L) -> latents (B, dimension, ceil(L / hop_length))."""
         return self.layers(waveform)
 
 
+class SEANetDecoder(nn.Module):
+    """Quantized vectors to waveform: the encoder in reverse; its LSTM reads forwards only.
+
+    Args:
+        strides: of the encoder, in the order in which that applies them; here they go backwards.
+        others: as of `SEANetEncoder`.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        num_filters: int,
+        strides: Sequence[int],
+        num_lstm_layers: int = 2,
+        channels: int = 1,
+        snake: bool = False,
+        causal: bool = False,
+        group_norm: bool = False,
+        stepwise: bool = False,
+    ):
+        super().__init__()
+        padding = {"causal": causal, "group_norm": group_norm}
+        width = num_filters * 2 ** len(strides)
+        layers = [
+            PaddedConv1d(dimension, width, 7, **padding),
+            ResidualLSTM(width, num_lstm_layers, stepwise=stepwise),
+        ]
+        for stride in reversed(strides):
+            layers += [
+                _activation(width, snake, spare=True),
+                TrimmedConvTranspose1d(width, width // 2, stride, **padding),
+                ResidualUnit(width // 2, snake, **padding),
+            ]
+            width //= 2
+        layers += [
+            _activation(width, snake, spare=True),
+            PaddedConv1d(width, channels, 7, **padding),
+        ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, quantized: Tensor) -> Tensor:
+        """(B, dimension, T) -> waveform (B, C, T * hop_length)."""
+        return self.layers(quantized)
+
+
+# What PyTorch makes of a normalised weight, the old way and the new one: gain and direction
+_NORMALISED = (
+    ("weight_g", "weight_v"),
+    ("parametrizations.weight.original0", "parametrizations.weight.original1"),
+)
+
+
 def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Replace each pair `weight_g`, `weight_v` by g * v / ||v||, the norm over all but dim 0."""
-    folded = {k: v for k, v in state.items() if not k.endswith((".weight_g", ".weight_v"))}
-    for key, direction in state.items():
-        if key.endswith(".weight_v") and (gain := state.get(key[:-1] + "g")) is not None:
-            folded[key[: -len("_v")]] = torch._weight_norm(direction, gain, 0)
+    """Replace each pair of gain g and direction v by g * v / ||v||, the norm over all but dim 0.
+
+    A pair is `weight_g` and `weight_v` or, as newer PyTorch writes it,
+    `parametrizations.weight.original0` and `original1`.
+    """
+    folded = dict(state)
+    for gain, direction in _NORMALISED:
+        for key in [key for key in folded if key.endswith(f".{direction}")]:
+            owner = key.removesuffix(direction)
+            if owner + gain in folded:
+                pair = folded.pop(key), folded.pop(owner + gain)
+                folded[owner + "weight"] = torch._weight_norm(*pair, 0)
     return folded

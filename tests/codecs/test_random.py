@@ -7,7 +7,7 @@ from audiotok import registry
 from audiotok.audio import Audio
 from audiotok.codecs import random
 from audiotok.errors import CodecError
-from audiotok.testing import check_codec
+from audiotok.testing import PROMISES, examine
 from audiotok.variants import vary
 
 
@@ -44,7 +44,8 @@ def noise(num_samples, seed=0):
 
 
 def test_conforms(load):
-    check_codec(load())
+    here = [promise for promise in PROMISES if promise.name != "processes"]  # has no stand-in
+    assert {outcome.state for outcome in examine(load(), here)} == {"kept", "not checked"}
 
 
 def test_codes_know_only_the_length(load):

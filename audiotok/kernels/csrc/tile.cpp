@@ -29,12 +29,17 @@ typedef float LooseQuad __attribute__((vector_size(16), aligned(4), may_alias));
 constexpr int VECTORS = AUDIOTOK_LANES == 8 ? 2 : AUDIOTOK_LANES == 1 ? 2 : 4;
 constexpr int WORDS = AUDIOTOK_LANES == 1 ? 4 : 6;
 
+// The codewords of a group are so many short streams that the hardware does not see the next ones
+// coming; with few rows to a tile (AVX2) there is no work to hide that behind.
+constexpr bool PREFETCH = AUDIOTOK_LANES == 8;
+constexpr size_t LINE = 16;  // floats in a cache line
+
 inline Floats load(const float* from) { return *reinterpret_cast<const LooseFloats*>(from); }
 inline Ints load(const int32_t* from) { return *reinterpret_cast<const LooseInts*>(from); }
 inline void store(float* to, Floats value) { *reinterpret_cast<LooseFloats*>(to) = value; }
 inline void store(int32_t* to, Ints value) { *reinterpret_cast<LooseInts*>(to) = value; }
 
-inline Floats broadcast(float value) { return Floats{} + value; }
+inline Floats broadcast(float value) { return value - Floats{}; }
 
 inline float sum(Floats value) {
     float lane[LANES];
@@ -46,9 +51,11 @@ inline float sum(Floats value) {
 
 // WIDTH is D where it is known to the compiler (8, as in DAC), else 0.
 // Comparisons with NaN are false, so a NaN score changes nothing.
+// `next` is the first codeword of the group to come.
 template <int R, int C, bool COSINE, size_t WIDTH>
 inline void words(const float* packed, size_t width, const float* codebook, const float* offset,
-                  size_t first, size_t dimension, Floats* best, Floats* second, Ints* index) {
+                  size_t first, size_t next, size_t dimension, Floats* best, Floats* second,
+                  Ints* index) {
     const size_t D = WIDTH ? WIDTH : dimension;
     Floats score[C][R];
     const float* word[C];
@@ -56,12 +63,19 @@ inline void words(const float* packed, size_t width, const float* codebook, cons
         word[j] = codebook + (first + j) * D;
         for (int r = 0; r < R; ++r) score[j][r] = broadcast(COSINE ? 0.0f : offset[first + j]);
     }
-    for (size_t d = 0; d < D; ++d) {
-        Floats x[R];
-        for (int r = 0; r < R; ++r) x[r] = load(packed + d * width + r * LANES);
-        for (int j = 0; j < C; ++j) {
-            const Floats c = broadcast(word[j][d]);
-            for (int r = 0; r < R; ++r) score[j][r] -= x[r] * c;
+    constexpr bool AHEAD = PREFETCH && WIDTH == 0;
+    const size_t step = AHEAD ? LINE : D;
+    for (size_t start = 0; start < D; start += step) {
+        for (int j = 0; AHEAD && j < C; ++j)
+            __builtin_prefetch(codebook + (next + j) * D + start);
+        const size_t end = D - start < step ? D : start + step;
+        for (size_t d = start; d < end; ++d) {
+            Floats x[R];
+            for (int r = 0; r < R; ++r) x[r] = load(packed + d * width + r * LANES);
+            for (int j = 0; j < C; ++j) {
+                const Floats c = broadcast(word[j][d]);
+                for (int r = 0; r < R; ++r) score[j][r] -= x[r] * c;
+            }
         }
     }
     const Ints here = Ints{} + int32_t(first);
@@ -89,10 +103,14 @@ void strip(const float* packed, size_t width, const float* codebook, const float
         index[r] = load(running.index + r * LANES);
     }
     size_t k = first;
-    for (; k + WORDS <= last; k += WORDS)
-        words<R, WORDS, COSINE, WIDTH>(packed, width, codebook, offset, k, D, best, second, index);
+    for (; k + WORDS <= last; k += WORDS) {
+        // after the last group comes the first, for the next tile
+        const size_t next = k + 2 * WORDS <= last ? k + WORDS : first;
+        words<R, WORDS, COSINE, WIDTH>(packed, width, codebook, offset, k, next, D, best, second,
+                                       index);
+    }
     for (; k < last; ++k)
-        words<R, 1, COSINE, WIDTH>(packed, width, codebook, offset, k, D, best, second, index);
+        words<R, 1, COSINE, WIDTH>(packed, width, codebook, offset, k, k, D, best, second, index);
     for (int r = 0; r < R; ++r) {
         store(running.best + r * LANES, best[r]);
         store(running.second + r * LANES, second[r]);

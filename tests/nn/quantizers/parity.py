@@ -59,19 +59,20 @@ def cosine_margin(rows, codebook, official_rows=None):
     return margin
 
 
-def near_ties(ours, theirs, margins):
+def near_ties(ours, theirs, margins, least=0.98, distinct=100):
     """Assert that codes (B, K, T) agree wherever they must; how many near ties there were.
 
     `margins` (K, B * T) are those of the rows that our stages searched. A residual stack is judged
-    up to the first near tie of a frame.
+    up to the first near tie of a frame; `least` is the share of codes that must be left to judge,
+    `distinct` the number of codes that each codebook must use.
     """
     assert ours.shape == theirs.shape
     for codebook in ours.unbind(1):
-        assert codebook.unique().numel() >= 100
+        assert codebook.unique().numel() >= distinct
     near = (torch.as_tensor(margins) <= 0).view(ours.shape[1], ours.shape[0], -1).transpose(0, 1)
     judged = near.cummax(dim=1).values.logical_not()
     assert torch.equal(ours[judged], theirs[judged])
-    assert judged.float().mean() > 0.98  # the comparison is not an empty one
+    assert judged.float().mean() > least  # the comparison is not an empty one
     return int(near.sum())
 
 

@@ -1,0 +1,257 @@
+"""What the codecs wrapped from transformers share: a network from a config.json and its weights.
+
+Nothing is downloaded and no code of a repository runs: of a configuration only the sizes count,
+the classes are those of the installed package. Weights load as `from_pretrained` loads them, old
+names of keys included, but strictly: a key too many, too few or of another shape is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiotok import checkpoints
+from audiotok.codec import Codec
+from audiotok.errors import CheckpointError, CodecError, MissingPackageError
+
+EXTRA = "hf"
+# Keys of a configuration that say what runs and how, not how large it is.
+_NOT_SIZES = ("auto_map", "attn_implementation", "experts_implementation", "dtype", "_name_or_path")
+
+
+class Wrapped(Codec):
+    """A codec whose network, quantizer and all, is a model of transformers."""
+
+    MODEL_TYPE: ClassVar[str]  # in the config.json
+    MODEL: ClassVar[str]  # class in transformers
+    EXTRACTOR: ClassVar[str | None] = None  # class in transformers, where the network needs one
+    MERGEABLE: ClassVar[bool] = True
+    UNUSED: ClassVar[tuple[str, ...]] = ()  # keys of official weights that the network may not have
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        """The fields of a card that a configuration decides, of all codebooks."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        """Puts the stand-in for its quantizer into the network; see `_searches`."""
+        raise NotImplementedError
+
+    def _load(self, checkpoint: Path | None) -> None:
+        path = checkpoint.with_name("config.json")
+        config = make_config(read_config(path), self.MODEL, path, self.card.name)
+        self._check_sizes(self.sizes(config), path)
+        state, _ = checkpoints.read_state(checkpoint)
+        self.network = build(self.MODEL, config, state, checkpoint, self.UNUSED)
+        if self.EXTRACTOR:
+            self.extractor = self._read_extractor(checkpoint.with_name("preprocessor_config.json"))
+        self._prepare()
+
+    def _check_sizes(self, sizes: dict[str, Any], path: Path) -> None:
+        count = self.card.num_codebooks
+        found = {**sizes, "codebook_sizes": tuple(sizes["codebook_sizes"])[:count]}
+        differing = {k: v for k, v in found.items() if v != getattr(self.card, k)}
+        if differing:
+            said = ", ".join(f"{k} {v}" for k, v in differing.items())
+            expected = ", ".join(f"{k} {getattr(self.card, k)}" for k in differing)
+            raise CheckpointError(
+                f"{path} is not of {self.card.name}: it says {said}, the card {expected}; "
+                "hf:FOLDER loads networks of other sizes"
+            )
+
+    def _read_extractor(self, path: Path):
+        """transformers' own feature extractor, with its defaults where there is no file."""
+        fields = read_json(path) if path.is_file() else {}
+        known = ("feature_size", "sampling_rate", "padding_value", "hop_length")
+        extractor = known_class(self.EXTRACTOR, self.card.name)(
+            **{key: fields[key] for key in known if key in fields}
+        )
+        found = (extractor.sampling_rate, extractor.hop_length)
+        if found != (self.card.sample_rate_in, self.hop_length):
+            raise CheckpointError(
+                f"{path} does not fit {self.card.name}: sampling_rate and hop_length are {found}, "
+                f"expected {(self.card.sample_rate_in, self.hop_length)}"
+            )
+        return extractor
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file says, which must be an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} is missing: it lies beside the weights in the folder that transformers writes"
+        ) from None
+    except (OSError, ValueError, RecursionError) as reason:
+        raise CheckpointError(f"{path} is not JSON: {one_line(reason)}") from reason
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is not a configuration: expected an object, in braces")
+    return content
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config.json without what is no size; one of quantized weights is refused."""
+    return _sizes_only(read_json(path), path)
+
+
+def _sizes_only(content: Any, path: Path) -> Any:
+    if isinstance(content, list):
+        return [_sizes_only(value, path) for value in content]
+    if not isinstance(content, dict):
+        return content
+    if content.get("quantization_config"):
+        raise CheckpointError(f"{path} is of quantized weights: expected those in full precision")
+    return {
+        key: _sizes_only(value, path)
+        for key, value in content.items()
+        if not any(word in key for word in _NOT_SIZES)
+    }
+
+
+def make_config(content: dict[str, Any], model: str, path: Path, name: str) -> Any:
+    """The configuration of a model class, of which the content must be."""
+    config_class = known_class(model, name).config_class
+    if content.get("model_type") != config_class.model_type:
+        raise CheckpointError(
+            f"{path} is of model_type {content.get('model_type')!r}, expected "
+            f"{config_class.model_type!r} for {name}"
+        )
+    try:
+        return config_class.from_dict(content)
+    except Exception as reason:  # any values may be in there, and each class checks its own way
+        raise CheckpointError(f"{path} is refused: {one_line(reason)}") from reason
+
+
+def known_class(cls: str, name: str) -> Any:
+    """A class of transformers, for the codec of that name."""
+    try:
+        import transformers
+    except ImportError:
+        raise MissingPackageError("transformers", EXTRA, name) from None
+    try:
+        return getattr(transformers, cls)
+    except AttributeError:
+        raise CodecError(
+            f"{name} needs a newer transformers than {transformers.__version__}, which has no "
+            f"{cls}: pip install -U 'audiotok[{EXTRA}]'"
+        ) from None
+
+
+def build(
+    model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
+) -> nn.Module:
+    """The network of a configuration with the weights of `state`, all of them, in float32."""
+    with _quiet():
+        try:
+            network, report = known_class(model, str(path)).from_pretrained(
+                None,
+                config=config,
+                state_dict=dict(state),
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report
+            )
+        except Exception as reason:  # sizes that contradict each other fail in any layer
+            raise CheckpointError(f"{path} is refused: {one_line(reason)}") from reason
+    _check_report(network, report, state, path, unused)
+    return network
+
+
+def _check_report(
+    network: nn.Module,
+    report: dict[str, Any],
+    state: dict[str, Tensor],
+    path: Path,
+    unused: tuple[str, ...],
+) -> None:
+    extra = {key for key in report["unexpected_keys"] if key not in unused}
+    misshapen = [
+        f"{key} {tuple(found)} instead of {tuple(wanted)}"
+        for key, found, wanted in sorted(report["mismatched_keys"])
+    ]
+    problems = [
+        f"{len(names)} {kind}: {checkpoints.some(names)}"
+        for kind, names in (
+            ("missing", report["missing_keys"]),
+            ("extra", extra),
+            ("misshapen", misshapen),
+            ("broken", report["error_msgs"]),
+        )
+        if names
+    ]
+    # Some classes do not report all that they leave out; then the numbers differ.
+    surplus = len(state.keys() - set(unused)) - len(network.state_dict().keys() - set(unused))
+    if surplus > 0 and not problems:
+        problems = [f"{surplus} extra"]
+    if problems:
+        raise CheckpointError(
+            f"{path} does not fit {type(network).__name__}: {'; '.join(problems)}; "
+            "is it the checkpoint of another codec?"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and reports of transformers inside; as before afterwards."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def padded(waveform: Tensor, hop_length: int) -> Tensor:
+    """(B, C, L) with zeros behind it, up to a whole number of frames."""
+    return F.pad(waveform, (0, -waveform.shape[-1] % hop_length))
+
+
+def one_line(reason: BaseException) -> str:
+    """What an exception says, in one line."""
+    return " ".join((str(reason) or type(reason).__name__).split())[:300]
+
+
+class WrappedScalar(Wrapped):
+    """A wrapped codec of one implicit codebook behind projections, as X-Codec 2 has.
+
+    Its encoder looks at the waveform and at spectral features; transformers' feature extractor
+    makes both, on the CPU and for each clip apart.
+    """
+
+    MERGEABLE = False
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex sha256 of what makes the codebook: its levels and the projections around it."""
+        quantizer = self.network.quantizer.quantizer
+        digest = hashlib.sha256(str(quantizer.quantizer.quantization_levels).encode())
+        for projection in (quantizer.project_in, quantizer.project_out):
+            for tensor in (projection.weight, projection.bias):
+                rows = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
+                digest.update(str(rows.shape).encode() + rows.astype("<f4").tobytes())
+        return digest.hexdigest()
+
+    def _features(self, waveform: Tensor) -> dict[str, Tensor]:
+        """(B, 1, L) -> what the network's `encode` takes."""
+        with torch.autocast("cpu", enabled=False):
+            features = self.extractor(
+                list(waveform[:, 0].cpu().numpy()),
+                sampling_rate=self.card.sample_rate_in,
+                return_tensors="pt",
+            )
+        return {key: tensor.to(self.device) for key, tensor in features.items()}

@@ -1,0 +1,130 @@
+"""DAC: residual codebooks of 1024, at 16, 24 and 44.1 kHz; the network convolves only.
+
+Kumar et al. 2023, arXiv 2306.06546 (NeurIPS 2023); weights by Descript, on the Hub in the format
+of transformers. Those and the original `.pth` files load as they are. The codes are those of the
+original `encode` after its `preprocess`; `compress` of the original normalises loudness first.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.errors import CheckpointError
+from audiotok.nn.dac import DACConfig, DACNetwork, encoder_reach
+from audiotok.nn.dac_keys import from_official
+from audiotok.nn.quantizers import merged
+
+
+def _card(name: str, sample_rate: int, strides: tuple[int, ...], num_codebooks: int) -> CodecCard:
+    return CodecCard(
+        name=f"dac-{name}",
+        family="dac",
+        kind="neural",
+        description=f"official weights for {sample_rate / 1000:g} kHz",
+        sample_rate_in=sample_rate,
+        sample_rate_out=sample_rate,
+        hop_length=math.prod(strides),
+        codebook_sizes=(1024,) * num_codebooks,
+        codebook_counts=tuple(range(1, num_codebooks + 1)),
+        mergeable=True,
+        causal=False,
+        streamable=False,
+        lookahead=encoder_reach(strides),
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN, Time -> CNN, Time",
+            quantization="RVQ, Fixed",
+            training_paradigm="GAN, Feat, Rec, VQ",
+            streamability="no",
+            domain="speech, music, audio",
+        ),
+        licence_code="MIT",
+        licence_weights="MIT",
+        weights=Weights(
+            repository=f"descript/dac_{name}hz",
+            file="model.safetensors",
+            revision="main",
+            size_about=300_000_000,
+        ),
+        verified="on random weights only",
+    )
+
+
+class DAC(Codec):
+    """DAC behind the common interface.
+
+    The bare name stands for 24 kHz, which the survey of tokenizers (arXiv 2506.10274) measures
+    with 2, 8 and 32 codebooks.
+    """
+
+    DEFAULT = "dac-24k"
+    CARDS = (
+        _card("16k", 16000, (2, 4, 5, 8), 12),
+        _card("24k", 24000, (2, 4, 5, 8), 32),
+        _card("44k", 44100, (2, 4, 8, 8), 9),
+    )
+
+    def _load(self, checkpoint: Path | None) -> None:
+        state = from_official(checkpoints.read_state(checkpoint)[0])
+        config = infer_config(state, checkpoint)
+        self._compare(config, checkpoint)
+        self.network = DACNetwork(config)
+        checkpoints.load_strict(self.network, state, checkpoint)
+        rest = (1,) * (config.num_codebooks - self.num_codebooks)
+        self.network.quantizer = merged(self.network.quantizer, (*self.card.strides, *rest))
+
+    def _compare(self, config: DACConfig, path: Path) -> None:
+        """Raises CheckpointError unless the network is the card's, whatever its widths."""
+        card = next(card for card in self.CARDS if self.card.name.startswith(card.name))
+        found = (math.prod(config.strides), config.num_codebooks, config.codebook_size)
+        expected = (card.hop_length, card.num_codebooks, card.codebook_sizes[0])
+        if found != expected or math.prod(config.decoder_strides) != card.hop_length:
+            said = "hop length {}, {} codebooks of {}"
+            raise CheckpointError(
+                f"{path} is not {card.name}: it has {said.format(*found)}, the card says "
+                f"{said.format(*expected)}; name the codec that it belongs to"
+            )
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform, self.num_codebooks)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes)
+
+    def _codebooks(self) -> list[Tensor]:
+        return self.network.quantizer.codebooks
+
+
+def infer_config(state: dict[str, Tensor], path: Path) -> DACConfig:
+    """Sizes from the shapes of a state dict in our names; strides are half their kernels.
+
+    Raises:
+        CheckpointError: keys are missing, or shapes are none of a DAC.
+    """
+    try:
+        return DACConfig(
+            strides=_strides(state, "encoder", 4),
+            num_filters=len(state["encoder.layers.0.weight"]),
+            dimension=state["quantizer.stages.0.in_proj.weight"].shape[1],
+            decoder_strides=_strides(state, "decoder", 1),
+            decoder_channels=len(state["decoder.layers.0.weight"]),
+            num_codebooks=sum(
+                key.startswith("quantizer.stages.") and key.endswith(".codebook") for key in state
+            ),
+            codebook_size=state["quantizer.stages.0.codebook"].shape[0],
+            codebook_dim=state["quantizer.stages.0.codebook"].shape[1],
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error}: it is not a whole DAC") from error
+    except IndexError as error:
+        raise CheckpointError(f"{path} has weights of other shapes than a DAC") from error
+
+
+def _strides(state: dict[str, Tensor], half: str, position: int) -> tuple[int, ...]:
+    """Of the convolutions at this position of each block of the encoder or decoder."""
+    keys = [f"{half}.layers.{block}.layers.{position}.weight" for block in range(1, 10)]
+    return tuple(state[key].shape[2] // 2 for key in keys if key in state)

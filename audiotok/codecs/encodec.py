@@ -1,0 +1,226 @@
+"""EnCodec: 32 residual codebooks at 75 frames per second (24 kHz), 16 at 150 (48 kHz, stereo).
+
+Défossez et al. 2022, arXiv 2210.13438. Loads the state dicts of the encodec package (.th) and
+those of transformers' EncodecModel (model.safetensors); both are what the same network learned.
+
+The plain name has all codebooks, 24 kbit/s. `codebooks=` takes any number of the first ones; the
+bitrates of the paper are, at 24 kHz, 2, 4, 8, 16, 32 codebooks for 1.5, 3, 6, 12, 24 kbit/s, and
+at 48 kHz 2, 4, 8, 16 codebooks for 3, 6, 12, 24 kbit/s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.errors import CheckpointError, CodecError
+from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
+from audiotok.nn.encodec import EncodecNetwork
+from audiotok.nn.encodec_keys import read_network
+
+HOP_LENGTH = 320
+
+
+def _card(name: str, num_codebooks: int, domain: str, **details: Any) -> CodecCard:
+    return CodecCard(
+        name=f"encodec-{name}",
+        family="encodec",
+        hop_length=HOP_LENGTH,
+        codebook_sizes=(1024,) * num_codebooks,
+        codebook_counts=tuple(range(1, num_codebooks + 1)),
+        mergeable=True,
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN+RNN, Time -> CNN+RNN, Time",
+            quantization="RVQ, Fixed",
+            training_paradigm="GAN, Feat, Rec, VQ",
+            streamability="yes" if details["streamable"] else "no",
+            domain=domain,
+        ),
+        licence_code="MIT",
+        licence_weights="MIT",
+        weights=Weights(
+            repository=f"facebook/encodec_{name}hz",
+            file="model.safetensors",
+            revision="main",
+            size_about=details.pop("size_about"),
+        ),
+        verified="on random weights only",
+        **details,
+    )
+
+
+class SEANetCodec(Codec):
+    """What EnCodec and SpeechTokenizer have in common: `EncodecNetwork` and how it is loaded."""
+
+    def _kind(self) -> dict[str, bool]:
+        """Which of the switches of `EncodecConfig` are on."""
+        raise NotImplementedError
+
+    def _load(self, checkpoint: Path | None) -> None:
+        state, _ = checkpoints.read_state(checkpoint)
+        kind = {"causal": False, "group_norm": False, "bidirectional": False, "snake": False}
+        kind |= self._kind()
+        state, config = read_network(state, checkpoint, kind["causal"])
+        plain = self.card.name.partition(":")[0]  # options may leave codebooks out
+        sizes = next(card.codebook_sizes for card in self.CARDS if card.name == plain)
+        expected = {"hop_length": self.hop_length, "channels": self.card.channels}
+        expected |= {"num_codebooks": len(sizes), "codebook_size": sizes[0]} | kind
+        for what, wanted in expected.items():
+            if (found := getattr(config, what)) != wanted:
+                raise CheckpointError(
+                    f"{checkpoint} is not {plain}: its {what} is {found}, expected {wanted}"
+                )
+        self.network = EncodecNetwork(config, self.card.strides)
+        checkpoints.load_strict(self.network, state, checkpoint)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform, self.num_codebooks)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes)
+
+    def _codebooks(self) -> list[Tensor]:
+        return list(self.network.quantizer.codebooks)
+
+
+class Encodec(SEANetCodec):
+    """EnCodec at 24 kHz, causal.
+
+    The first frames are not: each convolution pads its beginning by reflection, so that the first
+    frame sees six frames behind itself, the next ones less, the seventh none.
+    """
+
+    DEFAULT = "encodec-24k"
+    CARDS = (
+        _card(
+            "24k",
+            32,
+            "speech, music, audio",
+            description="official weights, mono",
+            sample_rate_in=24000,
+            sample_rate_out=24000,
+            causal=True,
+            streamable=True,
+            lookahead=6 * HOP_LENGTH,
+            training_data=("DNS Challenge 4", "Common Voice", "AudioSet", "FSD50K", "Jamendo"),
+            size_about=93_000_000,
+        ),
+    )
+    _SAID_BY_TRANSFORMERS = {  # what shapes do not tell, as transformers' config.json says it
+        "sampling_rate": 24000,
+        "use_causal_conv": True,
+        "pad_mode": "reflect",
+        "trim_right_ratio": 1.0,
+        "normalize": False,
+        "chunk_length_s": None,
+    }
+
+    def _load(self, checkpoint: Path | None) -> None:
+        self._check_configuration(checkpoint.with_name("config.json"))
+        super()._load(checkpoint)
+
+    def _kind(self) -> dict[str, bool]:
+        return {"causal": self.card.causal, "group_norm": not self.card.causal}
+
+    def _check_configuration(self, path: Path) -> None:
+        if not path.is_file():
+            return
+        try:
+            said = json.loads(path.read_bytes())
+            odd = [k for k, v in self._SAID_BY_TRANSFORMERS.items() if said.get(k, v) != v]
+        except (ValueError, AttributeError) as reason:
+            raise CheckpointError(f"{path} is not a configuration of transformers") from reason
+        if odd:
+            raise CheckpointError(
+                f"{path} is not that of {self.card.name}: {odd[0]} is {said[odd[0]]!r}, "
+                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}"
+            )
+
+
+class ChunkedEncodec(Encodec):
+    """EnCodec at 48 kHz: stereo in chunks of a second, each coded alone at its own level.
+
+    A chunk starts every 0.99 s, so frames come a little denser than the card's rate says. `codes`
+    has the frames of all chunks one after another, `side` the level of each chunk (float32 bits).
+    Chunks are padded only to whole frames, as the encodec package does it.
+    """
+
+    CARDS = (
+        _card(
+            "48k",
+            16,
+            "music",
+            description="official weights, stereo in chunks of a second",
+            sample_rate_in=48000,
+            sample_rate_out=48000,
+            channels=2,
+            causal=False,
+            streamable=False,
+            lookahead=48000 - HOP_LENGTH,
+            training_data=("Jamendo",),
+            size_about=76_000_000,
+        ),
+    )
+    _SAID_BY_TRANSFORMERS = {
+        "sampling_rate": 48000,
+        "use_causal_conv": False,
+        "pad_mode": "reflect",
+        "trim_right_ratio": 1.0,
+        "normalize": True,
+        "chunk_length_s": 1.0,
+        "overlap": 0.01,
+    }
+    chunk_length = 48000  # samples
+    chunk_step = 47520
+
+    def _chunks(self, num_samples: int) -> list[tuple[int, int]]:
+        """Samples and frames of each chunk."""
+        lengths = chunk_lengths(num_samples, self.chunk_length, self.chunk_step)
+        return [(length, -(-length // self.hop_length)) for length in lengths]
+
+    def num_frames(self, num_samples: int) -> int:
+        return sum(frames for _, frames in self._chunks(num_samples))
+
+    def _encode_windows(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        latents, levels = [], []
+        for index, (length, _) in enumerate(self._chunks(waveform.shape[-1])):
+            start = index * self.chunk_step
+            chunk, level = normalise(waveform[..., start : start + length].to(self.device))
+            latents.append(self.network.encoder(chunk).float())
+            levels.append(level)
+        codes = self.network.quantizer.encode(torch.cat(latents, dim=-1), self.num_codebooks)
+        return codes.cpu(), torch.stack(levels, dim=1).cpu().view(torch.int32)
+
+    def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
+        chunks = self._chunks(length)
+        expected = (len(codes), len(chunks))
+        if side is None or side.dtype != torch.int32 or side.shape != expected:
+            found = "none" if side is None else f"{side.dtype} of shape {tuple(side.shape)}"
+            raise CodecError(
+                f"{self.card.name} needs the level of each chunk, int32 of shape {expected}, as "
+                f"side information: these tokens have {found}"
+            )
+        levels = side.view(torch.float32)
+        for index, level in enumerate(levels.unbind(1)):
+            if not level.isfinite().all():
+                raise CodecError(f"{self.card.name}: the level of chunk {index} is {level[0]:g}")
+        with torch.inference_mode(False):  # so that the result may be trained on
+            sound = torch.empty(len(codes), self.card.channels, length)
+        sounds = self._sounds(codes, chunks, levels)
+        return sound.copy_(overlap_add(sounds, self.chunk_step, length))
+
+    def _sounds(
+        self, codes: Tensor, chunks: list[tuple[int, int]], levels: Tensor
+    ) -> Iterator[Tensor]:
+        """Each chunk (B, C, samples of its frames), on the CPU."""
+        pieces = codes.split([frames for _, frames in chunks], dim=-1)
+        for piece, level in zip(pieces, levels.unbind(1), strict=True):
+            sound = self._decode(piece.to(self.device)).float()
+            yield sound.cpu() * level[:, None, None]

@@ -1,0 +1,174 @@
+"""hf:org/name or hf:FOLDER: any discrete audio tokenizer of transformers, from its configuration.
+
+    audiotok bench --tokenizer hf:descript/dac_16khz
+    audiotok encode talk.wav -t hf:org/name@revision:codebooks=4 -o talk.atok
+
+A folder is as `save_pretrained` writes it. Networks with a family of their own here run as that
+family does, whatever their sizes, but for EnCodec, which is native. Latents without a codebook
+(VibeVoice, Pocket TTS) are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Weights
+from audiotok.codecs._searches import FactorizedSearch
+from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
+from audiotok.codecs.mimi import Mimi
+from audiotok.codecs.neucodec import NeuCodec
+from audiotok.codecs.xcodec import XCodec
+from audiotok.codecs.xcodec2 import XCodec2
+from audiotok.errors import CheckpointError, CodecError
+
+
+class Dac(Wrapped):
+    """DacModel: sound filled up with zeros to whole frames, as its feature extractor does it."""
+
+    MODEL_TYPE = "dac"
+    MODEL = "DacModel"
+    MERGEABLE = False  # the family dac is
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": 1,
+            "hop_length": config.hop_length,
+            "codebook_sizes": (config.codebook_size,) * config.n_codebooks,
+        }
+
+    def _prepare(self) -> None:
+        self.network.quantizer = FactorizedSearch(self.network.quantizer, self.card.num_codebooks)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(padded(waveform, self.hop_length)).audio_codes
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        waveform = self.network.decode(audio_codes=codes).audio_values[:, None]
+        missing = codes.shape[-1] * self.hop_length - waveform.shape[-1]  # odd strides lose some
+        return F.pad(waveform, (0, max(0, missing)))
+
+    def _codebooks(self) -> list[Tensor]:
+        return [layer.codebook.weight for layer in self.network.quantizer.quantizer.quantizers]
+
+
+class Higgs(XCodec):
+    """HiggsAudioV2TokenizerModel, an X-Codec at 24 kHz whose stages project to a few dimensions."""
+
+    CARDS = ()
+    MODEL_TYPE = "higgs_audio_v2_tokenizer"
+    MODEL = "HiggsAudioV2TokenizerModel"
+    UNUSED = ("semantic_model.masked_spec_embed",)
+
+
+_KINDS: dict[str, type[Wrapped]] = {
+    kind.MODEL_TYPE: kind for kind in (Dac, Higgs, Mimi, NeuCodec, XCodec, XCodec2)
+}
+_CONTINUOUS = ("vibevoice_acoustic_tokenizer", "pocket_tts")
+_REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w-][\w./-]*))?")
+
+
+class HuggingFace(Codec):
+    """What lies on the Hub, or in a folder, in the format of transformers."""
+
+    PREFIX = "hf:"
+    context_seconds = 10.0  # as Mimi needs
+
+    @classmethod
+    def card_named(cls, name: str) -> CodecCard:
+        full, weights = cls.PREFIX + name, None
+        config = Path(name) / "config.json"
+        if not name or not Path(name).is_dir():
+            match = _REPOSITORY.fullmatch(name)
+            if match is None:
+                raise CodecError(
+                    f"{full} is neither a folder nor a repository: expected hf:FOLDER or "
+                    "hf:org/name"
+                )
+            weights = Weights(
+                repository=match["name"],
+                file="model.safetensors",
+                revision=match["revision"] or "main",
+                beside=("config.json",),
+            )
+            config = _find_config(full, weights)
+        content = read_config(config)
+        kind = _kind(content, full)
+        if weights and kind.EXTRACTOR:
+            beside = (*weights.beside, "preprocessor_config.json")
+            weights = weights.model_copy(update={"beside": beside})
+        sizes = kind.sizes(make_config(content, kind.MODEL, config, full))
+        counts = tuple(range(1, len(sizes["codebook_sizes"]) + 1))
+        try:
+            return CodecCard(
+                **sizes,
+                name=full,
+                family="hf",
+                description=f"{kind.MODEL} of transformers; its repository tells the licence",
+                codebook_counts=counts,
+                mergeable=kind.MERGEABLE,
+                licence_code="Apache-2.0",
+                weights=weights,
+                verified="by nobody",
+            )
+        except ValueError as reason:
+            line = " ".join(str(reason).split())
+            raise CheckpointError(f"{config} gives no codec: {line}") from reason
+
+    def _load(self, checkpoint: Path | None) -> None:
+        if checkpoint is None:  # the folder in its name
+            folder = self.card.base_name.removeprefix(self.PREFIX)
+            checkpoint = checkpoints.resolve(self.card, folder)
+        content = read_config(checkpoint.with_name("config.json"))
+        self._codec = _kind(content, self.card.name)(self.card, str(self.device), checkpoint)
+        self.network = self._codec.network
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the family that the network is of."""
+        return self._codec.fingerprint
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self._codec._encode(waveform)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self._codec._decode(codes)
+
+    def _codebooks(self) -> list[Tensor] | None:
+        return self._codec._codebooks()
+
+
+def _find_config(name: str, weights: Weights) -> Path:
+    """The config.json of a repository, from the user's folder, the Hub's cache or the Hub."""
+    local = checkpoints.local_folder(name) / "config.json"
+    if local.is_file():
+        return local
+    file = weights.model_copy(update={"file": "config.json", "beside": ()})
+    return checkpoints.download(name, file, "give the folder that holds it, as hf:FOLDER")
+
+
+def _kind(content: dict[str, Any], name: str) -> type[Wrapped]:
+    """The family that runs networks of this configuration."""
+    model_type = str(content.get("model_type"))
+    if model_type in _KINDS:
+        return _KINDS[model_type]
+    if model_type.startswith(_CONTINUOUS):
+        raise CodecError(f"{name} ({model_type}) gives continuous latents: there are no tokens")
+    if model_type == "encodec":
+        raise CodecError(
+            f"{name} is an EnCodec, which is a family of its own here: load encodec-24k or "
+            "encodec-48k, with --checkpoint FOLDER for weights of your own"
+        )
+    raise CodecError(
+        f"{name} is of model_type {model_type!r}, no audio tokenizer known here: known are "
+        f"{', '.join(_KINDS)}"
+    )

@@ -1,0 +1,94 @@
+"""Mimi: up to 32 codebooks of 2048 at 12.5 frames per second, 24 kHz; causal.
+
+Défossez et al. 2024 (Moshi), arXiv 2410.00037, section 3.3; weights by Kyutai, kyutai/mimi. The
+network is transformers' MimiModel. The first codebook is semantic; the others, acoustic, search the
+same latents beside it, so merging the first changes no other code.
+
+MimiModel rounds a clip up to whole frames by padding inside of its convolutions, not of the
+waveform: codes are those of MimiModel for the sound as it is, so the last frame of a clip that ends
+inside of it is not that of the clip with zeros behind it. Attention reaches back 10 s per layer,
+over 8 layers; windows of long sound overlap by 10 s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._searches import SplitSearch
+from audiotok.codecs._transformers import Wrapped
+
+
+def _card(count: int) -> CodecCard:
+    return CodecCard(
+        name=f"mimi-{count}",
+        family="mimi",
+        description=f"official weights, the first {count} of 32 codebooks"
+        if count < 32
+        else "official weights, all 32 codebooks",
+        sample_rate_in=24_000,
+        sample_rate_out=24_000,
+        hop_length=1920,
+        codebook_sizes=(2048,) * count,
+        codebook_counts=tuple(range(1, count + 1)),
+        mergeable=True,
+        causal=True,
+        streamable=True,
+        lookahead=0,
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN+T, Time -> CNN+T, Time",
+            quantization="RVQ, Fixed",
+            training_paradigm="GAN, Feat, Rec, VQ; semantic distillation",
+            streamability="yes",
+            domain="speech",
+        ),
+        licence_code="Apache-2.0",
+        licence_weights="CC-BY-4.0",
+        weights=Weights(
+            repository="kyutai/mimi",
+            file="model.safetensors",
+            beside=("config.json",),
+            revision="main",
+            size_about=385_000_000,
+        ),
+        verified="on random weights only",
+    )
+
+
+class Mimi(Wrapped):
+    """Mimi behind the common interface; mimi-8 is what Moshi uses."""
+
+    DEFAULT = "mimi-8"
+    CARDS = (_card(8), _card(32))
+    MODEL_TYPE = "mimi"
+    MODEL = "MimiModel"
+    context_seconds = 10.0
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": config.audio_channels,
+            "hop_length": round(config.sampling_rate / config.frame_rate),
+            "codebook_sizes": (config.codebook_size,) * config.num_quantizers,
+        }
+
+    def _prepare(self) -> None:
+        self.network.quantizer = SplitSearch(self.network.quantizer, self.card.strides)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform).audio_codes
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes).audio_values
+
+    def _codebooks(self) -> list[Tensor]:
+        quantizer = self.network.quantizer.quantizer
+        stacks = (
+            quantizer.semantic_residual_vector_quantizer,
+            quantizer.acoustic_residual_vector_quantizer,
+        )
+        return [layer.codebook.embed for stack in stacks for layer in stack.layers]

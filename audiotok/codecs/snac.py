@@ -1,0 +1,235 @@
+"""SNAC: residual codebooks of 4096 that run at different rates, at 24, 32 and 44.1 kHz.
+
+Siuzdak et al. 2024, arXiv 2410.14411; weights by the author at huggingface.co/hubertsiuzdak. His
+`pytorch_model.bin` loads as it is, with the `config.json` beside it. Codes are rectangular at the
+rate of the finest codebook, the slower ones repeated.
+
+The decoder mixes noise into the sound. Here the codes of a clip are the key of its noise, so that
+equal tokens give equal sound; the official code draws anew each time. Official codes go on to the
+end of the last window of attention, ours to the end of the sound: frames past it would hold
+silence. Where that leaves part of a window, the decoder attends within that part.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.errors import CheckpointError
+from audiotok.nn.dac_keys import from_official
+from audiotok.nn.noise import gaussian, key_of
+from audiotok.nn.quantizers import merged
+from audiotok.nn.snac import HEAD, SNACConfig, SNACNetwork
+
+_MUSIC = SNACConfig(
+    strides=(2, 3, 8, 8),
+    num_filters=64,
+    dimension=1024,
+    decoder_strides=(8, 8, 3, 2),
+    decoder_channels=1536,
+    attention_window=32,
+    codebook_strides=(8, 4, 2, 1),
+)
+_SIZES = {"snac-24k": SNACConfig(), "snac-32k": _MUSIC, "snac-44k": _MUSIC}
+
+
+def _card(name: str, sample_rate: int, domain: str, size: int, **details: Any) -> CodecCard:
+    config = _SIZES[name]
+    network = "CNN+T, Time" if config.attention_window else "CNN, Time"
+    return CodecCard(
+        name=name,
+        family="snac",
+        kind="neural",
+        description=f"official weights for {sample_rate / 1000:g} kHz, noise keyed by the codes",
+        sample_rate_in=sample_rate,
+        sample_rate_out=sample_rate,
+        hop_length=math.prod(config.strides),
+        codebook_sizes=(config.codebook_size,) * len(config.codebook_strides),
+        strides=config.codebook_strides,
+        codebook_counts=tuple(range(1, len(config.codebook_strides) + 1)),
+        mergeable=True,
+        causal=False,
+        streamable=False,
+        lookahead=config.reach,
+        taxonomy=Taxonomy(
+            encoder_decoder=f"{network} -> {network}",
+            quantization="MSRVQ, Fixed",
+            training_paradigm="GAN, Feat, Rec, VQ",
+            streamability="no",
+            domain=domain,
+        ),
+        licence_code="MIT",
+        licence_weights="MIT",
+        weights=Weights(
+            repository=f"hubertsiuzdak/{name.replace('-', '_')}hz",
+            file="pytorch_model.bin",
+            beside=("config.json",),
+            revision="main",
+            size_about=size,
+        ),
+        verified="on random weights only",
+        **details,
+    )
+
+
+class SNAC(Codec):
+    """SNAC behind the common interface. The bare name stands for 24 kHz, the one for speech."""
+
+    DEFAULT = "snac-24k"
+    CARDS = (
+        _card("snac-24k", 24000, "speech", 80_000_000),
+        _card("snac-32k", 32000, "music, audio", 218_000_000),
+        _card("snac-44k", 44100, "music, audio", 218_000_000),
+    )
+
+    def _load(self, checkpoint: Path | None) -> None:
+        state = from_official(checkpoints.read_state(checkpoint)[0])
+        config = self._config(checkpoint.with_name("config.json"))
+        _drop_rotations(state, checkpoint)
+        self.network = SNACNetwork(config)
+        checkpoints.load_strict(self.network, state, checkpoint)
+        strides = (*self.card.strides, *config.codebook_strides[self.num_codebooks :])
+        self.network.quantizer = merged(self.network.quantizer, strides)
+
+    def _config(self, path: Path) -> SNACConfig:
+        """Sizes from the file beside the weights, or of the official network if there is none.
+
+        Raises:
+            CheckpointError: the file is damaged, or of a network that is not the card's.
+        """
+        card = next(card for card in self.CARDS if self.card.name.startswith(card.name))
+        if not path.is_file():
+            return _SIZES[card.name]
+        try:
+            official = OfficialConfig.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as reason:
+            raise CheckpointError(
+                f"{path} is no configuration of a SNAC: {_line(reason)}"
+            ) from None
+        config = official.ours()
+        found = (official.sampling_rate, config.strides, config.codebook_strides)
+        found += (config.codebook_size,)
+        sizes = _SIZES[card.name]
+        expected = (card.sample_rate_in, sizes.strides, sizes.codebook_strides, sizes.codebook_size)
+        if found != expected:
+            said = "{} Hz, strides {}, codebooks at {} of {} codes"
+            raise CheckpointError(
+                f"{path} is not of {card.name}: it has {said.format(*found)}, the card says "
+                f"{said.format(*expected)}; name the codec that it belongs to"
+            )
+        return config
+
+    @property
+    def _unit(self) -> int:
+        return math.lcm(super()._unit, self.network.config.unit)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform, self.num_codebooks)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        keys = [key_of(clip) for clip in codes]
+        return self.network.decode(codes, self._noise(keys, 0, codes.shape[-1]))
+
+    def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
+        """As of any codec; each window hears its part of the noise of the whole clip."""
+        keys = [key_of(clip) for clip in codes]
+        hop = self.card.hop_length
+        with torch.inference_mode(False):  # so that the result may be trained on
+            waveform = torch.empty(len(codes), 1, codes.shape[-1] * hop)
+        for low, start, stop, high in self._windows(codes.shape[-1]):
+            noise = self._noise(keys, low, high)
+            piece = self.network.decode(codes[..., low:high].to(self.device), noise)
+            piece = piece[..., (start - low) * hop : (stop - low) * hop]
+            waveform[..., start * hop : stop * hop] = piece
+        return waveform[..., :length]
+
+    def _noise(self, keys: list[int], low: int, high: int) -> list[Tensor]:
+        """What each block of the decoder hears (B, 1, samples) in frames `low` to `high`."""
+        streams = [
+            torch.stack([gaussian(key, stream, low * rate, high * rate) for key in keys])
+            for stream, rate in enumerate(self.network.noise_rates)
+        ]
+        return [noise[:, None].to(self.device) for noise in streams]
+
+    def _codebooks(self) -> list[Tensor]:
+        return self.network.quantizer.codebooks
+
+
+class OfficialConfig(BaseModel):
+    """The official `config.json`: arguments of the network; defaults are those of the code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sampling_rate: PositiveInt = 44100
+    encoder_dim: PositiveInt = 64
+    encoder_rates: tuple[PositiveInt, ...] = Field((3, 3, 7, 7), min_length=1)
+    latent_dim: PositiveInt | None = None
+    decoder_dim: PositiveInt = 1536
+    decoder_rates: tuple[PositiveInt, ...] = Field((7, 7, 3, 3), min_length=1)
+    attn_window_size: PositiveInt | None = 32
+    codebook_size: PositiveInt = 4096
+    codebook_dim: PositiveInt = 8
+    vq_strides: tuple[PositiveInt, ...] = Field((8, 4, 2, 1), min_length=1)
+    noise: bool = True
+    depthwise: bool = True
+
+    def ours(self) -> SNACConfig:
+        """The same in our words.
+
+        Raises:
+            CheckpointError: the sizes make no network.
+        """
+        width = self.encoder_dim * 2 ** len(self.encoder_rates)
+        attending = self.attn_window_size is not None
+        if math.prod(self.encoder_rates) != math.prod(self.decoder_rates):
+            reason = f"rates {self.encoder_rates} and {self.decoder_rates} differ in their product"
+        elif self.latent_dim not in (None, width):
+            reason = f"latent_dim {self.latent_dim} is not the encoder's {width}"
+        elif self.decoder_dim % 2 ** len(self.decoder_rates):
+            reason = f"decoder_dim {self.decoder_dim} does not halve at each rate"
+        elif attending and (width % HEAD or self.decoder_dim % HEAD):
+            reason = f"{width} and {self.decoder_dim} channels are no heads of {HEAD}"
+        else:
+            return SNACConfig(
+                strides=self.encoder_rates,
+                num_filters=self.encoder_dim,
+                dimension=width,
+                decoder_strides=self.decoder_rates,
+                decoder_channels=self.decoder_dim,
+                attention_window=self.attn_window_size,
+                codebook_size=self.codebook_size,
+                codebook_dim=self.codebook_dim,
+                codebook_strides=self.vq_strides,
+                noise=self.noise,
+                depthwise=self.depthwise,
+            )
+        raise CheckpointError(f"the configuration of a SNAC makes no network: {reason}")
+
+
+def _drop_rotations(state: dict[str, Tensor], path: Path) -> None:
+    """Takes the frequencies of the rotation out of `state`: they are constants.
+
+    Raises:
+        CheckpointError: they are others than in the official code.
+    """
+    expected = 1.0 / (10000 ** (torch.arange(0, HEAD, 2).float() / HEAD))
+    for key in [key for key in state if key.endswith(".rel_pos.inv_freq")]:
+        found = state.pop(key)
+        if found.shape != expected.shape or not torch.allclose(found, expected):
+            raise CheckpointError(f"{path}: {key} are not the frequencies expected")
+
+
+def _line(reason: Exception) -> str:
+    """One line of what is wrong with a file."""
+    if isinstance(reason, ValidationError):
+        first = reason.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    return str(reason).splitlines()[0]

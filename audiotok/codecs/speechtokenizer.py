@@ -1,0 +1,80 @@
+"""SpeechTokenizer: 8 residual codebooks at 50 frames per second; the first is nearest to words.
+
+Zhang et al. 2023, arXiv 2308.16692 (ICLR 2024). The network is EnCodec's, not causal, with an LSTM
+that reads in both directions in the encoder. Loads the authors' state dicts; a projection to the
+features of their teacher, which only training uses, is left out.
+"""
+
+from __future__ import annotations
+
+from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs.encodec import SEANetCodec
+
+_SNAKE = "snake"
+
+
+def _card(
+    name: str, description: str, data: tuple[str, ...], licence: str | None, weights: Weights
+) -> CodecCard:
+    return CodecCard(
+        name=f"speechtokenizer-{name}",
+        family="speechtokenizer",
+        description=description,
+        sample_rate_in=16000,
+        sample_rate_out=16000,
+        hop_length=320,
+        codebook_sizes=(1024,) * 8,
+        codebook_counts=tuple(range(1, 9)),
+        mergeable=True,
+        causal=False,
+        streamable=False,
+        lookahead=None,
+        taxonomy=Taxonomy(
+            encoder_decoder="CNN+RNN, Time -> CNN+RNN, Time",
+            quantization="RVQ, Fixed",
+            training_paradigm="GAN, Rec, Feat, VQ, semantic distillation",
+            streamability="no",
+            domain="speech",
+        ),
+        licence_code="Apache-2.0",
+        licence_weights=licence,
+        training_data=data,
+        weights=weights,
+        verified="on random weights only",
+    )
+
+
+class SpeechTokenizer(SEANetCodec):
+    """SpeechTokenizer behind the common interface; what it takes and gives is on its card."""
+
+    DEFAULT = "speechtokenizer-hubert-avg"
+    CARDS = (
+        _card(
+            "hubert-avg",
+            "official weights",
+            ("LibriSpeech",),
+            "Apache-2.0",
+            Weights(
+                repository="fnlp/SpeechTokenizer",
+                file="speechtokenizer_hubert_avg/SpeechTokenizer.pt",
+                revision="main",
+            ),
+        ),
+        _card(
+            _SNAKE,
+            "official weights with Snake activations, of AnyGPT",
+            ("LibriSpeech", "Common Voice"),
+            None,
+            Weights(
+                repository="fnlp/AnyGPT-speech-modules",
+                file="speechtokenizer/ckpt.dev",
+                revision="main",
+            ),
+        ),
+    )
+
+    def _kind(self) -> dict[str, bool]:
+        return {
+            "bidirectional": True,
+            "snake": self.card.name.startswith(f"speechtokenizer-{_SNAKE}"),
+        }

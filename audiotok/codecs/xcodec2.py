@@ -1,0 +1,73 @@
+"""X-Codec 2: one codebook of 65536 at 50 frames per second, 16 kHz; scalar quantization.
+
+Ye et al. 2025 (Llasa), arXiv 2502.04128; weights HKUSTAudio/xcodec2-hf, not for commercial use.
+The network is transformers' Xcodec2Model, its features are those of transformers'
+Xcodec2FeatureExtractor (which normalises them over the clip, so codes depend on all of it).
+
+The extractor fills a sound up by at least one sample, so that one which ends with a frame gets a
+frame more. It stands for no sample and is left out: codes are those of the extractor and
+Xcodec2Model for the sound as it is, the first ceil(L / 320) of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from audiotok.codec import CodecCard, Weights
+from audiotok.codecs._searches import ScalarSearch
+from audiotok.codecs._transformers import WrappedScalar
+
+
+class XCodec2(WrappedScalar):
+    """X-Codec 2 behind the common interface."""
+
+    CARDS = (
+        CodecCard(
+            name="xcodec2",
+            family="xcodec2",
+            description="official weights, one code per frame",
+            sample_rate_in=16_000,
+            sample_rate_out=16_000,
+            hop_length=320,
+            codebook_sizes=(65_536,),
+            causal=False,
+            streamable=False,
+            lookahead=None,
+            licence_code="Apache-2.0",
+            licence_weights="CC-BY-NC-4.0",
+            weights=Weights(
+                repository="HKUSTAudio/xcodec2-hf",
+                file="model.safetensors",
+                beside=("config.json", "preprocessor_config.json"),
+                revision="main",
+                size_about=2_520_000_000,
+            ),
+            verified="on random weights only",
+        ),
+    )
+    MODEL_TYPE = "xcodec2"
+    MODEL = "Xcodec2Model"
+    EXTRACTOR = "Xcodec2FeatureExtractor"
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": 1,
+            "hop_length": config.hop_length,
+            "codebook_sizes": (math.prod(config.quantization_levels),),
+        }
+
+    def _prepare(self) -> None:
+        self.network.quantizer = ScalarSearch(self.network.quantizer)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        codes = self.network.encode(**self._features(waveform)).audio_codes
+        return codes[..., : self.num_frames(waveform.shape[-1])].long()
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes).audio_values

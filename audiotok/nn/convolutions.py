@@ -1,0 +1,90 @@
+"""Convolutions that keep time: L samples give ceil(L / stride) frames, T frames T * stride samples.
+
+As in EnCodec (Défossez et al. 2022, arXiv 2210.13438) and what is built like it. Padding reflects;
+a causal layer has all of it on the left, so that no frame sees samples behind its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PaddedConv1d(nn.Conv1d):
+    """A convolution that pads by reflection so that L samples give ceil(L / stride) frames.
+
+    The padding splits unevenly for even kernels (one more on the left); what the last window lacks
+    is added on the right. An input shorter than the padding is first extended with zeros.
+
+    Args:
+        causal: all the padding is on the left.
+        group_norm: a group norm over channels and time follows (EnCodec at 48 kHz).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        causal: bool = False,
+        group_norm: bool = False,
+    ):
+        super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
+        total = kernel_size - stride
+        self._right = 0 if causal else total // 2
+        self._left = total - self._right
+        self.norm = nn.GroupNorm(1, out_channels) if group_norm else None
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, C, L) -> (B, C', ceil(L / stride))."""
+        right = self._right + -waveform.shape[-1] % self.stride[0]
+        if self._left or right:
+            waveform = _pad_reflect(waveform, self._left, right)
+        frames = super().forward(waveform)
+        return frames if self.norm is None else self.norm(frames)
+
+
+def _pad_reflect(waveform: Tensor, left: int, right: int) -> Tensor:
+    missing = max(left, right) - waveform.shape[-1] + 1
+    if missing > 0:
+        padded = _pad_reflect(F.pad(waveform, (0, missing)), left, right)
+        return padded[..., : padded.shape[-1] - missing]
+    if torch.is_grad_enabled():
+        return F.pad(waveform, (left, right), mode="reflect")
+    pieces = [waveform]  # the same values: PyTorch's own takes ten times as long on a CPU
+    if left:
+        pieces.insert(0, waveform[..., 1 : left + 1].flip(-1))
+    if right:
+        pieces.append(waveform[..., -right - 1 : -1].flip(-1))
+    return torch.cat(pieces, dim=-1)
+
+
+class TrimmedConvTranspose1d(nn.ConvTranspose1d):
+    """A transposed convolution whose T frames give T * stride samples; the kernel has two strides.
+
+    What is over is cut off: all of it on the right if `causal`, else half on each side (one more
+    on the left if it is odd). A group norm sees it before.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        causal: bool = False,
+        group_norm: bool = False,
+    ):
+        super().__init__(in_channels, out_channels, 2 * stride, stride)
+        self._right = stride if causal else stride // 2
+        self.norm = nn.GroupNorm(1, out_channels) if group_norm else None
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C', T * stride)."""
+        samples = super().forward(frames)
+        if self.norm is not None:
+            samples = self.norm(samples)
+        left = self.stride[0] - self._right
+        return samples[..., left : samples.shape[-1] - self._right]

@@ -1,0 +1,142 @@
+"""Promises on what a codec may remember: nothing. Other instances, threads and processes agree."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audiotok.audio import Audio
+from audiotok.testing.case import MOST_CHANGED, MOST_ERROR, Case
+from audiotok.testing.promise import NotChecked, promise, trying
+from audiotok.testing.sounds import audio, noise, voice
+from audiotok.tokens import Tokens
+
+PATIENCE = 600  # seconds for another process to start, load the codec, and code two sounds
+
+
+@promise("tokens only", "decode needs the bytes of the tokens and nothing else")
+def tokens_only(case: Case) -> Iterator[str]:
+    codec, first = case.codec, "a voice"
+    other = case.another()
+    tokens = codec.encode(case.sounds[first])
+    again = Tokens.from_bytes(tokens.to_bytes())
+    if not torch.equal(tokens.codes, again.codes):
+        yield "the codes change on their way through bytes"
+    expected = codec.decode(tokens)
+    if not torch.equal(codec.decode(again).waveform, expected.waveform):
+        yield "tokens that went through bytes give another sound"
+    codec.encode(case.sounds["noise"])
+    if not torch.equal(codec.decode(again).waveform, expected.waveform):
+        yield "the same tokens give another sound after another clip was encoded"
+    with trying("decoding with an instance that did not encode"):
+        sound = other.decode(again)
+    if not _alike(sound, expected):
+        yield "an instance that did not encode them gives another sound of the same tokens"
+
+
+@promise("threads", "one thread or two give the same codes and sound, but for rounding")
+def threads(case: Case) -> Iterator[str]:
+    codec = case.codec
+    if codec.device.type != "cpu":
+        raise NotChecked(f"it computes on {codec.device}")
+    rate = case.card.sample_rate_in
+    spoken = audio(voice(rate, max(0.3, 4 * case.hop / rate)), rate)
+    before = torch.get_num_threads()
+    found = {}
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            tokens = codec.encode(spoken)
+            found[count] = tokens, codec.decode(tokens)
+    finally:
+        torch.set_num_threads(before)
+    (one, sound), (two, other) = found.values()
+    share = float((one.codes != two.codes).double().mean())
+    case.numbers["share of codes changed by threads"] = share
+    if share > MOST_CHANGED:
+        yield f"{share:.2%} of the codes change with the number of threads"
+    error = _error(sound, other)
+    case.numbers["change of the sound, of its peak"] = error
+    if error > MOST_ERROR:
+        yield f"the sound changes by {error:.2g} of its peak with the number of threads"
+
+
+@promise("processes", "another process gives the same codes and the same sound")
+def processes(case: Case) -> Iterator[str]:
+    name, codec = case.loading_name, case.codec
+    if isinstance(case._again, str):
+        raise NotChecked(case._again)
+    audios = {"a voice": case.sounds["a voice"], "noise": noise(3 * case.hop + 1, 44_100, 2)}
+    tokens = {what: codec.encode(audio) for what, audio in audios.items()}
+    with tempfile.TemporaryDirectory(prefix="audiotok-check-") as folder:
+        answers = _ask(Path(folder), case, name, audios, tokens)
+        if answers.get("fingerprint", codec.fingerprint) != codec.fingerprint:
+            yield "in another process its fingerprint is another"
+        if "error" in answers:
+            yield f"in another process it raises {answers['error']}"
+        for index, what in enumerate(audios):
+            theirs = Tokens.load(Path(folder) / f"{index}.theirs.atok")
+            if not torch.equal(theirs.codes, tokens[what].codes):
+                yield f"in another process {what} has other codes"
+            sound = torch.from_numpy(np.load(Path(folder) / f"{index}.theirs.npy"))
+            if not _alike(Audio(sound, codec.sample_rate), codec.decode(tokens[what])):
+                yield f"another process makes another sound of the tokens of {what}"
+
+
+def _ask(
+    folder: Path, case: Case, name: str, audios: dict[str, Audio], tokens: dict[str, Tokens]
+) -> dict[str, str]:
+    """What another process answers; its codes and sounds lie in `folder`."""
+    checkpoint = None if ".safetensors" in name else case.codec.checkpoint
+    bundled = case.card.weights is not None and case.card.weights.bundled
+    request = {
+        "path": sys.path,
+        "name": name,
+        "checkpoint": None if checkpoint is None or bundled else str(checkpoint.resolve()),
+        "device": str(case.codec.device),
+        "threads": torch.get_num_threads(),
+        "rates": [heard.sample_rate for heard in audios.values()],
+    }
+    for index, (what, heard) in enumerate(audios.items()):
+        np.save(folder / f"{index}.npy", heard.waveform.numpy())
+        tokens[what].save(folder / f"{index}.atok")
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"  # so that hash() differs
+    program = (
+        "import json, sys; sys.path[:] = json.load(open(sys.argv[1] + '/request.json'))['path'];"
+        "from audiotok.testing.elsewhere import answer; answer(sys.argv[1])"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(folder)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotChecked(f"another process was not ready after {PATIENCE} s") from None
+    answer = folder / "answer.json"
+    if not answer.is_file():
+        last = (done.stderr.strip() or "nothing").splitlines()[-1]
+        return {"error": f"nothing but ends with {done.returncode}: {last}"}
+    return json.loads(answer.read_text(encoding="utf-8"))
+
+
+def _alike(one: Audio, other: Audio) -> bool:
+    """The same sound, but for the last bits of its arithmetic: memory may lie otherwise."""
+    return one.waveform.shape == other.waveform.shape and _error(one, other) <= MOST_ERROR
+
+
+def _error(one: Audio, other: Audio) -> float:
+    """Largest difference, of the peak."""
+    peak = float(other.waveform.abs().max())
+    return float((one.waveform - other.waveform).abs().max()) / max(peak, 1e-6)

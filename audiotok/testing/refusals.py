@@ -1,0 +1,86 @@
+"""Promises on what cannot be coded: it is refused in one line, never repaired in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from audiotok.errors import AudiotokError
+from audiotok.testing.case import Case
+from audiotok.testing.promise import described, promise
+
+
+@promise("bad sounds", "what is not a sound is refused with an AudiotokError of one line")
+def bad_sounds(case: Case) -> Iterator[str]:
+    rate = case.card.sample_rate_in
+    for what, source in {
+        "NaN": (np.array([0.0, math.nan, 0.0]), rate),
+        "infinity": (np.array([0.0, math.inf, 0.0]), rate),
+        "no samples": (np.zeros(0), rate),
+        "three channels": (np.zeros((3, 100)), rate),
+        "three dimensions": (np.zeros((1, 1, 100)), rate),
+        "integers that nobody scaled": (np.full(100, 20_000.0), rate),
+        "text": (np.array(["a", "b"]), rate),
+        "a rate of 0": (np.zeros(100), 0),
+        "a rate of 10 Hz": (np.zeros(100), 10),
+        "a rate of 10 MHz": (np.zeros(100), 10_000_000),
+        "a negative rate": (np.zeros(100), -rate),
+        "a rate in words": (np.zeros(100), str(rate)),
+        "a missing file": "no/such/file.wav",
+        "a folder": ".",
+        "nothing": None,
+    }.items():
+        yield from refuses(lambda source=source: case.codec.encode(source), what)
+
+
+@promise("bad tokens", "tokens of another codec, or that do not fit, are refused with one line")
+def bad_tokens(case: Case) -> Iterator[str]:
+    codec, card = case.codec, case.card
+    tokens = codec.encode((np.zeros(2 * case.hop), card.sample_rate_in))
+    foreign = replace(tokens, codec="another", fingerprint="0" * 64)
+    others: dict[str, Callable[[], object]] = {
+        "tokens of another fingerprint": lambda: foreign,
+        "bytes in the place of tokens": tokens.to_bytes,
+        "a tensor in the place of tokens": lambda: tokens.codes,
+        "one codebook too many": lambda: replace(
+            tokens,
+            codes=torch.cat([tokens.codes, tokens.codes[:, -1:]], 1),
+            codebook_sizes=(*card.codebook_sizes, card.codebook_sizes[-1]),
+            strides=(*card.strides, card.strides[-1]),
+        ),
+        "codebooks of another size": lambda: replace(
+            tokens, codebook_sizes=tuple(size + 1 for size in card.codebook_sizes)
+        ),
+        "a code out of range": lambda: replace(
+            tokens, codes=torch.full_like(tokens.codes, max(card.codebook_sizes))
+        ),
+        "a code of -1": lambda: replace(tokens, codes=torch.full_like(tokens.codes, -1)),
+        "bytes that are cut short": lambda: type(tokens).from_bytes(tokens.to_bytes()[:-1]),
+    }
+    if not card.byte_stream:
+        more = lambda by: replace(tokens, num_samples=tokens.num_samples + by)  # noqa: E731
+        others["more samples than frames"] = lambda: more(10 * case.hop)
+        others["fewer samples than frames"] = lambda: more(-2 * case.hop + 1)
+    for what, make in others.items():
+        yield from refuses(lambda make=make: codec.decode(make()), what)
+    for k in set(range(1, card.num_codebooks)) - set(card.codebook_counts):
+        yield from refuses(lambda k=k: codec.decode(tokens.first(k)), f"the first {k} codebooks")
+    for rate in (0, 10, "fast"):
+        yield from refuses(lambda rate=rate: codec.decode(tokens, rate), f"an output at {rate!r}")
+
+
+def refuses(call: Callable[[], object], what: str) -> Iterator[str]:
+    """A counter-example unless `call` raises an AudiotokError of one line."""
+    try:
+        call()
+    except AudiotokError as reason:
+        if "\n" in str(reason):
+            yield f"the message on {what} has several lines"
+    except Exception as reason:
+        yield f"{what} raises {described(reason)}, which is no AudiotokError"
+    else:
+        yield f"{what}: not refused"

@@ -1,0 +1,93 @@
+"""Mimi's own ways: causal, its semantic codebook apart, codebooks that are sums by usage."""
+
+import pytest
+import torch
+
+import audiotok
+from audiotok.codecs.mimi import Mimi
+from audiotok.errors import CodecError
+
+pytest.importorskip("transformers", minversion="5.23")
+import tiny_transformers as tiny  # noqa: E402
+
+HOP = 1920
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tiny.write(tiny.mimi, tmp_path_factory.mktemp("mimi"))
+
+
+def test_cards():
+    eight, all_32 = Mimi.CARDS
+    assert (eight.frame_rate, eight.token_rate, eight.bitrate) == (12.5, 100, 1100)
+    assert (all_32.token_rate, all_32.bitrate) == (400, 4400)
+    assert audiotok.registry.find_card("mimi") == eight
+    assert eight.weights == all_32.weights
+    assert audiotok.registry.find_card("mimi:merge=2").bitrate == 1100 - 12.5 / 2 * 11
+
+
+def test_mimi_8_is_the_first_codebooks_of_mimi_32(folder):
+    waveform = tiny.sound(3, 24_000, seed=1)[0]
+    eight = audiotok.load("mimi", checkpoint=folder, quiet=True)
+    whole = audiotok.load("mimi-32", checkpoint=folder)
+    tokens = eight.encode((waveform, 24_000))
+    assert torch.equal(tokens.codes, whole.encode((waveform, 24_000)).codes[:, :8])
+    assert eight.num_codebooks == 8 and whole.num_codebooks == 32
+    with pytest.raises(CodecError, match="cannot stop after 9 codebooks"):
+        audiotok.load("mimi-8:codebooks=9", checkpoint=folder)
+    for decoder in (whole, audiotok.load("mimi-32:codebooks=8", checkpoint=folder)):
+        assert torch.equal(decoder.decode(tokens).waveform, eight.decode(tokens).waveform)
+
+
+def test_codebooks_are_sums_by_usage(folder):
+    codec = audiotok.load("mimi-8", checkpoint=folder)
+    for k, stack, index in ((0, "semantic", 0), (5, "acoustic", 4)):
+        quantizer = getattr(codec.network.quantizer.quantizer, f"{stack}_residual_vector_quantizer")
+        layer = quantizer.layers[index].codebook
+        expected = layer.embed_sum / layer.cluster_usage[:, None]
+        assert torch.equal(codec.codebook(k), expected)
+
+
+def test_merging_the_semantic_codebook_changes_no_other(folder):
+    waveform = tiny.sound(3, 24_000, seed=2)[0]
+    plain = audiotok.load("mimi-8", checkpoint=folder).encode((waveform, 24_000)).codes
+    merged = audiotok.load("mimi-8:merge=2", checkpoint=folder).encode((waveform, 24_000)).codes
+    assert torch.equal(merged[:, 1:], plain[:, 1:])
+    assert not torch.equal(merged[:, 0], plain[:, 0])
+    assert torch.equal(merged[:, 0, :-1:2], merged[:, 0, 1::2])
+
+
+@torch.no_grad()
+def test_is_causal_to_the_sample(folder):
+    """Latents end where their frame ends, and reach its last sample; so does the decoder."""
+    codec = audiotok.load("mimi-8", checkpoint=folder)
+    network = codec.network
+    waveform = tiny.sound(2, 24_000, seed=3)[..., : 20 * HOP]
+    latents = network.encoder(waveform).latents
+    for frame in (0, 7, 12):
+        end = (frame + 1) * HOP
+        for sample, reached in ((end, frame + 1), (end - 1, frame)):
+            changed = waveform.clone()
+            changed[..., sample:] = 0
+            difference = (network.encoder(changed).latents - latents).abs().amax((0, 1))
+            first = int((difference > 1e-5 * latents.abs().max()).nonzero()[0])
+            assert first == reached
+    codes = codec._encode(waveform)
+    sound = codec._decode(codes)
+    changed = codes.clone()
+    changed[..., 12] = (changed[..., 12] + 1) % 2048
+    difference = (codec._decode(changed) - sound).abs()[0, 0]
+    first = int((difference > 1e-5 * sound.abs().max()).nonzero()[0])
+    assert 12 * HOP <= first < 13 * HOP
+    assert codec.card.lookahead == 0 and codec.card.causal
+
+
+def test_long_sound_in_windows_keeps_most_codes(folder):
+    codec = audiotok.load("mimi-8", checkpoint=folder)
+    waveform = tiny.sound(40, 24_000, seed=4)[0]
+    whole = codec.encode((waveform, 24_000)).codes
+    codec.window_seconds = 10.0
+    assert codec.context_seconds == 10
+    windows = codec.encode((waveform, 24_000)).codes
+    assert (windows == whole).double().mean() > 0.99
