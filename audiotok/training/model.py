@@ -115,7 +115,8 @@ class Model:
         sums["gradient"] = self._descend(
             self.optimizer, self.codec_weights, self.recipe.optimizer, step, len(waveforms)
         )
-        if self.their_optimizer is not None:
+        they_learn = any(name.startswith("discriminator_") for name in sums)
+        if they_learn:
             sums["discriminator_gradient"] = self._descend(
                 self.their_optimizer,
                 self.adversary.learning(),
@@ -126,7 +127,7 @@ class Model:
         numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
         check_finite(step, numbers, self.folder)
         self.optimizer.step()
-        if self.their_optimizer is not None:
+        if they_learn:
             self.their_optimizer.step()
         if self.quantizes(step):
             latents = torch.cat([output.latents.detach() for output in seen])

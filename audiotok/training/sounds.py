@@ -60,7 +60,7 @@ class Rows:
         try:
             import datasets
         except ImportError as error:
-            raise MissingPackageError("datasets", "hf", f"the corpus hf:{name}") from error
+            raise MissingPackageError("datasets", "data", f"the corpus hf:{name}") from error
         where, _, split = name.partition(":")
         split = split or "train"
         try:

@@ -4,14 +4,14 @@
     python benchmarks/speed/training.py --batch 4 --seconds 1
     python benchmarks/speed/training.py --device cuda --batch 40
 
-Two networks of the same weights, in this one process, taking turns: one with `VectorQuantizer` and
-`MovingAverageLearner`, one with `VectorQuantization` of encodec.quantization.core_vq, which learns
-by a one-hot matrix. A step is forward, mel loss and commitment, backward, clipping, AdamW, and
-what the codebook learns; discriminators and data would be the same for both and are left out. A
-time is the median over the rounds: process time in one thread on the CPU, wall time with more of
-them or on a GPU. The quantizers alone are timed too, forward, backward and learning: their share
-of the step bounds what a faster one can bring, which is `most`, the ratio with one that takes no
-time.
+Two networks of the same weights, in this one process, taking turns: one with `VectorQuantizer`
+and `MovingAverageLearner`, one with `encodec.quantization.core_vq.VectorQuantization`, which
+learns by a one-hot matrix. A step is forward, mel loss and commitment, backward, clipping, AdamW,
+and what the codebook learns; discriminators and data would be the same for both and are left out.
+A time is the median over the rounds: process time in one thread on the CPU, wall time with more
+of them or on a GPU. The quantizers alone are timed too, forward, backward and learning: their
+share of the step bounds what a faster one can bring, which is `most`, the ratio with one that
+takes no time.
 
 Writes results/speed/training-DEVICE.csv and .json.
 """
