@@ -9,40 +9,54 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn.dac import DACConfig, DACNetwork, encoder_reach
 from audiotok.nn.dac_keys import from_official
 from audiotok.nn.quantizers import merged
 
 
-def _card(name: str, sample_rate: int, strides: tuple[int, ...], num_codebooks: int) -> CodecCard:
+def _card(name: str, config: DACConfig, domain: str, **details: Any) -> CodecCard:
     return CodecCard(
-        name=f"dac-{name}",
+        name=name,
         family="dac",
         kind="neural",
-        description=f"official weights for {sample_rate / 1000:g} kHz",
-        sample_rate_in=sample_rate,
-        sample_rate_out=sample_rate,
-        hop_length=math.prod(strides),
-        codebook_sizes=(1024,) * num_codebooks,
-        codebook_counts=tuple(range(1, num_codebooks + 1)),
+        sample_rate_in=config.sample_rate,
+        sample_rate_out=config.sample_rate,
+        hop_length=math.prod(config.strides),
+        codebook_sizes=(config.codebook_size,) * config.num_codebooks,
+        codebook_counts=tuple(range(1, config.num_codebooks + 1)),
         mergeable=True,
         causal=False,
         streamable=False,
-        lookahead=encoder_reach(strides),
+        lookahead=encoder_reach(config.strides),
         taxonomy=Taxonomy(
             encoder_decoder="CNN, Time -> CNN, Time",
             quantization="RVQ, Fixed",
-            training_paradigm="GAN, Feat, Rec, VQ",
+            training_paradigm=details.pop("training_paradigm", "GAN, Feat, Rec, VQ"),
             streamability="no",
-            domain="speech, music, audio",
+            domain=domain,
         ),
         licence_code="MIT",
+        **details,
+    )
+
+
+def _official(
+    name: str, sample_rate: int, strides: tuple[int, ...], num_codebooks: int
+) -> CodecCard:
+    config = DACConfig(sample_rate=sample_rate, strides=strides, num_codebooks=num_codebooks)
+    return _card(
+        f"dac-{name}",
+        config,
+        "speech, music, audio",
+        description=f"official weights for {sample_rate / 1000:g} kHz",
         licence_weights="MIT",
         weights=Weights(
             repository=f"descript/dac_{name}hz",
@@ -54,7 +68,7 @@ def _card(name: str, sample_rate: int, strides: tuple[int, ...], num_codebooks: 
     )
 
 
-class DAC(Codec):
+class DAC(Trained):
     """DAC behind the common interface.
 
     The bare name stands for 24 kHz, which the survey of tokenizers (arXiv 2506.10274) measures
@@ -62,16 +76,22 @@ class DAC(Codec):
     """
 
     DEFAULT = "dac-24k"
+    CONFIG = DACConfig
     CARDS = (
-        _card("16k", 16000, (2, 4, 5, 8), 12),
-        _card("24k", 24000, (2, 4, 5, 8), 32),
-        _card("44k", 44100, (2, 4, 8, 8), 9),
+        _official("16k", 16000, (2, 4, 5, 8), 12),
+        _official("24k", 24000, (2, 4, 5, 8), 32),
+        _official("44k", 44100, (2, 4, 8, 8), 9),
     )
 
     def _load(self, checkpoint: Path | None) -> None:
-        state = from_official(checkpoints.read_state(checkpoint)[0])
-        config = infer_config(state, checkpoint)
-        self._compare(config, checkpoint)
+        state, metadata = checkpoints.read_state(checkpoint)
+        if "config" in metadata:
+            config, state = self.config_in(metadata, checkpoint), in_float32(state)
+        else:
+            state = from_official(state)
+            config = infer_config(state, checkpoint, self.card.sample_rate_in)
+        if "@" not in self.card.base_name:  # a card that was not made from this very file
+            self._compare(config, checkpoint)
         self.network = DACNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
         rest = (1,) * (config.num_codebooks - self.num_codebooks)
@@ -79,7 +99,7 @@ class DAC(Codec):
 
     def _compare(self, config: DACConfig, path: Path) -> None:
         """Raises CheckpointError unless the network is the card's, whatever its widths."""
-        card = next(card for card in self.CARDS if self.card.name.startswith(card.name))
+        card = next(card for card in self.CARDS if self.card.base_name == card.name)
         found = (math.prod(config.strides), config.num_codebooks, config.codebook_size)
         expected = (card.hop_length, card.num_codebooks, card.codebook_sizes[0])
         if found != expected or math.prod(config.decoder_strides) != card.hop_length:
@@ -88,6 +108,16 @@ class DAC(Codec):
                 f"{path} is not {card.name}: it has {said.format(*found)}, the card says "
                 f"{said.format(*expected)}; name the codec that it belongs to"
             )
+
+    @classmethod
+    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        return _card(
+            f"{metadata.get('name', 'dac')}@{digest}",
+            cls.config_in(metadata, "the file"),
+            "as its training data",
+            training_paradigm="as its recipe",
+            **BY_RECIPE,
+        )
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(waveform, self.num_codebooks)
@@ -99,7 +129,7 @@ class DAC(Codec):
         return self.network.quantizer.codebooks
 
 
-def infer_config(state: dict[str, Tensor], path: Path) -> DACConfig:
+def infer_config(state: dict[str, Tensor], path: Path, sample_rate: int) -> DACConfig:
     """Sizes from the shapes of a state dict in our names; strides are half their kernels.
 
     Raises:
@@ -107,6 +137,7 @@ def infer_config(state: dict[str, Tensor], path: Path) -> DACConfig:
     """
     try:
         return DACConfig(
+            sample_rate=sample_rate,
             strides=_strides(state, "encoder", 4),
             num_filters=len(state["encoder.layers.0.weight"]),
             dimension=state["quantizer.stages.0.in_proj.weight"].shape[1],

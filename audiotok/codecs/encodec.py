@@ -19,66 +19,95 @@ import torch
 from torch import Tensor
 
 from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
-from audiotok.nn.encodec import EncodecNetwork
+from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
 
 HOP_LENGTH = 320
 
 
-def _card(name: str, num_codebooks: int, domain: str, **details: Any) -> CodecCard:
+def _card(
+    name: str, sample_rate: int, num_codebooks: int, domain: str, **details: Any
+) -> CodecCard:
     return CodecCard(
-        name=f"encodec-{name}",
+        name=name,
         family="encodec",
-        hop_length=HOP_LENGTH,
-        codebook_sizes=(1024,) * num_codebooks,
+        sample_rate_in=sample_rate,
+        sample_rate_out=sample_rate,
+        codebook_sizes=(details.pop("codebook_size", 1024),) * num_codebooks,
         codebook_counts=tuple(range(1, num_codebooks + 1)),
         mergeable=True,
         taxonomy=Taxonomy(
             encoder_decoder="CNN+RNN, Time -> CNN+RNN, Time",
             quantization="RVQ, Fixed",
-            training_paradigm="GAN, Feat, Rec, VQ",
+            training_paradigm=details.pop("training_paradigm", "GAN, Feat, Rec, VQ"),
             streamability="yes" if details["streamable"] else "no",
             domain=domain,
         ),
         licence_code="MIT",
+        **details,
+    )
+
+
+def _official(
+    name: str, sample_rate: int, num_codebooks: int, domain: str, size_about: int, **details: Any
+) -> CodecCard:
+    return _card(
+        f"encodec-{name}",
+        sample_rate,
+        num_codebooks,
+        domain,
+        hop_length=HOP_LENGTH,
         licence_weights="MIT",
         weights=Weights(
             repository=f"facebook/encodec_{name}hz",
             file="model.safetensors",
             revision="main",
-            size_about=details.pop("size_about"),
+            size_about=size_about,
         ),
         verified="on random weights only",
         **details,
     )
 
 
-class SEANetCodec(Codec):
+class SEANetCodec(Trained):
     """What EnCodec and SpeechTokenizer have in common: `EncodecNetwork` and how it is loaded."""
+
+    CONFIG = EncodecConfig
 
     def _kind(self) -> dict[str, bool]:
         """Which of the switches of `EncodecConfig` are on."""
         raise NotImplementedError
 
     def _load(self, checkpoint: Path | None) -> None:
-        state, _ = checkpoints.read_state(checkpoint)
+        state, metadata = checkpoints.read_state(checkpoint)
         kind = {"causal": False, "group_norm": False, "bidirectional": False, "snake": False}
         kind |= self._kind()
-        state, config = read_network(state, checkpoint, kind["causal"])
-        plain = self.card.name.partition(":")[0]  # options may leave codebooks out
+        if "config" in metadata:
+            config, state = self.config_in(metadata, checkpoint), in_float32(state)
+        else:
+            rate = self.card.sample_rate_in
+            state, config = read_network(state, checkpoint, kind["causal"], rate)
+        if "@" not in self.card.base_name:  # a card that was not made from this very file
+            self._compare(config, kind, checkpoint)
+        self.network = EncodecNetwork(config, self.card.strides)
+        checkpoints.load_strict(self.network, state, checkpoint)
+
+    def _compare(self, config: EncodecConfig, kind: dict[str, bool], path: Path) -> None:
+        """Raises CheckpointError unless the network is the card's, whatever its widths."""
+        plain = self.card.base_name  # options may leave codebooks out
         sizes = next(card.codebook_sizes for card in self.CARDS if card.name == plain)
         expected = {"hop_length": self.hop_length, "channels": self.card.channels}
         expected |= {"num_codebooks": len(sizes), "codebook_size": sizes[0]} | kind
+        expected["sample_rate"] = self.card.sample_rate_in
         for what, wanted in expected.items():
             if (found := getattr(config, what)) != wanted:
                 raise CheckpointError(
-                    f"{checkpoint} is not {plain}: its {what} is {found}, expected {wanted}"
+                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}"
                 )
-        self.network = EncodecNetwork(config, self.card.strides)
-        checkpoints.load_strict(self.network, state, checkpoint)
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(waveform, self.num_codebooks)
@@ -99,18 +128,17 @@ class Encodec(SEANetCodec):
 
     DEFAULT = "encodec-24k"
     CARDS = (
-        _card(
+        _official(
             "24k",
+            24000,
             32,
             "speech, music, audio",
+            93_000_000,
             description="official weights, mono",
-            sample_rate_in=24000,
-            sample_rate_out=24000,
             causal=True,
             streamable=True,
             lookahead=6 * HOP_LENGTH,
             training_data=("DNS Challenge 4", "Common Voice", "AudioSet", "FSD50K", "Jamendo"),
-            size_about=93_000_000,
         ),
     )
     _SAID_BY_TRANSFORMERS = {  # what shapes do not tell, as transformers' config.json says it
@@ -125,6 +153,22 @@ class Encodec(SEANetCodec):
     def _load(self, checkpoint: Path | None) -> None:
         self._check_configuration(checkpoint.with_name("config.json"))
         super()._load(checkpoint)
+
+    @classmethod
+    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        config = cls.config_in(metadata, "the file")
+        return _card(
+            f"{metadata.get('name', 'encodec')}@{digest}",
+            config.sample_rate,
+            config.num_codebooks,
+            "as its training data",
+            hop_length=config.hop_length,
+            codebook_size=config.codebook_size,
+            channels=config.channels,
+            streamable=False,
+            training_paradigm="as its recipe",
+            **BY_RECIPE,
+        )
 
     def _kind(self) -> dict[str, bool]:
         return {"causal": self.card.causal, "group_norm": not self.card.causal}
@@ -153,19 +197,18 @@ class ChunkedEncodec(Encodec):
     """
 
     CARDS = (
-        _card(
+        _official(
             "48k",
+            48000,
             16,
             "music",
+            76_000_000,
             description="official weights, stereo in chunks of a second",
-            sample_rate_in=48000,
-            sample_rate_out=48000,
             channels=2,
             causal=False,
             streamable=False,
             lookahead=48000 - HOP_LENGTH,
             training_data=("Jamendo",),
-            size_about=76_000_000,
         ),
     )
     _SAID_BY_TRANSFORMERS = {

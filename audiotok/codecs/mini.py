@@ -10,11 +10,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from torch import Tensor
 
 from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Taxonomy
+from audiotok.codec import CodecCard, Taxonomy
+from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn.mini import MiniConfig, MiniNetwork
 from audiotok.nn.quantizers import codebooks_of, merged
@@ -67,14 +67,15 @@ def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCa
     )
 
 
-class Mini(Codec):
+class Mini(Trained):
     """A small codec behind the common interface; what it takes and gives is on its card."""
 
     FAMILY = "mini"
+    CONFIG = MiniConfig
 
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)
-        config = _read_config(metadata, checkpoint)
+        config = self.config_in(metadata, checkpoint)
         for field, found in _measures(config).items():
             expected = getattr(self.card, field)
             if field == "codebook_sizes":
@@ -85,37 +86,17 @@ class Mini(Codec):
                     f"{expected}; name the codec that it belongs to"
                 )
         self.network = MiniNetwork(config)
-        state = {key: tensor.float() for key, tensor in state.items()}
-        checkpoints.load_strict(self.network, state, checkpoint)
+        checkpoints.load_strict(self.network, in_float32(state), checkpoint)
 
     @classmethod
     def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', cls.FAMILY)}@{digest}",
-            _read_config(metadata, "the file"),
+            cls.config_in(metadata, "the file"),
             "as its training data",
-            description="weights from a file",
             training_paradigm="as its recipe",
-            licence_weights=None,
-            verified="by nobody",
+            **BY_RECIPE,
         )
-
-    def save(self, path: str | Path, half: bool = False) -> None:
-        """Write the weights as safetensors, with the sizes of the network in the metadata.
-
-        Args:
-            path: of the file.
-            half: as float16, half the size: codebooks are rounded, so they are others.
-        """
-        metadata = {
-            "family": self.card.family,
-            "name": self.card.name,
-            "config": self.network.config.model_dump_json(),
-        }
-        state = self.network.state_dict()
-        if half:
-            state = {key: tensor.half() for key, tensor in state.items()}
-        checkpoints.save(path, state, metadata)
 
     def _encode(self, waveform: Tensor) -> Tensor:
         latents = self.network.encoder(waveform).float()
@@ -136,13 +117,3 @@ class Mini(Codec):
         if self.network.config.quantizer.kind in _WITHOUT_CODEBOOK:
             return None
         return codebooks_of(self.network.quantizer)
-
-
-def _read_config(metadata: dict[str, str], path: Path | str) -> MiniConfig:
-    try:
-        return MiniConfig.model_validate_json(metadata.get("config", ""))
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{path}: the metadata hold no configuration of a mini codec: expected a file that "
-            "`audiotok train` wrote"
-        ) from error

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.nn.seanet import fold_weight_norm
@@ -97,10 +97,11 @@ def _official(
     )
 
 
-class WavTokenizer(Codec):
+class WavTokenizer(Trained):
     """WavTokenizer behind the common interface; what it takes and gives is on its card."""
 
     DEFAULT = "wavtokenizer-mini"
+    CONFIG = WavTokenizerConfig
     CARDS = (
         _card(
             "wavtokenizer-mini",
@@ -162,30 +163,11 @@ class WavTokenizer(Codec):
     def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', cls.CARDS[0].family)}@{digest}",
-            _read_config(metadata, "the file"),
+            cls.config_in(metadata, "the file"),
             "as its training data",
-            description="weights from a file",
             training_paradigm="as its recipe",
-            licence_weights=None,
-            verified="by nobody",
+            **BY_RECIPE,
         )
-
-    def save(self, path: str | Path, half: bool = False) -> None:
-        """Write the weights as safetensors, with the sizes of the network in the metadata.
-
-        Args:
-            path: of the file.
-            half: as float16, half the size: the codebook is rounded, so it is another one.
-        """
-        metadata = {
-            "family": self.card.family,
-            "name": self.card.name,
-            "config": self.network.config.model_dump_json(),
-        }
-        state = self.network.state_dict()
-        if half:
-            state = {key: tensor.half() for key, tensor in state.items()}
-        checkpoints.save(path, state, metadata)
 
     def _encode(self, waveform: Tensor) -> Tensor:
         (stride,) = self.card.strides
@@ -209,19 +191,9 @@ def read_network(
         CheckpointError: the file is neither.
     """
     if "config" in metadata:
-        return {key: tensor.float() for key, tensor in state.items()}, _read_config(metadata, path)
+        return in_float32(state), WavTokenizer.config_in(metadata, path)
     converted = _rename_official(state, path)
     return converted, _infer_config(converted, path)
-
-
-def _read_config(metadata: dict[str, str], path: Path | str) -> WavTokenizerConfig:
-    try:
-        return WavTokenizerConfig.model_validate_json(metadata.get("config", ""))
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{path}: the metadata hold no WavTokenizer configuration: expected a file "
-            "that `audiotok convert` or `audiotok train` wrote"
-        ) from error
 
 
 # Official keys -> ours; the first that matches counts. None: encode and decode do not use it.

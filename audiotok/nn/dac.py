@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.nn.quantizers import FactorizedResidualQuantizer
+from audiotok.nn.outputs import Output
+from audiotok.nn.quantizers import FactorizedResidualQuantizer, losses_of
 
 DILATIONS = (1, 3, 9)  # of the three residual units of a block
 KERNEL = 7  # of a residual unit, and of the first and the last convolution
@@ -179,6 +180,7 @@ class DACConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    sample_rate: int = 44100
     strides: tuple[int, ...] = (2, 4, 8, 8)  # of the encoder, in order of application
     num_filters: int = 64
     dimension: int = 1024
@@ -201,6 +203,11 @@ class DACNetwork(nn.Module):
         )
         self.decoder = DACDecoder(config.dimension, config.decoder_channels, config.decoder_strides)
 
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return math.prod(self.config.strides)
+
     def encode(self, waveform: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Waveform (B, 1, L) -> codes (B, K, ceil(L / hop_length)), -1 where not finite."""
         latents = self.encoder(waveform)
@@ -210,6 +217,15 @@ class DACNetwork(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> waveform (B, 1, T * hop_length)."""
         return self.decoder(self.quantizer.decode(codes))
+
+    def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
+        """A training step's forward; without `quantize`, latents go to the decoder as they are."""
+        latents = self.encoder(waveform)
+        if not quantize:
+            return Output(self.decoder(latents), latents, None, {})
+        with exactly(latents):
+            result = self.quantizer(latents.float())
+        return Output(self.decoder(result.quantized), latents, result.codes, losses_of(result))
 
 
 def exactly(latents: Tensor) -> torch.autocast:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from audiotok.nn.quantizers import ResidualVectorQuantizer
+from audiotok.nn.outputs import Output
+from audiotok.nn.quantizers import ResidualVectorQuantizer, losses_of
 from audiotok.nn.seanet import SEANetDecoder, SEANetEncoder
 
 
@@ -21,6 +22,7 @@ class EncodecConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    sample_rate: int = 24000
     strides: tuple[int, ...]  # of the encoder, in order of application
     dimension: int  # of latents and codewords
     num_codebooks: int
@@ -49,7 +51,8 @@ class EncodecNetwork(nn.Module):
     def __init__(self, config: EncodecConfig, strides: Sequence[int] = ()):
         super().__init__()
         self.config = config
-        sizes = config.model_dump(exclude={"num_codebooks", "codebook_size", "bidirectional"})
+        others = {"sample_rate", "num_codebooks", "codebook_size", "bidirectional"}
+        sizes = config.model_dump(exclude=others)
         sizes["stepwise"] = True
         self.encoder = SEANetEncoder(**sizes, bidirectional=config.bidirectional)
         self.quantizer = ResidualVectorQuantizer(
@@ -59,6 +62,11 @@ class EncodecNetwork(nn.Module):
             strides=(*strides, *(1,) * (config.num_codebooks - len(strides))),
         )
         self.decoder = SEANetDecoder(**sizes)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self.config.hop_length
 
     def encode(self, waveform: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Waveform (B, C, L) -> codes (B, K, ceil(L / hop_length)) of the first K codebooks.
@@ -70,3 +78,11 @@ class EncodecNetwork(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> waveform (B, C, T * hop_length)."""
         return self.decoder(self.quantizer.decode(codes))
+
+    def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
+        """A training step's forward; without `quantize`, latents go to the decoder as they are."""
+        latents = self.encoder(waveform)
+        if not quantize:
+            return Output(self.decoder(latents), latents, None, {})
+        result = self.quantizer(latents)
+        return Output(self.decoder(result.quantized), latents, result.codes, losses_of(result))

@@ -31,12 +31,13 @@ _KEYS: tuple[tuple[str, str | None], ...] = (
 
 
 def read_network(
-    state: dict[str, Tensor], path: Path, causal: bool
+    state: dict[str, Tensor], path: Path, causal: bool, sample_rate: int
 ) -> tuple[dict[str, Tensor], EncodecConfig]:
     """State dict in our names and the sizes of the network, which its shapes tell.
 
     Args:
         causal: whether the convolutions are causal, which they do not tell.
+        sample_rate: Hz, which they do not tell either.
 
     Raises:
         CheckpointError: it is the state dict of something else.
@@ -57,14 +58,16 @@ def read_network(
     if names != [f"codebook.{k}" for k in range(len(names))]:
         raise CheckpointError(f"{path} lacks some of its codebooks: it is not a whole EnCodec")
     folded = fold_weight_norm(renamed) | {"quantizer.codebooks": torch.stack(codebooks)}
-    return folded, _infer_config(folded, path, causal)
+    return folded, _infer_config(folded, path, causal, sample_rate)
 
 
 def _number(key: str) -> int:
     return int(key.partition(".")[2])
 
 
-def _infer_config(state: dict[str, Tensor], path: Path, causal: bool) -> EncodecConfig:
+def _infer_config(
+    state: dict[str, Tensor], path: Path, causal: bool, sample_rate: int
+) -> EncodecConfig:
     """Sizes from the shapes; a downsampling convolution's kernel is two strides long."""
     units = (re.fullmatch(r"encoder\.layers\.(\d+)\.shortcut\.weight", key) for key in state)
     positions = sorted(int(unit[1]) for unit in units if unit)
@@ -76,6 +79,7 @@ def _infer_config(state: dict[str, Tensor], path: Path, causal: bool) -> Encodec
         raise CheckpointError(f"{path} lacks {error}: it is not a whole EnCodec") from error
     lstm = re.compile(r"encoder\.layers\.\d+\.lstm\.weight_ih_l\d+")
     return EncodecConfig(
+        sample_rate=sample_rate,
         strides=strides,
         dimension=dimension,
         num_codebooks=num_codebooks,

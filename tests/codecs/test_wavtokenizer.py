@@ -116,7 +116,7 @@ def test_keys_that_do_not_fit_are_named(change, message, tmp_path):
 
 
 def test_metadata_that_are_no_configuration(tmp_path):
-    with pytest.raises(CheckpointError, match="no WavTokenizer configuration"):
+    with pytest.raises(CheckpointError, match="no WavTokenizerConfig: expected"):
         read_network({}, {"config": json.dumps({"strides": "many"})}, tmp_path / "x.safetensors")
 
 

@@ -1,0 +1,65 @@
+"""Codecs whose weights `audiotok train` and `audiotok convert` write: safetensors with the sizes of
+the network in the metadata.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+from torch import Tensor
+
+from audiotok import checkpoints
+from audiotok.codec import Codec
+from audiotok.errors import CheckpointError
+
+# What the card of such a file says of what only its recipe knows.
+BY_RECIPE: dict[str, Any] = {
+    "description": "weights from a file",
+    "licence_weights": None,
+    "verified": "by nobody",
+}
+
+
+class Trained(Codec):
+    """Reads and writes such files; `self.network.config` is a CONFIG."""
+
+    CONFIG: ClassVar[type[BaseModel]]
+
+    @classmethod
+    def config_in(cls, metadata: dict[str, str], path: Path | str) -> Any:
+        """The sizes of the network, a CONFIG, from the metadata of a file.
+
+        Raises:
+            CheckpointError: they are not there, or not those of this family.
+        """
+        try:
+            return cls.CONFIG.model_validate_json(metadata.get("config", ""))
+        except ValidationError as error:
+            raise CheckpointError(
+                f"{path}: the metadata hold no {cls.CONFIG.__name__}: expected a file that "
+                "`audiotok convert` or `audiotok train` wrote"
+            ) from error
+
+    def save(self, path: str | Path, half: bool = False) -> None:
+        """Write the weights as safetensors, with the sizes of the network in the metadata.
+
+        Args:
+            path: of the file.
+            half: as float16, half the size: codebooks are rounded, so they are others.
+        """
+        metadata = {
+            "family": self.card.family,
+            "name": self.card.base_name.partition("@")[0],
+            "config": self.network.config.model_dump_json(),
+        }
+        state = self.network.state_dict()
+        if half:
+            state = {key: tensor.half() for key, tensor in state.items()}
+        checkpoints.save(path, state, metadata)
+
+
+def in_float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a file that may be of float16."""
+    return {key: tensor.float() for key, tensor in state.items()}

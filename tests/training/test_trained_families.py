@@ -1,0 +1,64 @@
+"""Every family that can be trained: what comes out loads by its path and codes sound."""
+
+import pytest
+import yaml
+from training_kit import TINY, write_corpus
+
+import audiotok
+from audiotok.errors import CheckpointError
+from audiotok.training import train
+from audiotok.training.families import FAMILIES
+
+SEANET = {"sample_rate": 8000, "strides": [2, 4, 5], "num_filters": 2}
+MODELS = {
+    "wavtokenizer": TINY["model"],
+    "mini": {
+        "sample_rate": 8000,
+        "strides": [2, 4, 5],
+        "dimension": 8,
+        "num_filters": 2,
+        "num_lstm_layers": 1,
+        "backbone_dim": 64,
+        "backbone_intermediate_dim": 32,
+        "backbone_layers": 1,
+        "quantizer": {"kind": "rvq", "num_codebooks": 2, "codebook_size": 16},
+    },
+    "encodec": SEANET
+    | {"dimension": 8, "num_lstm_layers": 1, "causal": True, "num_codebooks": 3}
+    | {"codebook_size": 16},
+    "dac": SEANET
+    | {"dimension": 8, "decoder_strides": [5, 4, 2], "decoder_channels": 16}
+    | {"num_codebooks": 3, "codebook_size": 16, "codebook_dim": 4},
+}
+OFFICIAL = {"wavtokenizer": "wavtokenizer-mini", "encodec": "encodec-24k", "dac": "dac-16k"}
+
+
+def test_all_families_are_here():
+    assert MODELS.keys() == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_it_trains_and_loads_by_its_path(family, tmp_path):
+    corpus = write_corpus(tmp_path)
+    losses = TINY["losses"] | ({"codebook": 1.0} if family == "dac" else {})
+    recipe = TINY | {"family": family, "model": MODELS[family], "losses": losses}
+    recipe["data"] = TINY["data"] | {"corpus": str(corpus / "manifest.tsv")}
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    weights = train(path, (), tmp_path / "run")
+    codec = audiotok.load(weights)
+    sizes = {"wavtokenizer": (16,), "mini": (16, 16)}.get(family, (16, 16, 16))
+    assert codec.card.family == family and codec.card.name.startswith("tiny@")
+    assert (codec.sample_rate, codec.codebook_sizes) == (8000, sizes)
+    assert codec.reconstruct(corpus / "0.wav").num_samples == 16000
+    copy = tmp_path / "copy.safetensors"
+    codec.save(copy)
+    assert audiotok.load(copy).fingerprint == codec.fingerprint
+    if len(sizes) > 1:
+        fewer = audiotok.load(f"{weights}:codebooks=1,merge=2")
+        tokens = fewer.encode(corpus / "0.wav")
+        assert tokens.bitrate == pytest.approx(codec.frame_rate / 2 * 4, rel=0.02)
+        assert codec.decode(tokens).num_samples == 8000
+    if family in OFFICIAL:
+        with pytest.raises(CheckpointError, match=f"is not {OFFICIAL[family]}"):
+            audiotok.load(OFFICIAL[family], checkpoint=weights)
