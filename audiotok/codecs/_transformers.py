@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from audiotok import checkpoints
 from audiotok.codec import Codec
+from audiotok.codecs._searches import ScalarSearch
 from audiotok.errors import CheckpointError, CodecError, MissingPackageError
 
 EXTRA = "hf"
@@ -245,6 +246,12 @@ class WrappedScalar(Wrapped):
                 rows = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
                 digest.update(str(rows.shape).encode() + rows.astype("<f4").tobytes())
         return digest.hexdigest()
+
+    def _prepare(self) -> None:
+        self.network.quantizer = ScalarSearch(self.network.quantizer)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes).audio_values
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
         """(B, 1, L) -> what the network's `encode` takes."""

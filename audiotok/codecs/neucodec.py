@@ -17,7 +17,6 @@ from typing import Any
 from torch import Tensor
 
 from audiotok.codec import CodecCard, Weights
-from audiotok.codecs._searches import ScalarSearch
 from audiotok.codecs._transformers import WrappedScalar, padded
 
 
@@ -62,12 +61,6 @@ class NeuCodec(WrappedScalar):
             "codebook_sizes": (math.prod(config.quantization_levels),),
         }
 
-    def _prepare(self) -> None:
-        self.network.quantizer = ScalarSearch(self.network.quantizer)
-
     def _encode(self, waveform: Tensor) -> Tensor:
         features = self._features(padded(waveform, self.hop_length))
         return self.network.encode(**features).audio_codes.long()
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
