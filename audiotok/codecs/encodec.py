@@ -157,6 +157,11 @@ class Encodec(SEANetCodec):
     @classmethod
     def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         config = cls.config_in(metadata, "the file")
+        if config.group_norm:  # which is over a chunk: of a whole clip it would be another codec
+            raise CheckpointError(
+                "these weights code in chunks of a second: load encodec-48k with the file as its "
+                "checkpoint"
+            )
         return _card(
             f"{metadata.get('name', 'encodec')}@{digest}",
             config.sample_rate,

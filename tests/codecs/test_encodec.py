@@ -339,3 +339,17 @@ def test_the_bare_name_is_24k():
     assert find_card("encodec").name == "encodec-24k"
     card = find_card("encodec-48k")
     assert (card.channels, card.causal, card.frame_rate) == (2, False, 150)
+
+
+@pytest.mark.parametrize("name", ["24k", "48k"])
+def test_what_is_converted_loads(codecs, name, tmp_path):
+    codec, path = codecs[name], tmp_path / "converted.safetensors"
+    codec.save(path)
+    again = audiotok.load(f"encodec-{name}", checkpoint=path)
+    sound = tiny.audio(*RATES[name][:2], 3000)
+    assert torch.equal(again.encode(sound).codes, codec.encode(sound).codes)
+    if name == "48k":
+        with pytest.raises(CheckpointError, match="load encodec-48k with the file as its checkp"):
+            audiotok.load(path)
+    else:
+        assert torch.equal(audiotok.load(path).encode(sound).codes, codec.encode(sound).codes)
