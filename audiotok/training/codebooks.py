@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -27,7 +28,7 @@ _BY_AVERAGES = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer
 def sizes(quantizer: nn.Module) -> list[int]:
     """Codewords of each codebook, in the order of its codes."""
     if isinstance(quantizer, FiniteScalarQuantizer):
-        return [int(torch.tensor(quantizer.levels).prod())]
+        return [math.prod(quantizer.levels)]
     if isinstance(quantizer, LookupFreeQuantizer):
         return [2**quantizer.dimension]
     if isinstance(quantizer, SplitQuantizer):
