@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import filelock
 import numpy as np
@@ -27,7 +28,7 @@ from audiotok.results import FLOOR, Result
 from audiotok.suite import load_suite
 from audiotok.tasks.speed import hardware
 from audiotok.tokens import Tokens
-from audiotok.workers import Job, Score, Workers, describe
+from audiotok.workers import Failure, Job, Score, Workers, describe
 
 
 def bench(
@@ -240,9 +241,41 @@ def _code(subject: Subject, clip: Clip) -> Job | Score:
             stage, start = "decode", time.perf_counter()
             reconstruction = codec.decode(tokens, reference.sample_rate)
             seconds["seconds_decode"] = time.perf_counter() - start
-        return Job(clip, _array(reference), _array(reconstruction), content, seconds)
+            observed = _observed(subject, reference, tokens)
+        arrays = _array(reference), _array(reconstruction)
+        return Job(clip, *arrays, content, seconds, observed)
     except Exception as error:  # the guard around one clip: recorded, counted, never a number
         return Score({}, [{"stage": stage, "message": describe(error)}])
+
+
+def _observed(subject: Subject, reference: Audio, tokens: Tokens) -> dict[str, Any]:
+    """What tasks see of the codec at this clip, by task; one that fails leaves the others alone."""
+    found: dict[str, Any] = {}
+    for task in subject.setting.tasks:
+        if task.observes:
+            try:
+                found[task.name] = task.observe(subject.codec, reference, tokens)
+            except Exception as error:  # as around the clip
+                found[task.name] = Failure(describe(error))
+    return found
+
+
+def _conclude(subject: Subject, journal: Journal) -> list[dict[str, Any]]:
+    """The entries of the journal, with what tasks conclude from all clips together."""
+    setting = subject.setting
+    entries = [journal.entries[index] for index in sorted(journal.entries)]
+    for task in setting.tasks:
+        if not task.concludes:
+            continue
+        tokens = None
+        if subject.codec is not None:
+            tokens = [journal.tokens.of(index) for index in range(len(setting.corpus.clips))]
+        note = lambda text: setting.observer.note(f"{subject.name}: {text}")  # noqa: E731
+        more = task.conclude(setting.corpus, tokens, note)
+        entries = [
+            entry | {"values": entry["values"] | more.get(entry["index"], {})} for entry in entries
+        ]
+    return entries
 
 
 def _array(audio: Audio) -> tuple[np.ndarray, int]:
@@ -252,7 +285,7 @@ def _array(audio: Audio) -> tuple[np.ndarray, int]:
 def _write(subject: Subject, journal: Journal, seconds: float) -> None:
     """rows, times, run, and last the summary: where it is and fits its rows, a run is finished."""
     setting, folder = subject.setting, subject.folder
-    entries = [journal.entries[index] for index in sorted(journal.entries)]
+    entries = _conclude(subject, journal)
     timing = [task for task in setting.tasks if task.timing]
     scoring = [task for task in setting.tasks if not task.timing]
     seed = setting.suite.seed

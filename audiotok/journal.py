@@ -127,8 +127,16 @@ class StoredTokens(Sequence):
 
     def add(self, index: int, content: bytes) -> None:
         """Writes the .atok file of the clip `index`."""
-        with replacing(self.folder / f"{index:09d}.atok", ResultsError) as file:
+        with replacing(self._path(index), ResultsError) as file:
             file.write(content)
+
+    def of(self, index: int) -> Tokens | None:
+        """The tokens of the clip `index`; None where it has none."""
+        path = self._path(index)
+        return Tokens.load(path) if path.exists() else None
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:09d}.atok"
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("*.atok"))

@@ -14,7 +14,7 @@ import signal
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Job:
     reconstruction: tuple[np.ndarray, int]
     tokens: bytes | None = None
     seconds: dict[str, Any] = field(default_factory=dict)  # further fields of Item
+    observed: dict[str, Any] = field(default_factory=dict)  # task -> what it saw, or its failure
 
 
 @dataclass
@@ -48,6 +49,13 @@ class Score:
 
     values: dict[str, float | str] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task could not observe a clip."""
+
+    message: str
 
 
 class Workers:
@@ -208,8 +216,12 @@ def score(tasks: Sequence[Task], job: Job) -> Score:
     result = Score()
     for task in tasks:
         about = {"stage": "score", "task": task.name}
+        seen = job.observed.get(task.name)
+        if isinstance(seen, Failure):
+            result.failures.append(about | {"message": seen.message})
+            continue
         try:
-            values = task.score(item)
+            values = task.score(replace(item, observed=seen))
         except Exception as error:  # the guard around one clip: a metric may raise anything
             result.failures.append(about | {"message": describe(error)})
             continue

@@ -9,9 +9,10 @@ import bench_kit
 import filelock
 import pytest
 
-from audiotok import harness, results
+from audiotok import harness, results, tasks
 from audiotok.errors import AudiotokError, CodecError, CorpusError, MetricError, ResultsError
 from audiotok.plan import Observer
+from audiotok.tasks import Column, Task
 
 CLIPS = ["a", "b", "c-loud", "d"]
 
@@ -260,3 +261,43 @@ def test_bench_gives_a_table(kit):
     table = harness.bench("mulaw", "clips", "tiny.yaml", limit=1, workers=0)
     assert table.loc["mulaw", "bitrate"] == 128_000
     assert table.loc["reference", "level_error"] == 0
+
+
+class Watcher(Task):
+    """Sees how often codes change, and ranks clips among all of them."""
+
+    name = "watcher"
+    observes = concludes = True
+    columns = (
+        Column("changes", "", None, 2, "share of codes unlike the one before"),
+        Column("rank", "", None, 0, "of the clip by its changes"),
+    )
+
+    def observe(self, codec, reference, tokens):
+        if reference.waveform.abs().max() > 0.9:
+            raise MetricError("too loud to watch")
+        again = codec.encode(reference)
+        assert again.codes.equal(tokens.codes)
+        return float((again.codes[..., 1:] != again.codes[..., :-1]).double().mean())
+
+    def score(self, item):
+        return {} if item.observed is None else {"changes": item.observed}
+
+    def conclude(self, corpus, tokens, note):
+        if tokens is None:
+            return {}
+        note(f"{sum(one is not None for one in tokens)} of {len(corpus)} clips")
+        return {index: {"rank": float(index)} for index in range(len(tokens))}
+
+
+def test_tasks_see_the_codec_and_all_clips_together(kit, monkeypatch):
+    known = tasks.get
+    monkeypatch.setattr(tasks, "get", lambda n: Watcher() if n == "watcher" else known(n))
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "watcher"])
+    found, observer = run("shy.py", baselines=False)
+    reference, mulaw, shy = found[0], found[2], found[1]
+    assert reference.scores["changes"]["n"] == 0 and reference.scores["rank"]["n"] == 0
+    assert mulaw.scores["changes"] | {"n": 3, "failed": 1} == mulaw.scores["changes"]
+    assert mulaw.scores["rank"]["mean"] == 1.5
+    assert mulaw.summary["failures"][0]["message"] == "too loud to watch"
+    assert "shy: 3 of 4 clips" in observer.notes and shy.scores["level_error"]["n"] == 3

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.metrics import Column
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas
 
     from audiotok.audio import Audio
+    from audiotok.codec import Codec
     from audiotok.data import Clip, Corpus
     from audiotok.tokens import Tokens
 
@@ -36,6 +38,7 @@ class Item:
     seconds_encode: float | None = None
     seconds_decode: float | None = None
     hardware: str | None = None  # what encode and decode ran on, see `speed.hardware`
+    observed: Any = None  # what this task's `observe` gave
 
 
 class Task:
@@ -45,6 +48,8 @@ class Task:
     version: ClassVar[int] = 1
     columns: tuple[Column, ...] = ()
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
+    observes: ClassVar[bool] = False  # True: `observe` is called
+    concludes: ClassVar[bool] = False  # True: `conclude` is called
 
     def available(self) -> str | None:
         """None, or one line saying why the task cannot run here (a package or weights missing)."""
@@ -57,9 +62,25 @@ class Task:
     def prepare(self, corpus: Corpus) -> None:
         """Take what scoring needs of the corpus; the task must stay picklable."""
 
+    def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> Any:
+        """What only the codec itself can tell of a clip, such as the tokens of the same sound with
+        noise. Called in the main process; it arrives, pickled, as `item.observed` in `score`."""
+        raise NotImplementedError
+
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         """The columns of one clip. A column that has no value there is left out; one that failed
         holds its MetricError (raised, it stands for all columns): missing, and counted."""
+        raise NotImplementedError
+
+    def conclude(
+        self, corpus: Corpus, tokens: Sequence[Tokens] | None, note: Callable[[str], None]
+    ) -> dict[int, dict[str, float]]:
+        """Columns of clips that only all clips together give, such as what a model trained on some
+        of them says of the others: {index of the clip: {column: value}}.
+
+        Called in the main process when all clips are coded; `tokens` are those of every clip, None
+        in the ceiling row, and where a clip failed its place in `tokens` is None.
+        """
         raise NotImplementedError
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
