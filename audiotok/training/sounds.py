@@ -117,8 +117,8 @@ def split_speakers(sounds: Sounds, settings: DataConfig, seed: int) -> tuple[lis
         if missing := [name for name in settings.clips if name not in numbers]:
             raise RecipeError(
                 f"{len(missing)} of {len(settings.clips)} clips of the recipe are not in corpus "
-                f"{settings.corpus}, {missing[0]!r} first: set data.corpus to one that has them, or "
-                "data.clips=null to take all"
+                f"{settings.corpus}, {missing[0]!r} first: set data.corpus to one that has them, "
+                "or data.clips=null to take all"
             )
         chosen = [numbers[name] for name in settings.clips]
     if settings.validation is not None:
