@@ -90,7 +90,7 @@ class Model:
         frames = -(-self.recipe.crop_samples // self.network.hop_length)
         settings = self.recipe.data
         frames *= settings.batch_size * self.recipe.accumulate * self.team.count
-        if self.recipe.start_from is not None:
+        if not self.recipe.starts_codebooks:
             self.codebooks.adopt(frames)
             return
         self.codebooks.start(lambda wanted: self._collect(coming, wanted), frames)

@@ -63,6 +63,8 @@ class Recipe(Section):
                     f"discriminators.{number}.start_step {found.start_step} is not before the "
                     f"last of {self.steps} steps: it would never be used"
                 )
+        if self.quantizer.new and self.start_from is None:
+            raise ValueError("quantizer.new has a meaning only beside start_from")
         learns = any(not found.frozen for found in self.discriminators)
         if learns != (self.discriminator_optimizer is not None):
             raise ValueError(
@@ -81,6 +83,11 @@ class Recipe(Section):
     def crop_samples(self) -> int:
         """Samples of a crop."""
         return round(self.data.crop_seconds * self.model.sample_rate)
+
+    @property
+    def starts_codebooks(self) -> bool:
+        """Whether codebooks start from nothing, not from a checkpoint."""
+        return self.start_from is None or self.quantizer.new
 
     def to_yaml(self) -> str:
         """The recipe as YAML that `load_recipe` reads back to an equal one."""
@@ -103,7 +110,7 @@ def check_network(recipe: Recipe) -> None:
             f"data.crop_seconds {recipe.data.crop_seconds} is {recipe.crop_samples} samples, "
             f"shorter than one frame of the model, {network.hop_length} samples"
         )
-    if codebooks.by_averages(network.quantizer) and recipe.start_from is None:
+    if codebooks.by_averages(network.quantizer) and recipe.starts_codebooks:
         if settings.kmeans_latents is None:
             raise RecipeError(
                 "quantizer.kmeans_latents is missing: these codebooks start by k-means"

@@ -131,6 +131,7 @@ class QuantizerConfig(Section):
     decay: float = Field(default=0.99, gt=0, lt=1)  # of the moving averages
     dead_ratio: float = Field(default=0.05, ge=0, lt=1)  # of uniform usage, below: starts anew
     frozen: bool = False  # stays what k-means made of it
+    new: bool = False  # with start_from: takes the place of the checkpoint's, and starts from none
     dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
 
 

@@ -26,12 +26,24 @@ def complete(content: dict[str, Any]) -> None:
 
 
 def start_from(recipe: Recipe, network: nn.Module) -> None:
-    """Copies the weights of the checkpoint into the network.
+    """Copies the weights of the checkpoint into the network; with `quantizer.new`, all but those of
+    the quantizer, and from any family whose other parts are the same.
 
     Raises:
         RecipeError: it is of another family, or its sizes are not those of the recipe.
     """
     found, family = _load(recipe.start_from, recipe.start_checkpoint)
+    if recipe.quantizer.new:
+        theirs, ours = _around_quantizer(found), _around_quantizer(network)
+        for key in sorted(theirs.keys() | ours.keys()):
+            shapes = [tuple(some[key].shape) if key in some else None for some in (ours, theirs)]
+            if shapes[0] != shapes[1]:
+                raise RecipeError(
+                    f"{key} has shape {shapes[0]} in this recipe, but {shapes[1]} in start_from "
+                    f"{recipe.start_from}: with quantizer.new all but the quantizer must be alike"
+                )
+        network.load_state_dict(theirs, strict=False)
+        return
     if family != recipe.family:
         raise RecipeError(f"start_from {recipe.start_from} is a {family}, not a {recipe.family}")
     if found.config != recipe.model:
@@ -42,6 +54,11 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
             "leave `model` out to take the checkpoint's"
         )
     network.load_state_dict(found.state_dict())
+
+
+def _around_quantizer(network: nn.Module) -> dict[str, Any]:
+    state = network.state_dict()
+    return {key: value for key, value in state.items() if not key.startswith("quantizer.")}
 
 
 def _load(name: str, checkpoint: str | None) -> tuple[nn.Module, str]:

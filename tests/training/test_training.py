@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+import yaml
 from training_kit import (
     ADVERSARIAL,
     SLOW,
+    TINY,
     assert_close_states,
     same_state,
     same_tensors,
@@ -17,6 +19,7 @@ from training_kit import (
 import audiotok
 from audiotok import checkpoints
 from audiotok.errors import CheckpointError, CodecError, RecipeError
+from audiotok.nn.mini import MiniConfig
 from audiotok.training import load_recipe, train
 from audiotok.training.monitor import Usage, check_finite, perplexity
 from audiotok.training.settings import StopConfig
@@ -153,6 +156,33 @@ def test_finetuning_goes_on_from_the_weights(recipe_file, corpus, tmp_path):
     with pytest.raises(RecipeError, match="model.dimension is 16, but 8 in start_from"):
         other = write_recipe(tmp_path / "other.yaml", corpus, **changes)
         train(other, ["model.dimension=16"], tmp_path / "other")
+
+
+def test_another_quantizer_takes_the_place_of_the_checkpoints(recipe_file, corpus, tmp_path):
+    weights = train(recipe_file, ["model.backbone_dim=64"], tmp_path / "run")
+    model = {key: value for key, value in TINY["model"].items() if key in MiniConfig.model_fields}
+    rvq = {"kind": "rvq", "num_codebooks": 2, "codebook_size": 16}
+    changes = {
+        "family": "mini",
+        "start_from": str(weights),
+        "quantizer": TINY["quantizer"] | {"new": True, "start_step": 1},
+    }
+    other = write_recipe(tmp_path / "other.yaml", corpus, **changes)
+    content = yaml.safe_load(other.read_text()) | {
+        "model": model | {"backbone_dim": 64, "quantizer": rvq}
+    }
+    other.write_text(yaml.safe_dump(content))
+    small = ["steps=2", "validate_every=1", "optimizer.learning_rate=1.0e-9"]
+    before, after = tensors(weights), tensors(train(other, small, tmp_path / "other"))
+    assert after["quantizer.codebooks"].abs().sum() > 0
+    for key in before.keys() - {"quantizer.codebook"}:
+        torch.testing.assert_close(after[key], before[key], rtol=1e-3, atol=1e-3)
+    with pytest.raises(RecipeError, match=r"has shape \(\d+,.* in this recipe, but \(\d+,"):
+        train(other, [*small, "model.dimension=16"], tmp_path / "wider")
+    with pytest.raises(RecipeError, match="is a wavtokenizer, not a mini"):
+        train(other, [*small, "quantizer.new=false"], tmp_path / "same")
+    with pytest.raises(RecipeError, match="only beside start_from"):
+        train(other, [*small, "start_from=null"], tmp_path / "alone")
 
 
 def test_a_frozen_discriminator_stays_random_and_has_a_part(corpus, tmp_path):
