@@ -35,4 +35,4 @@ class Ctc(Pretrained):
         for piece in pieces(audio):
             inputs = features(piece.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt")
             texts.append(tokenizer.decode(network(**inputs).logits[0].argmax(-1)))
-        return " ".join(text.strip() for text in texts)
+        return " ".join(" ".join(texts).split())
