@@ -77,10 +77,7 @@ class Pretrained:
         try:
             return self._load({"local_files_only": True})
         except (OSError, ValueError, KeyError, RuntimeError) as reason:
-            line = str(reason).strip().partition("\n")[0]
-            raise MetricError(
-                f"{self.PURPOSE} cannot be loaded from {self.model}: {line}"
-            ) from reason
+            raise unloadable(self.PURPOSE, self.model, reason) from reason
 
     def _load(self, options: dict[str, Any]) -> Any:
         """The network in eval mode and what prepares its input; `options` for from_pretrained."""
@@ -113,6 +110,12 @@ def hub_missing(name: str, url: str, what: str) -> MetricError | None:
     return MetricError(
         f"the weights of {what} are not on this machine: curl -L --create-dirs -o {path} {url}"
     )
+
+
+def unloadable(what: str, where: str | Path, reason: Exception) -> MetricError:
+    """The error that says in one line why weights that are here do not load."""
+    text = " ".join(str(reason).split())
+    return MetricError(f"{what} cannot be loaded from {where}: {text[:200]}")
 
 
 @cache

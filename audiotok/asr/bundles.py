@@ -13,7 +13,7 @@ import torch
 from audiotok.asr import pieces
 from audiotok.audio import Audio
 from audiotok.errors import MetricError
-from audiotok.pretrained import folder_sha256, hub_file, hub_missing
+from audiotok.pretrained import folder_sha256, hub_file, hub_missing, unloadable
 
 URL = "https://download.pytorch.org/torchaudio/models/"
 
@@ -64,10 +64,7 @@ class Bundle:
         try:
             return self._found.get_model(dl_kwargs=options)
         except (OSError, RuntimeError, KeyError) as reason:
-            line = str(reason).strip().partition("\n")[0]
-            raise MetricError(
-                f"{self.bundle} cannot be loaded from {hub_file(self._file)}: {line}"
-            ) from reason
+            raise unloadable(self.bundle, hub_file(self._file), reason) from reason
 
     @torch.inference_mode()
     def transcribe(self, audio: Audio) -> str:
