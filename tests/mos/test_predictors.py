@@ -43,8 +43,6 @@ def test_dnsmos_is_that_of_the_package(dnsmos, speech):
     expected = official.run(speech.waveform[0].numpy(), 16_000)
     for column, key in zip(found, ("p808_mos", "sig_mos", "bak_mos", "ovrl_mos"), strict=True):
         assert found[column] == pytest.approx(float(expected[key]), abs=1e-3), column
-    worse = dnsmos(noisy(speech, 0.1))
-    assert all(worse[c] < found[c] for c in ("dnsmos_p808", "dnsmos_bak", "dnsmos_ovrl"))
     assert set(found) == {column.name for column in dnsmos.columns}
 
 
