@@ -107,6 +107,8 @@ def hub_missing(name: str, url: str, what: str) -> MetricError | None:
     """The error that says where a file of torch.hub comes from and goes to; None where it is."""
     if (path := hub_file(name)).is_file():
         return None
+    if path.is_relative_to(Path.home()):  # results that say it are the same for everyone
+        path = "~" / path.relative_to(Path.home())
     return MetricError(
         f"the weights of {what} are not on this machine: curl -L --create-dirs -o {path} {url}"
     )
