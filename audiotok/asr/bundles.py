@@ -63,7 +63,7 @@ class Bundle:
         options = {"weights_only": True, "map_location": "cpu", "file_name": self._file}
         try:
             return self._found.get_model(dl_kwargs=options)
-        except (OSError, RuntimeError, KeyError) as reason:
+        except Exception as reason:  # torch.load raises anything at damaged files
             raise unloadable(self.bundle, hub_file(self._file), reason) from reason
 
     @torch.inference_mode()

@@ -17,6 +17,7 @@ import ctypes
 import re
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ SECONDS = 5
 BATCHES = (1, 2, 4, 8, 16)
 GAIN = 1.05
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def forked(codec: Codec) -> AbstractContextManager[None]:
+    """What is measured inside, once per codec, draws no random number from those after it."""
+    return torch.random.fork_rng([codec.device] if codec.device.type == "cuda" else [])
 
 
 def measure(codec: Codec, sound: Audio) -> dict[str, float]:

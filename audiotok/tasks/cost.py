@@ -20,6 +20,7 @@ import torch
 
 from audiotok.audio import Audio
 from audiotok.tasks import Column, Item, Task
+from audiotok.tasks._load import forked
 from audiotok.tasks._macs import Counter
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class Cost(Task):
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float]:
         key = f"{codec.card.name} {codec.fingerprint}"
         if self._last[0] != key:
-            self._last = key, measure(codec)
+            with forked(codec):
+                self._last = key, measure(codec)
         return self._last[1]
 
     def score(self, item: Item) -> dict[str, float]:

@@ -59,7 +59,8 @@ class Speed(Task):
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float]:
         key = f"{codec.card.name} {codec.fingerprint} {codec.device}"
         if self._last[0] != key:
-            self._last = key, _load.measure(codec, reference)
+            with _load.forked(codec):
+                self._last = key, _load.measure(codec, reference)
         return self._last[1]
 
     def score(self, item: Item) -> dict[str, float | str]:

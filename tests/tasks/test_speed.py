@@ -106,6 +106,15 @@ def test_a_codec_is_measured_once_and_its_rows_carry_it(monkeypatch):
     assert seen.items() <= row.items() and set(row) - {"hardware"} <= {c.name for c in task.columns}
 
 
+@pytest.mark.parametrize("name", ["speed", "cost"])
+def test_what_is_measured_once_leaves_the_random_numbers_alone(name):
+    codec = audiotok.load("random")
+    sound = Audio(torch.rand(1, 16_000) - 0.5, 16_000)
+    before = torch.get_rng_state()
+    tasks.get(name).observe(codec, sound, None)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_byte_streams_have_no_batches():
     pytest.importorskip("soundfile")
     row = _load.measure(audiotok.load("opus-6k"), Audio(torch.rand(1, 16_000) - 0.5, 16_000))
