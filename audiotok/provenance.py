@@ -13,6 +13,7 @@ from pathlib import Path
 PACKAGES = (
     "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pystoi", "pesq",
     "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+    "speechmos", "onnxruntime",
 )  # fmt: skip
 
 

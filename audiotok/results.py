@@ -93,7 +93,7 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
     name = f"{slug(data['name'])}-{data['sha256'][:8]}"
     if data["limit"] is not None:
         name += f"-first{data['limit']}"
-    return Path(f"{slug(suite)}-v{version}") / "-".join([name, *tasks])
+    return Path(f"{slug(suite)}-v{version}") / "-".join([name, *map(slug, tasks)])
 
 
 def read(folder: Path) -> Result | None:

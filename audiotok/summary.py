@@ -24,10 +24,11 @@ CORPUS_RESAMPLES = 200  # fewer than for means: each computes the whole corpus a
 Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failures
 
 
-def versions(task: Task) -> dict[str, int]:
-    """Versions of a task and of the metrics it computes."""
+def versions(task: Task) -> dict[str, int | str]:
+    """Versions of a task and of the metrics it computes, and which weights it uses."""
     chosen = map(metrics.get, getattr(task, "chosen", ()))
-    return {"task": task.version} | {m.name: m.version for m in chosen if m.missing() is None}
+    found = {m.name: m.version for m in chosen if m.missing() is None}
+    return {"task": task.version} | found | task.identity
 
 
 def frame(

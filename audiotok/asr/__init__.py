@@ -16,15 +16,30 @@ import jiwer
 import torch
 
 from audiotok.audio import Audio
+from audiotok.errors import AudiotokError
 
 NORMALISER = "basic-1"
 SAMPLE_RATE = 16_000  # Hz; every recogniser here listens at this rate
+PIECE = 30 * SAMPLE_RATE  # samples; what Whisper hears at once, and CTC models in bounded memory
+SHORTEST = SAMPLE_RATE // 10  # samples; what is shorter is filled up with silence
 
 
 class Recogniser(Protocol):
-    """What hears words in a sound."""
+    """What hears words in a sound.
+
+    Attributes:
+        name: with its model, for descriptions.
+        label: the model where it is not the recogniser's usual one, for names of tasks and columns;
+            else empty.
+        identity: which weights these are, where the name does not say it.
+    """
 
     name: str
+    label: str
+    identity: dict[str, str]
+
+    def missing(self) -> AudiotokError | None:
+        """The error that says what is not on this machine; None where all is."""
 
     def transcribe(self, audio: Audio) -> str:
         """The words of `audio`, any rate and channels, as the recogniser writes them."""
@@ -45,9 +60,28 @@ def word_errors(reference: str, hypothesis: str) -> tuple[int, int]:
     return found.substitutions + found.deletions + found.insertions, len(reference.split())
 
 
+def character_errors(reference: str, hypothesis: str) -> tuple[int, int]:
+    """(substitutions + deletions + insertions, characters of the reference), after `normalise`.
+
+    The space between two words is a character, as in jiwer and most published CERs.
+    """
+    reference, hypothesis = normalise(reference), normalise(hypothesis)
+    if not reference:
+        return len(hypothesis), 0
+    found = jiwer.process_characters(reference, hypothesis)
+    return found.substitutions + found.deletions + found.insertions, len(reference)
+
+
 def mono(audio: Audio) -> Audio:
     """One channel at SAMPLE_RATE."""
     return audio.to_channels(1).resample(SAMPLE_RATE)
+
+
+def pieces(audio: Audio) -> list[torch.Tensor]:
+    """The sound as `mono`, (L,) each, cut every PIECE samples: a word may be cut there."""
+    found = list(mono(audio).waveform[0].split(PIECE))
+    found[-1] = torch.nn.functional.pad(found[-1], (0, max(0, SHORTEST - len(found[-1]))))
+    return found
 
 
 def fingerprint(audio: Audio) -> str:

@@ -19,23 +19,25 @@ from audiotok.errors import MetricError, MissingPackageError
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 
-def missing() -> MissingPackageError | None:
-    """The error that says how to install pocketsphinx, or None where it is there."""
-    if importlib.util.find_spec("pocketsphinx") is None:
-        return MissingPackageError("pocketsphinx", "asr", "speech recognition")
-    return None
-
-
 class Sphinx:
     """Args: grammar: path of a JSGF file, or None for the general language model."""
+
+    label = ""
 
     def __init__(self, grammar: str | Path | None = None):
         self.grammar = str(grammar) if grammar is not None else None
         self.name = f"pocketsphinx {self.grammar or 'en-us'}"
+        self.identity: dict[str, str] = {}
+
+    def missing(self) -> MissingPackageError | None:
+        """The error that says how to install pocketsphinx, or None where it is there."""
+        if importlib.util.find_spec("pocketsphinx") is None:
+            return MissingPackageError("pocketsphinx", "asr", "speech recognition")
+        return None
 
     def transcribe(self, audio: Audio) -> str:
         """Words in lower case; empty where nothing was recognised."""
-        if (error := missing()) is not None:
+        if (error := self.missing()) is not None:
             raise error
         from pocketsphinx import Decoder
 

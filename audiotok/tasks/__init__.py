@@ -1,7 +1,8 @@
 """Tasks: what `bench` asks of a codec. One file per task, found by itself.
 
 A task is a Task subclass in the module of its name. It is built and prepared in the main process,
-pickled, and scores one clip at a time in worker processes.
+pickled, and scores one clip at a time in worker processes. Where a task has an option, it follows
+the name: `asr_whisper:large-v3`.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Task:
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
     observes: ClassVar[bool] = False  # True: `observe` is called
     concludes: ClassVar[bool] = False  # True: `conclude` is called
+    option: ClassVar[str | None] = None  # what may follow the name, the one argument of the class
+    identity: dict[str, str] = {}  # what scores depend on beside the version: which weights
 
     def available(self) -> str | None:
         """None, or one line saying why the task cannot run here (a package or weights missing)."""
@@ -94,17 +97,21 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Task:
-    """A new task of this name, or MetricError with the nearest names."""
+    """A new task of this name, `task` or `task:option`, or MetricError with the nearest names."""
+    name, _, option = name.partition(":")
     if name not in (known := names()):
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise MetricError(f"no task is named {name!r}; {hint}there are: {', '.join(known)}")
     module = importlib.import_module(f"{__name__}.{name}")
-    return next(
-        kind()
+    kind = next(
+        kind
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Task) and kind.__module__ == module.__name__
     )
+    if option and kind.option is None:
+        raise MetricError(f"the task {name} takes no option, but {option!r} follows it: say {name}")
+    return kind(option) if option else kind()
 
 
 def list_tasks() -> list[Task]:

@@ -1,7 +1,8 @@
-"""Speed: real-time factor of encode and decode, seconds of audio per second of work.
+"""Speed: real-time factor of encode and decode, seconds of audio per second of work; and memory.
 
 Higher is faster. A number without its hardware says nothing, so each row names it. The seconds are
-measured by `bench`, one clip at a time, files and metrics not included.
+measured by `bench`, one clip at a time, files and metrics not included. Once per codec, the best
+batch and the memory are measured on SECONDS seconds of a clip, see `_load.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiotok.tasks import Column, Item, Task
+from audiotok.tasks import Column, Item, Task, _load
 
 if TYPE_CHECKING:
     import pandas
 
+    from audiotok.audio import Audio
+    from audiotok.codec import Codec
     from audiotok.tokens import Tokens
 
 
@@ -22,15 +25,43 @@ class Speed(Task):
     """Real-time factors; of a corpus, all its audio by all the work."""
 
     name = "speed"
-    version = 1
+    version = 2  # batches, memory
     timing = True
+    observes = True
     columns = (
         Column("rtf_encode", "x", True, 1, "seconds of audio encoded per second of work"),
         Column("rtf_decode", "x", True, 1, "seconds of audio decoded per second of work"),
         Column("seconds_audio", "s", None, 2, "duration of the clip"),
         Column("seconds_encode", "s", False, 3, "work of encode"),
         Column("seconds_decode", "s", False, 3, "work of decode"),
+        Column("rtf_encode_batched", "x", True, 1, "at the best batch of equal clips"),
+        Column("rtf_decode_batched", "x", True, 1, "at the best batch of equal clips"),
+        Column("batch_encode", "", None, 0, "that batch: 1, 2, 4, 8 or 16"),
+        Column("batch_decode", "", None, 0, "that batch: 1, 2, 4, 8 or 16"),
+        Column(
+            "peak_memory",
+            "MB",
+            False,
+            0,
+            f"weights, and the most that coding {_load.SECONDS} s adds, 10^6 bytes: resident "
+            "memory on a CPU, what PyTorch allocates on a GPU",
+        ),
     )
+
+    def __init__(self):
+        self._last: tuple[str, dict[str, float]] = ("", {})  # the codec measured last
+
+    def left_out(self) -> dict[str, str]:
+        if _load.can_measure_memory():
+            return {}
+        return {"peak_memory": "needs a GPU, or Linux, which says the peak of a process"}
+
+    def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float]:
+        key = f"{codec.card.name} {codec.fingerprint} {codec.device}"
+        if self._last[0] != key:
+            with _load.forked(codec):
+                self._last = key, _load.measure(codec, reference)
+        return self._last[1]
 
     def score(self, item: Item) -> dict[str, float | str]:
         """Empty in the ceiling row, where nothing was encoded."""
@@ -41,6 +72,7 @@ class Speed(Task):
         row = {f"rtf_{what}": duration / seconds for what, seconds in work.items()}
         row |= {f"seconds_{what}": seconds for what, seconds in work.items()}
         row["seconds_audio"] = duration
+        row |= item.observed or {}
         if item.hardware:
             row["hardware"] = item.hardware
         return row

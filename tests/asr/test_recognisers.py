@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiotok import data
-from audiotok.asr import fingerprint, normalise, sphinx, word_errors
+from audiotok.asr import character_errors, fingerprint, normalise, pieces, word_errors
 from audiotok.asr.sphinx import Sphinx
 from audiotok.audio import Audio
 from audiotok.errors import MetricError
@@ -43,6 +43,27 @@ def test_word_errors(reference, hypothesis, errors, words):
     assert word_errors(reference, hypothesis) == (errors, words)
 
 
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "errors", "characters"),
+    [
+        ("a b c", "A, b. C!", 0, 5),
+        ("the cat", "the hat", 1, 7),
+        ("the cat", "thecat", 1, 7),  # the space between two words counts
+        ("the cat", "", 7, 7),
+        ("", "ab", 2, 0),
+    ],
+)
+def test_character_errors(reference, hypothesis, errors, characters):
+    assert character_errors(reference, hypothesis) == (errors, characters)
+
+
+def test_long_sounds_are_heard_in_pieces_of_30_s_and_short_ones_filled_up():
+    long = Audio(torch.rand(2, 8_000 * 61), 8_000)
+    assert [len(piece) for piece in pieces(long)] == [480_000, 480_000, 16_000]
+    (short,) = pieces(Audio(torch.ones(1, 10), 16_000))
+    assert len(short) == 1_600 and short.sum() == 10
+
+
 def test_fingerprint_tells_sounds_apart():
     waveform = torch.linspace(-1, 1, 32)[None]
     audio = Audio(waveform, 16_000)
@@ -53,7 +74,7 @@ def test_fingerprint_tells_sounds_apart():
 
 @pytest.fixture(scope="module")
 def corpus():
-    if (error := sphinx.missing()) is not None:
+    if (error := Sphinx().missing()) is not None:
         pytest.skip(str(error))
     return data.load("bundled", limit=1)
 

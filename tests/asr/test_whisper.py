@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 
@@ -11,6 +12,7 @@ import torch
 from audiotok.asr import whisper
 from audiotok.audio import Audio
 from audiotok.errors import MetricError
+from audiotok.summary import versions
 from audiotok.tasks import Item
 from audiotok.tasks.asr_whisper import AsrWhisper
 
@@ -51,7 +53,7 @@ def test_it_transcribes_what_it_is_given(folder):
     text = recogniser.transcribe(sound)
     assert text and text == recogniser.transcribe(sound)
     copy = pickle.loads(pickle.dumps(recogniser))
-    assert "_network" not in vars(copy) and copy.transcribe(sound) == text
+    assert "network" not in vars(copy) and copy.transcribe(sound) == text
 
 
 def test_the_task_scores_with_it(folder):
@@ -61,9 +63,24 @@ def test_the_task_scores_with_it(folder):
     assert task.available() is None
     sound = Audio(0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1)), 16_000)
     row = task.score(Item(Clip("a", text="two words"), sound, sound))
-    assert row["words_whisper"] == 2 and isinstance(row["wer_whisper"], float)
-    assert row["dwer_whisper"] == 0 or isinstance(row["dwer_whisper"], MetricError)
-    assert {c.name for c in task.columns} == set(row) - {"transcript_whisper"}
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).digest()
+    digest = hashlib.sha256(digest).hexdigest()
+    assert task.name == f"asr_whisper:{folder.name}@{digest[:8]}"
+    assert versions(task) == {"task": 2, "weights": digest}
+    end = task.suffix
+    assert end == f"_whisper_{folder.name}_{digest[:8]}"
+    assert row[f"words{end}"] == 2 and isinstance(row[f"wer{end}"], float)
+    assert row[f"dwer{end}"] == 0 or isinstance(row[f"dwer{end}"], MetricError)
+    assert {c.name for c in task.columns} == set(row) - {f"transcript{end}"}
+
+
+def test_it_searches_with_five_beams(folder):
+    processor, network = whisper.Whisper(folder).network
+    sound = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(2))
+    features = processor(sound[0].numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+    codes = network.generate(features, num_beams=5, do_sample=False)
+    expected = processor.batch_decode(codes, skip_special_tokens=True)[0].strip()
+    assert whisper.Whisper(folder).transcribe(Audio(sound, 16_000)) == expected
 
 
 def test_weights_that_are_not_here_are_said_in_one_line(monkeypatch, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from audiotok import data
-from audiotok.asr import sphinx
+from audiotok.asr.sphinx import Sphinx
 from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
@@ -19,7 +19,7 @@ from audiotok.tasks import Item, _words, get
 class Reciter:
     """Hears the words that belong to the first sample; counts how often it listened."""
 
-    name = "reciter"
+    name, label, identity = "reciter", "", {}
 
     def __init__(self, words: dict[float, str]):
         self.words, self.listened = words, 0
@@ -40,19 +40,20 @@ def sound(value: float) -> Audio:
 
 def test_rates_and_the_memory_of_references():
     reciter = Reciter({0.1: "one two three four", 0.2: "one two four", 0.3: "one too four"})
-    row = _words.score(reciter, Item(Clip("a", text="One, two three."), sound(0.1), sound(0.2)), "")
+    row = _words.rates(reciter, Item(Clip("a", text="One, two three."), sound(0.1), sound(0.2)))
     assert row == {
         "transcript": "one two four", "words_heard": 4, "dwer": 0.25, "wer": pytest.approx(1 / 3),
+        "words": 3, "cer": pytest.approx(5 / 13), "characters": 13,  # three -> four
     }  # fmt: skip
-    row = _words.score(reciter, Item(Clip("a"), sound(0.1), sound(0.3)), "_x")
-    assert row == {"transcript_x": "one too four", "words_heard_x": 4, "dwer_x": 0.5}
+    row = _words.rates(reciter, Item(Clip("a"), sound(0.1), sound(0.3)))
+    assert row == {"transcript": "one too four", "words_heard": 4, "dwer": 0.5}
     assert reciter.listened == 3  # the reference once
 
 
 def test_what_has_no_rate_is_an_error_not_a_number():
     reciter = Reciter({0.1: "", 0.2: "words"})
-    row = _words.score(reciter, Item(Clip("a", text="..."), sound(0.1), sound(0.2)), "")
-    assert isinstance(row["dwer"], MetricError) and isinstance(row["wer"], MetricError)
+    row = _words.rates(reciter, Item(Clip("a", text="..."), sound(0.1), sound(0.2)))
+    assert all(isinstance(row[name], MetricError) for name in ("dwer", "wer", "cer"))
 
 
 def test_corpus_rates_are_all_errors_by_all_words():
@@ -61,13 +62,17 @@ def test_corpus_rates_are_all_errors_by_all_words():
         {
             "wer": [1.0, 0.1, None],
             "words": [2.0, 20.0, None],
+            "cer": [0.5, 0.05, None],
+            "characters": [10.0, 100.0, None],
             "dwer": [0.5, None, 0.0],
             "words_heard": [2.0, 0.0, 6.0],
             "wer_closed": [None, None, None],
         }
     )
     found = task.summarise(rows, [])
-    assert found == {"wer": pytest.approx(4 / 22), "dwer": pytest.approx(1 / 8)}
+    assert found == {
+        "wer": pytest.approx(4 / 22), "cer": pytest.approx(10 / 110), "dwer": pytest.approx(1 / 8)
+    }  # fmt: skip
     assert task.summarise(pd.DataFrame(), []) == {}
 
 
@@ -78,7 +83,38 @@ def test_music_among_speech_is_left_out():
     assert "wer_closed" not in {c.name for c in task.columns}
 
 
-@pytest.mark.skipif(sphinx.missing() is not None, reason="pocketsphinx is not installed")
+@pytest.mark.parametrize(
+    ("name", "full", "column"),
+    [
+        ("asr", "asr", "wer"),
+        ("asr_whisper", "asr_whisper", "wer_whisper"),
+        ("asr_whisper:small", "asr_whisper", "wer_whisper"),
+        ("asr_whisper:large-v3", "asr_whisper:large-v3", "wer_whisper_large_v3"),
+        ("asr_whisper:distil-whisper/distil-small.en",) * 2
+        + ("wer_whisper_distil_whisper_distil_small_en",),
+        ("asr_ctc", "asr_ctc", "wer_ctc"),
+        ("asr_ctc:facebook/hubert-large-ls960-ft",) * 2
+        + ("wer_ctc_facebook_hubert_large_ls960_ft",),
+        ("asr_torchaudio", "asr_torchaudio", "wer_torchaudio"),
+        ("asr_torchaudio:HUBERT_ASR_LARGE",) * 2 + ("wer_torchaudio_hubert_asr_large",),
+    ],
+)
+def test_each_recogniser_has_a_name_and_columns_of_its_own(name, full, column):
+    task = pickle.loads(pickle.dumps(get(name)))
+    assert task.name == full
+    first = task.columns[0]
+    assert first.name == column
+    assert task.recogniser.name in first.description and "normaliser basic-1" in first.description
+
+
+def test_options_that_mean_nothing_are_refused():
+    with pytest.raises(MetricError, match="the task asr takes no option, but 'large' follows it"):
+        get("asr:large")
+    with pytest.raises(MetricError, match="no recogniser 'X'; there are: HUBERT_ASR_LARGE"):
+        get("asr_torchaudio:X")
+
+
+@pytest.mark.skipif(Sphinx().missing() is not None, reason="pocketsphinx is not installed")
 def test_pocketsphinx_tells_speech_from_noise():
     corpus = data.load("bundled", limit=2)
     task = get("asr")

@@ -1,0 +1,97 @@
+"""cost: how large a codec is, and how much it computes. No times: these numbers reproduce.
+
+Parameters are those of `network.parameters()`, as papers count them: codebooks that a network keeps
+as buffers (those learned by moving averages) are not among them. Multiply-accumulates are counted
+while one second of noise is encoded and decoded: convolutions, matrix products, attention and
+recurrent layers, see `_macs.py`; the search of an explicit codebook counts as the product of all
+latents with all codewords. A second that is no whole number of frames is filled up to one.
+
+Each clip carries the same numbers. Codecs without a network (Opus, mu-law) have none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from audiotok.audio import Audio
+from audiotok.tasks import Column, Item, Task
+from audiotok.tasks._load import forked
+from audiotok.tasks._macs import Counter
+
+if TYPE_CHECKING:
+    from audiotok.codec import Codec
+    from audiotok.tokens import Tokens
+
+KERNELS = "AUDIOTOK_KERNELS"
+
+
+class Cost(Task):
+    """Parameters and multiply-accumulates of encode and decode."""
+
+    name = "cost"
+    version = 1
+    observes = True
+    columns = (
+        Column("parameters", "M", False, 1, "parameters of the network, in millions"),
+        Column("parameters_encode", "M", False, 1, "those that encode reads"),
+        Column("parameters_decode", "M", False, 1, "those that decode reads"),
+        Column("macs", "G/s", False, 2, "multiply-accumulates per second of audio, 10^9, of both"),
+        Column("macs_encode", "G/s", False, 2, "those of encode"),
+        Column("macs_decode", "G/s", False, 2, "those of decode"),
+    )
+
+    def __init__(self):
+        self._last: tuple[str, dict[str, float]] = ("", {})  # the codec counted last
+
+    def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float]:
+        key = f"{codec.card.name} {codec.fingerprint}"
+        if self._last[0] != key:
+            with forked(codec):
+                self._last = key, measure(codec)
+        return self._last[1]
+
+    def score(self, item: Item) -> dict[str, float]:
+        """Empty in the ceiling row, where nothing is computed."""
+        return item.observed or {}
+
+
+def measure(codec: Codec) -> dict[str, float]:
+    """The columns of `Cost` for one codec."""
+    if codec.network is None:
+        return {}
+    rate, channels = codec.card.sample_rate_in, codec.card.channels
+    noise = torch.randn(channels, rate, generator=torch.Generator().manual_seed(0))
+    second = Audio(0.1 * noise, rate)
+    codec.encode(second)  # what a first call prepares is no part of the work
+    with _searches_counted():
+        with Counter(codec.network) as encoding:
+            tokens = codec.encode(second)
+        with Counter(codec.network) as decoding:
+            codec.decode(tokens)
+    return {
+        "parameters": sum(p.numel() for p in codec.network.parameters()) / 1e6,
+        "parameters_encode": encoding.parameters / 1e6,
+        "parameters_decode": decoding.parameters / 1e6,
+        "macs": (encoding.macs + decoding.macs) / 1e9,
+        "macs_encode": encoding.macs / 1e9,
+        "macs_decode": decoding.macs / 1e9,
+    }
+
+
+@contextmanager
+def _searches_counted() -> Iterator[None]:
+    """Codebooks are searched by PyTorch's operations, which a counter sees; the codes are equal."""
+    before = os.environ.get(KERNELS)
+    os.environ[KERNELS] = "torch"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[KERNELS]
+        else:
+            os.environ[KERNELS] = before

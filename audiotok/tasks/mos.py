@@ -1,0 +1,65 @@
+"""mos: opinion scores that networks predict, of the reconstruction alone; see `audiotok.mos`.
+
+A predictor whose package or weights are not here leaves its columns out. The reference's own row is
+the measure: a predictor knows no reference, and a codec may surpass it. Clips of a corpus with
+texts or speakers that have neither (music, sounds) are left out: all of them rate speech.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiotok import mos
+from audiotok.errors import AudiotokError
+from audiotok.tasks import Column, Item, Task
+
+if TYPE_CHECKING:
+    from audiotok.data import Corpus
+
+
+class Mos(Task):
+    """All predictors of `audiotok.mos` that can run here."""
+
+    name = "mos"
+    version = 1
+
+    def __init__(self):
+        self.names = mos.names()
+        self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
+
+    @property
+    def _predictors(self) -> list[mos.Predictor]:
+        return [p for p in map(mos.get, self.names) if p.missing() is None]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(column for p in self._predictors for column in p.columns)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {key: value for p in self._predictors for key, value in p.identity.items()}
+
+    def available(self) -> str | None:
+        return None if self._predictors else "; ".join(dict.fromkeys(self.left_out().values()))
+
+    def left_out(self) -> dict[str, str]:
+        return {
+            column.name: str(error)
+            for predictor in map(mos.get, self.names)
+            if (error := predictor.missing()) is not None
+            for column in predictor.columns
+        }
+
+    def prepare(self, corpus: Corpus) -> None:
+        self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
+
+    def score(self, item: Item) -> dict[str, float | AudiotokError]:
+        if item.clip.id in self.silent:
+            return {}
+        row: dict[str, float | AudiotokError] = {}
+        for predictor in self._predictors:
+            try:
+                row |= predictor(item.reconstruction)
+            except AudiotokError as error:
+                row |= {column.name: error for column in predictor.columns}
+        return row

@@ -1,0 +1,20 @@
+"""speaker_wavlm: whether it is still the same voice, by WavLM's x-vectors, where the weights are.
+
+`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` any other network with
+such a head on the Hub, `speaker_wavlm:path/of/folder` one's own. The columns: `_voices.py`.
+"""
+
+from __future__ import annotations
+
+from audiotok.speakers.xvector import XVector
+from audiotok.tasks import _voices
+
+
+class SpeakerWavlm(_voices.Voices):
+    """Args: model: a name on the Hub whose files are cached, or a folder."""
+
+    name = "speaker_wavlm"
+    option = "an x-vector model: a name on the Hub, a folder"
+
+    def __init__(self, model: str | None = None):
+        super().__init__(XVector(model))
