@@ -41,16 +41,23 @@ def compare(
         suite, data: only these, by name.
 
     Returns:
-        One row per setting and column: `suite`, `data`, `task`, `column`, `unit`,
-        `higher_is_better`; `a`, `b` (means over the clips that both have) and `difference` (a - b)
-        with its 95 % interval `low`, `high` (NaN: the rows do not determine one); `n` such clips;
-        `failed_a`, `failed_b`; `better`: a codec's name, "tie" where the interval holds 0, None
-        where nothing can be said. Times are there only where both ran on the same hardware.
+        One row per setting and column: `suite`, `data`, `codec_a`, `codec_b` (full names), `task`,
+        `column`, `unit`, `higher_is_better`, `digits`; `a`, `b` (means over the clips that both
+        have) and `difference` (a - b) with its 95 % interval `low`, `high` (NaN: the rows do not
+        determine one); `n` such clips; `failed_a`, `failed_b`; `better`: a codec's name, "tie"
+        where the interval holds 0, missing where there is no interval or no direction. Times are
+        there only where both ran on the same hardware.
 
     Raises ResultsError: a name that was not measured, no setting in common, or mixed versions.
     """
     rows = [
-        {"suite": _suite(one), "data": one.summary["data"]["name"], **row}
+        {
+            "suite": _suite(one),
+            "data": one.summary["data"]["name"],
+            "codec_a": one.codec,
+            "codec_b": other.codec,
+            **row,
+        }
         for one, other in pairs(a, b, results, suite, data)
         for row in _rows(one, other)
     ]
