@@ -107,7 +107,8 @@ def _compared(frame: pandas.DataFrame, console: Console) -> None:
         console.print(table)
     console.print(
         "↑ higher is better, ↓ lower. Means over the clips that both have; the interval is that of "
-        "the paired difference, by bootstrap; tie: it holds 0; –: a number of the whole corpus that its rows do not determine.",
+        "the paired difference, by bootstrap; tie: it holds 0; –: a number of the whole corpus "
+        "that its rows do not determine.",
         style="dim",
     )
 

@@ -258,7 +258,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
     if set(rows["codec"]) - {result.codec}:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
-    whole = _whole(result, rows, scores)
+    whole, known = _whole(result, rows, scores)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
         if score["n"] > clips or score["failed"] > clips:
@@ -266,38 +266,42 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
         if len(values) and score["n"] != len(values):
             yield f"{name}: n is {score['n']}, but {len(values)} rows have a value"
         yield from _range(name, score, values)
-        yield from _mean(name, score, values, whole, result.summary["plan"].get("seed", 0))
+        if name in whole:
+            if not _alike([score["mean"]], [whole[name]]):
+                yield f"{name}: {score['mean']} is not what its task makes of the rows"
+        else:
+            seed, strict = result.summary["plan"]["seed"], score["task"] in known
+            yield from _mean(name, score, values, seed, strict)
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
     low, high = next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
-    for value in (*mean, *(score["ci95"] or ()), values.min(), values.max()):
+    for value in (values.min(), values.max(), *mean, *(score["ci95"] or ())):
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
             yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
             return
 
 
 def _mean(
-    name: str, score: dict[str, Any], values: pd.Series, whole: dict[str, float], seed: int
+    name: str, score: dict[str, Any], values: pd.Series, seed: int, strict: bool
 ) -> Iterator[str]:
-    """A mean over clips must be theirs, with its interval; a number of the corpus what its task
-    makes of the rows, where they determine it."""
-    if not len(values):
-        return
-    if name in whole:
-        if not _alike([score["mean"]], [whole[name]]):
-            yield f"{name}: {score['mean']} is not what its task makes of the rows, {whole[name]:g}"
-        return
-    plain = statistics.mean_score(values, score["failed"], seed)
-    if score["ci95"] is None and plain["ci95"] is not None:
+    """A mean over clips must be theirs, with its interval.
+
+    Where its task is not known here (not `strict`), a number may also be one of the corpus, of
+    which neither is that of a mean.
+    """
+    true = statistics.mean_score(values, score["failed"], seed)
+    if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
         return  # a number of the corpus that needs more than its rows: the tokens
-    mean = _alike([score["mean"]], [plain["mean"]])
-    if mean != _alike(score["ci95"], plain["ci95"]):
-        what = "interval" if mean else "mean"
-        told, true = (score["ci95"], plain["ci95"]) if mean else (score["mean"], plain["mean"])
-        yield f"{name}: the {what} {told} is not that of the rows, {true}"
+    fits = {
+        "mean": _alike([score["mean"]], [true["mean"]]),
+        "ci95": _alike(score["ci95"], true["ci95"]),
+    }
+    if strict or any(fits.values()):
+        for what in (key for key, fit in fits.items() if not fit):
+            yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
 
 
 def _alike(told: Sequence[float] | None, true: Sequence[float] | None) -> bool:
@@ -312,19 +316,24 @@ def _unit(value: float) -> float:
     return 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 1e-12
 
 
-def _whole(result: Result, rows: pd.DataFrame, scores: dict[str, Any]) -> dict[str, float]:
-    """The numbers of the corpus that tasks of the same version make of these rows."""
+def _whole(
+    result: Result, rows: pd.DataFrame, scores: dict[str, Any]
+) -> tuple[dict[str, float], set[str]]:
+    """The numbers of the corpus that tasks make of these rows, and the tasks that are known here
+    in the version that measured."""
     from audiotok import tasks
 
     found: dict[str, float] = {}
+    known: set[str] = set()
     for name in {score["task"] for score in scores.values()}:
         try:
             task = tasks.get(name)
-            if result.summary["plan"]["tasks"][name].get("task") == task.version:
-                found |= task.summarise(rows, [])
-        except (AudiotokError, KeyError):  # a task that is not here, or needs more than the rows
+        except AudiotokError:
             continue
-    return found
+        if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
+            found |= task.summarise(rows, [])
+            known.add(name)
+    return found, known
 
 
 def _doubtful(result: Result) -> Iterator[str]:
