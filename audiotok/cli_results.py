@@ -87,7 +87,8 @@ def _compared(frame: pandas.DataFrame, console: Console) -> None:
     for (suite, data, a, b), rows in frame.groupby(
         ["suite", "data", "codec_a", "codec_b"], sort=False
     ):
-        table = Table(title=f"{suite} on {data}", title_justify="left", box=None)
+        console.print(f"{suite} on {data}", style="italic", markup=False)
+        table = Table(box=None)
         for head, side in (
             ("column", "left"), (a, "right"), (b, "right"), ("difference", "right"),
             ("95 % interval", "right"), ("clips", "right"), ("failed", "right"), ("better", "left"),
@@ -121,7 +122,8 @@ def _published(frame: pandas.DataFrame, console: Console) -> None:
     for (table_name, where), rows in frame.groupby(["table", "ours_on"], sort=False):
         theirs_on = rows["theirs_on"].iloc[0] or "clips not said"
         title = f"ours: {where} | theirs: {table_name}, {theirs_on}"
-        table = Table(title=title, title_justify="left", box=None)
+        console.print(title, style="italic", markup=False)
+        table = Table(box=None)
         for head in ("codec", "theirs", "column", "ours", "n", "published", "difference", ""):
             numeric = head in ("ours", "n", "published", "difference")
             table.add_column(head, justify="right" if numeric else "left")

@@ -1,4 +1,4 @@
-"""Two codecs on the same clips: which is better in what, and is it more than chance. No torch.
+"""Two codecs on the same clips: which is better in what, and is it more than chance.
 
     audiotok.compare("wavtokenizer-mini", "opus-6k")    # a pandas table, one row per column
 
@@ -19,7 +19,7 @@ import pandas as pd
 
 from audiotok import results as stored
 from audiotok import statistics
-from audiotok.errors import ResultsError
+from audiotok.errors import AudiotokError, ResultsError
 from audiotok.results import Result, by_setting
 
 ALIKE = 1e-5  # relative: summaries hold six digits
@@ -139,7 +139,7 @@ def _rows(one: Result, other: Result) -> Iterator[dict[str, Any]]:
             continue
         row = {"task": about["task"], "column": column, "unit": about["unit"]}
         row |= {"higher_is_better": about["higher_is_better"], "digits": about["digits"]}
-        found = on_the_same_clips([one, other], column)
+        found = on_the_same_clips([one, other], column) or _by_its_task([one, other], column)
         if found is None:  # numbers of the corpus that its rows do not determine
             n, ci95 = min(about["n"], second["n"]), None
             mean_a, mean_b = about["mean"], second["mean"]
@@ -176,6 +176,32 @@ def on_the_same_clips(
     numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(wanted))
     weights = None if weight is None else numbers[:, :, 1]
     return len(common), *statistics.paired_means(numbers[:, :, 0], weights)
+
+
+def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+    """The same for numbers that a task makes of all its rows, such as an equal error rate; None
+    where they need more than the rows, or the task is not known here."""
+    from audiotok import tasks  # they bring torch: the leaderboard does without these intervals
+
+    try:
+        task = tasks.get(found[0].scores[column]["task"])
+    except AudiotokError:
+        return None
+    whole = [task.summarise(table(r, column), []).get(column, np.nan) for r in found]
+    if not np.allclose(whole, [r.scores[column]["mean"] for r in found], rtol=ALIKE):
+        return None
+    first, *rest = (table(result, column) for result in found)
+    clips = first.index
+    for other in rest:
+        clips = clips.intersection(other.index)
+    rows = [table(result, column).loc[clips] for result in found]
+    generator = np.random.default_rng(0)
+    picks = generator.integers(0, len(clips), (statistics.CORPUS_RESAMPLES, len(clips)))
+    drawn = [
+        [task.summarise(one.iloc[pick], []).get(column, np.nan) for one in rows] for pick in picks
+    ]
+    means = [task.summarise(one, []).get(column, np.nan) for one in rows]
+    return len(clips), np.array(means), np.array(drawn)
 
 
 def table(result: Result, column: str) -> pd.DataFrame:

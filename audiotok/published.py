@@ -209,9 +209,8 @@ def _sources(folder: Path) -> dict[str, Any]:
 def _about(name: str, folder: Path) -> dict[str, Any]:
     tables = _sources(folder)["tables"]
     if name not in tables:
-        close = difflib.get_close_matches(name, tables, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(tables))}"
-        raise ResultsError(f"no published table is named {name}: {hint}")
+        close = difflib.get_close_matches(name, tables, n=3, cutoff=0.3) or sorted(tables)
+        raise ResultsError(f"no published table is named {name}: there are {', '.join(close)}")
     return tables[name]
 
 

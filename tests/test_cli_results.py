@@ -71,10 +71,10 @@ def test_validate(audiotok, tmp_path):
     code, out, _ = audiotok("validate", "results")
     assert code == 1 and "mixed: pesq is 0.0.4 in the one and 9 in the other" in out
     assert out.splitlines()[-1] == "3 results, 1 errors, 0 warnings"
+    code, _, err = audiotok("leaderboard")
+    assert code == 2 and "zebra are mixed: pesq is 0.0.4 in the one and 9" in err
     (folder / "run.json").unlink()
     code, out, _ = audiotok("validate", "--json")
     content = json.loads(out)
     assert code == 1 and content["errors"] == 1
     assert "run.json missing" in content["findings"][0]["text"]
-    code, _, err = audiotok("leaderboard", "--check")
-    assert code == 1 or "mixed" in err

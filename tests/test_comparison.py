@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from result_kit import put, spread
 
 import audiotok
-from audiotok import comparison
+from audiotok import comparison, results, tasks
 from audiotok.errors import ResultsError
 
 HARD = np.array(spread(0, seed=9, width=0.5))  # the same clips are hard for all
@@ -98,3 +100,29 @@ def test_what_cannot_be_compared_is_one_line(folder, tmp_path):
     put(folder, "old", {"pesq": list(2.5 + HARD)}, packages={"pesq": "0.0.3"})
     with pytest.raises(ResultsError, match=r"good and .*old are mixed: pesq is 0\.0\.4 .* 0\.0\.3"):
         comparison.compare("good", "old", folder)
+
+
+class Median(tasks.Task):
+    """A number of the corpus that is no weighted mean."""
+
+    name = "reconstruction"
+
+    def summarise(self, rows, tokens):
+        return {"pesq": float(rows["pesq"].median())}
+
+
+def test_a_number_that_a_task_makes_of_its_rows_is_drawn_by_that_task(folder, monkeypatch):
+    frames = {}
+    for name in ("good", "bad"):
+        path = folder / "smoke-v1/clips-0a0b0a0b" / name
+        frames[name] = results.read(path).rows["pesq"]
+        content = json.loads((path / "summary.json").read_text())
+        content["scores"]["pesq"]["mean"] = float(frames[name].median())
+        results.write_json(path / "summary.json", content)
+    monkeypatch.setattr(tasks, "get", lambda name: Median())
+    pesq = row(audiotok.compare("good", "bad", folder), "pesq")
+    expected = frames["good"].median() - frames["bad"].median()
+    assert pesq["difference"] == pytest.approx(expected) and pesq["n"] == 40
+    assert pesq["low"] < expected < pesq["high"]
+    again = row(audiotok.compare("good", "bad", folder), "pesq")
+    assert again["low"] == pesq["low"]

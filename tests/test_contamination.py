@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from result_kit import put, spread
 
-from audiotok import contamination, leaderboard, registry, results
+from audiotok import checkpoints, contamination, leaderboard, plan, registry, results
 from audiotok.contamination import CLEAN, CONTAMINATED, RELATED, UNKNOWN, mark
+from audiotok.training import export
 
 
 @pytest.mark.parametrize(
@@ -69,3 +72,35 @@ def test_marks_and_their_meaning_in_the_leaderboard(tmp_path):
         assert text.count(f"{sign} {contamination.NOTES[sign]}.") == 1
     (only,) = [r for r in results.read_all(tmp_path) if r.codec == "clean"]
     assert only.marked == "clean"
+
+
+def recipe(corpus, clips=None, start_from=None):
+    return SimpleNamespace(data=SimpleNamespace(corpus=corpus, clips=clips), start_from=start_from)
+
+
+def test_what_trained_weights_learned_from():
+    said = export.training_data(recipe("librispeech/train-clean-100", ("a", "b")))
+    assert said == ["librispeech/train-clean-100, 2 clips of it"]
+    assert mark(said, "librispeech/train-clean-100") == CONTAMINATED
+    assert export.training_data(recipe("/home/me/LibriSpeech/dev-clean")) == [
+        "LibriSpeech/dev-clean"
+    ]
+    tuned = export.training_data(recipe("mine", start_from="encodec-48k"))
+    assert tuned == ["mine", "Jamendo"]
+    blank = export.training_data(recipe("mine", start_from="dac-16k"))
+    assert blank == ["mine", "unknown: what dac-16k was trained on"]
+    assert mark(blank, "bundled") == UNKNOWN
+
+
+@pytest.mark.parametrize("told", [None, "", "{", '"text"', "[1]", '{"a": 1}'])
+def test_metadata_that_name_no_training_data_are_unknown(told):
+    metadata = {} if told is None else {"training_data": told}
+    assert registry._learned_from(metadata) == ()
+
+
+def test_weights_of_ones_own_do_not_inherit_the_card():
+    if not (checkpoints.BUNDLED / "wavtokenizer-mini.safetensors").is_file():
+        pytest.skip("the bundled weights are not there")
+    codec = registry.load("wavtokenizer-mini")
+    assert plan.Subject(None, codec).about["training_data"]
+    assert plan.Subject(None, codec, own_weights=True).about["training_data"] == []

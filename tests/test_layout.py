@@ -33,7 +33,7 @@ ONLY = {
     "data": {"errors", "files", "audio", "assets"},
     "metrics": {"errors", "audio"},
     "results": {"errors", "files", "licences", "contamination"},
-    "comparison": {"errors", "results", "statistics"},
+    "comparison": {"errors", "results", "statistics", "tasks"},
     "ranking": {"comparison", "results", "statistics"},
     "published": {"assets", "comparison", "errors"},
     "leaderboard": {"errors", "files", "results", "ranking", "assets", "licences", "contamination"},

@@ -145,6 +145,6 @@ def test_what_cannot_be_found_is_one_line(tmp_path):
         published.beside(tmp_path, "encodec-42k")
     with pytest.raises(ResultsError, match="others published it; run `audiotok bench`"):
         published.beside(tmp_path, "mimi-8")
-    with pytest.raises(ResultsError, match="no published table is named dates: did you mean"):
-        published.load("dates")
+    with pytest.raises(ResultsError, match="is named dates_speech: there are dates_"):
+        published.load("dates_speech")
     assert isinstance(published.cells(), pd.DataFrame)
