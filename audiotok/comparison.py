@@ -135,14 +135,16 @@ def _rows(one: Result, other: Result) -> Iterator[dict[str, Any]]:
         second = other.scores.get(column)
         if second is None or (column in one.run["times"] and not same_machine):
             continue
-        if about["mean"] is None or second["mean"] is None:
+        counts = (about["n"], second["n"], about["failed"], second["failed"])
+        if not any(counts):  # it applies to none of them
             continue
         row = {"task": about["task"], "column": column, "unit": about["unit"]}
         row |= {"higher_is_better": about["higher_is_better"], "digits": about["digits"]}
-        found = on_the_same_clips([one, other], column) or _by_its_task([one, other], column)
-        if found is None:  # numbers of the corpus that its rows do not determine
+        known = about["mean"] is not None and second["mean"] is not None
+        found = _drawn([one, other], column) if known else None
+        if found is None:  # missing, or numbers of the corpus that its rows do not determine
             n, ci95 = min(about["n"], second["n"]), None
-            mean_a, mean_b = about["mean"], second["mean"]
+            mean_a, mean_b = (np.nan if s["mean"] is None else s["mean"] for s in (about, second))
         else:
             n, (mean_a, mean_b), drawn = found
             ci95 = statistics.interval(drawn[:, 0] - drawn[:, 1]) if n > 1 else None
@@ -153,6 +155,10 @@ def _rows(one: Result, other: Result) -> Iterator[dict[str, Any]]:
             "n": n, "failed_a": about["failed"], "failed_b": second["failed"],
             "better": {1: one.codec, -1: other.codec, 0: TIE, None: None}[said],
         }  # fmt: skip
+
+
+def _drawn(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+    return on_the_same_clips(found, column) or _by_its_task(found, column)
 
 
 def on_the_same_clips(

@@ -266,7 +266,7 @@ def _way(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", str(summary["data"]["sha256"])
     for task, versions in plan["tasks"].items():
         for what, version in versions.items() if isinstance(versions, Mapping) else ():
-            yield f"{task} ({what})", f"v{version}"
+            yield f"{task} ({what})", f"v{version}" if isinstance(version, int) else str(version)
     for package, version in summary.get("packages", {}).items():
         if package != "python":
             yield package, version.partition("+")[0]  # 2.11.0+cpu is 2.11.0

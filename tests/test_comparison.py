@@ -65,6 +65,13 @@ def test_only_clips_that_both_have(folder):
     assert pesq["a"] == pytest.approx(np.nanmean(holes))
 
 
+def test_what_failed_for_all_clips_is_missing_and_counted(folder):
+    put(folder, "mute", {"pesq": [float("nan")] * 40})
+    pesq = row(audiotok.compare("mute", "good", folder), "pesq")
+    assert np.isnan(pesq["a"]) and np.isnan(pesq["difference"]) and pesq["b"] > 2
+    assert (pesq["n"], pesq["failed_a"]) == (0, 40) and not isinstance(pesq["better"], str)
+
+
 def test_numbers_that_the_rows_do_not_determine_have_no_interval(folder):
     put(folder, "odd", {"pesq": [2.0] * 40})
     path = folder / "smoke-v1/clips-0a0b0a0b/odd/summary.json"

@@ -173,3 +173,5 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     harness.run("resample-16k", clips, suite, out=out, workers=0)
     count, found = validate(out)
     assert count == 3 and [str(f) for f in found if f.error] == []
+    run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())
+    assert len(run["summary_sha256"]) == 64
