@@ -293,19 +293,8 @@ def _write(subject: Subject, journal: Journal, seconds: float) -> None:
     times = summary.frame(subject.name, entries, timing, others=scoring)
     rows_sha256 = results.write_rows(folder / "rows.parquet", rows)
     results.write_rows(folder / "times.parquet", times)
-    results.write_json(folder / "run.json", {
-        "schema": results.SCHEMA,
-        "times": summary.scores(entries, timing, journal.tokens, seed),
-        "seconds": seconds,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": provenance.command(),
-        "git": provenance.git(),
-        "device": subject.device,
-        "hardware": hardware(subject.device),
-        "workers": setting.workers,
-    })  # fmt: skip
     plan = subject.plan
-    results.write_json(folder / "summary.json", {
+    content = {
         "schema": results.SCHEMA,
         "plan": plan,
         "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
@@ -316,4 +305,17 @@ def _write(subject: Subject, journal: Journal, seconds: float) -> None:
         "not_measured": setting.not_measured,
         "packages": provenance.packages(),
         "rows_sha256": rows_sha256,
+    }
+    results.write_json(folder / "run.json", {
+        "schema": results.SCHEMA,
+        "times": summary.scores(entries, timing, journal.tokens, seed),
+        "seconds": seconds,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": provenance.command(),
+        "git": provenance.git(),
+        "device": subject.device,
+        "hardware": hardware(subject.device),
+        "workers": setting.workers,
+        "summary_sha256": results.content_sha256(content),
     })  # fmt: skip
+    results.write_json(folder / "summary.json", content)
