@@ -8,12 +8,13 @@ above 8 kHz; `lsd_16k` charges it for the rest only.
 
 `bandwidth_reference` is how far the reference reaches: the upper edge of the highest band of 250 Hz
 whose long-term level is within 80 dB of the loudest one. `bandwidth_kept` is where the
-reconstruction stops: the upper edge of the highest of those bands whose level there is at most 20 dB
+reconstruction stops: the upper edge of the highest of those bands whose level there is at most 10 dB
 below the reference's. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 BAND = 250  # Hz
 RANGE = 80.0  # dB below the loudest band, or bin: beyond that nothing counts
-LOST = 20.0  # dB below the reference
+LOST = 10.0  # dB below the reference
 
 
 def compare(
@@ -35,17 +36,31 @@ def compare(
 ) -> tuple[float, float, float]:
     """lsd in dB, bandwidth of the reference and bandwidth kept in Hz, of two signals (L,)."""
     window = 4 * round(0.008 * sample_rate)
-    sounds = reference, reconstruction
-    blocks = [np.concatenate(list(magnitudes(x, window))) ** 2 for x in sounds]
     band = (np.arange(window // 2 + 1) * sample_rate / window // BAND).astype(int)
-    levels = [_decibels(np.bincount(band, power.mean(0)), 1e-30) for power in blocks]
-    filled = np.flatnonzero(levels[0] >= levels[0].max() - RANGE)[-1]
-    kept = np.flatnonzero(levels[1][: filled + 1] >= levels[0][: filled + 1] - LOST)
-    floor = blocks[0].max() * 10 ** (-RANGE / 10)
-    x, y = (_decibels(power[:, band <= filled], floor) for power in blocks)
-    lsd = np.sqrt(((x - y) ** 2).mean(1)).mean()
-    edges = [min((n + 1) * BAND, sample_rate / 2) for n in (filled, kept[-1] if len(kept) else -1)]
-    return float(lsd), *edges
+    totals, loudest = np.zeros((2, len(band))), 0.0
+    for x, y in _powers(reference, reconstruction, window):
+        totals += x.sum(0), y.sum(0)
+        loudest = max(loudest, x.max())
+    before, after = (_decibels(np.bincount(band, total), 1e-30) for total in totals)
+    filled = np.flatnonzero(before >= before.max() - RANGE)[-1]
+    kept = np.flatnonzero(after[: filled + 1] >= before[: filled + 1] - LOST)
+    edges = [min((n + 1) * BAND, sample_rate / 2) for n in (filled, *kept[-1:])]
+
+    inside, floor = band <= filled, loudest * 10 ** (-RANGE / 10)
+    distances = []
+    for powers in _powers(reference, reconstruction, window):
+        x, y = (_decibels(power[:, inside], floor) for power in powers)
+        distances.append(np.sqrt(((x - y) ** 2).mean(1)))
+    return float(np.concatenate(distances).mean()), edges[0], edges[1] if len(kept) else 0.0
+
+
+def _powers(
+    reference: np.ndarray, reconstruction: np.ndarray, window: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks of both power spectrograms (frames, bins)."""
+    sounds = magnitudes(reference, window), magnitudes(reconstruction, window)
+    for x, y in zip(*sounds, strict=True):
+        yield x**2, y**2
 
 
 def _decibels(power: np.ndarray, floor: float) -> np.ndarray:
