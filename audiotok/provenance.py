@@ -11,8 +11,8 @@ from pathlib import Path
 
 # Packages whose version may move a score.
 PACKAGES = (
-    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pystoi", "pesq",
-    "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
+    "visqol-python", "ai-edge-litert", "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
 )  # fmt: skip
 
 
