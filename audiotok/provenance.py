@@ -12,7 +12,8 @@ from pathlib import Path
 # Packages whose version may move a score.
 PACKAGES = (
     "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
-    "visqol-python", "ai-edge-litert", "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+    "visqol-python", "ai-edge-litert", "jiwer", "pocketsphinx", "Resemblyzer", "transformers",
+    "pandas", "pyarrow", "encodec",
 )  # fmt: skip
 
 

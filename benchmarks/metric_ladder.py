@@ -2,12 +2,12 @@
 
     python benchmarks/metric_ladder.py --clips 10 --out results/metric_ladder
 
-Every metric that can be computed here, over clips of speech of the bundled corpus, taken in turn from
-its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1 kHz, Opus from 24 to 6 kbit/s, each ladder
-below the reference itself. Writes ladder.csv, a row for each rung and column: the mean, the number of
-clips with a value, and whether the mean moved the right way from the rung above, over the clips that
-have a value on both. Columns without a direction are written, not judged. All is at 16 kHz, so there
-are no columns NAME_16k.
+Every metric that can be computed here, over clips of speech of the bundled corpus, taken in turn
+from its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1 kHz, Opus from 24 to 6 kbit/s, each
+ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the mean, the
+number of clips with a value, and whether the mean moved the right way from the rung above, over the
+clips that have a value on both. Columns without a direction are written, not judged. All is at 16
+kHz, so there are no columns NAME_16k.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def moved(column: metrics.Column, above: pd.Series | None, values: pd.Series) ->
 
 
 def show(table: pd.DataFrame) -> None:
-    """One line per column and ladder: the means from top to bottom, and the steps that are wrong."""
+    """A line for each column and ladder: the means from top to bottom, and what is wrong."""
     for (ladder, column), part in table.groupby(["ladder", "column"], sort=False):
         steps = part["moved"]
         bad = [f"{rung} {how}" for rung, how in zip(part["rung"], steps, strict=True)

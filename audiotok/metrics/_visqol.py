@@ -25,7 +25,7 @@ MIN_SECONDS = 1.0
 def score(name: str, mode: str, rate: int, reference: Audio, reconstruction: Audio) -> float:
     """MOS-LQO, 1 to 5, both sounds brought to `rate` and one channel first, as ViSQOL does it.
 
-    Raises MetricError for silence, for less than a second, and where ViSQOL finds nothing to compare.
+    Raises MetricError for silence, for less than a second, and where ViSQOL finds no patch.
     """
     sounding(name, reference, reconstruction)
     if reference.duration < MIN_SECONDS:

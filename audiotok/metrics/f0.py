@@ -1,8 +1,8 @@
 """F0: whether the melody of speech survives, by correlation of both fundamental frequencies.
 
-Pearson's correlation of F0 in Hz over the frames of 10 ms that are voiced in both sounds, by WORLD's
-DIO and StoneMask, frame against frame without time warping; `voicing` says how many frames that are.
-A monotone voice has little to correlate. Stereo: the mean of both channels.
+Pearson's correlation of F0 in Hz over the frames of 10 ms that are voiced in both sounds, by
+WORLD's DIO and StoneMask, frame against frame without time warping; `voicing` says how many frames
+that are. A monotone voice has little to correlate. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations

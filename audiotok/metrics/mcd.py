@@ -1,7 +1,7 @@
 """MCD: mel-cepstral distortion, how far apart two spectral envelopes are, in dB.
 
-Kubichek 1993: 10 / ln 10 * sqrt(2 * the sum over d of (c_d - ĉ_d)²), the mean over frames, with
-c_1 … c_13: neither level (c_0) nor fine structure counts. The cepstra here are those of mel spectra:
+Kubichek 1993: 10 / ln 10 * sqrt(2 * the sum over d of (c_d - ĉ_d)²), the mean over frames, with c_1
+… c_13: neither level (c_0) nor fine structure counts. The cepstra here are those of mel spectra:
 frames of 32 ms, 8 ms apart, the logarithm of 80 Slaney mel bands up to half the sample rate, c_d =
 2 / 80 * the sum over k of log band_k * cos(pi d (k + 1/2) / 80), so that the MCD is the root mean
 square difference of both smoothed log mel spectra in dB. Frames are compared one to one, with no

@@ -1,7 +1,7 @@
 """SDR: signal-to-distortion ratio of BSS Eval, sample by sample, up to a filter.
 
-Vincent, Gribonval and Févotte 2006, version 3, for one source: what a filter of 512 taps can make of
-the reference, fitted by least squares, counts as signal, all else as distortion. The numbers are
+Vincent, Gribonval and Févotte 2006, version 3, for one source: what a filter of 512 taps can make
+of the reference, fitted by least squares, counts as signal, all else as distortion. The numbers are
 those of mir_eval.separation.bss_eval_sources and torchmetrics' signal_distortion_ratio. A fixed
 equaliser, gain, polarity and a delay of up to 511 samples cost nothing; what comes too early does.
 Like SI-SDR it means nothing for codecs that do not keep the phase, and it comes raw and aligned.
@@ -31,7 +31,7 @@ def sdr(reference: np.ndarray, reconstruction: np.ndarray) -> float:
     """SDR in dB of two signals (L,), L at least 2 * TAPS: else the filter fits anything."""
     if len(reference) < 2 * TAPS:
         raise MetricError(
-            f"sdr has no value: {len(reference)} samples, of which a filter of {TAPS} taps can make "
+            f"sdr has no value: of {len(reference)} samples a filter of {TAPS} taps can make "
             f"anything; at least {2 * TAPS} are needed"
         )
     target = _project(reference, reconstruction)

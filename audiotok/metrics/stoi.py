@@ -1,10 +1,10 @@
 """STOI and ESTOI: how intelligible speech is, by short-time correlation of its band envelopes.
 
 Taal, Hendriks, Heusdens and Jensen 2011; extended: Jensen and Taal 2016; the numbers of the package
-pystoi, all segments at once. Both are defined at 10 kHz, to which both sounds are resampled with the
-filter of pystoi (Octave's `resample`), whatever the rate of the reference: what lies above 5 kHz does
-not count. Frames 40 dB below the loudest one of the reference are dropped; at least 30 (0.4 s) must
-stay. Stereo: the mean of both channels.
+pystoi, all segments at once. Both are defined at 10 kHz, to which both sounds are resampled with
+the filter of pystoi (Octave's `resample`), whatever the rate of the reference: what lies above 5
+kHz does not count. Frames 40 dB below the loudest one of the reference are dropped; at least 30
+(0.4 s) must stay. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def _bands() -> np.ndarray:
     """(BANDS, FRAME + 1) of 0 and 1; edges at the nearest bin."""
     bins = np.arange(FRAME + 1)
     centres = LOWEST * 2 ** (np.arange(BANDS)[:, None] / 3)
-    low, high = (np.abs(bins * RATE / (2 * FRAME) - centres * 2**o).argmin(1) for o in (-1 / 6, 1 / 6))
+    low, high = (
+        np.abs(bins * RATE / (2 * FRAME) - centres * 2**o).argmin(1) for o in (-1 / 6, 1 / 6)
+    )
     return ((bins >= low[:, None]) & (bins < high[:, None])).astype(float)
 
 
@@ -123,7 +125,7 @@ def _stoi(x: np.ndarray, y: np.ndarray) -> float:
 def _estoi(x: np.ndarray, y: np.ndarray, noise: np.random.RandomState | None) -> float:
     """The sum over segments of the mean correlation of their spectra.
 
-    Where an envelope stands still its direction is 0 / 0; pystoi adds noise of 1e-16 to all of them.
+    Where an envelope stands still its direction is 0 / 0; pystoi adds noise of 1e-16 to all.
     """
     x, y = (_normalised(_normalised(s, 2, noise), 1, noise) for s in (x, y))
     return float(np.einsum("sbt,sbt->", x, y) / SEGMENT)

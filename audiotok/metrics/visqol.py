@@ -1,8 +1,9 @@
 """ViSQOL, audio mode: predicted listening quality of any sound, 1 to about 4.73 (MOS-LQO).
 
-Hines et al. 2015 (ViSQOLAudio) and Chinen et al. 2020 (version 3): similarity of gammatone spectrograms,
-mapped by the support vector regression that the original ships. It is defined at 48 kHz, to which
-both sounds are resampled whatever the rate of the reference. Stereo is mixed to one channel.
+Hines et al. 2015 (ViSQOLAudio) and Chinen et al. 2020 (version 3): similarity of gammatone
+spectrograms, mapped by the support vector regression that the original ships. It is defined at 48
+kHz, to which both sounds are resampled whatever the rate of the reference. Stereo is mixed to one
+channel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ViSQOL, speech mode: predicted listening quality of speech, 1 to 5 (MOS-LQO).
 
-Chinen et al. 2020 (version 3): similarity of gammatone spectrograms up to 8 kHz in patches of speech,
-mapped by the deep lattice network that the original ships and uses by default. Both sounds are
-resampled to 16 kHz. Stereo is mixed to one channel.
+Chinen et al. 2020 (version 3): similarity of gammatone spectrograms up to 8 kHz in patches of
+speech, mapped by the deep lattice network that the original ships and uses by default. Both sounds
+are resampled to 16 kHz. Stereo is mixed to one channel.
 """
 
 from __future__ import annotations

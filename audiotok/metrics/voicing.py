@@ -1,8 +1,8 @@
 """Voicing: whether speech is voiced where the reference is, and only there.
 
-Decisions per frame of 10 ms by WORLD's DIO and StoneMask, frame against frame. `voicing_error` is the
-share of frames where they differ (V/UV error), `voicing_f1` the F1 of finding the reference's voiced
-frames. Stereo: the mean of both channels.
+Decisions per frame of 10 ms by WORLD's DIO and StoneMask, frame against frame. `voicing_error` is
+the share of frames where they differ (V/UV error), `voicing_f1` the F1 of finding the reference's
+voiced frames. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ METRIC = Metric(
     name="voicing",
     version=1,
     columns=(
-        Column("voicing_error", "", False, 3, "share of frames whose voicing is not the reference's"),
+        Column(
+            "voicing_error", "", False, 3, "share of frames whose voicing is not the reference's"
+        ),
         Column("voicing_f1", "", True, 3, "F1 of the reference's voiced frames"),
     ),
     compute=compute,
