@@ -17,7 +17,8 @@ class Reconstruction(Task):
     """All metrics of `audiotok.metrics`, or those named; a missing package leaves its columns out.
 
     Each metric stands for itself: where one has no value, the others keep theirs. Metrics of speech
-    are left out for music and sounds, in a corpus that says which of its clips are speech.
+    are left out for music and sounds, in a corpus that says which of its clips are speech. Columns
+    NAME_16k are those of `metrics.measure`. ViSQOL needs the extra `mos`.
     """
 
     name = "reconstruction"
