@@ -19,7 +19,7 @@ LIMIT = 100.0
 
 def decibels(target: np.ndarray, distortion: np.ndarray) -> float:
     """10 log10 of the energy of `target` by that of `distortion`, within ±LIMIT."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         ratio = 10 * (np.log10(np.sum(target**2)) - np.log10(np.sum(distortion**2)))
     return float(np.clip(ratio, -LIMIT, LIMIT))
 

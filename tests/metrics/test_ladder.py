@@ -40,14 +40,15 @@ def test_moved(ladder, higher_is_better, above, values, expected):
     assert ladder.moved(column, above, pd.Series(values)) == expected
 
 
-def test_two_clips_through_the_ladder(ladder, capsys):
+def test_a_clip_through_the_ladder(ladder, capsys):
     clips = ladder.speech(2)
     assert len({name.partition("_")[0] for name in clips}) == 2  # two speakers
+    clips.popitem()
     chosen = [metrics.get(name) for name in ("si_sdr", "alignment", "bandwidth")]
     table = ladder.judge(ladder.measure(clips, chosen), [c for m in chosen for c in m.columns])
     judged = table[table["column"].isin(["si_sdr", "lsd"]) & (table["rung"] != "reference")]
     assert set(judged["moved"]) == {"right"}
-    assert set(table["n"]) == {2}
+    assert set(table["n"]) == {1}
     noise = table[(table["column"] == "si_sdr") & (table["ladder"] == "noise")]
     assert noise["mean"].round().tolist() == [100, 20, 10, 0]
     ladder.show(table)
