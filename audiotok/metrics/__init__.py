@@ -74,7 +74,8 @@ class Metric:
     def missing(self) -> MissingPackageError | None:
         """The error that says which package is not installed, or None where all are."""
         for package in self.packages:
-            if importlib.util.find_spec(package) is None:
+            spec = importlib.util.find_spec(package)
+            if spec is None or spec.origin is None:  # None: a folder of that name, without code
                 return MissingPackageError(package, self.extra, f"the metric {self.name}")
         return None
 

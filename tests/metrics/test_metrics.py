@@ -239,6 +239,14 @@ def test_a_missing_package_names_the_command():
         metric(voice(16_000, 1), voice(16_000, 1))
 
 
+def test_a_folder_of_its_name_is_no_package(tmp_path, monkeypatch):
+    """What an uninstalled package leaves behind, caches say, can be imported but holds nothing."""
+    (tmp_path / "a_package_nobody_has").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    metric = dataclasses.replace(metrics.get("pesq"), packages=("a_package_nobody_has",))
+    assert isinstance(metric.missing(), MissingPackageError)
+
+
 def test_listing_metrics_imports_neither_torch_nor_their_packages():
     code = (
         "import sys; from audiotok import metrics, tasks; metrics.list_metrics(); "
