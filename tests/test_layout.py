@@ -48,9 +48,17 @@ def part_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def running(tree):
+    """All nodes but those under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from running(node)
+
+
 def imports_of(path):
-    """The parts that a file imports, also inside of functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """The parts that a file imports when it runs, also inside of functions."""
+    for node in running(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
