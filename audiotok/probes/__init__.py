@@ -32,7 +32,7 @@ class Protocol:
     seeds: tuple[int, ...] = (0, 1, 2)
     dimension: int = 128  # of the sum of the codebooks' vectors, and of all layers
     dropout: float = 0.2  # on that sum, while training
-    epochs: int = 8
+    epochs: int = 5
     least_steps: int = 300
     most_steps: int = 3000
     batch_clips: int = 32  # at most

@@ -55,7 +55,7 @@ class ProbeVerification(_probe.Probe):
                 for part in (split.train, split.test)
             )
         centre = np.mean(list(trained.values()), axis=0, dtype=np.float64)
-        units = {i: (x - centre) / np.linalg.norm(x - centre) for i, x in tested.items()}
+        units = {index: _unit(x, centre) for index, x in tested.items()}
         rows: _probe.Rows = {}
         for a, b in trials.pairs(corpus, split.test):
             if a in units and b in units:
@@ -93,6 +93,16 @@ class ProbeVerification(_probe.Probe):
             return {}
         names = [self.stem, *self._seeds]
         return dict(zip(names, [float(np.mean(each)), *each], strict=True))
+
+
+def _unit(embedding: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """The direction from `centre`; zeros where there is no distance but that of rounding, so that
+    codes which say nothing are not told apart by it."""
+    difference = embedding - centre
+    size = np.linalg.norm(difference)
+    if size <= 1e-4 * np.linalg.norm(centre):
+        return np.zeros_like(difference)
+    return difference / size
 
 
 @lru_cache(maxsize=10_000)
