@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that is fixed. A change here is a new version of the tasks in tasks/_probe.py."""
+    """All that is fixed. A change here raises VERSION in tasks/_probe.py."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     dimension: int = 128  # of the sum of the codebooks' vectors, and of all layers

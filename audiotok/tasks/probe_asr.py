@@ -1,6 +1,7 @@
 """probe_asr: what a small recogniser, trained on the tokens, writes of clips it has not heard.
 
-BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model.
+BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A clip
+with fewer frames than CTC needs for its letters teaches nothing, and is tested all the same.
 """
 
 from __future__ import annotations
