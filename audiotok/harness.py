@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pandas as pd
 import torch
 
 from audiotok import checkpoints, provenance, registry, results, summary
-from audiotok.audio import Audio, read
+from audiotok.audio import Audio
 from audiotok.data import Clip
 from audiotok.errors import AudiotokError, ResultsError
 from audiotok.journal import Journal, differences
@@ -226,7 +227,7 @@ def _code(subject: Subject, clip: Clip) -> Job | Score:
     """A clip through the codec, by way of bytes; or the failure, as a score without values."""
     codec, stage = subject.codec, "read"
     try:
-        reference = read(clip.reference) if clip.reference else clip.read()
+        reference = clip.original()
         if codec is None:
             sound = clip.read() if subject.given else reference
             return Job(clip, _array(reference), _array(sound))
@@ -262,16 +263,18 @@ def _observed(subject: Subject, reference: Audio, tokens: Tokens) -> dict[str, A
 
 def _conclude(subject: Subject, journal: Journal) -> list[dict[str, Any]]:
     """The entries of the journal, with what tasks conclude from all clips together."""
-    setting = subject.setting
+    setting, corpus = subject.setting, subject.setting.corpus
     entries = [journal.entries[index] for index in sorted(journal.entries)]
+    if subject.given:  # then the sounds are the corpus's own reconstructions
+        corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
     for task in setting.tasks:
         if not task.concludes:
             continue
         tokens = None
         if subject.codec is not None:
-            tokens = [journal.tokens.of(index) for index in range(len(setting.corpus.clips))]
+            tokens = [journal.tokens.of(index) for index in range(len(corpus))]
         note = lambda text: setting.observer.note(f"{subject.name}: {text}")  # noqa: E731
-        more = task.conclude(setting.corpus, tokens, note)
+        more = task.conclude(corpus, tokens, note)
         entries = [
             entry | {"values": entry["values"] | more.get(entry["index"], {})} for entry in entries
         ]
