@@ -18,7 +18,7 @@ _HOMES = {
     "CodecCard": "codec",
     "bench": "harness",
 }
-_MODULES = ("data", "errors", "metrics", "tasks", "testing")
+_MODULES = ("corpora", "data", "errors", "metrics", "tasks", "testing")
 
 __all__ = [*_HOMES, *_MODULES]
 
