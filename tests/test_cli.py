@@ -86,7 +86,7 @@ def test_sound_to_tokens_and_back(audiotok):
 
 def test_folders_keep_their_shape(audiotok):
     bench_kit.write_clips(Path("clips/deeper"), ["c"])
-    assert audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens")[0] == 0
+    assert audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens", "-f", "atok")[0] == 0
     assert audiotok("decode", "tokens", "-o", "sound", "-r", "8000")[0] == 0
     names = sorted(str(p.relative_to("sound")) for p in Path("sound").rglob("*.wav"))
     assert names == ["a.wav", "b.wav", "deeper/c.wav"]

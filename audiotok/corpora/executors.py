@@ -51,7 +51,7 @@ def local(job: Job, works: Iterable[Work], tick: Tick, count: int) -> Iterator[M
                     yield future.result()
         except BrokenProcessPool:
             raise CorpusError(
-                "a process that encodes died, perhaps for memory: finished shards are kept, and the "
+                "a process that encodes died, perhaps for memory: finished shards are kept and the "
                 "same command goes on; where memory is short, give fewer --workers"
             ) from None
 

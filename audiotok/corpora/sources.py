@@ -15,6 +15,7 @@ from typing import Any
 import soundfile
 
 from audiotok import audio, data
+from audiotok.data import _ids
 from audiotok.errors import CorpusError
 from audiotok.training import sounds
 
@@ -24,7 +25,7 @@ class Recording:
     """One clip of a source: enough to read it in another process.
 
     Attributes:
-        id: unique in its source.
+        id: unique in its source, and safe as the name of a file.
         where: path of the file, or number of the row.
         dataset: name of the Hugging Face dataset that `where` is a row of.
         text, speaker, label: what is said, by whom, what it is; None where not known.
@@ -111,8 +112,9 @@ def _of_dataset(name: str) -> list[Recording]:
     texts = rows.column("text", "transcription", "transcript", "sentence")
     speakers = rows.column("speaker", "speaker_id", "client_id")
     labels = rows.column("label")
-    once = len(set(rows.ids)) == len(rows.ids)
-    ids = rows.ids if once else [str(number) for number in range(len(rows.ids))]
+    ids = _ids.derive(rows.ids)
+    if len(set(ids)) < len(ids):
+        ids = [str(number) for number in range(len(ids))]
     return [
         Recording(
             id, n, name, *(None if c is None else _text(c[n]) for c in (texts, speakers, labels))

@@ -1,8 +1,9 @@
 """Shards of tokens as WebDataset: tar files that stream.
 
-Each clip is `ID.json` (what the columns of the shard say of it, and what made it) and `ID.npy`, its
-codes (C, K, T) at the finest rate in the smallest unsigned type. A dot in an id becomes an
-underscore, for WebDataset takes what follows the first dot of a name for its kind.
+Each clip is `NUMBER.json`, what the columns of the shard say of it and what made it, and
+`NUMBER.npy`, its codes (C, K, T) at the finest rate in the smallest unsigned type. The number is
+that of the clip in the corpus, nine digits, for ids may have dots, which WebDataset reads as the
+start of the kind.
 """
 
 from __future__ import annotations
@@ -51,19 +52,19 @@ def export_webdataset(
     if any(out.iterdir()):
         raise CorpusError(f"{out} is not empty: name a new folder")
     about = {name: source.about[name] for name in _ABOUT}
-    clips, paths, left = iter(source), [], len(source)
+    clips, paths, left = enumerate(source), [], len(source)
     while left:
         paths.append(out / f"tokens-{len(paths):06d}.tar")
         with replacing(paths[-1], CorpusError) as file, tarfile.open(fileobj=file, mode="w") as tar:
             for _ in range(min(left, clips_per_file)):
-                clip, tokens = next(clips)
-                _add(tar, clip, tokens, about)
+                number, (clip, tokens) = next(clips)
+                _add(tar, f"{number:09d}", clip, tokens, about)
                 tick(1, tokens.duration)
         left -= min(left, clips_per_file)
     return paths
 
 
-def _add(tar: tarfile.TarFile, clip: Clip, tokens: Tokens, about: dict) -> None:
+def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, about: dict) -> None:
     fields = {
         "id": clip.id,
         "num_samples": tokens.num_samples,
@@ -78,6 +79,6 @@ def _add(tar: tarfile.TarFile, clip: Clip, tokens: Tokens, about: dict) -> None:
     np.save(codes, tokens.codes.numpy().astype(np.min_scalar_type(max(tokens.codebook_sizes) - 1)))
     parts = {"json": json.dumps(about | fields, sort_keys=True).encode(), "npy": codes.getvalue()}
     for kind, content in parts.items():
-        entry = tarfile.TarInfo(f"{clip.id.replace('.', '_').replace('/', '_')}.{kind}")
+        entry = tarfile.TarInfo(f"{key}.{kind}")
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))
