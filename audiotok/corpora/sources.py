@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import soundfile
 
 from audiotok import audio, data
 from audiotok.data import _ids
 from audiotok.errors import CorpusError
-from audiotok.training import sounds
+
+if TYPE_CHECKING:
+    from audiotok.training import sounds
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def load(name: str | Path, limit: int | None = None) -> Source:
 
 @cache
 def _rows(name: str) -> sounds.Rows:
+    from audiotok.training import sounds
+
     return sounds.Rows(name.removeprefix("hf:"))
 
 
