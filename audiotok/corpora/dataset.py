@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 import torch
 from torch.utils.data import Dataset
 
-from audiotok.corpora.shards import Shards
+from audiotok.corpora.shards import Shards, row_of
 from audiotok.errors import CorpusError, TokensError
 from audiotok.patterns import PATTERNS, Vocabulary, to_ids
 from audiotok.tokens import Tokens
@@ -93,7 +93,7 @@ class TokenDataset(Dataset):
         index %= len(self)
         group = bisect.bisect_right(self._ends, index)
         first = self._ends[group - 1] if group else 0
-        row = self._read(group).slice(index - first, 1).to_pylist()[0]
+        row = row_of(self._read(group), index - first)
         tokens = self.shards.tokens(row)
         if self._num_codebooks is not None:
             tokens = tokens.first(self._num_codebooks)

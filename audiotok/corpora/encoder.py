@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
@@ -100,26 +100,33 @@ class Encoder:
                 f"than where the run was started ({job.fingerprint[:12]}): use the same weights"
             )
 
+        self._readers = contextlib.ExitStack()
+        self._every: Callable = map
+        if job.readers:
+            self._every = self._readers.enter_context(spawning(job.readers)).map
+
+    def close(self) -> None:
+        """Ends the processes that read."""
+        self._readers.close()
+
     def make(self, work: Work, tick: Tick) -> Made:
         """The shard of `work`; clips that cannot be read or encoded are left out and named."""
         made, found = Made(work.number), {}
-        with contextlib.ExitStack() as stack:
-            pool = stack.enter_context(spawning(self._job.readers)) if self._job.readers else None
-            for number, (batch, clips) in enumerate(self._read_ahead(work.recordings, pool)):
-                good = []
-                for recording, clip in zip(batch, clips, strict=True):
-                    if isinstance(clip, str):
-                        made.failures.append({"clip": recording.id, "message": clip})
-                    else:
-                        good.append((recording, clip))
-                done = self._encode(good, made)
-                if number % COMPARED == 0 and len(done) > 1 and self._job.batch != "strict":
-                    recording, clip = good[0]
-                    self._compare(clip, done.get(recording.id), made)
-                found |= done
-                seconds = sum(tokens.duration for tokens in done.values())
-                made.seconds += seconds
-                tick(len(batch), seconds)
+        for number, (batch, clips) in enumerate(self._read_ahead(work.recordings)):
+            good = []
+            for recording, clip in zip(batch, clips, strict=True):
+                if isinstance(clip, str):
+                    made.failures.append({"clip": recording.id, "message": clip})
+                else:
+                    good.append((recording, clip))
+            done = self._encode(good, made)
+            if number % COMPARED == 0 and len(done) > 1 and self._job.batch != "strict":
+                recording, clip = good[0]
+                self._compare(clip, done.get(recording.id), made)
+            found |= done
+            seconds = sum(tokens.duration for tokens in done.values())
+            made.seconds += seconds
+            tick(len(batch), seconds)
         rows = [(one, found[one.id]) for one in work.recordings if one.id in found]
         made.clips = len(rows)
         order = {one.id: number for number, one in enumerate(work.recordings)}
@@ -145,14 +152,13 @@ class Encoder:
             made.changed += int((alone.codes != together.codes).sum())
 
     def _read_ahead(
-        self, recordings: Sequence[Recording], pool: Executor | None
+        self, recordings: Sequence[Recording]
     ) -> Iterator[tuple[list[Recording], list[Prepared | str]]]:
         """Each batch with its clips, the next being read meanwhile; text says what is wrong."""
-        every = map if pool is None else pool.map
         if self._job.batch == "strict":
             lengths = [0.0] * len(recordings)
         else:
-            lengths = list(every(Recording.seconds, recordings))
+            lengths = list(self._every(Recording.seconds, recordings))
         batches = in_batches(recordings, lengths, self._job.batch_seconds)
         read = partial(_read, card=self._codec.card)
         with ThreadPoolExecutor(1) as ahead:
@@ -160,7 +166,7 @@ class Encoder:
             for batch in [*batches, None]:
                 before = coming
                 if batch is not None:
-                    coming = batch, ahead.submit(lambda batch=batch: list(every(read, batch)))
+                    coming = batch, ahead.submit(lambda batch=batch: list(self._every(read, batch)))
                 if before is not None:
                     yield before[0], [_prepared(clip) for clip in before[1].result()]
 
@@ -196,6 +202,6 @@ def _prepared(parts: tuple[np.ndarray, int, int] | str) -> Prepared | str:
 
 
 @lru_cache(maxsize=1)
-def encoder(job: Job) -> Encoder:
+def kept(job: Job) -> Encoder:
     """The encoder of this process: loaded once, however many shards it makes."""
     return Encoder(job)

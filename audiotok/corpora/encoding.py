@@ -275,4 +275,6 @@ class _opened:
 def _workers(workers: int | None) -> int:
     if workers is not None and workers < 0:
         raise CorpusError(f"workers are 0 or more, not {workers}")
-    return len(os.sched_getaffinity(0)) if workers is None else workers
+    if workers is not None:
+        return workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from itertools import islice
 
-from audiotok.corpora.encoder import Job, Made, Tick, Work, encoder
+from audiotok.corpora.encoder import Encoder, Job, Made, Tick, Work, kept
 from audiotok.corpora.processes import spawning
 from audiotok.errors import CorpusError, MissingPackageError
 
@@ -21,8 +21,12 @@ _LOOK = 0.5  # seconds between two looks at what processes have done
 
 def here(job: Job, works: Iterable[Work], tick: Tick) -> Iterator[Made]:
     """In this process: where the device is a GPU, and for a debugger."""
-    for work in works:
-        yield encoder(job).make(work, tick)
+    encoder = Encoder(job)
+    try:
+        for work in works:
+            yield encoder.make(work, tick)
+    finally:
+        encoder.close()
 
 
 def local(job: Job, works: Iterable[Work], tick: Tick, count: int) -> Iterator[Made]:
@@ -71,7 +75,7 @@ def _count(clips: int, seconds: float) -> None:
 
 
 def _make(job: Job, work: Work) -> Made:
-    return encoder(job).make(work, _count)
+    return kept(job).make(work, _count)
 
 
 def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> Iterator[Made]:
@@ -85,7 +89,8 @@ def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> 
         import ray
     except ImportError as error:
         raise MissingPackageError("ray", "ray", "--executor ray") from error
-    if not ray.is_initialized():
+    started = not ray.is_initialized()
+    if started:
         try:
             ray.init(address=address, log_to_driver=False)
         except ConnectionError as reason:
@@ -97,11 +102,12 @@ def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> 
         job = replace(job, device="cuda")  # the one that Ray gives to the task
     task = ray.remote(**needs, max_retries=-1)(_make_on_ray)
     works = iter(works)
-    slots = ray.cluster_resources().get("GPU" if gpu else "CPU", 0)
-    if slots < 1:
-        raise CorpusError(f"the Ray cluster has no {'GPU' if gpu else 'CPU'}: add nodes to it")
-    running = {task.remote(job, work) for work in islice(works, 2 * int(slots))}
+    running = set()
     try:
+        slots = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+        if slots < 1:
+            raise CorpusError(f"the Ray cluster has no {'GPU' if gpu else 'CPU'}: add nodes to it")
+        running = {task.remote(job, work) for work in islice(works, 2 * slots)}
         while running:
             finished, left = ray.wait(list(running), num_returns=1)
             running = set(left) | {task.remote(job, work) for work in islice(works, 1)}
@@ -114,6 +120,8 @@ def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> 
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+        if started:
+            ray.shutdown()
 
 
 def _make_on_ray(job: Job, work: Work) -> Made:
@@ -121,4 +129,4 @@ def _make_on_ray(job: Job, work: Work) -> Made:
 
     if job.device == "cpu":
         torch.set_num_threads(1)
-    return encoder(job).make(work, lambda clips, seconds: None)
+    return kept(job).make(work, lambda clips, seconds: None)

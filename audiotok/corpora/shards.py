@@ -29,7 +29,7 @@ from audiotok.tokens import Tokens
 
 FORMAT = "audiotok-tokens-1"
 ABOUT = "corpus.json"
-ROW_GROUP = 1024  # rows that are read together
+ROW_GROUP = 256  # rows that are read together
 _KEY = b"audiotok"
 _TYPES = {"int32": torch.int32, "int64": torch.int64}
 _SIDE = pa.struct(
@@ -135,7 +135,9 @@ class Shards:
         for path in self.paths:
             file = parquet.ParquetFile(path)
             for group in range(file.num_row_groups):
-                for row in file.read_row_group(group).to_pylist():
+                table = file.read_row_group(group)
+                for number in range(table.num_rows):
+                    row = row_of(table, number)
                     yield self.clip(row), self.tokens(row)
 
     @staticmethod
@@ -144,7 +146,7 @@ class Shards:
         return Clip(row["id"], None, row["text"], row["speaker"], row["label"])
 
     def tokens(self, row: Mapping[str, Any]) -> Tokens:
-        """The tokens of a row of the columns above; TokensError where they do not fit together."""
+        """The tokens of `row_of`; TokensError where they do not fit together."""
         about, frames, side = self.about, row["num_frames"], row["side"]
         strides, codebooks = about["strides"], len(about["codebook_sizes"])
         books = row["codes"]
@@ -152,7 +154,7 @@ class Shards:
         if len(books) % codebooks or [len(book) for book in books] != sizes:
             raise TokensError(f"the codes of {row['id']} do not fit {frames} frames: damaged?")
         rows = [
-            atok.repeat(torch.tensor(book, dtype=torch.int64), strides[n % codebooks], frames)
+            atok.repeat(torch.from_numpy(book.astype("int64")), strides[n % codebooks], frames)
             for n, book in enumerate(books)
         ]
         if side is not None:
@@ -167,6 +169,14 @@ class Shards:
             strides,
             side,
         )
+
+
+def row_of(table: pa.Table, number: int) -> dict[str, Any]:
+    """The columns of a row; `codes` as arrays, for a long clip has millions."""
+    row = {name: table[name][number] for name in table.column_names}
+    codes = row.pop("codes").values
+    books = [codes[k].values.to_numpy() for k in range(len(codes))]
+    return {name: value.as_py() for name, value in row.items()} | {"codes": books}
 
 
 def read(folder: str | Path) -> Iterator[tuple[Clip, Tokens]]:

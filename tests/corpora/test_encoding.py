@@ -180,7 +180,7 @@ def test_a_process_that_dies_is_one_line(clips, tmp_path, monkeypatch):
     job = encoder.Job("no-such-codec", None, "cpu", "ab", "strict", 8.0, 0, "{}")
     works = [encoder.Work(0, [Recording("a", "a.wav")])]
     with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
-        list(executors.local(job, works, lambda *_: None, 1))
+        list(executors.here(job, works, lambda *_: None))
     monkeypatch.setattr(executors, "_make", die)
     with pytest.raises(CorpusError, match="died, perhaps for memory"):
         list(executors.local(job, works, lambda *_: None, 1))
@@ -220,7 +220,9 @@ def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
         for readers in (0, 1)
     ]
     work = encoder.Work(0, found.recordings)
-    one, two = (encoder.Encoder(job).make(work, lambda *_: None) for job in jobs)
+    encoders = [encoder.Encoder(job) for job in jobs]
+    one, two = (each.make(work, lambda *_: None) for each in encoders)
+    encoders[1].close()
     assert one == two and one.clips == 8
     with pytest.raises(CodecError, match="other codebooks here"):
         wrong = encoder.Job("mulaw", None, "cpu", "ab", "strict", 8.0, 0, "{}")

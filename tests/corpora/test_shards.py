@@ -90,6 +90,6 @@ def test_shards_of_another_codec_and_codes_that_do_not_fit(tmp_path):
         corpora.Shards(tmp_path / "tokens")
     write(tmp_path / "other", [make()])
     found = corpora.Shards(tmp_path / "other")
-    row = {"id": "x", "codes": [[1, 2], [1]], "num_frames": 2, "side": None}
+    row = {"id": "x", "codes": [np.array([1, 2]), np.array([1])], "num_frames": 2, "side": None}
     with pytest.raises(TokensError, match="codes of x do not fit 2 frames"):
         found.tokens(row)
