@@ -28,13 +28,14 @@ def encode(
 
     Args:
         encoder: without group norm.
-        lengths: samples of each clip, of which one is L; of MIN_FRAMES frames at least.
+        lengths: samples of each clip, L at most; of MIN_FRAMES frames at least.
     """
     ends = torch.tensor(lengths, device=waveform.device)
-    if isinstance(encoder, dac.DACEncoder):
+    missing = -waveform.shape[-1] % encoder.hop_length
+    if isinstance(encoder, dac.DACEncoder):  # zeros fill the last frame of a clip
+        waveform = _cut(waveform, ends)
         ends = -(-ends // encoder.hop_length) * encoder.hop_length
-        waveform = _cut(waveform, torch.tensor(lengths, device=waveform.device))
-        waveform = F.pad(waveform, (0, int(ends.max()) - waveform.shape[-1]))
+    waveform = F.pad(waveform, (0, missing))  # whole frames are faster
     return _run(encoder.layers, waveform, ends)[0]
 
 

@@ -15,8 +15,8 @@ of ten minutes, an hour of them. All peers read and resample, and take turns in 
 Wall clock, from the call to the last byte: that of audiotok has the start of its processes in it,
 while the loops have their network loaded before. A time is the median over the rounds. `differing`
 counts codes unlike those of the plain loop. EnCodec's weights are random, its codebooks drawn from
-latents of speech. `peak_mb` is the most memory that this process and its children held together
-(proportional set size). No GPU is used.
+latents of speech. `peak_mb` is the most memory of their own that this process and its children held
+together, without the libraries that they share. No GPU is used.
 
 Writes results/speed/corpus-cpu.csv and .json.
 """
@@ -33,7 +33,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -191,7 +191,7 @@ def watched() -> Iterator[list[float]]:
     peak, done = [held()], threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.5):
+        while not done.wait(0.2):
             peak[0] = max(peak[0], held())
 
     thread = threading.Thread(target=watch)
@@ -204,16 +204,14 @@ def watched() -> Iterator[list[float]]:
 
 
 def held() -> float:
-    """Proportional set size of this process and its children, MB."""
-    total = 0
+    """Resident memory that is shared with no file, of this process and its children, MB."""
+    pages = 0
     children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
     for pid in ["self", *(pid for several in children for pid in several)]:
-        try:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, StopIteration):  # it has ended
-            continue
-    return total / 1024
+        with suppress(OSError, IndexError):  # it has ended
+            _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+            pages += int(resident) - int(shared)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def goal_table(table: pd.DataFrame) -> pd.DataFrame:
