@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from audiotok import corpora, registry, results
+from audiotok import registry, results
 from audiotok.licences import MARK, NOTE
 from audiotok.plan import Observer
 
 if TYPE_CHECKING:
+    from audiotok import corpora
     from audiotok.card import CodecCard
     from audiotok.results import Result
     from audiotok.tokens import Tokens
@@ -204,8 +205,8 @@ def first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-class EncodeProgress(corpora.Progress):
-    """A bar over the clips, with seconds of sound per second behind it."""
+class EncodeProgress:
+    """A `corpora.Progress`: a bar over the clips, with seconds of sound per second behind it."""
 
     def __init__(self, what: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())

@@ -55,7 +55,7 @@ def rates(record: dict[str, Any] | None) -> str:
     body = [
         [
             row["codec"], row["corpus"], row["peer"], f"{row['real_time_factor']:.1f}",
-            f"{row['ratio']:.2f}", f"{row['differing']} of {row['codes']}",
+            f"{row['ratio']:.2f}", f"{row['differing']:.0f} of {row['codes']:.0f}",
             f"{row['peak_mb']:.0f}",
         ]
         for row in _measured(record)

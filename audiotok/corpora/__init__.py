@@ -5,7 +5,7 @@
     corpora.encode("path/to/folder", "wavtokenizer", "tokens/")   # goes on where it was stopped
     for clip, tokens in corpora.read("tokens/"):                   # Clip, Tokens
         ...
-    corpora.TokenDataset("tokens/", pattern="delay", length=512)   # for a DataLoader
+    corpora.TokenDataset("tokens/", pattern="delay", frames=512)   # for a DataLoader
 
 The shards are what pandas and Hugging Face's datasets read as they are; their columns are described
 in `shards`. Names are resolved when they are first used.
