@@ -177,11 +177,13 @@ def _from_grid(
     """Ids (K, columns) -> codes (K, T), which still count from the starts of their codebooks."""
     codebooks, width = ids.shape
     shifts = [k * delayed for k in range(codebooks)]
+    filled = ids != vocabulary.id("pad")
+    ends = (filled * torch.arange(1, width + 1)).amax(1) if width else filled.sum(1)
     possible = torch.arange(1, width + max(strides) + 1)  # numbers of frames
-    last = torch.stack(  # the last column that each of them fills
-        [(possible - 1) // s * s + shift for s, shift in zip(strides, shifts, strict=True)]
-    ).amax(0)
-    num_frames = _choose(possible[last == width - 1], num_frames, f"{width} columns")
+    fits = torch.ones_like(possible, dtype=torch.bool)
+    for end, stride, shift in zip(ends, strides, shifts, strict=True):
+        fits &= (possible - 1) // stride * stride + shift + 1 == end  # behind its last code
+    num_frames = _choose(possible[fits], num_frames, f"{width} columns")
     free = free_codes(strides, num_frames)
     codes = torch.zeros(codebooks, num_frames, dtype=torch.int64)
     rest = ids.clone()
