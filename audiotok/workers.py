@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiotok.tasks import Task
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
+ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
 
 
 @dataclass
@@ -118,7 +118,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _no_main_module(), _environment(_ENVIRONMENT):
+        with no_main_module(), environment(ENVIRONMENT):
             self._process.start()
         theirs.close()
         with contextlib.suppress(OSError):  # a death at once is noticed in receive
@@ -242,7 +242,7 @@ def describe(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def no_main_module() -> Iterator[None]:
     """Hides __main__ from spawn, which would run a script without a main guard again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -253,7 +253,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Sets environment variables for the processes started inside."""
     before = {key: os.environ.get(key) for key in values}
     os.environ.update(values)

@@ -7,6 +7,7 @@ and for comparing quantizers. They load by the path of their file.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from audiotok import checkpoints
 from audiotok.codec import CodecCard, Taxonomy
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
+from audiotok.nn import ragged
 from audiotok.nn.mini import MiniConfig, MiniNetwork
 from audiotok.nn.quantizers import codebooks_of, merged
 from audiotok.nn.quantizers.strided import pool, repeat
@@ -72,6 +74,7 @@ class Mini(Trained):
 
     FAMILY = "mini"
     CONFIG = MiniConfig
+    RAGGED = True
 
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)
@@ -99,7 +102,12 @@ class Mini(Trained):
         )
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        latents = self.network.encoder(waveform).float()
+        return self._quantize(self.network.encoder(waveform).float())
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths).float())
+
+    def _quantize(self, latents: Tensor) -> Tensor:
         quantizer, strides = self.network.quantizer, self.card.strides
         config = self.network.config.quantizer
         if config.nested:
