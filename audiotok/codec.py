@@ -45,7 +45,6 @@ class Codec(ABC):
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
-    FAMILY: ClassVar[str | None] = None  # its name, where that is on no card: files name it
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
@@ -105,8 +104,9 @@ class Codec(ABC):
             metadata: of the safetensors file.
             digest: of the file; goes into the name, behind an @.
         """
-        family = cls.FAMILY or cls.CARDS[0].family
-        raise CodecError(f"codecs of the family {family} load by name, not from a file")
+        raise CodecError(
+            f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
+        )
 
     @classmethod
     def card_named(cls, name: str) -> CodecCard:
