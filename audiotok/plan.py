@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Setting:
     folder: Path
     workers: int
     observer: Observer
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # of tasks: `coding.task_keys`
 
     @property
     def data(self) -> dict[str, Any]:
