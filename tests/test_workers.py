@@ -83,7 +83,9 @@ def test_what_a_task_raises_is_a_failure_of_that_task():
     assert not level.lasting
     assert scores[0].scores["threads"].values["text"] == "words"
     level = scores[1].scores["level"]
-    assert level.failures == [about | {"column": "peak_error", "message": "no peak"}]
+    assert level.failures == [
+        {"stage": "score", "task": "level", "column": "peak_error", "message": "no peak"}
+    ]
     assert level.lasting and "level_error" in level.values
 
 
@@ -104,7 +106,9 @@ def test_what_cannot_be_pickled_is_a_failure_and_the_next_clip_is_scored():
 
 
 def test_processes_that_cannot_start_end_the_run():
-    with pytest.raises(ResultsError, match="cannot start .exit code 3"):
-        with Workers([Unborn()], 1) as workers:
-            workers.submit(0, next(jobs("a"))[1])
-            list(workers.finished(wait=True))
+    with (
+        pytest.raises(ResultsError, match="cannot start .exit code 3"),
+        Workers([Unborn()], 1) as workers,
+    ):
+        workers.submit(0, next(jobs("a"))[1])
+        list(workers.finished(wait=True))
