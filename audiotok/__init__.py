@@ -17,6 +17,7 @@ _HOMES = {
     "Codec": "codec",
     "CodecCard": "codec",
     "bench": "harness",
+    "compare": "comparison",
 }
 _MODULES = ("data", "errors", "metrics", "tasks", "testing")
 

@@ -12,7 +12,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 def names(kind: str) -> list[str]:
     """Names of what ships: `kind` is "benchmarks" or "recipes"."""
-    return sorted(path.stem for path in _folder(kind).glob("*.yaml"))
+    return sorted(path.stem for path in folder(kind).glob("*.yaml"))
 
 
 def find(kind: str, name: str | Path, error: type[AudiotokError]) -> Path:
@@ -21,12 +21,13 @@ def find(kind: str, name: str | Path, error: type[AudiotokError]) -> Path:
         return Path(name)
     known = names(kind)
     if str(name) in known:
-        return _folder(kind) / f"{name}.yaml"
+        return folder(kind) / f"{name}.yaml"
     close = difflib.get_close_matches(Path(name).stem, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
     raise error(f"{name} is neither a file nor one of the {kind} that ship: {hint}")
 
 
-def _folder(kind: str) -> Path:
+def folder(kind: str) -> Path:
+    """Where what ships of this kind lies: inside the package, else in the checkout around it."""
     inside = _PACKAGE / kind
     return inside if inside.is_dir() else _PACKAGE.parent / kind

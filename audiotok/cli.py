@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from audiotok import cli_results
 from audiotok.errors import AudiotokError
 
 app = typer.Typer(
@@ -110,6 +111,10 @@ def leaderboard(
     for path in (wrong := board.check(results, out)):
         print(f"{path} is not what {results} gives: run `audiotok leaderboard`", file=sys.stderr)
     raise typer.Exit(1 if wrong else 0)
+
+
+app.command()(cli_results.compare)
+app.command()(cli_results.validate)
 
 
 @app.command()

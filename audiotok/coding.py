@@ -131,85 +131,88 @@ class Coder:
     # --- one clip ------------------------------------------------------------------------------
 
     def _coded(self, index: int, clip: Clip, reference: Audio, stage: list[str]) -> Coded:
-        heard = _sound_sha256(reference)
+        setting, heard = self._setting, _sound_sha256(reference)
+        keys, known = {}, {}
+        self._look(keys, known, [t for t in setting.tasks if t.timing], self._timing_key(heard))
+        timed_before = not keys  # where times are to be taken, what is kept is made again
         content, tokens, seconds, observed = None, None, {}, {}
         if self._codec is None:
             sound = clip.read() if self._subject.given else reference
-            made = _sound_sha256(sound)
         else:
+            if keys and self._reuse == ONLY_CACHE:
+                keys, timed_before = {}, True  # and these times are missing
             stage[0] = "encode"
-            content, encoding = self._encoded(clip, reference, heard, stage)
+            content, encoding = self._encoded(clip, reference, heard, timed_before, stage)
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
-            sound, made, decoding = self._decoded(clip, reference, content, tokens)
+            sound, decoding = self._decoded(clip, reference, content, tokens, timed_before)
             seconds = encoding | decoding
-        keys, known = {}, {}
-        for task in self._setting.tasks:
-            if task.timing:
-                continue
-            key = self._score_key(task, clip, heard, made, content)
-            if (entry := self._get("scores", key)) is not None:
-                known[task.name] = Score(*json.loads(entry.content))
-            else:
-                keys[task.name] = key
-        todo = [task for task in self._setting.tasks if task.name not in known]
+            self.kept_times += timed_before and bool(known)
+        about = {
+            "clip": [clip.id, clip.text, clip.speaker, clip.label],
+            "reference": heard,
+            "reconstruction": _sound_sha256(sound),
+            "tokens": content and hashlib.sha256(content).hexdigest(),
+        }
+        self._look(keys, known, [t for t in setting.tasks if not t.timing], about)
+        todo = [task for task in setting.tasks if task.name not in known]
         if not todo:
             return Coded(content, known, keys)
         if self._codec is not None:
             stage[0] = "observe"
-            observed = self._observed(clip, [t for t in todo if t.observes], reference, tokens)
+            observing = [task for task in todo if task.observes and task.name in keys]
+            observed = self._observed(clip, observing, reference, tokens)
         arrays = _array(reference), _array(sound)
         names = [task.name for task in todo]
         job = Job(clip, *arrays, content, seconds, observed, names, self._decoder(index))
         return Coded(content, known, keys, job)
 
+    def _look(
+        self, keys: dict, known: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
+    ) -> None:
+        """Adds to `known` the scores that are kept, to `keys` the keys of all others."""
+        for task in tasks:
+            key = self._setting.keys[task.name] | about
+            if task.observes and self._codec is not None:
+                key = key | self._codec_key
+            if (entry := self._get("scores", key)) is not None:
+                known[task.name] = Score(*json.loads(entry.content))
+            else:
+                keys[task.name] = key
+
     def _encoded(
-        self, clip: Clip, reference: Audio, heard: str, stage: list[str]
+        self, clip: Clip, reference: Audio, heard: str, kept: bool, stage: list[str]
     ) -> tuple[bytes, dict[str, float]]:
-        """Bytes of the tokens, and the seconds that encode took."""
+        """Bytes of the tokens, and the seconds that encode took, where it ran."""
         key = self._codec_key | {"sound": heard}
-        entry = self._get("tokens", key)
-        if entry is not None and (seconds := self._kept_seconds(entry)) is not None:
-            return entry.content, seconds
+        if kept and (entry := self._get("tokens", key)) is not None:
+            return entry.content, {}
         self._run(clip, reference)
-        torch.manual_seed(self._setting.suite.seed)
         start = time.perf_counter()
         tokens = self._codec.encode(reference)
-        seconds = {"seconds_encode": time.perf_counter() - start}
+        seconds = time.perf_counter() - start
         stage[0] = "tokens"
         content = tokens.to_bytes()
-        self._cache.put("tokens", key, content, seconds | {"hardware": self._hardware})
-        return content, seconds
+        self._cache.put("tokens", key, content)
+        return content, {"seconds_encode": seconds}
 
     def _decoded(
-        self, clip: Clip, reference: Audio, content: bytes, tokens: Tokens
-    ) -> tuple[Audio, str, dict[str, float]]:
-        """The reconstruction at the reference's rate, its hash, and the seconds decode took."""
+        self, clip: Clip, reference: Audio, content: bytes, tokens: Tokens, kept: bool
+    ) -> tuple[Audio, dict[str, float]]:
+        """The reconstruction at the reference's rate, and the seconds decode took, where it ran."""
         rate = reference.sample_rate
         key = self._codec_key | {"tokens": hashlib.sha256(content).hexdigest(), "rate": rate}
-        entry = self._get("waveforms", key)
-        if entry is not None and (seconds := self._kept_seconds(entry)) is not None:
+        if kept and (entry := self._get("waveforms", key)) is not None:
             waveform = np.frombuffer(entry.content, "<f4").reshape(entry.about["shape"])
-            sound = Audio(torch.from_numpy(waveform.astype(np.float32)), rate)
-            self.kept_times += bool(seconds)
-            return sound, _sound_sha256(sound), seconds
+            return Audio(torch.from_numpy(waveform.astype(np.float32)), rate), {}
         self._run(clip, reference)
-        torch.manual_seed(self._setting.suite.seed)
         start = time.perf_counter()
         sound = self._codec.decode(tokens, rate)
-        seconds = {"seconds_decode": time.perf_counter() - start}
+        seconds = time.perf_counter() - start
         waveform = _array(sound)[0]
-        about = {"shape": waveform.shape, "hardware": self._hardware} | seconds
+        about = {"shape": waveform.shape}
         self._cache.put("waveforms", key, waveform.astype("<f4").tobytes(), about)
-        return sound, _sound_sha256(sound), seconds
-
-    def _kept_seconds(self, entry: Entry) -> dict[str, float] | None:
-        """The seconds of an entry if they are of this hardware; None where they must be taken
-        anew, {} where nobody wants them or the codec may not run."""
-        same = entry.about["hardware"] == self._hardware
-        if not same and self._timed and self._reuse != ONLY_CACHE:
-            return None
-        return {k: v for k, v in entry.about.items() if k.startswith("seconds_") and same}
+        return sound, {"seconds_decode": seconds}
 
     def _observed(
         self, clip: Clip, tasks: list[Task], reference: Audio, tokens: Tokens
@@ -218,7 +221,6 @@ class Coder:
         found: dict[str, Any] = {}
         for task in tasks:
             self._run(clip, reference)
-            torch.manual_seed(self._setting.suite.seed)
             try:
                 found[task.name] = task.observe(self._codec, reference, tokens)
             except Exception as error:  # as around the clip
@@ -226,7 +228,8 @@ class Coder:
         return found
 
     def _run(self, clip: Clip, reference: Audio) -> None:
-        """Before the codec runs: may it? The first call, which takes longer, is not the timed."""
+        """Before the codec runs: may it? Then its random numbers are the same whatever ran before,
+        and the first call, which takes longer, is not one that is timed."""
         if self._reuse == ONLY_CACHE:
             raise _NotKept(
                 f"{self._subject.name}: the clip {clip.id} is not in the cache "
@@ -236,6 +239,7 @@ class Coder:
             self._tried = True
             with suppress(Exception):  # it will be raised again, where it is recorded
                 self._codec.decode(self._codec.encode(reference), reference.sample_rate)
+        torch.manual_seed(self._setting.suite.seed)
 
     def _decoder(self, index: int) -> Decoder | None:
         """For a codec that is not ours, on the clips of one process: it is decoded there again."""
@@ -254,10 +258,6 @@ class Coder:
         return None if self._reuse == FRESH else self._cache.get(kind, key)
 
     @cached_property
-    def _timed(self) -> bool:
-        return any(task.timing for task in self._setting.tasks)
-
-    @cached_property
     def _codec_key(self) -> dict[str, str]:
         """All that codes and sounds depend on beside the clip."""
         codec, subject = self._codec, self._subject
@@ -273,16 +273,12 @@ class Coder:
         }
         return {"codec": subject.name, "codec_sha256": digest(about)}
 
-    def _score_key(
-        self, task: Task, clip: Clip, heard: str, made: str, content: bytes | None
-    ) -> dict[str, Any]:
-        key = self._setting.keys[task.name] | {
-            "clip": [clip.id, clip.text, clip.speaker, clip.label],
-            "reference": heard,
-            "reconstruction": made,
-            "tokens": content and hashlib.sha256(content).hexdigest(),
+    def _timing_key(self, heard: str) -> dict[str, str]:
+        """What times depend on: taken on the same hardware, they are as good as new ones."""
+        return (self._codec_key if self._codec is not None else {}) | {
+            "sound": heard,
+            "hardware": self._hardware,
         }
-        return key | (self._codec_key if task.observes and self._codec is not None else {})
 
 
 def task_keys(setting: Setting) -> dict[str, dict[str, str]]:

@@ -304,6 +304,19 @@ def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> 
     times = summary.frame(subject.name, entries, timing, others=scoring)
     rows_sha256 = results.write_rows(folder / "rows.parquet", rows)
     results.write_rows(folder / "times.parquet", times)
+    plan = subject.plan
+    content = {
+        "schema": results.SCHEMA,
+        "plan": plan,
+        "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
+        "data": plan["data"],
+        "codec": subject.about,
+        "scores": summary.scores(entries, scoring, journal.tokens, seed),
+        "failures": summary.failures(entries),
+        "not_measured": setting.not_measured,
+        "packages": provenance.packages(),
+        "rows_sha256": rows_sha256,
+    }
     results.write_json(folder / "run.json", {
         "schema": results.SCHEMA,
         "times": summary.scores(entries, timing, journal.tokens, seed),
@@ -315,17 +328,6 @@ def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> 
         "hardware": hardware(subject.device),
         "workers": setting.workers,
         "clips_timed_before": coder.kept_times,
+        "summary_sha256": results.content_sha256(content),
     })  # fmt: skip
-    plan = subject.plan
-    results.write_json(folder / "summary.json", {
-        "schema": results.SCHEMA,
-        "plan": plan,
-        "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
-        "data": plan["data"],
-        "codec": subject.about,
-        "scores": summary.scores(entries, scoring, journal.tokens, seed),
-        "failures": summary.failures(entries),
-        "not_measured": setting.not_measured,
-        "packages": provenance.packages(),
-        "rows_sha256": rows_sha256,
-    })  # fmt: skip
+    results.write_json(folder / "summary.json", content)

@@ -11,10 +11,20 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiotok import contamination
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
 from audiotok.licences import NOTE
-from audiotok.results import Result, arrow, by_setting, cell, columns, read_all
+from audiotok.ranking import Ranking, rank
+from audiotok.results import (
+    Result,
+    arrow,
+    by_setting,
+    cell,
+    columns,
+    read_all,
+    refuse_mixed,
+)
 
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
 _ROLES = {
@@ -26,13 +36,17 @@ _ROLES = {
 }
 _CSV = (
     "suite", "version", "data", "data_sha256", "codec", "role", "column", "unit", "mean", "low",
-    "high", "n", "failed",
+    "high", "n", "failed", "task", "rank", "mean_rank", "contamination",
 )  # fmt: skip
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
 of the whole corpus, with their 95 % bootstrap interval; – was not measured; clips that failed are
 counted, never scored. ↑ higher is better, ↓ lower is better, ° a classical baseline.
+
+A rank is 1 + the number of codecs that are better on the same clips (the 95 % interval of the
+paired difference excludes 0), so that codecs which the clips cannot tell apart share one; only
+codecs with a value in every ranked column on every clip are ranked, and by their mean rank.
 """
 
 
@@ -40,14 +54,17 @@ def build(results: str | Path) -> dict[str, bytes]:
     """The content of both files, by name."""
     found = read_all(results)
     whole = [result for result in found if _is_whole(result)]
-    text = [_HEAD]
-    for _, group in by_setting(whole):
-        text += _section(group)
+    text, rankings = [_HEAD], {}
+    for setting, group in by_setting(whole):
+        refuse_mixed(group)
+        for task in _tasks(group):
+            rankings[setting, task] = rank(group, task)
+        text += _section(group, {task: rankings[setting, task] for task in _tasks(group)})
     if not whole:
         text.append("No codec was measured on a whole suite yet.\n")
     if len(whole) < len(found):
         text.append(f"Not shown: {len(found) - len(whole)} partial results (--limit or --tasks).\n")
-    return dict(zip(NAMES, ("\n".join(text).encode(), _csv(whole)), strict=True))
+    return dict(zip(NAMES, ("\n".join(text).encode(), _csv(whole, rankings)), strict=True))
 
 
 def write(results: str | Path, out: str | Path) -> list[Path]:
@@ -76,8 +93,13 @@ def _is_whole(result: Result) -> bool:
     return summary["data"]["limit"] is None and measured >= set(summary["suite"]["tasks"])
 
 
-def _section(group: Sequence[Result]) -> list[str]:
-    """One setting: a table for each task, then hardware, failures and what was not measured."""
+def _tasks(group: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(column["task"] for column in columns(group).values()))
+
+
+def _section(group: Sequence[Result], rankings: dict[str, Ranking | None]) -> list[str]:
+    """One setting: a table for each task and its ranks, then hardware, failures and what was not
+    measured."""
     first = group[0].summary
     suite, data = first["suite"], first["data"]
     lines = [
@@ -85,14 +107,17 @@ def _section(group: Sequence[Result]) -> list[str]:
         f"{data['clips']} clips, sha256 {data['sha256'][:8]}…\n",
     ]
     known = columns(group)
-    for task in dict.fromkeys(column["task"] for column in known.values()):
+    for task, ranking in rankings.items():
         names = [name for name, column in known.items() if column["task"] == task]
         lines += [f"### {task}\n", _table(group, names)]
+        lines += _ranks(group, ranking) if ranking else []
         lines += [_legend(name, known[name]) for name in names]
         lines.append("")
     lines += ["### codecs\n", _codecs(group)]
     if any(result.restricted for result in group):
         lines.append(f"{NOTE}.\n")
+    for note in contamination.notes(result.contamination for result in group):
+        lines.append(f"{note}.\n")
     lines += _notes(group)
     return lines
 
@@ -101,10 +126,32 @@ def _table(group: Sequence[Result], names: Sequence[str]) -> str:
     known = columns(group)
     head = ["codec", *(name + arrow(known[name]) for name in names)]
     rows = [
-        [result.title, *(cell(result.scores.get(name), interval=True) for name in names)]
+        [result.marked, *(cell(result.scores.get(name), interval=True) for name in names)]
         for result in group
     ]
     return _markdown(head, rows)
+
+
+def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
+    """Ranks of one task, best first, and who has none."""
+    names = list(ranking.columns)
+    order = sorted(
+        (result for result in group if result.codec in ranking.mean),
+        key=lambda result: (ranking.mean[result.codec], result.codec),
+    )
+    rows = [
+        [
+            result.marked,
+            f"{ranking.mean[result.codec]:.2f}",
+            *(str(ranking.columns[name][result.codec]) for name in names),
+        ]
+        for result in order
+    ]
+    without = [
+        f"- {codec} is not ranked: {', '.join(lacking)} not there for every clip"
+        for codec, lacking in sorted(ranking.incomplete.items())
+    ]
+    return [_markdown(["ranks", "mean", *names], rows), *without]
 
 
 def _codecs(group: Sequence[Result]) -> str:
@@ -112,7 +159,7 @@ def _codecs(group: Sequence[Result]) -> str:
     for result in group:
         codec = result.summary["codec"]
         rows.append([
-            result.title,
+            result.marked,
             _ROLES[result.role],
             *(_plain(codec.get(key)) for key in ("token_rate", "bitrate", "sample_rate_out")),
             _plain(codec.get("licence_weights")),
@@ -152,7 +199,7 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *escaped]) + "\n"
 
 
-def _csv(group: Sequence[Result]) -> bytes:
+def _csv(group: Sequence[Result], rankings: dict) -> bytes:
     """One line per codec and column: nothing rounded away, nothing that a join would lose."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -162,8 +209,12 @@ def _csv(group: Sequence[Result]) -> bytes:
         for name, score in result.scores.items():
             low, high = score["ci95"] or ("", "")
             mean = "" if score["mean"] is None else score["mean"]
+            ranking = rankings[result.folder.parent, score["task"]]
+            place = ranking.columns.get(name, {}).get(result.codec, "") if ranking else ""
+            overall = f"{ranking.mean[result.codec]:.4g}" if place else ""
             writer.writerow([
                 suite["name"], suite["version"], data["name"], data["sha256"], result.codec,
                 result.role, name, score["unit"], mean, low, high, score["n"], score["failed"],
+                score["task"], place, overall, result.contamination,
             ])  # fmt: skip
     return file.getvalue().encode()

@@ -83,7 +83,7 @@ def make_setting(
         else:
             not_measured |= task.left_out()
             able.append(task)
-    corpus = data.load(data_name or suite.data, limit=limit)
+    corpus = data.load(suite.source(data_name), limit=limit)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
     for task in able:
@@ -166,6 +166,7 @@ class Subject:
             | {key: getattr(card, key) for key in ("num_codebooks", *_RATES)}
             | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
             | self.identity
+            | ({"training_data": []} if self.own_weights else {})  # the card speaks of others
         )
 
 

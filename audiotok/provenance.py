@@ -11,9 +11,9 @@ from pathlib import Path
 
 # Packages whose version may move a score.
 PACKAGES = (
-    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pystoi", "pesq",
-    "jiwer", "pocketsphinx", "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
-    "speechmos", "onnxruntime",
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
+    "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
+    "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
 )  # fmt: skip
 
 

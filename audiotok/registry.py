@@ -6,6 +6,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import json
 import logging
 import pkgutil
 import sys
@@ -109,11 +110,22 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     for family in _all_families():
         if named in (family.FAMILY, *(card.family for card in family.CARDS)):
             card = family.card_of(metadata, checkpoints.sha256(path)[:8])
+            card = card.model_copy(update={"training_data": _learned_from(metadata)})
             return family, vary(card, name.partition(":")[2], family.OPTIONS)
     raise CodecError(
         f"{path} does not name a family that is known here: expected a file that `audiotok train` "
         "or `audiotok convert` wrote"
     )
+
+
+def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
+    """The training data that a file of weights names; () where it names none."""
+    try:
+        names = json.loads(metadata.get("training_data", "[]"))
+    except ValueError:
+        return ()
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list else ()
 
 
 @cache

@@ -18,12 +18,14 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from audiotok import contamination
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
 from audiotok.licences import MARK, restricts
@@ -34,7 +36,6 @@ GIVEN = "given"  # reconstructions that the corpus itself brings along with thei
 FLOOR = "random"
 ROLES = ("ceiling", "given", "neural", "baseline", "floor")  # the order of every table
 MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,32 @@ class Result:
         return self.codec + MARKS.get(self.role, "") + (MARK if self.restricted else "")
 
     @property
+    def contamination(self) -> str:
+        """The sign of a codec that may have heard these clips before, see `contamination`."""
+        if self.role != "neural":
+            return contamination.CLEAN
+        heard = self.summary["codec"].get("training_data", ())
+        return contamination.mark(heard, self.summary["data"]["name"])
+
+    @property
+    def marked(self) -> str:
+        """The title with the sign of contamination, for tables that explain it below."""
+        return f"{self.title} {self.contamination}".rstrip()
+
+    @property
     def scores(self) -> dict[str, dict[str, Any]]:
         """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
         `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column."""
         return self.summary["scores"] | self.run["times"]
 
-    @property
+    @cached_property
     def rows(self) -> pd.DataFrame:
+        """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
         return pd.read_parquet(self.folder / "rows.parquet")
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "times.parquet")
 
 
 # --- folders ---------------------------------------------------------------------------------
@@ -162,32 +181,14 @@ def write_rows(path: Path, rows: pd.DataFrame) -> str:
     return sha256(path)
 
 
+def content_sha256(content: Any) -> str:
+    """Of what `write_json` would write."""
+    return hashlib.sha256(to_json(content)).hexdigest()
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- numbers ---------------------------------------------------------------------------------
-
-
-def mean_score(values: Sequence[float], failed: int, seed: int = 0) -> dict[str, Any]:
-    """Mean of the clips that have a value, its 95 % bootstrap interval, n, and failures."""
-    values = np.asarray(values, dtype=np.float64)
-    n = len(values)
-    generator = np.random.default_rng(seed)
-    drawn = [
-        mean
-        for _ in range(RESAMPLES // 100 if n > 1 else 0)
-        for mean in values[generator.integers(0, n, (100, n))].mean(axis=1)
-    ]
-    mean = float(values.mean()) if n else None
-    return {"mean": mean, "ci95": interval(drawn), "n": n, "failed": failed}
-
-
-def interval(drawn: Iterable[float]) -> list[float] | None:
-    """The 2.5th and 97.5th percentile of what the bootstrap gave."""
-    finite = [value for value in drawn if math.isfinite(value)]
-    return [float(edge) for edge in np.percentile(finite, [2.5, 97.5])] if finite else None
 
 
 # --- tables ----------------------------------------------------------------------------------
@@ -236,3 +237,36 @@ def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]
     for result in results:
         groups.setdefault(result.folder.parent, []).append(result)
     yield from sorted(groups.items())
+
+
+def refuse_mixed(group: Sequence[Result]) -> None:
+    """Raises ResultsError where results of one setting were not measured in the same way.
+
+    Suite, data, seed, and the versions of audiotok, of tasks, metrics and packages must agree,
+    where two results have them.
+    """
+    seen: dict[str, tuple[str, Result]] = {}
+    for result in group:
+        for what, value in _way(result.summary):
+            other, first = seen.setdefault(what, (value, result))
+            if value != other:
+                raise ResultsError(
+                    f"{first.folder} and {result.folder} are mixed: {what} is {other} in the one "
+                    f"and {value} in the other; remove the older one and measure it again"
+                )
+
+
+def _way(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How a result was measured: (what, version)."""
+    plan = summary["plan"]
+    for key in ("audiotok", "seed"):
+        if key in plan:
+            yield key, str(plan[key])
+    yield "suite", f"{summary['suite']['name']} v{summary['suite']['version']}"
+    yield "data", str(summary["data"]["sha256"])
+    for task, versions in plan["tasks"].items():
+        for what, version in versions.items() if isinstance(versions, Mapping) else ():
+            yield f"{task} ({what})", f"v{version}" if isinstance(version, int) else str(version)
+    for package, version in summary.get("packages", {}).items():
+        if package != "python":
+            yield package, version.partition("+")[0]  # 2.11.0+cpu is 2.11.0

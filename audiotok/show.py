@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from audiotok import registry, results
+from audiotok import contamination, registry, results
 from audiotok.licences import MARK, NOTE
 from audiotok.plan import Observer
 
@@ -170,10 +170,12 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
         table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
     for result in found:
         cells = [results.cell(result.scores.get(name)) for name in names]
-        table.add_row(result.title, *cells)
+        table.add_row(result.marked, *cells)
     out.print(table)
     if any(result.restricted for result in found):
         out.print(NOTE, style="dim")
+    for line in contamination.notes(result.contamination for result in found):
+        out.print(line, style="dim")
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
     hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")

@@ -18,11 +18,23 @@ class Suite(BaseModel):
     name: str
     version: int
     description: str
-    data: str = "bundled"
+    data: str | None = "bundled"  # None: the user's own, --data
     tasks: tuple[str, ...]
     baselines: tuple[str, ...] = ()  # codecs that every table shows for comparison
     headline: tuple[str, ...] = ()  # columns of the printed table
     seed: int = 0
+
+    def source(self, data: str | Path | None) -> str | Path:
+        """The corpus that the user names, else the suite's.
+
+        Raises ResultsError where neither names one.
+        """
+        if (source := data or self.data) is None:
+            raise ResultsError(
+                f"the suite {self.name} brings no corpus: give yours with --data, a folder or a "
+                "manifest (audio, text, speaker, label)"
+            )
+        return source
 
 
 def load_suite(name: str | Path) -> Suite:

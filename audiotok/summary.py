@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from audiotok import metrics, results
+from audiotok import metrics, statistics
 
 if TYPE_CHECKING:
     from audiotok.tasks import Task
     from audiotok.tokens import Tokens
-
-CORPUS_RESAMPLES = 200  # fewer than for means: each computes the whole corpus again
 
 Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failures
 
@@ -69,10 +67,10 @@ def _scores_of(
         failed = sum(_failed(entry, task.name, column.name) for entry in entries)
         if column.name in whole:
             drawn = [sample[column.name] for sample in again if column.name in sample]
-            score = {"mean": whole[column.name], "ci95": results.interval(drawn)}
+            score = {"mean": whole[column.name], "ci95": statistics.interval(drawn)}
             score |= {"n": len(values) or len(rows), "failed": failed}
         else:
-            score = results.mean_score(values, failed, seed)
+            score = statistics.mean_score(values, failed, seed)
         about = {key: value for key, value in asdict(column).items() if key != "name"}
         found[column.name] = score | about | {"task": task.name}
     return found
@@ -82,7 +80,9 @@ def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, floa
     """Numbers of the corpus for clips drawn again: those that the rows alone determine."""
     generator = np.random.default_rng(seed)
     n = len(rows)
-    picks = (generator.integers(0, n, n) for _ in range(CORPUS_RESAMPLES if n > 1 else 0))
+    picks = (
+        generator.integers(0, n, n) for _ in range(statistics.CORPUS_RESAMPLES if n > 1 else 0)
+    )
     return [task.summarise(rows.iloc[pick], []) for pick in picks]
 
 

@@ -16,27 +16,6 @@ def test_json_is_sorted_rounded_and_ends_with_a_newline():
     assert results.to_json(json.loads(text)).decode() == text
 
 
-def test_a_mean_has_an_interval_that_narrows():
-    few = np.random.default_rng(0).normal(3, 1, 20)
-    many = np.random.default_rng(0).normal(3, 1, 2000)
-    wide, narrow = results.mean_score(few, 0), results.mean_score(many, 1)
-    assert wide["mean"] == pytest.approx(few.mean())
-    assert wide["ci95"][0] < wide["mean"] < wide["ci95"][1]
-    # 1.96 standard errors on each side
-    width = narrow["ci95"][1] - narrow["ci95"][0]
-    assert width == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.1)
-    assert (narrow["n"], narrow["failed"]) == (2000, 1)
-    assert results.mean_score(few, 0) == wide
-
-
-def test_nothing_measured_is_missing_not_zero():
-    score = results.mean_score([], 3)
-    assert score == {"mean": None, "ci95": None, "n": 0, "failed": 3}
-    assert results.mean_score([2.0], 0)["ci95"] is None
-    assert results.cell(score | {"digits": 2}) == "– (3 failed)"
-    assert results.cell(None) == "–"
-
-
 def test_cells():
     score = {"mean": 0.12345, "ci95": [0.1, 0.2], "failed": 0, "digits": 2}
     assert results.cell(score) == "0.12"

@@ -4,6 +4,7 @@ the network in the metadata.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,6 +54,7 @@ class Trained(Codec):
             "family": self.card.family,
             "name": self.card.base_name.partition("@")[0],
             "config": self.network.config.model_dump_json(),
+            "training_data": json.dumps(self.card.training_data),
         }
         state = self.network.state_dict()
         if half:

@@ -5,6 +5,9 @@
 One file per metric, found by itself: a module of this folder (no leading underscore) that holds
 `METRIC = Metric(...)` under its own name. A metric that cannot be computed raises MetricError;
 it never returns 0, 1, NaN or infinity in place of a number.
+
+The reference's own rate is the one a codec is judged at: what it lost of the band counts. Columns
+that depend on the rate are filled a second time at 16 kHz, the band that codecs of any rate share.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import importlib.util
 import math
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from audiotok.errors import MetricError, MissingPackageError
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 TOLERANCE = 0.1
 """Seconds by which the two durations may differ: codecs of others pad their last frame, of 80 ms at
 most. Both sounds are then cut to the shorter one."""
+
+BAND = 16_000
+"""Hz; columns named in `Metric.at_16k` are filled at this rate too."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,22 @@ class Metric:
     packages: tuple[str, ...] = ()  # importable names it needs beyond the base installation
     extra: str | None = None  # `pip install 'audiotok[EXTRA]'` brings them
     of_speech: bool = False  # means nothing for music and sounds: `bench` leaves these out
+    at_16k: tuple[str, ...] = ()  # names of columns that depend on the rate, see `measure`
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """The columns, and behind them `NAME_16k` of each of `at_16k`."""
+        limited = (column for column in self.columns if column.name in self.at_16k)
+        return self.columns + tuple(
+            replace(c, name=f"{c.name}_16k", description=f"{c.description}; at 16 kHz")
+            for c in limited
+        )
 
     def missing(self) -> MissingPackageError | None:
         """The error that says which package is not installed, or None where all are."""
         for package in self.packages:
-            if importlib.util.find_spec(package) is None:
+            spec = importlib.util.find_spec(package)
+            if spec is None or spec.origin is None:  # None: a folder of that name, without code
                 return MissingPackageError(package, self.extra, f"the metric {self.name}")
         return None
 
@@ -115,6 +132,36 @@ def pair(reference, reconstruction) -> tuple[Audio, Audio]:
     return _first(reference, length), _first(reconstruction, length)
 
 
+def measure(
+    chosen: Iterable[Metric], reference: Audio, reconstruction: Audio
+) -> dict[str, float | MetricError]:
+    """All columns of these metrics on a pair made by `pair`, each metric by itself: where it has no
+    value, its columns hold the MetricError.
+
+    Columns NAME_16k are scored on both sounds at 16 kHz. At a rate of 16 kHz they repeat the
+    others, at no cost; a reference of a lower rate has no such band, and they are left out.
+    """
+    limited: tuple[Audio, Audio] | None = None
+    row: dict[str, float | MetricError] = {}
+    for metric in chosen:
+        values = _guarded(metric, reference, reconstruction)
+        row |= values
+        if not metric.at_16k or reference.sample_rate < BAND:
+            continue
+        if reference.sample_rate > BAND:
+            limited = limited or (reference.resample(BAND), reconstruction.resample(BAND))
+            values = _guarded(metric, *limited)
+        row |= {f"{name}_16k": values[name] for name in metric.at_16k}
+    return row
+
+
+def _guarded(metric: Metric, *sounds: Audio) -> dict[str, float | MetricError]:
+    try:
+        return metric(*sounds)
+    except MetricError as error:
+        return {column.name: error for column in metric.columns}
+
+
 def compute(metrics: str | Iterable[str], *, reference, reconstruction) -> dict[str, float]:
     """Compute metrics by name on one pair of sounds; returns {column: number}.
 
@@ -127,10 +174,10 @@ def compute(metrics: str | Iterable[str], *, reference, reconstruction) -> dict[
     MissingPackageError with the command that installs what a metric needs.
     """
     chosen = [get(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
-    reference, reconstruction = pair(reference, reconstruction)
-    values: dict[str, float] = {}
-    for metric in chosen:
-        values |= metric(reference, reconstruction)
+    values = measure(chosen, *pair(reference, reconstruction))
+    for value in values.values():
+        if isinstance(value, MetricError):
+            raise value
     return values
 
 

@@ -30,6 +30,8 @@ def check_metric(metric: Metric) -> None:
             f"of its module ({error})"
         ) from error
     names = [column.name for column in metric.columns]
+    unknown = sorted(set(metric.at_16k) - set(names))
+    _promise(metric, not unknown, f"names {unknown} in at_16k, not columns of {names}")
     for sample_rate, channels in ((16_000, 1), (24_000, 2), (44_100, 1)):
         clean = voice(sample_rate, channels)
         good, bad = (noisy(clean, level) for level in (0.003, 0.1))

@@ -1,8 +1,7 @@
-"""What several metrics share: channels as float64, both rates, the test for silence."""
+"""What several metrics share: channels as float64, sounds at 16 kHz, the test for silence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,13 +34,3 @@ def sounding(name: str, reference: Audio, reconstruction: Audio) -> None:
 def at_16k(reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:
     """Both sounds at 16 kHz, the band that codecs of any rate can be compared in."""
     return reference.resample(16_000), reconstruction.resample(16_000)
-
-
-def at_both_rates(
-    name: str, score: Callable[[Audio, Audio], float], reference: Audio, reconstruction: Audio
-) -> dict[str, float]:
-    """`score` at the reference's own rate under `name`, and at 16 kHz under `name`_16k."""
-    value = score(reference, reconstruction)
-    if reference.sample_rate == 16_000:
-        return {name: value, f"{name}_16k": value}
-    return {name: value, f"{name}_16k": score(*at_16k(reference, reconstruction))}

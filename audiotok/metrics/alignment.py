@@ -1,4 +1,4 @@
-"""Alignment: delay, gain and polarity of a reconstruction, the audit beside every SI-SDR.
+"""Alignment: delay, gain and polarity of a reconstruction, the audit beside SI-SDR, SDR and CI-SDR.
 
 The delay is the one within ±100 ms at which the cross-correlation of both sounds (without their
 means) is largest in absolute value; stereo sounds share one. Where `correlation` is small, as for
@@ -32,15 +32,15 @@ def delay(reference: Audio, reconstruction: Audio) -> tuple[int, float]:
     products, energies = np.zeros(len(lags)), np.zeros(2)
     for a, b in channels(reference, reconstruction):
         a, b = a - a.mean(), b - b.mean()
-        products += _products(a, b, reach)
+        products += correlate(a, b, reach)
         energies += np.sum(a**2), np.sum(b**2)
     nearest = np.argsort(np.abs(lags), kind="stable")
     best = nearest[np.argmax(np.abs(products[nearest]))]
     return int(lags[best]), float(products[best] / np.sqrt(energies.prod()))
 
 
-def _products(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:
-    """Sum over t of a[t] * b[t + lag] for each lag in -reach..reach, by FFT, block by block."""
+def correlate(a: np.ndarray, b: np.ndarray, reach: int) -> np.ndarray:
+    """(2 reach + 1,): the sum over t of a[t] * b[t + lag] for each lag in -reach..reach, by FFT."""
     block = max(_BLOCK, 4 * reach)
     size = 1 << (min(block, len(a)) + 2 * reach).bit_length()
     b = np.pad(b, reach)

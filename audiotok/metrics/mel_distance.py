@@ -5,7 +5,7 @@ with the settings of its published training configuration): for windows of 32, 6
 hop a quarter, with 5, 10, … 320 Slaney mel bands up to half the sample rate, the mean absolute
 difference of log10(max(mel magnitude, 1e-5)), summed over the seven windows. Stereo: the mean of
 both channels. Windows are counted in samples, so numbers at different rates do not compare; hence
-the second column at 16 kHz.
+the second column, at 16 kHz.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotok.metrics import Column, Metric
-from audiotok.metrics._signals import at_both_rates, channels
+from audiotok.metrics._signals import channels
 from audiotok.metrics._spectra import magnitudes, mel_filters
 
 if TYPE_CHECKING:
@@ -45,17 +45,15 @@ def _resolution(a: np.ndarray, b: np.ndarray, window: int, filters) -> float:
 
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
-    """Columns mel_distance (at the reference's rate) and mel_distance_16k."""
-    return at_both_rates("mel_distance", distance, reference, reconstruction)
+    """Column mel_distance."""
+    return {"mel_distance": distance(reference, reconstruction)}
 
 
 _WHAT = "L1 distance of log10 mel spectra, summed over 7 windows (32 to 2048 samples), as in DAC"
 METRIC = Metric(
     name="mel_distance",
     version=1,
-    columns=(
-        Column("mel_distance", "log10", False, 3, f"{_WHAT}, at the reference's sample rate"),
-        Column("mel_distance_16k", "log10", False, 3, f"{_WHAT}, at 16 kHz"),
-    ),
+    columns=(Column("mel_distance", "log10", False, 3, _WHAT),),
     compute=compute,
+    at_16k=("mel_distance",),
 )

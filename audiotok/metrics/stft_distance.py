@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotok.metrics import Column, Metric
-from audiotok.metrics._signals import at_both_rates, channels
+from audiotok.metrics._signals import channels
 from audiotok.metrics._spectra import magnitudes
 
 if TYPE_CHECKING:
@@ -40,17 +40,15 @@ def _resolution(a: np.ndarray, b: np.ndarray, window: int) -> float:
 
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
-    """Columns stft_distance (at the reference's rate) and stft_distance_16k."""
-    return at_both_rates("stft_distance", distance, reference, reconstruction)
+    """Column stft_distance."""
+    return {"stft_distance": distance(reference, reconstruction)}
 
 
 _WHAT = "L1 distance of log10 power and magnitude spectra, windows of 2048 and 512, as in DAC"
 METRIC = Metric(
     name="stft_distance",
     version=1,
-    columns=(
-        Column("stft_distance", "log10", False, 3, f"{_WHAT}, at the reference's sample rate"),
-        Column("stft_distance_16k", "log10", False, 3, f"{_WHAT}, at 16 kHz"),
-    ),
+    columns=(Column("stft_distance", "log10", False, 3, _WHAT),),
     compute=compute,
+    at_16k=("stft_distance",),
 )

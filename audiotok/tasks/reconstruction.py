@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audiotok import metrics
-from audiotok.errors import AudiotokError, MetricError
+from audiotok.errors import AudiotokError
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
@@ -17,11 +17,12 @@ class Reconstruction(Task):
     """All metrics of `audiotok.metrics`, or those named; a missing package leaves its columns out.
 
     Each metric stands for itself: where one has no value, the others keep theirs. Metrics of speech
-    are left out for music and sounds, in a corpus that says which of its clips are speech.
+    are left out for music and sounds, in a corpus that says which of its clips are speech. Columns
+    NAME_16k are those of `metrics.measure`. ViSQOL needs the extra `visqol`.
     """
 
     name = "reconstruction"
-    version = 1
+    version = 2
 
     def __init__(self, chosen: Sequence[str] | None = None):
         self.chosen = list(chosen) if chosen is not None else metrics.names()
@@ -33,14 +34,14 @@ class Reconstruction(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return tuple(c for m in self._metrics if m.missing() is None for c in m.columns)
+        return tuple(c for m in self._metrics if m.missing() is None for c in m.all_columns)
 
     def left_out(self) -> dict[str, str]:
         return {
             column.name: str(error)
             for metric in self._metrics
             if (error := metric.missing()) is not None
-            for column in metric.columns
+            for column in metric.all_columns
         }
 
     def prepare(self, corpus: Corpus) -> None:
@@ -52,12 +53,8 @@ class Reconstruction(Task):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
         speech = not self.silent or item.clip.id not in self.silent
-        row = {}
-        for metric in self._metrics:
-            if metric.missing() is not None or (metric.of_speech and not speech):
-                continue
-            try:
-                row |= metric(reference, reconstruction)
-            except MetricError as error:
-                row |= {column.name: error for column in metric.columns}
-        return row
+        return metrics.measure(
+            (m for m in self._metrics if m.missing() is None and (speech or not m.of_speech)),
+            reference,
+            reconstruction,
+        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from torch import nn
 
-from audiotok import checkpoints
+from audiotok import checkpoints, registry
 from audiotok.training.recipe import Recipe
 
 
@@ -17,8 +18,21 @@ def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
         "name": recipe.name,
         "config": recipe.model.model_dump_json(),
         "step": str(step),
+        "training_data": json.dumps(training_data(recipe)),
     }
     checkpoints.save(path, network.state_dict(), metadata)
+
+
+def training_data(recipe: Recipe) -> list[str]:
+    """What the weights learned from, for their card: the corpus, and what came before it."""
+    corpus, clips = recipe.data.corpus, recipe.data.clips
+    if Path(corpus).is_absolute():  # where it lies on this machine is nobody's business
+        corpus = "/".join(Path(corpus).parts[-2:])
+    learned = [corpus + (f", {len(clips)} clips of it" if clips else "")]
+    if recipe.start_from:
+        card = registry.find_card(recipe.start_from)
+        learned += card.training_data or (f"unknown: what {card.name} was trained on",)
+    return learned
 
 
 def facts(recipe: Recipe, network: nn.Module, sizes: list[int]) -> dict[str, str]:

@@ -20,16 +20,12 @@ from audiotok.metrics._check import check_metric, noisy, voice
 
 
 def test_all_metrics_are_found():
-    assert metrics.names() == [
-        "alignment",
-        "mel_distance",
-        "pesq",
-        "si_sdr",
-        "stft_distance",
-        "stoi",
-    ]
+    known = (
+        "alignment bandwidth ci_sdr f0 loudness mcd mel_distance pesq sdr si_sdr stft_distance stoi"
+    )
+    assert {*known.split(), "visqol", "visqol_speech", "voicing"} <= set(metrics.names())
     assert [metric.name for metric in metrics.list_metrics()] == metrics.names()
-    columns = [column.name for metric in metrics.list_metrics() for column in metric.columns]
+    columns = [column.name for metric in metrics.list_metrics() for column in metric.all_columns]
     assert len(columns) == len(set(columns))
 
 
@@ -82,6 +78,9 @@ def test_check_metric_notices_missing_columns():
     column = Column("other", "", None, 2, "never filled")
     with pytest.raises(MetricError, match=re.escape("fills ['gain'], not ['other']")):
         check_metric(Metric("gain", 1, (column,), _gain))
+    column = Column("gain", "", None, 2, "level")
+    with pytest.raises(MetricError, match=re.escape("names ['grain'] in at_16k")):
+        check_metric(Metric("gain", 1, (column,), _gain, at_16k=("grain",)))
 
 
 def test_compute_takes_paths_audio_and_arrays(tmp_path):
@@ -141,6 +140,90 @@ def test_lost_bandwidth_costs_at_the_references_rate_only():
     assert lost["stft_distance"] > 4 * lost["stft_distance_16k"]
 
 
+def test_columns_of_both_rates_are_what_the_metric_says_of_both():
+    clean, rough = voice(44_100, 1), noisy(voice(44_100, 1), 0.01)
+    chosen = [metric for metric in metrics.list_metrics() if metric.at_16k]
+    names = {metric.name for metric in chosen}
+    assert {"mel_distance", "stft_distance", "si_sdr", "sdr", "ci_sdr", "mcd", "bandwidth"} <= names
+    row = metrics.measure(chosen, clean, rough)
+    limited = clean.resample(16_000), rough.resample(16_000)
+    for metric in chosen:
+        assert set(metric.at_16k) <= {column.name for column in metric.columns}
+        assert metric(clean, rough).items() <= row.items()
+        expected = {f"{k}_16k": v for k, v in metric(*limited).items() if k in metric.at_16k}
+        assert expected.items() <= row.items()
+    assert row.keys() == {column.name for metric in chosen for column in metric.all_columns}
+
+
+def test_at_16k_nothing_is_computed_twice():
+    calls = []
+
+    def compute(reference, reconstruction):
+        calls.append(reference.sample_rate)
+        return {"level": float(reference.waveform.abs().max()), "constant": 1.0}
+
+    columns = Column("level", "", None, 2, "peak"), Column("constant", "", None, 2, "one")
+    metric = Metric("level", 1, columns, compute, at_16k=("level",))
+    assert [column.name for column in metric.all_columns] == ["level", "constant", "level_16k"]
+    sound = voice(16_000, 1)
+    row = metrics.measure([metric], sound, sound)
+    assert row["level"] == row["level_16k"]
+    assert calls == [16_000]
+    assert metrics.measure([metric], *[voice(24_000, 1)] * 2).keys() == row.keys()
+    assert calls == [16_000, 24_000, 16_000]
+    assert metrics.measure([metric], *[voice(8_000, 1)] * 2).keys() == {"level", "constant"}
+    assert calls == [16_000, 24_000, 16_000, 8_000]
+
+
+def test_one_rate_that_fails_leaves_the_other():
+    """1400 samples at 24 kHz are 934 at 16 kHz: too few for a filter of 512 taps."""
+    short = Audio(voice(24_000, 1).waveform[:, 4000:5400], 24_000)
+    row = metrics.measure([metrics.get("sdr")], short, noisy(short, 0.01))
+    assert isinstance(row["sdr"], float)
+    assert isinstance(row["sdr_16k"], MetricError)
+    with pytest.raises(MetricError, match="sdr has no value"):
+        metrics.compute("sdr", reference=short, reconstruction=noisy(short, 0.01))
+
+
+PERFECT = {  # of a codec that returns its input; other columns describe the reference
+    "correlation": 1, "gain_db": 0, "lag_ms": 0, "polarity": 1,
+    "lsd": 0, "mcd": 0, "mel_distance": 0, "stft_distance": 0, "loudness_difference": 0,
+    "sdr": 100, "sdr_aligned": 100, "ci_sdr": 100, "ci_sdr_aligned": 100,
+    "si_sdr": 100, "si_sdr_aligned": 100,
+    "pesq": 4.644, "stoi": 1, "estoi": 1, "visqol": 4.732, "visqol_speech": 4.532,
+    "f0_correlation": 1, "voicing_error": 0, "voicing_f1": 1,
+}  # fmt: skip
+
+
+def test_a_codec_that_returns_its_input_is_perfect():
+    chosen = [m for m in metrics.list_metrics() if m.missing() is None]
+    for rate in (16_000, 24_000):
+        sound = voice(rate, 1)
+        row = metrics.measure(chosen, sound, sound)
+        for name, value in row.items():
+            name = name.removesuffix("_16k")
+            if name in PERFECT:
+                tolerance = 0.01 if name.startswith("visqol") else 1e-3
+                assert value == pytest.approx(PERFECT[name], abs=tolerance), name
+        assert row["bandwidth_kept"] == row["bandwidth_reference"]
+        assert row["loudness"] == row["loudness_reference"]
+    assert PERFECT.keys() <= {c.name for m in metrics.list_metrics() for c in m.columns}
+
+
+def test_stereo_is_the_mean_of_both_channels():
+    clean = voice(16_000, 2)
+    rough = noisy(clean, 0.01)
+    apart = [m for m in metrics.list_metrics() if m.missing() is None]
+    apart = [m for m in apart if m.name not in ("alignment", "loudness", "visqol", "visqol_speech")]
+    both = metrics.measure(apart, clean, rough)
+    alone = [
+        metrics.measure(apart, *(Audio(a.waveform[c : c + 1], 16_000) for a in (clean, rough)))
+        for c in (0, 1)
+    ]
+    for name, value in both.items():
+        assert value == pytest.approx((alone[0][name] + alone[1][name]) / 2, rel=1e-9), name
+
+
 def test_not_finite_sounds_are_refused():
     sound = voice(16_000, 1).waveform[0].clone()
     sound[5] = float("nan")
@@ -154,6 +237,14 @@ def test_a_missing_package_names_the_command():
     )
     with pytest.raises(MissingPackageError, match=r"pip install 'audiotok\[bench\]'"):
         metric(voice(16_000, 1), voice(16_000, 1))
+
+
+def test_a_folder_of_its_name_is_no_package(tmp_path, monkeypatch):
+    """What an uninstalled package leaves behind, caches say, can be imported but holds nothing."""
+    (tmp_path / "a_package_nobody_has").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    metric = dataclasses.replace(metrics.get("pesq"), packages=("a_package_nobody_has",))
+    assert isinstance(metric.missing(), MissingPackageError)
 
 
 def test_listing_metrics_imports_neither_torch_nor_their_packages():

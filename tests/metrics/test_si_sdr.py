@@ -12,7 +12,7 @@ from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
-from audiotok.metrics.alignment import _products, align, delay
+from audiotok.metrics.alignment import align, correlate, delay
 from audiotok.metrics.si_sdr import si_sdr
 
 
@@ -65,7 +65,7 @@ def test_a_sound_of_several_blocks_correlates_as_one():
     generator = np.random.default_rng(0)
     a, b = generator.standard_normal((2, 600_000))
     expected = [np.sum(a[3:] * b[:-3]), np.sum(a * b), np.sum(a[:-3] * b[3:])]
-    np.testing.assert_allclose(_products(a, b, 3)[[0, 3, 6]], expected, atol=1e-6)
+    np.testing.assert_allclose(correlate(a, b, 3)[[0, 3, 6]], expected, atol=1e-6)
 
 
 def test_aligning_cuts_to_what_both_share():

@@ -50,10 +50,13 @@ def test_it_trains_and_loads_by_its_path(family, tmp_path):
     sizes = {"wavtokenizer": (16,), "mini": (16, 16)}.get(family, (16, 16, 16))
     assert codec.card.family == family and codec.card.name.startswith("tiny@")
     assert (codec.sample_rate, codec.codebook_sizes) == (8000, sizes)
+    # and not where it lies on this machine
+    assert codec.card.training_data == (f"{corpus.name}/manifest.tsv",)
     assert codec.reconstruct(corpus / "0.wav").num_samples == 16000
     copy = tmp_path / "copy.safetensors"
     codec.save(copy)
     assert audiotok.load(copy).fingerprint == codec.fingerprint
+    assert audiotok.load(copy).card.training_data == codec.card.training_data
     if len(sizes) > 1:
         fewer = audiotok.load(f"{weights}:codebooks=1,merge=2")
         tokens = fewer.encode(corpus / "0.wav")

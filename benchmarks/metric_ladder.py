@@ -1,0 +1,122 @@
+"""Does each metric move the right way when sound gets worse? A ladder of known degradations.
+
+    python benchmarks/metric_ladder.py --clips 10 --out results/metric_ladder
+
+Every metric that can be computed here, over clips of speech of the bundled corpus, taken in turn
+from its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1 kHz, Opus from 24 to 6 kbit/s, each
+ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the mean, the
+number of clips with a value, and whether the mean moved the right way from the rung above, over the
+clips that have a value on both. Columns without a direction are written, not judged. All is at 16
+kHz, so there are no columns NAME_16k.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+import audiotok
+from audiotok import data, metrics
+from audiotok.audio import Audio
+from audiotok.errors import MetricError, ResultsError
+from audiotok.files import replacing
+
+LADDERS = {
+    "noise": ("noise-20db", "noise-10db", "noise-0db"),
+    "lowpass": ("lowpass-4k", "lowpass-2k", "lowpass-1k"),
+    "opus": ("opus-24k", "opus-16k", "opus-12k", "opus-8k", "opus-6k"),
+}
+TOP = "reference"
+
+
+def speech(count: int) -> dict[str, Audio]:
+    """`count` clips by id, of the speakers in turn."""
+    by_speaker: dict[str, list] = {}
+    corpus = data.load("bundled")
+    for clip in filter(corpus.is_speech, corpus):
+        by_speaker.setdefault(clip.speaker, []).append(clip)
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*by_speaker.values()))
+    return {clip.id: clip.read() for clip in itertools.islice(filter(None, turns), count)}
+
+
+def measure(clips: dict[str, Audio], chosen: list[metrics.Metric]) -> dict[str, pd.DataFrame]:
+    """Of each rung a table: clips by columns, missing where a metric has no value."""
+    rungs = [TOP, *itertools.chain.from_iterable(LADDERS.values())]
+    found = {}
+    for done, rung in enumerate(rungs):
+        print(f"\r{done + 1} of {len(rungs)}: {rung:<12}", end="", file=sys.stderr, flush=True)
+        codec = audiotok.load(rung) if rung != TOP else None
+        rows = {}
+        for name, clip in clips.items():
+            sound = clip if codec is None else codec.reconstruct(clip)
+            row = metrics.measure(chosen, *metrics.pair(clip, sound))
+            rows[name] = {k: v for k, v in row.items() if not isinstance(v, MetricError)}
+        found[rung] = pd.DataFrame.from_dict(rows, orient="index")
+    print(file=sys.stderr)
+    return found
+
+
+def judge(found: dict[str, pd.DataFrame], columns: list[metrics.Column]) -> pd.DataFrame:
+    """A row for each rung and column."""
+    rows = []
+    for (ladder, rungs), column in itertools.product(LADDERS.items(), columns):
+        above = None
+        for rung in (TOP, *rungs):
+            values = found[rung].get(column.name, pd.Series(dtype=float)).dropna()
+            rows.append({
+                "ladder": ladder, "rung": rung, "column": column.name, "unit": column.unit,
+                "mean": values.mean(), "n": len(values), "moved": moved(column, above, values),
+            })  # fmt: skip
+            above = values
+    return pd.DataFrame(rows)
+
+
+def moved(column: metrics.Column, above: pd.Series | None, values: pd.Series) -> str:
+    """'right', 'wrong', 'not at all', or nothing where there is nothing to judge."""
+    if above is None or column.higher_is_better is None:
+        return ""
+    steps = (values - above).dropna()
+    if steps.empty:
+        return ""
+    step = steps.mean() * (1 if column.higher_is_better else -1)
+    return "right" if step < 0 else "wrong" if step > 0 else "not at all"
+
+
+def show(table: pd.DataFrame) -> None:
+    """A line for each column and ladder: the means from top to bottom, and what is wrong."""
+    for (ladder, column), part in table.groupby(["ladder", "column"], sort=False):
+        steps = part["moved"]
+        bad = [f"{rung} {how}" for rung, how in zip(part["rung"], steps, strict=True)
+               if how in ("wrong", "not at all")]  # fmt: skip
+        verdict = "" if not steps.any() else "right" if not bad else ", ".join(bad)
+        means = " ".join(f"{mean:9.3f}" for mean in part["mean"])
+        print(f"{ladder:8} {column:20} {means}  {verdict}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+
+    chosen = []
+    for metric in metrics.list_metrics():
+        if (error := metric.missing()) is not None:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            chosen.append(metric)
+    clips = speech(arguments.clips)
+    table = judge(measure(clips, chosen), [c for m in chosen for c in m.columns])
+    show(table)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        with replacing(arguments.out / "ladder.csv", ResultsError) as file:
+            file.write(table.round(4).to_csv(index=False).encode())
+
+
+if __name__ == "__main__":
+    main()
