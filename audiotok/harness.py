@@ -107,7 +107,7 @@ def run(
     found: list[Result] = []
     with ExitStack() as stack:
         stack.callback(cache.prune)
-        runner = _Runner(setting, cache, reuse, stack)
+        runner = Runner(setting, cache, reuse, stack)
         todo = _subjects(setting, list(cards.values()), asked, checkpoint, device)
         for wait in False, True:  # what another process measures comes last
             busy = []
@@ -151,7 +151,7 @@ def split_names(text: str) -> list[str]:
     return found
 
 
-class _Runner:
+class Runner:
     """Brings subjects to results; its processes start when there is something to measure."""
 
     def __init__(self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack):

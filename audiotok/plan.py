@@ -88,7 +88,7 @@ def make_setting(
         limit = None  # the whole corpus
     for task in able:
         task.prepare(corpus)
-    count = min(_cores(), MOST_WORKERS) if workers is None else workers
+    count = min(available_cores(), MOST_WORKERS) if workers is None else workers
     count = min(count, len(corpus.clips))
     setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
@@ -96,7 +96,7 @@ def make_setting(
     return setting
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -267,6 +267,8 @@ class _Process:
 
 def _serve(pipe: Connection) -> None:
     """The scoring process: tasks, then job after job until the other end closes."""
+    import audiotok.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     if hasattr(os, "nice"):
         os.nice(10)  # the codec is timed beside

@@ -89,6 +89,36 @@ def test_a_changed_metric_runs_no_codec_and_no_other_task(kit, calls, monkeypatc
     assert calls == [] and scored == []
 
 
+class Watching(bench_kit.Level):
+    """Encodes each clip once more."""
+
+    observes = True
+
+    def observe(self, codec, reference, tokens):
+        return codec.encode(reference).num_frames
+
+    def score(self, item):
+        return super().score(item) | ({"peak_error": item.observed} if item.tokens else {})
+
+
+def test_what_a_task_saw_of_the_codec_is_kept_with_its_score(kit, calls, monkeypatch):
+    monkeypatch.setattr(bench_kit, "Level", Watching)
+    bench_kit.install(monkeypatch.setattr)
+    first, _ = run()
+    assert calls.count("encode") == 1 + 2 * len(CLIPS)
+    assert first[1].scores["peak_error"]["mean"] == 4000
+    calls.clear()
+    run(out="again")
+    monkeypatch.setattr(tasks.tokens.TokenStatistics, "version", 99)
+    run()
+    assert calls == [] and contents("again") != contents()
+    monkeypatch.setattr(Watching, "version", 99)
+    with pytest.raises(ResultsError, match="the clip a is not in the cache"):
+        run(reuse="only-cache")
+    run()
+    assert calls.count("decode") == 1 and calls.count("encode") == 1 + len(CLIPS)
+
+
 def test_other_clips_are_coded_and_known_ones_are_not(kit, calls):
     run(limit=2)
     calls.clear()
@@ -207,13 +237,11 @@ class Failing(Task):
     name = "failing"
     columns = (Column("share", "", None, 2, "of all"),)
     concludes = True
-    told: list = []
 
     def score(self, item):
         return {}
 
     def conclude(self, corpus, tokens, note):
-        self.told.append(len(corpus))
         if tokens is None:
             return {0: {"share": float("nan")}}
         raise MetricError("too few clips")
@@ -262,24 +290,19 @@ def test_a_task_that_looks_at_the_corpus_is_scored_for_each(kit):
     assert ours.cache_key(corpus) == ours.cache_key(corpus.first(2))
 
 
-MEMORIES = {
-    "in itself": ("self.kept = waveform", "self.kept"),
-    "by the length": ("keep[waveform.shape[-1]] = waveform", "keep[codes.shape[-1]]"),
-    "sometimes": (
-        "keep[0] = waveform",
-        "keep.get(0, torch.zeros(1, 1, codes.shape[-1]))[..., : codes.shape[-1]]",
-    ),
-}
-
-
-@pytest.mark.parametrize("how", MEMORIES)
-def test_a_codec_that_returns_its_input_is_refused(kit, how):
-    keep, memory = MEMORIES[how]
+@pytest.mark.parametrize(
+    ("keep", "memory", "workers"),
+    [
+        ("self.kept = waveform", "self.kept", 0),
+        ("keep[waveform.shape[-1]] = waveform", "keep[codes.shape[-1]]", 1),
+    ],
+)
+def test_a_codec_that_returns_its_input_is_refused(kit, keep, memory, workers):
     source = LIAR.replace("{keep}", keep).replace("{memory}", memory)
     Path("liar.py").write_text(source.replace("class Shy", "keep = {}\n\nclass Shy"))
     for _ in range(2):  # the cache does not help it
         with pytest.raises(CodecError, match="shy is not measured: .*in another process"):
-            run("liar.py", baselines=False, workers=1)
+            run("liar.py", baselines=False, workers=workers)
         assert not list(Path("results").rglob("shy/*"))
 
 
