@@ -50,11 +50,24 @@ def bench(
     checkpoint: Checkpoint = None,
     workers: Annotated[int | None, typer.Option(help="Processes that score.")] = None,
     baselines: Annotated[bool, typer.Option(help="Measure the suite's baselines too.")] = True,
+    only_missing: Annotated[
+        bool, typer.Option("--only-missing", help="Keep finished results, whatever changed since.")
+    ] = False,
+    only_cache: Annotated[
+        bool, typer.Option("--only-cache", help="Run no codec: score what the cache holds.")
+    ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Measure anew: use no result and no cache.")
+    ] = False,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
     from audiotok import harness, show
     from audiotok.suite import load_suite
 
+    flags = {"only-missing": only_missing, "only-cache": only_cache, "fresh": fresh}
+    chosen_flags = [flag for flag, given in flags.items() if given]
+    if len(chosen_flags) > 1:
+        raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
     headline = load_suite(suite).headline
     for name in harness.split_names(tokenizer):
         show.resolved(name)
@@ -63,10 +76,11 @@ def bench(
         try:
             found = harness.run(
                 tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-                progress,
+                *(chosen_flags or [None]), progress,
             )  # fmt: skip
         except KeyboardInterrupt:
-            progress.note("Stopped. The same command goes on where it stopped.")
+            without = " without --fresh" if fresh else ""
+            progress.note(f"Stopped. The same command{without} goes on where it stopped.")
             raise typer.Exit(130) from None
     show.bench_table(found, headline)
 

@@ -7,29 +7,30 @@ A plan says all that scores depend on; results of another plan are never mixed w
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 import pandas as pd
-import torch
 
 from audiotok import checkpoints, provenance, registry, results, summary
-from audiotok.audio import Audio
-from audiotok.data import Clip
-from audiotok.errors import AudiotokError, ResultsError
+from audiotok.cache import Cache, opened
+from audiotok.coding import FRESH, ONLY_CACHE, Coded, Coder
+from audiotok.errors import AudiotokError, CodecError, ResultsError
 from audiotok.journal import Journal, differences
 from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
 from audiotok.suite import load_suite
 from audiotok.tasks.speed import hardware
-from audiotok.tokens import Tokens
-from audiotok.workers import Failure, Job, Score, Workers, describe
+from audiotok.workers import Scored, Workers
+
+ONLY_MISSING = "only-missing"
+REUSE = (ONLY_MISSING, ONLY_CACHE, FRESH)
 
 
 def bench(
@@ -43,6 +44,7 @@ def bench(
     checkpoint: str | Path | None = None,
     workers: int | None = None,
     baselines: bool = True,
+    reuse: str | None = None,
 ) -> pd.DataFrame:
     """Measures codecs; what was measured before is taken from `out`.
 
@@ -57,12 +59,17 @@ def bench(
         checkpoint: weights for the one codec in `tokenizer`.
         workers: processes that score; None: as many as there are cores, at most 8; 0: none.
         baselines: measure the suite's baselines as well.
+        reuse: of what was measured before. None: all that would come out the same. "only-missing":
+            finished results also where versions or weights have changed since. "only-cache": run
+            no codec, only score what the cache holds. "fresh": nothing.
 
     Returns:
         One row per codec (the reference itself first, random codes last), one column per metric:
         means over clips, or numbers of the whole corpus; NaN where nothing was measured.
     """
-    found = run(tokenizer, data, suite, limit, tasks, out, device, checkpoint, workers, baselines)
+    found = run(
+        tokenizer, data, suite, limit, tasks, out, device, checkpoint, workers, baselines, reuse
+    )
     return results.table(found)
 
 
@@ -77,9 +84,12 @@ def run(
     checkpoint: str | Path | None = None,
     workers: int | None = None,
     baselines: bool = True,
+    reuse: str | None = None,
     observer: Observer | None = None,
 ) -> list[Result]:
     """`bench`, but tells an observer, and returns the results themselves."""
+    if reuse not in (None, *REUSE):
+        raise AudiotokError(f"reuse is None or one of {', '.join(REUSE)}, not {reuse!r}")
     suite = load_suite(suite)
     asked = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
     if checkpoint is not None and len(asked) != 1:
@@ -94,16 +104,18 @@ def run(
         checkpoints.resolve(registry.find_card(name), checkpoint)
     setting = make_setting(suite, data_name, limit, task_names, Path(out), workers, observer)
 
+    cache = opened(setting.observer.note)
     found: list[Result] = []
     with ExitStack() as stack:
-        pool = None
-        for subject in _subjects(setting, list(cards.values()), asked, checkpoint, device):
-            if (result := _reusable(subject)) is None:
-                if pool is None:
-                    stack.enter_context(_lock(setting.folder))
-                    pool = stack.enter_context(Workers(setting.tasks, setting.workers))
-                result = _measure(subject, pool)
-            found.append(result)
+        stack.callback(cache.prune)
+        runner = Runner(setting, cache, reuse, stack)
+        todo = _subjects(setting, list(cards.values()), asked, checkpoint, device)
+        for wait in False, True:  # what another process measures comes last
+            busy = []
+            for make in todo:
+                result = runner.result(make(), wait)
+                (busy if result is None else found).append(make if result is None else result)
+            todo = busy
     return sorted(found, key=results.order)
 
 
@@ -113,15 +125,18 @@ def _subjects(
     asked: Sequence[str],
     checkpoint: str | Path | None,
     device: str,
-) -> Iterator[Subject]:
-    """The rows of the table, one codec loaded at a time."""
-    yield Subject(setting, None)
-    if any(clip.reference for clip in setting.corpus):
-        yield Subject(setting, None, given=True)
-    for name in names:
+) -> list[Callable[[], Subject]]:
+    """What gives the rows of the table; each loads its codec when it is called."""
+
+    def coded(name: str) -> Subject:
         own = checkpoint if name in asked else None
         codec = registry.load(name, own, device, quiet=True)
-        yield Subject(setting, codec, own_weights=own is not None)
+        return Subject(setting, codec, own_weights=own is not None)
+
+    found = [partial(Subject, setting, None)]
+    if any(clip.reference for clip in setting.corpus):
+        found.append(partial(Subject, setting, None, given=True))
+    return found + [partial(coded, name) for name in names]
 
 
 def split_names(text: str) -> list[str]:
@@ -137,62 +152,97 @@ def split_names(text: str) -> list[str]:
     return found
 
 
-def _reusable(subject: Subject) -> Result | None:
-    """The finished result of the same plan; None, and a note, where it is of another."""
-    result = results.read(subject.folder)
-    if result is None:
-        return None
-    plan, rows = subject.plan, subject.folder / "rows.parquet"
-    note = subject.setting.observer.note
-    if result.summary["plan"] != plan:
-        changed = differences(result.summary["plan"], plan)
-        note(f"{result.codec}: measured again, for this changed: {changed}")
-    elif not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
-        note(f"{result.codec}: measured again, for {rows} was changed")
-    else:
-        note(f"{result.codec}: measured before, {subject.folder}")
+class Runner:
+    """Brings subjects to results; its processes start when there is something to measure."""
+
+    def __init__(self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack):
+        self._setting, self._cache, self._reuse, self._stack = setting, cache, reuse, stack
+
+    @cached_property
+    def _pool(self) -> Workers:
+        return self._stack.enter_context(Workers(self._setting.tasks, self._setting.workers))
+
+    def result(self, subject: Subject, wait: bool) -> Result | None:
+        """Measured before or now; None where another process measures it, unless we `wait`."""
+        note = self._setting.observer.note
+        result, why = _finished(subject, self._reuse)
+        if result is None:
+            with _lock(subject, wait) as locked:
+                if not locked:
+                    return None
+                if wait:  # the other process may be done with it
+                    result, why = _finished(subject, self._reuse)
+                if result is None:
+                    if why:
+                        note(why)
+                    return self._measured(subject)
+        note(why)
         return result
-    return None
+
+    def _measured(self, subject: Subject) -> Result:
+        """Measures what the journal lacks, then writes rows and summary."""
+        note = self._setting.observer.note
+        coder = Coder(subject, self._cache, self._reuse)
+        journal = Journal(subject.folder, subject.plan)
+        if self._reuse == FRESH and journal.entries:
+            journal.remove()
+            journal = Journal(subject.folder, subject.plan)
+        try:
+            seconds = _score_clips(subject, self._pool, journal, coder)
+            _write(subject, journal, coder, seconds)
+        except CodecError:
+            journal.remove()  # what a codec won by cheating is not kept
+            raise
+        except BaseException:
+            journal.close()
+            raise
+        journal.remove()
+        note(f"{subject.name}: measured in {seconds:.0f} s, {subject.folder}")
+        return results.read(subject.folder)
+
+
+def _finished(subject: Subject, reuse: str | None) -> tuple[Result | None, str]:
+    """The finished result, if it may be used, and a line that says why or why not."""
+    if reuse == FRESH or (result := results.read(subject.folder)) is None:
+        return None, ""
+    rows, changed = subject.folder / "rows.parquet", ""
+    if result.summary["plan"] != subject.plan:
+        changed = differences(result.summary["plan"], subject.plan)
+    if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
+        return None, f"{result.codec}: measured again, for {rows} was changed"
+    if changed and reuse != ONLY_MISSING:
+        return None, f"{result.codec}: measured again, for this changed: {changed}"
+    kept = f"kept as it is, though this changed: {changed}" if changed else "measured before"
+    return result, f"{result.codec}: {kept}, {subject.folder}"
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Nobody else measures in `folder` meanwhile; released by the system if this process dies."""
-    lock = filelock.FileLock(folder / ".lock")
+def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
+    """Nobody else measures this subject meanwhile: True; or False, where somebody does and we do
+    not `wait`. The system releases the lock if this process dies."""
+    folder = subject.setting.folder
+    lock = filelock.FileLock(folder / f".{subject.folder.name}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise ResultsError(
-            f"another audiotok is measuring into {folder}: wait until it is done, or give another "
-            "folder with --out"
-        ) from None
+        with suppress(filelock.Timeout):
+            lock.acquire(timeout=0)
+        if wait and not lock.is_locked:
+            subject.setting.observer.note(
+                f"{subject.name}: waits for another audiotok that measures it into {folder}"
+            )
+            lock.acquire()
     except OSError as reason:
         raise ResultsError(
             f"cannot write into {folder}: {reason.strerror or reason}; give another folder with "
             "--out"
         ) from reason
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 
 
-def _measure(subject: Subject, pool: Workers) -> Result:
-    """Measures what the journal lacks, then writes rows and summary."""
-    journal = Journal(subject.folder, subject.plan)
-    try:
-        seconds = _score_clips(subject, pool, journal)
-        _write(subject, journal, seconds)
-    except BaseException:
-        journal.close()
-        raise
-    journal.remove()
-    subject.setting.observer.note(f"{subject.name}: measured in {seconds:.0f} s, {subject.folder}")
-    return results.read(subject.folder)
-
-
-def _score_clips(subject: Subject, pool: Workers, journal: Journal) -> float:
+def _score_clips(subject: Subject, pool: Workers, journal: Journal, coder: Coder) -> float:
     """Fills the journal; returns the seconds it took."""
     setting, start = subject.setting, time.perf_counter()
     clips, observer = setting.corpus.clips, setting.observer
@@ -200,95 +250,56 @@ def _score_clips(subject: Subject, pool: Workers, journal: Journal) -> float:
     if len(todo) < len(clips):
         gone = f"{len(clips) - len(todo)} of {len(clips)} clips"
         observer.note(f"{subject.name}: goes on after {gone}")
+    coded: dict[int, Coded] = {}  # under way
 
-    def record(index: int, score: Score) -> None:
-        journal.append({"index": index, "clip": clips[index].id} | vars(score))
+    def record(index: int, scored: Scored) -> None:
+        score = coder.score(coded.pop(index), scored)
+        entry = {"values": score.values, "failures": score.failures}
+        journal.append({"index": index, "clip": clips[index].id} | entry)
         observer.progress(subject.name, len(journal.entries), len(clips))
 
     observer.progress(subject.name, len(journal.entries), len(clips))
-    if todo and subject.codec is not None:
-        _code(subject, clips[todo[0]])  # a network's first call takes longer
     for index in todo:
-        coded = _code(subject, clips[index])
-        if isinstance(coded, Score):
-            record(index, coded)
-            continue
-        if coded.tokens is not None:
-            journal.tokens.add(index, coded.tokens)
-        for done in pool.finished(wait_for=index):
+        made = coded[index] = coder.code(index, clips[index])
+        if made.content is not None:
+            journal.tokens.add(index, made.content)
+        job, made.job = made.job, None  # its sounds are not kept longer than they wait
+        if job is None:
+            record(index, Scored())
+        else:
+            pool.submit(index, job)
+        for done in pool.finished():
             record(*done)
-        pool.submit(index, coded)
-    for done in pool.rest():
+    for done in pool.finished(wait=True):
         record(*done)
     return time.perf_counter() - start
 
 
-def _code(subject: Subject, clip: Clip) -> Job | Score:
-    """A clip through the codec, by way of bytes; or the failure, as a score without values."""
-    codec, stage = subject.codec, "read"
-    try:
-        reference = clip.original()
-        if codec is None:
-            sound = clip.read() if subject.given else reference
-            return Job(clip, _array(reference), _array(sound))
-        with torch.random.fork_rng([codec.device] if codec.device.type == "cuda" else []):
-            torch.manual_seed(subject.setting.suite.seed)
-            stage, start = "encode", time.perf_counter()
-            tokens = codec.encode(reference)
-            seconds = {"seconds_encode": time.perf_counter() - start}
-            stage = "tokens"
-            content = tokens.to_bytes()
-            tokens = Tokens.from_bytes(content)
-            stage, start = "decode", time.perf_counter()
-            reconstruction = codec.decode(tokens, reference.sample_rate)
-            seconds["seconds_decode"] = time.perf_counter() - start
-            observed = _observed(subject, reference, tokens)
-        arrays = _array(reference), _array(reconstruction)
-        return Job(clip, *arrays, content, seconds, observed)
-    except Exception as error:  # the guard around one clip: recorded, counted, never a number
-        return Score({}, [{"stage": stage, "message": describe(error)}])
-
-
-def _observed(subject: Subject, reference: Audio, tokens: Tokens) -> dict[str, Any]:
-    """What tasks see of the codec at this clip, by task; one that fails leaves the others alone."""
-    found: dict[str, Any] = {}
-    for task in subject.setting.tasks:
-        if task.observes:
-            try:
-                found[task.name] = task.observe(subject.codec, reference, tokens)
-            except Exception as error:  # as around the clip
-                found[task.name] = Failure(describe(error))
-    return found
-
-
-def _conclude(subject: Subject, journal: Journal) -> list[dict[str, Any]]:
+def _concluded(subject: Subject, journal: Journal, coder: Coder) -> list[dict[str, Any]]:
     """The entries of the journal, with what tasks conclude from all clips together."""
-    setting, corpus = subject.setting, subject.setting.corpus
+    corpus = subject.setting.corpus
     entries = [journal.entries[index] for index in sorted(journal.entries)]
     if subject.given:  # then the sounds are the corpus's own reconstructions
         corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
-    for task in setting.tasks:
+    for task in subject.setting.tasks:
         if not task.concludes:
             continue
         tokens = None
         if subject.codec is not None:
             tokens = [journal.tokens.of(index) for index in range(len(corpus))]
-        note = lambda text: setting.observer.note(f"{subject.name}: {text}")  # noqa: E731
-        more = task.conclude(corpus, tokens, note)
-        entries = [
-            entry | {"values": entry["values"] | more.get(entry["index"], {})} for entry in entries
-        ]
+        more = coder.conclude(task, corpus, tokens)
+        for position, entry in enumerate(entries):
+            if (score := more.get(entry["index"])) is not None:
+                values = entry["values"] | score.values
+                failures = entry["failures"] + score.failures
+                entries[position] = entry | {"values": values, "failures": failures}
     return entries
 
 
-def _array(audio: Audio) -> tuple[np.ndarray, int]:
-    return audio.waveform.cpu().numpy(), audio.sample_rate
-
-
-def _write(subject: Subject, journal: Journal, seconds: float) -> None:
+def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> None:
     """rows, times, run, and last the summary: where it is and fits its rows, a run is finished."""
     setting, folder = subject.setting, subject.folder
-    entries = _conclude(subject, journal)
+    entries = _concluded(subject, journal, coder)
     timing = [task for task in setting.tasks if task.timing]
     scoring = [task for task in setting.tasks if not task.timing]
     seed = setting.suite.seed
@@ -319,6 +330,7 @@ def _write(subject: Subject, journal: Journal, seconds: float) -> None:
         "device": subject.device,
         "hardware": hardware(subject.device),
         "workers": setting.workers,
+        "clips_timed_before": coder.kept_times,
         "summary_sha256": results.content_sha256(content),
     })  # fmt: skip
     results.write_json(folder / "summary.json", content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Setting:
     folder: Path
     workers: int
     observer: Observer
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # of tasks: `coding.task_keys`
 
     @property
     def data(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def make_setting(
         raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
     for task in able:
         task.prepare(corpus)
-    count = min(_cores(), MOST_WORKERS) if workers is None else workers
+    count = min(available_cores(), MOST_WORKERS) if workers is None else workers
     count = min(count, len(corpus.clips))
     setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
@@ -101,7 +102,7 @@ def make_setting(
     return setting
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,7 +1,7 @@
 """Processes that score clips beside the codec: one thread each, and none can stop the run.
 
-A clip always goes to the process of its index, so that what a task caches per clip (the text of a
-reference) is found again for the next codec.
+A process takes clips of its own index first, so that what a task caches per clip (the text of a
+reference) is found again for the next codec; those of a busy one it takes when it has none.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import types
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +26,29 @@ from audiotok.errors import AudiotokError, MetricError, ResultsError
 if TYPE_CHECKING:
     import numpy as np
 
+    from audiotok.codec import Codec
     from audiotok.data import Clip
-    from audiotok.tasks import Task
+    from audiotok.tasks import Item, Task
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
 ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What another process needs to load the codec and to decode as this one did."""
+
+    name: str
+    checkpoint: str | None
+    device: str
+    seed: int
+
+    @lru_cache(maxsize=1)  # noqa: B019 - of the process that scores: it keeps the last one
+    def load(self) -> Codec:
+        from audiotok import registry
+
+        return registry.load(self.name, self.checkpoint, self.device, quiet=True)
 
 
 @dataclass
@@ -40,6 +61,8 @@ class Job:
     tokens: bytes | None = None
     seconds: dict[str, Any] = field(default_factory=dict)  # further fields of Item
     observed: dict[str, Any] = field(default_factory=dict)  # task -> what it saw, or its failure
+    tasks: Collection[str] | None = None  # only these; None: all
+    decoder: Decoder | None = None  # decode the tokens once more, with this
 
 
 @dataclass
@@ -49,6 +72,36 @@ class Score:
 
     values: dict[str, float | str] = field(default_factory=dict)
     failures: list[dict[str, str]] = field(default_factory=list)
+    lasting: bool = True  # it would be the same again
+
+    def add(self, task: str, values: Mapping[str, float | str | Exception]) -> None:
+        """Takes in what a task returns; a number that is not finite is a failure."""
+        for column, value in values.items():
+            if not isinstance(value, str | Exception) and not math.isfinite(value):
+                value = MetricError(f"{column} is {value}, expected a finite number")
+            if isinstance(value, Exception):
+                self.fail(value, task=task, column=column)
+            else:
+                self.values[column] = value if isinstance(value, str) else float(value)
+
+    def fail(self, error: BaseException, **where: str) -> None:
+        self.failures.append({"stage": "score"} | where | {"message": describe(error)})
+        self.lasting = self.lasting and isinstance(error, MetricError)
+
+    def join(self, other: Score) -> None:
+        """Takes in the score of further tasks."""
+        self.values |= other.values
+        self.failures += other.failures
+        self.lasting = self.lasting and other.lasting
+
+
+@dataclass
+class Scored:
+    """What came of a job."""
+
+    scores: dict[str, Score] = field(default_factory=dict)  # by task
+    death: str | None = None  # why the process died instead
+    doubt: str | None = None  # what decoding elsewhere says against the codec
 
 
 @dataclass(frozen=True)
@@ -65,126 +118,157 @@ class Workers:
     """
 
     def __init__(self, tasks: Sequence[Task], count: int):
-        self._tasks = list(tasks)
-        self._kind = _Worker if count else _Here
-        self._count = count or 1
-        self._workers: list[_Worker | _Here] = []
+        self._tasks, self._count = list(tasks), count
+        self._waiting: list[tuple[int, Job]] = []
+        self._done: deque[tuple[int, Scored] | ResultsError] = deque()
+        self._under_way = 0  # jobs submitted and not yielded
+        self._busy = set(range(count))  # places of processes that score, or start
+        self._closed = False
+        self._changed = threading.Condition()
+        self._processes: list[_Process] = []
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Workers:
-        self._workers = [self._kind(self._tasks) for _ in range(self._count)]
+        self._processes = [_Process() for _ in range(self._count)]
+        for place in range(self._count):
+            thread = threading.Thread(target=self._serve, args=(place,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self._workers:
-            worker.stop()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for process in self._processes:
+            process.terminate()
+        for thread in self._threads:
+            thread.join(10)
+        for process in self._processes:
+            process.close()
 
     def submit(self, index: int, job: Job) -> None:
-        """Starts scoring the clip `index`; waits while its process is busy.
+        """Lets the clip `index` be scored; waits while two for each process are waiting already."""
+        if not self._count:
+            self._done.append((index, score(self._tasks, job)))
+            self._under_way += 1
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < 2 * self._count or self._broken())
+            self._waiting.append((index, job))
+            self._under_way += 1
+            self._changed.notify_all()
 
-        Collect what is finished with `finished` first: a process holds one clip at a time.
-        """
-        worker = self._workers[index % self._count]
-        if worker.index is not None:
-            raise ResultsError(f"clip {worker.index} was not collected before clip {index}")
-        worker.send(index, job)
+    def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
+        """(index, what came of it) of the clips that are done; with `wait`, of all submitted."""
+        while True:
+            with self._changed:
+                if wait and self._under_way:
+                    self._changed.wait_for(lambda: self._done)
+                if not self._done:
+                    return
+                found = self._done.popleft()
+            if isinstance(found, ResultsError):
+                raise found
+            self._under_way -= 1
+            yield found
 
-    def finished(self, wait_for: int | None = None) -> Iterator[tuple[int, Score]]:
-        """(index, score) of the clips that are done.
+    def _broken(self) -> bool:
+        return any(isinstance(found, ResultsError) for found in self._done)
 
-        Args:
-            wait_for: wait until the process that scores the clip of this index is free.
-        """
-        for place, worker in enumerate(self._workers):
-            wait = wait_for is not None and place == wait_for % self._count
-            if worker.index is not None and (wait or worker.ready()):
-                index = worker.index
-                score = worker.receive()
-                if worker.dead:
-                    self._workers[place] = _Worker(self._tasks)
-                yield index, score
+    def _serve(self, place: int) -> None:
+        """The thread of one process: hands it one clip after another."""
+        try:
+            self._processes[place].begin(self._tasks)
+            while (taken := self._take(place)) is not None:
+                index, job = taken
+                self._put((index, self._processes[place].score(job)))
+                if self._processes[place].dead and not self._closed:
+                    self._processes[place].close()
+                    self._processes[place] = _Process()
+                    self._processes[place].begin(self._tasks)
+        except ResultsError as error:
+            self._put(error)
 
-    def rest(self) -> Iterator[tuple[int, Score]]:
-        """All that is still under way."""
-        for place in range(self._count):
-            yield from self.finished(wait_for=place)
+    def _put(self, found: tuple[int, Scored] | ResultsError) -> None:
+        with self._changed:
+            self._done.append(found)
+            self._changed.notify_all()
+
+    def _take(self, place: int) -> tuple[int, Job] | None:
+        """The next clip for this process; None when all is over."""
+
+        def mine(index: int) -> bool:
+            owner = index % self._count
+            return owner == place or owner in self._busy
+
+        with self._changed:
+            self._busy.discard(place)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or any(mine(i) for i, _ in self._waiting))
+            if self._closed:
+                return None
+            own = (pair for pair in self._waiting if pair[0] % self._count == place)
+            other = (pair for pair in self._waiting if mine(pair[0]))
+            taken = next(own, None) or next(other)
+            self._waiting.remove(taken)
+            self._busy.add(place)
+            self._changed.notify_all()
+            return taken
 
 
-class _Worker:
+class _Process:
     """One process; its end of the pipe closes when this process dies, and then it ends."""
 
-    def __init__(self, tasks: list[Task]):
-        self.index: int | None = None
-        self.dead = self._started = False
+    def __init__(self):
+        self.dead = False
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         with no_main_module(), environment(ENVIRONMENT):
             self._process.start()
         theirs.close()
-        with contextlib.suppress(OSError):  # a death at once is noticed in receive
-            self._pipe.send(tasks)
 
-    def send(self, index: int, job: Job) -> None:
-        self.index = index
-        with contextlib.suppress(OSError):
-            self._pipe.send(job)
-
-    def ready(self) -> bool:
-        return self._pipe.poll()
-
-    def receive(self) -> Score:
-        """The score of the clip that was sent; if the process died, a failure that says so."""
-        self.index = None
+    def begin(self, tasks: list[Task]) -> None:
+        """Hands over the tasks; waits until it is ready."""
         try:
-            if not self._started:
-                self._pipe.recv()
-                self._started = True
+            self._pipe.send(tasks)
+            self._pipe.recv()
+        except (EOFError, OSError):
+            raise ResultsError(
+                f"the processes that score clips cannot start (exit code {self._exit_code()}): see "
+                "the text above, or try --workers 1"
+            ) from None
+
+    def score(self, job: Job) -> Scored:
+        """What came of the job; if the process dies, that says so."""
+        try:
+            self._pipe.send(job)
             return self._pipe.recv()
         except (EOFError, OSError):
-            self.dead = True
-            self.stop()
-            code = self._process.exitcode
-            if not self._started:
-                raise ResultsError(
-                    f"the processes that score clips cannot start (exit code {code}): see the text "
-                    "above, or try --workers 1"
-                ) from None
+            code = self._exit_code()
             why = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
-            failure = {"stage": "score", "message": f"the scoring process died ({why})"}
-            return Score({}, [failure])
+            return Scored(death=f"the scoring process died ({why})")
+        except Exception as error:  # what a task saw cannot be pickled
+            return Scored(death=f"the clip did not reach its process ({describe(error)})")
 
-    def stop(self) -> None:
-        self._pipe.close()
-        if not self.dead:
-            self._process.terminate()
+    def _exit_code(self) -> int | None:
+        self.dead = True
         self._process.join(10)
+        return self._process.exitcode
 
+    def terminate(self) -> None:
+        self._process.terminate()
 
-class _Here:
-    """What _Worker does, in this process."""
-
-    dead = False
-
-    def __init__(self, tasks: list[Task]):
-        self.index: int | None = None
-        self._tasks = tasks
-
-    def send(self, index: int, job: Job) -> None:
-        self.index, self._score = index, score(self._tasks, job)
-
-    def ready(self) -> bool:
-        return True
-
-    def receive(self) -> Score:
-        self.index = None
-        return self._score
-
-    def stop(self) -> None:
-        """Nothing to stop."""
+    def close(self) -> None:
+        self._process.join(10)
+        self._pipe.close()
 
 
 def _serve(pipe: Connection) -> None:
     """The scoring process: tasks, then job after job until the other end closes."""
+    import audiotok.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     if hasattr(os, "nice"):
         os.nice(10)  # the codec is timed beside
@@ -195,8 +279,8 @@ def _serve(pipe: Connection) -> None:
             pipe.send(score(tasks, pipe.recv()))
 
 
-def score(tasks: Sequence[Task], job: Job) -> Score:
-    """All tasks on one clip; whatever one of them raises is recorded as its failure."""
+def score(tasks: Sequence[Task], job: Job) -> Scored:
+    """The job's tasks on its clip; whatever one of them raises is recorded as its failure."""
     import torch
 
     from audiotok.audio import Audio
@@ -213,26 +297,44 @@ def score(tasks: Sequence[Task], job: Job) -> Score:
         None if job.tokens is None else Tokens.from_bytes(job.tokens),
         **job.seconds,
     )
-    result = Score()
+    found = Scored(doubt=_doubt(job.decoder, item) if job.decoder else None)
     for task in tasks:
-        about = {"stage": "score", "task": task.name}
+        if job.tasks is not None and task.name not in job.tasks:
+            continue
+        result = found.scores[task.name] = Score()
         seen = job.observed.get(task.name)
         if isinstance(seen, Failure):
-            result.failures.append(about | {"message": seen.message})
+            about = {"stage": "score", "task": task.name, "message": seen.message}
+            result.failures.append(about)
+            result.lasting = False
             continue
         try:
-            values = task.score(replace(item, observed=seen))
+            result.add(task.name, task.score(replace(item, observed=seen)))
         except Exception as error:  # the guard around one clip: a metric may raise anything
-            result.failures.append(about | {"message": describe(error)})
-            continue
-        for column, value in values.items():
-            if not isinstance(value, str | Exception) and not math.isfinite(value):
-                value = MetricError(f"{column} is {value}, expected a finite number")
-            if isinstance(value, Exception):
-                result.failures.append(about | {"column": column, "message": describe(value)})
-            else:
-                result.values[column] = value if isinstance(value, str) else float(value)
-    return result
+            result.fail(error, task=task.name)
+    return found
+
+
+def _doubt(decoder: Decoder, item: Item) -> str | None:
+    """What speaks against a codec that never saw the clip and decodes its tokens; None: nothing.
+
+    A codec that keeps the sound beside the tokens, wherever in its process, cannot pass.
+    """
+    import torch
+
+    try:
+        codec = decoder.load()
+        torch.manual_seed(decoder.seed)
+        again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
+    except Exception as error:  # a codec may raise anything
+        return f"it cannot decode its tokens in another process ({describe(error)})"
+    heard = item.reconstruction.waveform
+    if again.shape != heard.shape:
+        return "in another process its tokens give a sound of another length"
+    error = float((again - heard).abs().max()) / max(float(heard.abs().max()), 1e-6)
+    if error > MOST_ERROR:
+        return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
+    return None
 
 
 def describe(error: BaseException) -> str:

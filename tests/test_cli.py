@@ -71,6 +71,18 @@ def test_a_table_and_the_same_again(audiotok):
     assert code == 1 and "LEADERBOARD.md is not what results gives" in err
 
 
+def test_what_may_be_reused(audiotok):
+    words = ["bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    code, _, err = audiotok(*words, "--only-cache")
+    assert code == 2 and "mulaw: the clip a is not in the cache" in err
+    assert audiotok(*words)[0] == 0
+    code, _, err = audiotok(*words, "--fresh")
+    assert code == 0 and "measured before" not in err
+    assert audiotok(*words, "--only-missing")[2].count("measured before") == 2
+    code, _, err = audiotok(*words, "--only-missing", "--fresh")
+    assert code == 2 and "--only-missing and --fresh exclude each other" in err
+
+
 def test_sound_to_tokens_and_back(audiotok):
     code, out, err = audiotok("encode", "clips/a.wav", "-t", "mulaw", "-o", "a.atok")
     assert code == 0, err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -171,40 +172,108 @@ def test_a_scoring_process_that_dies_costs_its_clip(kit):
     assert "signal 9" in score.summary["failures"][0]["message"]
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_result(tmp_path):
-    here = Path(__file__).parent
-    data = bench_kit.write_clips(tmp_path / "clips", CLIPS)
-    suite = bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens"])
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+def drive(folder: Path, out: str, workers: int, *points: int) -> tuple[int, int, dict]:
+    """Of bench_driver: how many died, how many clips were encoded, the files that must agree."""
+    if not (folder / "clips").exists():
+        bench_kit.write_clips(folder / "clips", CLIPS)
+        bench_kit.write_suite(folder / "tiny.yaml", tasks=["level", "tokens", "rank"])
+    driver = [sys.executable, Path(__file__).with_name("bench_driver.py")]
+    command = [*driver, folder / "clips", folder / "tiny.yaml", folder / out, workers, *points]
+    environment = {"OMP_NUM_THREADS": "1", "AUDIOTOK_CACHE": str(folder / f"{out}-cache")}
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    files = contents(folder / out)
+    died, encoded = map(int, done.stdout.split())
+    return died, encoded, {Path(k).relative_to(folder / out): files[k] for k in files}
 
-    def drive(out: str, *points: int) -> tuple[int, dict]:
-        command = [sys.executable, here / "bench_driver.py", data, suite, tmp_path / out, *points]
-        done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, env=environment, timeout=600
-        )
-        assert done.returncode == 0, done.stderr
-        files = contents(tmp_path / out)
-        return int(done.stdout), {str(Path(k).relative_to(tmp_path / out)): files[k] for k in files}
 
-    _, whole = drive("whole")
-    died, resumed = drive("killed", 2, 5, 9, 12)
-    assert died == 4
+def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):
+    _, encoded, whole = drive(tmp_path, "whole", 0)
+    assert encoded == 2 * (len(CLIPS) + 1)  # two codecs; the first clip once more, for the times
+    moments = random.Random(0)
+    points = [moments.randint(3, 16) for _ in range(20)]
+    died, again, resumed = drive(tmp_path, "killed", 0, *points)
+    assert died == 20
+    assert again <= encoded + 2 * died  # at most a clip, and the first call of a codec, each time
     assert resumed == whole and len(whole) == 6
+    died, _, resumed = drive(tmp_path, "beside", 1, 30)  # with a process that scores
+    assert died == 1 and resumed == whole
 
 
-def test_a_second_process_is_told_to_wait(kit):
-    found, _ = run(limit=1)
-    with (
-        filelock.FileLock(found[0].folder.parent / ".lock"),
-        pytest.raises(ResultsError, match="another audiotok is measuring into .*--out"),
-    ):
-        run("resample-24k", limit=1)
+def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
+    found, _ = run(out="before", limit=1)
+    held = filelock.FileLock(Path("results/tiny-v3") / found[0].folder.parent.name / ".mulaw.lock")
+    Path(held.lock_file).parent.mkdir(parents=True)
+
+    class Releasing(Notes):
+        def note(self, text):
+            super().note(text)
+            if "waits for another" in text:
+                held.release()
+
+    observer = Releasing()
+    with held:
+        again, _ = run(limit=1, observer=observer)
+    assert [r.codec for r in again] == ["reference", "mulaw", "resample-16k"]
+    told = [note.partition(" in ")[0].partition(" that ")[0] for note in observer.notes]
+    assert told == [
+        "reference: measured", "resample-16k: measured", "mulaw: waits for another audiotok",
+        "mulaw: measured",
+    ]  # fmt: skip
+
+
+def test_processes_on_one_folder_share_the_work(tmp_path):
+    bench_kit.write_clips(tmp_path / "clips", CLIPS)
+    bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens"])
+    program = (
+        "import sys, bench_kit; from audiotok import harness; bench_kit.install();"
+        "found = harness.run(sys.argv[1], 'clips', 'tiny.yaml', out='results', workers=0);"
+        "print(*(r.codec for r in found))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parent}:{Path.cwd()}"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, names],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for names in ("resample-16k", "resample-16k,resample-24k")
+    ]
+    told = [process.communicate(timeout=600)[0].split() for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert told[1] == ["reference", "mulaw", "resample-16k", "resample-24k"]
+    assert len(contents(tmp_path / "results")) == 8
+    assert not list((tmp_path / "results").rglob("run-*"))
 
 
 def test_folders_that_cannot_be_written(kit):
     Path("file").write_text("")
     with pytest.raises(ResultsError, match="cannot write into file/.*--out"):
         run(out="file/results")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_folder_is_one_line_and_finished_results_are_read(kit):
+    run()
+    folders = [Path("results"), *(path for path in Path("results").rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        _, observer = run()
+        assert len([note for note in observer.notes if "measured before" in note]) == 3
+        with pytest.raises(ResultsError, match="cannot write into .*Permission denied.*--out"):
+            run(limit=1)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("size", [100, 1500, 4000])

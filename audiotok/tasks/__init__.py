@@ -69,6 +69,12 @@ class Task:
     def prepare(self, corpus: Corpus) -> None:
         """Take what scoring needs of the corpus; the task must stay picklable."""
 
+    def cache_key(self, corpus: Corpus) -> str:
+        """What scores of a clip depend on beside its sounds, tokens and descriptions, versions and
+        options. The whole corpus, where `prepare` looks at it; a task that knows what it takes of
+        it may say less, so that scores outlast other clips coming and going."""
+        return "" if type(self).prepare is Task.prepare else corpus.sha256
+
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> Any:
         """What only the codec itself can tell of a clip, such as the tokens of the same sound with
         noise. Called in the main process; it arrives, pickled, as `item.observed` in `score`."""

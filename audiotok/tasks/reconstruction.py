@@ -47,6 +47,9 @@ class Reconstruction(Task):
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 
+    def cache_key(self, corpus: Corpus) -> str:
+        return ",".join(sorted(self.silent))
+
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
         speech = not self.silent or item.clip.id not in self.silent
