@@ -24,13 +24,15 @@ from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
 from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import inference
+from audiotok.streaming import Stream
 from audiotok.tokens import Tokens
+from audiotok.windows import Windowed
 
 __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
 log = logging.getLogger("audiotok")
 
 
-class Codec(ABC):
+class Codec(Windowed, ABC):
     """A pair of encode and decode with its quantizer.
 
     Args:
@@ -38,9 +40,10 @@ class Codec(ABC):
         device: "cpu", "cuda", "cuda:1", ...
         checkpoint: file of weights, handed to `_load`.
 
-    Sound longer than `window_seconds` is coded in windows that overlap by `context_seconds` on each
-    side, so that memory stays bounded. A network that looks farther than the context gives codes
-    and samples near the seams that differ from those of the whole in one piece.
+    Sound longer than `window_seconds` is coded so that memory stays bounded: in pieces by a network
+    that remembers the ones before, else in windows that overlap by `context_seconds` on each side.
+    A network that looks farther than the context gives codes and samples near the seams that differ
+    from those of the whole.
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
@@ -48,8 +51,6 @@ class Codec(ABC):
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
-    window_seconds: float = 60.0
-    context_seconds: float = 5.0
 
     def __init__(
         self, card: CodecCard, device: str = "cpu", checkpoint: str | Path | None = None
@@ -222,6 +223,23 @@ class Codec(ABC):
             self._decode_alike,
         )
 
+    def stream(self) -> Stream:
+        """A new sound, to be encoded and decoded chunk by chunk: see `Stream`.
+
+        Raises:
+            CodecError: the card does not say streamable.
+        """
+        card = self.card
+        if not card.streamable:
+            others = ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
+            raise CodecError(
+                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {others}"
+            )
+        encoder, decoder = self._encoder_in_pieces(), self._decoder_in_pieces()
+        if encoder is None or decoder is None:
+            raise CodecError(f"the card of {card.name} says streamable, but it cannot stream")
+        return Stream(self, encoder, decoder)
+
     def _one_by_one(self, batch: str) -> bool:
         if batch not in ("strict", "length"):
             raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
@@ -316,70 +334,6 @@ class Codec(ABC):
                 f"{tokens.sample_rate} Hz, for which {card.name} has {self.num_frames(length)}"
             )
 
-    # --- windows -------------------------------------------------------------------------------
-
-    @property
-    def _unit(self) -> int:
-        """Frames at whose multiples windows start: those of whole codes of every codebook."""
-        return math.lcm(*self.card.strides)
-
-    def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
-        """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
-        if self.card.byte_stream:
-            yield 0, 0, num_frames, num_frames
-            return
-        unit = self._unit
-        step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
-        context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
-        if num_frames <= step + context:
-            step = num_frames
-        for start in range(0, num_frames, step):
-            stop = min(start + step, num_frames)
-            yield max(0, start - context), start, stop, min(stop + context, num_frames)
-
-    def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(B, C, L) -> codes (B, K, T) and side information (B, ...) if any, on the CPU."""
-        card, hop = self.card, self.card.hop_length
-        if card.byte_stream:
-            return self._encode(waveform), None
-        num_frames = self.num_frames(waveform.shape[-1])
-        with torch.inference_mode(False):
-            codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
-        for low, start, stop, high in self._windows(num_frames):
-            piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
-            expected = (*codes.shape[:2], high - low)
-            if tuple(piece.shape) != expected or piece.dtype != torch.int64:
-                raise CodecError(
-                    f"{card.name} gave {piece.dtype} codes of shape {tuple(piece.shape)}, "
-                    f"expected torch.int64 {expected}: its _encode is wrong"
-                )
-            codes[..., start:stop] = piece[..., start - low : stop - low]
-        return codes, None
-
-    def _decode_windows(
-        self, codes: torch.Tensor, length: int, side: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Codes (B, K, T) and side information (B, ...) -> (B, C, length) on the CPU."""
-        card = self.card
-        hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
-        waveform = None
-        for low, start, stop, high in self._windows(codes.shape[-1]):
-            begin = start * hop
-            end = length if card.byte_stream else min(stop * hop, length)
-            piece = self._decode(codes[..., low:high].to(self.device))
-            piece = piece[..., (start - low) * hop :][..., : end - begin]
-            expected = (len(codes), card.channels, end - begin)
-            if tuple(piece.shape) != expected:
-                raise CodecError(
-                    f"{card.name} decoded {tuple(piece.shape)} of (B, C, samples), expected "
-                    f"{expected}: its _decode is wrong, or num_samples"
-                )
-            if waveform is None:
-                with torch.inference_mode(False):  # so that the result may be trained on
-                    waveform = torch.empty(len(codes), card.channels, length)
-            waveform[..., begin:end] = piece
-        return waveform
-
 
 def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
     """Applies `work` to each group of items with equal keys; the results in the items' order."""
@@ -391,3 +345,10 @@ def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
         for index, result in zip(indices, work([items[i] for i in indices]), strict=True):
             results[index] = result
     return results
+
+
+def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
+    """The cards of a family and of all that were made from it."""
+    yield from vars(family).get("CARDS", ())
+    for other in family.__subclasses__():
+        yield from _all_cards(other)

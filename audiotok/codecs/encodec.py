@@ -25,13 +25,16 @@ from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
+from audiotok.nn.pieces import Pieces, Search, pieces
 
 HOP_LENGTH = 320
 
 
 def _card(
-    name: str, sample_rate: int, num_codebooks: int, domain: str, **details: Any
+    name: str, sample_rate: int, num_codebooks: int, domain: str, causal: bool, **details: Any
 ) -> CodecCard:
+    if causal:  # but for what the convolution at the end mirrors at the beginning
+        details |= {"lookahead": 6 * details["hop_length"], "settled_lookahead": 0}
     return CodecCard(
         name=name,
         family="encodec",
@@ -40,11 +43,13 @@ def _card(
         codebook_sizes=(details.pop("codebook_size", 1024),) * num_codebooks,
         codebook_counts=tuple(range(1, num_codebooks + 1)),
         mergeable=True,
+        causal=causal,
+        streamable=causal,
         taxonomy=Taxonomy(
             encoder_decoder="CNN+RNN, Time -> CNN+RNN, Time",
             quantization="RVQ, Fixed",
             training_paradigm=details.pop("training_paradigm", "GAN, Feat, Rec, VQ"),
-            streamability="yes" if details["streamable"] else "no",
+            streamability="yes" if causal else "no",
             domain=domain,
         ),
         licence_code="MIT",
@@ -115,6 +120,20 @@ class SEANetCodec(Trained):
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)
 
+    def _encoder_in_pieces(self) -> Pieces | None:
+        network, config = self.network, self.network.config
+        if config.bidirectional or config.group_norm:
+            return None
+        search = lambda latents: network.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
+        return Search(pieces(network.encoder), search, self.num_codebooks, self._unit)
+
+    def _decoder_in_pieces(self) -> Pieces | None:
+        network = self.network
+        if network.config.group_norm:
+            return None
+        decoder = pieces(network.decoder)
+        return lambda codes, last: decoder(network.quantizer.decode(codes), last)
+
     def _codebooks(self) -> list[Tensor]:
         return list(self.network.quantizer.codebooks)
 
@@ -123,7 +142,8 @@ class Encodec(SEANetCodec):
     """EnCodec at 24 kHz, causal.
 
     The first frames are not: each convolution pads its beginning by reflection, so that the first
-    frame sees six frames behind itself, the next ones less, the seventh none.
+    frame sees six frames behind itself, the next ones less, the seventh none. A stream gives those
+    seven together, and from then on one frame for every hop of sound.
     """
 
     DEFAULT = "encodec-24k"
@@ -136,8 +156,6 @@ class Encodec(SEANetCodec):
             93_000_000,
             description="official weights, mono",
             causal=True,
-            streamable=True,
-            lookahead=6 * HOP_LENGTH,
             training_data=("DNS Challenge 4", "Common Voice", "AudioSet", "FSD50K", "Jamendo"),
         ),
     )
@@ -170,7 +188,7 @@ class Encodec(SEANetCodec):
             hop_length=config.hop_length,
             codebook_size=config.codebook_size,
             channels=config.channels,
-            streamable=False,
+            causal=config.causal,
             training_paradigm="as its recipe",
             **BY_RECIPE,
         )
@@ -211,7 +229,6 @@ class ChunkedEncodec(Encodec):
             description="official weights, stereo in chunks of a second",
             channels=2,
             causal=False,
-            streamable=False,
             lookahead=48000 - HOP_LENGTH,
             training_data=("Jamendo",),
         ),
