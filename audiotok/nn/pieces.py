@@ -203,6 +203,7 @@ def pieces(layer: nn.Module) -> Pieces:
 @pieces.register(ELU)
 @pieces.register(Snake)
 @pieces.register(nn.ELU)
+@pieces.register(nn.Identity)
 def _(layer: nn.Module) -> Pieces:
     return lambda hidden, last: layer(hidden)
 
