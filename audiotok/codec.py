@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
+from audiotok.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
 from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import inference
@@ -179,7 +178,8 @@ class Codec(Windowed, ABC):
 
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
-        return self._encode_alike([as_audio(source)])[0]
+        audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
+        return self._encode_alike([audio])[0]
 
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
@@ -245,9 +245,10 @@ class Codec(Windowed, ABC):
             raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
         return batch == "strict" or self.card.byte_stream
 
-    def _encode_alike(self, audios: list[Audio]) -> list[Tokens]:
+    def _encode_alike(self, audios: Sequence[Audio | AudioFile]) -> list[Tokens]:
         """Tokens of audios of the same shape and rate, in one forward per window."""
-        waveform = torch.stack([self._prepared(audio) for audio in audios])
+        prepared = [self._prepared(audio) for audio in audios]
+        waveform = prepared[0][None] if len(prepared) == 1 else torch.stack(prepared)
         separate = waveform.shape[1]  # channels, or pairs of them, that are coded one by one
         codes, side = self._codes_of(waveform.flatten(0, 1), self.fast)
         if self.fast and not self._compared:
@@ -263,11 +264,11 @@ class Codec(Windowed, ABC):
             for clip, side, audio in zip(codes, sides, audios, strict=True)
         ]
 
-    def _prepared(self, audio: Audio) -> torch.Tensor:
+    def _prepared(self, audio: Audio | AudioFile) -> torch.Tensor:
         """(separate, C, L) at sample_rate_in, C being the channels of the network."""
         each = self.options.get("channels") == "each"
-        audio = audio if each else audio.to_channels(self.card.channels)
-        waveform = audio.resample(self.card.sample_rate_in).waveform
+        channels = None if each else self.card.channels
+        waveform = audio.converted(channels, self.card.sample_rate_in)
         return waveform[:, None] if each else waveform[None]
 
     def _codes_of(

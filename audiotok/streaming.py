@@ -13,8 +13,7 @@ held back, so that a chunk may give no frames, and a later one more than its own
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +21,9 @@ import torch
 from audiotok.audio import Audio, as_audio
 from audiotok.errors import CodecError
 from audiotok.inference import inference
-
-if TYPE_CHECKING:
-    from audiotok.codec import Codec
+from audiotok.windows import Pieces, Windowed
 
 log = logging.getLogger("audiotok")
-# (B, ..., N) on the codec's device and whether nothing follows -> what is known now
-Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
 
 
 class Stream:
@@ -38,7 +33,7 @@ class Stream:
     streams of a codec may be open at a time. A chunk that is refused changes nothing.
     """
 
-    def __init__(self, codec: Codec, encoder: Pieces, decoder: Pieces) -> None:
+    def __init__(self, codec: Windowed, encoder: Pieces, decoder: Pieces) -> None:
         card = codec.card
         self.codec = codec
         self._encoder = _Half("encode", encoder, card.hop_length, 1)
@@ -71,7 +66,7 @@ class Stream:
                 here already.
             AudioError: a chunk that is not finite, or was not scaled.
         """
-        name, hop = self.codec.card.name, self.codec.hop_length
+        name, hop = self.codec.card.name, self.codec.card.hop_length
         waveform = self._waveform(chunk)
         length = waveform.shape[-1]
         if length % hop and not last:
@@ -106,7 +101,7 @@ class Stream:
 
         These codes are not in this waveform: to hear them, end `encode` and decode what it gives.
         """
-        nothing = torch.empty(1, self.codec.num_codebooks, 0, dtype=torch.int64)
+        nothing = torch.empty(1, self.codec.card.num_codebooks, 0, dtype=torch.int64)
         codes = nothing if self._encoder.ended else self.encode(last=True)
         silence = torch.empty(self.codec.card.channels, 0)
         return codes, silence if self._decoder.ended else self.decode(last=True)
@@ -122,8 +117,8 @@ class Stream:
         if isinstance(chunk, Audio):
             if chunk.sample_rate != rate:
                 raise CodecError(
-                    f"a chunk at {chunk.sample_rate} Hz: {card.name} streams at {rate} Hz, resample "
-                    "before"
+                    f"a chunk at {chunk.sample_rate} Hz: {card.name} streams at {rate} Hz; "
+                    "resample before"
                 )
             chunk = chunk.waveform
         shape = np.shape(chunk)
@@ -177,7 +172,7 @@ class _Half:
         """Frames that were given and have not come out."""
         return max(0, -(-self.given // self.hop) - self.made // self.hop_out)
 
-    def run(self, codec: Codec, given: torch.Tensor, last: bool) -> torch.Tensor:
+    def run(self, codec: Windowed, given: torch.Tensor, last: bool) -> torch.Tensor:
         if self.ended or self.pieces is None:
             raise CodecError(
                 f"{self.name} after the end of the stream: begin a new sound with a new stream()"

@@ -9,20 +9,26 @@ last bits of arithmetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
 from audiotok.card import CodecCard
 from audiotok.errors import CodecError
-from audiotok.streaming import Pieces
+
+# (B, ..., N) on the codec's device and whether nothing follows -> what is known by then
+Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
 
 
 class Windowed:
     """How a codec, which this is a part of, codes sound of any length. See `Codec`."""
 
     card: CodecCard
+    options: dict[str, Any]
+    network: torch.nn.Module | None
     device: torch.device
+    fast: bool
     window_seconds: float = 60.0
     context_seconds: float = 5.0
     piece_seconds: float = 10.0  # of what is fed to an encoder or decoder that remembers

@@ -82,9 +82,7 @@ class Convolution:
             return hidden.new_zeros(len(hidden), self.conv.out_channels, 0)
         hidden = hidden[..., : (num_frames - 1) * self.stride + self.kernel]
         conv = self.conv
-        return F.conv1d(
-            hidden, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups
-        )
+        return F.conv1d(hidden, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
 
 
 class Transposed:

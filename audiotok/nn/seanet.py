@@ -104,7 +104,9 @@ class ResidualLSTM(nn.Module):
         self, frames: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(T, B, C) -> (T, B, C); without a state from one of zeros."""
-        states = [(None, None)] * self.lstm.num_layers if state is None else zip(*state, strict=True)
+        states = (
+            [(None, None)] * self.lstm.num_layers if state is None else zip(*state, strict=True)
+        )
         after = []
         for weights, (output, cell) in zip(self.lstm.all_weights, states, strict=True):
             to_gates, recurrent, bias, other_bias = weights
