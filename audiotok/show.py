@@ -66,6 +66,7 @@ def download(card: CodecCard) -> str:
 def card_fields(card: CodecCard) -> dict[str, Any]:
     """All fields of a card, and what is derived from them."""
     derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
+    derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
     return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
 
 

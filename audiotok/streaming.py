@@ -121,11 +121,11 @@ class Stream:
                     "resample before"
                 )
             chunk = chunk.waveform
-        shape = np.shape(chunk)
+        shape = tuple(np.shape(chunk))
         rows = [chunk] if len(shape) == 1 else chunk
         if len(shape) not in (1, 2) or len(rows) not in ((1, 2) if each else (card.channels,)):
             raise CodecError(
-                f"a chunk of shape {tuple(shape)}: {card.name} streams "
+                f"a chunk of shape {shape}: {card.name} streams "
                 f"({'1 or 2' if each else card.channels} channels, samples)"
             )
         if shape[-1] == 0:

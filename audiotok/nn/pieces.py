@@ -59,7 +59,7 @@ class Convolution:
         if self.waiting is not None:
             hidden = torch.cat([self.waiting, hidden], dim=-1)
         if not began:
-            if last and self.length:
+            if last and 0 < self.length < self.needed:
                 return self.layer(hidden)
             if self.length < self.needed:
                 self.waiting = hidden.clone()
