@@ -39,7 +39,7 @@ def test_pieces_make_the_whole(name, causal):
     torch.manual_seed(0)
     layer = LAYERS[name](causal).double().eval()
     channels = 4 if name == "residual" else 3
-    for length in (1, 2, 3, 5, 8, 9, 16, 40, 41, 43, 47):
+    for length in (1, 2, 5, 9, 16, 41, 47):
         hidden = torch.randn(2, channels, length, dtype=torch.float64)
         whole = layer(hidden.clone())
         for sizes in ((1,), (2,), (3, 0, 1), (8,), (7, 16), (100,)):
