@@ -98,6 +98,7 @@ def card(card: CodecCard) -> None:
                     table.add_row(f"{key}.{inner}", str(part))
         elif value not in (None, (), []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = f"{value:g}" if isinstance(value, float) else text
             table.add_row(key, text)
     out.print(table)
     if card.restricted:

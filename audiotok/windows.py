@@ -80,7 +80,7 @@ class Windowed:
         encoder = self._encoder_in_pieces() if len(windows) > 1 else None
         if encoder is not None:
             step = self._piece * hop
-            for start, piece in _fed(encoder, waveform, step, self.device):
+            for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
                 codes[..., start : start + piece.shape[-1]] = piece
             return codes, None
         for low, start, stop, high in windows:
@@ -105,7 +105,8 @@ class Windowed:
         if decoder is not None:
             with torch.inference_mode(False):
                 waveform = torch.empty(len(codes), card.channels, length)
-            for start, piece in _fed(decoder, codes, self._piece, self.device):
+            shape = (len(codes), card.channels, codes.shape[-1] * hop)
+            for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
                 waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
             return waveform
         waveform = None
@@ -128,12 +129,19 @@ class Windowed:
 
 
 def _fed(
-    pieces: Pieces, whole: torch.Tensor, step: int, device: torch.device
+    pieces: Pieces, whole: torch.Tensor, step: int, device: torch.device, shape: tuple[int, ...]
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Feeds `whole`, `step` at a time; gives where what came out belongs, and what."""
+    """Feeds `whole`, `step` at a time; gives where what came out belongs, and what.
+
+    Raises:
+        CodecError: all together is not of this shape.
+    """
     made = 0
     for start in range(0, whole.shape[-1], step):
-        stop = start + step
-        piece = pieces(whole[..., start:stop].to(device), stop >= whole.shape[-1])
+        last = start + step >= whole.shape[-1]
+        piece = pieces(whole[..., start : start + step].to(device), last)
+        found = (*piece.shape[:-1], made + piece.shape[-1])
+        if found[:-1] != shape[:-1] or found[-1] > shape[-1] or (last and found != shape):
+            raise CodecError(f"pieces of a long sound make {found}, expected {shape}")
         yield made, piece
-        made += piece.shape[-1]
+        made = found[-1]

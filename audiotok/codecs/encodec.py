@@ -124,8 +124,11 @@ class SEANetCodec(Trained):
         network, config = self.network, self.network.config
         if config.bidirectional or config.group_norm:
             return None
-        search = lambda latents: network.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
-        return Search(pieces(network.encoder), search, self.num_codebooks, self._unit)
+        return self._search(pieces(network.encoder))
+
+    def _search(self, encoder: Pieces) -> Search:
+        search = lambda latents: self.network.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
+        return Search(encoder, search, self.num_codebooks, self._unit)
 
     def _decoder_in_pieces(self) -> Pieces | None:
         network = self.network
@@ -254,14 +257,14 @@ class ChunkedEncodec(Encodec):
         return sum(frames for _, frames in self._chunks(num_samples))
 
     def _encode_windows(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        latents, levels = [], []
-        for index, (length, _) in enumerate(self._chunks(waveform.shape[-1])):
+        codes, levels, chunks = [], [], self._chunks(waveform.shape[-1])
+        search = self._search(lambda latents, last: latents)  # frames of two chunks may share codes
+        for index, (length, _) in enumerate(chunks):
             start = index * self.chunk_step
             chunk, level = normalise(waveform[..., start : start + length].to(self.device))
-            latents.append(self.network.encoder(chunk).float())
+            codes.append(search(self.network.encoder(chunk), index == len(chunks) - 1).cpu())
             levels.append(level)
-        codes = self.network.quantizer.encode(torch.cat(latents, dim=-1), self.num_codebooks)
-        return codes.cpu(), torch.stack(levels, dim=1).cpu().view(torch.int32)
+        return torch.cat(codes, dim=-1), torch.stack(levels, dim=1).cpu().view(torch.int32)
 
     def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
         chunks = self._chunks(length)
@@ -276,10 +279,7 @@ class ChunkedEncodec(Encodec):
         for index, level in enumerate(levels.unbind(1)):
             if not level.isfinite().all():
                 raise CodecError(f"{self.card.name}: the level of chunk {index} is {level[0]:g}")
-        with torch.inference_mode(False):  # so that the result may be trained on
-            sound = torch.empty(len(codes), self.card.channels, length)
-        sounds = self._sounds(codes, chunks, levels)
-        return sound.copy_(overlap_add(sounds, self.chunk_step, length))
+        return overlap_add(self._sounds(codes, chunks, levels), self.chunk_step, length)
 
     def _sounds(
         self, codes: Tensor, chunks: list[tuple[int, int]], levels: Tensor
