@@ -5,27 +5,28 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 
 from __future__ import annotations
 
-import io
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 import torch
-from torchaudio.transforms import Resample
 
 from audiotok.containers import describe
 from audiotok.errors import AudioError
 from audiotok.files import replacing
+from audiotok.resampling import BLOCK, resample, resampled_length
+
+__all__ = [
+    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "Audio", "AudioFile", "as_audio",
+    "check_sample_rate", "read", "resampled_length", "write",
+]  # fmt: skip
 
 SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
 MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
-_KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
-_BLOCK = 2**22  # samples resampled at once
 _UNKNOWN_FRAMES = 2**62  # libsndfile gives such a number for a FLAC file that came through a pipe
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
@@ -64,7 +65,7 @@ class Audio:
         if waveform.shape[1] == 0:
             raise AudioError("the waveform is empty: at least 1 sample is needed")
         if not all(edge.isfinite() for edge in torch.aminmax(waveform)):
-            first = int((~waveform.isfinite()).any(0).nonzero()[0])
+            first = _not_finite(waveform)
             raise AudioError(f"the waveform is not finite (NaN or infinity) at sample {first}")
 
     @property
@@ -90,7 +91,9 @@ class Audio:
         check_sample_rate(sample_rate)
         if sample_rate == self.sample_rate:
             return self
-        waveform = _resample(self.waveform, self.sample_rate, sample_rate)
+        waveform = self.waveform
+        stretch = lambda start, stop: waveform[:, start:stop]  # noqa: E731
+        waveform = resample(stretch, tuple(waveform.shape), (self.sample_rate, sample_rate))
         return Audio(waveform, sample_rate)
 
     def to_channels(self, channels: int) -> Audio:
@@ -99,9 +102,12 @@ class Audio:
             raise AudioError(f"{channels} channels were asked for: audiotok knows 1 and 2")
         if channels == self.channels:
             return self
-        if channels == 1:
-            return Audio(self.waveform.mean(0, keepdim=True), self.sample_rate)
-        return Audio(self.waveform.repeat(2, 1), self.sample_rate)
+        return Audio(_mixed(self.waveform, channels), self.sample_rate)
+
+    def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
+        """The waveform after `to_channels` (but for None) and `resample`, (C, L)."""
+        audio = self if channels is None else self.to_channels(channels)
+        return audio.resample(sample_rate).waveform
 
 
 def check_sample_rate(sample_rate: int) -> None:
@@ -113,43 +119,94 @@ def check_sample_rate(sample_rate: int) -> None:
         raise AudioError(f"a sample rate of {sample_rate} Hz is not between {low} and {high} Hz")
 
 
-def resampled_length(num_samples: int, sample_rate: int, new_sample_rate: int) -> int:
-    """Samples at `new_sample_rate` of what has `num_samples` at `sample_rate`, rounded up."""
-    return -(-num_samples * new_sample_rate // sample_rate)
+class AudioFile:
+    """A sound file that is decoded when it is asked for, block by block. See `read`.
+
+    Attributes:
+        num_samples: per channel.
+        channels, sample_rate: of the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._container = describe(self.path)
+        with self._decoding() as file:
+            _check_declared(file, self.path)
+            self.num_samples, self.channels = file.frames, file.channels
+            self.sample_rate = file.samplerate
+
+    def read(self) -> Audio:
+        """All of it."""
+        return Audio(self.converted(None, self.sample_rate), self.sample_rate)
+
+    def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
+        """The waveform of `read` after `to_channels` (but for None) and `resample`, (C, L).
+
+        Beside it there are never more than some blocks of the file in memory.
+        """
+        shape = (channels or self.channels, self.num_samples)
+        ahead = _Ahead(_mixed(block, shape[0]) for block in self._blocks())
+        if sample_rate != self.sample_rate:
+            waveform = resample(ahead.stretch, shape, (self.sample_rate, sample_rate))
+        else:
+            waveform = torch.empty(shape)
+            for start in range(0, self.num_samples, BLOCK):
+                block = ahead.stretch(start, start + BLOCK)
+                waveform[:, start : start + block.shape[1]] = block
+        ahead.stretch(self.num_samples, self.num_samples + 1)  # so that the end is checked
+        return waveform
+
+    def _blocks(self) -> Iterator[torch.Tensor]:
+        """(C, n) one after another; checked."""
+        found = 0
+        with self._decoding() as file:
+            declared = max(file.frames, self._container.frames)
+            while len(samples := file.read(BLOCK // 4, np.float32, always_2d=True)):
+                yield _checked(torch.from_numpy(samples.T), str(self.path), found)
+                found += len(samples)
+        if found < declared:
+            raise AudioError(
+                f"{self.path} is damaged or cut short: of {declared} samples declared, "
+                f"{found} are there"
+            )
+
+    @contextmanager
+    def _decoding(self) -> Iterator[soundfile.SoundFile]:
+        try:
+            with open(self.path, "rb") as raw, _Forwards(raw.fileno(), closefd=False) as file:
+                yield file
+        except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
+            raise AudioError(
+                f"{self.path} cannot be decoded as {self._container.name}, it is damaged or cut "
+                f"short ({_first_line(reason)})"
+            ) from reason
 
 
-@lru_cache(maxsize=16)
-def _resampler(old: int, new: int) -> Resample | None:
-    """torchaudio's resampler between two coprime rates; None where its kernel would be too big."""
-    width = math.ceil(6 * old / (0.99 * min(old, new)))
-    if new * (old + 2 * width) > _KERNEL_LIMIT:
-        return None
-    return Resample(old, new)
+class _Forwards(soundfile.SoundFile):
+    """Read from the beginning to the end; soundfile would seek between blocks, which is inexact."""
+
+    def seekable(self) -> bool:
+        return False
 
 
-@torch.no_grad()
-def _resample(waveform: torch.Tensor, sample_rate: int, new_sample_rate: int) -> torch.Tensor:
-    """(C, L) -> (C, resampled_length), in blocks: the filter is local, so blocks change nothing."""
-    divisor = math.gcd(sample_rate, new_sample_rate)
-    old, new = sample_rate // divisor, new_sample_rate // divisor
-    length = waveform.shape[1]
-    resampled = waveform.new_zeros(waveform.shape[0], resampled_length(length, old, new))
-    resampler = _resampler(old, new)
-    if resampler is None:
-        for channel, samples in enumerate(waveform):
-            piece = torch.from_numpy(soxr.resample(samples.numpy(), sample_rate, new_sample_rate))
-            piece = piece[: resampled.shape[1]]
-            resampled[channel, : len(piece)] = piece
-        return resampled
-    context = math.ceil(resampler.width / old) * old
-    step = max(_BLOCK // old, 1) * old
-    for start in range(0, length, step):
-        before = min(start, context)
-        block = waveform[:, start - before : start + step + context]
-        piece = resampler(block)[:, before * new // old :][:, : step * new // old]
-        begin = start * new // old
-        resampled[:, begin : begin + piece.shape[1]] = piece
-    return resampled
+class _Ahead:
+    """Stretches of what comes in blocks, asked for from left to right; they may overlap."""
+
+    def __init__(self, blocks: Iterator[torch.Tensor]) -> None:
+        self._blocks, self._held, self._start = blocks, [], 0
+
+    def stretch(self, start: int, stop: int) -> torch.Tensor:
+        while self._held and self._start + self._held[0].shape[1] <= start:
+            self._start += self._held.pop(0).shape[1]
+        have = self._start + sum(block.shape[1] for block in self._held)
+        while have < stop and (block := next(self._blocks, None)) is not None:
+            self._held.append(block)
+            have += block.shape[1]
+            if have <= start:
+                self._start += self._held.pop(0).shape[1]
+        if not self._held:
+            return torch.empty(0, 0)
+        return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
 
 def read(path: str | Path) -> Audio:
@@ -162,26 +219,7 @@ def read(path: str | Path) -> Audio:
         AudioError: missing, not a file, unreadable, mislabelled, cut short, empty, not finite,
             more than two channels, absurd rate.
     """
-    path = Path(path)
-    container = describe(path)
-    try:
-        with open(path, "rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
-            _check_declared(file, path)
-            declared = max(file.frames, container.frames)
-            sample_rate = file.samplerate
-            samples = np.empty((file.frames, file.channels), np.float32)
-            samples = file.read(out=samples)  # at once: reading on in parts would seek
-    except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
-        raise AudioError(
-            f"{path} cannot be decoded as {container.name}, it is damaged or cut short "
-            f"({_first_line(reason)})"
-        ) from reason
-    if len(samples) < declared:
-        raise AudioError(
-            f"{path} is damaged or cut short: of {declared} samples declared, "
-            f"{len(samples)} are there"
-        )
-    return _checked(torch.from_numpy(samples.T), sample_rate, str(path))
+    return AudioFile(path).read()
 
 
 def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
@@ -201,17 +239,31 @@ def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
         raise AudioError(f"{path} has {file.frames} samples, more than {MAX_SAMPLES}: cut it")
 
 
-def _checked(waveform: torch.Tensor, sample_rate: int, where: str) -> Audio:
-    try:
-        audio = Audio(waveform.contiguous(), sample_rate)
-    except AudioError as reason:
-        raise AudioError(f"{where}: {reason}") from None
-    peak = float(waveform.abs().max())
+def _checked(waveform: torch.Tensor, where: str, first: int = 0) -> torch.Tensor:
+    """The waveform, whose first sample is number `first` of what is called `where`."""
+    edges = torch.aminmax(waveform) if waveform.numel() else ()
+    if not all(edge.isfinite() for edge in edges):
+        number = first + _not_finite(waveform)
+        raise AudioError(
+            f"{where}: the waveform is not finite (NaN or infinity) at sample {number}"
+        )
+    peak = max((abs(float(edge)) for edge in edges), default=0.0)
     if peak > MAX_PEAK:
         raise AudioError(
             f"{where} peaks at {peak:g}: floats are expected in [-1, 1]; were integers not scaled?"
         )
-    return audio
+    return waveform
+
+
+def _not_finite(waveform: torch.Tensor) -> int:
+    return int((~waveform.isfinite()).any(0).nonzero()[0])
+
+
+def _mixed(waveform: torch.Tensor, channels: int) -> torch.Tensor:
+    """(C, L) -> (channels, L): the mean of two, or one twice."""
+    if channels == len(waveform):
+        return waveform
+    return waveform.mean(0, keepdim=True) if channels == 1 else waveform.repeat(2, 1)
 
 
 def _first_line(reason: BaseException) -> str:
@@ -236,17 +288,20 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
     subtype = subtype or default
     if not soundfile.check_format(file_format, subtype):
         raise AudioError(f"cannot write {path}: {file_format} has no sample format {subtype!r}")
-    buffer = io.BytesIO()
+    about = {"samplerate": audio.sample_rate, "channels": audio.channels}
+    about |= {"format": file_format, "subtype": subtype}
     try:
-        samples = audio.waveform.T.detach().numpy()
-        soundfile.write(buffer, samples, audio.sample_rate, format=file_format, subtype=subtype)
+        with (
+            replacing(path, AudioError) as file,
+            soundfile.SoundFile(file.fileno(), "w", closefd=False, **about) as sound,
+        ):
+            for block in audio.waveform.detach().split(BLOCK, dim=1):
+                sound.write(block.T.numpy())
     except soundfile.LibsndfileError as reason:
         raise AudioError(
             f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
-            f"{_first_line(reason)}; resample, or choose .wav"
+            f"{_first_line(reason)}; resample, choose .wav, or look for room on the disk"
         ) from reason
-    with replacing(path, AudioError) as file:
-        file.write(buffer.getbuffer())
 
 
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}
@@ -274,7 +329,8 @@ def as_audio(source: str | Path | Audio | tuple) -> Audio:
         waveform = torch.as_tensor(array).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as reason:
         raise AudioError(f"the array is not numeric: {_first_line(reason)}") from None
-    return _checked(_two_dimensions(_float32(waveform)), sample_rate, "the array")
+    audio = _two_dimensions(_float32(waveform)).contiguous()
+    return Audio(_checked(audio, "the array"), sample_rate)
 
 
 def _float32(waveform: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import torch
 
-from audiotok.audio import Audio
+from audiotok.audio import Audio, AudioFile
 from audiotok.card import CodecCard
 from audiotok.tokens import Tokens
 
@@ -42,11 +42,10 @@ class Prepared:
         return self.waveform.shape, self.num_samples, self.sample_rate
 
 
-def prepare(audio: Audio, card: CodecCard) -> Prepared:
+def prepare(audio: Audio | AudioFile, card: CodecCard) -> Prepared:
     """`audio` resampled, with the channels that the codec of that card takes."""
     each = card.options.get("channels") == "each"
-    mixed = audio if each else audio.to_channels(card.channels)
-    waveform = mixed.resample(card.sample_rate_in).waveform
+    waveform = audio.converted(None if each else card.channels, card.sample_rate_in)
     waveform = waveform[:, None] if each else waveform[None]
     return Prepared(waveform, audio.num_samples, audio.sample_rate)
 

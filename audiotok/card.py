@@ -61,6 +61,7 @@ class CodecCard(_Frozen):
     causal: bool = False
     streamable: bool = False
     lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
+    settled_lookahead: int | None = None  # the same after the first frames, where it is less there
     taxonomy: Taxonomy | None = None
     licence_code: str
     licence_weights: str | None = None
@@ -129,3 +130,35 @@ class CodecCard(_Frozen):
             return None
         rates = (self.frame_rate / stride for stride in self.strides)
         return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
+
+    @property
+    def algorithmic_latency_ms(self) -> float | None:
+        """From the first sample of a frame to the one that decides its codes: hop and lookahead.
+
+        None where that is all of the sound, and for a byte stream.
+        """
+        return self._latency_ms(self.lookahead)
+
+    @property
+    def settled_latency_ms(self) -> float | None:
+        """The same after the first frames of a sound."""
+        settled = self.settled_lookahead
+        return self._latency_ms(self.lookahead if settled is None else settled)
+
+    def _latency_ms(self, lookahead: int | None) -> float | None:
+        if lookahead is None or self.byte_stream:
+            return None
+        return 1000 * (self.hop_length + lookahead) / self.sample_rate_in
+
+    @property
+    def not_streamable(self) -> str | None:
+        """Why it cannot stream, in one line; None where it can."""
+        if self.streamable:
+            return None
+        if self.byte_stream:
+            return "its bytes are those of a whole file"
+        if self.lookahead is None:
+            return "its codes depend on all of the sound"
+        if self.causal:
+            return "it was not written to"
+        return f"it is not causal, codes depend on {self.lookahead} samples past their frame"

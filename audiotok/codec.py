@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -20,18 +19,20 @@ from typing import ClassVar
 import torch
 
 from audiotok import batches
-from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
+from audiotok.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
 from audiotok.batches import Batch, Prepared, by_group, padded, prepare, split
 from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import inference
+from audiotok.streaming import Stream
 from audiotok.tokens import Tokens
+from audiotok.windows import Windowed
 
 __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
 log = logging.getLogger("audiotok")
 
 
-class Codec(ABC):
+class Codec(Windowed, ABC):
     """A pair of encode and decode with its quantizer.
 
     Args:
@@ -39,9 +40,10 @@ class Codec(ABC):
         device: "cpu", "cuda", "cuda:1", ...
         checkpoint: file of weights, handed to `_load`.
 
-    Sound longer than `window_seconds` is coded in windows that overlap by `context_seconds` on each
-    side, so that memory stays bounded. A network that looks farther than the context gives codes
-    and samples near the seams that differ from those of the whole in one piece.
+    Sound longer than `window_seconds` is coded so that memory stays bounded: in pieces by a network
+    that remembers the ones before, else in windows that overlap by `context_seconds` on each side.
+    A network that looks farther than the context gives codes and samples near the seams that differ
+    from those of the whole.
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
@@ -49,8 +51,6 @@ class Codec(ABC):
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
     RAGGED: ClassVar[bool] = False  # whether it has `_encode_ragged`
-    window_seconds: float = 60.0
-    context_seconds: float = 5.0
 
     def __init__(
         self, card: CodecCard, device: str = "cpu", checkpoint: str | Path | None = None
@@ -184,7 +184,8 @@ class Codec(ABC):
 
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
-        return self._encode_alike([prepare(as_audio(source), self.card)])[0]
+        audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
+        return self._encode_alike([prepare(audio, self.card)])[0]
 
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
@@ -238,6 +239,23 @@ class Codec(ABC):
             return [self.decode(one) for one in tokens]
         return by_group(tokens, batches.sizes, self._decode_alike)
 
+    def stream(self) -> Stream:
+        """A new sound, to be encoded and decoded chunk by chunk: see `Stream`.
+
+        Raises:
+            CodecError: the card does not say streamable.
+        """
+        card = self.card
+        if not card.streamable:
+            others = ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
+            raise CodecError(
+                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {others}"
+            )
+        encoder, decoder = self._encoder_in_pieces(), self._decoder_in_pieces()
+        if encoder is None or decoder is None:
+            raise CodecError(f"the card of {card.name} says streamable, but it cannot stream")
+        return Stream(self, encoder, decoder)
+
     def _one_by_one(self, batch: str) -> bool:
         if batch not in batches.BATCHES:
             raise CodecError(f"batch is one of {', '.join(batches.BATCHES)}, not {batch!r}")
@@ -245,7 +263,8 @@ class Codec(ABC):
 
     def _encode_alike(self, clips: list[Prepared]) -> list[Tokens]:
         """Tokens of clips of the same shape and rate, in one forward per window."""
-        waveform = torch.stack([clip.waveform for clip in clips])
+        waveforms = [clip.waveform for clip in clips]
+        waveform = waveforms[0][None] if len(clips) == 1 else torch.stack(waveforms)
         separate = waveform.shape[1]
         codes, side = self._codes_of(waveform.flatten(0, 1), self.fast)
         if self.fast and not self._compared:
@@ -335,66 +354,9 @@ class Codec(ABC):
                 f"{tokens.sample_rate} Hz, for which {card.name} has {self.num_frames(length)}"
             )
 
-    # --- windows -------------------------------------------------------------------------------
 
-    @property
-    def _unit(self) -> int:
-        """Frames at whose multiples windows start: those of whole codes of every codebook."""
-        return math.lcm(*self.card.strides)
-
-    def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
-        """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
-        if self.card.byte_stream:
-            yield 0, 0, num_frames, num_frames
-            return
-        unit = self._unit
-        step = max(1, round(self.window_seconds * self.frame_rate / unit)) * unit
-        context = math.ceil(self.context_seconds * self.frame_rate / unit) * unit
-        if num_frames <= step + context:
-            step = num_frames
-        for start in range(0, num_frames, step):
-            stop = min(start + step, num_frames)
-            yield max(0, start - context), start, stop, min(stop + context, num_frames)
-
-    def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(B, C, L) -> codes (B, K, T) and side information (B, ...) if any, on the CPU."""
-        card, hop = self.card, self.card.hop_length
-        if card.byte_stream:
-            return self._encode(waveform), None
-        num_frames = self.num_frames(waveform.shape[-1])
-        with torch.inference_mode(False):
-            codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
-        for low, start, stop, high in self._windows(num_frames):
-            piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
-            expected = (*codes.shape[:2], high - low)
-            if tuple(piece.shape) != expected or piece.dtype != torch.int64:
-                raise CodecError(
-                    f"{card.name} gave {piece.dtype} codes of shape {tuple(piece.shape)}, "
-                    f"expected torch.int64 {expected}: its _encode is wrong"
-                )
-            codes[..., start:stop] = piece[..., start - low : stop - low]
-        return codes, None
-
-    def _decode_windows(
-        self, codes: torch.Tensor, length: int, side: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Codes (B, K, T) and side information (B, ...) -> (B, C, length) on the CPU."""
-        card = self.card
-        hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
-        waveform = None
-        for low, start, stop, high in self._windows(codes.shape[-1]):
-            begin = start * hop
-            end = length if card.byte_stream else min(stop * hop, length)
-            piece = self._decode(codes[..., low:high].to(self.device))
-            piece = piece[..., (start - low) * hop :][..., : end - begin]
-            expected = (len(codes), card.channels, end - begin)
-            if tuple(piece.shape) != expected:
-                raise CodecError(
-                    f"{card.name} decoded {tuple(piece.shape)} of (B, C, samples), expected "
-                    f"{expected}: its _decode is wrong, or num_samples"
-                )
-            if waveform is None:
-                with torch.inference_mode(False):  # so that the result may be trained on
-                    waveform = torch.empty(len(codes), card.channels, length)
-            waveform[..., begin:end] = piece
-        return waveform
+def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
+    """The cards of a family and of all that were made from it."""
+    yield from vars(family).get("CARDS", ())
+    for other in family.__subclasses__():
+        yield from _all_cards(other)

@@ -51,9 +51,10 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
         )
     what = "plain pooling over time" if card.num_codebooks == 1 else "codebooks merged in time"
     changed = {"strides": strides, "description": f"{card.description}; {what}"}
-    if card.lookahead is not None:  # a code now waits for the frames that share it
-        frames = _frames_ahead(strides) - _frames_ahead(card.strides)
-        changed["lookahead"] = card.lookahead + card.hop_length * frames
+    frames = _frames_ahead(strides) - _frames_ahead(card.strides)
+    for field in ("lookahead", "settled_lookahead"):  # a code waits for the frames that share it
+        if (samples := getattr(card, field)) is not None:
+            changed[field] = samples + card.hop_length * frames
     return card.model_copy(update=changed)
 
 

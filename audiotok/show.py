@@ -68,6 +68,7 @@ def download(card: CodecCard) -> str:
 def card_fields(card: CodecCard) -> dict[str, Any]:
     """All fields of a card, and what is derived from them."""
     derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
+    derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
     return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
 
 
@@ -99,6 +100,7 @@ def card(card: CodecCard) -> None:
                     table.add_row(f"{key}.{inner}", str(part))
         elif value not in (None, (), []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = f"{value:g}" if isinstance(value, float) else text
             table.add_row(key, text)
     out.print(table)
     if card.restricted:

@@ -14,6 +14,7 @@ from stranger_codec import HOP, Stranger
 
 from audiotok.audio import Audio
 from audiotok.errors import AudioError
+from audiotok.streaming import Stream
 
 CARD = Stranger.CARDS[0]
 good_encode, good_decode = Stranger._encode, Stranger._decode
@@ -230,6 +231,45 @@ def takes_anything(self, tokens, sample_rate=None):
     return Audio(good_decode(self, codes.clamp(0, 31)[:, :3])[0].detach(), 8_000)
 
 
+def halves(self):
+    return Stranger._encoder_in_pieces(self), Stranger._decoder_in_pieces(self)
+
+
+def drops_the_last(self):
+    encoder = halves(self)[0]
+    return lambda waveform, last: encoder(waveform, last)[..., : 9**9 if not last else 0]
+
+
+def fading(self, codes):
+    """Where a chunk ends."""
+    sound = good_decode(self, codes)
+    return sound * (1 - 0.01 * torch.linspace(0, codes.shape[-1] - 1, sound.shape[-1]))
+
+
+def hesitating(self):
+    """Always one chunk behind."""
+    encoder, waiting = halves(self)[0], []
+
+    def encode(waveform, last):
+        waiting.append(encoder(waveform, last))
+        if last:
+            return torch.cat(waiting, -1)
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0][..., :0]
+
+    return encode
+
+
+class Patient(Stream):
+    def encode(self, chunk=None, last=False):
+        if chunk is not None and not last and hasattr(chunk, "shape"):
+            chunk = chunk[..., : chunk.shape[-1] // HOP * HOP]
+        return super().encode(chunk, last)
+
+
+def patient(self):
+    return Patient(self, *halves(self))
+
+
 BROKEN = {
     "card": CARD_BREAKERS,
     "global state": {name: before_encoding(action) for name, action in STATE_BREAKERS.items()},
@@ -293,6 +333,22 @@ BROKEN = {
         "the card says 0": before_encoding(normalised_over_clip),
     },
     "windows": {"a window has 6.00 s in _encode, more than 1.52 s": {"_windows": one_piece}},
+    "streaming": {
+        "in chunks of 1 frames: .* of the codes are not those of the whole": {
+            "_encoder_in_pieces": lambda self: lambda waveform, last: good_encode(self, waveform)
+        },
+        "says streamable, but it cannot stream": {"_encoder_in_pieces": lambda self: None},
+        "stream.. works, but the card does not say streamable": card(streamable=False)
+        | {"stream": lambda self: Stream(self, *halves(self))},
+        "in chunks of 1 frames give codes .* the whole": {"_encoder_in_pieces": drops_the_last},
+        "in chunks of 2 frames: the sound differs by .* of its peak": {
+            "_decoder_in_pieces": lambda self: lambda codes, last: fading(self, codes)
+        },
+        "after 80 samples there are 0 frames, by the lookahead on the card 1": {
+            "_encoder_in_pieces": hesitating
+        },
+        "a chunk that ends inside of a frame: not refused": {"stream": patient},
+    },
     "training mode": {
         "changes the codes": {
             "_codes_of": never_in_eval

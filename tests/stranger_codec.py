@@ -8,6 +8,7 @@ from torch import nn
 
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
+from audiotok.nn.pieces import Convolution, Search
 from audiotok.nn.quantizers import ResidualVectorQuantizer, merged
 
 HOP = 80
@@ -72,6 +73,15 @@ class Stranger(Codec):
         latents = self.network.quantizer.decode(codes).transpose(1, 2)
         sound = self.network.decoder(latents).float().flatten(1)[:, None]
         return sound * 0.1 * self.options.get("loudness", 1.0)
+
+    def _encoder_in_pieces(self):
+        conv = self.network.encoder
+        latents = Convolution(conv, conv, left=HOP, mode="constant")
+        search = lambda latents: self.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
+        return Search(latents, search, self.num_codebooks, self._unit)
+
+    def _decoder_in_pieces(self):
+        return lambda codes, last: self._decode(codes)
 
     def _codebooks(self):
         return list(self.network.quantizer.codebooks)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiotok import audio as audio_module
-from audiotok.audio import Audio, as_audio, read, resampled_length, write
+from audiotok import resampling
+from audiotok.audio import Audio, AudioFile, as_audio, read, resampled_length, write
 from audiotok.errors import AudioError
 
 FORMATS = {
@@ -314,8 +315,25 @@ def test_resampling_equals_torchaudio(old, new):
 def test_blocks_change_nothing(monkeypatch, old, new):
     audio = sound(30_011, old)
     whole = audio.resample(new).waveform
-    monkeypatch.setattr(audio_module, "_BLOCK", 1_000)
+    monkeypatch.setattr(resampling, "BLOCK", 1_000)
     torch.testing.assert_close(audio.resample(new).waveform, whole, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("extension", [".wav", ".flac", ".ogg", ".mp3"])
+@pytest.mark.parametrize("new", [44_100, 16_000, 44_099])
+def test_a_file_is_converted_block_by_block(monkeypatch, tmp_path, extension, new):
+    """As if it were read, mixed and resampled; blocks of all sizes."""
+    path = tmp_path / f"a{extension}"
+    write(path, sound(12_011, 44_100, channels=2))
+    whole = read(path)
+    for block in (700, 7_777):
+        monkeypatch.setattr(audio_module, "BLOCK", block)
+        monkeypatch.setattr(resampling, "BLOCK", block)
+        assert torch.equal(read(path).waveform, whole.waveform)
+        for channels in (None, 1, 2):
+            expected = whole.to_channels(channels or 2).resample(new).waveform
+            found = AudioFile(path).converted(channels, new)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("old", "new"), [(44_099, 24_000), (16_000, 44_099), (44_100, 24_000)])

@@ -18,6 +18,7 @@ import torch
 from audiotok import containers
 from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
+from audiotok.windows import Pieces
 
 
 def _card(name: str, sample_rate: int, codebook_size: int, description: str, **more) -> CodecCard:
@@ -31,7 +32,7 @@ def _card(name: str, sample_rate: int, codebook_size: int, description: str, **m
         hop_length=1,
         codebook_sizes=(codebook_size,),
         causal=True,
-        streamable=False,
+        streamable=not more.get("byte_stream", False),
         lookahead=more.pop("lookahead", 0),
         licence_code="Apache-2.0",
         verified="by its tests",
@@ -45,7 +46,17 @@ class _Classical(Codec):
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")
 
 
-class Resample(_Classical):
+class _SampleWise(_Classical):
+    """A code for each sample, which remembers nothing."""
+
+    def _encoder_in_pieces(self) -> Pieces:
+        return lambda waveform, last: self._encode(waveform)
+
+    def _decoder_in_pieces(self) -> Pieces:
+        return lambda codes, last: self._decode(codes)
+
+
+class Resample(_SampleWise):
     """16-bit PCM: the codes are the samples, shifted to 0..65535."""
 
     CARDS = tuple(
@@ -63,7 +74,7 @@ class Resample(_Classical):
         return (codes - 2**15).float() / 2**15
 
 
-class MuLaw(_Classical):
+class MuLaw(_SampleWise):
     """sign(x) ln(1 + mu |x|) / ln(1 + mu), in 256 steps; louder than 1 is clipped."""
 
     CARDS = (_card("mulaw", 16_000, 256, "mu-law companding at 16000 Hz, 8 bits per sample"),)

@@ -19,7 +19,7 @@ from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
-from audiotok.nn.dac import DACConfig, DACNetwork, encoder_reach
+from audiotok.nn.dac import DACConfig, DACNetwork, decoder_reach, encoder_reach
 from audiotok.nn.dac_keys import from_official
 from audiotok.nn.quantizers import merged
 
@@ -80,6 +80,7 @@ class DAC(Trained):
     DEFAULT = "dac-24k"
     CONFIG = DACConfig
     RAGGED = True
+    window_seconds = 10.0  # wide activations: a minute of them would take gigabytes
     CARDS = (
         _official("16k", 16000, (2, 4, 5, 8), 12),
         _official("24k", 24000, (2, 4, 5, 8), 32),
@@ -97,6 +98,10 @@ class DAC(Trained):
             self._compare(config, checkpoint)
         self.network = DACNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
+        hop = self.network.hop_length  # windows see all that a frame, or its samples, depend on
+        behind = 1 + math.ceil(encoder_reach(config.strides) / hop)
+        frames = max(behind, decoder_reach(config.decoder_strides))
+        self.context_seconds = frames * hop / config.sample_rate
         rest = (1,) * (config.num_codebooks - self.num_codebooks)
         self.network.quantizer = merged(self.network.quantizer, (*self.card.strides, *rest))
 

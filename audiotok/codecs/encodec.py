@@ -26,13 +26,16 @@ from audiotok.nn import ragged
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
+from audiotok.nn.pieces import Pieces, Search, pieces
 
 HOP_LENGTH = 320
 
 
 def _card(
-    name: str, sample_rate: int, num_codebooks: int, domain: str, **details: Any
+    name: str, sample_rate: int, num_codebooks: int, domain: str, causal: bool, **details: Any
 ) -> CodecCard:
+    if causal:  # but for what the convolution at the end mirrors at the beginning
+        details |= {"lookahead": 6 * details["hop_length"], "settled_lookahead": 0}
     return CodecCard(
         name=name,
         family="encodec",
@@ -41,11 +44,13 @@ def _card(
         codebook_sizes=(details.pop("codebook_size", 1024),) * num_codebooks,
         codebook_counts=tuple(range(1, num_codebooks + 1)),
         mergeable=True,
+        causal=causal,
+        streamable=causal,
         taxonomy=Taxonomy(
             encoder_decoder="CNN+RNN, Time -> CNN+RNN, Time",
             quantization="RVQ, Fixed",
             training_paradigm=details.pop("training_paradigm", "GAN, Feat, Rec, VQ"),
-            streamability="yes" if details["streamable"] else "no",
+            streamability="yes" if causal else "no",
             domain=domain,
         ),
         licence_code="MIT",
@@ -121,6 +126,23 @@ class SEANetCodec(Trained):
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)
 
+    def _encoder_in_pieces(self) -> Pieces | None:
+        network, config = self.network, self.network.config
+        if config.bidirectional or config.group_norm:
+            return None
+        return self._search(pieces(network.encoder))
+
+    def _search(self, encoder: Pieces) -> Search:
+        search = lambda latents: self.network.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
+        return Search(encoder, search, self.num_codebooks, self._unit)
+
+    def _decoder_in_pieces(self) -> Pieces | None:
+        network = self.network
+        if network.config.group_norm:
+            return None
+        decoder = pieces(network.decoder)
+        return lambda codes, last: decoder(network.quantizer.decode(codes), last)
+
     def _codebooks(self) -> list[Tensor]:
         return list(self.network.quantizer.codebooks)
 
@@ -129,7 +151,8 @@ class Encodec(SEANetCodec):
     """EnCodec at 24 kHz, causal.
 
     The first frames are not: each convolution pads its beginning by reflection, so that the first
-    frame sees six frames behind itself, the next ones less, the seventh none.
+    frame sees six frames behind itself, the next ones less, the seventh none. A stream gives those
+    seven together, and from then on one frame for every hop of sound.
     """
 
     DEFAULT = "encodec-24k"
@@ -142,8 +165,6 @@ class Encodec(SEANetCodec):
             93_000_000,
             description="official weights, mono",
             causal=True,
-            streamable=True,
-            lookahead=6 * HOP_LENGTH,
             training_data=("DNS Challenge 4", "Common Voice", "AudioSet", "FSD50K", "Jamendo"),
         ),
     )
@@ -176,7 +197,7 @@ class Encodec(SEANetCodec):
             hop_length=config.hop_length,
             codebook_size=config.codebook_size,
             channels=config.channels,
-            streamable=False,
+            causal=config.causal,
             training_paradigm="as its recipe",
             **BY_RECIPE,
         )
@@ -217,7 +238,6 @@ class ChunkedEncodec(Encodec):
             description="official weights, stereo in chunks of a second",
             channels=2,
             causal=False,
-            streamable=False,
             lookahead=48000 - HOP_LENGTH,
             training_data=("Jamendo",),
         ),
@@ -244,14 +264,14 @@ class ChunkedEncodec(Encodec):
         return sum(frames for _, frames in self._chunks(num_samples))
 
     def _encode_windows(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        latents, levels = [], []
-        for index, (length, _) in enumerate(self._chunks(waveform.shape[-1])):
+        codes, levels, chunks = [], [], self._chunks(waveform.shape[-1])
+        search = self._search(lambda latents, last: latents)  # frames of two chunks may share codes
+        for index, (length, _) in enumerate(chunks):
             start = index * self.chunk_step
             chunk, level = normalise(waveform[..., start : start + length].to(self.device))
-            latents.append(self.network.encoder(chunk).float())
+            codes.append(search(self.network.encoder(chunk), index == len(chunks) - 1).cpu())
             levels.append(level)
-        codes = self.network.quantizer.encode(torch.cat(latents, dim=-1), self.num_codebooks)
-        return codes.cpu(), torch.stack(levels, dim=1).cpu().view(torch.int32)
+        return torch.cat(codes, dim=-1), torch.stack(levels, dim=1).cpu().view(torch.int32)
 
     def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
         chunks = self._chunks(length)
@@ -266,10 +286,7 @@ class ChunkedEncodec(Encodec):
         for index, level in enumerate(levels.unbind(1)):
             if not level.isfinite().all():
                 raise CodecError(f"{self.card.name}: the level of chunk {index} is {level[0]:g}")
-        with torch.inference_mode(False):  # so that the result may be trained on
-            sound = torch.empty(len(codes), self.card.channels, length)
-        sounds = self._sounds(codes, chunks, levels)
-        return sound.copy_(overlap_add(sounds, self.chunk_step, length))
+        return overlap_add(self._sounds(codes, chunks, levels), self.chunk_step, length)
 
     def _sounds(
         self, codes: Tensor, chunks: list[tuple[int, int]], levels: Tensor

@@ -7,18 +7,19 @@ same latents beside it, so merging the first changes no other code.
 MimiModel rounds a clip up to whole frames by padding inside of its convolutions, not of the
 waveform: codes are those of MimiModel for the sound as it is, so the last frame of a clip that ends
 inside of it is not that of the clip with zeros behind it. Attention reaches back 10 s per layer,
-over 8 layers; windows of long sound overlap by 10 s.
+over 8 layers; a stream remembers those, and long sound is coded as a stream.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
+from audiotok.nn.pieces import Pieces, Search, pieces
 
 
 def _card(count: int) -> CodecCard:
@@ -64,7 +65,6 @@ class Mimi(Wrapped):
     CARDS = (_card(8), _card(32))
     MODEL_TYPE = "mimi"
     MODEL = "MimiModel"
-    context_seconds = 10.0
 
     @classmethod
     def sizes(cls, config: Any) -> dict[str, Any]:
@@ -84,6 +84,20 @@ class Mimi(Wrapped):
 
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes).audio_values
+
+    def _encoder_in_pieces(self) -> Pieces:
+        encode = self.network.quantizer.encode
+        search = lambda latents: encode(latents).transpose(0, 1)  # noqa: E731
+        return Search(self._pieces(self.network.encoder), search, self.num_codebooks, self._unit)
+
+    def _decoder_in_pieces(self) -> Pieces:
+        decoder = self._pieces(self.network.decoder)
+        return lambda codes, last: decoder(self.network.quantizer.decode(codes), last)
+
+    def _pieces(self, half: nn.Module) -> Pieces:
+        from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
+
+        return pieces(half)
 
     def _codebooks(self) -> list[Tensor]:
         quantizer = self.network.quantizer.quantizer

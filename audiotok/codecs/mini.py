@@ -19,6 +19,7 @@ from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
 from audiotok.nn.mini import MiniConfig, MiniNetwork
+from audiotok.nn.pieces import Pieces, Search, pieces
 from audiotok.nn.quantizers import codebooks_of, merged
 from audiotok.nn.quantizers.strided import pool, repeat
 
@@ -124,12 +125,16 @@ class Mini(Trained):
         )
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        return self._quantize(self.network.encoder(waveform).float())
+        return self._search(self.network.encoder(waveform).float())
 
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths).float())
+        return self._search(ragged.encode(self.network.encoder, waveform, lengths).float())
 
-    def _quantize(self, latents: Tensor) -> Tensor:
+    def _encoder_in_pieces(self) -> Pieces:
+        encoder = pieces(self.network.encoder)
+        return Search(encoder, self._search, self.num_codebooks, self._unit)
+
+    def _search(self, latents: Tensor) -> Tensor:
         quantizer, strides = self.network.quantizer, self.card.strides
         config = self.network.config.quantizer
         if config.nested:

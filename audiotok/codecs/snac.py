@@ -83,6 +83,8 @@ class SNAC(Codec):
     """SNAC behind the common interface. The bare name stands for 24 kHz, the one for speech."""
 
     DEFAULT = "snac-24k"
+    window_seconds = 10.0  # wide activations: a minute of them would take gigabytes
+    context_seconds = 2.0  # more than the convolutions and windows of attention reach
     CARDS = (
         _card("snac-24k", 24000, "speech", 80_000_000),
         _card("snac-32k", 32000, "music, audio", 218_000_000),

@@ -48,6 +48,7 @@ class SpeechTokenizer(SEANetCodec):
     """SpeechTokenizer behind the common interface; what it takes and gives is on its card."""
 
     DEFAULT = "speechtokenizer-hubert-avg"
+    window_seconds = 30.0  # of codes: the sound is decoded in pieces, for that LSTM looks back only
     CARDS = (
         _card(
             "hubert-avg",

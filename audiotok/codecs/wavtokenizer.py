@@ -21,6 +21,7 @@ from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
+from audiotok.nn.pieces import Pieces, Search, pieces
 from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.nn.seanet import fold_weight_norm
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
@@ -173,13 +174,16 @@ class WavTokenizer(Trained):
         )
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        return self._quantize(self.network.encoder(waveform))
+        return self._search(self.network.encoder(waveform).float())
 
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
+        return self._search(ragged.encode(self.network.encoder, waveform, lengths).float())
 
-    def _quantize(self, latents: Tensor) -> Tensor:
-        (stride,), latents = self.card.strides, latents.float()
+    def _encoder_in_pieces(self) -> Pieces:
+        return Search(pieces(self.network.encoder), self._search, 1, self._unit)
+
+    def _search(self, latents: Tensor) -> Tensor:
+        (stride,) = self.card.strides
         codes = self.network.quantizer.encode(pool(latents, stride))
         return repeat(codes, stride, latents.shape[-1])
 

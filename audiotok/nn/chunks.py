@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def chunk_lengths(num_samples: int, longest: int, step: int) -> list[int]:
@@ -34,11 +35,15 @@ def overlap_add(chunks: Iterable[Tensor], step: int, num_samples: int) -> Tensor
         if start == 0:
             ramp = torch.linspace(0, 1, chunk.shape[-1] + 2, device=chunk.device)[1:-1]
             triangle = 0.5 - (ramp - 0.5).abs()
-            sound = chunk.new_zeros(*chunk.shape[:2], num_samples)
-            weights = chunk.new_zeros(num_samples)
+            weights = torch.zeros_like(triangle)  # of what lies from `start` on
+            with torch.inference_mode(False):  # so that the result may be trained on
+                sound = chunk.new_zeros(*chunk.shape[:2], num_samples)
         stop = min(start + chunk.shape[-1], num_samples)
         weight = triangle[: stop - start]
         sound[..., start:stop] += weight * chunk[..., : stop - start]
-        weights[start:stop] += weight
+        weights[: stop - start] += weight
+        done = sound[..., start : start + step]  # the next chunk begins behind it
+        done /= weights[: done.shape[-1]]
+        weights = F.pad(weights[step:], (0, min(step, len(weights))))
         start += step
-    return sound.div_(weights)
+    return sound

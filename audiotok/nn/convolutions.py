@@ -17,6 +17,9 @@ class PaddedConv1d(nn.Conv1d):
     The padding splits unevenly for even kernels (one more on the left); what the last window lacks
     is added on the right. An input shorter than the padding is first extended with zeros.
 
+    Attributes:
+        left, right: samples of padding, beside what the last window lacks.
+
     Args:
         causal: all the padding is on the left.
         group_norm: a group norm over channels and time follows (EnCodec at 48 kHz).
@@ -34,15 +37,15 @@ class PaddedConv1d(nn.Conv1d):
     ):
         super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
         total = kernel_size - stride
-        self._right = 0 if causal else total // 2
-        self._left = total - self._right
+        self.right = 0 if causal else total // 2
+        self.left = total - self.right
         self.norm = nn.GroupNorm(1, out_channels) if group_norm else None
 
     def forward(self, waveform: Tensor) -> Tensor:
         """(B, C, L) -> (B, C', ceil(L / stride))."""
-        right = self._right + -waveform.shape[-1] % self.stride[0]
-        if self._left or right:
-            waveform = _pad_reflect(waveform, self._left, right)
+        right = self.right + -waveform.shape[-1] % self.stride[0]
+        if self.left or right:
+            waveform = _pad_reflect(waveform, self.left, right)
         frames = super().forward(waveform)
         return frames if self.norm is None else self.norm(frames)
 
@@ -78,7 +81,8 @@ class TrimmedConvTranspose1d(nn.ConvTranspose1d):
         group_norm: bool = False,
     ):
         super().__init__(in_channels, out_channels, 2 * stride, stride)
-        self._right = stride if causal else stride // 2
+        self.right = stride if causal else stride // 2
+        self.left = stride - self.right
         self.norm = nn.GroupNorm(1, out_channels) if group_norm else None
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -86,5 +90,4 @@ class TrimmedConvTranspose1d(nn.ConvTranspose1d):
         samples = super().forward(frames)
         if self.norm is not None:
             samples = self.norm(samples)
-        left = self.stride[0] - self._right
-        return samples[..., left : samples.shape[-1] - self._right]
+        return samples[..., self.left : samples.shape[-1] - self.right]

@@ -175,6 +175,20 @@ def encoder_reach(strides: Sequence[int], last_kernel: int = 3) -> int:
     return reach + rate * (last_kernel // 2)
 
 
+def decoder_reach(strides: Sequence[int]) -> int:
+    """How many frames around a frame its samples depend on, in a decoder of these blocks.
+
+    Args:
+        strides: of its blocks, in the order in which they are applied.
+    """
+    reach, rate = float(KERNEL // 2), 1
+    for stride in strides:
+        reach += 1 / rate
+        rate *= stride
+        reach += KERNEL // 2 * sum(DILATIONS) / rate
+    return math.ceil(reach + KERNEL // 2 / rate)
+
+
 class DACConfig(BaseModel):
     """Sizes of the network; the defaults are those of the official checkpoint at 44.1 kHz."""
 

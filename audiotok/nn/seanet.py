@@ -81,29 +81,48 @@ class ResidualLSTM(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T), or (B, 2 C, T) if bidirectional."""
+        return self.advance(hidden)[0]
+
+    def advance(
+        self, hidden: Tensor, state: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """As forward, from the state after earlier frames; the state after these comes with it.
+
+        A state is the outputs and the cells of all layers, each (layers, B, C).
+        """
         frames = hidden.permute(2, 0, 1)
         few = len(frames) <= self.FEW and hidden.device.type == "cpu"
         if self.stepwise and few and not torch.is_grad_enabled():
-            output = self._step_by_step(frames)
+            output, state = self._step_by_step(frames, state)
         else:
-            output, _ = self.lstm(frames)
+            output, state = self.lstm(frames, state)
         if self.lstm.bidirectional:
             hidden = hidden.repeat(1, 2, 1)
-        return output.permute(1, 2, 0) + hidden
+        return output.permute(1, 2, 0) + hidden, state
 
-    def _step_by_step(self, frames: Tensor) -> Tensor:
-        """(T, B, C) -> (T, B, C), from a state of zeros."""
-        for to_gates, recurrent, bias, other_bias in self.lstm.all_weights:
-            outputs, state = [], None
+    def _step_by_step(
+        self, frames: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """(T, B, C) -> (T, B, C); without a state from one of zeros."""
+        states = (
+            [(None, None)] * self.lstm.num_layers if state is None else zip(*state, strict=True)
+        )
+        after = []
+        for weights, (output, cell) in zip(self.lstm.all_weights, states, strict=True):
+            to_gates, recurrent, bias, other_bias = weights
+            outputs = []
             for gates in F.linear(frames, to_gates, bias + other_bias):
-                if outputs:
-                    gates = torch.addmm(gates, outputs[-1], recurrent.T)
+                if output is not None:
+                    gates = torch.addmm(gates, output, recurrent.T)
                 let_in, forget, candidate, let_out = gates.chunk(4, dim=1)
                 entering = let_in.sigmoid() * candidate.tanh()
-                state = entering if state is None else forget.sigmoid() * state + entering
-                outputs.append(let_out.sigmoid() * state.tanh())
+                cell = entering if cell is None else forget.sigmoid() * cell + entering
+                output = let_out.sigmoid() * cell.tanh()
+                outputs.append(output)
+            after.append((output, cell))
             frames = torch.stack(outputs)
-        return frames
+        outputs, cells = (torch.stack(each) for each in zip(*after, strict=True))
+        return frames, (outputs, cells)
 
 
 class SEANetEncoder(nn.Module):

@@ -15,7 +15,15 @@ from collections.abc import Callable, Iterable
 
 from audiotok.codec import Codec
 from audiotok.metrics._check import check_metric
-from audiotok.testing import codes, context, freshness, refusals, sharing, variants
+from audiotok.testing import (
+    codes,
+    context,
+    freshness,
+    refusals,
+    sharing,
+    streaming,
+    variants,
+)
 from audiotok.testing.case import Case
 from audiotok.testing.promise import Outcome, Promise, judge
 
@@ -36,6 +44,7 @@ PROMISES: tuple[Promise, ...] = (
     variants.fast,
     sharing.lookahead,
     sharing.windows,
+    streaming.streaming,
     context.training_mode,
     freshness.threads,
     freshness.processes,

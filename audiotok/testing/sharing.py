@@ -138,7 +138,8 @@ def windows(case: Case) -> Iterator[str]:
     for name in longest:
         own = f"{name}_windows"
         if getattr(type(codec), own) is getattr(Codec, own):  # a family may know its own chunks
-            case.numbers[f"longest window of {name}, seconds"] = longest[name]
+            if longest[name]:  # not in pieces, which are never long
+                case.numbers[f"longest window of {name}, seconds"] = longest[name]
             if longest[name] > limit:
                 yield f"a window has {longest[name]:.2f} s in {name}, more than {limit:.2f} s"
     if tokens.num_frames != codec.num_frames(seconds * rate):

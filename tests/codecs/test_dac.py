@@ -9,7 +9,7 @@ from stack_parity import agree, draw_codebooks, scatter, speech
 import audiotok
 from audiotok.codecs.dac import DAC
 from audiotok.errors import CheckpointError, CodecError
-from audiotok.nn.dac import DACEncoder, Snake, encoder_reach
+from audiotok.nn.dac import DACDecoder, DACEncoder, Snake, decoder_reach, encoder_reach
 from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
@@ -181,6 +181,34 @@ def test_lookahead_is_as_far_as_the_encoder_looks():
         changed = waveform.clone()
         changed[..., end + offset] = 1e6
         assert torch.equal(encoder(changed)[0, :, 11], plain) is not changes
+
+
+def test_samples_depend_on_no_frame_farther_than_the_decoder_reaches():
+    """All weights are positive, and a frame is loud enough for its farthest sample to show it."""
+    decoder = DACDecoder(4, 8, (5, 3, 2))
+    with torch.no_grad():
+        for name, weight in decoder.named_parameters():
+            weight.fill_(0.2 if name.endswith("weight") else 0.001)
+    decoder.layers = decoder.layers[:-1]  # tanh would be full
+    decoder, reach = decoder.double(), decoder_reach((5, 3, 2))
+    quantized = torch.zeros(1, 4, 60, dtype=torch.float64)
+    changed = quantized.clone()
+    changed[..., 30] = 1e9
+    differs = (decoder(changed) != decoder(quantized))[0, 0].nonzero()
+    farthest = max(30 - int(differs.min()) / 30, int(differs.max()) / 30 - 30)
+    assert reach - 1 <= farthest <= reach
+
+
+def test_windows_change_nothing_but_near_ties(original):
+    codec, parts = (audiotok.load("dac-16k", checkpoint=original) for _ in range(2))
+    sound = (speech(16000, 6)[0], 16000)
+    parts.window_seconds = 0.8
+    assert 0.1 < parts.context_seconds < 0.3
+    assert len(list(parts._windows(300))) == 8
+    whole = codec.encode(sound)
+    changed = parts.encode(sound).codes != whole.codes
+    assert changed.any(1).sum() <= 2
+    assert_close_to_peak(parts.decode(whole).waveform, codec.decode(whole).waveform)
 
 
 def test_lookahead_of_the_cards():

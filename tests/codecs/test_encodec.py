@@ -154,6 +154,46 @@ def test_keeps_every_promise(codecs, name):
     check_codec(codecs[name])
 
 
+@pytest.mark.parametrize("length", [1, 319, 7 * 320, 40 * 320 + 123])
+def test_a_stream_equals_the_package(codecs, models, length):
+    """Its frames, the first ones included, which see what their padding mirrors."""
+    codec, sound = codecs["24k"], tiny.audio(24000, 1, length)
+    chunks, expected, _ = tiny.official_encode(models["24k"], sound.waveform)
+    for frames in (1, 3, 7):
+        given, codes, heard = [], [], []
+        with codec.stream() as stream:
+            for chunk in sound.waveform.split(frames * 320, dim=1):
+                given.append(given[-1] + chunk.shape[1] if given else chunk.shape[1])
+                codes.append(stream.encode(chunk, last=given[-1] == length))
+                heard.append(stream.decode(codes[-1], last=given[-1] == length))
+        known = [max(0, n // 320) if n >= 7 * 320 else 0 for n in given[:-1]]
+        counts = torch.tensor([each.shape[-1] for each in codes]).cumsum(0).tolist()
+        assert counts == [*known, -(-length // 320)]
+        assert torch.equal(torch.cat(codes, -1), expected)
+        with torch.no_grad():
+            whole = models["24k"].decode(chunks)[0, :, :length]
+        assert_close_to_peak(torch.cat(heard, -1)[:, :length], whole)
+
+
+def test_long_sound_has_the_codes_of_the_whole(codecs, files):
+    """Though the LSTM remembers all of it."""
+    sound, codec = tiny.audio(24000, 1, 9 * 24000 + 77), codecs["24k"]
+    parts = audiotok.load("encodec-24k", checkpoint=files["24k"])
+    parts.window_seconds, parts.context_seconds, parts.piece_seconds = 1.0, 0.0, 0.7
+    whole = codec.encode(sound)
+    changed = parts.encode(sound).codes != whole.codes
+    assert changed.any(1).sum() <= 2  # frames with a near tie
+    assert_close_to_peak(parts.decode(whole).waveform, codec.decode(whole).waveform)
+
+
+def test_a_trained_causal_network_streams(codecs, tmp_path):
+    codecs["24k"].save(tmp_path / "mine.safetensors")
+    mine = audiotok.load(tmp_path / "mine.safetensors")
+    assert mine.card.streamable and mine.card.causal and mine.card.lookahead == 6 * 320
+    with mine.stream() as stream:
+        assert stream.encode(tiny.audio(24000, 1, 8 * 320)).shape == (1, 32, 8)
+
+
 def test_bitrates_by_codebooks(files):
     for count, bitrate in ((2, 1500), (4, 3000), (8, 6000), (16, 12000), (32, 24000)):
         codec = audiotok.load(f"encodec-24k:codebooks={count}", checkpoint=files["24k"])

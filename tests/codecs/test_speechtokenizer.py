@@ -121,6 +121,19 @@ def test_the_other_activations_are_refused(files):
         audiotok.load("speechtokenizer-snake", checkpoint=files[AVERAGE])
 
 
+def test_long_sound_is_decoded_as_the_whole(files):
+    """Codes come from windows, for the encoder reads backwards as well; the decoder does not."""
+    name = next(iter(files))
+    codec, parts = (audiotok.load(name, checkpoint=files[name]) for _ in range(2))
+    sound = tiny.audio(16000, 1, 6 * 16000 + 5)
+    parts.window_seconds, parts.context_seconds, parts.piece_seconds = 1.0, 0.5, 0.7
+    tokens = codec.encode(sound)
+    expected = codec.decode(tokens).waveform
+    error = (parts.decode(tokens).waveform - expected).abs().max()
+    assert error <= 1e-5 * expected.abs().max()
+    assert parts.encode(sound).codes.shape == tokens.codes.shape
+
+
 def test_the_bare_name_is_hubert_avg():
     card = find_card("speechtokenizer")
     assert (card.name, card.frame_rate, card.bitrate) == (AVERAGE, 50, 4000)

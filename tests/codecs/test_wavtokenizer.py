@@ -8,6 +8,7 @@ import tiny_wavtokenizer as tiny
 import torch
 
 import audiotok
+import audiotok.testing.sounds
 from audiotok import checkpoints
 from audiotok.codecs.wavtokenizer import WavTokenizer, read_network
 from audiotok.errors import CheckpointError
@@ -29,6 +30,15 @@ def official_file(tmp_path_factory):
     state["head.istft.window"] = torch.hann_window(2400)
     torch.save({"state_dict": state, "epoch": 3, "global_step": 7}, path)
     return path
+
+
+@pytest.mark.parametrize("name", ["wavtokenizer-mini", "wavtokenizer-mini:merge=2"])
+def test_long_sound_has_the_codes_of_the_whole(name):
+    """The encoder is fed in pieces; its LSTM remembers, its convolutions wait for what comes."""
+    codec, parts = audiotok.load(name, quiet=True), audiotok.load(name, quiet=True)
+    sound = audiotok.testing.sounds.audio(audiotok.testing.sounds.voice(16000, 7), 16000)
+    parts.window_seconds, parts.context_seconds, parts.piece_seconds = 1.0, 0.0, 0.8
+    assert (parts.encode(sound).codes != codec.encode(sound).codes).sum() <= 1
 
 
 @pytest.mark.parametrize("length", [1, 2, 11, 12, 13, 100, 240, 241])

@@ -1,0 +1,242 @@
+"""Convolutional networks fed piece by piece: the pieces together give what the whole gives in one.
+
+Each layer keeps of its past what it still needs, and holds back what it cannot know yet: the
+beginning until there is as much sound as its padding mirrors, the end until a window is full or
+nothing follows. Only last bits differ, for arithmetic depends on the length of a piece. Streaming
+EnCodec is described in Défossez et al. 2022, arXiv 2210.13438, section 3.1; there the padding is
+zeros, here that of the whole, reflection included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import singledispatch
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
+from audiotok.nn.seanet import (
+    ELU,
+    ResidualLSTM,
+    ResidualUnit,
+    SEANetDecoder,
+    SEANetEncoder,
+    Snake,
+)
+
+# (B, C, T) and whether nothing follows -> (B, C', T'), where T' may be 0
+Pieces = Callable[[Tensor, bool], Tensor]
+
+
+class Convolution:
+    """A convolution of L samples to ceil(L / stride) frames, padded as a whole is.
+
+    Args:
+        layer: the whole, padding included; what ends before it began goes there.
+        conv: the convolution in it.
+        left: samples of padding at the beginning.
+        right: at the end, beside what fills the last window.
+        mode: of the padding, as `torch.nn.functional.pad` names it.
+    """
+
+    def __init__(
+        self, layer: nn.Module, conv: nn.Conv1d, left: int, right: int = 0, mode: str = "reflect"
+    ):
+        self.layer, self.conv, self.left, self.right, self.mode = layer, conv, left, right, mode
+        self.stride = conv.stride[0]
+        self.kernel = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1
+        mirrored = max(left, right + self.stride - 1)
+        self.needed = {"reflect": mirrored + 1, "replicate": 1, "constant": 1}[mode]
+        self.length = 0
+        self.waiting: Tensor | None = None
+        self.used = 0  # samples of `waiting` that only the padding at the end may still mirror
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        began = self.length >= self.needed
+        self.length += hidden.shape[-1]
+        if self.waiting is not None:
+            hidden = torch.cat([self.waiting, hidden], dim=-1)
+        if not began:
+            if last and 0 < self.length < self.needed:
+                return self.layer(hidden)
+            if self.length < self.needed:
+                self.waiting = hidden.clone()
+                return self._frames(hidden, 0)
+            hidden = self._padded(hidden, self.left, 0)
+        if last:
+            hidden = self._padded(hidden, 0, self.right + -self.length % self.stride)
+        num_frames = max(0, (hidden.shape[-1] - self.used - self.kernel) // self.stride + 1)
+        frames = self._frames(hidden[..., self.used :], num_frames)
+        gone = self.used + num_frames * self.stride
+        self.used = min(gone, 1)
+        self.waiting = hidden[..., gone - self.used :].clone()
+        return frames
+
+    def _padded(self, hidden: Tensor, left: int, right: int) -> Tensor:
+        return F.pad(hidden, (left, right), self.mode) if left or right else hidden
+
+    def _frames(self, hidden: Tensor, num_frames: int) -> Tensor:
+        if not num_frames:
+            return hidden.new_zeros(len(hidden), self.conv.out_channels, 0)
+        hidden = hidden[..., : (num_frames - 1) * self.stride + self.kernel]
+        conv = self.conv
+        return F.conv1d(hidden, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
+
+
+class Transposed:
+    """A transposed convolution of T frames to T * stride samples.
+
+    Args:
+        conv: the convolution.
+        left: how many samples are cut off at the beginning.
+    """
+
+    def __init__(self, conv: nn.ConvTranspose1d, left: int = 0):
+        self.conv, self.left = conv, left
+        self.stride = conv.stride[0]
+        self.tail: Tensor | None = None  # what the frames so far add to the samples that come
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        conv, num_samples = self.conv, hidden.shape[-1] * self.stride
+        over = conv.kernel_size[0] - self.stride
+        samples = hidden.new_zeros(len(hidden), conv.out_channels, num_samples + over)
+        if num_samples:
+            samples = F.conv_transpose1d(hidden, conv.weight, None, self.stride, groups=conv.groups)
+        first = self.tail is None
+        if not first:
+            samples[..., :over] += self.tail
+        elif not num_samples:
+            return samples[..., :0]
+        self.tail = samples[..., num_samples:].clone()
+        ready = samples[..., self.left if first else 0 : num_samples + (self.left if last else 0)]
+        return ready if conv.bias is None else ready + conv.bias[:, None]
+
+
+class Recurrent:
+    """An LSTM that reads forwards, its input added to its output."""
+
+    def __init__(self, layer: ResidualLSTM):
+        if layer.lstm.bidirectional:
+            raise ValueError("an LSTM that reads backwards begins at the end of the sound")
+        self.layer = layer
+        self.state: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        if not hidden.shape[-1]:
+            return hidden
+        hidden, self.state = self.layer.advance(hidden, self.state)
+        return hidden
+
+
+class Sum:
+    """The sum of two branches, one of which may hold back more than the other."""
+
+    def __init__(self, *branches: Pieces):
+        self.branches = branches
+        self.waiting: list[Tensor] = []
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        found = [branch(hidden, last) for branch in self.branches]
+        if self.waiting:
+            pairs = zip(self.waiting, found, strict=True)
+            found = [torch.cat(pair, dim=-1) for pair in pairs]
+        ready = min(each.shape[-1] for each in found)
+        self.waiting = [each[..., ready:].clone() for each in found]
+        first, second = (each[..., :ready] for each in found)
+        return first + second
+
+
+class Chain:
+    """One after another."""
+
+    def __init__(self, steps: Iterable[Pieces]):
+        self.steps = list(steps)
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        for step in self.steps:
+            hidden = step(hidden, last)
+        return hidden
+
+
+class Search:
+    """Latents to codes, as soon as all frames are there that share a code.
+
+    Args:
+        encoder: waveform to latents.
+        search: latents (B, D, T) float32 -> codes (B, K, T).
+        num_codebooks: K.
+        unit: frames of whole codes of every codebook.
+    """
+
+    def __init__(
+        self, encoder: Pieces, search: Callable[[Tensor], Tensor], num_codebooks: int, unit: int
+    ):
+        self.encoder, self.search = encoder, search
+        self.num_codebooks, self.unit = num_codebooks, unit
+        self.waiting: Tensor | None = None
+
+    def __call__(self, waveform: Tensor, last: bool) -> Tensor:
+        """(B, C, L) -> codes (B, K, T)."""
+        latents = self.encoder(waveform, last).float()
+        if self.waiting is not None:
+            latents = torch.cat([self.waiting, latents], dim=-1)
+        ready = latents.shape[-1]
+        if not last:
+            ready -= ready % self.unit
+        self.waiting = latents[..., ready:].clone()
+        if not ready:
+            shape = (len(latents), self.num_codebooks, 0)
+            return torch.empty(shape, dtype=torch.int64, device=latents.device)
+        return self.search(latents[..., :ready])
+
+
+@singledispatch
+def pieces(layer: nn.Module) -> Pieces:
+    """The same layer or network with a memory, at the beginning of a sound."""
+    raise ValueError(f"{type(layer).__name__} sees all of the sound at once")
+
+
+@pieces.register(ELU)
+@pieces.register(Snake)
+@pieces.register(nn.ELU)
+@pieces.register(nn.Identity)
+def _(layer: nn.Module) -> Pieces:
+    return lambda hidden, last: layer(hidden)
+
+
+@pieces.register
+def _(layer: PaddedConv1d) -> Pieces:
+    if layer.norm is not None:
+        raise ValueError("a group norm is over all of the sound")
+    return Convolution(layer, layer, layer.left, layer.right)
+
+
+@pieces.register
+def _(layer: TrimmedConvTranspose1d) -> Pieces:
+    if layer.norm is not None:
+        raise ValueError("a group norm is over all of the sound")
+    return Transposed(layer, layer.left)
+
+
+@pieces.register
+def _(layer: ResidualLSTM) -> Pieces:
+    return Recurrent(layer)
+
+
+@pieces.register
+def _(layer: ResidualUnit) -> Pieces:
+    return Sum(pieces(layer.shortcut), pieces(layer.block))
+
+
+@pieces.register(nn.Sequential)
+@pieces.register(nn.ModuleList)
+def _(layer: Iterable[nn.Module]) -> Pieces:
+    return Chain(pieces(each) for each in layer)
+
+
+@pieces.register(SEANetEncoder)
+@pieces.register(SEANetDecoder)
+def _(network: nn.Module) -> Pieces:
+    return pieces(network.layers)

@@ -1,0 +1,63 @@
+"""What the streaming tasks share: a clip through a codec in chunks of a frame, and of 80 ms."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from audiotok.audio import Audio
+    from audiotok.codec import Codec
+
+SECONDS = 10.0  # of a clip, at most
+CHUNKS = {
+    "hop": "of one frame, or of those of 10 ms",
+    "80ms": "of 80 ms, as near as whole frames come to it",
+}
+
+
+def frames_per_chunk(codec: Codec) -> dict[str, int]:
+    """Of each of CHUNKS."""
+    rate = codec.frame_rate
+    return {"hop": math.ceil(0.01 * rate), "80ms": max(1, round(0.08 * rate))}
+
+
+def beginning(codec: Codec, reference: Audio) -> tuple[Audio, torch.Tensor]:
+    """Of a clip, and what of it a stream takes: (C, L) at the codec's rate."""
+    from audiotok.audio import Audio
+
+    length = round(SECONDS * reference.sample_rate)
+    sound = Audio(reference.waveform[:, :length].contiguous(), reference.sample_rate)
+    each = codec.options.get("channels") == "each"
+    channels = None if each else codec.card.channels
+    return sound, sound.converted(channels, codec.card.sample_rate_in)
+
+
+def through(
+    codec: Codec, waveform: torch.Tensor, step: int
+) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
+    """Codes (C, K, T) in chunks of `step` samples, their sound, and seconds of work per chunk."""
+    import torch
+
+    codes, heard, seconds = [], [], []
+    with codec.stream() as stream:
+        for start in range(0, waveform.shape[1], step):
+            last = start + step >= waveform.shape[1]
+            began = time.perf_counter()
+            codes.append(stream.encode(waveform[:, start : start + step], last=last))
+            heard.append(stream.decode(codes[-1], last=last))
+            seconds.append(time.perf_counter() - began)
+    return torch.cat(codes, -1), torch.cat(heard, -1), seconds
+
+
+def decoded(codec: Codec, codes: torch.Tensor, step: int) -> torch.Tensor:
+    """Sound (C, L) of codes (C, K, T) in chunks of `step` frames."""
+    import torch
+
+    with codec.stream() as stream:
+        chunks = codes.split(step, dim=-1)
+        heard = [stream.decode(chunk, last=chunk is chunks[-1]) for chunk in chunks]
+    return torch.cat(heard, -1)

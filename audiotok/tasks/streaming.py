@@ -1,0 +1,56 @@
+"""Streaming: whether a codec gives chunk by chunk what it gives of the whole clip.
+
+The first 10 s of each clip go through one stream in chunks of a frame and through another in chunks
+of 80 ms; of both the worse counts. Codes may differ by near ties that last bits of arithmetic
+decide. Sound is compared for the codes of the whole. A codec that cannot stream has no values here,
+which is no failure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiotok.tasks import Column, Item, Task
+from audiotok.tasks._streams import beginning, decoded, frames_per_chunk, through
+
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+    from audiotok.codec import Codec
+    from audiotok.tokens import Tokens
+
+
+class Streaming(Task):
+    """Codes and sound of streams beside those of the whole; times are in `streaming_speed`."""
+
+    name = "streaming"
+    version = 1
+    observes = True
+    columns = (
+        Column("stream_codes_equal", "", True, 4, "share of codes equal to those of the whole"),
+        Column("stream_error", "", False, 7, "largest change of the sound, of its peak"),
+        Column("stream_latency", "ms", False, 1, "algorithmic, by the card: hop and lookahead"),
+    )
+
+    def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float] | None:
+        """The columns; None for a codec that cannot stream."""
+        card = codec.card
+        if not card.streamable:
+            return None
+        sound, waveform = beginning(codec, reference)
+        whole = codec.encode(sound)
+        expected = codec.decode(whole).waveform
+        peak = max(float(expected.abs().max()), 1e-6)
+        equal, error = 1.0, 0.0
+        for frames in frames_per_chunk(codec).values():
+            codes, heard, _ = through(codec, waveform, frames * card.hop_length)
+            same = codes == whole.codes
+            equal = min(equal, float(same.double().mean()))
+            if not same.all():
+                heard = decoded(codec, whole.codes, frames)
+            apart = heard[:, : expected.shape[1]] - expected
+            error = max(error, float(apart.abs().max()) / peak)
+        found = {"stream_codes_equal": equal, "stream_error": error}
+        return found | {"stream_latency": card.algorithmic_latency_ms}
+
+    def score(self, item: Item) -> dict[str, float]:
+        return item.observed or {}
