@@ -75,9 +75,9 @@ def _reflecting(layer: PaddedConv1d, hidden: Tensor, ends: Tensor) -> tuple[Tens
     """The convolution of each clip between its reflections."""
     if layer.norm is not None:
         raise TypeError("a group norm over time mixes clips of different lengths")
-    stride, left = layer.stride[0], layer._left
-    width = -(-hidden.shape[-1] // stride) * stride + layer._right  # that the longest clip needs
-    most = layer._right + stride - 1  # samples that may be missing at an end
+    stride, left = layer.stride[0], layer.left
+    width = -(-hidden.shape[-1] // stride) * stride + layer.right  # that the longest clip needs
+    most = layer.right + stride - 1  # samples that may be missing at an end
     if most:
         hidden = F.pad(hidden, (0, width + most - hidden.shape[-1]))
         behind = torch.arange(most, device=hidden.device)
