@@ -312,6 +312,7 @@ def _write(subject: Subject, journal: Journal, seconds: float) -> None:
         "data": plan["data"],
         "codec": subject.about,
         "scores": summary.scores(entries, scoring, journal.tokens, seed),
+        "details": summary.details(entries, scoring, journal.tokens),
         "failures": summary.failures(entries),
         "not_measured": setting.not_measured,
         "packages": provenance.packages(),
