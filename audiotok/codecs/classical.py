@@ -44,6 +44,12 @@ class _Classical(Codec):
         if checkpoint is not None:
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")
 
+    def codewords(self, k: int) -> torch.Tensor:
+        """The values (V, 1) of samples; bytes of a stream stand for nothing alone."""
+        if self.card.byte_stream or k:
+            return self.codebook(k)
+        return self._decode(torch.arange(self.codebook_sizes[0]))[:, None]
+
 
 class Resample(_Classical):
     """16-bit PCM: the codes are the samples, shifted to 0..65535."""
