@@ -44,12 +44,6 @@ class _Classical(Codec):
         if checkpoint is not None:
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")
 
-    def codewords(self, k: int) -> torch.Tensor:
-        """The values (V, 1) of samples; bytes of a stream stand for nothing alone."""
-        if self.card.byte_stream or k:
-            return self.codebook(k)
-        return self._decode(torch.arange(self.codebook_sizes[0]))[:, None]
-
 
 class Resample(_Classical):
     """16-bit PCM: the codes are the samples, shifted to 0..65535."""
@@ -83,6 +77,9 @@ class MuLaw(_Classical):
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
         companded = codes.float() / self.MU * 2 - 1
         return companded.sign() * (companded.abs() * np.log1p(self.MU)).expm1() / self.MU
+
+    def codewords(self, k: int) -> torch.Tensor:
+        return self.codebook(k) if k else self._decode(torch.arange(self.MU + 1))[:, None]
 
 
 class Opus(_Classical):

@@ -16,12 +16,14 @@ no numbers. Work per clip: 12 decodings.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from audiotok import metrics
+from audiotok import atok, metrics
 from audiotok.asr import sphinx
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.tasks import Column, Item, Task, _words, speaker
@@ -68,7 +70,8 @@ class Robustness(Task):
             Column(f"speaker_similarity_area_{HEARD}", "", True, 3, f"speaker similarity, {heard}"),
             Column(f"{self._wer}_area_{HEARD}", "", False, 3, f"{self._wer}, {heard}"),
         ]
-        return tuple(c for c in columns if c.name not in self.left_out())
+        left_out = self.left_out()
+        return tuple(column for column in columns if column.name not in left_out)
 
     @property
     def _wer(self) -> str:
@@ -89,11 +92,16 @@ class Robustness(Task):
         """{(alpha, delta): the sound of tokens that are wrong so often and so far}."""
         if codec.card.byte_stream:
             return None
-        vectors = [codec.codewords(k) for k in range(tokens.num_codebooks)]
+        near = [
+            nearest(codec.codewords(k), free.flatten(), max(DELTAS))
+            for k, free in enumerate(tokens.free_codes)
+        ]
         return {
-            (alpha, delta): codec.decode(wrong, reference.sample_rate)
+            (alpha, delta): codec.decode(
+                perturbed(tokens, near, alpha, delta), reference.sample_rate
+            )
             for delta in DELTAS
-            for alpha, wrong in perturbed(tokens, vectors, delta).items()
+            for alpha in ALPHAS
         }
 
     def score(self, item: Item) -> dict[str, float | AudiotokError]:
@@ -101,9 +109,11 @@ class Robustness(Task):
             return {}
         sounds = {(0.0, delta): item.reconstruction for delta in DELTAS} | item.observed
         row: dict[str, float | AudiotokError] = {}
+        left_out = self.left_out()
         for name, deltas, judge in self._judges(item):
+            judge = cache(judge)  # the reconstruction is a point of three curves
             for delta in deltas:
-                if f"{name}_area_{delta}" not in self.left_out():
+                if f"{name}_area_{delta}" not in left_out:
                     row |= _curve(name, delta, judge, sounds)
         return row
 
@@ -155,39 +165,35 @@ def _curve(
     name: str, delta: int, judge: Callable[[Audio], float], sounds: dict[Any, Audio]
 ) -> dict[str, float | AudiotokError]:
     """The points and the area; without an area where a point has no value."""
+    from scipy.integrate import trapezoid
+
     alphas = (0.0, *ALPHAS)
     try:
         points = [judge(sounds[alpha, delta]) for alpha in alphas]
     except AudiotokError as error:
         return {f"{name}_area_{delta}": error}
     row = {_point(name, alpha, delta): p for alpha, p in zip(alphas, points, strict=True)}
-    return row | {f"{name}_area_{delta}": float(np.trapezoid(points, alphas))}
+    return row | {f"{name}_area_{delta}": float(trapezoid(points, alphas))}
 
 
-def perturbed(tokens: Tokens, vectors: list[torch.Tensor], delta: int) -> dict[float, Tokens]:
-    """Of each of ALPHAS the tokens with that share of the free codes of each codebook replaced.
+def perturbed(tokens: Tokens, near: list[torch.Tensor], alpha: float, delta: int) -> Tokens:
+    """The tokens with a share `alpha` of the free codes of each codebook replaced.
 
     Args:
-        vectors: of each codebook the codewords (V, D); where V is below `delta`, any may come.
+        near: of each codebook what `nearest` says of its free codes, in one row; where there are
+            fewer than `delta`, any of them may come.
     """
-    from dataclasses import replace
-
-    from audiotok import atok
-
-    wrong = {alpha: tokens.codes.clone() for alpha in ALPHAS}
+    codes = tokens.codes.clone()
     seed = zlib.crc32(tokens.codes.contiguous().numpy())
-    for k, (free, codewords) in enumerate(zip(tokens.free_codes, vectors, strict=True)):
+    for k, (free, others) in enumerate(zip(tokens.free_codes, near, strict=True)):
         generator = np.random.default_rng([seed, k])
-        order = generator.permutation(free.numel()).reshape(free.shape)
-        draw = generator.random(free.shape)
-        others = nearest(codewords, free.flatten(), delta)
-        chosen = torch.from_numpy((draw * others.shape[1]).astype(np.int64)).flatten()
-        others = others.gather(1, chosen[:, None])[:, 0].view_as(free)
-        for alpha, codes in wrong.items():
-            replaced = torch.from_numpy(order < round(alpha * free.numel()))
-            found = torch.where(replaced, others, free)
-            codes[:, k] = atok.repeat(found, tokens.strides[k], tokens.num_frames)
-    return {alpha: replace(tokens, codes=codes) for alpha, codes in wrong.items()}
+        order = torch.from_numpy(generator.permutation(free.numel()))
+        draw = torch.from_numpy(generator.random(free.numel()))
+        chosen = (draw * min(delta, others.shape[1])).long()
+        other = others.gather(1, chosen[:, None])[:, 0]
+        found = torch.where(order < round(alpha * free.numel()), other, free.flatten())
+        codes[:, k] = atok.repeat(found.view_as(free), tokens.strides[k], tokens.num_frames)
+    return replace(tokens, codes=codes)
 
 
 def nearest(codewords: torch.Tensor, codes: torch.Tensor, count: int) -> torch.Tensor:
