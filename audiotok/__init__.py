@@ -17,6 +17,8 @@ _HOMES = {
     "Codec": "codec",
     "CodecCard": "codec",
     "bench": "harness",
+    "density": "rates",
+    "rate_quality": "rates",
 }
 _MODULES = ("data", "errors", "metrics", "tasks", "testing")
 

@@ -59,12 +59,12 @@ def bench(
     baselines: Annotated[bool, typer.Option(help="Measure the suite's baselines too.")] = True,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
-    from audiotok import harness, show
+    from audiotok import harness, registry, show
     from audiotok.suite import load_suite
 
     headline = load_suite(suite).headline
     for name in harness.split_names(tokenizer):
-        show.resolved(name)
+        show.resolved(registry.expand(name)[0])
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
     with show.BenchProgress() as progress:
         try:
