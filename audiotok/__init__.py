@@ -18,6 +18,8 @@ _HOMES = {
     "CodecCard": "codec",
     "bench": "harness",
     "compare": "comparison",
+    "density": "rates",
+    "rate_quality": "rates",
 }
 _MODULES = ("corpora", "data", "errors", "metrics", "tasks", "testing")
 

@@ -61,7 +61,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
-    from audiotok import harness, show
+    from audiotok import harness, registry, show
     from audiotok.suite import load_suite
 
     flags = {"only-missing": only_missing, "only-cache": only_cache, "fresh": fresh}
@@ -70,7 +70,7 @@ def bench(
         raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
     headline = load_suite(suite).headline
     for name in harness.split_names(tokenizer):
-        show.resolved(name)
+        show.resolved(registry.expand(name)[0])
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
     with show.BenchProgress() as progress:
         try:

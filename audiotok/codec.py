@@ -174,6 +174,10 @@ class Codec(Windowed, ABC):
             raise CodecError(f"{self.card.name} has codebooks 0..{self.num_codebooks - 1}, not {k}")
         return codebooks[k].detach().to("cpu", torch.float32).clone()
 
+    def codewords(self, k: int) -> torch.Tensor:
+        """As `codebook`, and where it is implicit (V, D) that codes stand for, if known."""
+        return self.codebook(k)
+
     def num_frames(self, num_samples: int) -> int:
         """Frames T of `num_samples` samples at sample_rate_in."""
         if self.card.byte_stream:

@@ -49,7 +49,7 @@ def bench(
     """Measures codecs; what was measured before is taken from `out`.
 
     Args:
-        tokenizer: a codec's name, or several.
+        tokenizer: a codec's name, or several; `codebooks=*` and `merge=*` stand for all of them.
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
         suite: name of a suite that ships, or a YAML file.
         limit: only the first so many clips.
@@ -91,12 +91,13 @@ def run(
     if reuse not in (None, *REUSE):
         raise AudiotokError(f"reuse is None or one of {', '.join(REUSE)}, not {reuse!r}")
     suite = load_suite(suite)
-    asked = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
-    if checkpoint is not None and len(asked) != 1:
+    typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
+    if checkpoint is not None and len(typed) != 1:
         raise AudiotokError(
-            f"--checkpoint is the weights of one codec, but {len(asked)} are named: "
-            f"{', '.join(asked)}"
+            f"--checkpoint is the weights of one codec, but {len(typed)} are named: "
+            f"{', '.join(typed)}"
         )
+    asked = [name for one in typed for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
     for name in [*asked, *(suite.baselines if baselines else ()), FLOOR]:
         cards.setdefault(registry.find_card(name).name, name)
@@ -315,6 +316,7 @@ def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> 
         "data": plan["data"],
         "codec": subject.about,
         "scores": summary.scores(entries, scoring, journal.tokens, seed),
+        "details": summary.details(entries, scoring, journal.tokens),
         "failures": summary.failures(entries),
         "not_measured": setting.not_measured,
         "packages": provenance.packages(),

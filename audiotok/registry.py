@@ -24,6 +24,7 @@ from audiotok.variants import vary
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
 _TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
+MERGES = 4  # the last merge rate that `merge=*` stands for
 _CODECS = Path(__file__).parent / "codecs"
 
 
@@ -66,6 +67,29 @@ def list_codecs() -> list[CodecCard]:
 def find_card(name: str) -> CodecCard:
     """The card that `name` stands for, with its options in its name."""
     return _find(name)[1]
+
+
+def expand(name: str) -> list[str]:
+    """The names that one with stars stands for: `codebooks=*` is every number of codebooks that
+    the codec decodes, `merge=*` all of them merged by 1 to MERGES; what it does not allow is left
+    out. Any other name stands for itself."""
+    base, _, text = name.rpartition(":")
+    parts = [part.strip() for part in text.split(",")]
+    stars = {part.partition("=")[0] for part in parts if part in ("codebooks=*", "merge=*")}
+    if not stars:
+        return [name]
+    kept = [part for part in parts if part.partition("=")[0] not in stars]
+    card = find_card(":".join(filter(None, [base, ",".join(kept)])))
+    counts = card.codebook_counts if "codebooks" in stars else card.codebook_counts[-1:]
+    rates = range(1, MERGES + 1) if "merge" in stars and card.mergeable else (1,)
+    found = []
+    for count in counts:
+        for rate in rates:
+            options = list(kept)
+            options += [f"codebooks={count}"] * (count < card.num_codebooks)
+            options += [f"merge={'/'.join([str(rate)] * count)}"] * (rate > 1)
+            found.append(":".join(filter(None, [base, ",".join(options)])))
+    return found
 
 
 def name_for(family: type[Codec], card: CodecCard) -> str | None:

@@ -32,9 +32,10 @@ def versions(task: Task) -> dict[str, int | str]:
 def frame(
     codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
 ) -> pd.DataFrame:
-    """One row per clip: `codec`, `clip`, the columns of these tasks, then texts.
+    """One row per clip: `codec`, `clip`, the columns of these tasks, then what is no column.
 
-    Texts (what a recogniser heard) are not declared; `others` are tasks whose columns to leave out.
+    Texts (what a recogniser heard) and points of curves are not declared; `others` are tasks whose
+    columns to leave out.
     """
     declared = [column.name for task in tasks for column in task.columns]
     elsewhere = {column.name for task in others for column in task.columns}
@@ -53,6 +54,14 @@ def scores(
         for task in tasks
         for column, score in _scores_of(task, entries, tokens, seed).items()
     }
+
+
+def details(
+    entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens]
+) -> dict[str, dict[str, Any]]:
+    """Of each of these tasks, by name, what it says beside its columns."""
+    found = {task.name: task.details(frame("", entries, [task]), tokens) for task in tasks}
+    return {name: said for name, said in found.items() if said}
 
 
 def _scores_of(

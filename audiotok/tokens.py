@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from audiotok import atok
+from audiotok.entropy import entropy
 from audiotok.errors import TokensError
 from audiotok.files import replacing
 from audiotok.patterns import Vocabulary, from_ids, to_ids
@@ -111,7 +112,7 @@ class Tokens:
     def num_bits(self) -> float:
         """Information of the free codes at log2(V) bits each, plus side information."""
         pairs = zip(self.free_codes, self.codebook_sizes, strict=True)
-        return sum(free.numel() * math.log2(size) for free, size in pairs) + self._side_bits
+        return sum(free.numel() * math.log2(size) for free, size in pairs) + self.side_bits
 
     @property
     def bitrate(self) -> float:
@@ -124,7 +125,8 @@ class Tokens:
         return 8 * len(self.to_bytes()) / self.duration
 
     @property
-    def _side_bits(self) -> int:
+    def side_bits(self) -> int:
+        """Bits of the side information."""
         return 0 if self.side is None else 8 * self.side.numel() * self.side.element_size()
 
     # --- bytes ---------------------------------------------------------------------------------
@@ -219,19 +221,18 @@ class Tokens:
 
 
 def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
-    """Bitrate by the measured frequencies of the codes of each codebook over all clips, bit/s.
+    """Bitrate by the entropy of the codes of each codebook over all clips, bit/s.
 
-    The plug-in estimate, which is too low when clips are few and codebooks large.
+    The entropy is that of the source, estimated from the frequencies: see `audiotok.entropy`.
     """
     if not tokens:
         raise TokensError("the entropy of no tokens at all is not defined")
     if len({one.codebook_sizes for one in tokens}) > 1:
         raise TokensError("the entropy of tokens of different codecs is not defined")
-    bits = float(sum(one._side_bits for one in tokens))
-    for k in range(tokens[0].num_codebooks):
+    bits = float(sum(one.side_bits for one in tokens))
+    for k, size in enumerate(tokens[0].codebook_sizes):
         codes = torch.cat([one.free_codes[k].reshape(-1) for one in tokens])
-        counts = codes.unique(return_counts=True)[1].double()
-        bits += float((counts * (counts.sum() / counts).log2()).sum())
+        bits += len(codes) * entropy(codes.unique(return_counts=True)[1].numpy(), size)
     return bits / sum(one.duration for one in tokens)
 
 

@@ -27,8 +27,10 @@ ONLY = {
     "files": {"errors"},
     "resampling": set(),
     "audio": {"errors", "files", "containers", "resampling"},
-    "tokens": {"errors", "files", "audio", "atok", "patterns"},
+    "tokens": {"errors", "files", "audio", "atok", "entropy", "patterns"},
     "patterns": {"errors", "atok"},
+    "entropy": set(),
+    "ngrams": set(),
     "windows": {"errors", "card"},
     "streaming": {"errors", "audio", "inference", "windows"},
     "codec": {

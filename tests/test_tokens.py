@@ -66,10 +66,14 @@ def test_bitrates():
 
 
 def test_entropy_bitrate_by_hand():
-    one = tokens_of([[0, 0, 1, 1]], (4,))
-    other = tokens_of([[2, 2, 3, 3]], (4,))
-    assert entropy_bitrate([one]) == pytest.approx(4 * 1.0)
-    assert entropy_bitrate([one, other]) == pytest.approx(8 * 2.0 / 2)
+    one = tokens_of([[0, 0, 1, 1]], (8,))
+    other = tokens_of([[2, 2, 3, 3]], (8,))
+    # all codes are seen twice: each share is 1/2 or 1/4, and psi(n) - psi(2) = 1/2 + ... + 1/(n-1)
+    assert entropy_bitrate([one]) == pytest.approx(4 * (1 / 2 + 1 / 3) / math.log(2))
+    harmonic = sum(1 / k for k in range(2, 8))
+    assert entropy_bitrate([one, other]) == pytest.approx(8 * harmonic / math.log(2) / 2)
+    narrow = tokens_of([[0, 0, 1, 1]], (2,))
+    assert entropy_bitrate([narrow]) == 4  # never above log2(V) bits each
     assert entropy_bitrate([tokens_of([[3, 3, 3]], (4,))]) == 0
     with pytest.raises(TokensError, match="no tokens"):
         entropy_bitrate([])

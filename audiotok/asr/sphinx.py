@@ -2,7 +2,8 @@
 
 With a JSGF grammar it hears only sentences of that grammar (closed vocabulary); without, it uses
 the package's trigram language model. A fresh decoder hears each sound, since the channel estimate
-of one utterance would otherwise reach into the next; dither comes from a fixed seed.
+of one utterance would otherwise reach into the next; dither comes from a fixed seed. `phones`
+aligns a text that is known.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiotok.asr import SAMPLE_RATE, mono
+from audiotok.asr import SAMPLE_RATE, mono, normalise
 from audiotok.audio import Audio
 from audiotok.errors import MetricError, MissingPackageError
 
@@ -41,9 +42,7 @@ class Sphinx:
             raise error
         from pocketsphinx import Decoder
 
-        samples = mono(audio).waveform[0].numpy()
-        samples = samples + DITHER * np.random.default_rng(0).standard_normal(len(samples))
-        pcm = np.clip(np.round(32767 * samples), -32768, 32767).astype("<i2").tobytes()
+        pcm = _pcm(audio)
         search = {} if self.grammar is None else {"jsgf": self.grammar}
         try:
             decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
@@ -56,3 +55,41 @@ class Sphinx:
             ) from reason
         hypothesis = decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""
+
+
+def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
+    """The phones of `text`, aligned by force to `audio`: each with the second in which it begins.
+
+    Phones are those of the CMU dictionary, silence is SIL; the first begins at 0.
+
+    Raises:
+        MetricError: a word that is not in the dictionary, or a text that does not fit the sound.
+    """
+    if (error := missing()) is not None:
+        raise error
+    from pocketsphinx import Decoder
+
+    pcm = _pcm(audio)
+    try:
+        decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=None)
+        decoder.set_align_text(normalise(text))
+        for search in (None, decoder.set_alignment):  # words first, then the phones in them
+            if search is not None:
+                search()
+            decoder.start_utt()
+            decoder.process_raw(pcm, full_utt=True)
+            decoder.end_utt()
+        rate = decoder.config["frate"]
+        found = [(p.name, p.start / rate) for word in decoder.get_alignment() for p in word]
+    except (RuntimeError, ValueError, TypeError) as reason:
+        raise MetricError(
+            f"pocketsphinx cannot align {text[:40]!r}: {reason}; is each word English, and said?"
+        ) from reason
+    return found
+
+
+def _pcm(audio: Audio) -> bytes:
+    """16-bit samples with dither."""
+    samples = mono(audio).waveform[0].numpy()
+    samples = samples + DITHER * np.random.default_rng(0).standard_normal(len(samples))
+    return np.clip(np.round(32767 * samples), -32768, 32767).astype("<i2").tobytes()

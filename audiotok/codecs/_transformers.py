@@ -250,6 +250,11 @@ class WrappedScalar(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = ScalarSearch(self.network.quantizer)
 
+    def codewords(self, k: int) -> Tensor:
+        if k:
+            return self.codebook(k)
+        return self.network.quantizer.quantizer.quantizer.codebook.detach().to("cpu").float()
+
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes).audio_values
 

@@ -89,6 +89,9 @@ class MuLaw(_SampleWise):
         companded = codes.float() / self.MU * 2 - 1
         return companded.sign() * (companded.abs() * np.log1p(self.MU)).expm1() / self.MU
 
+    def codewords(self, k: int) -> torch.Tensor:
+        return self.codebook(k) if k else self._decode(torch.arange(self.MU + 1))[:, None]
+
 
 class Opus(_Classical):
     """Opus; the codes are the bytes that decoding needs, and no others.

@@ -152,3 +152,8 @@ class Mini(Trained):
         if self.network.config.quantizer.kind in _WITHOUT_CODEBOOK:
             return None
         return codebooks_of(self.network.quantizer)
+
+    def codewords(self, k: int) -> Tensor:
+        if self.network.config.quantizer.kind not in _WITHOUT_CODEBOOK:
+            return self.codebook(k)
+        return codebooks_of(self.network.quantizer)[k].detach().to("cpu").float()

@@ -101,6 +101,11 @@ class Task:
         """Numbers of the corpus that are not means of its clips; `rows` has this task's columns."""
         return {}
 
+    def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
+        """What fits no column, such as numbers of each codebook or the points of a curve: it goes
+        into the summary as it is. `rows` has all that `score` gave, also what is no column."""
+        return {}
+
 
 def names() -> list[str]:
     """The names of all tasks, sorted; imports none of them."""

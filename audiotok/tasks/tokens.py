@@ -1,53 +1,116 @@
-"""Tokens: what the codes cost, and how much of their codebooks they use.
+"""Tokens: what the codes cost, how much of their codebooks they use, how predictable they are.
 
 Usage and perplexity grow with the number of codes counted, n. They come with n and with the
 ceiling that codes drawn evenly from the whole codebook would reach at this n: only a number well
-below its ceiling says that a codebook is badly used.
+below its ceiling says that a codebook is badly used. Entropies are corrected for n, see
+`audiotok.entropy`; that of a code given the one before is left out where so few pairs were seen
+(`pair_coverage` below 0.75) that no correction helps. N-grams need none: each clip is coded by a
+model of the others, see `audiotok.ngrams`. Numbers of each codebook are in the summary's details.
+
+Only free codes count. N-grams and compression take at most the first 2^18 codes of a codebook.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lzma
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import pandas
 
+    from audiotok.data import Corpus
     from audiotok.tokens import Tokens
+
+LIMIT = 2**18
+"""Codes of a codebook that n-grams and compression look at: an hour at 75 per second."""
+COVERED = 0.75
+"""Share of pairs seen (Good's estimate) below which no conditional entropy is given: of chains with
+followers by Zipf's law it is too low by less than 0.4 bit above, by 1 bit and more below."""
 
 
 class TokenStatistics(Task):
-    """Bitrates of each clip; entropy, usage and perplexity of the whole corpus."""
+    """Bitrates and predictability of each clip; entropy, usage, perplexity of the whole corpus."""
 
     name = "tokens"
-    version = 1
+    version = 2
+    concludes = True
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
         Column("bitrate", "bit/s", False, 0, "log2(size) bits for each free code, plus side"),
-        Column("entropy_bitrate", "bit/s", False, 0, "from code frequencies; too low at small n"),
+        Column("entropy_bitrate", "bit/s", False, 0, "by the entropy of codes, plus side"),
+        Column("ngram_bitrate", "bit/s", False, 0, "by trigrams learnt on other clips, plus side"),
         Column("file_bitrate", "bit/s", False, 0, "from the bytes of whole .atok files"),
         Column("codebook_usage", "", True, 3, "share of codes seen, mean over codebooks"),
         Column("codebook_usage_ceiling", "", None, 3, "usage of evenly drawn codes at the same n"),
         Column("perplexity", "", True, 0, "2 to the entropy of a code, geometric over codebooks"),
         Column("perplexity_ceiling", "", None, 0, "that of evenly drawn codes at the same n"),
         Column("codes_counted", "", None, 0, "n: codes seen in the codebook with the fewest"),
+        Column(
+            "entropy", "bit", None, 2, "of a code, corrected for n (Chao, Wang, Jost), mean of all"
+        ),
+        Column(
+            "conditional_entropy", "bit", None, 2, "given the code before, corrected, where covered"
+        ),
+        Column("pair_coverage", "", None, 2, "probability that the next pair of codes was seen"),
+        Column("ngram_bits", "bit", None, 2, "of a code under trigrams learnt on other clips"),
+        Column(
+            "ngram_predictability", "", None, 3, "share of the bits that the two codes before save"
+        ),
+        Column("lzma_ratio", "", None, 3, "bits after LZMA for each bit of log2(size)"),
     )
 
     def score(self, item: Item) -> dict[str, float]:
         return _rates([item.tokens]) if item.tokens is not None else {}
+
+    def conclude(
+        self, corpus: Corpus, tokens: Sequence[Tokens | None] | None, note: Callable[[str], None]
+    ) -> dict[int, dict[str, float]]:
+        """N-gram columns of each clip; none where no other clip can teach a model."""
+        coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
+        if len(coded) < 2:
+            return {}
+        return dict(zip(coded, _predicted(list(coded.values())), strict=True))
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         if not tokens:
             return {}
         from audiotok.tokens import entropy_bitrate
 
-        return {
+        tokens = list(tokens)
+        counts = _counts(tokens)
+        conditional, covered = _conditional(tokens)
+        found = {
             **_rates(tokens),
             "entropy_bitrate": entropy_bitrate(tokens),
-            **usage(_counts(tokens)),
+            **usage(counts),
+            "entropy": float(np.mean(_entropies(counts))),
+            "pair_coverage": float(np.mean(covered)),
+            "lzma_ratio": _lzma_ratio(tokens),
+        }
+        if None not in conditional:
+            found["conditional_entropy"] = float(np.mean(conditional))
+        return found
+
+    def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
+        """Of each codebook: usage, perplexity, entropies."""
+        if not tokens:
+            return {}
+        tokens = list(tokens)
+        counts = _counts(tokens)
+        each = [usage([c]) for c in counts]
+        conditional, covered = _conditional(tokens)
+        return {
+            **{key: [one[key] for one in each] for key in each[0]},
+            "entropy": _entropies(counts),
+            "conditional_entropy": conditional,
+            "pair_coverage": covered,
         }
 
 
@@ -69,15 +132,76 @@ def _counts(tokens: list[Tokens]) -> list[np.ndarray]:
     ]
 
 
+def _entropies(counts: list[np.ndarray]) -> list[float]:
+    from audiotok.entropy import entropy
+
+    return [entropy(c, len(c)) for c in counts]
+
+
+def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]:
+    """Of each codebook the entropy given the code before, None where not covered; coverage."""
+    from audiotok.entropy import conditional_entropy, coverage, pair_counts
+
+    entropies, covered = [], []
+    for k, size in enumerate(tokens[0].codebook_sizes):
+        rows = [row for t in tokens for row in t.free_codes[k].numpy()]
+        pairs = pair_counts(rows, size)
+        covered.append(coverage(pairs) if len(pairs) else 0.0)
+        enough = covered[-1] >= COVERED
+        entropies.append(conditional_entropy(rows, size) if enough else None)
+    return entropies, covered
+
+
+def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
+    """The n-gram columns of each clip; a clip of less than three codes has none."""
+    from audiotok.ngrams import held_out_bits
+
+    most = max(3, LIMIT // len(tokens))
+    bits = [
+        held_out_bits([list(t.free_codes[k][:, :most].numpy()) for t in tokens], size)
+        for k, size in enumerate(tokens[0].codebook_sizes)
+    ]
+    found = []
+    for one, each in zip(tokens, zip(*bits, strict=True), strict=True):
+        if not all(b.size for b in each):
+            found.append({})
+            continue
+        alone, *_, whole = np.array([b.mean(axis=1) for b in each]).T  # (K,) bits of a code
+        sizes = [free.numel() for free in one.free_codes]
+        found.append({
+            "ngram_bits": float(whole.mean()),
+            "ngram_bitrate": float(whole @ sizes + one.side_bits) / one.duration,
+            "ngram_predictability": float(1 - whole.sum() / alone.sum()),
+        })  # fmt: skip
+    return found
+
+
+def _lzma_ratio(tokens: list[Tokens]) -> float:
+    """Bits of the codes of all clips, frame after frame, in one LZMA stream, by their log2(V)."""
+    sizes = tokens[0].codebook_sizes
+    kind = np.min_scalar_type(max(sizes) - 1).newbyteorder("<")
+    most = max(1, LIMIT // len(tokens))
+    rows = [[free[:, :most].numpy() for free in t.free_codes] for t in tokens]
+    if len(set(tokens[0].strides)) == 1:  # codes of one frame side by side
+        stream = b"".join(np.stack(row, -1).astype(kind).tobytes() for row in rows)
+    else:
+        stream = b"".join(free.astype(kind).tobytes() for row in rows for free in row)
+    width = kind.itemsize.bit_length() - 1
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "pb": width, "lp": width, "lc": 3 - width}]
+    packed = 8 * len(lzma.compress(stream, lzma.FORMAT_RAW, filters=filters))
+    raw = sum(free.size * math.log2(v) for row in rows for free, v in zip(row, sizes, strict=True))
+    return packed / raw
+
+
 def usage(counts: list[np.ndarray]) -> dict[str, float]:
     """Usage and perplexity with their ceilings from the counts (V,) of each codebook."""
-    frequencies = [c[c > 0] / c.sum() for c in counts]
-    entropies = [-np.sum(p * np.log2(p)) for p in frequencies]
+    from audiotok.entropy import plug_in
+
     sizes = [(int(c.sum()), len(c)) for c in counts]
     return {
         "codebook_usage": float(np.mean([np.mean(c > 0) for c in counts])),
         "codebook_usage_ceiling": float(np.mean([1 - (1 - 1 / v) ** n for n, v in sizes])),
-        "perplexity": float(2 ** np.mean(entropies)),
+        "perplexity": float(2 ** np.mean([plug_in(c) for c in counts])),
         "perplexity_ceiling": float(2 ** np.mean([even_entropy(n, v) for n, v in sizes])),
         "codes_counted": float(min(n for n, _ in sizes)),
     }

@@ -1,0 +1,185 @@
+"""stability: whether the same sound gives the same tokens when nothing that matters changed.
+
+- Unit edit distance (UED): edits that lead from the codes of the sound to those of the perturbed
+  one, per code, of each codebook: Levenshtein distance by length. StableToken (Song et al. 2025,
+  arXiv 2509.22220) averages it over six perturbations; ours are in `_perturb.py`. Gain,
+  resampling and a shift by 2 ms have columns of their own.
+- Agreement, where frames stay in place: the share of codes that are equal. Shifted by 2 ms, and
+  encoded again, 1 to 10 times (AudioCodecBench's ID stability); a slice from the middle alone and
+  as a part of the whole, with and without its edges (Liu et al. 2024, arXiv 2409.19283).
+
+Each is the mean over codebooks; `_first` is the first codebook alone. Only free codes count. A
+codec whose codes never change is perfectly stable and worthless: read these numbers beside quality.
+Byte streams have no frames, so no agreement. Work per clip: 21 encodings and 10 decodings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiotok.errors import MetricError
+from audiotok.tasks import Column, Item, Task, _perturb
+
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+    from audiotok.codec import Codec
+    from audiotok.tokens import Tokens
+
+Codes = list[np.ndarray]  # of each codebook its free codes (C, T)
+
+ROUNDS = (1, 2, 5, 10)
+"""How often a sound is encoded and decoded again."""
+EDGE = 0.25
+"""Seconds at both edges of a slice that `slice_agreement_inside` leaves out."""
+
+_SAID = {
+    "white": f"white noise, SNR {_perturb.SNR:.0f} dB",
+    "pink": f"pink noise, SNR {_perturb.SNR:.0f} dB",
+    "brown": f"brown noise, SNR {_perturb.SNR:.0f} dB",
+    "crush": f"samples of {_perturb.BITS} bits",
+    "background": f"everyday sounds, SNR {_perturb.SNR:.0f} dB",
+    "codec": f"after {_perturb.OPUS}",
+    "louder": f"{_perturb.GAIN:.0f} dB louder",
+    "quieter": f"{_perturb.GAIN:.0f} dB quieter",
+    "resampled": "to 44.1 kHz (48 from there) and back",
+    "shifted": f"{1000 * _perturb.SHIFT:.0f} ms earlier",
+}
+
+
+def _ued(name: str, what: str) -> Column:
+    return Column(name, "", False, 3, f"unit edit distance: {what}")
+
+
+def _share(name: str, what: str) -> Column:
+    return Column(name, "", True, 3, f"share of equal codes: {what}")
+
+
+class Stability(Task):
+    """Edit distances and agreement of the codes of each clip."""
+
+    name = "stability"
+    version = 1
+    observes = True
+    columns = (
+        _ued("ued", "mean of the six perturbations"),
+        _ued("ued_first", "mean of the six, first codebook"),
+        *(_ued(f"ued_{name}", what) for name, what in _SAID.items()),
+        _share("shift_agreement", f"{_SAID['shifted']}, frame by frame"),
+        _share("slice_agreement", "the middle half alone and within the whole"),
+        _share("slice_agreement_inside", f"the same without {EDGE} s at both edges"),
+        *(_share(f"reencode_agreement_{n}", f"encoded again, round {n}") for n in ROUNDS),
+        _share("reencode_agreement_first", f"round {ROUNDS[-1]}, first codebook"),
+    )
+
+    def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, Any]:
+        """The codes of the sound, changed in each way; MetricError in place of those that fail."""
+        found: dict[str, Any] = {"frame_rate": codec.frame_rate}
+        for name, change in (_perturb.PERTURBATIONS | _perturb.CHANGES).items():
+            try:
+                sound = change(reference, _perturb.generator(reference, name))
+                found[name] = _codes(codec.encode(sound))
+            except MetricError as error:
+                found[name] = error
+        if not codec.card.byte_stream:
+            found["again"] = _again(codec, tokens)
+            found["slice"] = _slice(codec, reference)
+        return found
+
+    def score(self, item: Item) -> dict[str, float | MetricError]:
+        if item.observed is None:
+            return {}
+        seen, codes = item.observed, _codes(item.tokens)
+        row: dict[str, float | MetricError] = {}
+        distances: dict[str, list[float]] = {}
+        for name in _SAID:
+            if isinstance(seen[name], MetricError):
+                row[f"ued_{name}"] = seen[name]
+            else:
+                distances[name] = [ued(a, b) for a, b in zip(codes, seen[name], strict=True)]
+                row[f"ued_{name}"] = float(np.mean(distances[name]))
+        if missing := [name for name in _perturb.PERTURBATIONS if name not in distances]:
+            row["ued"] = row["ued_first"] = seen[missing[0]]
+        else:
+            six = np.array([distances[name] for name in _perturb.PERTURBATIONS])  # (6, K)
+            row |= {"ued": float(six.mean()), "ued_first": float(six[:, 0].mean())}
+        if seen["frame_rate"] is not None:
+            row["shift_agreement"] = agreement(codes, seen["shifted"])
+            for count, again in seen["again"].items():
+                row[f"reencode_agreement_{count}"] = agreement(codes, again)
+            row["reencode_agreement_first"] = agreement(codes[:1], seen["again"][ROUNDS[-1]][:1])
+            if seen["slice"] is not None:
+                row |= _slice_agreement(
+                    codes, item.tokens.strides, seen["frame_rate"], seen["slice"]
+                )
+        return row
+
+
+def ued(reference: np.ndarray, other: np.ndarray) -> float:
+    """Levenshtein distance of codes (C, T) and (C, T') by the number of the first; any T'."""
+    from rapidfuzz.distance import Levenshtein
+
+    edits = sum(
+        Levenshtein.distance(a.tolist(), b.tolist()) for a, b in zip(reference, other, strict=True)
+    )
+    return edits / reference.size
+
+
+def agreement(codes: Codes, others: Codes) -> float:
+    """Share of equal codes at equal places, mean over codebooks; up to where the shorter ends."""
+    shares = []
+    for one, other in zip(codes, others, strict=False):
+        length = min(one.shape[1], other.shape[1])
+        shares.append((one[:, :length] == other[:, :length]).mean())
+    return float(np.mean(shares))
+
+
+def _codes(tokens: Tokens) -> Codes:
+    return [free.numpy() for free in tokens.free_codes]
+
+
+def _again(codec: Codec, tokens: Tokens) -> dict[int, Codes]:
+    """The codes after each of ROUNDS of decoding and encoding, at the codec's own rate."""
+    found = {}
+    for count in range(1, ROUNDS[-1] + 1):
+        tokens = codec.encode(codec.decode(tokens))
+        if count in ROUNDS:
+            found[count] = _codes(tokens)
+    return found
+
+
+def _slice(codec: Codec, reference: Audio) -> tuple[int, Codes] | None:
+    """The first frame and the codes of the middle half alone; None where that is less than a
+    frame of each codebook."""
+    import math
+
+    from audiotok.audio import Audio
+
+    unit, hop = math.lcm(*codec.card.strides), codec.hop_length
+    sound = reference.resample(codec.card.sample_rate_in)
+    start = codec.num_frames(sound.num_samples) // 4 // unit * unit
+    length = sound.num_samples // hop // 2 // unit * unit
+    if length == 0:
+        return None
+    piece = sound.waveform[:, start * hop : (start + length) * hop]
+    return start, _codes(codec.encode(Audio(piece, sound.sample_rate)))
+
+
+def _slice_agreement(
+    codes: Codes, strides: tuple[int, ...], frame_rate: float, found: tuple[int, Codes]
+) -> dict[str, float]:
+    start, alone = found
+    within = [
+        whole[:, start // stride :][:, : piece.shape[1]]
+        for whole, piece, stride in zip(codes, alone, strides, strict=True)
+    ]
+    row = {"slice_agreement": agreement(within, alone)}
+    edges = [round(EDGE * frame_rate / stride) for stride in strides]
+    inside = [
+        [piece[:, edge : piece.shape[1] - edge] for piece, edge in zip(pieces, edges, strict=True)]
+        for pieces in (within, alone)
+    ]
+    if all(piece.shape[1] for piece in inside[0]):
+        row["slice_agreement_inside"] = agreement(*inside)
+    return row
