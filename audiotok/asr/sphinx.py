@@ -20,6 +20,13 @@ from audiotok.errors import MetricError, MissingPackageError
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 
+def missing() -> MissingPackageError | None:
+    """The error that says how to install pocketsphinx, or None where it is there."""
+    if importlib.util.find_spec("pocketsphinx") is None:
+        return MissingPackageError("pocketsphinx", "asr", "speech recognition")
+    return None
+
+
 class Sphinx:
     """Args: grammar: path of a JSGF file, or None for the general language model."""
 
@@ -31,10 +38,8 @@ class Sphinx:
         self.identity: dict[str, str] = {}
 
     def missing(self) -> MissingPackageError | None:
-        """The error that says how to install pocketsphinx, or None where it is there."""
-        if importlib.util.find_spec("pocketsphinx") is None:
-            return MissingPackageError("pocketsphinx", "asr", "speech recognition")
-        return None
+        """As the function of that name."""
+        return missing()
 
     def transcribe(self, audio: Audio) -> str:
         """Words in lower case; empty where nothing was recognised."""
