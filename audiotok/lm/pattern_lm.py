@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotok.lm.arrangement import Arrangement, arrange
-from audiotok.lm.base import LanguageModel
+from audiotok.lm.base import LanguageModel, Scored
 from audiotok.lm.sampling import Sampling
 from audiotok.lm.transformer import Cache, Transformer
 
@@ -51,20 +51,20 @@ class PatternLM(LanguageModel):
         for table in (*self.embeddings, self.turns, *self.heads):
             nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
         plan = self._plan(codes)
         slots = plan.gather(codes)
         hidden = self.transformer(self._inputs(slots, plan, condition))
         hidden = hidden[:, -len(plan.frame) :]
         nats = torch.zeros(slots.shape, device=codes.device)
+        hits = torch.zeros_like(slots, dtype=torch.bool)
         for k, head in enumerate(self.heads):
             steps, places = ((plan.codebook == k) & plan.filled).nonzero(as_tuple=True)
-            logits = head(hidden[:, steps]).float()
-            found = F.cross_entropy(
-                logits.transpose(1, 2), slots[:, steps, places], reduction="none"
-            )
-            nats[:, steps, places] = found
-        return plan.scatter(nats, *codes.shape[1:])
+            logits, wanted = head(hidden[:, steps]).float(), slots[:, steps, places]
+            cost = F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
+            nats[:, steps, places] = cost
+            hits[:, steps, places] = logits.argmax(-1) == wanted
+        return Scored(*(plan.scatter(found, *codes.shape[1:]) for found in (nats, hits)))
 
     @torch.no_grad()
     def generate(
@@ -80,10 +80,10 @@ class PatternLM(LanguageModel):
         plan = self._plan(codes)
         cache = Cache()
         for step in range(len(plan.frame)):
-            now = Arrangement(plan.codebook[: step + 1], plan.frame[: step + 1])
+            last = slice(max(step - 1, 0), step + 1)  # what enters now is the step before
+            now = Arrangement(plan.codebook[last], plan.frame[last])
             entered = self._inputs(now.gather(codes), now, condition)
-            new = entered[:, cache.length :]
-            hidden = self.transformer(new, cache)[:, -1]
+            hidden = self.transformer(entered[:, -1:] if step else entered, cache)[:, -1]
             for k, t in zip(plan.codebook[step].tolist(), plan.frame[step].tolist(), strict=True):
                 if t >= given:  # what the prompt holds stays
                     past = codes[:, k, : t : self.strides[k]]
@@ -104,6 +104,4 @@ class PatternLM(LanguageModel):
         entered[:, 0] += self.start
         if plan.codebook.shape[1] == 1:
             entered = entered + self.turns(plan.codebook[:, 0])
-        return (
-            entered if condition is None else torch.cat([condition.to(entered.dtype), entered], 1)
-        )
+        return entered if condition is None else torch.cat([condition, entered], 1)

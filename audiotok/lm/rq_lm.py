@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.lm.base import LanguageModel
+from audiotok.lm.base import LanguageModel, Scored
 from audiotok.lm.sampling import Sampling
 from audiotok.lm.transformer import Cache, Transformer
 
@@ -54,19 +54,24 @@ class RQLM(LanguageModel):
         for table in (*self.embeddings, *self.depth_embeddings, *self.heads, self.bridge):
             nn.init.normal_(table.weight, std=0.02)
 
-    def forward(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
         batch, _, num_frames = codes.shape
         hidden = self.temporal(self._frames(codes, condition))[:, -num_frames:]
         rows = codes.transpose(1, 2).flatten(0, 1)  # (B * T, K)
         entered = [self.bridge(hidden).flatten(0, 1)]
         entered += [table(rows[:, k]) for k, table in enumerate(self.depth_embeddings)]
         found = self.depth(torch.stack(entered, 1) + self.places)
-        nats = [
-            F.cross_entropy(head(found[:, k]).float(), rows[:, k], reduction="none")
-            for k, head in enumerate(self.heads)
+        logits = [head(found[:, k]).float() for k, head in enumerate(self.heads)]
+        costs = [
+            F.cross_entropy(said, rows[:, k], reduction="none") for k, said in enumerate(logits)
         ]
-        nats = torch.stack(nats, 1).view(batch, num_frames, -1).transpose(1, 2)
-        return nats * self.free(num_frames).to(codes.device)
+        hits = [said.argmax(-1) == rows[:, k] for k, said in enumerate(logits)]
+        free = self.free(num_frames).to(codes.device)
+        nats, hits = (
+            torch.stack(of, 1).view(batch, num_frames, -1).transpose(1, 2) * free
+            for of in (costs, hits)
+        )
+        return Scored(nats, hits)
 
     @torch.no_grad()
     def generate(
@@ -99,6 +104,4 @@ class RQLM(LanguageModel):
         known = sum(table(codes[:, k, :-1]) for k, table in enumerate(self.embeddings))
         first = self.start.expand(len(codes), 1, -1).to(known.dtype)
         entered = torch.cat([first, known], 1)
-        return (
-            entered if condition is None else torch.cat([condition.to(entered.dtype), entered], 1)
-        )
+        return entered if condition is None else torch.cat([condition, entered], 1)

@@ -1,7 +1,7 @@
 """How a code is drawn from what a language model says: temperature, top-k, top-p, repetition.
 
 Repetition-aware sampling is that of VALL-E 2 (Chen et al. 2024, arXiv 2406.05370, section 3.2): a
-code drawn by top-p that fills too much of the last codes is drawn again from the whole distribution.
+code that fills too much of the last codes is drawn again from the whole distribution.
 """
 
 from __future__ import annotations
