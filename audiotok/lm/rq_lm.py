@@ -1,0 +1,107 @@
+"""RQLM: a transformer over frames, and a small one over the codebooks of each frame.
+
+Lee et al. 2022 (RQ-Transformer), arXiv 2203.01941; Défossez et al. 2024 (Moshi), arXiv 2410.00037,
+section 3.4.2. The temporal transformer sees the sum of a frame's embeddings; what it says of the
+next frame starts the depth transformer, which gives that frame's codes one after another.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiotok.lm.base import LanguageModel, Scored
+from audiotok.lm.sampling import Sampling
+from audiotok.lm.transformer import Cache, Transformer
+
+
+class RQLMConfig(BaseModel):
+    """Sizes of both transformers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...] = ()  # (): every codebook is free in every frame
+    dimension: int = Field(256, gt=0)
+    heads: int = Field(4, gt=0)
+    layers: int = Field(6, gt=0)
+    depth_dimension: int = Field(128, gt=0)
+    depth_heads: int = Field(4, gt=0)
+    depth_layers: int = Field(2, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class RQLM(LanguageModel):
+    """Codes (B, K, T) to their likelihood, frame after frame, in each codebook after codebook."""
+
+    def __init__(self, config: RQLMConfig):
+        super().__init__()
+        self.config = config
+        self.codebook_sizes = config.codebook_sizes
+        self.strides = config.strides or (1,) * len(config.codebook_sizes)
+        width, depth = config.dimension, config.depth_dimension
+        sizes = self.codebook_sizes
+        self.embeddings = nn.ModuleList(nn.Embedding(v, width) for v in sizes)
+        self.start = nn.Parameter(torch.zeros(width))
+        self.temporal = Transformer(width, config.heads, config.layers, config.dropout)
+        self.bridge = nn.Linear(width, depth, bias=False)
+        self.depth_embeddings = nn.ModuleList(nn.Embedding(v, depth) for v in sizes[:-1])
+        self.places = nn.Parameter(torch.zeros(len(sizes), depth))
+        self.depth = Transformer(depth, config.depth_heads, config.depth_layers, config.dropout)
+        self.heads = nn.ModuleList(nn.Linear(depth, v, bias=False) for v in sizes)
+        for table in (*self.embeddings, *self.depth_embeddings, *self.heads, self.bridge):
+            nn.init.normal_(table.weight, std=0.02)
+
+    def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
+        batch, _, num_frames = codes.shape
+        hidden = self.temporal(self._frames(codes, condition))[:, -num_frames:]
+        rows = codes.transpose(1, 2).flatten(0, 1)  # (B * T, K)
+        entered = [self.bridge(hidden).flatten(0, 1)]
+        entered += [table(rows[:, k]) for k, table in enumerate(self.depth_embeddings)]
+        found = self.depth(torch.stack(entered, 1) + self.places)
+        logits = [head(found[:, k]).float() for k, head in enumerate(self.heads)]
+        costs = [
+            F.cross_entropy(said, rows[:, k], reduction="none") for k, said in enumerate(logits)
+        ]
+        hits = [said.argmax(-1) == rows[:, k] for k, said in enumerate(logits)]
+        free = self.free(num_frames).to(codes.device)
+        nats, hits = (
+            torch.stack(of, 1).view(batch, num_frames, -1).transpose(1, 2) * free
+            for of in (costs, hits)
+        )
+        return Scored(nats, hits)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        codes: Tensor,
+        frames: int,
+        sampling: Sampling | None = None,
+        generator: torch.Generator | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        given, sampling, cache = codes.shape[2], sampling or Sampling(), Cache()
+        codes = F.pad(codes, (0, frames))
+        for t in range(given, given + frames):
+            entered = self._frames(codes[:, :, : t + 1], condition)[:, cache.length :]
+            hidden = self.bridge(self.temporal(entered, cache)[:, -1])
+            inner = Cache()
+            for k, head in enumerate(self.heads):
+                if k:
+                    hidden = self.depth_embeddings[k - 1](codes[:, k - 1, t])
+                found = self.depth((hidden + self.places[k])[:, None], inner)[:, 0]
+                if t % self.strides[k]:
+                    codes[:, k, t] = codes[:, k, t - 1]
+                else:
+                    past = codes[:, k, : t : self.strides[k]]
+                    codes[:, k, t] = sampling.draw(head(found), past, generator)
+        return codes
+
+    def _frames(self, codes: Tensor, condition: Tensor | None) -> Tensor:
+        """What enters before each frame: (B, M + T, D), the sum of the frame before it."""
+        known = sum(table(codes[:, k, :-1]) for k, table in enumerate(self.embeddings))
+        first = self.start.expand(len(codes), 1, -1).to(known.dtype)
+        entered = torch.cat([first, known], 1)
+        return entered if condition is None else torch.cat([condition, entered], 1)
