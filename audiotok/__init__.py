@@ -19,7 +19,7 @@ _HOMES = {
     "bench": "harness",
     "compare": "comparison",
 }
-_MODULES = ("data", "errors", "metrics", "tasks", "testing")
+_MODULES = ("corpora", "data", "errors", "metrics", "tasks", "testing")
 
 __all__ = [*_HOMES, *_MODULES]
 

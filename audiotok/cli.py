@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from audiotok import cli_results
+from audiotok import cli_corpora, cli_results
+from audiotok.cli_options import Checkpoint, Device, Out, Paths, Tokenizer
 from audiotok.errors import AudiotokError
 
 app = typer.Typer(
@@ -20,15 +21,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Tokenizer = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="Name of a codec (`audiotok list`), or a .py file.")
-]
-Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
-]
-Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="File, or folder for several inputs.")]
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -113,49 +105,14 @@ def leaderboard(
     raise typer.Exit(1 if wrong else 0)
 
 
-app.command()(cli_results.compare)
-app.command()(cli_results.validate)
-
-
-@app.command()
-def encode(
-    paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu",
-) -> None:  # fmt: skip
-    """Sound files to .atok files."""
-    from audiotok import inputs, show
-
-    pairs = inputs.pairs(paths, out, ".atok", inputs.SOUND)
-    codec = _load(tokenizer, checkpoint, device)
-    for source, target in pairs:
-        tokens = codec.encode(source)
-        tokens.save(target)
-        show.encoded(source, target, tokens)
-
-
-@app.command()
-def decode(
-    paths: Paths, out: Out,
-    tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", "-t", help="Default: what the tokens name.")
-    ] = None,
-    checkpoint: Checkpoint = None, device: Device = "cpu",
-    sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
-    ] = None,
-) -> None:  # fmt: skip
-    """.atok files to sound files."""
-    from audiotok import audio, inputs
-    from audiotok.tokens import Tokens
-
-    pairs = inputs.pairs(paths, out, ".wav", (".atok",))
-    codec = None
-    for source, target in pairs:
-        tokens = Tokens.load(source)
-        if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
-            codec = _load(tokenizer or tokens.codec, checkpoint, device)
-        audio.write(target, codec.decode(tokens, sample_rate))
-        print(target)
+for verb in (
+    cli_results.compare,
+    cli_results.validate,
+    cli_corpora.encode,
+    cli_corpora.decode,
+    cli_corpora.export,
+):
+    app.command()(verb)
 
 
 @app.command()
@@ -167,7 +124,7 @@ def reconstruct(
     from audiotok import audio, inputs
 
     pairs = inputs.pairs(paths, out, ".wav", inputs.SOUND)
-    codec = _load(tokenizer, checkpoint, device)
+    codec = cli_corpora.load(tokenizer, checkpoint, device)
     for source, target in pairs:
         audio.write(target, codec.reconstruct(source))
         print(target)
@@ -202,7 +159,7 @@ def check(
     """Try all that codecs promise on this one: exit code 1 where it breaks a promise."""
     from audiotok import checking, show
 
-    codec = checking.load(lambda: _load(name, checkpoint, device), name)
+    codec = checking.load(lambda: cli_corpora.load(name, checkpoint, device), name)
     found = checking.examined(codec)
     content, path = checking.written(codec, found, out, checkpoint is not None)
     show.json(content) if as_json else checking.table(codec, found)
@@ -218,7 +175,7 @@ def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> 
     card = registry.find_card(name)
     path = checkpoints.resolve(card, checkpoint)
     show.weights(card, path, checkpoint is not None)
-    codec = checking.load(lambda: _load(name, checkpoint, device), name)
+    codec = checking.load(lambda: cli_corpora.load(name, checkpoint, device), name)
     print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
     found = checking.examined(codec)
     checking.table(codec, found)
@@ -235,7 +192,7 @@ def convert(
     """Write an official checkpoint, or trained weights, as safetensors."""
     from audiotok.errors import CodecError
 
-    codec = _load(name, checkpoint, "cpu")
+    codec = cli_corpora.load(name, checkpoint, "cpu")
     if not hasattr(codec, "save"):
         raise CodecError(f"{codec.card.name} has no weights to write")
     codec.save(out, half)
@@ -287,10 +244,3 @@ def doctor() -> None:
     from audiotok import doctor as physician
 
     print("\n".join(physician.lines()))
-
-
-def _load(name: str, checkpoint: Path | None, device: str):
-    from audiotok import registry, show
-
-    show.resolved(name)
-    return registry.load(name, checkpoint, device, quiet=True)

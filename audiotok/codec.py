@@ -12,15 +12,16 @@ import json
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 
+from audiotok import batches
 from audiotok.audio import Audio, as_audio, check_sample_rate, resampled_length
+from audiotok.batches import Batch, Prepared, by_group, padded, prepare, split
 from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import inference
@@ -44,10 +45,10 @@ class Codec(ABC):
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
-    FAMILY: ClassVar[str | None] = None  # its name, where that is on no card: files name it
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
+    RAGGED: ClassVar[bool] = False  # whether it has `_encode_ragged`
     window_seconds: float = 60.0
     context_seconds: float = 5.0
 
@@ -87,6 +88,10 @@ class Codec(ABC):
         K is one of the card's codebook_counts.
         """
 
+    def _encode_ragged(self, waveform: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """As `_encode`, each clip as if it ended at its length alone; any codes behind that."""
+        raise NotImplementedError
+
     def _codebooks(self) -> list[torch.Tensor] | None:
         """All codebooks (V, D) float32 that the network has; None where they are implicit."""
         return None
@@ -99,8 +104,9 @@ class Codec(ABC):
             metadata: of the safetensors file.
             digest: of the file; goes into the name, behind an @.
         """
-        family = cls.FAMILY or cls.CARDS[0].family
-        raise CodecError(f"codecs of the family {family} load by name, not from a file")
+        raise CodecError(
+            f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
+        )
 
     @classmethod
     def card_named(cls, name: str) -> CodecCard:
@@ -178,7 +184,7 @@ class Codec(ABC):
 
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
-        return self._encode_alike([as_audio(source)])[0]
+        return self._encode_alike([prepare(as_audio(source), self.card)])[0]
 
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
@@ -193,64 +199,77 @@ class Codec(ABC):
         tokens = Tokens.from_bytes(self.encode(audio).to_bytes())
         return self.decode(tokens, audio.sample_rate)
 
-    def encode_batch(
-        self, sources: Sequence, batch: Literal["strict", "length"] = "strict"
-    ) -> list[Tokens]:
+    def encode_batch(self, sources: Sequence, batch: Batch = "strict") -> list[Tokens]:
         """Tokens of each source.
 
         Args:
             sources: as for `encode`.
             batch: "strict" is one clip per forward, and equals `encode`; "length" puts clips of
-                equal length into one forward, which is faster, while a network's arithmetic may
+                equal length into one forward, "ragged" clips of any, where the codec is `ragged`,
+                each padded as when it is alone. That is faster, while a network's arithmetic may
                 differ in its last bits, and so a few codes.
         """
         if self._one_by_one(batch):
             return [self.encode(source) for source in sources]
-        audios = [as_audio(source) for source in sources]
-        alike = lambda audio: (audio.waveform.shape, audio.sample_rate)  # noqa: E731
-        return _by_group(audios, alike, self._encode_alike)
+        return self.encode_prepared([prepare(as_audio(one), self.card) for one in sources], batch)
 
-    def decode_batch(
-        self, tokens: Sequence[Tokens], batch: Literal["strict", "length"] = "strict"
-    ) -> list[Audio]:
-        """Sound of each of `tokens`; `batch` as in `encode_batch`."""
+    def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
+        """As `encode_batch`, for clips that were prepared before."""
+        if self._one_by_one(batch):
+            return [self._encode_alike([clip])[0] for clip in clips]
+        if batch == "length":
+            return by_group(clips, lambda clip: clip.alike, self._encode_alike)
+        if not self.ragged:
+            raise CodecError(f"{self.card.name} knows no batch 'ragged': 'length' or 'strict'")
+        return by_group(clips, lambda clip: self._fits(clip) or clip.alike, self._encode_together)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether clips of different lengths can go into one forward."""
+        return self.RAGGED and max(self.card.strides) == 1
+
+    def _fits(self, clip: Prepared) -> bool:  # into one forward with others
+        frames = self.num_frames(clip.waveform.shape[-1])
+        return batches.MIN_FRAMES <= frames <= self.window_seconds * self.frame_rate
+
+    def decode_batch(self, tokens: Sequence[Tokens], batch: Batch = "strict") -> list[Audio]:
+        """Sound of each of `tokens`; `batch` as in `encode_batch`, "ragged" being as "length"."""
         if self._one_by_one(batch):
             return [self.decode(one) for one in tokens]
-        return _by_group(
-            list(tokens),
-            lambda t: (t.codes.shape, t.side is None or t.side.shape, t.num_samples, t.sample_rate),
-            self._decode_alike,
-        )
+        return by_group(tokens, batches.sizes, self._decode_alike)
 
     def _one_by_one(self, batch: str) -> bool:
-        if batch not in ("strict", "length"):
-            raise CodecError(f"batch is 'strict' or 'length', not {batch!r}")
+        if batch not in batches.BATCHES:
+            raise CodecError(f"batch is one of {', '.join(batches.BATCHES)}, not {batch!r}")
         return batch == "strict" or self.card.byte_stream
 
-    def _encode_alike(self, audios: list[Audio]) -> list[Tokens]:
-        """Tokens of audios of the same shape and rate, in one forward per window."""
-        waveform = torch.stack([self._prepared(audio) for audio in audios])
-        separate = waveform.shape[1]  # channels, or pairs of them, that are coded one by one
+    def _encode_alike(self, clips: list[Prepared]) -> list[Tokens]:
+        """Tokens of clips of the same shape and rate, in one forward per window."""
+        waveform = torch.stack([clip.waveform for clip in clips])
+        separate = waveform.shape[1]
         codes, side = self._codes_of(waveform.flatten(0, 1), self.fast)
         if self.fast and not self._compared:
             self._compared = True
             exact = self._codes_of(waveform.flatten(0, 1), fast=False)[0]
             share = float((codes != exact).double().mean())
             log.info("%s: bfloat16 changed %.2f%% of these codes", self.card.name, 100 * share)
-        codes = codes.unflatten(0, (len(audios), separate))
-        sides = [None] * len(audios) if side is None else side.split(separate)
-        name, rates = self.card.name, (self.card.codebook_sizes, self.card.strides)
-        return [
-            Tokens(clip, name, self.fingerprint, audio.num_samples, audio.sample_rate, *rates, side)
-            for clip, side, audio in zip(codes, sides, audios, strict=True)
-        ]
+        codes = codes.unflatten(0, (len(clips), separate))
+        sides = [None] * len(clips) if side is None else side.split(separate)
+        return [self._tokens(*parts) for parts in zip(clips, codes, sides, strict=True)]
 
-    def _prepared(self, audio: Audio) -> torch.Tensor:
-        """(separate, C, L) at sample_rate_in, C being the channels of the network."""
-        each = self.options.get("channels") == "each"
-        audio = audio if each else audio.to_channels(self.card.channels)
-        waveform = audio.resample(self.card.sample_rate_in).waveform
-        return waveform[:, None] if each else waveform[None]
+    def _encode_together(self, clips: list[Prepared]) -> list[Tokens]:
+        """Tokens of clips of different lengths, in one forward."""
+        if len(clips) == 1 or not self._fits(clips[0]):
+            return self._encode_alike(clips)
+        waveform, lengths = padded(clips)
+        with inference(self.network, self.device, self.fast):
+            codes = self._encode_ragged(waveform.to(self.device), lengths).cpu()
+        rows = split(codes, clips, self.num_frames)
+        return [self._tokens(clip, row, None) for clip, row in zip(clips, rows, strict=True)]
+
+    def _tokens(self, clip: Prepared, codes: torch.Tensor, side: torch.Tensor | None) -> Tokens:
+        about = (self.card.name, self.fingerprint, clip.num_samples, clip.sample_rate)
+        return Tokens(codes, *about, self.card.codebook_sizes, self.card.strides, side)
 
     def _codes_of(
         self, waveform: torch.Tensor, fast: bool
@@ -263,7 +282,7 @@ class Codec(ABC):
 
     def changed_codes(self, source) -> float:
         """Share of the codes of `source` that precision=fast changes, 0 to 1."""
-        waveform = self._prepared(as_audio(source))
+        waveform = prepare(as_audio(source), self.card).waveform
         exact, fast = (self._codes_of(waveform, fast)[0] for fast in (False, True))
         return float((exact != fast).double().mean())
 
@@ -379,15 +398,3 @@ class Codec(ABC):
                     waveform = torch.empty(len(codes), card.channels, length)
             waveform[..., begin:end] = piece
         return waveform
-
-
-def _by_group(items: list, key: Callable, work: Callable[[list], list]) -> list:
-    """Applies `work` to each group of items with equal keys; the results in the items' order."""
-    groups = defaultdict(list)
-    for index, item in enumerate(items):
-        groups[key(item)].append(index)
-    results = [None] * len(items)
-    for indices in groups.values():
-        for index, result in zip(indices, work([items[i] for i in indices]), strict=True):
-            results[index] = result
-    return results

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from audiotok import checkpoints, provenance, registry, summary
-from audiotok.audio import Audio, read
+from audiotok.audio import Audio
 from audiotok.cache import CODING, SCORING, Cache, Entry, code_sha256, digest
 from audiotok.data import Clip, Corpus
 from audiotok.errors import CodecError, ResultsError
@@ -72,7 +72,7 @@ class Coder:
         stage = ["read"]
         device = self._codec and self._codec.device
         try:
-            reference = read(clip.reference) if clip.reference else clip.read()
+            reference = clip.original()
             with torch.random.fork_rng([device] if device and device.type == "cuda" else []):
                 return self._coded(index, clip, reference, stage)
         except _NotKept as reason:

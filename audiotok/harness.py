@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -278,6 +279,8 @@ def _concluded(subject: Subject, journal: Journal, coder: Coder) -> list[dict[st
     """The entries of the journal, with what tasks conclude from all clips together."""
     corpus = subject.setting.corpus
     entries = [journal.entries[index] for index in sorted(journal.entries)]
+    if subject.given:  # then the sounds are the corpus's own reconstructions
+        corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
     for task in subject.setting.tasks:
         if not task.concludes:
             continue

@@ -86,6 +86,12 @@ def make_setting(
     corpus = data.load(suite.source(data_name), limit=limit)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
+    unsuited = {task.name: task.unsuited(corpus) for task in able}
+    not_measured |= {name: reason for name, reason in unsuited.items() if reason is not None}
+    able = [task for task in able if unsuited[task.name] is None]
+    if not able:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in not_measured.items())
+        raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
     for task in able:
         task.prepare(corpus)
     count = min(available_cores(), MOST_WORKERS) if workers is None else workers

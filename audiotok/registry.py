@@ -108,7 +108,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     metadata = checkpoints.read_metadata(path)
     named = metadata.get("family", "")
     for family in _all_families():
-        if named in (family.FAMILY, *(card.family for card in family.CARDS)):
+        if named in [card.family for card in family.CARDS]:
             card = family.card_of(metadata, checkpoints.sha256(path)[:8])
             card = card.model_copy(update={"training_data": _learned_from(metadata)})
             return family, vary(card, name.partition(":")[2], family.OPTIONS)
@@ -154,7 +154,7 @@ def _families_of(module) -> list[type[Codec]]:
         if inspect.isclass(value)
         and issubclass(value, Codec)
         and value.__module__ == module.__name__
-        and (value.CARDS or value.PREFIX or value.FAMILY)
+        and (value.CARDS or value.PREFIX)
     ]
 
 

@@ -6,6 +6,7 @@ import json as _json
 import math
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from audiotok.licences import MARK, NOTE
 from audiotok.plan import Observer
 
 if TYPE_CHECKING:
+    from audiotok import corpora
     from audiotok.card import CodecCard
     from audiotok.results import Result
     from audiotok.tokens import Tokens
@@ -203,6 +205,54 @@ def _failures(result: Result) -> list[str]:
 def first_process() -> bool:
     """Whether this is the process that speaks, among those that `accelerate launch` started."""
     return os.environ.get("RANK", "0") == "0"
+
+
+class EncodeProgress:
+    """A `corpora.Progress`: a bar over the clips, with seconds of sound per second behind it."""
+
+    def __init__(self, what: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
+        self._what, self._seconds, self._begin = what, 0.0, time.monotonic()
+        self._task = self._progress.add_task(what, total=None)
+
+    def __enter__(self) -> EncodeProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, clips: int, done: int) -> None:
+        self._begin = time.monotonic()
+        self._progress.update(self._task, completed=done, total=clips)
+        if done:
+            self.note(f"{done} of {clips} clips were encoded before.")
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def tick(self, clips: int, seconds: float) -> None:
+        self._seconds += seconds
+        rate = self._seconds / max(time.monotonic() - self._begin, 1e-3)
+        self._progress.update(
+            self._task, advance=clips, description=f"{self._what}, {rate:.0f} s/s"
+        )
+
+
+def corpus(done: corpora.Encoded) -> None:
+    """What an encoded corpus holds; what could not be encoded, and what batches changed."""
+    print(f"{done.folder}: {done.clips} clips, {done.seconds / 3600:.2f} h")
+    if done.compared:
+        err.print(
+            f"Batches changed {done.changed} of {done.compared} codes "
+            f"({done.changed / done.compared:.3%}) that were computed clip by clip to compare."
+        )
+    for failure in done.failures[:10]:
+        err.print(f"{failure['clip']} left out: {failure['message']}", style="red", markup=False)
+    if done.failures:
+        where = done.folder / "failed.tsv"
+        err.print(f"{len(done.failures)} clips could not be encoded: {where}", style="red")
 
 
 class TrainProgress:

@@ -59,6 +59,7 @@ def _scores_of(
     task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
 ) -> dict[str, dict[str, Any]]:
     rows = frame("", entries, [task])
+    scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
     whole = task.summarise(rows, tokens)
     again = _bootstrap(task, rows, seed) if whole else []
     found = {}
@@ -68,7 +69,7 @@ def _scores_of(
         if column.name in whole:
             drawn = [sample[column.name] for sample in again if column.name in sample]
             score = {"mean": whole[column.name], "ci95": statistics.interval(drawn)}
-            score |= {"n": len(values) or len(rows), "failed": failed}
+            score |= {"n": len(values) or int(scored.sum()), "failed": failed}
         else:
             score = statistics.mean_score(values, failed, seed)
         about = {key: value for key, value in asdict(column).items() if key != "name"}

@@ -1,5 +1,5 @@
-"""Tokens: the codes of one clip with all that decoding needs; bitrates; flattening for language
-models. The bytes of the file are in `atok.py`.
+"""Tokens: the codes of one clip with all that decoding needs; bitrates; sequences for language
+models. The bytes of the file are in `atok.py`, the patterns of sequences in `patterns.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from audiotok import atok
 from audiotok.errors import TokensError
 from audiotok.files import replacing
+from audiotok.patterns import Vocabulary, from_ids, to_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,33 +174,34 @@ class Tokens:
         sizes, strides = self.codebook_sizes[:k], self.strides[:k]
         return replace(self, codes=self.codes[:, :k], codebook_sizes=sizes, strides=strides)
 
-    def to_sequence(self, pattern: str = "flatten", offset: int = 0) -> torch.Tensor:
+    def to_sequence(
+        self,
+        pattern: str = "interleaved",
+        offset: int = 0,
+        special: Sequence[str] = (),
+        special_first: bool = False,
+    ) -> torch.Tensor:
         """The free codes as ids of a language model's vocabulary, int64.
 
-        Codebook k has the ids from offset + sum(codebook_sizes[:k]) on.
-
         Args:
-            pattern: "flatten": (N,), frame after frame, in each frame its free codes, codebook
-                after codebook. "delay": (K, T + K - 1), codebook k shifted right by k frames
-                (MusicGen, arXiv 2306.05284); the ends are filled with the first id past all
-                codebooks.
-            offset: the id of code 0 of codebook 0.
+            pattern: one of `patterns.PATTERNS`, which are described there.
+            offset, special, special_first: what id means what, see `patterns.Vocabulary`: codebook
+                k has the ids from offset + sum(codebook_sizes[:k]) on, special ids stand behind
+                or before all of them.
         """
         if self.codes.shape[0] != 1:
             raise TokensError("a sequence is made of one channel; take them one by one")
-        starts = _starts(self.codebook_sizes, offset)
-        ids = self.codes[0] + starts[:-1, None]
-        if pattern == "flatten":
-            return ids.T[_free(self.strides, self.num_frames).T]
-        if pattern == "delay":
-            self._refuse_strides()
-            delayed = ids.new_full((len(ids), self.num_frames + len(ids) - 1), int(starts[-1]))
-            for k, row in enumerate(ids):
-                delayed[k, k : k + self.num_frames] = row
-            return delayed
-        raise TokensError(f"the pattern is 'flatten' or 'delay', not {pattern!r}")
+        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
+        return to_ids(self.codes[0], self.strides, pattern, vocabulary)
 
-    def from_sequence(self, ids: torch.Tensor, pattern: str = "flatten", offset: int = 0) -> Tokens:
+    def from_sequence(
+        self,
+        ids: torch.Tensor,
+        pattern: str = "interleaved",
+        offset: int = 0,
+        special: Sequence[str] = (),
+        special_first: bool = False,
+    ) -> Tokens:
         """The inverse of `to_sequence`: this clip's description with the codes in `ids`.
 
         `ids` may be longer or shorter than this clip by whole frames, e.g. when a language model
@@ -208,45 +210,12 @@ class Tokens:
         Raises:
             TokensError: an id outside of its codebook, or a part of a frame.
         """
-        starts = _starts(self.codebook_sizes, offset)
-        if pattern == "flatten":
-            codes = self._unflatten(ids, starts)
-        elif pattern == "delay":
-            self._refuse_strides()
-            num_frames = ids.shape[-1] - self.num_codebooks + 1
-            if ids.ndim != 2 or len(ids) != self.num_codebooks or num_frames < 1:
-                raise TokensError(f"delayed ids have shape (K, T + K - 1), not {tuple(ids.shape)}")
-            rows = [row[k : k + num_frames] for k, row in enumerate(ids)]
-            codes = torch.stack(rows) - starts[:-1, None]
-        else:
-            raise TokensError(f"the pattern is 'flatten' or 'delay', not {pattern!r}")
+        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
+        codes = from_ids(ids, self.strides, pattern, vocabulary, self.num_frames)
         num_samples = self.num_samples
         if codes.shape[1] != self.num_frames:
             num_samples = max(1, round(num_samples * codes.shape[1] / self.num_frames))
         return replace(self, codes=codes[None], num_samples=num_samples)
-
-    def _unflatten(self, ids: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-        num_frames = self.num_frames
-        if len(ids) != sum(free.shape[1] for free in self.free_codes):
-            num_frames = len(ids) * min(self.strides)  # or fewer: as many as the ids fill
-        free = _free(self.strides, num_frames)
-        ends = free.sum(0).cumsum(0)  # ids up to and with each frame
-        num_frames = int((ends <= len(ids)).sum())
-        if ids.ndim != 1 or num_frames == 0 or int(ends[num_frames - 1]) != len(ids):
-            raise TokensError(f"{tuple(ids.shape)} ids are no whole number of frames")
-        free = free[:, :num_frames]
-        codes = torch.zeros(free.shape, dtype=torch.int64)
-        codes.T[free.T] = ids
-        codes -= starts[:-1, None]
-        for k, stride in enumerate(self.strides):
-            codes[k] = atok.repeat(codes[k, ::stride].clone(), stride, num_frames)
-        return codes
-
-    def _refuse_strides(self) -> None:
-        if max(self.strides) > 1:
-            raise TokensError(
-                f"'delay' needs all codebooks at one rate, not strides {self.strides}"
-            )
 
 
 def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
@@ -270,14 +239,3 @@ def _kind(value: object) -> str:
     if isinstance(value, torch.Tensor):
         return f"{value.dtype} of shape {tuple(value.shape)}"
     return type(value).__name__
-
-
-def _starts(codebook_sizes: Sequence[int], offset: int) -> torch.Tensor:
-    """The first id of each codebook, and the first past them all: (K + 1,)."""
-    return torch.tensor([0, *codebook_sizes]).cumsum(0) + offset
-
-
-def _free(strides: Sequence[int], num_frames: int) -> torch.Tensor:
-    """Which codes are free: (K, T) bool."""
-    frames = torch.arange(num_frames)
-    return torch.stack([frames % stride == 0 for stride in strides])

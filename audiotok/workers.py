@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
-_ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
+ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _no_main_module(), _environment(_ENVIRONMENT):
+        with no_main_module(), environment(ENVIRONMENT):
             self._process.start()
         theirs.close()
 
@@ -344,7 +344,7 @@ def describe(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def no_main_module() -> Iterator[None]:
     """Hides __main__ from spawn, which would run a script without a main guard again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -355,7 +355,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Sets environment variables for the processes started inside."""
     before = {key: os.environ.get(key) for key in values}
     os.environ.update(values)

@@ -98,16 +98,42 @@ def test_sound_to_tokens_and_back(audiotok):
 
 def test_folders_keep_their_shape(audiotok):
     bench_kit.write_clips(Path("clips/deeper"), ["c"])
-    assert audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens")[0] == 0
+    assert audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens", "-f", "atok")[0] == 0
     assert audiotok("decode", "tokens", "-o", "sound", "-r", "8000")[0] == 0
     names = sorted(str(p.relative_to("sound")) for p in Path("sound").rglob("*.wav"))
     assert names == ["a.wav", "b.wav", "deeper/c.wav"]
     assert soundfile.info("sound/a.wav").samplerate == 8000
 
 
+def test_a_corpus_to_shards_and_back(audiotok):
+    Path("clips/c.wav").write_bytes(b"RIFF")
+    words = ["encode", "clips", "-t", "mulaw", "-o", "tokens", "--workers", "0"]
+    code, out, err = audiotok(*words)
+    assert code == 0, err
+    assert "tokens: 2 clips, 0.00 h" in out
+    assert "c left out:" in err and "1 clips could not be encoded: tokens/failed.tsv" in err
+    code, again, err = audiotok(*words)
+    assert (code, again) == (0, out) and "3 of 3 clips were encoded before" in err
+    assert audiotok("decode", "tokens", "-o", "sound")[0] == 0
+    for name in ("a", "b"):
+        original, rate = soundfile.read(f"clips/{name}.wav")
+        decoded, decoded_rate = soundfile.read(f"sound/{name}.wav")
+        assert (decoded_rate, decoded.shape) == (rate, original.shape)
+        assert np.abs(decoded - original).max() < 0.02
+    code, out, err = audiotok("export", "tokens", "--webdataset", "tar")
+    assert code == 0, err
+    assert out.splitlines() == ["tar/tokens-000000.tar"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ("encode clips -t mulaw -o tokens -f zip", "'atok' or 'parquet', not 'zip'"),
+        ("encode clips clips -t mulaw -o tokens -f parquet", "2 inputs for one corpus"),
+        ("encode clips/a.wav -t mulaw -o a.atok --limit 3", "--limit is for --format parquet"),
+        ("encode clips -t mulaw -o tokens --batch ragged --workers 0", "knows no batch 'ragged'"),
+        ("encode clips -t mulaw -o tokens --address auto", "is for --executor ray"),
+        ("export clips --webdataset tar", "clips is no folder of tokens"),
         ("encode clips/a.wav -t mulow -o x.atok", "mulaw"),
         ("encode no.wav -t mulaw -o x.atok", "no.wav"),
         ("encode clips no.wav -t mulaw -o x", "no.wav does not exist"),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import audiotok
 from audiotok.audio import Audio, resampled_length
 from audiotok.codec import CodecCard
 from audiotok.errors import CodecError, TokensError
@@ -125,7 +126,7 @@ def test_batches(codec):
             torch.testing.assert_close(sound.waveform, expected, rtol=0, atol=1e-6)
     assert codec.encode_batch([]) == codec.decode_batch([], "length") == []
     for method in (codec.encode_batch, codec.decode_batch):
-        with pytest.raises(CodecError, match="'strict' or 'length', not 'padded'"):
+        with pytest.raises(CodecError, match="strict, length, ragged, not 'padded'"):
             method([], "padded")
 
 
@@ -317,3 +318,33 @@ def test_long_sound_in_bounded_memory():
     codec._encode = lambda waveform: longest.append(waveform.shape[-1]) or encode(waveform)
     codec.encode((np.zeros(16_000 * 60 * 10, np.float32), 16_000))
     assert max(longest) == 70 * 16_000
+
+
+def test_ragged_batches_equal_single_clips():
+    codec = audiotok.load("wavtokenizer-mini")
+    generator = torch.Generator().manual_seed(1)
+    lengths = [900, 3_200, 4_001, 9_999, 12_345, 3_201]  # the first is too short for a batch
+    clips = [(torch.randn(length, generator=generator) * 0.05, 16_000) for length in lengths]
+    clips += [(torch.randn(8_000, generator=generator) * 0.05, 24_000)]
+    together = codec.encode_batch(clips, batch="ragged")
+    changed = 0
+    for clip, tokens in zip(clips, together, strict=True):
+        alone = codec.encode(clip)
+        assert (alone.num_samples, alone.sample_rate) == (tokens.num_samples, tokens.sample_rate)
+        assert alone.codes.shape == tokens.codes.shape
+        changed += int((alone.codes != tokens.codes).sum())
+    assert changed <= 1  # of 171: last bits
+    merged = audiotok.load("wavtokenizer-mini:merge=2")
+    assert not merged.ragged
+    with pytest.raises(CodecError, match="knows no batch 'ragged'"):
+        merged.encode_batch(clips, batch="ragged")
+
+
+def test_ragged_batches_keep_channels_apart():
+    codec = audiotok.load("wavtokenizer-mini:channels=each")
+    generator = torch.Generator().manual_seed(2)
+    clips = [
+        (torch.randn(2, length, generator=generator) * 0.05, 16_000) for length in (5000, 7001)
+    ]
+    for clip, tokens in zip(clips, codec.encode_batch(clips, batch="ragged"), strict=True):
+        assert torch.equal(codec.encode(clip).codes, tokens.codes)

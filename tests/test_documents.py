@@ -42,3 +42,13 @@ def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_tables_of_scale_are_what_was_measured(tmp_path):
+    command = [sys.executable, ROOT / "benchmarks/scale.py", ROOT / "docs/scale.md", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    changed = (ROOT / "docs/scale.md").read_text().replace("| not measured |", "| 7 days |", 1)
+    (tmp_path / "scale.md").write_text(changed)
+    command[2] = tmp_path / "scale.md"
+    assert subprocess.run(command, capture_output=True).returncode == 1

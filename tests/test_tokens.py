@@ -1,11 +1,9 @@
-"""Tokens: what is valid, bitrates, and sequences for language models."""
+"""Tokens: what is valid, bitrates, and what a sequence of another length becomes."""
 
 import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from test_atok import make
 
 from audiotok.errors import TokensError
@@ -89,57 +87,7 @@ def test_first():
             tokens.first(k)
 
 
-def test_sequences_by_hand():
-    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
-    assert tokens.to_sequence().tolist() == [0, 13, 1, 14, 2, 15]
-    assert tokens.to_sequence(offset=100).tolist() == [100, 113, 101, 114, 102, 115]
-    delayed = tokens.to_sequence("delay")
-    assert delayed.tolist() == [[0, 1, 2, 30], [30, 13, 14, 15]]
-    slow = tokens_of([[7, 7, 8, 8, 9], [1, 2, 3, 4, 5]], (10, 20), (2, 1))
-    assert slow.to_sequence().tolist() == [7, 11, 12, 8, 13, 14, 9, 15]
-
-
-@given(
-    st.lists(st.tuples(st.integers(2, 50), st.integers(1, 4)), min_size=1, max_size=4),
-    st.integers(1, 40),
-    st.integers(0, 1000),
-)
-@settings(deadline=None, max_examples=100)
-def test_sequences_and_back(books, num_frames, offset):
-    sizes, strides = zip(*books, strict=True)
-    tokens = make(sizes, strides, num_frames)
-    ids = tokens.to_sequence("flatten", offset)
-    assert ids.numel() == sum(free.numel() for free in tokens.free_codes)
-    assert offset <= ids.min() and ids.max() < offset + sum(sizes)
-    assert torch.equal(tokens.from_sequence(ids, "flatten", offset).codes, tokens.codes)
-    if max(tokens.strides) == 1:
-        delayed = tokens.to_sequence("delay", offset)
-        assert torch.equal(tokens.from_sequence(delayed, "delay", offset).codes, tokens.codes)
-    else:
-        with pytest.raises(TokensError, match="one rate"):
-            tokens.to_sequence("delay")
-
-
 def test_a_sequence_of_another_length():
     tokens = tokens_of([[0, 1, 2, 3], [4, 5, 6, 7]], (10, 10), num_samples=640)
     longer = tokens.from_sequence(torch.cat([tokens.to_sequence()] * 2))
     assert longer.num_samples == 1280 and longer.num_frames == 8
-
-
-@pytest.mark.parametrize(
-    ("ids", "pattern", "message"),
-    [
-        ([0, 13, 1], "flatten", "no whole number of frames"),
-        ([], "flatten", "no whole number of frames"),
-        ([0, 5], "flatten", "code -5 in codebook 1"),
-        ([[0, 1]], "delay", "have shape"),
-        ([0], "spiral", "'flatten' or 'delay', not 'spiral'"),
-    ],
-)
-def test_refuses_sequences(ids, pattern, message):
-    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
-    with pytest.raises(TokensError, match=message):
-        tokens.from_sequence(torch.tensor(ids, dtype=torch.int64), pattern)
-    if pattern == "spiral":
-        with pytest.raises(TokensError, match=message):
-            tokens.to_sequence(pattern)

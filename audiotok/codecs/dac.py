@@ -8,6 +8,7 @@ original `encode` after its `preprocess`; `compress` of the original normalises 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from audiotok import checkpoints
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
+from audiotok.nn import ragged
 from audiotok.nn.dac import DACConfig, DACNetwork, encoder_reach
 from audiotok.nn.dac_keys import from_official
 from audiotok.nn.quantizers import merged
@@ -77,6 +79,7 @@ class DAC(Trained):
 
     DEFAULT = "dac-24k"
     CONFIG = DACConfig
+    RAGGED = True
     CARDS = (
         _official("16k", 16000, (2, 4, 5, 8), 12),
         _official("24k", 24000, (2, 4, 5, 8), 32),
@@ -121,6 +124,10 @@ class DAC(Trained):
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(waveform, self.num_codebooks)
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        latents = ragged.encode(self.network.encoder, waveform, lengths)
+        return self.network.quantize(latents, self.num_codebooks)
 
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)

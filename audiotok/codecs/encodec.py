@@ -11,7 +11,7 @@ at 48 kHz 2, 4, 8, 16 codebooks for 3, 6, 12, 24 kbit/s.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from audiotok import checkpoints
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
+from audiotok.nn import ragged
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
@@ -77,6 +78,7 @@ class SEANetCodec(Trained):
     """What EnCodec and SpeechTokenizer have in common: `EncodecNetwork` and how it is loaded."""
 
     CONFIG = EncodecConfig
+    RAGGED = True
 
     def _kind(self) -> dict[str, bool]:
         """Which of the switches of `EncodecConfig` are on."""
@@ -111,6 +113,10 @@ class SEANetCodec(Trained):
 
     def _encode(self, waveform: Tensor) -> Tensor:
         return self.network.encode(waveform, self.num_codebooks)
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        latents = ragged.encode(self.network.encoder, waveform, lengths)
+        return self.network.quantizer.encode(latents.float(), self.num_codebooks)
 
     def _decode(self, codes: Tensor) -> Tensor:
         return self.network.decode(codes)
@@ -225,6 +231,7 @@ class ChunkedEncodec(Encodec):
         "chunk_length_s": 1.0,
         "overlap": 0.01,
     }
+    RAGGED = False
     chunk_length = 48000  # samples
     chunk_step = 47520
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from audiotok import checkpoints
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
+from audiotok.nn import ragged
 from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.nn.seanet import fold_weight_norm
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
@@ -102,6 +104,7 @@ class WavTokenizer(Trained):
 
     DEFAULT = "wavtokenizer-mini"
     CONFIG = WavTokenizerConfig
+    RAGGED = True
     CARDS = (
         _card(
             "wavtokenizer-mini",
@@ -170,8 +173,13 @@ class WavTokenizer(Trained):
         )
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        (stride,) = self.card.strides
-        latents = self.network.encoder(waveform).float()
+        return self._quantize(self.network.encoder(waveform))
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        (stride,), latents = self.card.strides, latents.float()
         codes = self.network.quantizer.encode(pool(latents, stride))
         return repeat(codes, stride, latents.shape[-1])
 

@@ -34,6 +34,7 @@ class Clip:
         path: the sound file.
         text, speaker, label: what is said, by whom, what it is; None where not known.
         licence: of this recording, where its corpus says it.
+        split: "train", "validation" or "test", where its corpus says it.
         reference: the original of which this file is already a reconstruction, if it is one.
     """
 
@@ -44,6 +45,7 @@ class Clip:
     label: str | None = None
     licence: str | None = None
     reference: Path | None = None
+    split: str | None = None
 
     def read(self) -> Audio:
         """The sound, read anew each time; AudioError says what is wrong with the file."""
@@ -52,6 +54,10 @@ class Clip:
         if self.path is None:
             raise CorpusError(f"the clip {self.id} has no sound file")
         return read(self.path)
+
+    def original(self) -> Audio:
+        """The sound before any codec: of the reference where there is one, else of the file."""
+        return (replace(self, path=self.reference) if self.reference else self).read()
 
 
 @dataclass(frozen=True)
@@ -63,12 +69,15 @@ class Corpus:
         clips: at least one.
         grammar: path of a JSGF grammar that covers every text, where there is one.
         licence: of the whole, None where not known.
+        trials: pairs of clips for speaker verification, where the corpus names them: (the same
+            speaker?, id, id).
     """
 
     name: str
     clips: tuple[Clip, ...]
     grammar: str | None = None
     licence: str | None = None
+    trials: tuple[tuple[bool, str, str], ...] = ()
 
     def __iter__(self) -> Iterator[Clip]:
         return iter(self.clips)
@@ -92,13 +101,17 @@ class Corpus:
 
     @cached_property
     def sha256(self) -> str:
-        """Of what the clips are: ids, texts, speakers, labels, the bytes of files, the grammar."""
+        """Of what the clips are: ids, texts, speakers, labels, splits, the bytes of files, the
+        grammar, the trials."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
             row += [_file_sha256(path) for path in (clip.path, clip.reference)]
+            row += [clip.split] if clip.split else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
+        if self.trials:
+            total.update(json.dumps(self.trials).encode())
         return total.hexdigest()
 
 

@@ -1,9 +1,10 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and where known `text`, `speaker`, `label`,
-`reference` (a path), `licence`, `id`. TSV is plain, without quoting; CSV quotes with "; JSONL has
-one object in each line. UTF-8. Columns of other names are not read, unless they look like one of
-these misspelt. A `grammar.jsgf` beside the manifest is the closed grammar of its texts.
+`reference` (a path), `licence`, `id`, `split` (train, validation or test). TSV is plain, without
+quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns of other names are not
+read, unless they look like one of these misspelt. A `grammar.jsgf` beside the manifest is the
+closed grammar of its texts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from audiotok.data import Clip, Corpus, _ids
 from audiotok.errors import CorpusError
 
-COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id")
+COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
+SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 GRAMMAR = "grammar.jsgf"
 _OTHER_WORDS = {  # what others call our columns
@@ -153,7 +155,11 @@ def _clip(path: Path, line: int, cells: dict[str, str], name: str) -> Clip:
         for column in ("audio", "reference")
         if column in cells
     }
-    known = {k: cells.get(k) for k in ("text", "speaker", "label", "licence")}
+    if (split := cells.get("split")) is not None and split not in SPLITS:
+        raise CorpusError(
+            f"{path}, line {line}: split is {split[:40]!r}, expected {', '.join(SPLITS)}"
+        )
+    known = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
     return Clip(id=name, path=files["audio"], reference=files.get("reference"), **known)
 
 

@@ -210,7 +210,10 @@ class DACNetwork(nn.Module):
 
     def encode(self, waveform: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Waveform (B, 1, L) -> codes (B, K, ceil(L / hop_length)), -1 where not finite."""
-        latents = self.encoder(waveform)
+        return self.quantize(self.encoder(waveform), num_codebooks)
+
+    def quantize(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
+        """Latents (B, D, T) -> codes (B, K, T), -1 where they are not finite."""
         with exactly(latents):
             return self.quantizer.encode(latents.float(), num_codebooks)
 

@@ -62,6 +62,10 @@ class Task:
         """{column: one line} for columns that cannot be filled here though the task can run."""
         return {}
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        """None, or one line saying why nothing can be measured on these clips (no labels)."""
+        return None
+
     def prepare(self, corpus: Corpus) -> None:
         """Take what scoring needs of the corpus; the task must stay picklable."""
 
@@ -88,7 +92,8 @@ class Task:
         of them says of the others: {index of the clip: {column: value}}.
 
         Called in the main process when all clips are coded; `tokens` are those of every clip, None
-        in the ceiling row, and where a clip failed its place in `tokens` is None.
+        in rows of sounds (the ceiling: `clip.original()`), and where a clip failed its place in
+        `tokens` is None.
         """
         raise NotImplementedError
 

@@ -87,6 +87,11 @@ class Rows:
         self.ids = [str(i) for i in (plain[named] if named else range(len(rows)))]
         self.speakers = [str(s) for s in plain[spoken]] if spoken else list(self.ids)
 
+    def column(self, *names: str) -> list | None:
+        """The first column of these names, where there is one."""
+        found = next((name for name in names if name in self._rows.column_names), None)
+        return None if found is None else list(self._rows[found])
+
     def open(self, number: int) -> str | io.BytesIO:
         audio = self._rows[int(number)]["audio"]
         return io.BytesIO(audio["bytes"]) if audio["bytes"] is not None else audio["path"]

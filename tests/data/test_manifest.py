@@ -99,3 +99,16 @@ def test_any_bytes_give_a_corpus_or_one_line(folder, content, name, head):
         assert "\n" not in str(error)
     else:
         assert all(clip.path.is_file() for clip in corpus)
+
+
+def test_a_split_counts_in_the_hash_only_where_there_is_one(folder):
+    (folder / TSV).write_text("audio\na.wav\nb.wav\n")
+    plain = data.load(folder / TSV)
+    (folder / TSV).write_text("audio\tsplit\na.wav\ttest\nb.wav\t\n")
+    assert [clip.split for clip in data.load(folder / TSV)] == ["test", None]
+    assert data.load(folder / TSV).sha256 != plain.sha256
+    (folder / TSV).write_text("audio\tsplit\na.wav\t\nb.wav\t\n")
+    assert data.load(folder / TSV).sha256 == plain.sha256
+    (folder / TSV).write_text("audio\tsplit\na.wav\tdev\n")
+    with pytest.raises(CorpusError, match="line 2: split is 'dev', expected train, validation"):
+        data.load(folder / TSV)

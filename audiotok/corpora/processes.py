@@ -1,0 +1,59 @@
+"""Processes that work for this one: one thread each, and none outlives it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+from audiotok.workers import ENVIRONMENT, environment, no_main_module
+
+
+@contextmanager
+def spawning(
+    count: int, initializer: Callable | None = None, arguments: tuple = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """`count` processes; at the end of the block they stop, whatever they are doing.
+
+    Args:
+        initializer: called with `arguments` in each of them.
+    """
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, context, _start, (theirs, initializer, arguments))
+    try:
+        with no_main_module(), environment(ENVIRONMENT):
+            for _ in range(count):  # each starts one
+                pool.submit(_nothing)
+        theirs.close()
+        yield pool
+    finally:
+        ours.close()
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(pipe: Connection, initializer: Callable | None, arguments: tuple) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    if initializer is not None:
+        initializer(*arguments)
+
+
+def _end_with(pipe: Connection) -> None:
+    """Ends this process when the other end of the pipe closes: it was left, or its process died."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,84 @@
+"""Shards of tokens as WebDataset: tar files that stream.
+
+Each clip is `NUMBER.json`, what the columns of the shard say of it and what made it, and
+`NUMBER.npy`, its codes (C, K, T) at the finest rate in the smallest unsigned type. The number is
+that of the clip in the corpus, nine digits, for ids may have dots, which WebDataset reads as the
+start of the kind.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from audiotok.corpora.shards import Shards
+from audiotok.data import Clip
+from audiotok.errors import CorpusError
+from audiotok.files import replacing
+from audiotok.tokens import Tokens
+
+_ABOUT = ("codec", "fingerprint", "codebook_sizes", "strides")
+
+
+def export_webdataset(
+    folder: str | Path,
+    out: str | Path,
+    clips_per_file: int = 10_000,
+    tick: Callable[[int, float], None] = lambda clips, seconds: None,
+) -> list[Path]:
+    """Writes the shards of `folder` as tokens-000000.tar, ... into `out`; the same bytes each time.
+
+    Args:
+        clips_per_file: of one tar file, at most.
+        tick: is told clips and seconds of sound that are done.
+    """
+    if clips_per_file < 1:
+        raise CorpusError(f"a tar file has 1 clip or more, not {clips_per_file}")
+    source, out = Shards(folder), Path(out)
+    if not source.complete:
+        raise CorpusError(
+            f"{folder} has {len(source.paths)} of {source.about['shards']} shards: "
+            "encode the rest first, the same command goes on"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise CorpusError(f"cannot make the folder {out}: {reason.strerror or reason}") from reason
+    if any(out.iterdir()):
+        raise CorpusError(f"{out} is not empty: name a new folder")
+    about = {name: source.about[name] for name in _ABOUT}
+    clips, paths, left = enumerate(source), [], len(source)
+    while left:
+        paths.append(out / f"tokens-{len(paths):06d}.tar")
+        with replacing(paths[-1], CorpusError) as file, tarfile.open(fileobj=file, mode="w") as tar:
+            for _ in range(min(left, clips_per_file)):
+                number, (clip, tokens) = next(clips)
+                _add(tar, f"{number:09d}", clip, tokens, about)
+                tick(1, tokens.duration)
+        left -= min(left, clips_per_file)
+    return paths
+
+
+def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, about: dict) -> None:
+    fields = {
+        "id": clip.id,
+        "num_samples": tokens.num_samples,
+        "sample_rate": tokens.sample_rate,
+        "duration": tokens.duration,
+        "text": clip.text,
+        "speaker": clip.speaker,
+        "label": clip.label,
+        "side": None if tokens.side is None else tokens.side.tolist(),
+    }
+    codes = io.BytesIO()
+    np.save(codes, tokens.codes.numpy().astype(np.min_scalar_type(max(tokens.codebook_sizes) - 1)))
+    parts = {"json": json.dumps(about | fields, sort_keys=True).encode(), "npy": codes.getvalue()}
+    for kind, content in parts.items():
+        entry = tarfile.TarInfo(f"{key}.{kind}")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))

@@ -1,0 +1,31 @@
+"""ESC-50 (Piczak 2015, CC BY-NC 3.0): 2,000 environmental sounds of 5 s in 50 classes, 44.1 kHz.
+
+From github.com/karolpiczak/ESC-50, put into the cache folder as `esc50`. Its five folds are for
+cross-validation: `esc50/3` tests on fold 3 and trains on the other four; the published figures are
+the mean over all five.
+"""
+
+from __future__ import annotations
+
+from audiotok.data import Clip, Corpus, _ids, _place
+
+SOURCE = "https://github.com/karolpiczak/ESC-50"
+NAMES = tuple(f"esc50/{fold}" for fold in range(1, 6))
+
+
+def load(name: str) -> Corpus:
+    """All sounds, in the order of their table; label is the category."""
+    folder = _place.folder("esc50", ("audio", "meta/esc50.csv"), SOURCE)
+    path, test = folder / "meta" / "esc50.csv", name.removeprefix("esc50/")
+    rows = _place.table(path, ("filename", "fold", "category"))
+    ids = _ids.derive([row["filename"] for row in rows])
+    clips = (
+        Clip(
+            clip_id,
+            _place.existing(folder / "audio" / row["filename"], folder),
+            label=row["category"],
+            split="test" if row["fold"] == test else "train",
+        )
+        for clip_id, row in zip(ids, rows, strict=True)
+    )
+    return Corpus(name, tuple(clips), licence="CC BY-NC 3.0")

@@ -1,0 +1,99 @@
+"""Clips of different lengths in one batch of an encoder, each as if it were alone.
+
+What stands behind the end of a shorter clip must not reach into it. Each convolution pads a clip
+at its own end: those of SEANet by reflection, those of DAC with zeros; an LSTM that reads backwards
+starts at each clip's own end. So the latents are those of the clips one by one, up to the last bits
+of the arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from audiotok.nn import dac, seanet
+from audiotok.nn.convolutions import PaddedConv1d
+
+MIN_FRAMES = 9  # a shorter clip is padded in other ways, and read by another LSTM
+
+
+def encode(
+    encoder: seanet.SEANetEncoder | dac.DACEncoder, waveform: Tensor, lengths: Sequence[int]
+) -> Tensor:
+    """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), arbitrary behind each clip.
+
+    Args:
+        encoder: without group norm.
+        lengths: samples of each clip, L at most; of MIN_FRAMES frames at least.
+    """
+    ends = torch.tensor(lengths, device=waveform.device)
+    missing = -waveform.shape[-1] % encoder.hop_length
+    if isinstance(encoder, dac.DACEncoder):  # zeros fill the last frame of a clip
+        waveform = _cut(waveform, ends)
+        ends = -(-ends // encoder.hop_length) * encoder.hop_length
+    waveform = F.pad(waveform, (0, missing))  # whole frames are faster
+    return _run(encoder.layers, waveform, ends)[0]
+
+
+def _run(layer: nn.Module, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer makes of (B, C, L) whose clips end at `ends`, and where they end then."""
+    if isinstance(layer, PaddedConv1d):
+        return _reflecting(layer, hidden, ends)
+    if isinstance(layer, nn.Conv1d):
+        hidden = layer(_cut(hidden, ends))
+        reach = layer.dilation[0] * (layer.kernel_size[0] - 1)
+        return hidden, (ends + 2 * layer.padding[0] - reach - 1) // layer.stride[0] + 1
+    if isinstance(layer, seanet.ResidualUnit):
+        inner = _run(layer.block, hidden, ends)[0]
+        return layer.shortcut(hidden) + inner, ends  # the shortcut sees one sample at a time
+    if isinstance(layer, dac.ResidualUnit):
+        return hidden + _run(layer.layers, hidden, ends)[0], ends
+    if isinstance(layer, seanet.ResidualLSTM):
+        return _recurrent(layer, hidden, ends), ends
+    if isinstance(layer, (seanet.ELU, seanet.Snake, dac.Snake)):
+        return layer(hidden), ends
+    if isinstance(layer, dac.EncoderBlock):
+        return _run(layer.layers, hidden, ends)
+    if isinstance(layer, nn.Sequential):
+        for inner in layer:
+            hidden, ends = _run(inner, hidden, ends)
+        return hidden, ends
+    raise TypeError(f"clips of different lengths cannot go through a {type(layer).__name__}")
+
+
+def _cut(hidden: Tensor, ends: Tensor) -> Tensor:
+    """With zeros behind each clip."""
+    inside = torch.arange(hidden.shape[-1], device=hidden.device) < ends[:, None]
+    return hidden * inside[:, None]
+
+
+def _reflecting(layer: PaddedConv1d, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """The convolution of each clip between its reflections."""
+    if layer.norm is not None:
+        raise TypeError("a group norm over time mixes clips of different lengths")
+    stride, left = layer.stride[0], layer._left
+    width = -(-hidden.shape[-1] // stride) * stride + layer._right  # that the longest clip needs
+    most = layer._right + stride - 1  # samples that may be missing at an end
+    if most:
+        hidden = F.pad(hidden, (0, width + most - hidden.shape[-1]))
+        behind = torch.arange(most, device=hidden.device)
+        channels = hidden.shape[1]
+        target = (ends[:, None] + behind)[:, None].expand(-1, channels, -1)
+        source = (ends[:, None] - 2 - behind)[:, None].expand(-1, channels, -1)
+        hidden = hidden.scatter(2, target, hidden.gather(2, source))[..., :width]
+    if left:
+        hidden = torch.cat([hidden[..., 1 : left + 1].flip(-1), hidden], dim=-1)
+    frames = F.conv1d(hidden, layer.weight, layer.bias, stride)
+    return frames, -(-ends // stride)
+
+
+def _recurrent(layer: seanet.ResidualLSTM, hidden: Tensor, ends: Tensor) -> Tensor:
+    if not layer.lstm.bidirectional:
+        return layer(hidden)  # it has read a clip before it comes to what stands behind
+    packed = pack_padded_sequence(hidden.permute(2, 0, 1), ends.cpu(), enforce_sorted=False)
+    output, _ = pad_packed_sequence(layer.lstm(packed)[0], total_length=hidden.shape[-1])
+    return output.permute(1, 2, 0) + hidden.repeat(1, 2, 1)

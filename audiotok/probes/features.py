@@ -1,0 +1,120 @@
+"""What a head sees of each clip: codes, or in the ceiling row log-mel spectra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiotok.errors import AudiotokError
+from audiotok.metrics._spectra import magnitudes, mel_filters
+from audiotok.probes import PROTOCOL
+
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+    from audiotok.data import Clip, Corpus
+    from audiotok.tokens import Tokens
+
+SAMPLE_RATE = 16_000  # Hz, of the sounds whose log-mel spectra are the ceiling
+WINDOW, HOP, BANDS = 640, 160, 80  # samples: 40 ms every 10 ms
+FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The frames of all clips of a corpus.
+
+    Attributes:
+        clips: (T, C, K) int32 codes or (T, BANDS) float32 log-mel; None where a clip failed.
+        seconds: of each clip; 0 where it failed.
+        codebook_sizes: K sizes V; () of log-mel.
+        frame_rate: Hz, over all clips.
+    """
+
+    clips: tuple[np.ndarray | None, ...]
+    seconds: tuple[float, ...]
+    codebook_sizes: tuple[int, ...]
+    frame_rate: float
+
+    @property
+    def repeat(self) -> int:
+        """How often a head sees each frame, see `Protocol.least_rate`."""
+        return max(1, math.ceil(PROTOCOL.least_rate / self.frame_rate - 1e-6))
+
+    def batch(
+        self, chosen: Sequence[int], starts: Sequence[float] = (), crop: float | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The frames of some clips, (B, T, C, K) or (B, T, BANDS), and how many of them are theirs,
+        (B,); the last frame of a clip stands in the rest.
+
+        Args:
+            starts: for each clip where its crop begins, in [0, 1) of where it can.
+            crop: seconds; None: whole clips.
+        """
+        most = max(1, round(crop * self.frame_rate)) if crop else None
+        parts = []
+        for place, index in enumerate(chosen):
+            clip = self.clips[index]
+            if most is not None and len(clip) > most:
+                start = int(starts[place] * (len(clip) - most + 1))
+                clip = clip[start : start + most]
+            parts.append(clip)
+        lengths = [len(part) for part in parts]
+        frames = np.arange(max(lengths))
+        whole = np.stack([part[np.minimum(frames, len(part) - 1)] for part in parts])
+        whole = torch.from_numpy(whole)
+        return whole.long() if self.codebook_sizes else whole, torch.tensor(lengths)
+
+
+def of_tokens(tokens: Sequence[Tokens | None]) -> Inputs:
+    """The codes of all clips; a mono clip among stereo ones gives its codes for both channels."""
+    coded = [one for one in tokens if one is not None]
+    if not coded:
+        raise AudiotokError("no clip has tokens")
+    if len({one.codebook_sizes for one in coded}) > 1:
+        raise AudiotokError("the clips have tokens of different codecs")
+    seconds = tuple(0.0 if one is None else one.duration for one in tokens)
+    rate = sum(one.num_frames for one in coded) / sum(seconds)
+    if rate > PROTOCOL.most_rate:
+        raise AudiotokError(
+            f"{rate:.0f} frames per second are more than the {PROTOCOL.most_rate:.0f} that the "
+            "heads are made for"
+        )
+    channels = max(one.codes.shape[0] for one in coded)
+
+    def codes(one: Tokens | None) -> np.ndarray | None:
+        if one is None:
+            return None
+        return one.codes.expand(channels, -1, -1).permute(2, 0, 1).to(torch.int32).numpy()
+
+    return Inputs(tuple(map(codes, tokens)), seconds, coded[0].codebook_sizes, rate)
+
+
+@lru_cache(maxsize=1)
+def of_sounds(corpus: Corpus) -> Inputs:
+    """The log-mel spectra of all clips, the ceiling of every codec."""
+    spectra, seconds = zip(*(_of_clip(clip) for clip in corpus), strict=True)
+    if not any(seconds):
+        raise AudiotokError("no clip can be read")
+    return Inputs(spectra, seconds, (), SAMPLE_RATE / HOP)
+
+
+def _of_clip(clip: Clip) -> tuple[np.ndarray | None, float]:
+    try:
+        audio = clip.original()
+    except AudiotokError:
+        return None, 0.0
+    return log_mel(audio), audio.duration
+
+
+def log_mel(audio: Audio) -> np.ndarray:
+    """log10 of the mel magnitudes of the mono sound at SAMPLE_RATE, (T, BANDS) float32."""
+    samples = audio.to_channels(1).resample(SAMPLE_RATE).waveform[0].double().numpy()
+    filters = mel_filters(SAMPLE_RATE, WINDOW, BANDS)
+    blocks = [(filters @ block.T).T for block in magnitudes(samples, WINDOW)]
+    return np.log10(np.maximum(np.concatenate(blocks), FLOOR)).astype(np.float32)

@@ -1,0 +1,97 @@
+"""Which clips a head is trained on, and which it is tested on; the same for every codec.
+
+The corpus's own split wins (its validation part is not used: nothing is chosen by it). Without one,
+of the clips of each class every fifth is tested, by the sha256 of its id, at least one where there
+are two; voices to be verified are every fifth speaker, at least two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audiotok.errors import CorpusError
+
+if TYPE_CHECKING:
+    from audiotok.data import Corpus
+
+PART = 5  # one in so many is tested
+LEAST_VOICES = 10  # to train on: fewer say little of others
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indexes of clips, in the order of the corpus, and the classes that the head is trained on."""
+
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+def by_class(corpus: Corpus, classes: Sequence[str | None]) -> Split:
+    """Clips with a class; those of a class that is not trained on are not tested.
+
+    Raises CorpusError where there are not two classes, or no clips to test.
+    """
+    train, test = _parts(corpus, classes)
+    trained = {classes[index] for index in train}
+    test = [index for index in test if classes[index] in trained]
+    if len(trained) < 2:
+        raise CorpusError(f"the clips to train on have {len(trained)} classes: two are needed")
+    if not test:
+        raise CorpusError("no clip to test has a class that clips to train on have")
+    return Split(tuple(train), tuple(test), tuple(sorted(trained)))
+
+
+def of_texts(corpus: Corpus, texts: Sequence[str]) -> Split:
+    """Clips with a text; the classes are the letters of the texts to train on."""
+    train, test = _parts(corpus, ["text" if text else None for text in texts])
+    if not train or not test:
+        raise CorpusError(f"{len(train)} clips to train on and {len(test)} to test have a text")
+    letters = {letter for index in train for letter in texts[index]}
+    return Split(tuple(train), tuple(test), tuple(sorted(letters)))
+
+
+def of_voices(corpus: Corpus) -> Split:
+    """Speakers to test are none of those to train on; the classes are the latter."""
+    speakers = [clip.speaker for clip in corpus]
+    if corpus.trials or any(clip.split for clip in corpus):
+        train, test = _parts(corpus, speakers)
+    else:
+        ordered = sorted({s for s in speakers if s}, key=_hash)
+        tested = set(ordered[: max(2, round(len(ordered) / PART))])
+        train = [i for i, speaker in enumerate(speakers) if speaker and speaker not in tested]
+        test = [i for i, speaker in enumerate(speakers) if speaker in tested]
+    tested = {speakers[index] for index in test}
+    train = [index for index in train if speakers[index] not in tested]
+    voices = {speakers[index] for index in train}
+    if len(voices) < LEAST_VOICES or len(tested) < 2:
+        raise CorpusError(
+            f"{len(voices)} speakers to train on and {len(tested)} others to test: "
+            f"{LEAST_VOICES} and 2 are needed"
+        )
+    if len(test) == len(tested):
+        raise CorpusError("no speaker to test has two clips")
+    return Split(tuple(train), tuple(test), tuple(sorted(voices)))
+
+
+def _parts(corpus: Corpus, classes: Sequence[str | None]) -> tuple[list[int], list[int]]:
+    known = [index for index, name in enumerate(classes) if name is not None]
+    if any(clip.split for clip in corpus):
+        splits = [clip.split for clip in corpus]
+        train, test = ([i for i in known if splits[i] == part] for part in ("train", "test"))
+        return train, test
+    groups: dict[str, list[int]] = {}
+    for index in known:
+        groups.setdefault(classes[index], []).append(index)
+    tested: set[int] = set()
+    for group in groups.values():
+        group.sort(key=lambda index: _hash(corpus.clips[index].id))
+        tested |= set(group[: max(round(len(group) / PART), int(len(group) > 1))])
+    return [i for i in known if i not in tested], sorted(tested)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

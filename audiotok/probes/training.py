@@ -1,0 +1,121 @@
+"""Training one head for one seed, and what it says of clips it has not seen."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from audiotok.probes import PROTOCOL
+from audiotok.probes.features import Inputs
+
+TEST_BATCH = 8  # clips; whole ones
+
+Objective = Callable[[torch.Tensor, torch.Tensor, Sequence[int]], torch.Tensor]
+"""(logits, lengths of clips in frames that the head saw, indexes of clips) -> mean loss."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A head after its steps, and whether it diverged."""
+
+    head: nn.Module
+    diverged: bool
+
+
+@contextlib.contextmanager
+def repeatable(seed: int) -> Iterator[None]:
+    """One thread and a random state of its own: the same machine gives the same bits."""
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def train(
+    make: Callable[[], nn.Module],
+    objective: Objective,
+    inputs: Inputs,
+    clips: Sequence[int],
+    seed: int,
+    crop: float | None = None,
+) -> Trained:
+    """A new head trained on `clips` within the budget of the protocol, see `audiotok.probes`."""
+    p = PROTOCOL
+    seconds = np.array([inputs.seconds[index] for index in clips])
+    size = _batch_size(np.minimum(seconds, crop).mean() if crop else seconds.mean())
+    steps = min(max(p.epochs * len(clips) // size, p.least_steps), p.most_steps)
+    clips = [index for index in clips if inputs.clips[index] is not None]
+    head = make().train()
+    optimisers = _optimisers(head)
+    dense = [tensor for name, tensor in head.named_parameters() if "tables" not in name]
+    ended: list[tuple[float, float]] = []  # loss, and that of even odds, in the last tenth
+    for step, (chosen, starts) in zip(range(steps), _order(clips, size, seed), strict=False):
+        frames, lengths = inputs.batch(chosen, starts, crop)
+        lengths_seen = lengths * inputs.repeat
+        logits = head(frames, lengths)
+        loss = objective(logits, lengths_seen, chosen)
+        for optimiser in optimisers:
+            optimiser.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(dense, p.clip_norm)
+        if not (loss.isfinite() and norm.isfinite()):
+            return Trained(head.eval(), True)
+        rate = min((step + 1) / (p.warm_up * steps), (steps - step) / ((1 - p.warm_up) * steps))
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = p.learning_rate * rate
+            optimiser.step()
+        if step >= 0.9 * steps:
+            even = objective(torch.zeros_like(logits), lengths_seen, chosen)
+            ended.append((loss.item(), even.item()))
+    last, even = np.mean(ended, axis=0)
+    return Trained(head.eval(), bool(last > p.diverged * even))
+
+
+def apply(
+    say: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    inputs: Inputs,
+    clips: Sequence[int],
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """(index, what `say` gives of (frames, lengths) for it) of whole clips that did not fail."""
+    there = [index for index in clips if inputs.clips[index] is not None]
+    there.sort(key=lambda index: len(inputs.clips[index]))
+    with torch.no_grad():
+        for start in range(0, len(there), TEST_BATCH):
+            chosen = there[start : start + TEST_BATCH]
+            frames, lengths = inputs.batch(chosen)
+            yield from zip(chosen, say(frames, lengths), strict=True)
+
+
+def _batch_size(mean_seconds: float) -> int:
+    """Clips in a batch."""
+    return int(np.clip(PROTOCOL.batch_seconds / mean_seconds, 4, PROTOCOL.batch_clips))
+
+
+def _optimisers(head: nn.Module) -> list[torch.optim.Optimizer]:
+    """Tables take a step only where their codes occurred: most do not in any one batch."""
+    named = dict(head.named_parameters())
+    tables = [tensor for name, tensor in named.items() if "tables" in name]
+    others = [tensor for name, tensor in named.items() if "tables" not in name]
+    found: list[torch.optim.Optimizer] = [torch.optim.Adam(others)]
+    return [*found, torch.optim.SparseAdam(tables)] if tables else found
+
+
+def _order(clips: Sequence[int], size: int, seed: int) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Batches without end, and where their crops begin: all clips once, then all again, …"""
+    generator = np.random.default_rng(seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < size:
+            waiting += generator.permutation(clips).tolist()
+        yield waiting[:size], generator.random(size)
+        waiting = waiting[size:]

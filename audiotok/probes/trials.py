@@ -1,0 +1,65 @@
+"""Speaker verification: trials of two clips each, and the equal error rate of their scores."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from audiotok.data import Corpus
+
+MOST = 20_000  # trials, where the corpus names none
+
+
+def pairs(corpus: Corpus, tested: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The trials: those the corpus names; else all pairs of the clips `tested`, or where these are
+    too many, MOST drawn from them, half of one speaker if there are as many."""
+    if corpus.trials:
+        place = {clip.id: index for index, clip in enumerate(corpus)}
+        return [(place[a], place[b]) for _, a, b in corpus.trials if a in place and b in place]
+    n = len(tested)
+    if n * (n - 1) // 2 <= MOST:
+        return list(itertools.combinations(tested, 2))
+    speakers: dict[str, list[int]] = {}
+    for index in tested:
+        speakers.setdefault(corpus.clips[index].speaker, []).append(index)
+    generator = np.random.default_rng(0)
+    same = [pair for clips in speakers.values() for pair in itertools.combinations(clips, 2)]
+    if len(same) > MOST // 2:
+        same = [same[i] for i in generator.choice(len(same), MOST // 2, replace=False)]
+    different: set[tuple[int, int]] = set()
+    while len(different) < MOST // 2:
+        a, b = sorted(tested[i] for i in generator.integers(0, n, 2))
+        if corpus.clips[a].speaker != corpus.clips[b].speaker:
+            different.add((a, b))
+    return sorted([*same, *different])
+
+
+def equal_error_rate(
+    scores: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """Where the share of accepted different speakers equals that of refused same ones.
+
+    Args:
+        scores: (N,) of the trials; higher: more alike.
+        same: (N,) bool, whether both clips are of one speaker; both kinds must occur.
+        weights: (N,) how often each trial counts; None: once.
+
+    The two shares are known at every threshold between scores; between thresholds they are joined
+    by straight lines, so that equal scores alone give 0.5. NaN where a kind is missing.
+    """
+    weights = np.ones(len(scores)) if weights is None else weights
+    order = np.argsort(-scores, kind="stable")
+    scores, same, weights = scores[order], same[order], weights[order]
+    total = weights[same].sum(), weights[~same].sum()
+    if not all(total):
+        return float("nan")
+    last = np.append(np.diff(scores) != 0, True)  # of equal scores all are accepted together
+    accepted = np.append(0, np.cumsum(weights * ~same)[last] / total[1])
+    refused = np.append(1, 1 - np.cumsum(weights * same)[last] / total[0])
+    gap = accepted - refused  # rises from -1 to 1
+    right = int(np.argmax(gap >= 0))
+    share = gap[right] / (gap[right] - gap[right - 1])
+    return float(accepted[right] - share * (accepted[right] - accepted[right - 1]))

@@ -1,0 +1,175 @@
+"""What all probes share: a head for every seed, its numbers side by side, and their spread.
+
+See `audiotok.probes` for heads, budget and splits. Columns of a probe are those of its clips to
+test; clips to train on have none, and are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from audiotok.errors import AudiotokError, CorpusError
+from audiotok.probes import PROTOCOL
+from audiotok.tasks import Column, Item, Task
+
+if TYPE_CHECKING:
+    import pandas
+
+    from audiotok.data import Clip, Corpus
+    from audiotok.probes.features import Inputs
+    from audiotok.probes.splits import Split
+    from audiotok.tokens import Tokens
+
+Row = dict[str, float | str]
+Rows = dict[int, Row]  # by the index of the clip
+
+VERSION = 1  # of all probes: it rises with every change of the protocol, heads or splits
+
+
+def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
+    """The mean over seeds, that of every seed, their spread, and how many diverged."""
+    seeds = [
+        Column(f"{stem}_seed_{seed}", "", higher_is_better, 3, f"of the head of seed {seed}")
+        for seed in PROTOCOL.seeds
+    ]
+    return (
+        Column(stem, "", higher_is_better, 3, f"{what}; mean over {len(seeds)} seeds, all of them"),
+        *seeds,
+        Column(f"{stem}_seed_std", "", False, 3, "sample standard deviation over seeds"),
+        Column(f"{stem}_diverged", "", False, 0, f"seeds that diverged, of {len(seeds)}"),
+    )
+
+
+class Probe(Task):
+    """Base of the probes; one sets `stem` and writes `split` and `run`."""
+
+    concludes = True
+    stem: ClassVar[str]  # the first of its columns
+
+    def split(self, corpus: Corpus) -> Split:
+        """What to train on and what to test; CorpusError where the corpus has no such thing."""
+        raise NotImplementedError
+
+    def run(self, corpus: Corpus, inputs: Inputs, split: Split, seed: int) -> tuple[Rows, bool]:
+        """For one seed: columns of the clips tested, of which `stem` is the seed's own number, and
+        whether the head diverged."""
+        raise NotImplementedError
+
+    def unsuited(self, corpus: Corpus) -> str | None:
+        try:
+            self.split(corpus)
+        except CorpusError as reason:
+            return str(reason)
+        return None
+
+    def score(self, item: Item) -> dict[str, float]:
+        return {}
+
+    def conclude(
+        self, corpus: Corpus, tokens: Sequence[Tokens | None] | None, note: Callable[[str], None]
+    ) -> Rows:
+        from audiotok.probes import features
+
+        try:
+            inputs = features.of_sounds(corpus) if tokens is None else features.of_tokens(tokens)
+        except AudiotokError as reason:
+            note(f"{self.name} left out: {reason}")
+            return {}
+        split = self.split(corpus)
+        rows: Rows = {}
+        diverged = 0
+        for seed in PROTOCOL.seeds:
+            note(f"{self.name}, seed {seed}: training on {len(split.train)} clips")
+            found, bad = self.run(corpus, inputs, split, seed)
+            diverged += bad
+            for index, row in found.items():
+                own = {f"{self.stem}_seed_{seed}": row.pop(self.stem)} if self.stem in row else {}
+                rows[index] = rows.get(index, {}) | row | own
+        for row in rows.values():
+            numbers = [row[name] for name in self._seeds if name in row]
+            row |= {self.stem: float(np.mean(numbers))} if numbers else {}
+            row[f"{self.stem}_diverged"] = float(diverged)
+        return rows
+
+    @property
+    def _seeds(self) -> list[str]:
+        return [f"{self.stem}_seed_{seed}" for seed in PROTOCOL.seeds]
+
+    def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
+        """The spread over seeds of the numbers that `numbers` gives of each."""
+        found = self.numbers(rows)
+        if not found:
+            return {}
+        return found | {f"{self.stem}_seed_std": float(np.std(list(found.values())[1:], ddof=1))}
+
+    def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
+        """{stem: number of the corpus, then those of every seed}; {} without clips tested."""
+        names = [self.stem, *self._seeds]
+        tested = rows[names].dropna()
+        return {name: float(tested[name].mean()) for name in names} if len(tested) else {}
+
+
+class ClassProbe(Probe):
+    """A probe of classes: what `target` gives of a clip."""
+
+    what: ClassVar[str]
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        chance = "share of the clips tested that have the class most frequent in training"
+        cls.columns = (
+            *columns(cls.stem, True, f"share of clips whose {cls.what} the head names"),
+            Column(f"{cls.stem}_chance", "", None, 3, chance),
+        )
+
+    def target(self, clip: Clip) -> str | None:
+        """The class of a clip."""
+        raise NotImplementedError
+
+    def split(self, corpus: Corpus) -> Split:
+        from audiotok.probes import splits
+
+        return splits.by_class(corpus, [self.target(clip) for clip in corpus])
+
+    def run(self, corpus: Corpus, inputs: Inputs, split: Split, seed: int) -> tuple[Rows, bool]:
+        from audiotok.probes import training
+
+        targets = [self.target(clip) for clip in corpus]
+        trained = [targets[index] for index in split.train]
+        frequent = max(split.classes, key=trained.count)
+        rows: Rows = {}
+        with training.repeatable(seed):
+            done = train_classes(inputs, split, targets, seed)
+            for index, logits in training.apply(done.head, inputs, split.test):
+                named = split.classes[int(logits.argmax())]
+                rows[index] = {
+                    self.stem: float(named == targets[index]),
+                    f"{self.stem}_chance": float(frequent == targets[index]),
+                }
+        return rows, done.diverged
+
+
+def train_classes(inputs: Inputs, split: Split, targets: Sequence[str | None], seed: int):
+    """The head for the classes of the clips, by cross entropy; inside `training.repeatable`."""
+    import torch
+
+    from audiotok.probes import training
+    from audiotok.probes.heads import Classes
+
+    place = {name: number for number, name in enumerate(split.classes)}
+
+    def objective(logits, lengths, chosen):
+        wanted = torch.tensor([place[targets[index]] for index in chosen])
+        return torch.nn.functional.cross_entropy(logits, wanted)
+
+    return training.train(
+        lambda: Classes(inputs, len(split.classes)),
+        objective,
+        inputs,
+        split.train,
+        seed,
+        PROTOCOL.crop,
+    )

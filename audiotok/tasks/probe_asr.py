@@ -1,0 +1,111 @@
+"""probe_asr: what a small recogniser, trained on the tokens, writes of clips it has not heard.
+
+BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A clip
+with fewer frames than CTC needs for its letters teaches nothing, and is tested all the same.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import jiwer
+
+from audiotok.asr import NORMALISER, normalise, word_errors
+from audiotok.tasks import Column, _probe
+from audiotok.tasks._words import micro_average
+
+if TYPE_CHECKING:
+    import pandas
+
+    from audiotok.data import Corpus
+    from audiotok.probes.features import Inputs
+    from audiotok.probes.splits import Split
+
+
+class ProbeAsr(_probe.Probe):
+    name = "probe_asr"
+    version = _probe.VERSION
+    stem = "probe_wer"
+    columns = (
+        *_probe.columns("probe_wer", False, f"word error rate, normaliser {NORMALISER}"),
+        Column("probe_cer", "", False, 3, "letters wrong, by letters of the text; mean over seeds"),
+        Column("probe_words", "", None, 0, "words of the text"),
+        Column("probe_letters", "", None, 0, "letters of the text, with spaces"),
+    )
+
+    def split(self, corpus: Corpus) -> Split:
+        from audiotok.probes import splits
+
+        return splits.of_texts(corpus, _texts(corpus))
+
+    def run(
+        self, corpus: Corpus, inputs: Inputs, split: Split, seed: int
+    ) -> tuple[_probe.Rows, bool]:
+        import torch
+
+        from audiotok.probes import training
+        from audiotok.probes.heads import Letters
+
+        texts = _texts(corpus)
+        place = {letter: number for number, letter in enumerate(split.classes, start=1)}
+
+        def objective(logits, lengths, chosen):
+            letters = [torch.tensor([place[x] for x in texts[index]]) for index in chosen]
+            odds = logits.log_softmax(-1).transpose(0, 1)
+            counts = torch.tensor([len(one) for one in letters])
+            return torch.nn.functional.ctc_loss(
+                odds, torch.cat(letters), lengths, counts, zero_infinity=True
+            )
+
+        def write(frames, lengths):
+            best = head(frames, lengths).argmax(-1)
+            return [row[:n] for row, n in zip(best, lengths * inputs.repeat, strict=True)]
+
+        rows: _probe.Rows = {}
+        with training.repeatable(seed):
+            done = training.train(
+                lambda: Letters(inputs, len(split.classes)), objective, inputs, split.train, seed
+            )
+            head = done.head
+            for index, best in training.apply(write, inputs, split.test):
+                text = collapse(best.tolist(), split.classes)
+                rows[index] = _errors(texts[index], text, seed)
+        return rows, done.diverged
+
+    def conclude(self, corpus, tokens, note):
+        rows = super().conclude(corpus, tokens, note)
+        for row in rows.values():
+            wrong = [row.pop(f"cer_{seed}") for seed in _probe.PROTOCOL.seeds]
+            row["probe_cer"] = sum(wrong) / len(wrong)
+        return rows
+
+    def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in [self.stem, *self._seeds]:
+            found |= micro_average(rows, name, "probe_words")
+        return found
+
+    def summarise(self, rows, tokens):
+        return super().summarise(rows, tokens) | micro_average(rows, "probe_cer", "probe_letters")
+
+
+def _texts(corpus: Corpus) -> list[str]:
+    return [normalise(clip.text or "") for clip in corpus]
+
+
+def _errors(text: str, hypothesis: str, seed: int) -> _probe.Row:
+    """Of one clip and one seed."""
+    errors, words = word_errors(text, hypothesis)
+    return {
+        "probe_wer": errors / words,
+        "probe_words": float(words),
+        "probe_letters": float(len(text)),
+        f"cer_{seed}": float(jiwer.cer(text, hypothesis)),
+        f"probe_transcript_seed_{seed}": hypothesis,
+    }
+
+
+def collapse(best: list[int], letters: tuple[str, ...]) -> str:
+    """The text of the best label of every frame: repetitions once, then without blanks (0)."""
+    return "".join(letters[label - 1] for label, _ in groupby(best) if label)

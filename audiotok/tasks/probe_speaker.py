@@ -1,0 +1,23 @@
+"""probe_speaker: whether a small head can name the speaker of a clip from its tokens.
+
+Identification in a closed set: of every speaker there are clips to train on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiotok.tasks import _probe
+
+if TYPE_CHECKING:
+    from audiotok.data import Clip
+
+
+class ProbeSpeaker(_probe.ClassProbe):
+    name = "probe_speaker"
+    version = _probe.VERSION
+    stem = "probe_speaker_accuracy"
+    what = "speaker"
+
+    def target(self, clip: Clip) -> str | None:
+        return clip.speaker

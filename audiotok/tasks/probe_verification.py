@@ -1,0 +1,113 @@
+"""probe_verification: whether two clips are of one voice, by embeddings of a head that was trained
+on the tokens of other voices.
+
+The head learns to name the speakers it is trained on; cosines of its embeddings, centred by those
+of the clips it was trained on, score the trials (see `probes/trials.py`). In the interval clips are
+drawn again, not speakers: with few speakers it is too narrow.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotok.probes import PROTOCOL, trials
+from audiotok.tasks import Column, _probe
+
+if TYPE_CHECKING:
+    import pandas
+
+    from audiotok.data import Corpus
+    from audiotok.probes.features import Inputs
+    from audiotok.probes.splits import Split
+
+TRIALS = "probe_trial_scores"
+"""Text of a row: the trials of this clip with later ones, [id, same speaker, a cosine per seed]."""
+
+
+class ProbeVerification(_probe.Probe):
+    name = "probe_verification"
+    version = _probe.VERSION
+    stem = "probe_eer"
+    columns = (
+        *_probe.columns("probe_eer", False, "equal error rate of speaker verification"),
+        Column("probe_trials", "", None, 0, "trials in which a clip occurs"),
+    )
+
+    def split(self, corpus: Corpus) -> Split:
+        from audiotok.probes import splits
+
+        return splits.of_voices(corpus)
+
+    def run(
+        self, corpus: Corpus, inputs: Inputs, split: Split, seed: int
+    ) -> tuple[_probe.Rows, bool]:
+        from audiotok.probes import training
+
+        speakers = [clip.speaker for clip in corpus]
+        with training.repeatable(seed):
+            done = _probe.train_classes(inputs, split, speakers, seed)
+            trained, tested = (
+                {i: x.numpy() for i, x in training.apply(done.head.embed, inputs, part)}
+                for part in (split.train, split.test)
+            )
+        centre = np.mean(list(trained.values()), axis=0, dtype=np.float64)
+        units = {index: _unit(x, centre) for index, x in tested.items()}
+        rows: _probe.Rows = {}
+        for a, b in trials.pairs(corpus, split.test):
+            if a in units and b in units:
+                for index in (a, b):
+                    row = rows.setdefault(index, {"probe_trials": 0.0, f"cosines_{seed}": {}})
+                    row["probe_trials"] += 1
+                rows[a][f"cosines_{seed}"][b] = round(float(units[a] @ units[b]), 6)
+        return rows, done.diverged
+
+    def conclude(self, corpus, tokens, note):
+        rows = super().conclude(corpus, tokens, note)
+        clips = corpus.clips
+        for index, row in rows.items():
+            first, *others = (row.pop(f"cosines_{seed}") for seed in PROTOCOL.seeds)
+            if first:
+                row[TRIALS] = json.dumps([
+                    [clips[b].id, clips[b].speaker == clips[index].speaker, cosine]
+                    + [other[b] for other in others]
+                    for b, cosine in first.items()
+                ])  # fmt: skip
+        return rows
+
+    def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
+        if TRIALS not in rows:
+            return {}
+        counts = rows["clip"].value_counts()
+        parts = [_parsed(text) for text in rows[TRIALS].dropna()]
+        if not parts:
+            return {}
+        others, same, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        # drawn n times, the first clip is n rows; the second clip counts as often as it was drawn
+        weights = counts.reindex(others).fillna(0).to_numpy()
+        each = [trials.equal_error_rate(column, same, weights) for column in scores.T]
+        if np.isnan(each).any():
+            return {}
+        names = [self.stem, *self._seeds]
+        return dict(zip(names, [float(np.mean(each)), *each], strict=True))
+
+
+def _unit(embedding: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """The direction from `centre`; zeros where there is no distance but that of rounding, so that
+    codes which say nothing are not told apart by it."""
+    difference = embedding - centre
+    size = np.linalg.norm(difference)
+    if size <= 1e-4 * np.linalg.norm(centre):
+        return np.zeros_like(difference)
+    return difference / size
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Other clips (N,), same speaker (N,), cosines (N, seeds)."""
+    found = json.loads(text)
+    others, same = ([trial[place] for trial in found] for place in range(2))
+    return np.array(others, dtype=object), np.array(same), np.array([t[2:] for t in found])

@@ -1,0 +1,102 @@
+"""Put what was measured into docs/scale.md: rates, and what follows from them for large corpora.
+
+    python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
+    python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
+
+Reads results/speed/corpus-cpu.json, which benchmarks/speed/corpus.py writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+MEASURED = ROOT / "results/speed/corpus-cpu.json"
+MARKED = re.compile(r"(<!-- scale: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CORPORA = {"LibriSpeech, 960 h": 960, "10,000 h": 10_000, "1,000,000 h": 1_000_000}
+NOTHING = "not measured"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("document", type=Path)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    arguments = parser.parse_args()
+    text = arguments.document.read_text(encoding="utf-8")
+    record = json.loads(MEASURED.read_text()) if MEASURED.exists() else None
+    made = rendered(text, record)
+    if made == text:
+        return 0
+    if arguments.check:
+        print(f"{arguments.document} is not what results/ say: run benchmarks/scale.py")
+        return 1
+    arguments.document.write_text(made, encoding="utf-8")
+    return 0
+
+
+def rendered(text: str, record: dict[str, Any] | None) -> str:
+    """The document with its tables made anew."""
+    tables = {"rates": rates, "corpora": extrapolated}
+    return MARKED.sub(lambda match: match[1] + tables[match[2]](record) + match[3], text)
+
+
+def rates(record: dict[str, Any] | None) -> str:
+    """What was measured: one row per codec, corpus and peer."""
+    if record is None:
+        return f"{NOTHING}\n"
+    head = ["codec", "corpus", "peer", "seconds of sound per second", "times the plain loop"]
+    head += ["codes unlike it", "peak memory, MB"]
+    body = [
+        [
+            row["codec"], row["corpus"], row["peer"], f"{row['real_time_factor']:.1f}",
+            f"{row['ratio']:.2f}", f"{row['differing']:.0f} of {row['codes']:.0f}",
+            f"{row['peak_mb']:.0f}",
+        ]
+        for row in _measured(record)
+    ]  # fmt: skip
+    said = f"On {record['hardware']}, {record['cores']} cores; GPU: not measured.\n"
+    return _table(head, body) + "\n" + said
+
+
+def extrapolated(record: dict[str, Any] | None) -> str:
+    """From the rate on long and short files: time of one machine, machines for a day, storage."""
+    head = [
+        "corpus",
+        "codec",
+        "at the rate of",
+        "one such machine",
+        "machines for one day",
+        "shards",
+    ]
+    body = []
+    for corpus, hours in CORPORA.items():
+        for row in _measured(record) if record else ():
+            if row["peer"] != "audiotok":
+                continue
+            days = hours / row["real_time_factor"] / 24
+            size = hours * row["bytes_per_hour"] / 1e9
+            body.append(
+                [corpus, row["codec"], f"{row['corpus']} files", f"{days:,.1f} days",
+                 f"{max(1, -(-days // 1)):,.0f}", f"{size:,.1f} GB"]
+            )  # fmt: skip
+        body.append([corpus, "any", "a GPU", *[NOTHING] * 3])
+    return _table(head, body)
+
+
+def _measured(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for row in record["rows"] if row.get("wall_s")]
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *body]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

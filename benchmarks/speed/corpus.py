@@ -1,0 +1,249 @@
+"""Times whole corpora, from files to codes, against plain loops over the same files.
+
+    python benchmarks/speed/corpus.py --short DIGITS --long LIBRISPEECH
+    python benchmarks/speed/corpus.py --short DIGITS --clips 200 --codecs wavtokenizer-mini
+
+`--short` is a corpus of thousands of short files; the clips of `--long` are put together into files
+of ten minutes, an hour of them. All peers read and resample, and take turns in this one run:
+
+    audiotok         corpora.encode with its defaults, on all cores: shards on the disk
+    audiotok strict  the same clip by clip, so that codes equal those of `codec.encode`
+    plain loop       codec.encode(file) for each file, with PyTorch's own threads
+    encodec          the loop over the encodec package, on the same weights
+    transformers     the loop over transformers' EncodecModel, on the same weights
+
+Wall clock, from the call to the last byte: that of audiotok has the start of its processes in it,
+while the loops have their network loaded before. A time is the median over the rounds. `differing`
+counts codes unlike those of the plain loop. EnCodec's weights are random, its codebooks drawn from
+latents of speech. `peak_mb` is the most memory of their own that this process and its children held
+together, without the libraries that they share. No GPU is used.
+
+Writes results/speed/corpus-cpu.csv and .json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+import torch
+from codec_peers import encodec
+from torch import Tensor
+
+import audiotok
+from audiotok import corpora, data, provenance
+from audiotok.audio import as_audio
+from audiotok.batches import prepare
+from audiotok.errors import ResultsError
+from audiotok.files import replacing
+from audiotok.tasks.speed import hardware
+
+CODECS = ("wavtokenizer-mini", "encodec-24k:codebooks=8")
+LONG_FILE = 600  # seconds
+MOST_SECONDS = 300  # of a first round: if all peers together take longer, there is no second one
+GOALS = [  # corpus, peer, at least so many times as fast as the plain loop
+    ("short", "audiotok", 2.0),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", type=Path, help="corpus of short files")
+    parser.add_argument("--long", type=Path, help="corpus to make long files of")
+    parser.add_argument("--clips", type=int, help="only so many short files")
+    parser.add_argument("--hours", type=float, default=1.0, help="of long files")
+    parser.add_argument("--codecs", default=",".join(CODECS), help="some of these")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", FutureWarning)  # weight_norm is an old function
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = {}
+        if arguments.short:
+            folders["short"] = some(arguments.short, arguments.clips, Path(scratch) / "short")
+        if arguments.long:
+            folders["long"] = joined(arguments.long, arguments.hours, Path(scratch) / "long")
+        for name in arguments.codecs.split(","):
+            for label, folder in folders.items():
+                rows += measured(name, label, folder, Path(scratch), arguments.rounds)
+    rows += [{"device": "cuda", "note": "GPU: not measured"}]
+    table = pd.DataFrame(rows)
+    goals = goal_table(table)
+    write(arguments, table, goals)
+    print(table.drop(columns=["times_s"]).to_string(index=False))
+    print(goals.to_string(index=False))
+
+
+def some(corpus: Path, clips: int | None, folder: Path) -> Path:
+    """A folder of links to the first files of a corpus."""
+    folder.mkdir()
+    for clip in data.load(corpus, clips):
+        (folder / f"{clip.id}{clip.path.suffix}").symlink_to(clip.path.absolute())
+    return folder
+
+
+def joined(corpus: Path, hours: float, folder: Path) -> Path:
+    """A folder of long files out of the clips of a corpus, which are taken again if need be."""
+    folder.mkdir()
+    clips = [clip.read().to_channels(1) for clip in data.load(corpus)]
+    rate, number = clips[0].sample_rate, 0
+    left = int(hours * 3600 * rate)
+    while left > 0:
+        size, pieces, have = min(left, LONG_FILE * rate), [], 0
+        while have < size:
+            pieces.append(clips[number % len(clips)].resample(rate).waveform[0])
+            have += len(pieces[-1])
+            number += 1
+        samples = torch.cat(pieces)[:size].numpy()
+        soundfile.write(folder / f"long{left:012d}.flac", samples, rate)
+        left -= size
+    return folder
+
+
+def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) -> Iterator[dict]:
+    """A row for each peer on one corpus."""
+    file, others = None, {}
+    if name.startswith("encodec"):
+        torch.manual_seed(0)
+        weights = scratch / "weights"
+        weights.mkdir(exist_ok=True)
+        with torch.no_grad():
+            file, others = encodec(name, weights, speech())
+    codec = audiotok.load(name, checkpoint=file)
+    clips = list(data.load(folder))
+    seconds = sum(soundfile.info(clip.path).duration for clip in clips)
+    out, codes = scratch / "tokens", {}
+
+    def whole(batch: str | None) -> dict[str, Tensor]:
+        shutil.rmtree(out, ignore_errors=True)
+        corpora.encode(folder, name, out, checkpoint=file, batch=batch)
+        return {clip.id: tokens.codes[0] for clip, tokens in corpora.read(out)}
+
+    def loop(encode: Callable) -> dict[str, Tensor]:
+        return {clip.id: encode(clip.path) for clip in clips}
+
+    def other(peer) -> Callable:
+        def encode(path: Path) -> Tensor:
+            return peer.codes(peer.encode(prepare(as_audio(path), codec.card).waveform))[0]
+
+        return encode
+
+    peers = {
+        "plain loop": lambda: loop(lambda path: codec.encode(path).codes[0]),
+        "audiotok": lambda: whole(None),
+        "audiotok strict": lambda: whole("strict"),
+    }
+    peers |= {key: lambda peer=peer: loop(other(peer)) for key, peer in others.items()}
+    codec.encode(clips[0].path)
+    times: dict[str, list[float]] = {peer: [] for peer in peers}
+    memory: dict[str, float] = {}
+    stored = 0
+    for _ in range(rounds):
+        for peer, body in peers.items():
+            with torch.inference_mode(), watched() as peak:
+                start = time.perf_counter()
+                codes[peer] = body()
+                times[peer].append(time.perf_counter() - start)
+            memory[peer] = max(memory.get(peer, 0), peak[0])
+            if peer == "audiotok":
+                stored = sum(path.stat().st_size for path in out.glob("*.parquet"))
+        if sum(map(sum, times.values())) > MOST_SECONDS:
+            break
+    plain = statistics.median(times["plain loop"])
+    for peer, values in times.items():
+        wall = statistics.median(values)
+        differing = sum(
+            int((own != codes[peer][key]).sum()) for key, own in codes["plain loop"].items()
+        )
+        yield {
+            "device": "cpu", "codec": name, "corpus": label, "peer": peer, "clips": len(clips),
+            "seconds": seconds, "wall_s": wall, "real_time_factor": seconds / wall,
+            "ratio": plain / wall, "differing": differing,
+            "codes": sum(own.numel() for own in codes["plain loop"].values()),
+            "bytes_per_hour": stored / seconds * 3600 if peer == "audiotok" else None,
+            "peak_mb": memory[peer], "rounds": len(values), "times_s": values,
+        }  # fmt: skip
+
+
+def speech() -> Tensor:
+    """(1, L): half a minute of the bundled corpus at 24 kHz."""
+    clips = [as_audio(clip.path).to_channels(1).resample(24_000) for clip in data.load("bundled")]
+    return torch.cat([clip.waveform for clip in clips], dim=1)[:, : 30 * 24_000]
+
+
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """The highest memory of this process and its children during the block, MB, in a list."""
+    peak, done = [held()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            peak[0] = max(peak[0], held())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def held() -> float:
+    """Resident memory that is shared with no file, of this process and its children, MB."""
+    pages = 0
+    children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    for pid in ["self", *(pid for several in children for pid in several)]:
+        with suppress(OSError, IndexError):  # it has ended
+            _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+            pages += int(resident) - int(shared)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def goal_table(table: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for corpus, peer, least in GOALS:
+        for codec in table.codec.dropna().unique():
+            key = {"codec": codec, "corpus": corpus, "peer": peer}
+            found = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
+            ratio = float(found.ratio.iloc[0]) if len(found) else None
+            verdict = "not measured" if ratio is None else "reached" if ratio >= least else "missed"
+            rows.append(key | {"goal": least, "ratio": ratio, "verdict": verdict})
+    return pd.DataFrame(rows)
+
+
+def write(arguments: argparse.Namespace, table: pd.DataFrame, goals: pd.DataFrame) -> None:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    stem = arguments.out / "corpus-cpu"
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware("cpu"),
+        "cores": len(os.sched_getaffinity(0)),
+        "clock": "wall clock",
+        "packages": provenance.packages(("torch", "encodec", "transformers", "pyarrow")),
+        "git": provenance.git(),
+        "goals": json.loads(goals.to_json(orient="records")),
+        "rows": json.loads(table.to_json(orient="records")),
+    }
+    with replacing(f"{stem}.csv", ResultsError) as file:
+        file.write(table.drop(columns=["times_s"]).to_csv(index=False).encode())
+    with replacing(f"{stem}.json", ResultsError) as file:
+        file.write(json.dumps(record, indent=1).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""A corpus encoded: equal to clips one by one, after kills too; broken files; what is refused."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+import soundfile
+import torch
+
+import audiotok
+from audiotok import corpora
+from audiotok.corpora import encoder, encoding, executors, sources
+from audiotok.corpora.sources import Recording
+from audiotok.errors import CodecError, CorpusError
+
+
+def encode(clips, out, name="mulaw", **settings):
+    return corpora.encode(clips, name, out, **({"workers": 0, "shard_clips": 6} | settings))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+
+
+def test_rows_are_the_clips(clips, tmp_path):
+    done = encode(clips, tmp_path / "tokens")
+    assert (done.clips, len(done.failures), done.changed) == (40, 1, 0)
+    assert done.failures[0]["clip"] == "broken" and "broken.wav" in done.failures[0]["message"]
+    assert (tmp_path / "tokens/failed.tsv").read_text().splitlines()[1].startswith("broken\t")
+    codec, corpus = audiotok.load("mulaw"), audiotok.data.load(clips)
+    expected = [clip for clip in corpus if clip.id != "broken"]
+    found = list(corpora.read(tmp_path / "tokens"))
+    assert [clip.id for clip, _ in found] == [clip.id for clip in expected]
+    for (clip, tokens), original in zip(found, expected, strict=True):
+        assert (clip.text, clip.speaker, clip.label) == (original.text, original.speaker, None)
+        alone = codec.encode(original.path)
+        assert torch.equal(alone.codes, tokens.codes)
+        assert (alone.num_samples, alone.sample_rate) == (tokens.num_samples, tokens.sample_rate)
+        assert torch.equal(codec.decode(alone).waveform, codec.decode(tokens).waveform)
+    assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in found))
+
+
+def test_processes_give_the_same_bytes(clips, tmp_path):
+    encode(clips, tmp_path / "here")
+    ticks = []
+
+    class Watch(corpora.Progress):
+        def tick(self, count, seconds):
+            ticks.append((count, seconds))
+
+    done = encode(clips, tmp_path / "there", workers=2, progress=Watch())
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    assert sum(count for count, _ in ticks) == 41
+    assert sum(seconds for _, seconds in ticks) == pytest.approx(done.seconds)
+
+
+def test_batches_are_compared_with_single_clips(tmp_path):
+    folder, generator = tmp_path / "clips", np.random.default_rng(1)
+    folder.mkdir()
+    for number in range(6):
+        length = 9_000 + 500 * number
+        soundfile.write(folder / f"{number}.wav", generator.normal(0, 0.05, length), 16_000)
+    fast = encode(folder, tmp_path / "fast", "wavtokenizer-mini")
+    strict = encode(folder, tmp_path / "strict", "wavtokenizer-mini", batch="strict")
+    assert fast.compared > 0 and strict.compared == 0
+    pairs = list(zip(corpora.read(fast.folder), corpora.read(strict.folder), strict=True))
+    changed = sum(int((one.codes != two.codes).sum()) for (_, one), (_, two) in pairs)
+    assert changed <= 2  # last bits
+    about = corpora.Shards(fast.folder).about
+    assert about["settings"]["batch"] == "ragged"
+    codec = audiotok.load("wavtokenizer-mini")
+    for (_, tokens), number in zip(corpora.read(strict.folder), range(6), strict=True):
+        assert torch.equal(codec.encode(folder / f"{number}.wav").codes, tokens.codes)
+
+
+def test_kills_at_any_moment_lose_and_double_nothing(clips, tmp_path):
+    whole, out, dice = tmp_path / "whole", tmp_path / "tokens", random.Random(3)
+    settings = {"shard_clips": 2}
+    encode(clips, whole, **settings)
+    expected, hit = contents(whole), 0
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            encode(clips, out, **settings)
+            os._exit(0)
+        enough = len(contents(out)) + dice.randint(0, 4)
+        while len(contents(out)) < min(enough, len(expected)):
+            time.sleep(1e-4)
+        time.sleep(dice.random() * 0.01)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = contents(out)
+        hit += 0 < len(found) < len(expected)
+        assert all(expected[name] == content for name, content in found.items())
+    (out / ".0123456789abcdef.tmp").write_bytes(b"torn")  # what a kill while writing leaves
+    assert hit >= 2
+    encode(clips, out, **settings)
+    assert contents(out) == expected
+    assert not list(out.glob(".*.tmp"))
+    ids = [clip.id for clip, _ in corpora.read(out)]
+    assert len(ids) == len(set(ids)) == 40
+
+
+def test_a_finished_folder_is_left_alone(clips, tmp_path):
+    first = encode(clips, tmp_path / "tokens")
+    times = [path.stat().st_mtime_ns for path in (tmp_path / "tokens").glob("*.parquet")]
+    assert encode(clips, tmp_path / "tokens") == first
+    assert [p.stat().st_mtime_ns for p in (tmp_path / "tokens").glob("*.parquet")] == times
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "random"}, "codec mulaw -> random"),
+        ({"shard_clips": 7}, "settings.shard_clips 6 -> 7"),
+        ({"limit": 5}, "corpus.clips 41 -> 5"),
+        ({"batch": "length"}, "settings.batch strict|settings.batch"),
+    ],
+)
+def test_a_folder_is_for_one_codec_corpus_and_settings(clips, tmp_path, settings, message):
+    encode(clips, tmp_path / "tokens", batch="strict")
+    before = contents(tmp_path / "tokens")
+    with pytest.raises(CorpusError, match="holds other tokens") as error:
+        encode(clips, tmp_path / "tokens", **({"batch": "strict"} | settings))
+    assert message.split("|")[0] in str(error.value)
+    assert contents(tmp_path / "tokens") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"executor": "slurm"}, CorpusError, "'local' or 'ray', not 'slurm'"),
+        ({"address": "auto"}, CorpusError, "address auto is for --executor ray"),
+        ({"shard_clips": 0}, CorpusError, "1 clip or more"),
+        ({"batch_seconds": 0}, CorpusError, "more than 0 seconds"),
+        ({"batch": "ragged"}, CodecError, "mulaw knows no batch 'ragged'"),
+        ({"batch": "big"}, CodecError, "strict, length, ragged, not 'big'"),
+        ({"limit": 0}, CorpusError, "leaves nothing"),
+        ({"workers": -1}, CorpusError, "workers are 0 or more"),
+    ],
+)
+def test_settings_are_checked(clips, tmp_path, settings, kind, message):
+    with pytest.raises(kind, match=message):
+        encode(clips, tmp_path / "tokens", **settings)
+
+
+def test_a_place_that_is_taken(clips, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CorpusError, match="cannot write into .*name a folder"):
+        encode(clips, tmp_path / "file")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/rows.parquet").write_bytes(b"")
+    with pytest.raises(CorpusError, match="holds other parquet files"):
+        encode(clips, tmp_path / "other")
+    from filelock import FileLock
+
+    (tmp_path / "busy").mkdir()
+    with (
+        FileLock(tmp_path / "busy/.lock"),
+        pytest.raises(CorpusError, match="another process encodes"),
+    ):
+        encode(clips, tmp_path / "busy")
+
+
+def test_nothing_but_broken_files(tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.wav").write_bytes(b"no")
+    with pytest.raises(CorpusError, match="none of 1 clips could be encoded, first a: .*a.wav"):
+        encode(tmp_path / "clips", tmp_path / "tokens")
+
+
+def test_a_process_that_dies_is_one_line(clips, tmp_path, monkeypatch):
+    job = encoder.Job("no-such-codec", None, "cpu", "ab", "strict", 8.0, 0, "{}")
+    works = [encoder.Work(0, [Recording("a", "a.wav")])]
+    with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
+        list(executors.here(job, works, lambda *_: None))
+    monkeypatch.setattr(executors, "_make", die)
+    with pytest.raises(CorpusError, match="died, perhaps for memory"):
+        list(executors.local(job, works, lambda *_: None, 1))
+
+
+def die(job, work):
+    os._exit(1)
+
+
+def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
+    recordings = [Recording(str(n), "x") for n in range(7)]
+    source = sources.Source("x", recordings, [10, 10, 30, 100, 5, 5, 5], "")
+    monkeypatch.setattr(encoding, "_BYTES", 50)
+    sizes = [len(work.recordings) for work in encoding._works(source, 3)]
+    assert sizes == [3, 1, 3]
+    assert [work.number for work in encoding._works(source, 2)] == [0, 1, 2, 3, 4]
+
+
+def test_batches_by_length():
+    recordings = [Recording(str(n), "x") for n in range(6)]
+    batches = encoder.in_batches(recordings, [3.0, 0.0, 1.0, 9.0, 1.5, 0.0], budget=4.0)
+    assert [[one.id for one in batch] for batch in batches] == [
+        ["1"], ["5"], ["2", "4"], ["0"], ["3"],
+    ]  # fmt: skip
+
+
+def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
+    found = sources.load(clips, 9)
+    codec = audiotok.load("mulaw")
+    about = encoding._about(codec, found, "cpu", None, None, 9)
+    import json
+
+    jobs = [
+        encoder.Job(
+            "mulaw", None, "cpu", codec.fingerprint, "strict", 8.0, readers, json.dumps(about)
+        )
+        for readers in (0, 1)
+    ]
+    work = encoder.Work(0, found.recordings)
+    encoders = [encoder.Encoder(job) for job in jobs]
+    one, two = (each.make(work, lambda *_: None) for each in encoders)
+    encoders[1].close()
+    assert one == two and one.clips == 8
+    with pytest.raises(CodecError, match="other codebooks here"):
+        wrong = encoder.Job("mulaw", None, "cpu", "ab", "strict", 8.0, 0, "{}")
+        encoder.Encoder(wrong)
+
+
+def test_metadata_say_what_made_the_shard(clips, tmp_path):
+    import json
+
+    encode(clips, tmp_path / "tokens")
+    path = next((tmp_path / "tokens").glob("tokens-00001-of-*.parquet"))
+    about = json.loads(parquet.read_schema(path).metadata[b"audiotok"])
+    assert about["codec"] == about["card"]["name"] == "mulaw"
+    assert about["fingerprint"] == audiotok.load("mulaw").fingerprint
+    assert about["shard"]["failures"][0]["clip"] == "broken"
+    assert about["version"] == audiotok.__version__

@@ -1,0 +1,104 @@
+"""Corpora that lie in the cache folder, in small folders of their layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiotok import data
+from audiotok.errors import CorpusError
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A function that makes files in an empty cache folder: sounds, or texts where given."""
+    monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path))
+
+    def make(*sounds, **texts):
+        for place, name in enumerate(sounds):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.full(160, 0.01 * (place + 1)), 16_000)
+        for name, text in texts.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path
+
+    return make
+
+
+def test_speech_commands(cache):
+    names = ("yes/a1_nohash_0", "yes/b2_nohash_1", "no/a1_nohash_0", "_background_noise_/tap")
+    cache(
+        *(f"speech_commands/{name}.wav" for name in names),
+        **{
+            "speech_commands/testing_list.txt": "yes/b2_nohash_1.wav\n",
+            "speech_commands/validation_list.txt": "no/a1_nohash_0.wav\n",
+        },
+    )
+    corpus = data.load("speech_commands")
+    assert [(c.id, c.label, c.text, c.speaker, c.split) for c in corpus] == [
+        ("no__a1_nohash_0", "no", "no", "a1", "validation"),
+        ("yes__a1_nohash_0", "yes", "yes", "a1", "train"),
+        ("yes__b2_nohash_1", "yes", "yes", "b2", "test"),
+    ]
+    assert corpus.licence == "CC BY 4.0"
+
+
+def test_esc50_tests_on_the_fold_in_its_name(cache):
+    rows = "filename,fold,target,category,esc10\n1-a-0.wav,1,0,dog,True\n3-b-1.wav,3,1,rain,False\n"
+    folder = cache(
+        "esc50/audio/1-a-0.wav", "esc50/audio/3-b-1.wav", **{"esc50/meta/esc50.csv": rows}
+    )
+    found = [(c.label, c.split) for c in data.load("esc50/3")]
+    assert found == [("dog", "train"), ("rain", "test")]
+    assert data.load("esc50/1").sha256 != data.load("esc50/3").sha256
+    (folder / "esc50/audio/3-b-1.wav").unlink()
+    with pytest.raises(CorpusError, match=r"3-b-1\.wav, which is not a file"):
+        data.load("esc50/1")
+    cache(**{"esc50/meta/esc50.csv": "name,fold\nx,1\n"})
+    with pytest.raises(CorpusError, match="no table with the columns filename, fold, category"):
+        data.load("esc50/1")
+
+
+@pytest.mark.parametrize("inner", ["genres", "genres_original"])
+def test_gtzan_without_its_broken_file(cache, inner):
+    names = ("blues/blues.00000", "jazz/jazz.00053", "jazz/jazz.00054")
+    cache(*(f"gtzan/{inner}/{name}.wav" for name in names))
+    assert [(c.id, c.label) for c in data.load("gtzan")] == [
+        ("blues.00000", "blues"), ("jazz.00053", "jazz"),
+    ]  # fmt: skip
+
+
+def test_voxceleb1(cache):
+    names = ("id10001/v/00001", "id10001/w/00001", "id10270/v/00001", "id10270/x/00002")
+    folder = cache(
+        *(f"voxceleb1/wav/{name}.wav" for name in names),
+        **{
+            "voxceleb1/veri_test.txt": "1 id10270/v/00001.wav id10270/x/00002.wav\n",
+            "voxceleb1/iden_split.txt": "1 id10270/v/00001.wav\n3 id10001/w/00001.wav\n",
+        },
+    )
+    corpus = data.load("voxceleb1/verification")
+    assert [(c.id, c.speaker, c.split) for c in corpus] == [
+        ("id10001__v__00001", "id10001", "train"),
+        ("id10001__w__00001", "id10001", "train"),
+        ("id10270__v__00001", "id10270", "test"),
+        ("id10270__x__00002", "id10270", "test"),
+    ]
+    assert corpus.trials == ((True, "id10270__v__00001", "id10270__x__00002"),)
+    other = [(c.id, c.split) for c in data.load("voxceleb1/identification")]
+    assert other == [("id10001__w__00001", "test"), ("id10270__v__00001", "train")]
+    (folder / "voxceleb1/veri_test.txt").write_text("1 only-one.wav\n")
+    with pytest.raises(CorpusError, match="line 1: expected one of 0, 1 and 2 paths"):
+        data.load("voxceleb1/verification")
+
+
+@pytest.mark.parametrize("name", ["esc50/2", "gtzan", "voxceleb1/verification"])
+def test_a_corpus_that_is_not_there_says_where_it_belongs(cache, name):
+    folder = cache()
+    with pytest.raises(CorpusError, match="get it from http") as told:
+        data.load(name)
+    assert str(folder / name.split("/")[0]) in str(told.value) and "\n" not in str(told.value)
