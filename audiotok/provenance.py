@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,13 +20,16 @@ PACKAGES = (
 
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """{package: version} of those that are installed, and Python's own."""
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed for name in names if (installed := _version(name)) is not None}
+    return {"python": platform.python_version()} | found
+
+
+@cache
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def git() -> dict[str, str | bool] | None:

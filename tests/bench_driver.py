@@ -1,8 +1,9 @@
 """A script without a main guard: bench DATA into OUT; dies by SIGKILL at its N-th moment.
 
-python bench_driver.py DATA SUITE OUT WORKERS [N ...]: one attempt per N, each in a fork; then runs
-to the end, and prints how many died, and how many clips were encoded in all. Moments are before and
-after whatever is encoded, decoded, concluded, synchronised or renamed.
+python bench_driver.py DATA SUITE OUT N ...: once without dying, into OUT-whole; then one attempt
+per N, each in a fork, those below 0 with a process that scores, at 0 inside of the next conclusion;
+then to the end. Prints how many died, and how many clips were encoded in all, first of OUT-whole.
+Moments are before and after whatever is encoded, decoded, concluded, synchronised or renamed.
 """
 
 import os
@@ -14,15 +15,15 @@ import bench_kit
 from audiotok import harness
 from audiotok.codec import Codec
 
-data, suite, out, workers, *points = sys.argv[1:]
+data, suite, out, *points = sys.argv[1:]
 bench_kit.install()
-encoded = os.open(f"{out}.encoded", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-left = [0]
+encoded = os.open(f"{out}-encoded", os.O_CREAT | os.O_APPEND | os.O_RDWR)
+left, concluding = [0], [False]
 
 
-def moment():
+def moment(name):
     left[0] -= 1
-    if left[0] == 0:
+    if left[0] == 0 or (left[0] < 0 and name == "conclude" and concluding[0]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -30,11 +31,11 @@ def deadly(owner, name):
     body = getattr(owner, name)
 
     def between(*arguments, **named):
-        moment()
+        moment(name)
         found = body(*arguments, **named)
         if name == "encode":
             os.write(encoded, b"e")
-        moment()
+        moment(name)
         return found
 
     setattr(owner, name, between)
@@ -45,17 +46,20 @@ for owner, name in (Codec, "encode"), (Codec, "decode"), (os, "fsync"), (os, "re
 deadly(bench_kit.Rank, "conclude")
 
 
-def attempt() -> None:
-    harness.run("resample-16k", data, suite, out=out, workers=int(workers))
+def attempt(out: str, workers: int = 0) -> None:
+    os.environ["AUDIOTOK_CACHE"] = f"{out}-cache"
+    harness.run("resample-16k", data, suite, out=out, workers=workers)
 
 
+attempt(f"{out}-whole")
+counted = os.fstat(encoded).st_size
 died = 0
 for point in map(int, points):
     if (child := os.fork()) == 0:
-        left[0] = point
-        attempt()
+        left[0], concluding[0] = abs(point), point == 0
+        attempt(out, workers=int(point < 0))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     died += os.WIFSIGNALED(status)
-attempt()
-print(died, os.path.getsize(f"{out}.encoded"))
+attempt(out)
+print(died, counted, os.fstat(encoded).st_size - counted)

@@ -172,38 +172,27 @@ def test_a_scoring_process_that_dies_costs_its_clip(kit):
     assert "signal 9" in score.summary["failures"][0]["message"]
 
 
-def drive(folder: Path, out: str, workers: int, *points: int) -> tuple[int, int, dict]:
-    """Of bench_driver: how many died, how many clips were encoded, the files that must agree."""
-    if not (folder / "clips").exists():
-        bench_kit.write_clips(folder / "clips", CLIPS)
-        bench_kit.write_suite(folder / "tiny.yaml", tasks=["level", "tokens", "rank"])
+def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):
+    bench_kit.write_clips(tmp_path / "clips", CLIPS)
+    bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens", "rank"])
+    moments = random.Random(0)
+    points = [-30, 0, *(moments.randint(3, 16) for _ in range(18))]
     driver = [sys.executable, Path(__file__).with_name("bench_driver.py")]
-    command = [*driver, folder / "clips", folder / "tiny.yaml", folder / out, workers, *points]
-    environment = {"OMP_NUM_THREADS": "1", "AUDIOTOK_CACHE": str(folder / f"{out}-cache")}
+    command = [*driver, *(tmp_path / name for name in ("clips", "tiny.yaml", "killed")), *points]
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    files = contents(folder / out)
-    died, encoded = map(int, done.stdout.split())
-    return died, encoded, {Path(k).relative_to(folder / out): files[k] for k in files}
-
-
-def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):
-    _, encoded, whole = drive(tmp_path, "whole", 0)
-    assert encoded == 2 * (len(CLIPS) + 1)  # two codecs; the first clip once more, for the times
-    moments = random.Random(0)
-    points = [moments.randint(3, 16) for _ in range(20)]
-    died, again, resumed = drive(tmp_path, "killed", 0, *points)
+    died, once, again = map(int, done.stdout.split())
     assert died == 20
-    assert again <= encoded + 2 * died  # at most a clip, and the first call of a codec, each time
-    assert resumed == whole and len(whole) == 6
-    died, _, resumed = drive(tmp_path, "beside", 1, 30)  # with a process that scores
-    assert died == 1 and resumed == whole
+    assert once == 2 * (len(CLIPS) + 1)  # two codecs; the first clip once more, for the times
+    assert again <= once + 2 * died  # at most a clip, and the first call of a codec, each time
+    whole = contents(tmp_path / "killed-whole").values()
+    assert list(contents(tmp_path / "killed").values()) == list(whole) and len(whole) == 6
 
 
 def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
