@@ -128,7 +128,7 @@ def test_leaves_stay_leaves(part):
     assert graph()[part] <= ONLY[part]
 
 
-@pytest.mark.parametrize("part", ["data", "metrics", "nn", "kernels", "leaderboard"])
+@pytest.mark.parametrize("part", ["data", "metrics", "nn", "kernels", "statistics", "results"])
 def test_reaches_no_codec(part):
     assert not reached_from(part) & {"codec", "codecs", "registry"}
 

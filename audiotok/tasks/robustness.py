@@ -121,8 +121,15 @@ class Robustness(Task):
         """Name, deltas and function of each metric that applies to this clip."""
 
         def signal(name: str) -> Callable[[Audio], float]:
-            metric = metrics.get(name)
-            return lambda sound: metric(*metrics.pair(item.reference, sound))[_SIGNAL[name]]
+            column, metric = _SIGNAL[name], metrics.get(name)
+
+            def judge(sound: Audio) -> float:
+                value = metrics.measure([metric], *metrics.pair(item.reference, sound))[column]
+                if isinstance(value, MetricError):
+                    raise value
+                return value
+
+            return judge
 
         judges = [("mel_distance", DELTAS, signal("mel_distance"))]
         if item.clip.id in self.silent:

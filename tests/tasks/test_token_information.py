@@ -87,7 +87,7 @@ def test_noise_knows_nothing_though_it_counts_as_much(corpus):
 def test_each_codebook_at_its_own_rate(corpus):
     tokens = []
     for i in range(40):
-        other = np.repeat(np.random.default_rng(i).integers(2, size=FRAMES // 5), 5)
+        other = np.repeat(np.random.default_rng(1000 + i).integers(2, size=FRAMES // 5), 5)
         tokens.append(_tokens(other, np.repeat(_phones(i), 5), strides=(5, 1)))
     whole, details, _ = _found(corpus, tokens)
     assert whole["phone_frames"] == 40 * FRAMES / 5
