@@ -105,6 +105,11 @@ class Cache:
         with suppress(OSError):
             self._path(kind, key).unlink()
 
+    def close(self) -> None:
+        """At the end of a run: nothing needs it but the limit."""
+        if self._added:
+            self.prune()
+
     def prune(self) -> None:
         """Removes what is over the limit; with it, what other runs left half-written."""
         self._added, total, files = 0, 0, []

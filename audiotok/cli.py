@@ -79,8 +79,8 @@ def bench(
                 *(chosen_flags or [None]), progress,
             )  # fmt: skip
         except KeyboardInterrupt:
-            without = " without --fresh" if fresh else ""
-            progress.note(f"Stopped. The same command{without} goes on where it stopped.")
+            how = "measures anew" if fresh else "goes on where it stopped"
+            progress.note(f"Stopped. The same command {how}.")
             raise typer.Exit(130) from None
     show.bench_table(found, headline)
 

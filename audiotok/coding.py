@@ -65,7 +65,8 @@ class Coder:
         self._setting.keys = self._setting.keys or task_keys(self._setting)
         self._hardware = hardware(subject.device)
         self._tried = False  # whether the codec ran in this process
-        self.kept_times = 0  # clips whose times are those of an earlier run
+        self.timed_before = 0  # clips whose times are those of an earlier run
+        self.not_timed = 0  # clips whose times are missing, for no codec was to run
 
     def code(self, index: int, clip: Clip) -> Coded:
         """What is left to score of this clip; whatever the codec raises is its failure."""
@@ -140,14 +141,15 @@ class Coder:
             sound = clip.read() if self._subject.given else reference
         else:
             if keys and self._reuse == ONLY_CACHE:
-                keys, timed_before = {}, True  # and these times are missing
+                keys, timed_before = {}, True
+                self.not_timed += 1
             stage[0] = "encode"
             content, encoding = self._encoded(clip, reference, heard, timed_before, stage)
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
             sound, decoding = self._decoded(clip, reference, content, tokens, timed_before)
             seconds = encoding | decoding
-            self.kept_times += timed_before and bool(known)
+            self.timed_before += timed_before and bool(known)
         about = {
             "clip": [clip.id, clip.text, clip.speaker, clip.label],
             "reference": heard,

@@ -108,7 +108,7 @@ def run(
     cache = opened(setting.observer.note)
     found: list[Result] = []
     with ExitStack() as stack:
-        stack.callback(cache.prune)
+        stack.callback(cache.close)
         runner = Runner(setting, cache, reuse, stack)
         todo = _subjects(setting, list(cards.values()), asked, checkpoint, device)
         for wait in False, True:  # what another process measures comes last
@@ -211,6 +211,8 @@ def _finished(subject: Subject, reuse: str | None) -> tuple[Result | None, str]:
         changed = differences(result.summary["plan"], subject.plan)
     if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
         return None, f"{result.codec}: measured again, for {rows} was changed"
+    if result.run.get("clips_not_timed") and reuse is None:
+        return None, f"{result.codec}: measured again, for its times were not taken"
     if changed and reuse != ONLY_MISSING:
         return None, f"{result.codec}: measured again, for this changed: {changed}"
     kept = f"kept as it is, though this changed: {changed}" if changed else "measured before"
@@ -332,7 +334,8 @@ def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> 
         "device": subject.device,
         "hardware": hardware(subject.device),
         "workers": setting.workers,
-        "clips_timed_before": coder.kept_times,
+        "clips_timed_before": coder.timed_before,
+        "clips_not_timed": coder.not_timed,
         "summary_sha256": results.content_sha256(content),
     })  # fmt: skip
     results.write_json(folder / "summary.json", content)

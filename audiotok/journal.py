@@ -104,8 +104,10 @@ class Journal:
             self._file.raw.close()
 
     def remove(self) -> None:
-        """Removes this run and what other plans of the same codec left unfinished."""
+        """Removes this run, and what killed ones and other plans of the codec left unfinished."""
         self.close()
+        for file in self.folder.parent.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
         for folder in self.folder.parent.glob("run-*"):
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -218,6 +218,12 @@ def test_times_are_those_of_the_same_hardware_or_taken_anew(kit, calls, monkeypa
     calls.clear()
     only, _ = run(out="only", reuse="only-cache")
     assert calls == [] and only[1].run["times"]["rtf_encode"]["mean"] is None
+    assert only[1].run["clips_not_timed"] == 3
+    again, notes = run(out="only")
+    assert "mulaw: measured again, for its times were not taken" in notes
+    assert again[1].run["times"]["rtf_encode"]["mean"] > 0
+    calls.clear()
+    Path("cache").rename("elsewhere")
     other, _ = run(out="other")
     assert calls.count("encode") > 3 and calls.count("decode") > 3
     assert other[1].run["times"] != first[1].run["times"]

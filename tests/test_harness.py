@@ -193,6 +193,7 @@ def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):
     assert again <= once + 2 * died  # at most a clip, and the first call of a codec, each time
     whole = contents(tmp_path / "killed-whole").values()
     assert list(contents(tmp_path / "killed").values()) == list(whole) and len(whole) == 6
+    assert not [*(tmp_path / "killed").rglob("*.tmp"), *(tmp_path / "killed").rglob("run-*")]
 
 
 def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
