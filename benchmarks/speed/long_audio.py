@@ -16,7 +16,8 @@ share of its peak, `sound_snr` the power of the sound by that of the difference,
 
 wavtokenizer-mini has its own weights; those of EnCodec are random, at full width; those of DAC
 random in a narrow network, for one thread takes too long else (its memory at full width is in the
-row `dac-24k, full width`, a few minutes long). Linux only. Writes long-cpu.csv and .json.
+row `dac-24k, full width`, a few minutes long). Linux only. Writes long-cpu.csv and .json; rows of
+other codecs that an earlier run wrote there stay.
 """
 
 from __future__ import annotations
@@ -222,18 +223,23 @@ def dac(folder: Path, speech: Tensor, width: str) -> Path:
 def write_results(arguments: argparse.Namespace, rows: list[dict]) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    named = hardware("cpu")
-    table = pd.DataFrame(rows).assign(hardware=named)
-    record = {
+    about = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": named,
-        "file": f"{arguments.minutes:g} minutes, {RATE} Hz, stereo, 16-bit PCM",
-        "corpus": str(arguments.corpus),
+        "hardware": hardware("cpu"),
+        "file": f"{RATE} Hz, stereo, 16-bit PCM, of {arguments.corpus}",
         "packages": provenance.packages(("torch", "numpy", "encodec", "soundfile")),
         "git": provenance.git(),
         "command": provenance.command(),
-        "rows": rows,
     }
+    earlier = arguments.out / "long-cpu.json"
+    before = json.loads(earlier.read_bytes())["rows"] if earlier.exists() else []
+    measured_now = {row["codec"] for row in rows}
+    rows = [row for row in before if row["codec"] not in measured_now] + [
+        row | {"about": about} for row in rows
+    ]
+    flat = [{k: v for k, v in row.items() if k != "about"} for row in rows]
+    table = pd.DataFrame(flat).assign(hardware=[row["about"]["hardware"] for row in rows])
+    record = {"rows": rows}
     with replacing(arguments.out / "long-cpu.csv", ResultsError) as file:
         file.write(table.to_csv(index=False).encode())
     with replacing(arguments.out / "long-cpu.json", ResultsError) as file:
