@@ -1,11 +1,17 @@
-"""Put measured results into a document: a table between two marks, and a picture beside it.
+"""Put measured results into a document: tables between two marks, and pictures beside them.
 
     python benchmarks/report.py README.md            # rewrites table and picture
     python benchmarks/report.py README.md --check    # exit 1 if the table is not what results/ say
 
-A document marks each table by a comment that names the results, and, if it wants one, a picture:
+A document marks each table by a comment that names the results, and, if it wants, a picture, and
+which codecs (what their names begin with; ~ before one leaves it out). A table of differences
+names two codecs:
 
     <!-- results/smoke-v1/bundled-1234abcd stoi pesq wer > docs/smoke.svg -->
+    <!-- end -->
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini ~rvq-mini:codebooks -->
+    <!-- end -->
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini against wavtokenizer-mini -->
     <!-- end -->
 
 Pictures need matplotlib (`pip install 'audiotok[train]'`).
@@ -19,12 +25,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok import results
+from audiotok import comparison, results, statistics
 from audiotok.results import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(
-    r"(<!-- (results/\S+) ([\w ]+?)(?: > (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL
+    r"(?P<mark><!-- (?P<folder>results/\S+) (?P<names>[\w ]+?)(?: > (?P<picture>\S+))?"
+    r"(?: : (?P<codecs>[^\n]+?))? -->\n).*?(?P<end><!-- end -->)",
+    re.DOTALL,
 )
 COLOURS = {"neural": "#c2410c", "baseline": "#475569", "ceiling": "#94a3b8", "floor": "#94a3b8"}
 
@@ -37,9 +45,9 @@ def main() -> int:
     wrong = []
     for path in arguments.documents:
         text = path.read_text(encoding="utf-8")
-        for _, folder, names, picture, _ in MARKED.findall(text):
-            if picture and not arguments.check:
-                draw(measured(folder), names.split(), ROOT / picture)
+        for match in MARKED.finditer(text):
+            if match["picture"] and not arguments.check:
+                draw(chosen(match), match["names"].split(), ROOT / match["picture"])
         if rendered(text) != text:
             wrong.append(path)
             if not arguments.check:
@@ -52,9 +60,59 @@ def main() -> int:
 
 def rendered(text: str) -> str:
     """The document with every table made anew."""
-    return MARKED.sub(
-        lambda match: match[1] + table(measured(match[2]), match[3].split()) + match[5], text
-    )
+
+    def made(match: re.Match) -> str:
+        names = match["names"].split()
+        if " against " in (match["codecs"] or ""):
+            pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
+            return match["mark"] + differences(*pair, names) + match["end"]
+        return match["mark"] + table(chosen(match), names) + match["end"]
+
+    return MARKED.sub(made, text)
+
+
+def chosen(match: re.Match) -> list[Result]:
+    """The results that a mark wants."""
+    found, wanted = measured(match["folder"]), (match["codecs"] or "").split()
+    leave = tuple(name[1:] for name in wanted if name.startswith("~"))
+    take = tuple(name for name in wanted if not name.startswith("~"))
+    return [
+        result
+        for result in found
+        if (not take or result.codec.startswith(take))
+        and not (leave and result.codec.startswith(leave))
+    ]
+
+
+def named(found: Sequence[Result], name: str) -> Result:
+    """The only result of that name, or of weights of that name (name@hash)."""
+    fits = [r for r in found if r.codec == name or r.codec.startswith(f"{name}@")]
+    if len(fits) != 1:
+        sys.exit(f"{name} is {len(fits)} of the codecs {', '.join(r.codec for r in found)}")
+    return fits[0]
+
+
+def differences(one: Result, other: Result, names: Sequence[str]) -> str:
+    """Markdown: one row per column, the paired difference with its 95 % interval."""
+    known = results.columns([one, other])
+    rows = [["", one.codec, other.codec, "difference [95 %]", "better"]]
+    rows.append(["---", "---:", "---:", "---:", "---"])
+    for name in names:
+        column, digits = known[name], known[name]["digits"]
+        found = comparison.on_the_same_clips([one, other], name)
+        means = [result.scores[name]["mean"] for result in (one, other)]
+        text, better = "–", "–"
+        if found is not None:
+            _, means, drawn = found
+            ci95 = statistics.interval(drawn[:, 0] - drawn[:, 1])
+            text = (
+                f"{means[0] - means[1]:+.{digits}f} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
+            )
+            said = statistics.verdict(ci95, column["higher_is_better"])
+            better = {1: one.codec, -1: other.codec, 0: "tie", None: "–"}[said]
+        cells = [f"{mean:.{digits}f}" for mean in means]
+        rows.append([name + results.arrow(column), *cells, text, better])
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def measured(folder: str) -> list[Result]:
