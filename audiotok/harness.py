@@ -22,7 +22,7 @@ from audiotok import checkpoints, provenance, registry, results, summary
 from audiotok.cache import Cache, opened
 from audiotok.coding import FRESH, ONLY_CACHE, Coded, Coder
 from audiotok.errors import AudiotokError, CodecError, ResultsError
-from audiotok.journal import Journal, differences
+from audiotok.journal import Journal, differences, sweep, unfinished
 from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
 from audiotok.suite import load_suite
@@ -177,6 +177,10 @@ class Runner:
                     if why:
                         note(why)
                     return self._measured(subject)
+        elif unfinished(subject.folder):  # killed after its last file
+            with suppress(ResultsError), _lock(subject, wait=False) as locked:
+                if locked:
+                    sweep(subject.folder)
         note(why)
         return result
 

@@ -104,12 +104,23 @@ class Journal:
             self._file.raw.close()
 
     def remove(self) -> None:
-        """Removes this run, and what killed ones and other plans of the codec left unfinished."""
+        """Removes this run, and what else lies there unfinished."""
         self.close()
-        for file in self.folder.parent.glob(".*.tmp"):
-            file.unlink(missing_ok=True)
-        for folder in self.folder.parent.glob("run-*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        sweep(self.folder.parent)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What killed runs, and runs of other plans, left in the folder of a codec."""
+    return [*folder.glob("run-*"), *folder.glob(".*.tmp")]
+
+
+def sweep(folder: Path) -> None:
+    """Removes what is unfinished there; only where nobody measures."""
+    for path in unfinished(folder):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
