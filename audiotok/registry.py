@@ -156,6 +156,8 @@ def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
 def _all_families() -> list[type[Codec]]:
     families = []
     for module in pkgutil.iter_modules([str(_CODECS)]):
+        if module.name.startswith("_"):
+            continue
         families += _families_of(importlib.import_module(f"audiotok.codecs.{module.name}"))
     for plugin in entry_points(group="audiotok.codecs"):
         try:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audiotok import results, statistics
-from audiotok.tasks import _words
+from audiotok.tasks import _words, get
 
 ABOUT = {  # column: task, unit, higher_is_better, digits
     "pesq": ("reconstruction", "MOS", True, 2),
@@ -51,7 +51,10 @@ def put(
         "schema": 1,
         "plan": {
             "audiotok": "0.1.0", "suite": suite, "seed": 0, "data": about, "device": "cpu",
-            "tasks": {task: {"task": 1} | (versions or {}) for task in sorted(tasks | {"speed"})},
+            "tasks": {
+                name: {"task": get(name).version} | (versions or {})
+                for name in sorted(tasks | {"speed"})
+            },
             "not_measured": [], "codec": {"name": name},
         },
         "suite": suite | {"tasks": sorted(tasks)},

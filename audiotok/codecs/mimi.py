@@ -90,9 +90,14 @@ class Mimi(Wrapped):
         search = lambda latents: encode(latents).transpose(0, 1)  # noqa: E731
         return Search(self._pieces(self.network.encoder), search, self.num_codebooks, self._unit)
 
+    def _vectors(self, codes: Tensor) -> Tensor:
+        """Codes (B, K, T) -> (B, D, T); transformers' projections take no T of 0."""
+        some = codes if codes.shape[-1] else codes.new_zeros(*codes.shape[:2], 1)
+        return self.network.quantizer.decode(some)[..., : codes.shape[-1]]
+
     def _decoder_in_pieces(self) -> Pieces:
         decoder = self._pieces(self.network.decoder)
-        return lambda codes, last: decoder(self.network.quantizer.decode(codes), last)
+        return lambda codes, last: decoder(self._vectors(codes), last)
 
     def _pieces(self, half: nn.Module) -> Pieces:
         from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known

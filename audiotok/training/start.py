@@ -42,7 +42,7 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
                     f"{key} has shape {shapes[0]} in this recipe, but {shapes[1]} in start_from "
                     f"{recipe.start_from}: with quantizer.new all but the quantizer must be alike"
                 )
-        network.load_state_dict(theirs, strict=False)
+        network.load_state_dict(network.state_dict() | theirs)
         return
     if family != recipe.family:
         raise RecipeError(f"start_from {recipe.start_from} is a {family}, not a {recipe.family}")

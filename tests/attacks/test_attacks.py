@@ -83,7 +83,7 @@ BANNED = {
     r"trust_remote_code\s*=\s*True": set(),
     r"weights_only\s*=\s*False": set(),
     r"load_state_dict\(.*strict\s*=\s*False": set(),
-    r"\btorch\.load\(": {"checkpoints.py", "training/state.py"},
+    r"\btorch\.load\(": {"checkpoints.py", "training/state.py", "mos/utmos.py"},
     r"\bexec_module\(": {"registry.py"},
 }
 

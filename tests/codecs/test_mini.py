@@ -197,11 +197,14 @@ def test_weights_of_another_card_are_refused(files):
         Mini(card, checkpoint=files["vq"])
 
 
-def test_the_family_is_found_without_cards():
-    assert Mini.CARDS == () and Mini in registry._all_families()
-    assert "mini" not in {card.family for card in audiotok.list_codecs()}
-    with pytest.raises(CodecError, match="there is no codec 'mini'"):
-        audiotok.load("mini")
+def test_the_one_that_ships():
+    assert Mini in registry._all_families()
+    codec = audiotok.load("mini:codebooks=2")
+    assert codec.card.name == "rvq-mini:codebooks=2" and codec.card.bitrate == 1600
+    noise = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)) * 0.1
+    tokens = codec.encode((noise, 16000))
+    assert tokens.codes.shape == (1, 2, 15)
+    assert codec.decode(tokens).num_samples == 3000
 
 
 def test_a_file_without_a_family_is_refused(tmp_path):
