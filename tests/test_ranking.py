@@ -76,7 +76,7 @@ def test_a_column_that_repeats_another_counts_once(folder):
     [
         ({"packages": {"pesq": "0.0.5"}}, r"pesq is 0\.0\.4 in the one and 0\.0\.5"),
         ({"versions": {"pesq": 2, "task": 1}}, r""),
-        ({"versions": {"task": 2}}, r"reconstruction \(task\) is v1 in the one and v2"),
+        ({"versions": {"task": 99}}, r"reconstruction \(task\) is v\d+ in the one and v99"),
     ],
 )
 def test_the_leaderboard_refuses_mixes_and_names_both(folder, change, told):
