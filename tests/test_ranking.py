@@ -75,7 +75,7 @@ def test_a_column_that_repeats_another_counts_once(folder):
     ("change", "told"),
     [
         ({"packages": {"pesq": "0.0.5"}}, r"pesq is 0\.0\.4 in the one and 0\.0\.5"),
-        ({"versions": {"pesq": 2, "task": 1}}, r""),
+        ({"versions": {"pesq": 2}}, r""),
         ({"versions": {"task": 99}}, r"reconstruction \(task\) is v\d+ in the one and v99"),
     ],
 )
