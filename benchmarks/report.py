@@ -14,16 +14,25 @@ names two codecs:
     <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini against wavtokenizer-mini -->
     <!-- end -->
 
+A number that was taken with several seeds can be shown with each, and how well the seeds agree on
+the order of the codecs:
+
+    <!-- results/downstream-v1/digits-1234abcd probe_wer over seeds -->
+    <!-- end -->
+
 Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from scipy.stats import kendalltau
 
 from audiotok import comparison, results, statistics
 from audiotok.results import Result
@@ -66,6 +75,8 @@ def rendered(text: str) -> str:
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
             return match["mark"] + differences(*pair, names) + match["end"]
+        if names[1:] == ["over", "seeds"]:
+            return match["mark"] + seeds(chosen(match), names[0]) + match["end"]
         return match["mark"] + table(chosen(match), names) + match["end"]
 
     return MARKED.sub(made, text)
@@ -137,6 +148,21 @@ def table(found: Sequence[Result], names: Sequence[str]) -> str:
     ]
     rule = ["---", *["---:"] * len(names)]
     return "".join("| " + " | ".join(row) + " |\n" for row in [head, rule, *rows])
+
+
+def seeds(found: Sequence[Result], stem: str) -> str:
+    """Markdown: the number of every seed, and Kendall's tau of the codecs' order between them."""
+    names = [name for name in results.columns(found) if re.fullmatch(rf"{stem}_seed_\d+", name)]
+    have = [
+        r
+        for r in found
+        if all((r.scores.get(name) or {}).get("mean") is not None for name in names)
+    ]
+    values = [[result.scores[name]["mean"] for result in have] for name in names]
+    pairs = itertools.combinations(range(len(names)), 2)
+    taus = [f"{i} and {j}: {kendalltau(values[i], values[j]).statistic:.2f}" for i, j in pairs]
+    said = f"\nKendall's tau between seeds, over {len(have)} rows: {', '.join(taus)}.\n"
+    return table(have, [stem, *names, f"{stem}_seed_std"]) + said
 
 
 def label(result: Result) -> str:

@@ -30,7 +30,7 @@ from audiotok.journal import differences
 FAILED = "failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes
 _CLIPS = (64, 1000)  # of a shard, at least and at most
-_BYTES = 2**29  # of the files of a shard, at most: some hours of sound
+_BYTES = (2**24, 2**29)  # of the files of a shard, likewise: ten minutes to some hours of sound
 _SECONDS = {"cpu": 8.0, "cuda": 120.0}  # of a batch; on a CPU more is slower
 
 
@@ -91,7 +91,8 @@ def encode(
             "strict" may change a few codes by last bits: the share is measured and reported.
         batch_seconds: of sound in one forward, at most; default 8 on a CPU, 120 on a GPU.
         shard_clips: of one shard, at most; also the clips among which batches are formed, and the
-            work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000.
+            work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. Whatever it is, the
+            files of a shard have a 32nd of the corpus's bytes at most, 16 MiB to 512 MiB.
         limit: only the first clips.
         workers: processes that encode (CPU, default: all cores; 0: in this process), or that read
             for a GPU.
@@ -217,9 +218,10 @@ def _about(
 
 def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
     """The corpus in shards, in its order."""
+    most = min(max(_BYTES[0], math.ceil(sum(source.sizes) / _SHARDS)), _BYTES[1])
     start = number = size = 0
     for index, more in enumerate(source.sizes):
-        if index > start and (index - start == shard_clips or size + more > _BYTES):
+        if index > start and (index - start == shard_clips or size + more > most):
             yield Work(number, source.recordings[start:index])
             start, number, size = index, number + 1, 0
         size += more
