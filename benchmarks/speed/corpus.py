@@ -18,7 +18,8 @@ counts codes unlike those of the plain loop. EnCodec's weights are random, its c
 latents of speech. `peak_mb` is the most memory of their own that this process and its children held
 together, without the libraries that they share. No GPU is used.
 
-Writes results/speed/corpus-cpu.csv and .json.
+Writes results/speed/corpus-cpu.csv and .json; rows of other codecs that an earlier run wrote there
+on the same hardware stay.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def main() -> None:
         for name in arguments.codecs.split(","):
             for label, folder in folders.items():
                 rows += measured(name, label, folder, Path(scratch), arguments.rounds)
+    rows = earlier(arguments.out / "corpus-cpu.json", {row["codec"] for row in rows}) + rows
     rows += [{"device": "cuda", "note": "GPU: not measured"}]
     table = pd.DataFrame(rows)
     goals = goal_table(table)
@@ -212,6 +214,15 @@ def held() -> float:
             _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
             pages += int(resident) - int(shared)
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def earlier(path: Path, measured_now: set[str]) -> list[dict]:
+    """The rows of other codecs that this machine wrote before."""
+    record = json.loads(path.read_bytes()) if path.exists() else {"hardware": None, "rows": []}
+    same = record["hardware"] == hardware("cpu")
+    return [
+        row for row in record["rows"] if same and row["codec"] and row["codec"] not in measured_now
+    ]
 
 
 def goal_table(table: pd.DataFrame) -> pd.DataFrame:
