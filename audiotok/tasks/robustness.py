@@ -136,8 +136,10 @@ class Robustness(Task):
             return judges
         judges.append(("stoi", DELTAS, signal("stoi")))
 
+        voices = speaker.Speaker()
+
         def similarity(sound: Audio) -> float:
-            return float(speaker.embed(item.reference) @ speaker.embed(sound))
+            return float(voices.embed(item.reference) @ voices.embed(sound))
 
         judges.append(("speaker_similarity", (HEARD,), similarity))
         if item.clip.text:

@@ -116,11 +116,16 @@ def test_on_a_bundled_clip():
     tokens = codec.encode(sound)
     item = Item(clip, sound, codec.decode(tokens, sound.sample_rate), tokens)
     seen = task.observe(codec, sound, tokens)
-    judges = {
-        name: judge for name, _, judge in task._judges(item) if name in ("mel_distance", "stoi")
-    }
+    judges = {name: judge for name, _, judge in task._judges(item)}
+    assert set(judges) == {"mel_distance", "stoi", "speaker_similarity", "wer"}
     mel, stoi = ([judges[m](seen[a, 32]) for a in ALPHAS] for m in ("mel_distance", "stoi"))
     assert mel == sorted(mel) and stoi == sorted(stoi, reverse=True)
+    missing = task.left_out()
+    if "speaker_similarity_area_32" not in missing:
+        same, other = (judges["speaker_similarity"](s) for s in (item.reference, seen[1.0, 32]))
+        assert other < same == pytest.approx(1, abs=1e-5)
+    if "wer_area_32" not in missing:
+        assert judges["wer"](seen[0.1, 32]) >= 0
     names = {column.name for column in task.columns} | set(task.left_out())
     assert {"stoi_area_8", "mel_distance_area_100", "wer_area_32"} <= names
     task.grammar = "g.jsgf"
