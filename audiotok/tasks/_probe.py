@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Row = dict[str, float | str]
 Rows = dict[int, Row]  # by the index of the clip
 
-VERSION = 1  # of all probes: it rises with every change of the protocol, heads or splits
+VERSION = 2  # of all probes: it rises with every change of the protocol, heads or splits
 
 
 def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
