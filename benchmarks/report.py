@@ -14,6 +14,12 @@ names two codecs:
     <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini against wavtokenizer-mini -->
     <!-- end -->
 
+Qualities against bits, as curves in the picture, and in the table the area under each, which is the
+mean quality over log2(bitrate), from the lowest to the highest of that curve:
+
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : rvq-mini opus -->
+    <!-- end -->
+
 A number that was taken with several seeds can be shown with each, and how well the seeds agree on
 the order of the codecs:
 
@@ -32,9 +38,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pictures
 from scipy.stats import kendalltau
 
-from audiotok import comparison, results, statistics
+from audiotok import comparison, rates, results, statistics
 from audiotok.results import Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +50,9 @@ MARKED = re.compile(
     r"(?: : (?P<codecs>[^\n]+?))? -->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
-COLOURS = {"neural": "#c2410c", "baseline": "#475569", "ceiling": "#94a3b8", "floor": "#94a3b8"}
+
+
+BY_BITRATE = ["by", "bitrate"]
 
 
 def main() -> int:
@@ -56,7 +65,11 @@ def main() -> int:
         text = path.read_text(encoding="utf-8")
         for match in MARKED.finditer(text):
             if match["picture"] and not arguments.check:
-                draw(chosen(match), match["names"].split(), ROOT / match["picture"])
+                names, picture = match["names"].split(), ROOT / match["picture"]
+                if names[-2:] == BY_BITRATE:
+                    pictures.curves(chosen(match), names[:-2], picture)
+                else:
+                    pictures.intervals(chosen(match), names, picture)
         if rendered(text) != text:
             wrong.append(path)
             if not arguments.check:
@@ -75,6 +88,8 @@ def rendered(text: str) -> str:
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
             return match["mark"] + differences(*pair, names) + match["end"]
+        if names[-2:] == BY_BITRATE:
+            return match["mark"] + areas(chosen(match), names[:-2]) + match["end"]
         if names[1:] == ["over", "seeds"]:
             return match["mark"] + seeds(chosen(match), names[0]) + match["end"]
         return match["mark"] + table(chosen(match), names) + match["end"]
@@ -150,6 +165,19 @@ def table(found: Sequence[Result], names: Sequence[str]) -> str:
     return "".join("| " + " | ".join(row) + " |\n" for row in [head, rule, *rows])
 
 
+def areas(found: Sequence[Result], names: Sequence[str]) -> str:
+    """Markdown: one row per curve, the mean of each quality over the bitrates of that curve."""
+    known = results.columns(found)
+    columns = {name: rates.rate_quality(found, name)[1] for name in names}
+    ranges = columns[names[0]]
+    rows = [["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]]
+    rows.append(["---", *["---:"] * (len(names) + 2)])
+    for curve, own in ranges[ranges.high > ranges.low].iterrows():
+        cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
+        rows.append([curve, f"{own.points:.0f}", f"{own.low:.0f} to {own.high:.0f}", *cells])
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
 def seeds(found: Sequence[Result], stem: str) -> str:
     """Markdown: the number of every seed, and Kendall's tau of the codecs' order between them."""
     names = [name for name in results.columns(found) if re.fullmatch(rf"{stem}_seed_\d+", name)]
@@ -167,40 +195,6 @@ def seeds(found: Sequence[Result], stem: str) -> str:
 
 def label(result: Result) -> str:
     return result.title
-
-
-def draw(found: Sequence[Result], names: Sequence[str], out: Path) -> None:
-    """One panel per metric, one line per codec, with the 95 % bootstrap intervals."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "audiotok"
-    import matplotlib.pyplot as plt
-
-    known = results.columns(found)
-    size = (1.6 + 1.75 * len(names), 0.9 + 0.3 * len(found))
-    figure, panels = plt.subplots(1, len(names), sharey=True, figsize=size, squeeze=False)
-    for panel, name in zip(panels[0], names, strict=True):
-        for row, result in enumerate(found):
-            score = result.scores.get(name)
-            if score and score["mean"] is not None:
-                low, high = score["ci95"] or (score["mean"], score["mean"])
-                colour = COLOURS.get(result.role, "black")
-                panel.plot([low, high], [row, row], color=colour, linewidth=2, alpha=0.5)
-                panel.plot(score["mean"], row, "o", color=colour, markersize=5)
-        unit = f" ({known[name]['unit']})" if known[name]["unit"] else ""
-        title = name.replace("_", " ") + results.arrow(known[name]) + unit
-        panel.set_title(title, fontsize=9)
-        panel.tick_params(labelsize=8)
-        panel.grid(axis="x", alpha=0.3)
-        panel.spines[["top", "right", "left"]].set_visible(False)
-        if known[name]["unit"] == "bit/s":
-            panel.set_xscale("log")
-    panels[0][0].set_yticks(range(len(found)), [label(r) for r in found], fontsize=9)
-    panels[0][0].invert_yaxis()
-    figure.tight_layout()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None})
 
 
 if __name__ == "__main__":
