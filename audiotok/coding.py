@@ -110,12 +110,15 @@ class Coder:
         said = tokens and [one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens]
         about = [corpus.sha256, digest(said), self._subject.given, self._setting.suite.seed]
         key = self._setting.keys[task.name] | {"concluded": about}
+        codec = self._codec if self._reuse != ONLY_CACHE else None
+        if self._codec is not None and task.hears:
+            key = key | self._codec_key
         if (entry := self._get("scores", key)) is not None:
             return {int(index): Score(*score) for index, score in json.loads(entry.content).items()}
         note = self._setting.observer.note
         try:
             found = task.conclude(
-                corpus, tokens, lambda text: note(f"{self._subject.name}: {text}")
+                corpus, tokens, lambda text: note(f"{self._subject.name}: {text}"), codec
             )
         except Exception as error:  # it costs its columns, not the table
             failed = Score()

@@ -88,7 +88,7 @@ class Rank(Task):
     def score(self, item: Item) -> dict:
         return {}
 
-    def conclude(self, corpus, tokens, note) -> dict:
+    def conclude(self, corpus, tokens, note, codec=None) -> dict:
         if tokens is None:
             return {}
         changes = {i: int(one.codes.diff().ne(0).sum()) for i, one in enumerate(tokens) if one}

@@ -247,7 +247,7 @@ class Failing(Task):
     def score(self, item):
         return {}
 
-    def conclude(self, corpus, tokens, note):
+    def conclude(self, corpus, tokens, note, codec=None):
         if tokens is None:
             return {0: {"share": float("nan")}}
         raise MetricError("too few clips")

@@ -342,7 +342,7 @@ class Watcher(Task):
     def score(self, item):
         return {} if item.observed is None else {"changes": item.observed}
 
-    def conclude(self, corpus, tokens, note):
+    def conclude(self, corpus, tokens, note, codec=None):
         if tokens is None:
             return {}
         note(f"{sum(one is not None for one in tokens)} of {len(corpus)} clips")

@@ -91,8 +91,8 @@ def encode(
             "strict" may change a few codes by last bits: the share is measured and reported.
         batch_seconds: of sound in one forward, at most; default 8 on a CPU, 120 on a GPU.
         shard_clips: of one shard, at most; also the clips among which batches are formed, and the
-            work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. Whatever it is, the
-            files of a shard have a 32nd of the corpus's bytes at most, 16 MiB to 512 MiB.
+            work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. The files of a
+            shard have no more than a 32nd of the corpus's bytes either, 16 MiB to 512 MiB.
         limit: only the first clips.
         workers: processes that encode (CPU, default: all cores; 0: in this process), or that read
             for a GPU.

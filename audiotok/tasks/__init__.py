@@ -51,6 +51,9 @@ class Task:
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
     observes: ClassVar[bool] = False  # True: `observe` is called
     concludes: ClassVar[bool] = False  # True: `conclude` is called
+    hears: ClassVar[bool] = (
+        False  # True: what it concludes depends on more of the codec than tokens
+    )
     option: ClassVar[str | None] = None  # what may follow the name, the one argument of the class
     identity: dict[str, str] = {}  # what scores depend on beside the version: which weights
 
@@ -86,14 +89,19 @@ class Task:
         raise NotImplementedError
 
     def conclude(
-        self, corpus: Corpus, tokens: Sequence[Tokens] | None, note: Callable[[str], None]
+        self,
+        corpus: Corpus,
+        tokens: Sequence[Tokens | None] | None,
+        note: Callable[[str], None],
+        codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
         """Columns of clips that only all clips together give, such as what a model trained on some
         of them says of the others: {index of the clip: {column: value}}.
 
         Called in the main process when all clips are coded; `tokens` are those of every clip, None
         in rows of sounds (the ceiling: `clip.original()`), and where a clip failed its place in
-        `tokens` is None.
+        `tokens` is None. `codec` is what made them; None in rows of sounds, and where codecs may
+        not be run.
         """
         raise NotImplementedError
 

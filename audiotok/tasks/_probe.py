@@ -18,6 +18,7 @@ from audiotok.tasks import Column, Item, Task
 if TYPE_CHECKING:
     import pandas
 
+    from audiotok.codec import Codec
     from audiotok.data import Clip, Corpus
     from audiotok.probes.features import Inputs
     from audiotok.probes.splits import Split
@@ -69,7 +70,11 @@ class Probe(Task):
         return {}
 
     def conclude(
-        self, corpus: Corpus, tokens: Sequence[Tokens | None] | None, note: Callable[[str], None]
+        self,
+        corpus: Corpus,
+        tokens: Sequence[Tokens | None] | None,
+        note: Callable[[str], None],
+        codec: Codec | None = None,
     ) -> Rows:
         from audiotok.probes import features
 

@@ -73,8 +73,8 @@ class ProbeAsr(_probe.Probe):
                 rows[index] = _errors(texts[index], text, seed)
         return rows, done.diverged
 
-    def conclude(self, corpus, tokens, note):
-        rows = super().conclude(corpus, tokens, note)
+    def conclude(self, corpus, tokens, note, codec=None):
+        rows = super().conclude(corpus, tokens, note, codec)
         for row in rows.values():
             wrong = [row.pop(f"cer_{seed}") for seed in _probe.PROTOCOL.seeds]
             row["probe_cer"] = sum(wrong) / len(wrong)

@@ -65,8 +65,8 @@ class ProbeVerification(_probe.Probe):
                 rows[a][f"cosines_{seed}"][b] = round(float(units[a] @ units[b]), 6)
         return rows, done.diverged
 
-    def conclude(self, corpus, tokens, note):
-        rows = super().conclude(corpus, tokens, note)
+    def conclude(self, corpus, tokens, note, codec=None):
+        rows = super().conclude(corpus, tokens, note, codec)
         clips = corpus.clips
         for index, row in rows.items():
             first, *others = (row.pop(f"cosines_{seed}") for seed in PROTOCOL.seeds)

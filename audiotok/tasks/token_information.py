@@ -30,6 +30,7 @@ from audiotok.tasks import Column, Item, Task
 if TYPE_CHECKING:
     import pandas
 
+    from audiotok.codec import Codec
     from audiotok.data import Clip, Corpus
     from audiotok.tokens import Tokens
 
@@ -70,7 +71,11 @@ class TokenInformation(Task):
         return {}
 
     def conclude(
-        self, corpus: Corpus, tokens: Sequence[Tokens | None] | None, note: Callable[[str], None]
+        self,
+        corpus: Corpus,
+        tokens: Sequence[Tokens | None] | None,
+        note: Callable[[str], None],
+        codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
         """Of each clip the mean over its codes of log2 p(code, label) / (p(code) p(label)), less
         chance; the chance and entropy of the whole; the number of its codes."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import pandas
 
+    from audiotok.codec import Codec
     from audiotok.data import Corpus
     from audiotok.tokens import Tokens
 
@@ -70,7 +71,11 @@ class TokenStatistics(Task):
         return _rates([item.tokens]) if item.tokens is not None else {}
 
     def conclude(
-        self, corpus: Corpus, tokens: Sequence[Tokens | None] | None, note: Callable[[str], None]
+        self,
+        corpus: Corpus,
+        tokens: Sequence[Tokens | None] | None,
+        note: Callable[[str], None],
+        codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
         """N-gram columns of each clip; none where no other clip can teach a model."""
         coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
