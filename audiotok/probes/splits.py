@@ -54,6 +54,14 @@ def of_texts(corpus: Corpus, texts: Sequence[str]) -> Split:
     return Split(tuple(train), tuple(test), tuple(sorted(letters)))
 
 
+def of_clips(corpus: Corpus) -> Split:
+    """All clips, whatever is known of them; `classes` is empty."""
+    train, test = _parts(corpus, ["clip"] * len(corpus))
+    if not train or not test:
+        raise CorpusError(f"{len(train)} clips to train on and {len(test)} to test")
+    return Split(tuple(train), tuple(test), ())
+
+
 def of_voices(corpus: Corpus) -> Split:
     """Speakers to test are none of those to train on; the classes are the latter."""
     speakers = [clip.speaker for clip in corpus]

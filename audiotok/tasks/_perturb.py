@@ -56,8 +56,18 @@ def crushed(audio: Audio, bits: int = BITS) -> Audio:
 def background(audio: Audio, generator: np.random.Generator) -> np.ndarray:
     """A piece (C, L) of an everyday sound of the corpus that ships, repeated where it is short."""
     sounds = _sounds()
-    sound = sounds[generator.integers(len(sounds))].resample(audio.sample_rate)
-    samples = sound.to_channels(1).waveform[0].double().numpy()
+    return _piece_for(audio, sounds[generator.integers(len(sounds))], generator)
+
+
+def backgrounds(audio: Audio, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of two everyday sounds, as `background` gives one."""
+    sounds = _sounds()
+    one, two = generator.choice(len(sounds), 2, replace=False)
+    return _piece_for(audio, sounds[one], generator), _piece_for(audio, sounds[two], generator)
+
+
+def _piece_for(audio: Audio, sound: Audio, generator: np.random.Generator) -> np.ndarray:
+    samples = sound.resample(audio.sample_rate).to_channels(1).waveform[0].double().numpy()
     start = generator.integers(len(samples))
     piece = np.take(samples, np.arange(start, start + audio.num_samples), mode="wrap")
     return np.tile(piece, (audio.channels, 1))

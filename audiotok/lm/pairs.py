@@ -1,0 +1,214 @@
+"""Pairs of sounds of which one is right, and a language model should find it likelier.
+
+Made of the recordings at hand, in the manner of SALMon (Maimon et al. 2024, arXiv 2409.07437), but
+with a cut in both sounds of a pair, so that no cut gives the wrong one away:
+
+- speaker: a piece of a clip, then one of another clip by the same voice; or by another voice, the
+  second piece as loud as the first in both.
+- background: a clip in an everyday sound; or half in this one, half in another.
+- reversed: a clip; or the same clip backwards.
+
+Pairs that others have made (sWUGGY, sBLIMP, StoryCloze, SALMon) are files, see `read`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiotok.audio import Audio, as_audio
+from audiotok.errors import AudiotokError, CorpusError, MetricError
+from audiotok.tasks import _perturb
+
+if TYPE_CHECKING:
+    from audiotok.data import Corpus
+
+KINDS = ("speaker", "background", "reversed")
+PIECE = 2.0  # seconds; a pair has two pieces
+SNR = 10.0  # dB of the sound above its background
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sounds of equal length; `clip` is the index of the clip that they are made of."""
+
+    kind: str
+    clip: int
+    right: Audio
+    wrong: Audio
+
+
+def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
+    """The pairs of these clips, the same at every call; none of clips under two pieces."""
+    sounds: dict[int, Audio] = {}
+    for index in chosen:
+        try:
+            sound = corpus.clips[index].original().to_channels(1)
+        except AudiotokError:
+            continue
+        if sound.duration >= 2 * PIECE and sound.waveform.any():
+            sounds[index] = sound
+    for index, sound in sounds.items():
+        clip = corpus.clips[index]
+        whole = _piece(sound, 0.0, 2 * PIECE)
+        random = _perturb.generator(sound, "pairs")
+        yield Pair("reversed", index, whole, Audio(whole.waveform.flip(1), whole.sample_rate))
+        with contextlib.suppress(MetricError):  # silence
+            yield _background(index, whole, random)
+        if clip.speaker is None:
+            continue
+        speakers = {i: corpus.clips[i].speaker for i in sounds if i != index}
+        same = [i for i, speaker in speakers.items() if speaker == clip.speaker]
+        other = [i for i, speaker in speakers.items() if speaker not in (None, clip.speaker)]
+        if same and other:
+            ends = (
+                sounds[random.choice(group)].resample(sound.sample_rate) for group in (same, other)
+            )
+            first = _piece(sound, 0.0, PIECE)
+            yield Pair("speaker", index, *(_joined(first, end) for end in ends))
+
+
+def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
+    """In one everyday sound throughout, or in two, each SNR dB below the clip."""
+    one, two = _perturb.backgrounds(whole, random)
+    half = whole.num_samples // 2
+    levels = [noise / np.sqrt(np.mean(np.square(noise)) + 1e-12) for noise in (one, two)]
+    mixed = np.concatenate([levels[0][:, :half], levels[1][:, half:]], axis=1)
+    return Pair("background", index, *(_perturb.noisy(whole, n, SNR) for n in (levels[0], mixed)))
+
+
+def _piece(sound: Audio, start: float, seconds: float) -> Audio:
+    rate = sound.sample_rate
+    first = round(start * rate)
+    return Audio(sound.waveform[:, first : first + round(seconds * rate)], rate)
+
+
+def _joined(first: Audio, clip: Audio) -> Audio:
+    """A piece, then the second piece of a clip, as loud as the first."""
+    second = _piece(clip, PIECE, PIECE).waveform
+    power = [float(part.double().square().mean()) for part in (first.waveform, second)]
+    gain = (power[0] / power[1]) ** 0.5 if power[1] else 1.0
+    return Audio(torch.cat([first.waveform, gain * second], 1), first.sample_rate)
+
+
+# --- pairs of others -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FilePair:
+    """Two files; `group` counts once, whatever voices say it."""
+
+    kind: str
+    group: str
+    right: Path
+    wrong: Path
+
+
+def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
+    """The pairs of a folder on this machine.
+
+    Args:
+        folder: with `pairs.tsv` (columns right, wrong, and where known kind and group; paths
+            relative to it); or a set of ZeroSpeech 2021, `lexical/dev` (sWUGGY) or `syntactic/dev`
+            (sBLIMP), with its gold.csv, or the gold.csv itself beside the sounds; or a part of
+            SALMon, such as `speaker_consistency`, as files sample_NUMBER_*.wav, of which the first
+            by name is right. StoryCloze and other pairs: write a pairs.tsv.
+        kind: what they are called where the files do not say; None: the folder's name.
+
+    Raises:
+        CorpusError: no such layout, or a file that it names is not there.
+    """
+    folder = Path(folder)
+    name = kind or folder.name
+    if (folder / "pairs.tsv").is_file():
+        found = [
+            FilePair(row.get("kind") or name, row.get("group") or str(number),
+                     folder / row["right"], folder / row["wrong"])
+            for number, row in enumerate(_table(folder / "pairs.tsv", "\t", ("right", "wrong")))
+        ]  # fmt: skip
+    elif (folder / "gold.csv").is_file():
+        found = _of_zerospeech(folder, name)
+    else:
+        found = _of_salmon(folder, name)
+    if not found:
+        raise CorpusError(
+            f"{folder} has no pairs: expected a pairs.tsv, a gold.csv of ZeroSpeech 2021, or files "
+            "sample_NUMBER_*.wav of SALMon"
+        )
+    for pair in found:
+        for path in (pair.right, pair.wrong):
+            if not path.is_file():
+                raise CorpusError(f"{folder} names {path}, which is not there")
+    return found
+
+
+def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, delimiter=delimiter)
+        if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
+            raise CorpusError(f"{path} lacks the columns {', '.join(missing)}")
+        return list(reader)
+
+
+def _of_zerospeech(folder: Path, kind: str) -> list[FilePair]:
+    """A right and a wrong file of each id and voice; ids count once over voices."""
+    sides: dict[tuple[str, str], dict[str, Path]] = {}
+    for row in _table(folder / "gold.csv", ",", ("id", "filename", "voice", "correct")):
+        path = folder / row["filename"]
+        path = path if path.suffix else path.with_suffix(".wav")
+        sides.setdefault((row["id"], row["voice"]), {})[row["correct"].strip()] = path
+    return [
+        FilePair(kind, group, side["1"], side["0"])
+        for (group, _), side in sides.items()
+        if {"0", "1"} <= set(side)
+    ]
+
+
+def _of_salmon(folder: Path, kind: str) -> list[FilePair]:
+    samples: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("sample_*_*.wav")):
+        samples.setdefault(path.stem.split("_")[1], []).append(path)
+    return [FilePair(kind, number, *two) for number, two in samples.items() if len(two) == 2]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Share of groups in which the right sound was likelier, with Wilson's 95 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    groups: int
+
+
+def judge(prefers: Callable[[Audio, Audio], float], pairs: Sequence[FilePair]) -> dict[str, Judged]:
+    """{kind: result} of pairs of files.
+
+    Args:
+        prefers: (right, wrong) -> 1, 0, or 0.5 where both are as likely; such as
+            `lambda a, b: acoustic.prefers(model, codec.encode(a).codes, codec.encode(b).codes)`.
+    """
+    votes: dict[str, dict[str, list[float]]] = {}
+    for pair in pairs:
+        vote = prefers(as_audio(pair.right), as_audio(pair.wrong))
+        votes.setdefault(pair.kind, {}).setdefault(pair.group, []).append(vote)
+    found = {}
+    for kind, groups in votes.items():
+        hits = sum(float(np.mean(each)) for each in groups.values())
+        found[kind] = Judged(hits / len(groups), *wilson(hits, len(groups)), len(groups))
+    return found
+
+
+def wilson(hits: float, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927): of `count` trials `hits` were right."""
+    share = hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z * z / count)
+    return middle - half, middle + half

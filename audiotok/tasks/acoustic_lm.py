@@ -1,0 +1,317 @@
+"""acoustic_lm: how well a small language model learns the tokens, and what it makes of them.
+
+A model of one size is taught by one budget of sound (`audiotok.lm.acoustic`), three times, on the
+corpus's training clips, and asked about its test clips; without a split every fifth is tested.
+
+- `lm_bitrate`: bits per second that the codes cost under the model. It never ranks codecs by
+  itself: one whose code never changes costs nothing. Read it beside the quality of the
+  reconstruction, and beside `lm_saving`, the share that it saves of what the codes cost by their
+  frequencies alone (learnt from the same clips).
+- `lm_accuracy`: how often the likeliest code is right, given all before it; by codebook in the
+  details.
+- `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
+  chance. Wilson's intervals stand in the details.
+- `continuation_*`: the model of the first seed goes on from the first seconds of a clip. Similarity
+  of voice to the clip's beginning, and predicted opinion; `_true` is the same of the clip's own
+  tokens, the most that could be reached. There is no word error rate: nobody knows what the model
+  means to say.
+
+`acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` arrange the codes otherwise than
+in the delay pattern; their columns carry the name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiotok.errors import AudiotokError, CorpusError, MetricError
+from audiotok.tasks import Column, Item, Task
+from audiotok.tasks._words import micro_average
+
+if TYPE_CHECKING:
+    import pandas
+    import torch
+
+    from audiotok.codec import Codec
+    from audiotok.data import Corpus
+    from audiotok.probes.splits import Split
+    from audiotok.tokens import Tokens
+
+SEEDS = 3
+KINDS = ("speaker", "background", "reversed")
+MODELS = ("delay", "parallel", "interleaved", "coarse_first", "rq")  # the first is the default
+Rows = dict[int, dict[str, Any]]
+
+
+class AcousticLM(Task):
+    """Bits per second, accuracy, pairs and continuations under a small language model."""
+
+    name = "acoustic_lm"
+    version = 1
+    concludes = True
+    hears = True
+    option = "model"
+
+    def __init__(self, model: str = MODELS[0]):
+        if model not in MODELS:
+            raise MetricError(f"acoustic_lm knows the models {', '.join(MODELS)}, not {model!r}")
+        self.model = model
+        self.suffix = "" if model == MODELS[0] else f"_{model}"
+        if self.suffix:
+            self.name = f"acoustic_lm:{model}"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        left_out, how = self.left_out(), f"under a small language model ({self.model})"
+        found = [
+            Column("lm_bitrate", "bit/s", False, 0, f"what the codes cost {how}, plus side"),
+            *(
+                Column(f"lm_bitrate_seed_{seed}", "bit/s", False, 0, f"that of seed {seed}")
+                for seed in range(SEEDS)
+            ),
+            Column("lm_bitrate_seed_std", "bit/s", False, 1, "standard deviation over seeds"),
+            Column("lm_diverged", "", False, 0, f"seeds that diverged, of {SEEDS}"),
+            Column("lm_bits", "bit", None, 2, f"of a code {how}"),
+            Column("lm_saving", "", True, 3, "share of the bits by frequency that the model saves"),
+            Column("lm_accuracy", "", True, 3, "share of codes that were the likeliest"),
+            *(
+                Column(f"pairs_{kind}", "", True, 3, f"right sound costs less than wrong: {kind}")
+                for kind in KINDS
+            ),
+            Column("continuation_similarity", "", True, 3, "voice of what the model goes on with"),
+            Column("continuation_similarity_true", "", True, 3, "that of the clip's own tokens"),
+            Column("continuation_dnsmos", "MOS", True, 2, "DNSMOS P.808 of what it goes on with"),
+            Column("continuation_dnsmos_true", "MOS", True, 2, "that of the clip's own tokens"),
+        ]
+        found = [replace(column, name=column.name + self.suffix) for column in found]
+        return tuple(column for column in found if column.name not in left_out)
+
+    def left_out(self) -> dict[str, str]:
+        from audiotok import mos
+        from audiotok.speakers.resemblyzer import Resemblyzer
+
+        judges = {"similarity": Resemblyzer(), "dnsmos": mos.get("dnsmos")}
+        return {
+            f"continuation_{what}{true}{self.suffix}": str(error)
+            for what, judge in judges.items()
+            if (error := judge.missing()) is not None
+            for true in ("", "_true")
+        }
+
+    def unsuited(self, corpus: Corpus) -> str | None:
+        try:
+            self._split(corpus)
+        except CorpusError as reason:
+            return f"{reason}: a language model needs both"
+        return None
+
+    def score(self, item: Item) -> dict[str, float]:
+        return {}
+
+    def conclude(
+        self,
+        corpus: Corpus,
+        tokens: Sequence[Tokens | None] | None,
+        note: Callable[[str], None],
+        codec: Codec | None = None,
+    ) -> Rows:
+        from audiotok.lm import acoustic
+        from audiotok.probes.training import repeatable
+
+        if tokens is None:
+            return {}
+        if codec is None:
+            raise MetricError(f"{self.name} lets the codec speak: measure without --only-cache")
+        known = {index: one for index, one in enumerate(tokens) if one is not None}
+        split = self._split(corpus)
+        train, test = ([i for i in part if i in known] for part in (split.train, split.test))
+        rate = sum(t.num_frames for t in known.values()) / sum(t.duration for t in known.values())
+        if not train or not test or rate > acoustic.PROTOCOL.most_rate:
+            note(
+                f"{self.name} left out: {len(train)} clips to train on, {len(test)} to test, "
+                f"{rate:.0f} frames per second, of {acoustic.PROTOCOL.most_rate:.0f} at most"
+            )
+            return {}
+        one = known[test[0]]
+        channels = [codes for i in train for codes in known[i].codes.long()]
+        rows: Rows = {}
+        before = acoustic.unigram(
+            channels, [_joined(known[i]) for i in test], one.codebook_sizes, one.strides
+        )
+        for index, bits in zip(test, before, strict=True):
+            codes = sum(free.numel() for free in known[index].free_codes)
+            rows[index] = {
+                "lm_seconds": known[index].duration, "lm_codes": float(codes),
+                "lm_unigram_bits": bits + known[index].side_bits,
+            }  # fmt: skip
+        judged: dict[int, list[dict[str, float]]] = {i: [] for i in test}
+        pairs = _coded_pairs(corpus, test, codec)
+        for seed in acoustic.PROTOCOL.seeds:
+            note(f"{self.name}, seed {seed}: learns {len(train)} clips")
+            with repeatable(seed):
+                taught = acoustic.teach(
+                    self.model, channels, one.codebook_sizes, one.strides, rate, seed
+                )
+                for index in test:
+                    cost = acoustic.costs(taught.model, known[index].codes.long(), rate)
+                    row = rows[index]
+                    bits = (cost.bits + known[index].side_bits) / row["lm_seconds"]
+                    row[f"lm_bitrate_seed_{seed}"] = bits
+                    found = {"bits": cost.bits, "diverged": float(taught.diverged)}
+                    for k, (hits, count) in enumerate(zip(cost.hits, cost.codes, strict=True)):
+                        found[f"k{k}"] = float(hits / count)
+                    found["accuracy"] = float(cost.hits.sum() / cost.codes.sum())
+                    judged[index].append(found)
+                for kind, index, right, wrong in pairs:
+                    key = f"pairs_{kind}"
+                    vote = acoustic.prefers(taught.model, right, wrong)
+                    rows[index].setdefault(key, []).append(vote)
+                if seed == acoustic.PROTOCOL.seeds[0]:
+                    self._continued(rows, taught.model, known, test, codec, note)
+        return {index: self._row(row, judged[index]) for index, row in rows.items()}
+
+    def _row(self, row: dict[str, Any], judged: list[dict[str, float]]) -> dict[str, float]:
+        """The columns of a clip out of what each seed said of it."""
+        seeds = [row[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
+        row |= {
+            "lm_bitrate": float(np.mean(seeds)),
+            "lm_diverged": sum(one["diverged"] for one in judged),
+            "lm_bits": float(np.mean([one["bits"] for one in judged])) / row["lm_codes"],
+            "lm_accuracy": float(np.mean([one["accuracy"] for one in judged])),
+            "lm_unigram": row.pop("lm_unigram_bits") / row["lm_seconds"],
+        }
+        for k in range(sum(name.startswith("k") for name in judged[0])):
+            row[f"lm_accuracy_k{k}"] = float(np.mean([one[f"k{k}"] for one in judged]))
+        row["lm_saving"] = 1 - row["lm_bitrate"] / row["lm_unigram"] if row["lm_unigram"] else 0.0
+        row |= {
+            f"pairs_{k}": float(np.mean(row[f"pairs_{k}"])) for k in KINDS if f"pairs_{k}" in row
+        }
+        return {name + self.suffix: value for name, value in row.items()}
+
+    def _continued(
+        self,
+        rows: Rows,
+        model: Any,
+        known: dict[int, Tokens],
+        test: Sequence[int],
+        codec: Codec,
+        note: Callable[[str], None],
+    ) -> None:
+        """Adds the columns of continuations of the clips that are long enough."""
+        import torch
+
+        from audiotok.lm.acoustic import PROTOCOL
+
+        one, rate = known[test[0]], codec.frame_rate
+        unit = math.lcm(*one.strides)
+        given, more = (
+            max(unit, round(seconds * rate) // unit * unit)
+            for seconds in (PROTOCOL.prompt, PROTOCOL.continuation)
+        )
+        chosen = [i for i in test if known[i].num_frames >= given + more]
+        if not chosen or one.side is not None:  # nobody has said how side information goes on
+            return
+        note(f"{self.name}: goes on from {len(chosen)} clips")
+        prompts = torch.stack([known[i].codes[0, :, :given].long() for i in chosen])
+        generator = torch.Generator().manual_seed(0)
+        codes = model.generate(prompts, more, PROTOCOL.sampling, generator)
+        for index, made in zip(chosen, codes, strict=True):
+            true = known[index].codes[:1, :, : given + more]
+            try:
+                sounds = {
+                    true_or_not: _decoded(codec, known[index], each, given)
+                    for true_or_not, each in (("", made[None]), ("_true", true))
+                }
+                for said, (start, rest) in sounds.items():
+                    rows[index] |= _heard(start, rest, said, self.left_out(), self.suffix)
+            except AudiotokError as error:
+                note(f"{self.name}: no continuation of clip {index}: {error}")
+
+    def _split(self, corpus: Corpus) -> Split:
+        from audiotok.probes import splits
+
+        return splits.of_clips(corpus)
+
+    def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
+        """Bits of all clips by their seconds and codes; the spread over seeds."""
+        rows = rows.rename(
+            columns=lambda name: name.removesuffix(self.suffix) if self.suffix else name
+        )
+        if "lm_seconds" not in rows or not rows.lm_seconds.notna().any():
+            return {}
+        names = ["lm_bitrate", *(f"lm_bitrate_seed_{seed}" for seed in range(SEEDS)), "lm_unigram"]
+        found: dict[str, float] = {}
+        for name in names:
+            found |= micro_average(rows, name, "lm_seconds")
+        for name in ("lm_bits", "lm_accuracy"):
+            found |= micro_average(rows, name, "lm_codes")
+        before = found.pop("lm_unigram")
+        found["lm_saving"] = 1 - found["lm_bitrate"] / before if before else 0.0
+        seeds = [found[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
+        found["lm_bitrate_seed_std"] = float(np.std(seeds, ddof=1))
+        return {name + self.suffix: value for name, value in found.items()}
+
+    def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
+        """Accuracy of each codebook; of pairs their number and Wilson's 95 % interval."""
+        from audiotok.lm.pairs import wilson
+
+        found: dict[str, Any] = {}
+        names = [f"lm_accuracy_k{k}{self.suffix}" for k in range(len(rows.columns))]
+        if known := [name for name in names if name in rows]:
+            found["lm_accuracy"] = [float(rows[name].mean()) for name in known]
+        for kind in KINDS:
+            if (name := f"pairs_{kind}{self.suffix}") in rows:
+                votes = rows[name].dropna()
+                low, high = wilson(float(votes.sum()), len(votes))
+                found[f"pairs_{kind}"] = {"pairs": len(votes), "ci95": [low, high]}
+        return found
+
+
+def _joined(tokens: Tokens) -> torch.Tensor:
+    """The codes of all channels one after another, (K, C * T)."""
+    return tokens.codes.long().transpose(0, 1).flatten(1)
+
+
+def _coded_pairs(
+    corpus: Corpus, test: Sequence[int], codec: Codec
+) -> list[tuple[str, int, torch.Tensor, torch.Tensor]]:
+    """Kind, clip, and the codes of both sounds of each pair."""
+    from audiotok.lm import pairs
+
+    return [
+        (pair.kind, pair.clip, *(codec.encode(s).codes.long() for s in (pair.right, pair.wrong)))
+        for pair in pairs.of_corpus(corpus, test)
+    ]
+
+
+def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> tuple[Any, Any]:
+    """The sound of codes (1, K, T) before and after its first `given` frames."""
+    from audiotok.audio import Audio
+
+    frames = codes.shape[2]
+    samples, rate = frames * codec.hop_length, codec.card.sample_rate_in
+    sound = codec.decode(replace(tokens, codes=codes, num_samples=samples, sample_rate=rate))
+    place = sound.num_samples * given // frames
+    start, rest = sound.waveform[:, :place], sound.waveform[:, place:]
+    return Audio(start, sound.sample_rate), Audio(rest, sound.sample_rate)
+
+
+def _heard(
+    start: Any, rest: Any, said: str, left_out: dict[str, str], suffix: str
+) -> dict[str, float]:
+    """Columns of one continuation; `start` is the sound that it goes on from."""
+    from audiotok import mos
+    from audiotok.tasks.speaker import Speaker
+
+    row = {}
+    if f"continuation_similarity{suffix}" not in left_out:
+        voices = Speaker()
+        row[f"continuation_similarity{said}"] = float(voices.embed(start) @ voices.embed(rest))
+    if f"continuation_dnsmos{suffix}" not in left_out:
+        row[f"continuation_dnsmos{said}"] = mos.get("dnsmos")(rest)["dnsmos_p808"]
+    return row
