@@ -77,11 +77,11 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
 
 def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
     """In one everyday sound throughout, or in two, each SNR dB below the clip."""
-    one, two = _perturb.backgrounds(whole, random)
     half = whole.num_samples // 2
-    levels = [noise / np.sqrt(np.mean(np.square(noise)) + 1e-12) for noise in (one, two)]
-    mixed = np.concatenate([levels[0][:, :half], levels[1][:, half:]], axis=1)
-    return Pair("background", index, *(_perturb.noisy(whole, n, SNR) for n in (levels[0], mixed)))
+    pieces = [np.split(noise, [half], axis=1) for noise in _perturb.backgrounds(whole, random)]
+    one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
+    noises = (np.concatenate(halves, axis=1) for halves in (one, [one[0], two[1]]))
+    return Pair("background", index, *(_perturb.noisy(whole, noise, SNR) for noise in noises))
 
 
 def _piece(sound: Audio, start: float, seconds: float) -> Audio:

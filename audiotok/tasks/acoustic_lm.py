@@ -265,8 +265,8 @@ class AcousticLM(Task):
         if known := [name for name in names if name in rows]:
             found["lm_accuracy"] = [float(rows[name].mean()) for name in known]
         for kind in KINDS:
-            if (name := f"pairs_{kind}{self.suffix}") in rows:
-                votes = rows[name].dropna()
+            name = f"pairs_{kind}{self.suffix}"
+            if name in rows and len(votes := rows[name].dropna()):
                 low, high = wilson(float(votes.sum()), len(votes))
                 found[f"pairs_{kind}"] = {"pairs": len(votes), "ci95": [low, high]}
         return found

@@ -1,0 +1,121 @@
+"""The language model's task on codecs that are known by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+from plain_codecs import CONSTANT, COPY, NOISE
+
+from audiotok import tasks
+from audiotok.data import Clip, Corpus
+from audiotok.errors import MetricError
+from audiotok.lm import acoustic
+from audiotok.lm.learning import Budget
+from audiotok.summary import frame
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder, clips = tmp_path_factory.mktemp("lm"), []
+    generator = np.random.default_rng(0)
+    for number in range(8):
+        path = folder / f"{number}.wav"
+        soundfile.write(path, 0.1 * generator.standard_normal(round(5.2 * RATE)), RATE)
+        split = "test" if number > 3 else "train"
+        clips.append(Clip(str(number), path, speaker="ab"[number % 2], split=split))
+    return Corpus("noise", tuple(clips))
+
+
+@pytest.fixture(autouse=True)
+def protocol(monkeypatch):
+    budget = Budget(seconds=120, crop_seconds=1, batch_size=4, learning_rate=5e-3)
+    small = dataclasses.replace(acoustic.PROTOCOL, dimension=16, heads=2, layers=1, budget=budget)
+    monkeypatch.setattr(acoustic, "PROTOCOL", small)
+    task = tasks.get("acoustic_lm")
+    missing = {f"continuation_{w}{t}": "" for w in ("similarity", "dnsmos") for t in ("", "_true")}
+    monkeypatch.setattr(type(task), "left_out", lambda self: missing)
+
+
+def concluded(codec, corpus, name="acoustic_lm"):
+    task = tasks.get(name)
+    tokens = [codec.encode(clip.path) for clip in corpus]
+    rows = task.conclude(corpus, tokens, lambda text: None, codec)
+    entries = [{"clip": str(i), "values": row, "failures": []} for i, row in rows.items()]
+    table = frame("", entries, [task])
+    return rows, task.summarise(table, tokens), task.details(table, tokens)
+
+
+def test_a_constant_costs_nothing_and_tells_nothing(corpus, monkeypatch):
+    fast = Budget(seconds=240, crop_seconds=1, batch_size=4, learning_rate=3e-2)
+    monkeypatch.setattr(acoustic, "PROTOCOL", dataclasses.replace(acoustic.PROTOCOL, budget=fast))
+    rows, whole, details = concluded(CONSTANT, corpus)
+    assert set(rows) == {4, 5, 6, 7}
+    assert whole["lm_bitrate"] < 32  # of 1600 that its codebooks could hold
+    assert whole["lm_accuracy"] == 1
+    for kind in ("speaker", "background", "reversed"):
+        assert {row[f"pairs_{kind}"] for row in rows.values()} == {0.5}
+        assert details[f"pairs_{kind}"]["pairs"] == 4
+
+
+def test_noise_costs_what_it_holds(corpus):
+    rows, whole, details = concluded(NOISE, corpus)
+    full = 100 * 10 + 50 * 1  # bits per second
+    assert whole["lm_bitrate"] == pytest.approx(full, rel=0.1)
+    assert whole["lm_bitrate"] >= 0.99 * full
+    assert len(details["lm_accuracy"]) == 2 and details["lm_accuracy"][0] < 0.02
+    assert whole["lm_bitrate_seed_std"] >= 0
+    seeds = [whole[f"lm_bitrate_seed_{seed}"] for seed in range(3)]
+    assert whole["lm_bitrate"] == pytest.approx(np.mean(seeds))
+    row = rows[5]
+    assert row["lm_bitrate"] == pytest.approx(row["lm_bits"] * row["lm_codes"] / row["lm_seconds"])
+
+
+def test_sounds_have_no_codes(corpus):
+    task = tasks.get("acoustic_lm")
+    table = frame("", [{"clip": "a", "values": {}, "failures": []}], [task])
+    assert task.summarise(table, []) == {} and task.details(table, []) == {}
+
+
+def test_the_same_again(corpus):
+    assert concluded(NOISE, corpus)[0] == concluded(NOISE, corpus)[0]
+
+
+def test_other_models_have_columns_of_their_own(corpus, monkeypatch):
+    short = dataclasses.replace(acoustic.PROTOCOL, budget=Budget(seconds=8, batch_size=2))
+    monkeypatch.setattr(acoustic, "PROTOCOL", short)
+    rows, whole, _ = concluded(CONSTANT, corpus, "acoustic_lm:rq")
+    assert set(rows[5]) >= {"lm_bitrate_rq", "pairs_speaker_rq"} and "lm_bitrate_rq" in whole
+    assert {c.name for c in tasks.get("acoustic_lm:rq").columns} >= {"lm_bitrate_rq"}
+    with pytest.raises(MetricError, match="knows the models delay, parallel"):
+        tasks.get("acoustic_lm:diagonal")
+
+
+def test_what_cannot_be_asked(corpus):
+    task, told = tasks.get("acoustic_lm"), []
+    tokens = [COPY.encode(clip.path) for clip in corpus]
+    assert task.conclude(corpus, tokens, told.append, COPY) == {}
+    assert "8000 frames per second, of 200 at most" in told[0]
+    assert task.conclude(corpus, None, told.append) == {}
+    with pytest.raises(MetricError, match="without --only-cache"):
+        task.conclude(corpus, tokens, told.append)
+    alone = Corpus("one", corpus.clips[:1])
+    assert "1 clips to train on and 0 to test" in task.unsuited(alone)
+
+
+def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch):
+    task, heard = tasks.get("acoustic_lm"), []
+    monkeypatch.setattr(type(task), "left_out", lambda self: {})
+    from audiotok.tasks import acoustic_lm
+
+    def hear(start, rest, said, left_out, suffix):
+        heard.append((start.duration, rest.duration, said))
+        return {f"continuation_similarity{said}": 1.0}
+
+    monkeypatch.setattr(acoustic_lm, "_heard", hear)
+    tokens = [NOISE.encode(clip.path) for clip in corpus]
+    rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
+    assert heard == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4
+    assert rows[6]["continuation_similarity_true"] == 1.0
