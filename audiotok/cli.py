@@ -59,6 +59,8 @@ def bench(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Measure anew: use no result and no cache.")
     ] = False,
+    executor: Annotated[str, typer.Option(help="Who scores: local, or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster, e.g. auto.")] = None,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
     from audiotok import harness, registry, show
@@ -76,7 +78,7 @@ def bench(
         try:
             found = harness.run(
                 tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-                *(chosen_flags or [None]), progress,
+                *(chosen_flags or [None]), progress, executor, address,
             )  # fmt: skip
         except KeyboardInterrupt:
             how = "measures anew" if fresh else "goes on where it stopped"

@@ -20,6 +20,7 @@ import pandas as pd
 
 from audiotok import checkpoints, provenance, registry, results, summary
 from audiotok.cache import Cache, opened
+from audiotok.clusters import RayWorkers
 from audiotok.coding import FRESH, ONLY_CACHE, Coded, Coder
 from audiotok.errors import AudiotokError, CodecError, ResultsError
 from audiotok.journal import Journal, differences, sweep, unfinished
@@ -30,6 +31,7 @@ from audiotok.tasks.speed import hardware
 from audiotok.workers import Scored, Workers
 
 ONLY_MISSING = "only-missing"
+EXECUTORS = ("local", "ray")
 REUSE = (ONLY_MISSING, ONLY_CACHE, FRESH)
 
 
@@ -45,6 +47,8 @@ def bench(
     workers: int | None = None,
     baselines: bool = True,
     reuse: str | None = None,
+    executor: str = "local",
+    address: str | None = None,
 ) -> pd.DataFrame:
     """Measures codecs; what was measured before is taken from `out`.
 
@@ -62,13 +66,26 @@ def bench(
         reuse: of what was measured before. None: all that would come out the same. "only-missing":
             finished results also where versions or weights have changed since. "only-cache": run
             no codec, only score what the cache holds. "fresh": nothing.
+        executor: who scores, "local" processes or "ray", a cluster at `address`; codecs run here.
 
     Returns:
         One row per codec (the reference itself first, random codes last), one column per metric:
         means over clips, or numbers of the whole corpus; NaN where nothing was measured.
     """
     found = run(
-        tokenizer, data, suite, limit, tasks, out, device, checkpoint, workers, baselines, reuse
+        tokenizer,
+        data,
+        suite,
+        limit,
+        tasks,
+        out,
+        device,
+        checkpoint,
+        workers,
+        baselines,
+        reuse,
+        executor=executor,
+        address=address,
     )
     return results.table(found)
 
@@ -86,10 +103,17 @@ def run(
     baselines: bool = True,
     reuse: str | None = None,
     observer: Observer | None = None,
+    executor: str = "local",
+    address: str | None = None,
 ) -> list[Result]:
     """`bench`, but tells an observer, and returns the results themselves."""
     if reuse not in (None, *REUSE):
         raise AudiotokError(f"reuse is None or one of {', '.join(REUSE)}, not {reuse!r}")
+    if executor not in EXECUTORS or (address is not None and executor != "ray"):
+        raise AudiotokError(
+            f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: not "
+            f"{executor!r} with the address {address!r}"
+        )
     suite = load_suite(suite)
     typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
     if checkpoint is not None and len(typed) != 1:
@@ -109,7 +133,7 @@ def run(
     found: list[Result] = []
     with ExitStack() as stack:
         stack.callback(cache.close)
-        runner = Runner(setting, cache, reuse, stack)
+        runner = Runner(setting, cache, reuse, stack, executor, address)
         todo = _subjects(setting, list(cards.values()), asked, checkpoint, device)
         for wait in False, True:  # what another process measures comes last
             busy = []
@@ -156,12 +180,19 @@ def split_names(text: str) -> list[str]:
 class Runner:
     """Brings subjects to results; its processes start when there is something to measure."""
 
-    def __init__(self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack):
+    def __init__(
+        self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack,
+        executor: str, address: str | None,
+    ):  # fmt: skip
         self._setting, self._cache, self._reuse, self._stack = setting, cache, reuse, stack
+        self._executor, self._address = executor, address
 
     @cached_property
-    def _pool(self) -> Workers:
-        return self._stack.enter_context(Workers(self._setting.tasks, self._setting.workers))
+    def _pool(self) -> Workers | RayWorkers:
+        tasks = self._setting.tasks
+        if self._executor == "ray":
+            return self._stack.enter_context(RayWorkers(tasks, self._address))
+        return self._stack.enter_context(Workers(tasks, self._setting.workers))
 
     def result(self, subject: Subject, wait: bool) -> Result | None:
         """Measured before or now; None where another process measures it, unless we `wait`."""
@@ -249,7 +280,9 @@ def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
         lock.release()
 
 
-def _score_clips(subject: Subject, pool: Workers, journal: Journal, coder: Coder) -> float:
+def _score_clips(
+    subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
+) -> float:
     """Fills the journal; returns the seconds it took."""
     setting, start = subject.setting, time.perf_counter()
     clips, observer = setting.corpus.clips, setting.observer

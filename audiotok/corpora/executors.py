@@ -11,10 +11,12 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
+from audiotok.clusters import connected
 from audiotok.corpora.encoder import Encoder, Job, Made, Tick, Work, kept
 from audiotok.corpora.processes import spawning
-from audiotok.errors import CorpusError, MissingPackageError
+from audiotok.errors import CorpusError
 
 _LOOK = 0.5  # seconds between two looks at what processes have done
 
@@ -82,31 +84,22 @@ def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> 
     """On a Ray cluster, a process for each GPU or, without, for each core of its nodes.
 
     Args:
-        address: of the cluster, e.g. "ray://head:10001" or "auto"; None: this machine alone, or
-            the cluster that this process is connected to.
+        address: see `clusters.connected`.
     """
+    kind = "CPU"
+    if job.device.startswith("cuda"):
+        kind, job = "GPU", replace(job, device="cuda")  # the one that Ray gives to the task
+    with connected(address) as ray:
+        yield from _made_by(ray, kind, job, works, tick)
+
+
+def _made_by(ray: Any, kind: str, job: Job, works: Iterable[Work], tick: Tick) -> Iterator[Made]:
+    task = ray.remote(**{f"num_{kind.lower()}s": 1}, max_retries=-1)(_make_on_ray)
+    works, running = iter(works), set()
     try:
-        import ray
-    except ImportError as error:
-        raise MissingPackageError("ray", "ray", "--executor ray") from error
-    started = not ray.is_initialized()
-    if started:
-        try:
-            ray.init(address=address, log_to_driver=False)
-        except ConnectionError as reason:
-            text = " ".join(str(reason).split())[:200]
-            raise CorpusError(f"no Ray cluster answers at {address}: {text}") from None
-    gpu = job.device.startswith("cuda")
-    needs = {"num_gpus": 1} if gpu else {"num_cpus": 1}
-    if gpu:
-        job = replace(job, device="cuda")  # the one that Ray gives to the task
-    task = ray.remote(**needs, max_retries=-1)(_make_on_ray)
-    works = iter(works)
-    running = set()
-    try:
-        slots = int(ray.cluster_resources().get("GPU" if gpu else "CPU", 0))
+        slots = int(ray.cluster_resources().get(kind, 0))
         if slots < 1:
-            raise CorpusError(f"the Ray cluster has no {'GPU' if gpu else 'CPU'}: add nodes to it")
+            raise CorpusError(f"the Ray cluster has no {kind}: add nodes to it")
         running = {task.remote(job, work) for work in islice(works, 2 * slots)}
         while running:
             finished, left = ray.wait(list(running), num_returns=1)
@@ -120,8 +113,6 @@ def on_ray(job: Job, works: Iterable[Work], tick: Tick, address: str | None) -> 
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-        if started:
-            ray.shutdown()
 
 
 def _make_on_ray(job: Job, work: Work) -> Made:
