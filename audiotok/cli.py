@@ -240,6 +240,44 @@ def train(
         print(weights)
 
 
+@app.command("train-lm")
+def train_lm(
+    recipe: Annotated[str, typer.Argument(help="speech-lm, mini-lm, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Parameters, sound in a step, memory; trains nothing.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+    ] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
+) -> None:
+    """Train a language model of tokens by a recipe; a run that was stopped goes on."""
+    from audiotok import assets, show
+    from audiotok.errors import RecipeError
+    from audiotok.lm import recipe as recipes
+    from audiotok.lm import training
+
+    path = assets.find(recipes.KIND, recipe, RecipeError)
+    if fresh and resume:
+        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
+    if dry:
+        print("\n".join(training.dry_run(path, overrides or ())))
+        return
+    try:
+        with show.TrainProgress() as progress:
+            weights = training.train(
+                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+            )
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if show.first_process():
+        print(weights)
+
+
 @app.command()
 def doctor() -> None:
     """What is installed, what is missing and how to get it, devices, bundled files."""

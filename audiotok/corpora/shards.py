@@ -133,12 +133,12 @@ class Shards:
 
     def __iter__(self) -> Iterator[tuple[Clip, Tokens]]:
         for path in self.paths:
-            file = parquet.ParquetFile(path)
-            for group in range(file.num_row_groups):
-                table = file.read_row_group(group)
-                for number in range(table.num_rows):
-                    row = row_of(table, number)
-                    yield self.clip(row), self.tokens(row)
+            for row in _rows(path):
+                yield self.clip(row), self.tokens(row)
+
+    def of(self, path: Path) -> Iterator[Tokens]:
+        """The tokens of one shard."""
+        return map(self.tokens, _rows(path))
 
     @staticmethod
     def clip(row: Mapping[str, Any]) -> Clip:
@@ -169,6 +169,14 @@ class Shards:
             strides,
             side,
         )
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    file = parquet.ParquetFile(path)
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group)
+        for number in range(table.num_rows):
+            yield row_of(table, number)
 
 
 def row_of(table: pa.Table, number: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class Scored(NamedTuple):
     """What a model makes of codes; both (B, K, T), 0 and False where a code is not free."""
 
     nats: Tensor  # float32: -ln p of each code given those before it in the model's order
-    hits: Tensor  # bool: whether it was the likeliest
+    hits: Tensor  # bool: whether it was the likeliest; nowhere while the model trains
 
 
 class LanguageModel(nn.Module):

@@ -60,10 +60,12 @@ class PatternLM(LanguageModel):
         hits = torch.zeros_like(slots, dtype=torch.bool)
         for k, head in enumerate(self.heads):
             steps, places = ((plan.codebook == k) & plan.filled).nonzero(as_tuple=True)
-            logits, wanted = head(hidden[:, steps]).float(), slots[:, steps, places]
-            cost = F.cross_entropy(logits.transpose(1, 2), wanted, reduction="none")
-            nats[:, steps, places] = cost
-            hits[:, steps, places] = logits.argmax(-1) == wanted
+            wanted = slots[:, steps, places]
+            logits = head(hidden[:, steps]).float().flatten(0, 1)
+            cost = F.cross_entropy(logits, wanted.flatten(), reduction="none")
+            nats[:, steps, places] = cost.view_as(wanted)
+            if not self.training:
+                hits[:, steps, places] = logits.argmax(-1).view_as(wanted) == wanted
         return Scored(*(plan.scatter(found, *codes.shape[1:]) for found in (nats, hits)))
 
     @torch.no_grad()

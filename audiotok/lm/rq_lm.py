@@ -65,7 +65,12 @@ class RQLM(LanguageModel):
         costs = [
             F.cross_entropy(said, rows[:, k], reduction="none") for k, said in enumerate(logits)
         ]
-        hits = [said.argmax(-1) == rows[:, k] for k, said in enumerate(logits)]
+        hits = [
+            torch.zeros_like(rows[:, k], dtype=torch.bool)
+            if self.training
+            else said.argmax(-1) == rows[:, k]
+            for k, said in enumerate(logits)
+        ]
         free = self.free(num_frames).to(codes.device)
         nats, hits = (
             torch.stack(of, 1).view(batch, num_frames, -1).transpose(1, 2) * free

@@ -6,6 +6,8 @@ Pre-norm blocks (RMSNorm, attention, RMSNorm, GELU) without biases; rotary embed
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,10 +16,14 @@ _BASE = 10_000.0  # of the rotary frequencies
 
 
 class Cache:
-    """Keys and values of the steps so far, for one sequence of calls with growing time."""
+    """Keys and values of the steps so far, for one sequence of calls with growing time.
+
+    `others` is for bodies that keep their own, see `text_body`.
+    """
 
     def __init__(self) -> None:
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.others: dict[str, Any] = {}
 
     @property
     def length(self) -> int:

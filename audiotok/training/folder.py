@@ -24,8 +24,8 @@ _PACKAGES = (*provenance.PACKAGES, "accelerate", "tensorboard", "datasets")
 class Folder:
     """Names of the files of a run."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, load: Callable[[Path], Any] = load_recipe):
+        self.path, self._load = path, load
         self.recipe = path / "recipe.yaml"  # resolved: axes chosen, overrides applied
         self.environment = path / "environment.json"
         self.index = path / "index.json"
@@ -60,7 +60,7 @@ class Folder:
             self._lock.release()
             note(f"what was in {self.path} is now in {self._move_aside()}")
             self._take()
-        if self.state.exists() and (theirs := load_recipe(self.recipe)) != recipe:
+        if self.state.exists() and (theirs := self._load(self.recipe)) != recipe:
             raise RecipeError(
                 f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
                 "continued with changed settings; choose another folder with --out, or --fresh"

@@ -47,7 +47,7 @@ def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, A
     """Axes are chosen first, so that other overrides change what was chosen."""
     chosen = [override for override in overrides if override.startswith("axes.")]
     for override in chosen:
-        _override(content, override)
+        apply_override(content, override)
     axes, choices = content.pop("axes", {}), content.pop("choices", {})
     for axis, value in axes.items():
         if axis not in choices:
@@ -61,7 +61,7 @@ def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, A
         content["name"] = str(content.get("name", "")).format_map(words)
     for override in overrides:
         if override not in chosen:
-            _override(content, override)
+            apply_override(content, override)
     return content
 
 
@@ -80,7 +80,7 @@ def _lay_over(content: dict[str, Any], keys: dict[str, Any]) -> None:
             content[key] = value
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def apply_override(content: dict[str, Any], override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator:
         raise RecipeError(f"override {override!r} has no '=': expected key=value, as in steps=100")
@@ -126,14 +126,14 @@ def _validated(content: dict[str, Any]) -> Recipe:
     try:
         content["model"] = schema.model_validate(content.get("model", {}))
     except ValidationError as error:
-        raise RecipeError(_explain(error, schema, ("model",))) from error
+        raise RecipeError(explain(error, schema, ("model",))) from error
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(_explain(error, Recipe)) from error
+        raise RecipeError(explain(error, Recipe)) from error
 
 
-def _explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
+def explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
     """The first complaint, in one line, with the nearest known key for an unknown one."""
     errors = error.errors()  # a key of another name is missing, too: its own line says more
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])

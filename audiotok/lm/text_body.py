@@ -1,0 +1,66 @@
+"""A language model of text as the body of one of codes: TWIST (Hassid et al. 2023, 2305.13009).
+
+Its blocks go on from what they learnt of text; its words are left behind, and codes get embeddings
+and heads of their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
+
+if TYPE_CHECKING:
+    from audiotok.lm.transformer import Cache
+
+
+class TextBody(nn.Module):
+    """A causal model of transformers, hidden (B, P, D) to hidden (B, P, D), without its words.
+
+    Args:
+        name: a folder, or a model of the Hugging Face Hub such as "Qwen/Qwen2.5-0.5B".
+        weights: False gives the architecture with random weights, which needs only its config.
+    """
+
+    def __init__(self, name: str, weights: bool = True):
+        super().__init__()
+        try:
+            from transformers import AutoConfig, AutoModel
+        except ImportError as error:
+            raise MissingPackageError("transformers", "hf", "a language model of text") from error
+        try:
+            config = AutoConfig.from_pretrained(name)
+            if weights:
+                self.model = AutoModel.from_pretrained(name, dtype=torch.float32)
+            else:
+                self.model = AutoModel.from_config(config)
+        except (OSError, ValueError, KeyError) as reason:
+            text = " ".join(str(reason).split())[:200]
+            where = "folder" if Path(name).is_dir() else "model"
+            raise RecipeError(
+                f"the {where} {name} is no language model of text: {text}"
+            ) from reason
+        self.width: int = config.hidden_size
+        self.model.set_input_embeddings(nn.Identity())
+
+    def forward(self, hidden: Tensor, cache: Cache | None = None) -> Tensor:
+        """With a cache, `hidden` are the steps that follow those it has seen."""
+        past = None if cache is None else cache.others.get("text")
+        found = self.model(inputs_embeds=hidden, past_key_values=past, use_cache=cache is not None)
+        if cache is not None:
+            cache.others["text"] = found.past_key_values
+        return found.last_hidden_state
+
+
+def on_text(config: PatternLMConfig, name: str, weights: bool = True) -> PatternLM:
+    """A PatternLM whose transformer is that of a language model of text; `dimension`, `heads` and
+    `layers` of the config are the text model's, whatever they say."""
+    body = TextBody(name, weights)
+    model = PatternLM(config.model_copy(update={"dimension": body.width, "layers": 1, "heads": 1}))
+    model.transformer = body
+    return model

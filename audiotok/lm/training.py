@@ -1,0 +1,204 @@
+"""Training of a speech language model by a recipe, on one process or many through Accelerate.
+
+A run's folder is that of a codec's training (`training.trainer`): the resolved recipe,
+environment.json, log.jsonl, `state.pt`, `model.safetensors` (the best validation).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from audiotok.errors import RecipeError
+from audiotok.files import replacing
+from audiotok.lm.contexts import Contexts
+from audiotok.lm.recipe import LMRecipe, load
+from audiotok.training import state
+from audiotok.training.folder import Folder, environment
+from audiotok.training.optimisers import (
+    clipped_norm,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+)
+from audiotok.training.processes import Team
+
+Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
+
+
+def train(
+    recipe: LMRecipe | str | Path,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    report: Report | None = None,
+    note: Callable[[str], None] | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    cpu: bool = False,
+) -> Path:
+    """Train a language model of tokens; arguments, folder and errors as for `training.train`.
+
+    Returns:
+        The path of the weights with the fewest bits per second in validation, as safetensors.
+    """
+    if not isinstance(recipe, LMRecipe):
+        recipe = load(recipe, overrides)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    folder = Folder(Path(out or Path("runs") / recipe.name), load)
+    team = Team(cpu, recipe.precision == "bf16")
+    quiet = not team.is_main or report is None
+    try:
+        team.in_main(lambda: folder.claim(recipe, fresh, resume, note or (lambda text: None)))
+        Run(recipe, folder, team).train((lambda *_: None) if quiet else report)
+    finally:
+        folder.release()
+    return folder.best
+
+
+class Run:
+    """One training run in its folder."""
+
+    def __init__(self, recipe: LMRecipe, folder: Folder, team: Team):
+        self.recipe, self.folder, self.team = recipe, folder, team
+        self.contexts = contexts(recipe)
+        state.seed_everything(recipe.seed + team.rank)
+        self.model = recipe.model(self.contexts.sizes, self.contexts.strides).to(team.device)
+        team.copy_from_first(self.model)
+        if recipe.compile:
+            self.model.transformer.compile()
+        self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self._parts = {"model": self.model, "optimizer": self.optimizer}
+        if folder.state.exists():
+            progress = state.load(folder.state, self._parts, team)
+            self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
+        elif team.is_main:
+            about = environment(team, torch.get_num_threads())
+            folder.write(folder.environment, json.dumps(about, indent=1))
+        weights = torch.tensor(recipe.weights or [1.0] * len(self.contexts.sizes))
+        self._weights = weights.to(team.device) / weights.mean()
+
+    def train(self, report: Report) -> None:
+        """To the last step."""
+        recipe, team = self.recipe, self.team
+        each = recipe.batch * recipe.accumulate
+        found = self.contexts.of_process(team.rank, team.count, self.step * each)
+        started = time.monotonic() - self.seconds
+        self._cut_log()
+        while self.step < recipe.steps:
+            numbers = self.update(_batches(found, recipe.batch), self.step)
+            self.step += 1
+            self.seconds = time.monotonic() - started
+            report(self.step, recipe.steps, numbers)
+            last = self.step == recipe.steps
+            if last or self.step % recipe.validate_every == 0:
+                self._validate(numbers)
+
+    def update(self, batches: Iterator[Tensor], step: int) -> dict[str, float]:
+        """One step; loss in nats per code, codebooks weighted as the recipe says."""
+        recipe, team = self.recipe, self.team
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for codes in itertools.islice(batches, recipe.accumulate):
+            with team.autocast():
+                nats = self.model(codes.to(team.device)).nats
+            free = self.model.free(codes.shape[2]).to(nats).sum(1) * len(codes)
+            loss = (self._weights * nats.sum((0, 2)) / free).mean()
+            loss.backward()
+            losses.append(loss.detach())
+        team.average_gradients(self.model.parameters(), recipe.accumulate)
+        rate = learning_rate(recipe.optimizer, step, recipe.steps)
+        set_learning_rate(self.optimizer, rate)
+        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
+        mean = team.sum(torch.stack(losses).mean()) / team.count
+        if not torch.isfinite(mean) or not torch.isfinite(norm):
+            raise RecipeError(
+                f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
+                "finite; lower optimizer.learning_rate, or set optimizer.clip_norm"
+            )
+        self.optimizer.step()
+        return {"loss": float(mean), "rate": rate}
+
+    @torch.no_grad()
+    def _validate(self, numbers: dict[str, float]) -> None:
+        recipe, team = self.recipe, self.team
+        self.model.eval()
+        codes = contexts(recipe, recipe.validation)
+        count = -(-recipe.validation_contexts // team.count)
+        bits = torch.zeros((), dtype=torch.float64, device=team.device)
+        for one in itertools.islice(codes.of_process(team.rank, team.count, 0), count):
+            with team.autocast():
+                bits += self.model.bits(one[None].to(team.device)).sum()
+        rate = frame_rate(codes)
+        seconds = count * team.count * recipe.context / rate
+        score = float(team.sum(bits)) / seconds
+        if team.is_main:
+            line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
+            with (self.folder.path / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line | {"bits_per_second": score}) + "\n")
+            if score < self.best:
+                content = {k: v.contiguous().cpu() for k, v in self.model.state_dict().items()}
+                with replacing(self.folder.best, RecipeError) as file:
+                    file.write(to_safetensors(content, {"audiotok_lm": recipe.model_dump_json()}))
+        self.best = min(self.best, score)
+        progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
+        state.save(self.folder.state, self._parts, progress, team)
+
+    def _cut_log(self) -> None:
+        """Lines of later steps, of a run that was killed, go."""
+        path = self.folder.path / "log.jsonl"
+        if self.team.is_main and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
+            self.folder.write(path, "".join(line + "\n" for line in kept))
+
+
+def contexts(recipe: LMRecipe, folder: str | None = None) -> Contexts:
+    """What a recipe trains on, or another folder by the same rules."""
+    return Contexts(folder or recipe.tokens, recipe.context, recipe.num_codebooks, recipe.seed)
+
+
+def frame_rate(found: Contexts) -> float:
+    """Frames per second of the codec whose tokens these are."""
+    card = found.shards.about["card"]
+    return card["sample_rate_in"] / card["hop_length"]
+
+
+def _batches(found: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+    while True:
+        yield torch.stack(list(itertools.islice(found, size)))
+
+
+def dry_run(recipe: LMRecipe | str | Path, overrides: Sequence[str] = ()) -> list[str]:
+    """What a run would be, in lines: parameters, sound in a step, memory of the state. The model is
+    built without memory for its weights, and a text model needs no more than its config."""
+    if not isinstance(recipe, LMRecipe):
+        recipe = load(recipe, overrides)
+    found = contexts(recipe)
+    with torch.device("meta"):
+        model = recipe.model(found.sizes, found.strides, weights=False)
+    body = sum(p.numel() for p in model.transformer.parameters())
+    whole = sum(p.numel() for p in model.parameters())
+    seconds = recipe.context / frame_rate(found)
+    each = recipe.batch * recipe.accumulate
+    start = f"from {recipe.text_model}" if recipe.text_model else "from nothing"
+    return [
+        f"{recipe.name}: {found.shards.about['codec']}, {recipe.pattern}, {start}",
+        f"parameters: {whole:,} (body {body:,}; embeddings and heads {whole - body:,})",
+        f"tokens: {len(found.shards):,} clips, codebooks {' + '.join(map(str, found.sizes))}",
+        f"a context: {recipe.context} frames, {seconds:.1f} s of sound",
+        f"a step of one process: {each} contexts, {each * seconds / 3600:.3f} hours of sound",
+        f"the run: {recipe.steps:,} steps, {recipe.steps * each * seconds / 3600:,.0f} hours of "
+        "sound for each process",
+        f"memory: {16 * whole / 2**30:.2f} GiB of weights, gradients and moments, and activations",
+    ]

@@ -1,0 +1,136 @@
+"""Recipes of language models: contexts, a run, its going on, and what it says of itself."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+from audiotok import assets, corpora
+from audiotok.errors import CorpusError, RecipeError
+from audiotok.lm import recipe, training
+from audiotok.lm.contexts import Contexts
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """Shards of nine short clips."""
+    folder = tmp_path_factory.mktemp("lm")
+    (folder / "sound").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(9):
+        wave = 0.1 * generator.standard_normal(400 + 100 * number)
+        soundfile.write(folder / "sound" / f"{number}.wav", wave, 8000)
+    corpora.encode(folder / "sound", "mulaw", folder / "tokens", shard_clips=4, workers=0)
+    return str(folder / "tokens")
+
+
+@pytest.fixture
+def small(tokens, tmp_path):
+    """A recipe that learns in a moment."""
+    path = tmp_path / "small.yaml"
+    path.write_text(f"""
+name: small
+tokens: {tokens}
+validation: {tokens}
+dimension: 16
+heads: 2
+layers: 1
+context: 50
+batch: 2
+accumulate: 2
+steps: 6
+validate_every: 3
+validation_contexts: 4
+optimizer: {{learning_rate: 0.01}}
+""")
+    return path
+
+
+def test_contexts_are_all_clips_one_after_another(tokens):
+    found = iter(Contexts(tokens, 100, None, 0))
+    clips = [t.codes[0] for _, t in corpora.read(tokens)]
+    total = sum(c.shape[1] for c in clips)
+    stream = torch.cat([next(found) for _ in range(total // 100)], 1)[0]
+    values, counts = torch.cat(clips, 1)[0].unique(return_counts=True)
+    seen, times = stream.unique(return_counts=True)
+    assert stream.shape == (total // 100 * 100,) and total % 100 == 0
+    assert seen.equal(values) and times.equal(counts)  # a whole pass
+
+
+def test_processes_take_turns_and_a_run_goes_on_where_it_was(tokens):
+    contexts = Contexts(tokens, 60, None, 3)
+
+    def take(rank, count, skip, number):
+        found = contexts.of_process(rank, count, skip)
+        return [next(found) for _ in range(number)]
+
+    alone = take(0, 1, 0, 12)
+    both = [take(rank, 2, 0, 6) for rank in (0, 1)]
+    assert all(map(torch.equal, alone[::2], both[0])) and all(
+        map(torch.equal, alone[1::2], both[1])
+    )
+    assert all(map(torch.equal, take(1, 2, 4, 2), both[1][4:]))
+    with pytest.raises(CorpusError, match="tokens of 1 codebooks, not 3"):
+        Contexts(tokens, 60, 3, 0)
+
+
+def test_a_run_that_is_stopped_gives_the_same_weights(small, tmp_path):
+    whole = training.train(small, out=tmp_path / "whole", cpu=True)
+    stopped = KeyboardInterrupt()
+
+    def stop(step, steps, numbers):
+        if step == 5:
+            raise stopped
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(small, out=tmp_path / "parts", report=stop, cpu=True)
+    parts = training.train(small, out=tmp_path / "parts", resume=True, cpu=True)
+    assert whole.read_bytes() == parts.read_bytes()
+    lines = [json.loads(line) for line in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert all(30_000 < line["bits_per_second"] < 200_000 for line in lines)  # 64,000 hold it
+    with safe_open(whole, "pt") as file:
+        said = json.loads(file.metadata()["audiotok_lm"])
+    assert said["name"] == "small" and said["context"] == 50
+
+
+def test_another_recipe_does_not_go_on(small, tmp_path):
+    training.train(small, ["steps=1"], out=tmp_path / "run", cpu=True)
+    with pytest.raises(RecipeError, match="is another recipe"):
+        training.train(small, ["steps=2"], out=tmp_path / "run", cpu=True)
+
+
+def test_weights_of_codebooks_count(small, tokens):
+    with pytest.raises(RecipeError, match="weights has 2 numbers, but the tokens have 1 codebooks"):
+        training.dry_run(small, ["weights=[1, 2]"])
+
+
+def test_what_ships_is_valid_and_dry_runs(tokens, tmp_path, monkeypatch):
+    transformers = pytest.importorskip("transformers")
+    config = transformers.Qwen2Config(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+        intermediate_size=64, vocab_size=100,
+    )  # fmt: skip
+    config.save_pretrained(tmp_path)
+    assert set(assets.names(recipe.KIND)) == {"mini-lm", "speech-lm"}
+    for name in assets.names(recipe.KIND):
+        path = assets.find(recipe.KIND, name, RecipeError)
+        more = [f"text_model={tmp_path}", "num_codebooks=1"] if name == "speech-lm" else []
+        lines = training.dry_run(path, [f"tokens={tokens}", *more])
+        assert lines[0].startswith(f"{name}: mulaw, delay")
+    assert "8 processes x 12 x 8" in path.read_text()
+
+
+def test_the_command_line(small, tmp_path):
+    from audiotok.cli import app
+
+    run = CliRunner().invoke(app, ["train-lm", str(small), "--dry-run"])
+    assert run.exit_code == 0 and "parameters: " in run.output
+    run = CliRunner().invoke(app, ["train-lm", str(small), "--resume", "--fresh"])
+    assert isinstance(run.exception, RecipeError)
+    bad = CliRunner().invoke(app, ["train-lm", str(small), "contxt=3", "--dry-run"])
+    assert "did you mean 'context'" in str(bad.exception)
