@@ -12,9 +12,9 @@ corpus's training clips, and asked about its test clips; without a split every f
 - `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
   chance. Wilson's intervals stand in the details.
 - `continuation_*`: the model of the first seed goes on from the first seconds of a clip. Similarity
-  of voice to the clip's beginning, and predicted opinion; `_true` is the same of the clip's own
-  tokens, the most that could be reached. There is no word error rate: nobody knows what the model
-  means to say.
+  of voice to the beginning of the original, and predicted opinion; `_true` is the same of the
+  clip's own tokens, the most that could be reached. There is no word error rate: nobody knows what
+  the model means to say.
 
 `acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` arrange the codes otherwise than
 in the delay pattern; their columns carry the name.
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas
     import torch
 
+    from audiotok.audio import Audio
     from audiotok.codec import Codec
     from audiotok.data import Corpus
     from audiotok.probes.splits import Split
@@ -172,7 +173,7 @@ class AcousticLM(Task):
                     vote = acoustic.prefers(taught.model, right, wrong)
                     rows[index].setdefault(key, []).append(vote)
                 if seed == acoustic.PROTOCOL.seeds[0]:
-                    self._continued(rows, taught.model, known, test, codec, note)
+                    self._continued(rows, taught.model, corpus, known, test, codec, note)
         return {index: self._row(row, judged[index]) for index, row in rows.items()}
 
     def _row(self, row: dict[str, Any], judged: list[dict[str, float]]) -> dict[str, float]:
@@ -197,6 +198,7 @@ class AcousticLM(Task):
         self,
         rows: Rows,
         model: Any,
+        corpus: Corpus,
         known: dict[int, Tokens],
         test: Sequence[int],
         codec: Codec,
@@ -223,11 +225,9 @@ class AcousticLM(Task):
         for index, made in zip(chosen, codes, strict=True):
             true = known[index].codes[:1, :, : given + more]
             try:
-                sounds = {
-                    true_or_not: _decoded(codec, known[index], each, given)
-                    for true_or_not, each in (("", made[None]), ("_true", true))
-                }
-                for said, (start, rest) in sounds.items():
+                start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
+                for said, each in (("", made[None]), ("_true", true)):
+                    rest = _decoded(codec, known[index], each, given)
                     rows[index] |= _heard(start, rest, said, self.left_out(), self.suffix)
             except AudiotokError as error:
                 note(f"{self.name}: no continuation of clip {index}: {error}")
@@ -289,22 +289,22 @@ def _coded_pairs(
     ]
 
 
-def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> tuple[Any, Any]:
-    """The sound of codes (1, K, T) before and after its first `given` frames."""
-    from audiotok.audio import Audio
+def _beginning(sound: Audio, seconds: float) -> Audio:
+    return replace(sound, waveform=sound.waveform[:, : round(seconds * sound.sample_rate)])
 
+
+def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> Audio:
+    """The sound of codes (1, K, T) after its first `given` frames."""
     frames = codes.shape[2]
     samples, rate = frames * codec.hop_length, codec.card.sample_rate_in
     sound = codec.decode(replace(tokens, codes=codes, num_samples=samples, sample_rate=rate))
-    place = sound.num_samples * given // frames
-    start, rest = sound.waveform[:, :place], sound.waveform[:, place:]
-    return Audio(start, sound.sample_rate), Audio(rest, sound.sample_rate)
+    return replace(sound, waveform=sound.waveform[:, sound.num_samples * given // frames :])
 
 
 def _heard(
-    start: Any, rest: Any, said: str, left_out: dict[str, str], suffix: str
+    start: Audio, rest: Audio, said: str, left_out: dict[str, str], suffix: str
 ) -> dict[str, float]:
-    """Columns of one continuation; `start` is the sound that it goes on from."""
+    """Columns of one continuation; `start` is how the original begins."""
     from audiotok import mos
     from audiotok.tasks.speaker import Speaker
 
