@@ -62,6 +62,34 @@ def curves(found: Sequence[Result], names: Sequence[str], out: Path) -> None:
     _save(figure, out)
 
 
+def against(
+    pairs: Sequence[tuple[Result, Result]], name: str, others: Sequence[str], out: Path
+) -> None:
+    """One panel per other column, set against `name`: a point for each codec."""
+    plt = _pyplot()
+    known = results.columns([one for one, _ in pairs]), results.columns([two for _, two in pairs])
+    size = (3.6 * len(others), 3.4)
+    figure, panels = plt.subplots(1, len(others), figsize=size, squeeze=False)
+    for panel, other in zip(panels[0], others, strict=True):
+        for one, two in pairs:
+            point = [(r.scores.get(n) or {}).get("mean") for r, n in ((one, name), (two, other))]
+            if None in point:
+                continue
+            colour = COLOURS.get(one.role, "black")
+            panel.plot(*point, "o", color=colour, markersize=5)
+            panel.annotate(
+                one.codec.split("@")[0], point, (4, 4), textcoords="offset points", fontsize=7
+            )
+        unit = f" ({known[0][name]['unit']})" if known[0][name]["unit"] else ""
+        panel.set_xlabel(name.replace("_", " ") + unit, fontsize=8)
+        panel.set_title(other.replace("_", " ") + results.arrow(known[1][other]), fontsize=9)
+        panel.set_xscale("log")
+        panel.tick_params(labelsize=8)
+        panel.grid(alpha=0.3)
+        panel.spines[["top", "right"]].set_visible(False)
+    _save(figure, out)
+
+
 def _pyplot() -> Any:
     import matplotlib
 

@@ -20,6 +20,12 @@ mean quality over log2(bitrate), from the lowest to the highest of that curve:
     <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : rvq-mini opus -->
     <!-- end -->
 
+Columns of another suite stand behind those of the first, for the codecs that have both; the picture
+sets the first column against them:
+
+    <!-- results/lm-v1/x-12ab lm_bitrate beside results/sound-v1/y-34cd stoi > docs/lm.svg -->
+    <!-- end -->
+
 A number that was taken with several seeds can be shown with each, and how well the seeds agree on
 the order of the codecs:
 
@@ -46,7 +52,8 @@ from audiotok.results import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(
-    r"(?P<mark><!-- (?P<folder>results/\S+) (?P<names>[\w ]+?)(?: > (?P<picture>\S+))?"
+    r"(?P<mark><!-- (?P<folder>results/\S+) (?P<names>[\w ]+?)"
+    r"(?: beside (?P<other>results/\S+) (?P<more>[\w ]+?))?(?: > (?P<picture>\S+))?"
     r"(?: : (?P<codecs>[^\n]+?))? -->\n).*?(?P<end><!-- end -->)",
     re.DOTALL,
 )
@@ -66,7 +73,10 @@ def main() -> int:
         for match in MARKED.finditer(text):
             if match["picture"] and not arguments.check:
                 names, picture = match["names"].split(), ROOT / match["picture"]
-                if names[-2:] == BY_BITRATE:
+                if match["other"]:
+                    pairs = together(chosen(match), measured(match["other"]))
+                    pictures.against(pairs, names[0], match["more"].split(), picture)
+                elif names[-2:] == BY_BITRATE:
                     pictures.curves(chosen(match), names[:-2], picture)
                 else:
                     pictures.intervals(chosen(match), names, picture)
@@ -88,6 +98,9 @@ def rendered(text: str) -> str:
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
             return match["mark"] + differences(*pair, names) + match["end"]
+        if match["other"]:
+            pairs = together(chosen(match), measured(match["other"]))
+            return match["mark"] + beside(pairs, names, match["more"].split()) + match["end"]
         if names[-2:] == BY_BITRATE:
             return match["mark"] + areas(chosen(match), names[:-2]) + match["end"]
         if names[1:] == ["over", "seeds"]:
@@ -176,6 +189,25 @@ def areas(found: Sequence[Result], names: Sequence[str]) -> str:
         cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
         rows.append([curve, f"{own.points:.0f}", f"{own.low:.0f} to {own.high:.0f}", *cells])
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def together(found: Sequence[Result], others: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """The results of the same codecs in both."""
+    known = {result.codec: result for result in others}
+    return [(result, known[result.codec]) for result in found if result.codec in known]
+
+
+def beside(
+    pairs: Sequence[tuple[Result, Result]], names: Sequence[str], more: Sequence[str]
+) -> str:
+    """Markdown: one row per codec, columns of both."""
+    (first, second) = zip(*pairs, strict=True)
+    lines = [
+        table(side, columns).splitlines() for side, columns in ((first, names), (second, more))
+    ]
+    return "".join(
+        one + other[other.index("|", 1) + 1 :] + "\n" for one, other in zip(*lines, strict=True)
+    )
 
 
 def seeds(found: Sequence[Result], stem: str) -> str:
