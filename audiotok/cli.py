@@ -94,10 +94,18 @@ def leaderboard(
     ),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    site: Annotated[
+        Path | None, typer.Option(help="Write a static site into this folder instead.")
+    ] = None,
 ) -> None:
-    """Write LEADERBOARD.md and leaderboard.csv from the results alone."""
+    """Write LEADERBOARD.md and leaderboard.csv, or a site, from the results alone."""
     from audiotok import leaderboard as board
 
+    if site is not None:
+        from audiotok import site as pages
+
+        print(pages.write(results, site))
+        return
     if not check:
         for path in board.write(results, out):
             print(path)
