@@ -118,6 +118,7 @@ def leaderboard(
 for verb in (
     cli_results.compare,
     cli_results.validate,
+    cli_results.card,
     cli_corpora.encode,
     cli_corpora.decode,
     cli_corpora.export,

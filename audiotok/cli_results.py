@@ -1,4 +1,4 @@
-"""The verbs that read results: compare, validate. Heavy things are imported when they run."""
+"""The verbs that read results: compare, validate, card. Heavy things are imported when they run."""
 
 from __future__ import annotations
 
@@ -162,3 +162,13 @@ def _console(stderr: bool = False) -> Console:
 
     wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 200
     return Console(stderr=stderr, width=wide, highlight=False)
+
+
+def card(
+    codec: Annotated[str, typer.Argument(help="A codec that was measured.")],
+    results: Results = Path("results"),
+) -> None:
+    """Print what was measured of a codec as metadata for its model card on the Hub."""
+    from audiotok import hub_card
+
+    print(hub_card.metadata(codec, results))
