@@ -249,6 +249,20 @@ def train(
         print(weights)
 
 
+@app.command()
+def report(
+    tokenizer: Tokenizer,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page.")] = Path("listen"),
+    data: Annotated[str, typer.Option(help="bundled, a folder, a manifest.")] = "bundled",
+    clips: Annotated[int, typer.Option("--clips", "-n", help="Spread over the corpus.")] = 6,
+) -> None:
+    """A page to listen with: players side by side, spectrograms, codes, blind comparison."""
+    from audiotok import harness, listening
+
+    names = harness.split_names(tokenizer)
+    print(listening.report(names, out, data, clips, lambda text: print(text, file=sys.stderr)))
+
+
 @app.command("train-lm")
 def train_lm(
     recipe: Annotated[str, typer.Argument(help="speech-lm, mini-lm, or a YAML file.")],
