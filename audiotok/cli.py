@@ -97,6 +97,9 @@ def leaderboard(
     site: Annotated[
         Path | None, typer.Option(help="Write a static site into this folder instead.")
     ] = None,
+    listen: Annotated[
+        Path | None, typer.Option(help="A page of `audiotok report`, for the site.")
+    ] = None,
 ) -> None:
     """Write LEADERBOARD.md and leaderboard.csv, or a site, from the results alone."""
     from audiotok import leaderboard as board
@@ -104,7 +107,7 @@ def leaderboard(
     if site is not None:
         from audiotok import site as pages
 
-        print(pages.write(results, site))
+        print(pages.write(results, site, listen))
         return
     if not check:
         for path in board.write(results, out):

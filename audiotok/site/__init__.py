@@ -25,8 +25,12 @@ HERE = Path(__file__).parent
 MARKER = ".audiotok-site"  # a folder that holds it is ours to write anew
 
 
-def write(results: str | Path, out: str | Path) -> Path:
+def write(results: str | Path, out: str | Path, listen: str | Path | None = None) -> Path:
     """Writes the site into the folder `out`; returns its first page.
+
+    Args:
+        listen: folder of a page to listen with, which `audiotok report` wrote; the site takes it
+            along and leads to it.
 
     Raises:
         ResultsError: results that are damaged, or of mixed versions; a folder that holds other
@@ -35,7 +39,7 @@ def write(results: str | Path, out: str | Path) -> Path:
     root, out = Path(results), Path(out)
     if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
         raise ResultsError(f"{out} holds other files: name an empty folder for the site")
-    files = build(root)
+    files = build(root, None if listen is None else Path(listen))
     shutil.rmtree(out, ignore_errors=True)
     for name, content in {**files, MARKER: b""}.items():
         path = out / name
@@ -45,8 +49,10 @@ def write(results: str | Path, out: str | Path) -> Path:
     return out / "index.html"
 
 
-def build(results: Path) -> dict[str, bytes]:
+def build(results: Path, listen: Path | None = None) -> dict[str, bytes]:
     """The content of every file, by its path in the site."""
+    if listen is not None and not (listen / "listen.js").is_file():
+        raise ResultsError(f"{listen} is no page to listen with: make one by `audiotok report`")
     found = read_all(results)
     suites = []
     files: dict[str, bytes] = {}
@@ -57,7 +63,7 @@ def build(results: Path) -> dict[str, bytes]:
     pictures, tables = speed.found(results)
     published = published_rows(results)
     shared = {"suites": suites, "codecs": codecs, "has_speed": bool(tables),
-              "has_published": bool(published)}  # fmt: skip
+              "has_published": bool(published), "has_listen": listen is not None}  # fmt: skip
     files["index.html"] = _page("index.html", "", shared)
     for suite in suites:
         name = f"suite/{suite['slug']}"
@@ -74,6 +80,9 @@ def build(results: Path) -> dict[str, bytes]:
         files |= {f"speed/{path.name}": path.read_bytes() for path in pictures}
     if published:
         files["published.html"] = _page("published.html", "", shared | {"rows": published})
+    if listen is not None:
+        heard = (path for path in sorted(listen.rglob("*")) if path.is_file())
+        files |= {f"listen/{path.relative_to(listen)}": path.read_bytes() for path in heard}
     for path in sorted((HERE / "static").iterdir()):
         files[f"static/{path.name}"] = path.read_bytes()
     return files

@@ -129,6 +129,18 @@ def test_the_command_line(copied, tmp_path):
     assert run.exit_code == 0 and str(out / "index.html") in run.output.replace("\n", "")
 
 
+def test_a_page_to_listen_with_comes_along(copied, tmp_path):
+    page = tmp_path / "listen"
+    (page / "sound").mkdir(parents=True)
+    with pytest.raises(ResultsError, match="is no page to listen with"):
+        site.build(copied, page)
+    for name in ("listen.js", "index.html", "sound/a.wav"):
+        (page / name).write_text(name)
+    files = site.build(copied, page)
+    assert files["listen/sound/a.wav"] == b"sound/a.wav"
+    assert b'href="../listen/index.html"' in files["codec/mulaw.html"]
+
+
 def test_it_loads_no_torch():
     code = (
         "import sys; from pathlib import Path; from audiotok import site;"
