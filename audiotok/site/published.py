@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas
+
 from audiotok import published
 
 
@@ -15,6 +17,11 @@ def published_rows(results: Path) -> list[dict[str, Any]]:
         return []
     found = published.cells(folder)
     return [
-        {**row, "published": f"{row['published']:.4g}", "value": row["published"]}
+        {
+            **row,
+            "published": f"{row['published']:.4g}",
+            "value": row["published"],
+            "codebooks": "" if pandas.isna(row["codebooks"]) else f"{row['codebooks']:g}",
+        }  # fmt: skip
         for row in found.to_dict("records")
     ]
