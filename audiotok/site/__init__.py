@@ -59,7 +59,7 @@ def build(results: Path, listen: Path | None = None) -> dict[str, bytes]:
     for _, group in by_setting(found):
         refuse_mixed(group)
         suites.append(suite_page(group))
-    codecs = codec_pages(found, suites)
+    codecs = codec_pages(found, suites, results / "checks")
     pictures, tables = speed.found(results)
     published = published_rows(results)
     shared = {"suites": suites, "codecs": codecs, "has_speed": bool(tables),

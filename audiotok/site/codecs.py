@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from audiotok.results import Result, slug
@@ -19,12 +21,18 @@ SHOWN = (  # of the card: key, label
 AXES = ("encoder_decoder", "quantization", "training_paradigm", "streamability", "domain")
 
 
-def codec_pages(found: Sequence[Result], suites: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One page per name; the first result of a name says what its card is."""
+def codec_pages(
+    found: Sequence[Result], suites: Sequence[dict[str, Any]], checks: Path
+) -> list[dict[str, Any]]:
+    """One page per name; the first result of a name says what its card is.
+
+    Args:
+        checks: folder of what `audiotok check` wrote.
+    """
     pages: dict[str, dict[str, Any]] = {}
     for suite in suites:
         for result, row in zip(suite["results"], suite["rows"], strict=True):
-            page = pages.setdefault(result.codec, _page(result, row))
+            page = pages.setdefault(result.codec, _page(result, row, checks))
             page["settings"].append({
                 "suite": suite, "row": row, "run": _run(result),
                 "folder": "/".join(result.folder.parts[-3:]),
@@ -32,14 +40,25 @@ def codec_pages(found: Sequence[Result], suites: Sequence[dict[str, Any]]) -> li
     return [pages[name] for name in sorted(pages)]
 
 
-def _page(result: Result, row: dict[str, Any]) -> dict[str, Any]:
+def _page(result: Result, row: dict[str, Any], checks: Path) -> dict[str, Any]:
     codec = result.summary["codec"]
+    weights = codec.get("weights") or {}
     card = [(label, _text(codec.get(key))) for key, label in SHOWN]
     return {
         "name": result.codec, "slug": slug(result.codec), "role": row["role"],
         "restricted": result.restricted, "card": [pair for pair in card if pair[1]],
         "taxonomy": codec.get("taxonomy") or {}, "facts": row["facts"], "settings": [],
+        "weights": weights.get("repository"), "sha256": weights.get("sha256"),
+        "check": _check(checks / f"{slug(result.codec)}.json", codec),
     }  # fmt: skip
+
+
+def _check(path: Path, codec: dict[str, Any]) -> dict[str, Any] | None:
+    """What `audiotok check` found of these very codebooks."""
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_bytes())
+    return found if found.get("fingerprint") == codec.get("fingerprint") else None
 
 
 def _run(result: Result) -> list[tuple[str, str]]:

@@ -63,6 +63,8 @@ def test_pages_are_whole_and_their_links_lead_somewhere(pages):
         assert page.open == []
         for link in page.links:
             target = link.split("#")[0]
+            if re.match(r"https://huggingface.co/", target):
+                continue  # a link to follow, nothing that the page needs
             assert not re.match(r"https?:", target), f"{name} needs the network: {link}"
             found = (Path("/") / Path(name).parent / target).resolve().relative_to("/")
             assert target == "" or str(found) in pages, f"{name}: {link}"
@@ -108,6 +110,24 @@ def test_a_digit_a_missing_file_and_two_versions_are_noticed(copied):
         site.build(copied)
     path.unlink()
     assert "codec/mulaw.html" not in site.build(copied)
+
+
+def test_promises_stand_on_the_page_of_the_codec_that_kept_them(copied):
+    fingerprint = results.read(copied / SETTING / "mulaw").summary["codec"]["fingerprint"]
+    (copied / "checks").mkdir()
+    said = {
+        "fingerprint": fingerprint, "date": "2026-01-02T03:04:05", "kept": 1, "broken": 1,
+        "not_checked": 0,
+        "promises": [
+            {"promise": "length", "state": "kept", "says": "as long as the source", "why": None},
+            {"promise": "codes", "state": "broken", "says": "in range", "why": "a code of 300"},
+        ],
+    }  # fmt: skip
+    (copied / "checks" / "mulaw.json").write_text(json.dumps(said))
+    page = site.build(copied)["codec/mulaw.html"].decode()
+    assert "1 kept, 1 broken" in page and "a code of 300" in page
+    (copied / "checks" / "mulaw.json").write_text(json.dumps(said | {"fingerprint": "other"}))
+    assert "1 broken" not in site.build(copied)["codec/mulaw.html"].decode()
 
 
 def test_a_folder_of_others_is_left_alone(copied, tmp_path):
