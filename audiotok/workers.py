@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
-ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"PYTHONWARNINGS": "ignore"}
+ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
+    "PYTHONWARNINGS": "ignore",
+    # oneDNN keeps 1024 compiled operations, each of one length of sound: memory grows by a GB
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
 
 
 @dataclass(frozen=True)
