@@ -283,8 +283,8 @@ def train_lm(
     """Train a language model of tokens by a recipe; a run that was stopped goes on."""
     from audiotok import assets, show
     from audiotok.errors import RecipeError
-    from audiotok.lm import recipe as recipes
-    from audiotok.lm import training
+    from audiotok.speech_lm import recipe as recipes
+    from audiotok.speech_lm import training
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
     if fresh and resume:

@@ -3,7 +3,7 @@
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
     python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
 
-Reads results/speed/corpus-cpu.json, which benchmarks/speed/corpus.py writes.
+Reads what benchmarks/speed/corpus.py, long_audio.py and streaming.py wrote below results/.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results/speed/corpus-cpu.json"
+LONG = ROOT / "results/long/long-cpu.json"
+STREAMS = ROOT / "results/speed/streaming-cpu.json"
 MARKED = re.compile(r"(<!-- scale: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CORPORA = {"LibriSpeech, 960 h": 960, "10,000 h": 10_000, "1,000,000 h": 1_000_000}
 NOTHING = "not measured"
@@ -42,8 +44,13 @@ def main() -> int:
 
 def rendered(text: str, record: dict[str, Any] | None) -> str:
     """The document with its tables made anew."""
-    tables = {"rates": rates, "corpora": extrapolated}
-    return MARKED.sub(lambda match: match[1] + tables[match[2]](record) + match[3], text)
+    tables = {
+        "rates": lambda: rates(record),
+        "corpora": lambda: extrapolated(record),
+        "long": long_sound,
+        "streams": streams,
+    }
+    return MARKED.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
 
 
 def rates(record: dict[str, Any] | None) -> str:
@@ -87,6 +94,40 @@ def extrapolated(record: dict[str, Any] | None) -> str:
             )  # fmt: skip
         body.append([corpus, "any", "a GPU", *[NOTHING] * 3])
     return _table(head, body)
+
+
+def long_sound() -> str:
+    """Memory and speed of long sound, and the codes that windows change."""
+    if not LONG.exists():
+        return f"{NOTHING}\n"
+    head = ["codec", "minutes", "memory to encode, MiB", "to decode, MiB"]
+    head += ["seconds of sound per second, encode", "decode", "codes changed"]
+    body = [
+        [
+            row["codec"], f"{row['minutes']:g}", f"{row['rss_mib_encode']:.0f}",
+            f"{row['rss_mib_decode']:.0f}", f"{row['rtf_encode']:.1f}", f"{row['rtf_decode']:.1f}",
+            f"{row['changed_codes']:.2%} of {row['codes']}",
+        ]
+        for row in json.loads(LONG.read_text())["rows"]
+    ]  # fmt: skip
+    return _table(head, body)
+
+
+def streams() -> str:
+    """Work on each chunk of sound that comes in."""
+    if not STREAMS.exists():
+        return f"{NOTHING}\n"
+    record = json.loads(STREAMS.read_text())
+    head = ["codec", "way", "ms per chunk of 80 ms", "95 % below", "codes unlike the whole"]
+    head += ["algorithmic latency, ms"]
+    body = [
+        [
+            row["codec"], row["way"], f"{row['ms']:.1f}", f"{row['ms95']:.1f}",
+            f"{row['differing']}", f"{row['algorithmic_ms']:.0f}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    return _table(head, body) + f"\nOn {record['hardware']}; random weights, official sizes.\n"
 
 
 def _measured(record: dict[str, Any]) -> list[dict[str, Any]]:

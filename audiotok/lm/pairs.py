@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from audiotok import perturbations
 from audiotok.audio import Audio, as_audio
 from audiotok.errors import AudiotokError, CorpusError, MetricError
-from audiotok.tasks import _perturb
 
 if TYPE_CHECKING:
     from audiotok.data import Corpus
@@ -58,7 +58,7 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
     for index, sound in sounds.items():
         clip = corpus.clips[index]
         whole = _piece(sound, 0.0, 2 * PIECE)
-        random = _perturb.generator(sound, "pairs")
+        random = perturbations.generator(sound, "pairs")
         yield Pair("reversed", index, whole, Audio(whole.waveform.flip(1), whole.sample_rate))
         with contextlib.suppress(MetricError):  # silence
             yield _background(index, whole, random)
@@ -78,10 +78,10 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
 def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
     """In one everyday sound throughout, or in two, each SNR dB below the clip."""
     half = whole.num_samples // 2
-    pieces = [np.split(noise, [half], axis=1) for noise in _perturb.backgrounds(whole, random)]
+    pieces = [np.split(noise, [half], axis=1) for noise in perturbations.backgrounds(whole, random)]
     one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
     noises = (np.concatenate(halves, axis=1) for halves in (one, [one[0], two[1]]))
-    return Pair("background", index, *(_perturb.noisy(whole, noise, SNR) for noise in noises))
+    return Pair("background", index, *(perturbations.noisy(whole, noise, SNR) for noise in noises))
 
 
 def _piece(sound: Audio, start: float, seconds: float) -> Audio:

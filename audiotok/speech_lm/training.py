@@ -19,8 +19,8 @@ from torch import Tensor
 
 from audiotok.errors import RecipeError
 from audiotok.files import replacing
-from audiotok.lm.contexts import Contexts
-from audiotok.lm.recipe import LMRecipe, load
+from audiotok.speech_lm.contexts import Contexts
+from audiotok.speech_lm.recipe import LMRecipe, load
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
 from audiotok.training.optimisers import (

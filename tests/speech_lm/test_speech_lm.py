@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from audiotok import assets, corpora
 from audiotok.errors import CorpusError, RecipeError
-from audiotok.lm import recipe, training
-from audiotok.lm.contexts import Contexts
+from audiotok.speech_lm import recipe, training
+from audiotok.speech_lm.contexts import Contexts
 
 
 @pytest.fixture(scope="module")
