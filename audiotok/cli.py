@@ -91,16 +91,24 @@ def leaderboard(
         "results"
     ),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
+    folder: Annotated[
+        Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
 ) -> None:
-    """Write LEADERBOARD.md and leaderboard.csv from the results alone."""
+    """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
     from audiotok import leaderboard as board
+    from audiotok import site
 
+    if folder is not None:
+        paths = (site.check if check else site.write)(results, folder)
+    else:
+        paths = (board.check if check else board.write)(results, out)
     if not check:
-        for path in board.write(results, out):
+        for path in paths if folder is None else [folder / "index.html"]:
             print(path)
         return
-    for path in (wrong := board.check(results, out)):
+    for path in (wrong := paths):
         print(f"{path} is not what {results} gives: run `audiotok leaderboard`", file=sys.stderr)
     raise typer.Exit(1 if wrong else 0)
 

@@ -168,13 +168,10 @@ def on_the_same_clips(
 
     None where the rows do not determine the numbers in the summaries, or no clip is common.
     """
-    tables = [table(result, column) for result in found]
-    if any(column not in one for one in tables):
-        return None
-    means = [result.scores[column]["mean"] for result in found]
-    weight = next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")
+    weight = weight_of(found, column)
     if weight == "":
         return None
+    tables = [table(result, column) for result in found]
     wanted = [column] if weight is None else [column, weight]
     common = pd.concat([one[wanted] for one in tables], axis=1, join="inner").dropna()
     if common.empty:
@@ -182,6 +179,18 @@ def on_the_same_clips(
     numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(wanted))
     weights = None if weight is None else numbers[:, :, 1]
     return len(common), *statistics.paired_means(numbers[:, :, 0], weights)
+
+
+def weight_of(found: Sequence[Result], column: str) -> str | None:
+    """The column whose numbers weigh the clips in the means of `column`; None: all count alike.
+
+    "" where the rows do not determine the means in the summaries.
+    """
+    tables = [table(result, column) for result in found]
+    if any(column not in one for one in tables):
+        return ""
+    means = [result.scores[column]["mean"] for result in found]
+    return next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")
 
 
 def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
