@@ -116,6 +116,8 @@ def leaderboard(
 for verb in (
     cli_results.compare,
     cli_results.validate,
+    cli_results.report,
+    cli_results.model_index,
     cli_corpora.encode,
     cli_corpora.decode,
     cli_corpora.export,

@@ -9,6 +9,8 @@ suite, task or metric is named here.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from audiotok.errors import ResultsError
@@ -18,14 +20,16 @@ from audiotok.site import codecs, published, settings, speed
 from audiotok.site.pages import Pages
 from audiotok.validating import untrue
 
+HEARD = "bundled"  # the corpus whose licence lets anybody pass its clips on
 _OWN = "site.css"  # what tells a folder of ours from any other
 
 
-def build(results: str | Path) -> dict[str, bytes]:
+def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
     """The content of all files of the site, by their path in it.
 
     Args:
         results: folder of all results; "published" and "speed" in it are shown where they exist.
+        heard: codecs on the page that `audiotok report` wrote into "listening" of the site.
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
@@ -38,7 +42,8 @@ def build(results: str | Path) -> dict[str, bytes]:
     for group in groups:
         refuse_mixed(group)
     theirs = published.read(Path(results))
-    pages = Pages()
+    pages = Pages(heard=heard, heard_corpus=HEARD)
+    del pages.files["listening.js"]  # of the page that `audiotok report` writes
     shown = [settings.describe(group, theirs) for group in groups]
     pages.put("index.html", "index.html", settings=shown, partial=len(found) - len(whole))
     for setting in shown:
@@ -53,8 +58,12 @@ def build(results: str | Path) -> dict[str, bytes]:
 
 def write(results: str | Path, out: str | Path) -> list[Path]:
     """Writes the site into the folder `out`, and removes the pages there that are no more."""
-    root, content = Path(out), build(results)
-    if root.is_dir() and any(root.iterdir()) and not (root / _OWN).is_file():
+    root, content = Path(out), build(results, _heard(Path(out)))
+    if (
+        root.is_dir()
+        and any(path.name != "listening" for path in root.iterdir())
+        and not (root / _OWN).is_file()
+    ):
         raise ResultsError(f"{root} holds something else than this site: name an empty folder")
     for path in _others(root, content):
         path.unlink()
@@ -73,13 +82,23 @@ def write(results: str | Path, out: str | Path) -> list[Path]:
 
 def check(results: str | Path, out: str | Path) -> list[Path]:
     """The files of the site in `out` that are not what `results` give, or are too many."""
-    root, content = Path(out), build(results)
+    root, content = Path(out), build(results, _heard(Path(out)))
     wrong = [
         root / name
         for name, page in content.items()
         if not (root / name).is_file() or (root / name).read_bytes() != page
     ]
     return wrong + _others(root, content)
+
+
+def _heard(root: Path) -> list[str]:
+    """The codecs of the listening page in the site; none where it is of clips that may not be
+    passed on."""
+    try:
+        about = json.loads((root / "listening" / "about.json").read_bytes())
+        return list(about["codecs"]) if about["corpus"] == HEARD else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _others(root: Path, content: dict[str, bytes]) -> list[Path]:

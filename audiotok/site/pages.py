@@ -17,7 +17,8 @@ _HERE = Path(__file__).parent
 class Pages:
     """The files of a site, by their path in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, **shared: Any) -> None:
+        """`shared` is known to every page."""
         self.files: dict[str, bytes] = {
             path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
         }
@@ -32,7 +33,7 @@ class Pages:
         self._environment.globals |= {
             "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
             "contamination_notes": contamination.NOTES, "codec_page": codec_page,
-            "facts_of": facts_of,
+            "facts_of": facts_of, **shared,
         }  # fmt: skip
 
     def put(self, name: str, template: str, **context: Any) -> None:

@@ -16,6 +16,7 @@ from audiotok.rates import curve_of
 from audiotok.results import Result, columns, slug
 
 COSTS = ("bitrate", "entropy_bitrate", "token_rate")  # what quality is drawn against
+QUALITY = "stoi"  # which is drawn first, where it was measured
 _DETAILS = ("_16k", "_aligned")  # of a column that is there without it, too
 
 
@@ -191,7 +192,8 @@ def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes
             "curve": curve_of(result), "page": codec_page(result.codec), "scores": scores,
             "rows": _rows(result, needed, place) if _has_rows(result) else {},
         })  # fmt: skip
-    content = {"costs": COSTS, "columns": about, "clips": clips, "codecs": codecs}
+    content = {"costs": COSTS, "quality": QUALITY, "columns": about}
+    content |= {"clips": clips, "codecs": codecs}
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return f"window.audiotok = {text};\n".encode()
 

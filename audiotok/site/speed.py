@@ -12,7 +12,8 @@ import pandas as pd
 from audiotok.errors import ResultsError
 from audiotok.site.pages import Pages
 
-_WIDE, _HIGH, _LEFT, _BOTTOM, _TOP = 720, 380, 62, 46, 14
+_WIDE, _HIGH = 720, 380
+_LEFT, _RIGHT, _BOTTOM, _TOP = 62, 30, 46, 14
 
 
 def put(pages: Pages, folder: Path) -> None:
@@ -56,7 +57,7 @@ def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str
     bottom, top = _decades([p["y"] for p in points] + [product])
 
     def across(x: float) -> float:
-        return round(_LEFT + (_WIDE - _LEFT - 12) * (math.log10(x) - low) / (high - low), 1)
+        return round(_LEFT + (_WIDE - _LEFT - _RIGHT) * (math.log10(x) - low) / (high - low), 1)
 
     def up(y: float) -> float:
         tall = _HIGH - _BOTTOM - _TOP
@@ -66,7 +67,7 @@ def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str
     roof = [(start, start * copy), (product / copy, product), (10.0**high, product)]
     return [{
         "width": _WIDE, "height": _HIGH, "left": _LEFT, "floor": _HIGH - _BOTTOM, "top": _TOP,
-        "right": _WIDE - 12, "copy": copy, "product": product,
+        "right": _WIDE - _RIGHT, "copy": copy, "product": product,
         "roof": " ".join(f"{across(x)},{up(y)}" for x, y in roof),
         "points": [p | {"cx": across(p["x"]), "cy": up(p["y"])} for p in points],
         "x_ticks": [(across(10.0**e), _power(e)) for e in range(low, high + 1)],

@@ -74,12 +74,12 @@ function drawPicture(box, data, x, y) {
     link.append(element("circle", { cx: at[0], cy: at[1], r: 5, fill: hollow ? "var(--bg)" : hue(p), stroke: hue(p), "stroke-width": 2 }));
     const short = p.codec.name.length > 26 ? p.codec.name.slice(0, 25) + "…" : p.codec.name;
     const size = narrow ? 9 : 6.6, breadth = short.length * size;
-    const end = at[0] + breadth + 10 > wide;
-    const box = [end ? at[0] - breadth - 9 : at[0] + 9, at[1] - 9, breadth, 15];
+    const end = at[0] + breadth + 10 > wide; // turn to the left
+    const box = [end ? at[0] - breadth - 3 : at[0] + 3, at[1] - 22, breadth, 15];
     const free = !taken.some((t) => t[0] < box[0] + box[2] && box[0] < t[0] + t[2] && t[1] < box[1] + box[3] && box[1] < t[1] + t[3]);
     if (free) {
       taken.push(box);
-      link.append(element("text", { x: end ? at[0] - 9 : at[0] + 9, y: at[1] + 4, "text-anchor": end ? "end" : "start" }, short));
+      link.append(element("text", { x: end ? at[0] - 3 : at[0] + 3, y: at[1] - 9, class: "name", "text-anchor": end ? "end" : "start" }, short));
     }
     svg.append(link);
   }
@@ -96,7 +96,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const qualities = names.filter((name) => data.columns[name].better !== null && !costs.includes(name) && has(name));
   if (!costs.length || !qualities.length) return box.replaceChildren("No codec here has a measured bitrate and a quality: there is nothing to draw.");
   const now = state.read();
-  const [yLabel, y] = choice("Quality", "y", qualities.map((n) => [n, n]), now.get("y"));
+  const [yLabel, y] = choice("Quality", "y", qualities.map((n) => [n, n]), now.get("y") || data.quality);
   const [xLabel, x] = choice("against", "x", costs.map((n) => [n, n.replace("_", " ")]), now.get("x"));
   const canvas = element("div", {});
   box.replaceChildren(element("div", { class: "filters" }, yLabel, xLabel), canvas);

@@ -36,7 +36,10 @@ function sortTable(table, column, direction) {
 }
 
 function makeSortable(table) {
+  const first = table.tBodies[0].rows[0];
   for (const head of table.tHead.rows[0].cells) {
+    const below = first && first.cells[head.cellIndex];
+    if (below && below.classList.contains("text")) head.classList.add("text");
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
