@@ -124,12 +124,28 @@ def gains(levels: Sequence[float]) -> list[float]:
     return [target - level if math.isfinite(level) else 0.0 for level in levels]
 
 
+def fitting(gains: Sequence[float], peaks: Sequence[float]) -> list[float]:
+    """The gains, dB, less what would exceed full scale: a sound that is lifted gives way alone, one
+    that is not takes all others down with it."""
+    room = [-20 * math.log10(peak) if peak > 0 else math.inf for peak in peaks]
+    lifted = [min(gain, max(most, 0.0)) for gain, most in zip(gains, room, strict=True)]
+    excess = max(gain - most for gain, most in zip(lifted, room, strict=True))
+    return [gain - max(excess, 0.0) for gain in lifted]
+
+
 def levels(sounds: Sequence[Audio]) -> list[float]:
     """The loudness of each by ITU-R BS.1770, LUFS; where one has none, the power of all, dB."""
+    from audiotok.audio import Audio
     from audiotok.metrics.loudness import loudness
 
+    def measured(sound: Audio) -> float:
+        # The filters clamp at full scale, which a loud sound exceeds within them.
+        less = min(1.0, 0.25 / (float(sound.waveform.abs().max()) or 1.0))
+        softer = Audio(sound.waveform * less, sound.sample_rate)
+        return loudness(softer, "sound") - 20 * math.log10(less)
+
     try:
-        return [loudness(sound, "sound") for sound in sounds]
+        return [measured(sound) for sound in sounds]
     except MetricError:
         powers = [float(sound.waveform.double().square().mean()) for sound in sounds]
         return [10 * math.log10(power) if power > 0 else -math.inf for power in powers]
@@ -176,7 +192,8 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         tokens = Tokens.from_bytes(codec.encode(original).to_bytes())
         sound = codec.decode(tokens, original.sample_rate)
         versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
-    shift = gains(levels([version.sound for version in versions]))
+    sounds = [version.sound for version in versions]
+    shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
     folder = out / "sounds" / slug(clip.id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,8 +201,6 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         raise AudiotokError(f"cannot make the folder {folder}: {reason.strerror}") from reason
     shown = []
     for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
-        peak = float(version.sound.waveform.abs().max())
-        gain = min(gain, -20 * math.log10(peak)) if peak > 0 and gain > 0 else gain
         path = folder / f"{number}.wav"
         louder = version.sound.waveform * 10 ** (gain / 20)
         write_audio(path, Audio(louder.clamp(-1, 1), version.sound.sample_rate), "PCM_16")

@@ -186,3 +186,18 @@ def test_it_needs_no_torch(folder, tmp_path):
 
 def test_without_any_result_it_says_so(tmp_path):
     assert "No codec was measured" in site.build(tmp_path)["index.html"].decode()
+
+
+def test_the_listening_page_is_linked_for_bundled_clips_only(tmp_path):
+    root, out = tmp_path / "results", tmp_path / "site"
+    put(root, "mini", {"stoi": spread(0.9)}, data="bundled")
+    put(root, "mini", {"stoi": spread(0.9)}, data="mine")
+    (out / "listening").mkdir(parents=True)
+    about = out / "listening" / "about.json"
+    for corpus, links in (("bundled", 1), ("mine", 0)):
+        about.write_text(json.dumps({"corpus": corpus, "codecs": ["mini"]}))
+        site.write(root, out)
+        assert (out / "index.html").read_text().count("listening/index.html") == links
+        assert (out / "codecs" / "mini.html").read_text().count("listening/index.html") == links
+        assert "listening/" not in (out / "smoke-v1-mine-0a0b0a0b.html").read_text()
+    assert about.is_file()
