@@ -1,7 +1,11 @@
 // Draws quality against what it costs, with intervals, the curve of each codec and the Pareto front.
 "use strict";
 
-const HUES = ["#0b62c4", "#b45309", "#15803d", "#a21caf", "#0e7490", "#b91c1c", "#6d28d9", "#4d7c0f"];
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+const HUES = {
+  false: ["#0b62c4", "#b45309", "#15803d", "#a21caf", "#0e7490", "#b91c1c", "#6d28d9", "#4d7c0f"],
+  true: ["#6cb0ff", "#f0a35a", "#5fd38a", "#e38bf0", "#4fc6dc", "#ff8a8a", "#b79bff", "#a6d85a"],
+};
 
 function paretoFront(points, better) {
   const sign = better ? 1 : -1;
@@ -49,7 +53,7 @@ function drawPicture(box, data, x, y) {
   svg.append(element("text", { x: (left + wide) / 2, y: tall - 8, "text-anchor": "middle" }, x + unit(x) + " (logarithmic)"));
   svg.append(element("text", { x: 14, y: tall / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${tall / 2})` }, y + unit(y) + (column.better ? " ↑" : " ↓")));
   const curves = [...new Set(points.map((p) => p.codec.curve))].sort();
-  const hue = (p) => HUES[curves.indexOf(p.codec.curve) % HUES.length];
+  const hues = HUES[DARK.matches], hue = (p) => hues[curves.indexOf(p.codec.curve) % hues.length];
   for (const curve of curves) {
     const own = points.filter((p) => p.codec.curve === curve);
     if (own.length < 2) continue;
@@ -103,5 +107,6 @@ document.addEventListener("DOMContentLoaded", () => {
   const redraw = () => drawPicture(canvas, data, x.value, y.value);
   for (const select of [x, y]) select.addEventListener("change", () => (state.set(select.name, select.value), redraw()));
   addEventListener("resize", redraw);
+  DARK.addEventListener("change", redraw);
   redraw();
 });
