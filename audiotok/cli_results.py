@@ -103,7 +103,7 @@ def report(
     names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
     codecs = [cli_corpora.load(name, None, device) for name in names]
     with _console(stderr=True).status("listening") as status:
-        print(listening.write(codecs, chosen, out, corpus.name, status.update))
+        print(listening.write(codecs, chosen, out, source, status.update))
 
 
 def model_index(

@@ -54,8 +54,8 @@ def write(
     Args:
         codecs: loaded.
         clips: what is heard; each is read at its own sample rate.
-        corpus: its name, where the clips are of one; the leaderboard links to the page of a corpus
-            whose licence allows it.
+        corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
+            bundled ones only.
         progress: is told what is under way.
 
     Returns:

@@ -49,9 +49,9 @@ def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
     for setting in shown:
         pages.put(setting.page, "setting.html", setting=setting)
         pages.put(setting.compare, "compare.html", setting=setting)
-        pages.files[setting.data] = setting.payload
+        pages.add(setting.data, setting.payload)
     codecs.put(pages, shown, theirs, Path(results))
-    published.put(pages, theirs, shown)
+    published.put(pages, theirs, shown, Path(results))
     speed.put(pages, Path(results) / "speed")
     return pages.finished()
 

@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 
 from audiotok import contamination, licences
+from audiotok.errors import ResultsError
 from audiotok.results import arrow
 from audiotok.site.settings import codec_page, facts_of
 
@@ -40,7 +41,13 @@ class Pages:
         """Renders a page; links in it start from the root of the site."""
         root = "../" * name.count("/")
         page = self._environment.get_template(template).render(root=root, name=name, **context)
-        self.files[name] = page.encode()
+        self.add(name, page.encode())
+
+    def add(self, name: str, content: bytes) -> None:
+        """A file; ResultsError where two would have one name."""
+        if name in self.files:
+            raise ResultsError(f"two pages would be named {name}: rename one of the codecs or data")
+        self.files[name] = content
 
     def finished(self) -> dict[str, bytes]:
         return dict(sorted(self.files.items()))

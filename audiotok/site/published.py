@@ -40,10 +40,10 @@ def beside(results: Path) -> pd.DataFrame | None:
         return None
 
 
-def put(pages: Pages, theirs: pd.DataFrame | None, shown: Sequence[Setting]) -> None:
+def put(pages: Pages, theirs: pd.DataFrame | None, shown: Sequence[Setting], results: Path) -> None:
     """published.html with every table of others; taxonomy.html with the survey's and our cards."""
-    folder = shown[0].group[0].folder.parents[2] / "published" if shown else None
-    names = published.names(folder) if folder is not None and theirs is not None else []
+    folder = results / "published"
+    names = [] if theirs is None else published.names(folder)
     tables = [published.load(name, folder) for name in names]
     pages.put("published.html", "published.html", tables=tables)
     survey = next((one for one in tables if one.attrs["name"] == _TAXONOMY), None)

@@ -84,6 +84,14 @@ class Setting:
     def notes(self) -> list[str]:
         return contamination.notes(result.contamination for result in self.group)
 
+    def machines(self, table: Table) -> dict[str, list[str]]:
+        """{hardware: codecs} of the times in a table; {} where it has none."""
+        found: dict[str, list[str]] = {}
+        for result in self.group:
+            if any(name in result.run["times"] for name in table.names):
+                found.setdefault(result.run["hardware"], []).append(result.codec)
+        return found
+
     @property
     def restricted(self) -> bool:
         return any(result.restricted for result in self.group)
@@ -109,7 +117,7 @@ def describe(group: Sequence[Result], theirs: pd.DataFrame | None) -> Setting:
             details = set()
         rows = _published(theirs, [name for name in names if name not in details])
         tables.append(Table(task, names, details, rank(group, task), rows))
-    key = slug("-".join(group[0].folder.parts[-3:-1])).replace("=", "-").replace(",", "-")
+    key = slug("-".join(group[0].folder.parts[-3:-1]))
     return Setting(group, key, known, tables, _payload(group, known))
 
 
@@ -132,9 +140,8 @@ def facts_of(result: Result) -> dict[str, Any]:
 
 
 def codec_page(name: str) -> str:
-    """Where the page of a codec is: no character of it needs quoting in an address."""
-    plain = slug(name).replace("+", "_").replace("=", "-").replace(",", "_")
-    return f"codecs/{plain}.html"
+    """Where the page of a codec is."""
+    return f"codecs/{slug(name)}.html"
 
 
 def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:
@@ -180,12 +187,13 @@ def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes
         }  # fmt: skip
     needed = {name for name, column in about.items() if column["weight"] != ""}
     needed |= {column["weight"] for column in about.values() if column["weight"]}
+    alike = len({result.run["hardware"] for result in group}) == 1
     codecs = []
     for result in group:
         scores = {
             name: [score["mean"], *(score["ci95"] or (None, None))]
             for name, score in result.scores.items()
-            if score["mean"] is not None
+            if score["mean"] is not None and (alike or name not in result.run["times"])
         }
         codecs.append({
             "name": result.codec, "title": result.marked, "role": result.role,

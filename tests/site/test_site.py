@@ -201,3 +201,18 @@ def test_the_listening_page_is_linked_for_bundled_clips_only(tmp_path):
         assert (out / "codecs" / "mini.html").read_text().count("listening/index.html") == links
         assert "listening/" not in (out / "smoke-v1-mine-0a0b0a0b.html").read_text()
     assert about.is_file()
+
+
+def test_times_stand_with_their_hardware_and_are_not_drawn_together(tmp_path):
+    put(tmp_path, "here", {"stoi": spread(0.9)}, hardware="a CPU")
+    put(tmp_path, "there", {"stoi": spread(0.9)}, hardware="a GPU")
+    files = site.build(tmp_path)
+    assert "a CPU (here), a GPU (there); they are not ranked" in files[PAGE].decode()
+    assert all("seconds_encode" not in codec["scores"] for codec in payload(files)["codecs"])
+
+
+def test_two_codecs_of_one_page_are_refused(tmp_path):
+    put(tmp_path, "a:b", {"stoi": spread(0.9)})
+    put(tmp_path, "a/b", {"stoi": spread(0.9)}, data="others")
+    with pytest.raises(ResultsError, match=r"two pages would be named codecs/a\+b.html"):
+        site.build(tmp_path)
