@@ -221,8 +221,7 @@ def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray,
 
 def table(result: Result, column: str) -> pd.DataFrame:
     """The rows that hold this column, by clip."""
-    rows = result.times if column in result.run["times"] else result.rows
-    return rows.set_index("clip")
+    return result.times_by_clip if column in result.run["times"] else result.rows_by_clip
 
 
 def _weights(result: Result, column: str) -> list[str | None]:
@@ -238,11 +237,13 @@ def _made_by(
     for rows, mean in zip(tables, means, strict=True):
         if weight is not None and (weight not in rows or weight == column):
             return False
-        counted = rows[[column, weight or column]].dropna().to_numpy(np.float64)
-        weights = counted[:, 1] if weight else np.ones(len(counted))
-        if not len(counted) or weights.min() < 0 or not weights.sum():
+        values = rows[column].to_numpy(np.float64)
+        weights = rows[weight].to_numpy(np.float64) if weight else np.ones(len(values))
+        counted = ~(np.isnan(values) | np.isnan(weights))
+        values, weights = values[counted], weights[counted]
+        if not len(values) or weights.min() < 0 or not weights.sum():
             return False
-        if not np.isclose(np.average(counted[:, 0], weights=weights), mean, rtol=ALIKE, atol=1e-9):
+        if not np.isclose(np.average(values, weights=weights), mean, rtol=ALIKE, atol=1e-9):
             return False
     return True
 

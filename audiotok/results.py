@@ -101,6 +101,14 @@ class Result:
     def times(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "times.parquet")
 
+    @cached_property
+    def rows_by_clip(self) -> pd.DataFrame:
+        return self.rows.set_index("clip")
+
+    @cached_property
+    def times_by_clip(self) -> pd.DataFrame:
+        return self.times.set_index("clip")
+
 
 # --- folders ---------------------------------------------------------------------------------
 
