@@ -93,27 +93,24 @@ def leaderboard(
         "results"
     ),
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
+    folder: Annotated[
+        Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
+    ] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
-    site: Annotated[
-        Path | None, typer.Option(help="Write a static site into this folder instead.")
-    ] = None,
-    listen: Annotated[
-        Path | None, typer.Option(help="A page of `audiotok report`, for the site.")
-    ] = None,
 ) -> None:
-    """Write LEADERBOARD.md and leaderboard.csv, or a site, from the results alone."""
+    """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
     from audiotok import leaderboard as board
+    from audiotok import site
 
-    if site is not None:
-        from audiotok import site as pages
-
-        print(pages.write(results, site, listen))
-        return
+    if folder is not None:
+        paths = (site.check if check else site.write)(results, folder)
+    else:
+        paths = (board.check if check else board.write)(results, out)
     if not check:
-        for path in board.write(results, out):
+        for path in paths if folder is None else [folder / "index.html"]:
             print(path)
         return
-    for path in (wrong := board.check(results, out)):
+    for path in (wrong := paths):
         print(f"{path} is not what {results} gives: run `audiotok leaderboard`", file=sys.stderr)
     raise typer.Exit(1 if wrong else 0)
 
@@ -121,7 +118,8 @@ def leaderboard(
 for verb in (
     cli_results.compare,
     cli_results.validate,
-    cli_results.card,
+    cli_results.report,
+    cli_results.model_index,
     cli_corpora.encode,
     cli_corpora.decode,
     cli_corpora.export,
@@ -250,20 +248,6 @@ def train(
         raise typer.Exit(130) from None
     if show.first_process():
         print(weights)
-
-
-@app.command()
-def report(
-    tokenizer: Tokenizer,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the page.")] = Path("listen"),
-    data: Annotated[str, typer.Option(help="bundled, a folder, a manifest.")] = "bundled",
-    clips: Annotated[int, typer.Option("--clips", "-n", help="Spread over the corpus.")] = 6,
-) -> None:
-    """A page to listen with: players side by side, spectrograms, codes, blind comparison."""
-    from audiotok import harness, listening
-
-    names = harness.split_names(tokenizer)
-    print(listening.report(names, out, data, clips, lambda text: print(text, file=sys.stderr)))
 
 
 @app.command("train-lm")

@@ -1,4 +1,5 @@
-"""The verbs that read results: compare, validate, card. Heavy things are imported when they run."""
+"""The verbs that show what was measured: compare, validate, report, model-index. Heavy things are
+imported when they run."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from audiotok.cli_options import Device
 
 if TYPE_CHECKING:
     import pandas
@@ -76,6 +79,43 @@ def validate(
             print(finding)
         print(f"{count} results, {errors} errors, {len(found) - errors} warnings")
     raise typer.Exit(1 if errors else 0)
+
+
+def report(
+    source: Annotated[str, typer.Argument(help="A corpus, folder, manifest or file.")] = "bundled",
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", "-t", help="Codecs, separated by commas.")
+    ] = "wavtokenizer,opus-6k",
+    clips: Annotated[
+        str | None, typer.Option(help="Only these, by id; else the first of each speaker.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page.")] = Path(
+        "site/listening"
+    ),
+    device: Device = "cpu",
+) -> None:
+    """A page to listen to codecs side by side, and blind."""
+    from audiotok import cli_corpora, data, harness, listening, registry
+
+    corpus = data.load(source)
+    ids = None if clips is None else [name.strip() for name in clips.split(",")]
+    chosen = listening.choose(corpus.clips, ids)
+    names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
+    codecs = [cli_corpora.load(name, None, device) for name in names]
+    with _console(stderr=True).status("listening") as status:
+        print(listening.write(codecs, chosen, out, source, status.update))
+
+
+def model_index(
+    codec: Annotated[str, typer.Argument(help="A codec that was measured.")],
+    results: Results = Path("results"),
+    suite: Suite = None,
+    data: Annotated[str | None, typer.Option(help="Only this corpus.")] = None,
+) -> None:
+    """Its results as metadata for the top of a model card on the Hugging Face Hub."""
+    from audiotok import hub
+
+    print(hub.front_matter(results, codec, suite, data), end="")
 
 
 def _compared(frame: pandas.DataFrame, console: Console) -> None:
@@ -162,13 +202,3 @@ def _console(stderr: bool = False) -> Console:
 
     wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 200
     return Console(stderr=stderr, width=wide, highlight=False)
-
-
-def card(
-    codec: Annotated[str, typer.Argument(help="A codec that was measured.")],
-    results: Results = Path("results"),
-) -> None:
-    """Print what was measured of a codec as metadata for its model card on the Hub."""
-    from audiotok import hub_card
-
-    print(hub_card.metadata(codec, results))

@@ -168,13 +168,10 @@ def on_the_same_clips(
 
     None where the rows do not determine the numbers in the summaries, or no clip is common.
     """
-    tables = [table(result, column) for result in found]
-    if any(column not in one for one in tables):
-        return None
-    means = [result.scores[column]["mean"] for result in found]
-    weight = next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")
+    weight = weight_of(found, column)
     if weight == "":
         return None
+    tables = [table(result, column) for result in found]
     wanted = [column] if weight is None else [column, weight]
     common = pd.concat([one[wanted] for one in tables], axis=1, join="inner").dropna()
     if common.empty:
@@ -182,6 +179,18 @@ def on_the_same_clips(
     numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(wanted))
     weights = None if weight is None else numbers[:, :, 1]
     return len(common), *statistics.paired_means(numbers[:, :, 0], weights)
+
+
+def weight_of(found: Sequence[Result], column: str) -> str | None:
+    """The column whose numbers weigh the clips in the means of `column`; None: all count alike.
+
+    "" where the rows do not determine the means in the summaries.
+    """
+    tables = [table(result, column) for result in found]
+    if any(column not in one for one in tables):
+        return ""
+    means = [result.scores[column]["mean"] for result in found]
+    return next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")
 
 
 def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
@@ -212,8 +221,7 @@ def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray,
 
 def table(result: Result, column: str) -> pd.DataFrame:
     """The rows that hold this column, by clip."""
-    rows = result.times if column in result.run["times"] else result.rows
-    return rows.set_index("clip")
+    return result.times_by_clip if column in result.run["times"] else result.rows_by_clip
 
 
 def _weights(result: Result, column: str) -> list[str | None]:
@@ -229,11 +237,13 @@ def _made_by(
     for rows, mean in zip(tables, means, strict=True):
         if weight is not None and (weight not in rows or weight == column):
             return False
-        counted = rows[[column, weight or column]].dropna().to_numpy(np.float64)
-        weights = counted[:, 1] if weight else np.ones(len(counted))
-        if not len(counted) or weights.min() < 0 or not weights.sum():
+        values = rows[column].to_numpy(np.float64)
+        weights = rows[weight].to_numpy(np.float64) if weight else np.ones(len(values))
+        counted = ~(np.isnan(values) | np.isnan(weights))
+        values, weights = values[counted], weights[counted]
+        if not len(values) or weights.min() < 0 or not weights.sum():
             return False
-        if not np.isclose(np.average(counted[:, 0], weights=weights), mean, rtol=ALIKE, atol=1e-9):
+        if not np.isclose(np.average(values, weights=weights), mean, rtol=ALIKE, atol=1e-9):
             return False
     return True
 

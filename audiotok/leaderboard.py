@@ -53,7 +53,7 @@ codecs with a value in every ranked column on every clip are ranked, and by thei
 def build(results: str | Path) -> dict[str, bytes]:
     """The content of both files, by name."""
     found = read_all(results)
-    whole = [result for result in found if _is_whole(result)]
+    whole = [result for result in found if result.is_whole]
     text, rankings = [_HEAD], {}
     for setting, group in by_setting(whole):
         refuse_mixed(group)
@@ -85,12 +85,6 @@ def check(results: str | Path, out: str | Path) -> list[Path]:
         if not path.is_file() or path.read_bytes() != content:
             wrong.append(path)
     return wrong
-
-
-def _is_whole(result: Result) -> bool:
-    summary = result.summary
-    measured = set(summary["plan"]["tasks"]) | set(summary["not_measured"])
-    return summary["data"]["limit"] is None and measured >= set(summary["suite"]["tasks"])
 
 
 def _tasks(group: Sequence[Result]) -> list[str]:

@@ -1,141 +1,227 @@
-"""A page to listen with: what several codecs make of the same clips, side by side.
+"""`audiotok report`: a page to listen to codecs side by side, and blind. No server, no network.
 
-    audiotok report -t wavtokenizer-mini,opus-6k -n 6 -o listen/      # then open listen/index.html
-
-Every sound of a clip has the loudness (root mean square) of its reference, so that no codec wins by
-being louder; what would clip after that makes all sounds of the clip softer. The page keeps the
-position when one switches, shows spectrograms and codes over time, and runs a blind comparison.
+For each clip the reference and every codec's reconstruction, decoded from re-read token bytes, as
+16-bit WAV files of one loudness; their spectrograms and codes as data that the page draws.
 """
 
 from __future__ import annotations
 
+import base64
+import difflib
 import json
-import shutil
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from audiotok import audio, data, registry
-from audiotok.audio import Audio
-from audiotok.errors import AudiotokError, MissingPackageError, ResultsError
+from audiotok.errors import AudiotokError, MetricError
 from audiotok.files import replacing
-from audiotok.results import slug
+from audiotok.results import REFERENCE, slug
+from audiotok.site.pages import Pages
 
-PAGE = Path(__file__).parent / "site"
-MARKER = ".audiotok-listen"
-WINDOW, BANDS, LOWEST = 1024, 96, -80.0  # samples; mel bands; dB below the loudest
+if TYPE_CHECKING:
+    from audiotok.audio import Audio
+    from audiotok.codec import Codec
+    from audiotok.data import Clip
+
+LIFT = 12.0  # dB: a sound further than this below the reference pulls the others no further down
+BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
+FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
+MOST = 16  # clips, where nobody names them
+_FILES = ("site.css", "site.js", "listening.js")
 
 
-def report(
-    tokenizers: Sequence[str],
+@dataclass(frozen=True)
+class Version:
+    """One sound of a clip: of the reference (`codes` None) or of a codec."""
+
+    name: str
+    sound: Audio
+    codes: Any = None  # (C, K, T) int64
+    sizes: Sequence[int] = ()
+
+
+def write(
+    codecs: Sequence[Codec],
+    clips: Sequence[Clip],
     out: str | Path,
-    data_name: str | Path = "bundled",
-    clips: int = 6,
-    note: Callable[[str], None] = lambda text: None,
+    corpus: str | None = None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Path:
-    """Writes the page and its sounds into the folder `out`; returns the page.
+    """Writes the page into the folder `out`.
 
     Args:
-        tokenizers: names of codecs.
-        data_name: a corpus as for `bench`; its sounds are copied, mind their licence.
-        clips: of the corpus, spread evenly over it.
+        codecs: loaded.
+        clips: what is heard; each is read at its own sample rate.
+        corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
+            bundled ones only.
+        progress: is told what is under way.
+
+    Returns:
+        The path of index.html.
 
     Raises:
-        ResultsError: `out` holds other things.
+        AudiotokError: no codec, no clip, two of one name, or a folder that cannot be written.
     """
-    try:
-        from matplotlib import image
-    except ImportError as error:
-        raise MissingPackageError("matplotlib", "train", "spectrograms") from error
     out = Path(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise ResultsError(f"{out} holds other files: name an empty folder for the page")
-    codecs = [registry.load(name) for name in tokenizers]
-    corpus = data.load(data_name)
-    places = sorted({round(p) for p in np.linspace(0, len(corpus) - 1, clips)})
-    shutil.rmtree(out, ignore_errors=True)
-    (out / "sound").mkdir(parents=True)
-    (out / MARKER).touch()
-    found = []
-    for place in places:
-        clip = corpus.clips[place]
-        note(clip.id)
-        try:
-            found.append(_clip(clip, codecs, out, image.imsave))
-        except AudiotokError as error:
-            note(f"{clip.id} is left out: {error}")
-    content = {"data": corpus.name, "licence": corpus.licence, "clips": found,
-               "codecs": [codec.card.name for codec in codecs]}  # fmt: skip
-    for name in ("style.css", "listen.js"):
-        shutil.copy(PAGE / "static" / name, out / name)
-    with replacing(out / "index.html", ResultsError) as file:
-        file.write(_page(content))
+    if not codecs or not clips:
+        raise AudiotokError("a report needs at least one codec and one clip: name them")
+    names = [REFERENCE, *(codec.card.name for codec in codecs)]
+    for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
+        if twice := sorted({one for one in each if each.count(one) > 1}):
+            raise AudiotokError(f"two {what} are named {', '.join(twice)}: leave one out")
+    content = []
+    for clip in clips:
+        progress(clip.id)
+        content.append(_clip(codecs, clip, out))
+    about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
+    pages = Pages()
+    pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
+    files = {name: pages.files[name] for name in _FILES}
+    files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
+    files["about.json"] = json.dumps(about, indent=1).encode()
+    files["index.html"] = pages.files["index.html"]
+    for name, data in files.items():
+        with replacing(out / name, AudiotokError) as file:
+            file.write(data)
     return out / "index.html"
 
 
-def _page(content: dict[str, Any]) -> bytes:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip]:
+    """The clips of these ids; else the first of each speaker and all that have none, at most MOST.
 
-    environment = Environment(
-        loader=FileSystemLoader(PAGE / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    script = json.dumps(content).replace("<", "\\u003c")
-    return environment.get_template("listen.html").render(**content, script=script).encode()
-
-
-def _clip(clip: data.Clip, codecs: Sequence[Any], out: Path, draw: Callable) -> dict[str, Any]:
-    """The sounds and pictures of a clip, written; what the page needs to know of them."""
-    reference = clip.original()
-    sounds: list[tuple[str, Audio, np.ndarray | None]] = [("reference", reference, None)]
-    for codec in codecs:
-        tokens = codec.encode(reference)
-        sound = codec.decode(tokens, reference.sample_rate)
-        codes = None if codec.card.byte_stream else tokens.codes[0].numpy()
-        sizes = np.array(tokens.codebook_sizes)[:, None]
-        sounds.append((codec.card.name, sound, None if codes is None else codes / sizes))
-    levelled, gains = matched([sound for _, sound, _ in sounds])
-    top = max(float(_spectrum(sound).max()) for sound in levelled)
-    entries = []
-    for (name, _, codes), sound, gain in zip(sounds, levelled, gains, strict=True):
-        stem = f"sound/{slug(clip.id)}-{slug(name)}"
-        audio.write(out / f"{stem}.wav", sound)
-        picture = np.flipud(_spectrum(sound) - top)
-        draw(out / f"{stem}.png", picture, cmap="magma", vmin=LOWEST, vmax=0)
-        entry = {"name": name, "sound": f"{stem}.wav", "spectrogram": f"{stem}.png",
-                 "gain": round(gain, 1), "codes": None}  # fmt: skip
-        if codes is not None:
-            rows = np.repeat(codes, max(1, 48 // len(codes)), axis=0)
-            draw(out / f"{stem}-codes.png", rows, cmap="twilight", vmin=0, vmax=1)
-            entry["codes"] = f"{stem}-codes.png"
-        entries.append(entry)
-    return {"id": clip.id, "text": clip.text or "", "seconds": round(reference.duration, 2),
-            "sounds": entries}  # fmt: skip
+    Raises AudiotokError for an id that is not there.
+    """
+    if ids is not None:
+        known = {clip.id: clip for clip in clips}
+        if lost := [name for name in ids if name not in known]:
+            close = difflib.get_close_matches(lost[0], known, n=3, cutoff=0.3) or list(known)[:3]
+            raise AudiotokError(f"there is no clip {lost[0]}: there are {', '.join(close)}")
+        return [known[name] for name in ids]
+    heard: set[str] = set()
+    chosen = []
+    for clip in clips:
+        if clip.speaker is None or clip.speaker not in heard:
+            chosen.append(clip)
+            heard |= {clip.speaker} if clip.speaker else set()
+    return chosen[:MOST]
 
 
-def matched(sounds: Sequence[Audio]) -> tuple[list[Audio], list[float]]:
-    """The sounds with the root mean square of the first, and their gains in dB; all of them softer
-    where one would leave [-1, 1]. Silence stays."""
-    powers = [float(sound.waveform.double().square().mean()) for sound in sounds]
-    factors = [(powers[0] / power) ** 0.5 if power and powers[0] else 1.0 for power in powers]
-    peak = max(
-        float(sound.waveform.abs().max()) * factor
-        for sound, factor in zip(sounds, factors, strict=True)
+def gains(levels: Sequence[float]) -> list[float]:
+    """dB for each sound, so that all are as loud as the softest of them.
+
+    Args:
+        levels: in dB (LUFS, or of the power); that of the reference first. -inf for silence, which
+            stays as it is.
+    """
+    heard = [level for level in levels if math.isfinite(level)]
+    if not heard:
+        return [0.0] * len(levels)
+    target = min(heard)
+    if math.isfinite(levels[0]):
+        target = max(target, levels[0] - LIFT)
+    return [target - level if math.isfinite(level) else 0.0 for level in levels]
+
+
+def fitting(gains: Sequence[float], peaks: Sequence[float]) -> list[float]:
+    """The gains, dB, less what would exceed full scale: a sound that is lifted gives way alone, one
+    that is not takes all others down with it."""
+    room = [-20 * math.log10(peak) if peak > 0 else math.inf for peak in peaks]
+    lifted = [min(gain, max(most, 0.0)) for gain, most in zip(gains, room, strict=True)]
+    excess = max(gain - most for gain, most in zip(lifted, room, strict=True))
+    return [gain - max(excess, 0.0) for gain in lifted]
+
+
+def levels(sounds: Sequence[Audio]) -> list[float]:
+    """The loudness of each by ITU-R BS.1770, LUFS; where one has none, the power of all, dB."""
+    from audiotok.audio import Audio
+    from audiotok.metrics.loudness import loudness
+
+    def measured(sound: Audio) -> float:
+        # The filters clamp at full scale, which a loud sound exceeds within them.
+        less = min(1.0, 0.25 / (float(sound.waveform.abs().max()) or 1.0))
+        softer = Audio(sound.waveform * less, sound.sample_rate)
+        return loudness(softer, "sound") - 20 * math.log10(less)
+
+    try:
+        return [measured(sound) for sound in sounds]
+    except MetricError:
+        powers = [float(sound.waveform.double().square().mean()) for sound in sounds]
+        return [10 * math.log10(power) if power > 0 else -math.inf for power in powers]
+
+
+def spectrogram(sound: Audio) -> dict[str, Any]:
+    """Power in mel bands as bytes: 0 is RANGE dB or more below the loudest, 255 the loudest.
+
+    Windows of 32 ms (Hann); at most COLUMNS of them, evenly spaced, at least 8 ms apart.
+    """
+    import torch
+    import torchaudio
+
+    rate, wave = sound.sample_rate, sound.waveform.mean(0)
+    size = max(64, round(0.032 * rate))
+    points = max(size, 2048)
+    hop = max(1, round(0.008 * rate), math.ceil(len(wave) / COLUMNS))
+    wave = torch.nn.functional.pad(wave, (points // 2, points // 2))
+    window = torch.hann_window(size)
+    spectrum = torch.stft(wave, points, hop, size, window, center=False, return_complex=True)
+    power = spectrum.abs().square()
+    bank = torchaudio.functional.melscale_fbanks(
+        len(power), 0.0, rate / 2, BANDS, rate, norm=None, mel_scale="htk"
     )
-    factors = [factor / max(1.0, peak) for factor in factors]
-    made = [Audio(s.waveform * f, s.sample_rate) for s, f in zip(sounds, factors, strict=True)]
-    return made, [20 * np.log10(factor) for factor in factors]
+    decibels = 10 * torch.log10((bank.T @ power).clamp(min=1e-12))
+    scaled = ((decibels - decibels.max()) / RANGE + 1).clamp(0, 1) * 255
+    data = scaled.round().to(torch.uint8).T.contiguous().numpy().tobytes()
+    return {
+        "bands": BANDS,
+        "columns": scaled.shape[1],
+        "data": base64.b64encode(data).decode(),
+    }
 
 
-def _spectrum(sound: Audio) -> np.ndarray:
-    """Log-mel magnitudes in dB, (BANDS, frames)."""
-    from audiotok.metrics._spectra import magnitudes, mel_filters
+def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
+    """What the page shows of one clip, whose sounds are written."""
+    from audiotok.audio import Audio
+    from audiotok.audio import write as write_audio
+    from audiotok.tokens import Tokens
 
-    samples = sound.to_channels(1).waveform[0].double().numpy()
-    filters = mel_filters(sound.sample_rate, WINDOW, BANDS)
-    with torch.no_grad():
-        blocks = [filters @ block.T for block in magnitudes(samples, WINDOW)]
-    return 20 * np.log10(np.maximum(np.concatenate(blocks, axis=1), 1e-6))
+    original = clip.original()
+    versions = [Version(REFERENCE, original)]
+    for codec in codecs:
+        tokens = Tokens.from_bytes(codec.encode(original).to_bytes())
+        sound = codec.decode(tokens, original.sample_rate)
+        versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
+    sounds = [version.sound for version in versions]
+    shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
+    folder = out / "sounds" / slug(clip.id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise AudiotokError(f"cannot make the folder {folder}: {reason.strerror}") from reason
+    shown = []
+    for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
+        path = folder / f"{number}.wav"
+        louder = version.sound.waveform * 10 ** (gain / 20)
+        write_audio(path, Audio(louder.clamp(-1, 1), version.sound.sample_rate), "PCM_16")
+        shown.append({
+            "name": version.name, "file": path.relative_to(out).as_posix(), "gain": round(gain, 2),
+            "spectrogram": spectrogram(version.sound), "codes": _codes(version),
+        })  # fmt: skip
+    about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
+    return about | {"seconds": original.duration, "versions": shown}
+
+
+def _codes(version: Version) -> dict[str, Any] | None:
+    """Codes as rows of one channel's codebooks after another's."""
+    if version.codes is None:
+        return None
+    channels, codebooks, frames = version.codes.shape
+    step = math.ceil(frames / FRAMES) or 1
+    thin = version.codes[:, :, ::step].reshape(channels * codebooks, -1)
+    return {"sizes": list(version.sizes) * channels, "step": step, "rows": thin.tolist()}
+
+
+def _inside(out: Path) -> bool:
+    """Whether the page lies in the folder of a leaderboard, to which it then links back."""
+    return (out.parent / "index.html").is_file() and (out.parent / "site.css").is_file()

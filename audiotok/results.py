@@ -84,6 +84,14 @@ class Result:
         `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column."""
         return self.summary["scores"] | self.run["times"]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all clips and all tasks of the suite were measured, or could not be here."""
+        measured = set(self.summary["plan"]["tasks"]) | set(self.summary["not_measured"])
+        return self.summary["data"]["limit"] is None and measured >= set(
+            self.summary["suite"]["tasks"]
+        )
+
     @cached_property
     def rows(self) -> pd.DataFrame:
         """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
@@ -92,6 +100,14 @@ class Result:
     @cached_property
     def times(self) -> pd.DataFrame:
         return pd.read_parquet(self.folder / "times.parquet")
+
+    @cached_property
+    def rows_by_clip(self) -> pd.DataFrame:
+        return self.rows.set_index("clip")
+
+    @cached_property
+    def times_by_clip(self) -> pd.DataFrame:
+        return self.times.set_index("clip")
 
 
 # --- folders ---------------------------------------------------------------------------------

@@ -66,7 +66,9 @@ def ranks(drawn: np.ndarray, higher_is_better: bool) -> list[int]:
         drawn: (R, C), of `paired_means`.
     """
     differences = drawn[:, None, :] - drawn[:, :, None]  # of the second codec against the first
-    low, high = np.nanpercentile(differences, EDGES, axis=0)
+    # where nothing is NaN both give the same, and nanpercentile is slow
+    percentile = np.nanpercentile if np.isnan(differences).any() else np.percentile
+    low, high = percentile(differences, EDGES, axis=0)
     ahead = low > 0 if higher_is_better else high < 0
     return [1 + int(count) for count in ahead.sum(axis=1)]
 

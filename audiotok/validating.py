@@ -92,6 +92,14 @@ def validate(
     return len(folders), found
 
 
+def untrue(result: Result) -> str | None:
+    """Quickly, what was lost or changed since it was measured: by files and hashes alone."""
+    missing = [name for name in FILES if not (result.folder / name).is_file()]
+    if missing:
+        return f"{', '.join(missing)} missing: restore the folder or measure again"
+    return next(_hashes(result), None)
+
+
 def _folders(root: Path) -> list[Path]:
     """Folders of one codec: those with any file of a result, or the journal of a run."""
     if not root.is_dir():

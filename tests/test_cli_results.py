@@ -78,3 +78,24 @@ def test_validate(audiotok, tmp_path):
     content = json.loads(out)
     assert code == 1 and content["errors"] == 1
     assert "run.json missing" in content["findings"][0]["text"]
+
+
+def test_the_site_and_its_check(audiotok, tmp_path):
+    assert audiotok("leaderboard", "--site", "site") == (0, "site/index.html\n", "")
+    assert audiotok("leaderboard", "--site", "site", "--check")[0] == 0
+    (tmp_path / "site" / "index.html").write_text("edited")
+    code, _, err = audiotok("leaderboard", "--site", "site", "--check")
+    assert code == 1 and "site/index.html is not what results gives" in err
+    assert not (tmp_path / "LEADERBOARD.md").exists()
+
+
+def test_model_index(audiotok):
+    code, out, err = audiotok("model-index", "mimi-8")
+    assert (code, err) == (0, "") and out.startswith("---\n") and "type: pesq" in out
+
+
+def test_report(audiotok, tmp_path):
+    code, out, _ = audiotok("report", "-t", "mulaw", "--clips", "kal_0", "-o", "site/listening")
+    assert (code, out) == (0, "site/listening/index.html\n")
+    about = json.loads((tmp_path / "site/listening/about.json").read_text())
+    assert about == {"corpus": "bundled", "codecs": ["mulaw"], "clips": ["kal_0"]}

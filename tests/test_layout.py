@@ -19,6 +19,7 @@ CHAINS = (
     "errors audio data tasks harness cli",
     "errors audio metrics tasks harness cli",
     "statistics results comparison ranking leaderboard cli",
+    "results ranking site cli",
 )
 
 # These import no other part than those.
@@ -53,6 +54,19 @@ ONLY = {
     "ranking": {"comparison", "results", "statistics"},
     "published": {"assets", "comparison", "errors"},
     "leaderboard": {"errors", "files", "results", "ranking", "assets", "licences", "contamination"},
+    "site": {
+        "errors",
+        "files",
+        "results",
+        "comparison",
+        "contamination",
+        "licences",
+        "published",
+        "ranking",
+        "rates",
+        "validating",
+    },
+    "hub": {"comparison", "errors", "results"},
     "licences": set(),
     "contamination": set(),
     "statistics": set(),

@@ -1,99 +1,108 @@
-"""The leaderboard as a static site: one folder, no server, no network, no torch.
+"""The static site: a folder of pages, a pure function of results/. No torch, no network, no server.
 
-    audiotok leaderboard --site site/       # then open site/index.html
+    audiotok leaderboard --site site        # then open site/index.html
 
-Equal results give equal bytes. Pages are Jinja2 templates; tables and pictures are complete without
-JavaScript, which sorts, filters and compares.
+Pages are whole without JavaScript, except the pictures and the comparison; site.js sorts, filters
+and draws, and keeps its state behind the # of the address. Whatever results/ holds is shown: no
+suite, task or metric is named here.
 """
 
 from __future__ import annotations
 
-import shutil
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from audiotok.errors import ResultsError
 from audiotok.files import replacing
 from audiotok.results import by_setting, read_all, refuse_mixed
-from audiotok.site import speed
-from audiotok.site.codecs import codec_pages, taxonomy
-from audiotok.site.pairs import pair_script
-from audiotok.site.published import published_rows
-from audiotok.site.suites import suite_page
+from audiotok.site import codecs, published, settings, speed
+from audiotok.site.pages import Pages
+from audiotok.validating import untrue
 
-HERE = Path(__file__).parent
-MARKER = ".audiotok-site"  # a folder that holds it is ours to write anew
+HEARD = "bundled"  # the corpus whose licence lets anybody pass its clips on
+_OWN = "site.css"  # what tells a folder of ours from any other
 
 
-def write(results: str | Path, out: str | Path, listen: str | Path | None = None) -> Path:
-    """Writes the site into the folder `out`; returns its first page.
+def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
+    """The content of all files of the site, by their path in it.
 
     Args:
-        listen: folder of a page to listen with, which `audiotok report` wrote; the site takes it
-            along and leads to it.
+        results: folder of all results; "published" and "speed" in it are shown where they exist.
+        heard: codecs on the page that `audiotok report` wrote into "listening" of the site.
 
-    Raises:
-        ResultsError: results that are damaged, or of mixed versions; a folder that holds other
-            things.
+    Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
-    root, out = Path(results), Path(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
-        raise ResultsError(f"{out} holds other files: name an empty folder for the site")
-    files = build(root, None if listen is None else Path(listen))
-    shutil.rmtree(out, ignore_errors=True)
-    for name, content in {**files, MARKER: b""}.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path, ResultsError) as file:
-            file.write(content)
-    return out / "index.html"
-
-
-def build(results: Path, listen: Path | None = None) -> dict[str, bytes]:
-    """The content of every file, by its path in the site."""
-    if listen is not None and not (listen / "listen.js").is_file():
-        raise ResultsError(f"{listen} is no page to listen with: make one by `audiotok report`")
     found = read_all(results)
-    suites = []
-    files: dict[str, bytes] = {}
-    for _, group in by_setting(found):
+    for result in found:
+        if (reason := untrue(result)) is not None:
+            raise ResultsError(f"{result.folder}: {reason}; `audiotok validate` says more")
+    whole = [result for result in found if result.is_whole]
+    groups = [group for _, group in by_setting(whole)]
+    for group in groups:
         refuse_mixed(group)
-        suites.append(suite_page(group))
-    codecs = codec_pages(found, suites, results / "checks")
-    pictures, tables = speed.found(results)
-    published = published_rows(results)
-    shared = {"suites": suites, "codecs": codecs, "has_speed": bool(tables),
-              "has_published": bool(published), "has_listen": listen is not None}  # fmt: skip
-    files["index.html"] = _page("index.html", "", shared)
-    for suite in suites:
-        name = f"suite/{suite['slug']}"
-        files[f"{name}.html"] = _page("suite.html", "../", shared | {"suite": suite})
-        files[f"data/{suite['slug']}.js"] = pair_script(suite)
-        files[f"compare/{suite['slug']}.html"] = _page(
-            "compare.html", "../", shared | {"suite": suite}
-        )
-    for codec in codecs:
-        files[f"codec/{codec['slug']}.html"] = _page("codec.html", "../", shared | {"codec": codec})
-    files["taxonomy.html"] = _page("taxonomy.html", "", shared | {"rows": taxonomy(codecs)})
-    if tables:
-        files["speed.html"] = _page("speed.html", "", shared | {"tables": tables})
-        files |= {f"speed/{path.name}": path.read_bytes() for path in pictures}
-    if published:
-        files["published.html"] = _page("published.html", "", shared | {"rows": published})
-    if listen is not None:
-        heard = (path for path in sorted(listen.rglob("*")) if path.is_file())
-        files |= {f"listen/{path.relative_to(listen)}": path.read_bytes() for path in heard}
-    for path in sorted((HERE / "static").iterdir()):
-        files[f"static/{path.name}"] = path.read_bytes()
-    return files
+    theirs = published.read(Path(results))
+    pages = Pages(heard=heard, heard_corpus=HEARD)
+    del pages.files["listening.js"]  # of the page that `audiotok report` writes
+    shown = [settings.describe(group, theirs) for group in groups]
+    pages.put("index.html", "index.html", settings=shown, partial=len(found) - len(whole))
+    for setting in shown:
+        pages.put(setting.page, "setting.html", setting=setting)
+        pages.put(setting.compare, "compare.html", setting=setting)
+        pages.add(setting.data, setting.payload)
+    codecs.put(pages, shown, theirs, Path(results))
+    published.put(pages, theirs, shown, Path(results))
+    speed.put(pages, Path(results) / "speed")
+    return pages.finished()
 
 
-def _page(template: str, root: str, content: dict[str, Any]) -> bytes:
-    """A page; `root` leads from it to the site's first folder."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+def write(results: str | Path, out: str | Path) -> list[Path]:
+    """Writes the site into the folder `out`, and removes the pages there that are no more."""
+    root, content = Path(out), build(results, _heard(Path(out)))
+    if (
+        root.is_dir()
+        and any(path.name != "listening" for path in root.iterdir())
+        and not (root / _OWN).is_file()
+    ):
+        raise ResultsError(f"{root} holds something else than this site: name an empty folder")
+    for path in _others(root, content):
+        path.unlink()
+    for name, page in content.items():
+        path = root / name
+        if path.is_file() and path.read_bytes() == page:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as reason:
+            raise ResultsError(f"cannot write {path}: {reason.strerror}") from reason
+        with replacing(path, ResultsError) as file:
+            file.write(page)
+    return [root / name for name in content]
 
-    environment = Environment(
-        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template(template).render(root=root, **content).encode()
+
+def check(results: str | Path, out: str | Path) -> list[Path]:
+    """The files of the site in `out` that are not what `results` give, or are too many."""
+    root, content = Path(out), build(results, _heard(Path(out)))
+    wrong = [
+        root / name
+        for name, page in content.items()
+        if not (root / name).is_file() or (root / name).read_bytes() != page
+    ]
+    return wrong + _others(root, content)
+
+
+def _heard(root: Path) -> list[str]:
+    """The codecs of the listening page in the site; none where it is of clips that may not be
+    passed on."""
+    try:
+        about = json.loads((root / "listening" / "about.json").read_bytes())
+        return list(about["codecs"]) if about["corpus"] == HEARD else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _others(root: Path, content: dict[str, bytes]) -> list[Path]:
+    """Pages in the folders of this site that it does not have."""
+    kinds = ("*.html", "codecs/*.html", "data/*.js")
+    there = [path for kind in kinds for path in sorted(root.glob(kind))]
+    return [path for path in there if path.relative_to(root).as_posix() not in content]

@@ -1,75 +1,120 @@
-// Two codecs of window.AUDIOTOK: differences of means with intervals, and clip by clip.
+// Two codecs on the same clips: paired differences with intervals of the bootstrap over clips.
 "use strict";
-(() => {
-  const data = window.AUDIOTOK;
-  const [a, b, metric] = ["a", "b", "metric"].map(id => document.getElementById(id));
-  const rows = id => document.querySelector(`#${id} tbody`);
-  const make = (name, text) => { const made = document.createElement(name); made.textContent = text; return made; };
-  const svg = (name, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
+
+const DRAWS = 1000;
+
+function randomNumbers(seed) { // mulberry32: the same draws whenever a page is opened
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
-  const names = Object.keys(data.metrics);
-  if (data.codecs.length < 2 || !names.length) {
-    document.querySelector(".controls").textContent = "Fewer than two codecs have numbers for the same clips here.";
-    return;
-  }
+}
 
-  function pair(name, one, other) {
-    const found = data.metrics[name].pairs;
-    return one < other ? found[`${one},${other}`] : found[`${other},${one}`].map(x => -x).reverse();
-  }
+function weightedMean(values, weights, picked) {
+  let sum = 0, all = 0;
+  for (const i of picked) (sum += values[i] * weights[i]), (all += weights[i]);
+  return all ? sum / all : NaN;
+}
 
-  function draw() {
-    const one = Number(a.value), other = Number(b.value);
-    rows("differences").replaceChildren();
-    for (const name of one === other ? [] : names) {
-      const { label, arrow, digits, better } = data.columns[name];
-      const means = data.metrics[name].means, [low, high] = pair(name, one, other);
-      const row = document.createElement("tr");
-      const head = make("th", `${label} ${arrow}`); head.scope = "row";
-      const wins = low <= 0 && high >= 0 ? "tie" : (low > 0) === (better === "higher") ? data.codecs[one] : data.codecs[other];
-      const difference = means[one] - means[other];
-      const sign = x => (x >= 0 ? "+" : "−") + Math.abs(x).toFixed(digits);
-      row.append(head, make("td", means[one].toFixed(digits)), make("td", means[other].toFixed(digits)),
-        make("td", `${sign(difference)}  [${sign(low)}, ${sign(high)}]`), make("td", wins));
-      rows("differences").append(row);
-    }
-    clips(one, other, metric.value);
-    const state = new URLSearchParams({ a: data.codecs[one], b: data.codecs[other], metric: metric.value });
-    history.replaceState(null, "", "#" + state);
-  }
+function percentile(sorted, share) { // linear between neighbours, as numpy has it
+  const at = share * (sorted.length - 1), low = Math.floor(at);
+  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
+}
 
-  function clips(one, other, name) {
-    const [first, second] = [data.clips[name][one], data.clips[name][other]], { digits } = data.columns[name];
-    const found = Object.keys(first).filter(clip => first[clip] !== null && second[clip] != null)
-      .map(clip => ({ clip, one: first[clip], other: second[clip], by: first[clip] - second[clip] }))
-      .sort((x, y) => x.by - y.by);
-    rows("clips").replaceChildren();
-    for (const { clip, one: x, other: y, by } of found) {
-      const row = document.createElement("tr"), head = make("th", clip);
-      head.scope = "row";
-      row.append(head, ...[x, y, by].map(value => make("td", value.toFixed(digits))));
-      rows("clips").append(row);
-    }
-    const most = Math.max(...found.map(({ by }) => Math.abs(by)), 1e-9), WIDTH = 760, HEIGHT = 120;
-    const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH });
-    picture.append(svg("line", { class: "zero", x1: 0, x2: WIDTH, y1: HEIGHT / 2, y2: HEIGHT / 2 }));
-    found.forEach(({ clip, by }, place) => {
-      const dot = svg("circle", { class: "codec", r: 4, cx: 10 + (WIDTH - 20) * place / Math.max(1, found.length - 1), cy: HEIGHT / 2 - by / most * (HEIGHT / 2 - 8) });
-      const title = svg("title", {}); title.textContent = `${clip}: ${by.toFixed(digits)}`;
-      dot.append(title); picture.append(dot);
+function paired(a, b, column, about) {
+  const one = a.rows[column], two = b.rows[column];
+  if (!one || !two || about.weight === "") return null;
+  const ones = one.map(() => 1);
+  const [wa, wb] = about.weight ? [a.rows[about.weight], b.rows[about.weight]] : [ones, ones];
+  if (!wa || !wb) return null;
+  const clips = one.map((_, i) => i).filter((i) => [one[i], two[i], wa[i], wb[i]].every((v) => v !== null));
+  if (!clips.length) return null;
+  const random = randomNumbers(0), differences = [];
+  for (let draw = 0; draw < (clips.length > 1 ? DRAWS : 0); draw++) {
+    const picked = clips.map(() => clips[Math.floor(random() * clips.length)]);
+    const d = weightedMean(one, wa, picked) - weightedMean(two, wb, picked);
+    if (Number.isFinite(d)) differences.push(d);
+  }
+  differences.sort((p, q) => p - q);
+  const interval = differences.length ? [percentile(differences, 0.025), percentile(differences, 0.975)] : null;
+  const means = [weightedMean(one, wa, clips), weightedMean(two, wb, clips)];
+  let winner = "–";
+  if (interval) {
+    const [low, high] = interval;
+    winner = low <= 0 && high >= 0 ? "tie" : (low > 0) === about.better ? a.name : b.name;
+  }
+  return { clips, means, interval, winner };
+}
+
+function tableOf(id, label, heads, rows) {
+  const table = element("table", { id, "data-table": "" });
+  const top = element("tr", {}, ...heads.map((h) => element("th", { scope: "col", "data-col": h }, h)));
+  const body = element("tbody", {});
+  for (const cells of rows) {
+    const row = element("tr", {});
+    cells.forEach(([text, value, kind], i) => {
+      const cell = element(i ? "td" : "th", i ? {} : { scope: "row" }, text);
+      if (value !== null && value !== undefined) cell.dataset.v = value;
+      if (kind) cell.className = kind;
+      row.append(cell);
     });
-    document.getElementById("dots").replaceChildren(picture);
+    body.append(row);
   }
+  table.append(element("thead", {}, top), body);
+  makeSortable(table);
+  return element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, table);
+}
 
-  data.codecs.forEach((name, place) => { a.append(new Option(name, place)); b.append(new Option(name, place)); });
-  names.forEach(name => metric.append(new Option(data.columns[name].label, name)));
-  const state = new URLSearchParams(location.hash.slice(1));
-  const place = (key, otherwise) => Math.max(data.codecs.indexOf(state.get(key)), -1) >= 0 ? data.codecs.indexOf(state.get(key)) : otherwise;
-  a.value = place("a", 0); b.value = place("b", 1);
-  if (names.includes(state.get("metric"))) metric.value = state.get("metric");
-  [a, b, metric].forEach(field => field.addEventListener("input", draw));
-  draw();
-})();
+function showPair(box, data, a, b, column) {
+  const names = Object.keys(data.columns).filter((n) => data.columns[n].better !== null && data.columns[n].weight !== "");
+  const rows = [];
+  for (const name of names) {
+    const about = data.columns[name], found = paired(a, b, name, about);
+    if (!found) continue;
+    const show = (v) => v.toFixed(about.digits);
+    const [ma, mb] = found.means;
+    rows.push([
+      [name + (about.better ? " ↑" : " ↓"), name], [show(ma), ma], [show(mb), mb], [show(ma - mb), ma - mb],
+      [found.interval ? `${show(found.interval[0])} to ${show(found.interval[1])}` : "–", null],
+      [String(found.clips.length), found.clips.length], [found.winner, found.winner, "text"],
+    ]);
+  }
+  box.replaceChildren();
+  if (!rows.length) return box.append("These two have no clips with a number in common.");
+  box.append(element("h2", {}, "All columns"), tableOf("pair", "All columns", ["column", a.name, b.name + " ", "difference", "95 % interval", "clips", "better"], rows));
+  const about = data.columns[column], one = a.rows[column], two = b.rows[column];
+  box.append(element("h2", {}, `${column}, clip by clip`));
+  if (!one || !two) return box.append("Not measured for both.");
+  const show = (v) => (v === null ? ["–", null, "missing"] : [v.toFixed(about.digits), v]);
+  const each = data.clips.map((clip, i) => {
+    const d = one[i] === null || two[i] === null ? null : one[i] - two[i];
+    const better = d === null ? "–" : d === 0 ? "equal" : d > 0 === about.better ? a.name : b.name;
+    return [[clip, clip], show(one[i]), show(two[i]), show(d), [better, better, "text"]];
+  });
+  const won = (name) => each.filter((row) => row[4][0] === name).length;
+  box.append(element("p", {}, `${a.name} is better on ${won(a.name)} clips, ${b.name} on ${won(b.name)}. ${about.description}.`));
+  box.append(tableOf("clips", "Clip by clip", ["clip", a.name, b.name + " ", "difference", "better"], each));
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const box = document.querySelector("[data-compare]"), data = window.audiotok;
+  if (!box || !data) return;
+  const codecs = data.codecs.filter((c) => Object.keys(c.rows).length);
+  const names = Object.keys(data.columns).filter((n) => data.columns[n].better !== null && codecs.some((c) => c.rows[n]));
+  if (codecs.length < 2 || !names.length) return box.replaceChildren("Fewer than two codecs have rows here.");
+  const now = state.read(), neural = codecs.filter((c) => c.role === "neural");
+  const first = (neural[0] || codecs[0]).name;
+  const second = (codecs.find((c) => c.role === "baseline") || codecs.find((c) => c.name !== first)).name;
+  const titles = codecs.map((c) => [c.name, c.title]);
+  const [aLabel, a] = choice("First", "a", titles, now.get("a") || first);
+  const [bLabel, b] = choice("Second", "b", titles, now.get("b") || second);
+  const [cLabel, c] = choice("Clips by", "column", names.map((n) => [n, n]), now.get("column"));
+  const out = element("div", {});
+  box.replaceChildren(element("div", { class: "filters" }, aLabel, bLabel, cLabel), out);
+  const of = (select) => codecs.find((codec) => codec.name === select.value);
+  const redraw = () => showPair(out, data, of(a), of(b), c.value);
+  for (const select of [a, b, c]) select.addEventListener("change", () => (state.set(select.name, select.value), redraw()));
+  redraw();
+});

@@ -1,0 +1,129 @@
+// Sorts and filters tables, and keeps both behind the # of the address.
+"use strict";
+
+const state = {
+  read() {
+    const hash = location.hash.slice(1);
+    return new URLSearchParams(hash.includes("=") ? hash : "");
+  },
+  set(key, value) {
+    const all = state.read();
+    if (value) all.set(key, value);
+    else all.delete(key);
+    const text = all.toString();
+    history.replaceState(null, "", text ? "#" + text : location.pathname + location.search);
+  },
+};
+
+function sortTable(table, column, direction) {
+  const heads = [...table.tHead.rows[0].cells];
+  const index = heads.findIndex((head) => head.dataset.col === column);
+  if (index < 0) return;
+  heads.forEach((head) => head.removeAttribute("aria-sort"));
+  heads[index].setAttribute("aria-sort", direction === "desc" ? "descending" : "ascending");
+  const sign = direction === "desc" ? -1 : 1;
+  for (const body of table.tBodies) {
+    const rows = [...body.rows].filter((row) => !row.classList.contains("head"));
+    const value = (row) => row.cells[index] && row.cells[index].dataset.v;
+    rows.sort((one, two) => {
+      const a = value(one), b = value(two);
+      if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
+      const numeric = a !== "" && b !== "" && !isNaN(a) && !isNaN(b);
+      return sign * (numeric ? a - b : a.localeCompare(b, "en"));
+    });
+    body.append(...rows);
+  }
+}
+
+function makeSortable(table) {
+  const first = table.tBodies[0].rows[0];
+  for (const head of table.tHead.rows[0].cells) {
+    const below = first && first.cells[head.cellIndex];
+    if (below && below.classList.contains("text")) head.classList.add("text");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const column = head.dataset.col;
+      const better = button.textContent.includes("↑");
+      const before = head.getAttribute("aria-sort");
+      let direction = better ? "desc" : "asc";
+      if (before) direction = before === "ascending" ? "desc" : "asc";
+      sortTable(table, column, direction);
+      state.set("sort." + table.id, column + "." + direction);
+    });
+  }
+}
+
+function applyFilters(form) {
+  const wanted = Object.fromEntries(new FormData(form));
+  const text = (wanted.text || "").toLowerCase();
+  document.body.classList.toggle("details", wanted.details === "yes");
+  const names = new Set(), all = new Set();
+  for (const row of document.querySelectorAll("tr[data-row]")) {
+    const facts = row.dataset;
+    const published = "published" in facts;
+    let shown = facts.text.toLowerCase().includes(text) && !(published && wanted.published);
+    for (const key of ["rate", "domain", "licence", "streamable", "quantizer"])
+      if (wanted[key]) shown = shown && facts[key] === wanted[key];
+    const outside = (value, low, high) =>
+      (low && !(value >= +low)) || (high && !(value <= +high));
+    const number = (value) => (value === "" || value === undefined ? NaN : +value);
+    if (outside(number(facts.bitrate), wanted.bitrate_min, wanted.bitrate_max)) shown = false;
+    if (outside(number(facts.tokens), "", wanted.tokens_max)) shown = false;
+    row.hidden = !shown;
+    all.add(facts.text);
+    if (shown) names.add(facts.text);
+  }
+  for (const head of document.querySelectorAll("tr.head"))
+    head.hidden = ![...head.parentNode.rows].some((row) => row !== head && !row.hidden);
+  form.querySelector("output").textContent = `${names.size} of ${all.size} shown`;
+}
+
+function makeFilters(form) {
+  form.hidden = false;
+  const start = state.read();
+  for (const field of form.elements) {
+    if (!field.name || !start.has(field.name)) continue;
+    if (field.type === "checkbox") field.checked = true;
+    else field.value = start.get(field.name);
+  }
+  const keep = () => {
+    for (const field of form.elements)
+      if (field.name)
+        state.set(field.name, field.type === "checkbox" && !field.checked ? "" : field.value);
+    applyFilters(form);
+  };
+  form.addEventListener("input", keep);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(keep));
+  applyFilters(form);
+}
+
+function element(name, attributes, ...children) {
+  const svg = ["svg", "g", "line", "circle", "path", "polyline", "text", "title"];
+  const made = svg.includes(name)
+    ? document.createElementNS("http://www.w3.org/2000/svg", name)
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function choice(label, name, options, value) {
+  const select = element("select", { name });
+  for (const [key, text] of options) select.append(element("option", { value: key }, text));
+  if (options.some(([key]) => key === value)) select.value = value;
+  return [element("label", {}, label + " ", select), select];
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("table[data-table]").forEach(makeSortable);
+  document.querySelectorAll("form[data-filters]").forEach(makeFilters);
+  for (const [key, value] of state.read()) {
+    const table = key.startsWith("sort.") && document.getElementById(key.slice(5));
+    const cut = value.lastIndexOf(".");
+    if (table && table.tHead) sortTable(table, value.slice(0, cut), value.slice(cut + 1));
+  }
+});
