@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from audiotok.results import Result
+from audiotok.results import Result, slug
 from audiotok.site import published
 from audiotok.site.pages import Pages
 from audiotok.site.settings import Setting, codec_page
@@ -50,7 +51,7 @@ def put(pages: Pages, shown: Sequence[Setting], theirs: Any, results: Path) -> N
         pages.put(
             codec_page(name), "codec.html", result=found[0][1], codec=codec, card=card,
             found=[(setting, result, provenance(result)) for setting, result in found],
-            links=_links(codec), beside=_beside(both, name),
+            links=_links(codec), beside=_beside(both, name), check=_check(results, name, codec),
         )  # fmt: skip
     listed = [(name, codec_page(name), found) for name, found in sorted(by_name.items())]
     pages.put("codecs.html", "codecs.html", listed=listed)
@@ -78,6 +79,15 @@ def _links(codec: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     at = f"/tree/{weights['revision']}" if weights.get("revision") else ""
     return [(f"weights: {repository}", f"https://huggingface.co/{repository}{at}")]
+
+
+def _check(results: Path, name: str, codec: dict[str, Any]) -> dict[str, Any] | None:
+    """What `audiotok check` wrote of these very codebooks."""
+    path = results / "checks" / f"{slug(name)}.json"
+    if not path.is_file():
+        return None
+    found = json.loads(path.read_bytes())
+    return found if found.get("fingerprint") == codec.get("fingerprint") else None
 
 
 def _beside(both: pd.DataFrame | None, name: str) -> list[dict[str, Any]]:

@@ -216,3 +216,20 @@ def test_two_codecs_of_one_page_are_refused(tmp_path):
     put(tmp_path, "a/b", {"stoi": spread(0.9)}, data="others")
     with pytest.raises(ResultsError, match=r"two pages would be named codecs/a\+b.html"):
         site.build(tmp_path)
+
+
+def test_promises_stand_on_the_page_of_the_codebooks_that_kept_them(folder):
+    said = {
+        "fingerprint": None, "date": "2026-01-02T03:04:05", "kept": 1, "broken": 1,
+        "not_checked": 0,
+        "promises": [
+            {"promise": "length", "state": "kept", "says": "as long as the source", "why": None},
+            {"promise": "codes", "state": "broken", "says": "in range", "why": "a code of 300"},
+        ],
+    }  # fmt: skip
+    (folder / "checks").mkdir()
+    (folder / "checks" / "good.json").write_text(json.dumps(said))
+    page = site.build(folder)["codecs/good.html"].decode()
+    assert "kept 1 promises and broke 1" in page and "a code of 300" in page
+    (folder / "checks" / "good.json").write_text(json.dumps(said | {"fingerprint": "another"}))
+    assert "a code of 300" not in site.build(folder)["codecs/good.html"].decode()
