@@ -1,14 +1,16 @@
 """A trained language model out of its file, and what it says of pairs of sounds.
 
-model = load("runs/speech-lm/model.safetensors")      # a LanguageModel, ready to score
-judge("runs/speech-lm/model.safetensors", ["sLM21/lexical/dev"])
+    model = load("runs/speech-lm/model.safetensors")      # a LanguageModel, ready to score
+    judge("runs/speech-lm/model.safetensors", ["sLM21/lexical/dev"])
+
+The file's metadata ABOUT is JSON: the recipe, and the tokens that were learnt.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -20,12 +22,12 @@ from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
 from audiotok.speech_lm.recipe import LMRecipe
 
-RECIPE, TOKENS = "audiotok_lm", "audiotok_tokens"  # metadata of the file, JSON each
+ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
 
 
 @dataclass(frozen=True)
-class Known:
-    """The tokens that a model knows: of which codec, and of which of its codebooks."""
+class Learnt:
+    """The tokens that a model learnt: of which codec, and of which of its codebooks."""
 
     codec: str
     fingerprint: str
@@ -33,7 +35,13 @@ class Known:
     strides: tuple[int, ...]
 
 
-def known(path: str | Path) -> tuple[LMRecipe, Known]:
+def about(recipe: LMRecipe, tokens: Learnt) -> dict[str, str]:
+    """The metadata of the file of a model."""
+    said = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
+    return {ABOUT: json.dumps(said)}
+
+
+def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
     """What the file of a model says of it.
 
     Raises:
@@ -41,17 +49,18 @@ def known(path: str | Path) -> tuple[LMRecipe, Known]:
     """
     try:
         with safe_open(path, "pt") as file:
-            said = file.metadata() or {}
+            said = (file.metadata() or {}).get(ABOUT)
     except (OSError, SafetensorError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if missing := [key for key in (RECIPE, TOKENS) if key not in said]:
+    if said is None:
         raise RecipeError(
-            f"{path} does not say {missing[0]}: expected model.safetensors of `audiotok train-lm`"
+            f"{path} is no language model: expected model.safetensors of `audiotok train-lm`"
         )
-    about = json.loads(said[TOKENS])
-    sizes, strides = (tuple(about.pop(key)) for key in ("codebook_sizes", "strides"))
-    recipe = LMRecipe.model_validate_json(said[RECIPE])
-    return recipe, Known(**about, codebook_sizes=sizes, strides=strides)
+    found = json.loads(said)
+    tokens = found["tokens"]
+    for key in ("codebook_sizes", "strides"):
+        tokens[key] = tuple(tokens[key])
+    return LMRecipe.model_validate(found["recipe"]), Learnt(**tokens)
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
@@ -59,9 +68,9 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
     model's config, at the place which its recipe names.
 
     Raises:
-        RecipeError: as `known`; or the text model's config is not there.
+        RecipeError: as `read_about`; or the text model's config is not there.
     """
-    recipe, tokens = known(path)
+    recipe, tokens = read_about(path)
     model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
     with safe_open(path, "pt") as file:
         model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
@@ -87,7 +96,7 @@ def judge(
         CodecError: the codec is not the one whose tokens the model learnt.
     """
     found = [pair for folder in folders for pair in pairs.read(folder)]
-    _, tokens = known(path)
+    _, tokens = read_about(path)
     codec = registry.load(tokens.codec, checkpoint, device, quiet=True)
     if codec.fingerprint != tokens.fingerprint:
         raise CodecError(

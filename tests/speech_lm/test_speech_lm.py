@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
@@ -95,15 +94,14 @@ def test_a_run_that_is_stopped_gives_the_same_weights(small, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6]
     assert all(30_000 < line["bits_per_second"] < 200_000 for line in lines)  # 64,000 hold it
-    with safe_open(whole, "pt") as file:
-        said = json.loads(file.metadata()["audiotok_lm"])
-    assert said["name"] == "small" and said["context"] == 50
+    said, _ = trained.read_about(whole)
+    assert said.name == "small" and said.context == 50
 
 
 def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
     path = training.train(small, ["steps=40", "optimizer.learning_rate=0.03"], tmp_path / "run",
                           cpu=True)  # fmt: skip
-    said, tokens = trained.known(path)
+    said, tokens = trained.read_about(path)
     assert said.name == "small" and tokens.codec == "mulaw" and tokens.codebook_sizes == (256,)
     model, codes = trained.load(path), torch.randint(0, 256, (1, 1, 30))
     again = trained.load(path)
@@ -128,7 +126,7 @@ def test_what_is_no_trained_model_is_said(tmp_path):
     with pytest.raises(RecipeError, match="cannot read"):
         trained.load(tmp_path / "none.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(RecipeError, match="does not say audiotok_lm: expected model.safetensors"):
+    with pytest.raises(RecipeError, match="is no language model: expected model.safetensors"):
         trained.load(tmp_path / "other.safetensors")
 
 
