@@ -288,6 +288,29 @@ def train_lm(
         print(weights)
 
 
+@app.command("judge-lm")
+def judge_lm(
+    model: Annotated[Path, typer.Argument(help="model.safetensors that `train-lm` wrote.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
+    ],
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """How often a language model of tokens finds the right sound of a pair likelier."""
+    from audiotok import show
+    from audiotok.speech_lm import trained
+
+    with show.TrainProgress() as progress:
+        found = trained.judge(model, folders, checkpoint, device, progress.report)
+    if as_json:
+        show.json({kind: vars(judged) for kind, judged in found.items()})
+        return
+    for kind, of in found.items():
+        print(f"{kind}: {of.accuracy:.3f} [{of.low:.3f}, {of.high:.3f}] of {of.groups} pairs")
+
+
 @app.command()
 def doctor() -> None:
     """What is installed, what is missing and how to get it, devices, bundled files."""

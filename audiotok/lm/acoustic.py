@@ -114,7 +114,12 @@ def unigram(
 
 @torch.no_grad()
 def prefers(model: LanguageModel, right: Tensor, wrong: Tensor) -> float:
-    """1 where the codes (C, K, T) of the right sound cost less than those of the wrong one, 0 where
-    more, 0.5 where both cost the same."""
-    a, b = (float(model.bits(codes).sum()) for codes in (right, wrong))
+    """1 where the codes (C, K, T) of the right sound cost less per frame than those of the wrong
+    one, 0 where more, 0.5 where both cost the same. So no sound wins by being shorter; the mean is
+    also what slamkit compares (Maimon et al. 2025, arXiv 2502.15814)."""
+    device = next(model.parameters()).device
+    a, b = (
+        float(model.bits(codes.long().to(device)).sum()) / codes.shape[2]
+        for codes in (right, wrong)
+    )
     return 0.5 if a == b else float(a < b)

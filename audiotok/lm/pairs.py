@@ -119,7 +119,8 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
             relative to it); or a set of ZeroSpeech 2021, `lexical/dev` (sWUGGY) or `syntactic/dev`
             (sBLIMP), with its gold.csv, or the gold.csv itself beside the sounds; or a part of
             SALMon, such as `speaker_consistency`, as files sample_NUMBER_*.wav, of which the first
-            by name is right. StoryCloze and other pairs: write a pairs.tsv.
+            by name is right; or spoken StoryCloze, sSC or tSC (Hassid et al. 2023, arXiv
+            2305.13009), as files STORY_correct.wav and STORY_incorrect.wav.
         kind: what they are called where the files do not say; None: the folder's name.
 
     Raises:
@@ -136,11 +137,11 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     elif (folder / "gold.csv").is_file():
         found = _of_zerospeech(folder, name)
     else:
-        found = _of_salmon(folder, name)
+        found = _of_salmon(folder, name) or _of_storycloze(folder, name)
     if not found:
         raise CorpusError(
-            f"{folder} has no pairs: expected a pairs.tsv, a gold.csv of ZeroSpeech 2021, or files "
-            "sample_NUMBER_*.wav of SALMon"
+            f"{folder} has no pairs: expected a pairs.tsv, a gold.csv of ZeroSpeech 2021, files "
+            "sample_NUMBER_*.wav of SALMon, or STORY_correct.wav and STORY_incorrect.wav"
         )
     for pair in found:
         for path in (pair.right, pair.wrong):
@@ -158,16 +159,19 @@ def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, 
 
 
 def _of_zerospeech(folder: Path, kind: str) -> list[FilePair]:
-    """A right and a wrong file of each id and voice; ids count once over voices."""
-    sides: dict[tuple[str, str], dict[str, Path]] = {}
+    """The right and the wrong files of each item and voice, in the order of the list; items count
+    once over voices. In sBLIMP ids begin anew in each subtype."""
+    sides: dict[tuple[str, str], tuple[list[Path], list[Path]]] = {}
     for row in _table(folder / "gold.csv", ",", ("id", "filename", "voice", "correct")):
         path = folder / row["filename"]
         path = path if path.suffix else path.with_suffix(".wav")
-        sides.setdefault((row["id"], row["voice"]), {})[row["correct"].strip()] = path
+        item = "/".join(row[name] for name in ("type", "subtype", "id") if row.get(name))
+        wrong, right = sides.setdefault((item, row["voice"]), ([], []))
+        (right if row["correct"].strip() == "1" else wrong).append(path)
     return [
-        FilePair(kind, group, side["1"], side["0"])
-        for (group, _), side in sides.items()
-        if {"0", "1"} <= set(side)
+        FilePair(kind, item, *pair)
+        for (item, _), (wrong, right) in sides.items()
+        for pair in zip(right, wrong, strict=False)
     ]
 
 
@@ -176,6 +180,14 @@ def _of_salmon(folder: Path, kind: str) -> list[FilePair]:
     for path in sorted(folder.glob("sample_*_*.wav")):
         samples.setdefault(path.stem.split("_")[1], []).append(path)
     return [FilePair(kind, number, *two) for number, two in samples.items() if len(two) == 2]
+
+
+def _of_storycloze(folder: Path, kind: str) -> list[FilePair]:
+    right = {path.name.removesuffix("_correct.wav"): path for path in folder.glob("*_correct.wav")}
+    return [
+        FilePair(kind, story, path, folder / f"{story}_incorrect.wav")
+        for story, path in sorted(right.items())
+    ]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -21,6 +22,7 @@ from audiotok.errors import RecipeError
 from audiotok.files import replacing
 from audiotok.speech_lm.contexts import Contexts
 from audiotok.speech_lm.recipe import LMRecipe, load
+from audiotok.speech_lm.trained import RECIPE, TOKENS
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
 from audiotok.training.optimisers import (
@@ -148,11 +150,16 @@ class Run:
                 log.write(json.dumps(line | {"bits_per_second": score}) + "\n")
             if score < self.best:
                 content = {k: v.contiguous().cpu() for k, v in self.model.state_dict().items()}
+                about = {RECIPE: recipe.model_dump_json(), TOKENS: json.dumps(self._tokens())}
                 with replacing(self.folder.best, RecipeError) as file:
-                    file.write(to_safetensors(content, {"audiotok_lm": recipe.model_dump_json()}))
+                    file.write(to_safetensors(content, about))
         self.best = min(self.best, score)
         progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
         state.save(self.folder.state, self._parts, progress, team)
+
+    def _tokens(self) -> dict[str, Any]:
+        about = {key: self.contexts.shards.about[key] for key in ("codec", "fingerprint")}
+        return about | {"codebook_sizes": self.contexts.sizes, "strides": self.contexts.strides}
 
     def _cut_log(self) -> None:
         """Lines of later steps, of a run that was killed, go."""

@@ -217,7 +217,8 @@ class AcousticLM(Task):
             for seconds in (PROTOCOL.prompt, PROTOCOL.continuation)
         )
         chosen = [i for i in test if known[i].num_frames >= given + more]
-        if not chosen or one.side is not None:  # nobody has said how side information goes on
+        heard = len(self.left_out()) < 4  # by one judge at least
+        if not heard or not chosen or one.side is not None:  # how side information goes on: unknown
             return
         note(f"{self.name}: goes on from {len(chosen)} clips")
         prompts = torch.stack([known[i].codes[0, :, :given].long() for i in chosen])

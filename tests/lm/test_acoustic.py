@@ -97,6 +97,35 @@ def test_what_is_as_likely_is_chance_and_what_was_learnt_is_preferred(protocol):
     assert acoustic.prefers(model, right, right) == 0.5
 
 
+def test_no_sound_wins_by_being_shorter(protocol):
+    """A wrong sound of half the length costs less in all, but more per frame."""
+    train = [chain(BIGRAM, 400, seed) for seed in range(12)]
+    model = acoustic.teach("delay", train, (8,), (1,), RATE, 0).model
+    right, wrong = chain(BIGRAM, 100, 50)[None], chain(EVEN, 50, 51)[None]
+    long, short = (
+        float(model.bits(codes).detach()) for codes in (right, chain(BIGRAM, 50, 52)[None])
+    )
+    assert short < long
+    assert acoustic.prefers(model, right, wrong) == 1
+    assert acoustic.prefers(model, wrong, right) == 0
+
+
+def test_the_order_of_codecs_is_the_same_for_every_seed(protocol, monkeypatch):
+    """Of four sources at one rate, whose codes hold 3, 2.1, 0.75 and 0 bits."""
+    short = Budget(seconds=300, crop_seconds=1, batch_size=8, learning_rate=1e-2)
+    monkeypatch.setattr(acoustic, "PROTOCOL", dataclasses.replace(protocol, budget=short))
+    still = np.tile(np.eye(8)[0], (8, 1))
+    orders = []
+    for seed in range(3):
+        bits = []
+        for source in (EVEN, SKEWED, BIGRAM, still):
+            train, test = [chain(source, 300, n) for n in range(8)], chain(source, 1500, 99)
+            model = acoustic.teach("delay", train, (8,), (1,), RATE, seed).model
+            bits.append(acoustic.costs(model, test[None], RATE).bits)
+        orders.append(np.argsort(bits).tolist())
+    assert orders == [[3, 2, 1, 0]] * 3
+
+
 def test_a_model_that_learns_nothing_has_diverged(protocol, monkeypatch):
     wild = dataclasses.replace(protocol, budget=Budget(seconds=80, crop_seconds=1, batch_size=4,
                                                        learning_rate=30.0))  # fmt: skip

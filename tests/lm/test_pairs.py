@@ -88,15 +88,43 @@ def test_the_layouts_of_others(tmp_path):
     assert [(p.group, p.right.stem, p.wrong.stem) for p in found] == [
         ("1", "aaa", "bbb"), ("1", "ccc", "ddd"),
     ]  # fmt: skip
+    touch(tmp_path / "sSC", "7_correct.wav", "7_incorrect.wav", "x-1_correct.wav")
+    touch(tmp_path / "sSC", "x-1_incorrect.wav", "7_mutual.wav")
+    found = pairs.read(tmp_path / "sSC")
+    assert [(p.kind, p.group, p.right.name, p.wrong.name) for p in found] == [
+        ("sSC", "7", "7_correct.wav", "7_incorrect.wav"),
+        ("sSC", "x-1", "x-1_correct.wav", "x-1_incorrect.wav"),
+    ]
     touch(tmp_path / "own", "a.wav", "b.wav")
     (tmp_path / "own" / "pairs.tsv").write_text("right\twrong\tkind\na.wav\tb.wav\tending\n")
     (pair,) = pairs.read(tmp_path / "own")
     assert (pair.kind, pair.right.name, pair.wrong.name) == ("ending", "a.wav", "b.wav")
 
 
+def test_ids_of_sblimp_begin_anew_in_each_subtype(tmp_path):
+    """So says the evaluation of ZeroSpeech 2021, which takes the mean over (type, subtype, id)."""
+    touch(tmp_path, *(f"{name}.wav" for name in "abcdefgh"))
+    rows = [
+        "1,a,V1,agreement,noun,the dogs bark,1", "1,b,V1,agreement,noun,the dogs barks,0",
+        "1,c,V1,binding,reflexive,she saw herself,1", "1,d,V1,binding,reflexive,she saw itself,0",
+        "1,e,V2,agreement,noun,the dogs bark,1", "1,f,V2,agreement,noun,the dogs barks,0",
+        "1,g,V1,agreement,noun,the cats meow,1", "1,h,V1,agreement,noun,the cats meows,0",
+    ]  # fmt: skip
+    head = "id,filename,voice,type,subtype,transcription,correct\n"
+    (tmp_path / "gold.csv").write_text(head + "\n".join(rows) + "\n")
+    found = pairs.read(tmp_path)
+    assert [(p.group, p.right.stem, p.wrong.stem) for p in found] == [
+        ("agreement/noun/1", "a", "b"), ("agreement/noun/1", "g", "h"),
+        ("binding/reflexive/1", "c", "d"), ("agreement/noun/1", "e", "f"),
+    ]  # fmt: skip
+
+
 def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(CorpusError, match="has no pairs: expected a pairs.tsv, a gold.csv"):
         pairs.read(tmp_path)
+    touch(tmp_path / "story", "1_correct.wav")
+    with pytest.raises(CorpusError, match=r"names .*1_incorrect.wav, which is not there"):
+        pairs.read(tmp_path / "story")
     (tmp_path / "pairs.tsv").write_text("right\tleft\n")
     with pytest.raises(CorpusError, match="lacks the columns wrong"):
         pairs.read(tmp_path)

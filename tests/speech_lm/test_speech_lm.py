@@ -7,11 +7,13 @@ import pytest
 import soundfile
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from audiotok import assets, corpora
-from audiotok.errors import CorpusError, RecipeError
-from audiotok.speech_lm import recipe, training
+from audiotok import assets, corpora, registry
+from audiotok.cli import app
+from audiotok.errors import CodecError, CorpusError, RecipeError
+from audiotok.speech_lm import recipe, trained, training
 from audiotok.speech_lm.contexts import Contexts
 
 
@@ -98,6 +100,48 @@ def test_a_run_that_is_stopped_gives_the_same_weights(small, tmp_path):
     assert said["name"] == "small" and said["context"] == 50
 
 
+def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
+    path = training.train(small, ["steps=40", "optimizer.learning_rate=0.03"], tmp_path / "run",
+                          cpu=True)  # fmt: skip
+    said, tokens = trained.known(path)
+    assert said.name == "small" and tokens.codec == "mulaw" and tokens.codebook_sizes == (256,)
+    model, codes = trained.load(path), torch.randint(0, 256, (1, 1, 30))
+    again = trained.load(path)
+    assert not model.training and model(codes).nats.equal(again(codes).nats)
+    generator, folder = np.random.default_rng(1), tmp_path / "pairs"
+    folder.mkdir()
+    for number in range(4):  # quiet noise was learnt, full scale never heard; of unequal lengths
+        soundfile.write(
+            folder / f"{number}_correct.wav", 0.1 * generator.standard_normal(300), 8000
+        )
+        loud = np.sign(generator.standard_normal(200))
+        soundfile.write(folder / f"{number}_incorrect.wav", loud, 8000)
+    judged = trained.judge(path, [folder])["pairs"]
+    assert (judged.accuracy, judged.groups) == (1, 4) and judged.low < 0.6
+    run = CliRunner().invoke(app, ["judge-lm", str(path), str(folder), "--json"])
+    assert json.loads(run.stdout)["pairs"]["accuracy"] == 1
+    run = CliRunner().invoke(app, ["judge-lm", str(path), str(folder)])
+    assert "pairs: 1.000 [0.510, 1.000] of 4 pairs" in run.stdout
+
+
+def test_what_is_no_trained_model_is_said(tmp_path):
+    with pytest.raises(RecipeError, match="cannot read"):
+        trained.load(tmp_path / "none.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(RecipeError, match="does not say audiotok_lm: expected model.safetensors"):
+        trained.load(tmp_path / "other.safetensors")
+
+
+def test_another_codec_does_not_speak_for_the_one_it_learnt(small, tmp_path, monkeypatch):
+    path = training.train(small, ["steps=1"], tmp_path / "run", cpu=True)
+    soundfile.write(tmp_path / "1_correct.wav", np.zeros(100), 8000)
+    soundfile.write(tmp_path / "1_incorrect.wav", np.zeros(100), 8000)
+    other = registry.load("random", quiet=True)
+    monkeypatch.setattr(registry, "load", lambda *_, **__: other)
+    with pytest.raises(CodecError, match="learnt tokens of mulaw .* not of these weights"):
+        trained.judge(path, [tmp_path])
+
+
 def test_another_recipe_does_not_go_on(small, tmp_path):
     training.train(small, ["steps=1"], out=tmp_path / "run", cpu=True)
     with pytest.raises(RecipeError, match="is another recipe"):
@@ -126,8 +170,6 @@ def test_what_ships_is_valid_and_dry_runs(tokens, tmp_path, monkeypatch):
 
 
 def test_the_command_line(small, tmp_path):
-    from audiotok.cli import app
-
     run = CliRunner().invoke(app, ["train-lm", str(small), "--dry-run"])
     assert run.exit_code == 0 and "parameters: " in run.output
     run = CliRunner().invoke(app, ["train-lm", str(small), "--resume", "--fresh"])
