@@ -1,9 +1,9 @@
-"""Put what was measured into docs/scale.md: rates, and what follows from them for large corpora.
+"""Put what was timed into docs/scale.md and docs/lm.md: rates, and what follows for large corpora.
 
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
     python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
 
-Reads what benchmarks/speed/corpus.py, long_audio.py and streaming.py wrote below results/.
+Reads what benchmarks/speed/corpus.py, long_audio.py, streaming.py and lm.py wrote below results/.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results/speed/corpus-cpu.json"
 LONG = ROOT / "results/long/long-cpu.json"
+LM = ROOT / "results/speed/lm-cpu.json"
 STREAMS = ROOT / "results/speed/streaming-cpu.json"
 MARKED = re.compile(r"(<!-- scale: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CORPORA = {"LibriSpeech, 960 h": 960, "10,000 h": 10_000, "1,000,000 h": 1_000_000}
@@ -49,6 +50,7 @@ def rendered(text: str, record: dict[str, Any] | None) -> str:
         "corpora": lambda: extrapolated(record),
         "long": long_sound,
         "streams": streams,
+        "lm": language_model,
     }
     return MARKED.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
 
@@ -128,6 +130,20 @@ def streams() -> str:
         for row in record["rows"]
     ]  # fmt: skip
     return _table(head, body) + f"\nOn {record['hardware']}; random weights, official sizes.\n"
+
+
+def language_model() -> str:
+    """Training and generation beside nanoGPT."""
+    record = json.loads(LM.read_text())
+    head = ["work", "peer", "ms", "tokens per second", "ratio"]
+    body = [
+        [
+            row["work"], row["peer"], f"{row['ms']:.1f}", f"{row['tokens_per_s']:.0f}",
+            f"{row['ratio']:.2f}",
+        ]
+        for row in record["rows"]
+    ]  # fmt: skip
+    return _table(head, body) + f"\nOn {record['hardware']}.\n"
 
 
 def _measured(record: dict[str, Any]) -> list[dict[str, Any]]:
