@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-import librosa
 import torch
+import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,8 +27,10 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mels: int = 80):
         super().__init__()
-        bands = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=num_mels)
-        self.register_buffer("bands", torch.from_numpy(bands), persistent=False)
+        bands = torchaudio.functional.melscale_fbanks(
+            WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, num_mels, SAMPLE_RATE, "slaney", "slaney"
+        )
+        self.register_buffer("bands", bands.T, persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     def forward(self, waveform: Tensor, floor: Floor = "clip") -> Tensor:
