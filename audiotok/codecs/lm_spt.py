@@ -41,6 +41,54 @@ _NAMES = (
 )
 
 
+_MINI = LMSPTConfig.model_validate(
+    {
+        "sample_rate": 16000,
+        "encoder": {
+            "kind": "seanet",
+            "strides": (2, 4, 5, 5),
+            "num_filters": 16,
+            "num_lstm_layers": 2,
+            "pooling": 3,
+        },
+        "dimension": 64,
+        "decoder": {
+            "kind": "vocos",
+            "upsampling": 3,
+            "hop": 200,
+            "dim": 256,
+            "intermediate_dim": 512,
+            "layers": 6,
+        },
+        "auxiliary_decoder": {
+            "kind": "vocos",
+            "upsampling": 3,
+            "hop": 200,
+            "dim": 96,
+            "intermediate_dim": 192,
+            "layers": 2,
+        },
+        "semantic_codebook_size": 512,
+        "acoustic_codebook_size": 512,
+        "num_acoustic_codebooks": 3,
+        "codebook_dim": None,
+        "taught_by": "averages",
+    }
+)
+
+
+def _measures(config: LMSPTConfig) -> dict[str, Any]:
+    """What a card and the network of its weights have to agree on."""
+    return {
+        "sample_rate_in": config.sample_rate,
+        "hop_length": config.encoder.hop_length,
+        "codebook_sizes": (
+            config.semantic_codebook_size,
+            *(config.acoustic_codebook_size,) * config.num_acoustic_codebooks,
+        ),
+    }
+
+
 def _card(name: str, config: LMSPTConfig, domain: str, **details: Any) -> CodecCard:
     count = 1 + config.num_acoustic_codebooks
     convolves = config.encoder.kind == "dac"
@@ -50,13 +98,8 @@ def _card(name: str, config: LMSPTConfig, domain: str, **details: Any) -> CodecC
         name=name,
         family="lm-spt",
         kind="neural",
-        sample_rate_in=config.sample_rate,
+        **_measures(config),
         sample_rate_out=config.sample_rate,
-        hop_length=config.encoder.hop_length,
-        codebook_sizes=(
-            config.semantic_codebook_size,
-            *(config.acoustic_codebook_size,) * config.num_acoustic_codebooks,
-        ),
         codebook_counts=tuple(range(1, count + 1)),
         mergeable=True,
         causal=False,
@@ -79,6 +122,7 @@ def _card(name: str, config: LMSPTConfig, domain: str, **details: Any) -> CodecC
 class LMSPT(Trained):
     """LM-SPT behind the common interface."""
 
+    DEFAULT = "lm-spt-12.5"
     CONFIG = LMSPTConfig
     RAGGED = True
     OPTIONS = {"semantic_only": one_of("main", "auxiliary")}
@@ -148,15 +192,15 @@ class LMSPT(Trained):
 
     def _compare(self, config: LMSPTConfig, path: Path) -> None:
         """Raises CheckpointError unless the network is the card's, whatever its widths."""
-        sizes = (config.semantic_codebook_size, config.acoustic_codebook_size)
-        found = (config.encoder.hop_length, 1 + config.num_acoustic_codebooks, *sizes)
-        expected = (1920, 8, 16384, 4096)
-        if found != expected:
-            said = "hop length {}, {} codebooks, the semantic one of {}, the others of {}"
-            raise CheckpointError(
-                f"{path} is not {self.card.base_name}: it has {said.format(*found)}, the card says "
-                f"{said.format(*expected)}; name the codec that it belongs to"
-            )
+        for field, found in _measures(config).items():
+            expected = getattr(self.card, field)
+            if field == "codebook_sizes":
+                found = found[: len(expected)]
+            if found != expected:
+                raise CheckpointError(
+                    f"{path} is not {self.card.base_name}: its {field} is {found}, the card says "
+                    f"{expected}; name the codec that it belongs to"
+                )
 
     @classmethod
     def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:

@@ -40,6 +40,10 @@ class LogMel(nn.Module):
             floor: whose loudest value sets the floor: that of each "clip", as in Whisper, or that
                 of the whole "batch", as openai-whisper's function does when it is given one.
         """
+        with torch.autocast(waveform.device.type, enabled=False):
+            return self._levels(waveform.to(self.window.dtype), floor)
+
+    def _levels(self, waveform: Tensor, floor: Floor) -> Tensor:
         spectrum = torch.stft(
             waveform, WINDOW, HOP, window=self.window, return_complex=True, pad_mode="reflect"
         )[..., :-1]

@@ -136,7 +136,7 @@ def test_options_that_do_not_fit(options, message):
         (lambda s: s.update({"surplus": torch.ones(1)}), "extra: surplus"),
         (
             lambda s: s.pop("quantizer.rvq_rest.quantizers.6.codebook.weight"),
-            "it has hop length 1920, 7 codebooks, the semantic one of 16384, the others of 4096",
+            r"its codebook_sizes is \(16384(, 4096){6}\), the card says \(16384(, 4096){7}\)",
         ),
     ],
 )
