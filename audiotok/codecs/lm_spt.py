@@ -126,7 +126,6 @@ class LMSPT(Trained):
     CONFIG = LMSPTConfig
     RAGGED = True
     OPTIONS = {"semantic_only": one_of("main", "auxiliary")}
-    window_seconds = 10.0  # wide activations, as DAC's
     CARDS = (
         _card(
             "lm-spt-12.5",
@@ -179,12 +178,14 @@ class LMSPT(Trained):
         self.network.quantizer.merge(self.card.strides)
 
     def _set_context(self, config: LMSPTConfig) -> None:
-        """Where all convolves, windows see what a frame, or its samples, depend on."""
+        """Where all convolves, windows see what a frame, or its samples, depend on; they are shorter
+        where activations are wide, as DAC's are."""
         halves = (config.encoder, config.decoder, config.auxiliary_decoder)
         if all(half.kind == "dac" for half in halves):
             behind = 1 + math.ceil(encoder_reach(config.encoder.strides) / self.card.hop_length)
             frames = max(behind, *(decoder_reach(half.strides) for half in halves[1:]))
             self.context_seconds = frames * self.card.hop_length / config.sample_rate
+            self.window_seconds = 10.0
 
     @property
     def ragged(self) -> bool:
