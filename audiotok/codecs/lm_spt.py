@@ -142,6 +142,21 @@ class LMSPT(Trained):
             ),
             verified="on random weights only",
         ),
+        _card(
+            "lm-spt-mini",
+            _MINI,
+            "speech",
+            description="1 semantic and 3 acoustic codebooks at 26.7 Hz, small weights of our own, "
+            "trained on 50 minutes of English speech",
+            training_paradigm="Rec, VQ; semantic distillation",
+            licence_weights="CC-BY-4.0",
+            training_data=("LibriSpeech train-clean-100, one utterance of each reader",),
+            weights=Weights(
+                bundled="lm-spt-mini.safetensors",
+                sha256="0000000000000000000000000000000000000000000000000000000000000000",
+            ),
+            verified="by the results of this repository",
+        ),
     )
 
     @classmethod
