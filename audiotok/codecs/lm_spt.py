@@ -193,8 +193,8 @@ class LMSPT(Trained):
         self.network.quantizer.merge(self.card.strides)
 
     def _set_context(self, config: LMSPTConfig) -> None:
-        """Where all convolves, windows see what a frame, or its samples, depend on; they are shorter
-        where activations are wide, as DAC's are."""
+        """Where all convolves, windows see what a frame, or its samples, depend on; they are short,
+        for activations are wide."""
         halves = (config.encoder, config.decoder, config.auxiliary_decoder)
         if all(half.kind == "dac" for half in halves):
             behind = 1 + math.ceil(encoder_reach(config.encoder.strides) / self.card.hop_length)

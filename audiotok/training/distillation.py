@@ -27,13 +27,24 @@ from audiotok.training.teacher import Teacher
 _LOSSES = {"frame": distillation_by_frame, "channel": distillation_by_channel}
 
 
-class Distillation(nn.Module):
+class _Taught(nn.Module):
+    """A loss that asks a teacher, which is no submodule: it is not saved."""
+
+    def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int):
+        super().__init__()
+        self.settings, self._teacher = settings, [teacher]
+        self.weight, self._rate = settings.weight, rate
+
+    @property
+    def teacher(self) -> Teacher:
+        return self._teacher[0]
+
+
+class Distillation(_Taught):
     """The loss of features; its projection is the only thing in it that learns."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int, dimension: int):
-        super().__init__()
-        self._teacher = [teacher]  # not a submodule: not saved
-        self.weight, self._rate = settings.weight, rate
+        super().__init__(settings, teacher, rate)
         self._loss = _LOSSES[settings.objective]
         self.projection = nn.Conv1d(dimension, teacher.width, 1)
 
@@ -46,7 +57,7 @@ class Distillation(nn.Module):
                 vectors = quantizer.decode(output.codes[:, :1])
                 student = vectors + (student - student.detach())  # straight through to the latents
         with torch.no_grad():
-            heard = self._teacher[0](waveform, self._rate)
+            heard = self.teacher(waveform, self._rate)
         target = heard.features[..., : heard.frames]
         projected = self.projection(student.float())
         # both at the student's frame rate
@@ -57,28 +68,25 @@ class Distillation(nn.Module):
         return self._loss(projected, target)
 
 
-class Resynthesis(nn.Module):
+class Resynthesis(_Taught):
     """Mean squared error of what the teacher hears, gradients going through it; nothing in it
     learns."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int):
-        super().__init__()
+        super().__init__(settings, teacher, rate)
         if not teacher.differentiable:
             raise RecipeError(
                 f"distillation.teacher {settings.teacher} hears neither waveforms nor Whisper's "
                 "spectrogram: no gradient passes, take another for the objective resynthesis"
             )
-        self._teacher = [teacher]
-        self.weight, self._rate = settings.weight, rate
-        self._frames, self._floor = settings.frames, settings.floor
 
     def forward(self, waveform: Tensor, output: Output, quantizer: nn.Module) -> Tensor:
         """A scalar, the mean over features and frames."""
         with torch.no_grad():
-            original = self._teacher[0](waveform, self._rate)
+            original = self.teacher(waveform, self._rate)
         length = round(waveform.shape[-1] * AUXILIARY_RATE / self._rate)
-        heard = self._teacher[0](output.resynthesis[..., :length], AUXILIARY_RATE, self._floor)
-        count = original.frames if self._frames == "valid" else original.features.shape[-1]
+        heard = self.teacher(output.resynthesis[..., :length], AUXILIARY_RATE, self.settings.floor)
+        count = original.frames if self.settings.frames == "valid" else original.features.shape[-1]
         return F.mse_loss(heard.features[..., :count], original.features[..., :count])
 
 
