@@ -1,6 +1,6 @@
 """Renders speech with known text in any amount by voices of Debian: what asr-mini learns from.
 
-    python benchmarks/spoken_corpus.py FOLDER [--clips 5000] [--workers 2]
+    python benchmarks/spoken_corpus.py FOLDER [--clips 7000] [--workers 2]
 
 Each clip is 1 to 9 words, drawn from the 6,000 that pocketsphinx's language model deems most
 frequent, the square root of their frequencies being their weights: nobody's text, so nobody's
@@ -137,7 +137,7 @@ def _command(clip: dict, text: str, path: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--clips", type=int, default=5000)
+    parser.add_argument("--clips", type=int, default=7000)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     folder = arguments.folder
