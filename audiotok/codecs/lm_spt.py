@@ -153,7 +153,7 @@ class LMSPT(Trained):
             training_data=("LibriSpeech train-clean-100, one utterance of each reader",),
             weights=Weights(
                 bundled="lm-spt-mini.safetensors",
-                sha256="0000000000000000000000000000000000000000000000000000000000000000",
+                sha256="77b93b04002b8b54737fbd58797d1b8d3b0b6ce00c3d04395cfc00682d168799",
             ),
             verified="by the results of this repository",
         ),
