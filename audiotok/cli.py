@@ -232,22 +232,11 @@ def train(
     from audiotok.errors import RecipeError
 
     path = assets.find("recipes", recipe, RecipeError)
-    if fresh and resume:
-        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
     if dry:
         report = training.dry_run(path, overrides or (), cpu)
         print("\n".join(report if show.first_process() else []))
         return
-    try:
-        with show.TrainProgress() as progress:
-            weights = training.train(
-                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
-            )
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    if show.first_process():
-        print(weights)
+    _go(training, path, overrides, out, fresh, resume, cpu)
 
 
 @app.command("train-lm")
@@ -265,17 +254,46 @@ def train_lm(
     cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
 ) -> None:
     """Train a language model of tokens by a recipe; a run that was stopped goes on."""
-    from audiotok import assets, show
+    from audiotok import assets
     from audiotok.errors import RecipeError
     from audiotok.speech_lm import recipe as recipes
     from audiotok.speech_lm import training
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
-    if fresh and resume:
-        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
     if dry:
         print("\n".join(training.dry_run(path, overrides or ())))
         return
+    _go(training, path, overrides, out, fresh, resume, cpu)
+
+
+@app.command("train-asr")
+def train_asr(
+    recipe: Annotated[str, typer.Argument(help="asr-mini, or a YAML file.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+    ] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
+) -> None:
+    """Train a small recogniser, whose encoder can teach codecs; a run that was stopped goes on."""
+    from audiotok import assets
+    from audiotok.errors import RecipeError
+    from audiotok.recogniser import recipe as recipes
+    from audiotok.recogniser import training
+
+    path = assets.find(recipes.KIND, recipe, RecipeError)
+    _go(training, path, overrides, out, fresh, resume, cpu)
+
+
+def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
+    """A run of one of the modules that train, with its progress."""
+    from audiotok import show
+    from audiotok.errors import RecipeError
+
+    if fresh and resume:
+        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
     try:
         with show.TrainProgress() as progress:
             weights = training.train(

@@ -109,6 +109,11 @@ class Codec(Windowed, ABC):
         )
 
     @classmethod
+    def adapt(cls, card: CodecCard, options: dict[str, object]) -> CodecCard:
+        """The card with what those of OPTIONS change of it."""
+        return card
+
+    @classmethod
     def card_named(cls, name: str) -> CodecCard:
         """The card of any other name, where the family has a PREFIX for such; without the prefix.
 

@@ -116,11 +116,11 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
     for family in families:
         if family.PREFIX and wanted.startswith(family.PREFIX):
             base, _, options = wanted.removeprefix(family.PREFIX).partition(":")
-            return family, vary(family.card_named(base), options, family.OPTIONS)
+            return family, vary(family.card_named(base), options, family.OPTIONS, family.adapt)
         for card in family.CARDS:
             default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
             if base == card.name or (base == card.family and card.name == default):
-                return family, vary(card, options, family.OPTIONS)
+                return family, vary(card, options, family.OPTIONS, family.adapt)
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
@@ -135,7 +135,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
         if named in [card.family for card in family.CARDS]:
             card = family.card_of(metadata, checkpoints.sha256(path)[:8])
             card = card.model_copy(update={"training_data": _learned_from(metadata)})
-            return family, vary(card, name.partition(":")[2], family.OPTIONS)
+            return family, vary(card, name.partition(":")[2], family.OPTIONS, family.adapt)
     raise CodecError(
         f"{path} does not name a family that is known here: expected a file that `audiotok train` "
         "or `audiotok convert` wrote"

@@ -76,17 +76,23 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
     return base, options
 
 
-def vary(card: CodecCard, text: str, own: Known) -> CodecCard:
+def vary(
+    card: CodecCard,
+    text: str,
+    own: Known,
+    adapt: Callable[[CodecCard, Options], CodecCard] = lambda card, options: card,
+) -> CodecCard:
     """The card of `card` with the options in `text` ("key=value,..."), which go into its name.
 
     Args:
         own: options of the family.
+        adapt: what these change of the card.
 
     Raises:
         CodecError: an option that this codec does not take, or a value that it does not have.
     """
     _, options = parse_options(f"{card.name}:{text}", {**own, **common(card)})
-    varied = card
+    varied = adapt(card, options)
     if (count := options.get("codebooks")) is not None:
         varied = _first(card, count)
     if (rates := options.get("merge")) is not None:

@@ -20,7 +20,7 @@ from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
 from audiotok.nn.dac import DACConfig, DACNetwork, decoder_reach, encoder_reach
-from audiotok.nn.dac_keys import from_official
+from audiotok.nn.dac_keys import from_official, strides_in
 from audiotok.nn.quantizers import merged
 
 
@@ -150,10 +150,10 @@ def infer_config(state: dict[str, Tensor], path: Path, sample_rate: int) -> DACC
     try:
         return DACConfig(
             sample_rate=sample_rate,
-            strides=_strides(state, "encoder", 4),
+            strides=strides_in(state, "encoder", 4),
             num_filters=len(state["encoder.layers.0.weight"]),
             dimension=state["quantizer.stages.0.in_proj.weight"].shape[1],
-            decoder_strides=_strides(state, "decoder", 1),
+            decoder_strides=strides_in(state, "decoder", 1),
             decoder_channels=len(state["decoder.layers.0.weight"]),
             num_codebooks=sum(
                 key.startswith("quantizer.stages.") and key.endswith(".codebook") for key in state
@@ -165,9 +165,3 @@ def infer_config(state: dict[str, Tensor], path: Path, sample_rate: int) -> DACC
         raise CheckpointError(f"{path} lacks {error}: it is not a whole DAC") from error
     except IndexError as error:
         raise CheckpointError(f"{path} has weights of other shapes than a DAC") from error
-
-
-def _strides(state: dict[str, Tensor], half: str, position: int) -> tuple[int, ...]:
-    """Of the convolutions at this position of each block of the encoder or decoder."""
-    keys = [f"{half}.layers.{block}.layers.{position}.weight" for block in range(1, 10)]
-    return tuple(state[key].shape[2] // 2 for key in keys if key in state)

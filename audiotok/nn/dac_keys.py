@@ -49,6 +49,17 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return fold_weight_norm(renamed)
 
 
+def strides_in(state: dict[str, Tensor], half: str, position: int) -> tuple[int, ...]:
+    """Strides of the blocks of an encoder or decoder in our names: half the kernels.
+
+    Args:
+        half: its name.
+        position: of the convolution that strides in each block, 4 in encoders, 1 in decoders.
+    """
+    keys = [f"{half}.layers.{block}.layers.{position}.weight" for block in range(1, 10)]
+    return tuple(state[key].shape[2] // 2 for key in keys if key in state)
+
+
 def _from_transformers(key: str, end: int) -> str:
     """A key of transformers, with positions for its words; `end` is that of the last Snake."""
     half, _, rest = key.partition(".")

@@ -14,3 +14,5 @@ class Output(NamedTuple):
     latents: Tensor  # (B, D, T), before the quantizer
     codes: Tensor | None  # (B, K, T) int64; None where the quantizer was passed by
     losses: dict[str, Tensor]  # of the quantizer, scalars: "commitment", "codebook", "entropy"
+    semantic: Tensor | None = None  # (B, D, T), of semantic codebooks alone, with gradients
+    resynthesis: Tensor | None = None  # (B, 1, L'), decoded from those by an auxiliary decoder

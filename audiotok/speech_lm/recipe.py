@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from audiotok.errors import RecipeError
 from audiotok.lm.base import LanguageModel
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
-from audiotok.training.reading import apply_override, explain
+from audiotok.training.reading import read_plain
 from audiotok.training.settings import OptimizerConfig, Section
 
 KIND = "recipes/lm"
@@ -75,17 +75,4 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> LMRecipe:
     Raises:
         RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"recipe {path} holds no mapping: expected keys such as 'tokens'")
-    try:
-        for text in overrides:
-            apply_override(content, text)
-        return LMRecipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"recipe {path}: {explain(error, LMRecipe)}") from error
-    except RecipeError as error:
-        raise RecipeError(f"recipe {path}: {error}") from error
+    return read_plain(path, overrides, LMRecipe)

@@ -105,7 +105,7 @@ class Case:
         """The card of such a variant."""
         options = {**self.card.options, **changes}
         said = (f"{key}={text_of(value)}" for key, value in options.items() if value is not None)
-        return vary(self.plain_card, ",".join(said), type(self.codec).OPTIONS)
+        return vary(self.plain_card, ",".join(said), type(self.codec).OPTIONS, self.codec.adapt)
 
     @cached_property
     def plain_card(self) -> CodecCard:

@@ -47,15 +47,24 @@ def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
     return []
 
 
-def set_dropout(quantizer: nn.Module, dropout: float) -> None:
-    """Sets the quantizer dropout; raises RecipeError where there is none."""
-    residual = quantizer.acoustic if isinstance(quantizer, SplitQuantizer) else quantizer
-    if not hasattr(residual, "dropout"):
-        raise RecipeError(
-            f"quantizer.dropout {dropout} needs a residual quantizer: "
-            f"this one is a {type(residual).__name__}"
-        )
-    residual.dropout = dropout
+def set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
+    """Sets the shares of clips that do without codebooks; raises RecipeError where none can."""
+    split = isinstance(quantizer, SplitQuantizer)
+    if settings.dropout:
+        residual = quantizer.acoustic if split else quantizer
+        if not hasattr(residual, "dropout"):
+            raise RecipeError(
+                f"quantizer.dropout {settings.dropout} needs a residual quantizer: "
+                f"this one is a {type(residual).__name__}"
+            )
+        residual.dropout = settings.dropout
+    if settings.semantic_only:
+        if not split:
+            raise RecipeError(
+                f"quantizer.semantic_only {settings.semantic_only} needs semantic codebooks: "
+                "take the family lm-spt"
+            )
+        quantizer.semantic_only = settings.semantic_only
 
 
 class Codebooks(nn.Module):
@@ -119,7 +128,12 @@ class Codebooks(nn.Module):
     def _seen_by(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
         """The latents that this part quantizes."""
         whole = self._quantizer[0]
-        if part is whole or part is whole.semantic or not whole.subtract:
+        if part is whole:
             return latents
+        latents, rest = whole.halves(latents)
+        if part is whole.semantic:
+            return latents
+        if not whole.subtract:
+            return rest
         first = whole.semantic.encode(latents) if codes is None else codes[:, : whole.num_semantic]
-        return latents - whole.semantic.decode(first)
+        return rest - whole.semantic.decode(first)

@@ -116,8 +116,10 @@ def _parameters(run: Run) -> list[str]:
     for config, member in zip(run.recipe.discriminators, run.model.adversary.members, strict=True):
         frozen = ", frozen" if config.frozen else ""
         lines.append(f"parameters: discriminator {config.kind} {count(member):,}{frozen}")
-    if run.model.distillation is not None:
-        lines.append(f"parameters: projection to the teacher {count(run.model.distillation):,}")
+    if (taught := run.model.distillation) is not None:
+        lines.append(f"parameters: teacher {count(taught.teacher.encoder):,}, frozen")
+        if count(taught):
+            lines.append(f"parameters: projection to the teacher {count(taught):,}")
     return lines
 
 

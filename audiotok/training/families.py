@@ -31,6 +31,7 @@ FAMILIES = {
     "mini": Family("mini", "MiniConfig", "MiniNetwork"),
     "encodec": Family("encodec", "EncodecConfig", "EncodecNetwork"),
     "dac": Family("dac", "DACConfig", "DACNetwork"),
+    "lm-spt": Family("lm_spt", "LMSPTConfig", "LMSPTNetwork"),
 }
 
 

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from audiotok.nn.balancer import Balancer
 from audiotok.nn.outputs import Output
-from audiotok.training import codebooks, families, optimisers, start
+from audiotok.training import codebooks, distillation, families, optimisers, start
 from audiotok.training.adversary import Adversary
-from audiotok.training.distillation import Distillation
 from audiotok.training.monitor import Usage, check_finite
 from audiotok.training.objectives import Reconstruction
 from audiotok.training.processes import Team
@@ -31,8 +30,7 @@ class Model:
         seed_everything(recipe.seed)
         self.network = families.build(recipe.family, recipe.model)
         self.channels: int = getattr(recipe.model, "channels", 1)
-        if recipe.quantizer.dropout:
-            codebooks.set_dropout(self.network.quantizer, recipe.quantizer.dropout)
+        codebooks.set_dropout(self.network.quantizer, recipe.quantizer)
         if recipe.start_from is not None:
             start.start_from(recipe, self.network)
         self.network.to(team.device).train()
@@ -45,7 +43,11 @@ class Model:
         self.reconstruction = Reconstruction(recipe.losses, recipe.model.sample_rate)
         self.reconstruction.to(team.device)
         self.adversary = Adversary(recipe.discriminators, self.channels).to(team.device)
-        self.distillation = self._make_distillation()
+        self.distillation = None
+        if recipe.distillation is not None:
+            self.distillation = distillation.make(
+                recipe.distillation, self.network, recipe.model, team.device
+            )
         self.weights = self.reconstruction.weights | self.adversary.weights
         self.balancer = None
         if recipe.balancer is not None:
@@ -195,13 +197,3 @@ class Model:
             found.append(self.team.gather(latents.float()))
             frames += found[-1].shape[0] * found[-1].shape[2]
         return torch.cat(found)
-
-    @torch.no_grad()
-    def _make_distillation(self) -> Distillation | None:
-        settings = self.recipe.distillation
-        if settings is None:
-            return None
-        silence = torch.zeros(1, self.channels, 4 * self.network.hop_length)
-        width = self.network.encoder(silence.to(self.team.device)).shape[1]
-        rate = self.recipe.model.sample_rate
-        return Distillation(settings, rate, width, self.team.device).to(self.team.device)

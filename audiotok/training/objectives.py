@@ -11,7 +11,9 @@ from audiotok.training.settings import SOUND, LossConfig
 
 # Losses of (reference, reconstruction), both (B, L), to a scalar; made for a sample rate.
 _SINGLE: dict[str, Callable[[int, LossConfig], Callable[[Tensor, Tensor], Tensor]]] = {
-    "multi_scale_mel": lambda rate, s: losses.MultiScaleMelLoss(rate, s.mel_bands),
+    "multi_scale_mel": lambda rate, s: losses.MultiScaleMelLoss(
+        rate, s.mel_bands, s.mel_power, s.mel_linear
+    ),
     "log_mel": lambda rate, s: losses.LogMelLoss(rate),
     "mel_energy": lambda rate, s: losses.MelEnergyLoss(rate),
     "waveform_l1": lambda rate, s: losses.waveform_l1,

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 from audiotok.errors import RecipeError
 from audiotok.training import families, start
 from audiotok.training.recipe import Recipe, check_network
+
+Validated = TypeVar("Validated", bound=BaseModel)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -27,20 +29,37 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise RecipeError(f"cannot read recipe {path}: {detail}") from error
-    if not isinstance(content, dict):
-        raise RecipeError(f"recipe {path} holds no mapping: expected keys such as 'model', 'data'")
+    content = _content(path)
     try:
         recipe = _validated(_with_axes(content, overrides))
         check_network(recipe)
     except RecipeError as error:
         raise RecipeError(f"recipe {path}: {error}") from error
     return recipe
+
+
+def read_plain(path: str | Path, overrides: Sequence[str], schema: type[Validated]) -> Validated:
+    """Read a recipe that is of one schema and has no axes; overrides and errors as above."""
+    content = _content(path)
+    try:
+        for text in overrides:
+            apply_override(content, text)
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {path}: {explain(error, schema)}") from error
+    except RecipeError as error:
+        raise RecipeError(f"recipe {path}: {error}") from error
+
+
+def _content(path: str | Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        detail = " ".join(str(error).split())
+        raise RecipeError(f"cannot read recipe {path}: {detail}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"recipe {path} holds no mapping: expected keys such as 'name', 'steps'")
+    return content
 
 
 def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -119,6 +138,8 @@ def _position(place: list, key: str, override: str) -> int:
 
 
 def _validated(content: dict[str, Any]) -> Recipe:
+    if "family" not in content and "encoder" in content:
+        raise RecipeError("this is a recogniser's: train it with `audiotok train-asr`")
     if "family" not in content and "start_from" not in content:
         raise RecipeError("key 'family' is missing")
     start.complete(content)

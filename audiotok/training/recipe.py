@@ -127,8 +127,7 @@ def check_network(recipe: Recipe) -> None:
                 f"{left} latents, fewer than the codebook size {max(sizes)}: take more steps, or "
                 "start earlier"
             )
-    if settings.dropout:
-        codebooks.set_dropout(network.quantizer, settings.dropout)
+    codebooks.set_dropout(network.quantizer, settings)
     for number, found in enumerate(recipe.discriminators):
         try:
             with torch.device("meta"):

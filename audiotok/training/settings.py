@@ -58,6 +58,8 @@ class LossConfig(Section):
     mel: float = Field(default=0, ge=0)  # multi-resolution, natural logarithm, averaged
     stft: float = Field(default=0, ge=0)  # multi-resolution STFT
     multi_scale_mel: float = Field(default=0, ge=0)  # DAC's, log10, summed
+    mel_power: float = Field(default=1, gt=0)  # of multi_scale_mel inside the logarithm; LM-SPT: 2
+    mel_linear: float = Field(default=0, ge=0)  # its L1 without a logarithm; LM-SPT: 1
     mel_bands: dict[int, int] = {}  # of these three: window in samples -> mel bands
     log_mel: float = Field(default=0, ge=0)  # WavTokenizer's, one resolution
     mel_energy: float = Field(default=0, ge=0)  # EnCodec's
@@ -133,15 +135,21 @@ class QuantizerConfig(Section):
     frozen: bool = False  # stays what k-means made of it
     new: bool = False  # with start_from: takes the place of the checkpoint's, and starts from none
     dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
+    semantic_only: float = Field(default=0, ge=0, le=1)  # LM-SPT: share without acoustic ones
 
 
 class DistillationConfig(Section):
-    """The first codebook learns what a speech encoder knows (SpeechTokenizer, Mimi)."""
+    """The semantic codebook learns what a speech encoder knows (SpeechTokenizer, Mimi, LM-SPT)."""
 
     teacher: str  # an encoder of transformers: a name on the Hub, or a folder
-    layer: int | Literal["average"] = "average"  # hidden state; 0 is what enters the first layer
-    objective: Literal["frame", "channel"] = "frame"  # cosine of each frame, or over time
+    layer: int | Literal["average", "last"] = "average"  # hidden state; 0 enters the first layer
+    objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine of each frame, over
+    # time, or the squared error of what the teacher hears in sound from semantic codes alone
     weight: float = Field(gt=0)
+    frames: Literal["valid", "padded"] = "valid"  # resynthesis: the mean is over those of the sound
+    # or of all that Whisper pads it to; published LM-SPT has padded, and 5 times the weight
+    floor: Literal["clip", "batch"] = "clip"  # of Whisper's spectrogram of that
+    # sound; published LM-SPT: batch
 
 
 class StopConfig(Section):

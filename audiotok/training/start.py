@@ -33,6 +33,12 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
         RecipeError: it is of another family, or its sizes are not those of the recipe.
     """
     found, family = _load(recipe.start_from, recipe.start_checkpoint)
+    if recipe.quantizer.new and family != recipe.family and hasattr(network, "adopt"):
+        try:
+            network.adopt(found)
+        except ValueError as reason:
+            raise RecipeError(f"start_from {recipe.start_from}: {reason}") from reason
+        return
     if recipe.quantizer.new:
         theirs, ours = _around_quantizer(found), _around_quantizer(network)
         for key in sorted(theirs.keys() | ours.keys()):

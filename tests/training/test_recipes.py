@@ -3,16 +3,18 @@
 import copy
 
 import pytest
+import torch
 import yaml
 from training_kit import ADVERSARIAL, TINY, write_recipe
 
 from audiotok import assets
 from audiotok.errors import AudiotokError, RecipeError
+from audiotok.nn.lm_spt import LMSPTConfig
 from audiotok.training import codebooks, families, load_recipe, train
 from audiotok.training.optimisers import learning_rate
 from audiotok.training.settings import OptimizerConfig
 
-SHIPPED = assets.names("recipes")
+SHIPPED = [name for name in assets.names("recipes") if name != "asr-mini"]  # of codecs
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -35,9 +37,39 @@ def test_the_recipe_of_the_codec_that_ships():
     assert recipe.model == _MINI
     assert recipe.name == WavTokenizer.DEFAULT
     assert len(set(recipe.data.clips)) == 251
-    for name in ("rvq-mini", "ablation"):
+    for name in ("rvq-mini", "ablation", "lm-spt-mini"):
         path = assets.find("recipes", name, RecipeError)
         assert load_recipe(path).data.clips == recipe.data.clips
+
+
+def test_lm_spt_as_published_and_as_mended():
+    path = assets.find("recipes", "lm-spt-12.5", RecipeError)
+    fixed, published = (
+        load_recipe(path, [f"axes.slips={word}"]) for word in ("fixed", "published")
+    )
+    assert fixed.model == published.model == LMSPTConfig()
+    taught = published.distillation
+    assert (taught.weight, taught.frames, taught.floor) == (500, "padded", "batch")
+    # over 30 s instead of the 6 s of a crop
+    assert fixed.distillation.weight == pytest.approx(500 * fixed.data.crop_seconds / 30)
+    rates = [learning_rate(published.discriminator_optimizer, step, 88000) for step in (0, 50_000)]
+    assert rates == [1e-3, 1e-3]
+    assert learning_rate(fixed.optimizer, 88000, 88000) == pytest.approx(5e-5)
+    for rate in (6.25, 12.5, 25):
+        recipe = load_recipe(path, [f"axes.rate={rate}", "axes.setting=paper"])
+        with torch.device("meta"):
+            network = families.build(recipe.family, recipe.model)
+        assert 24000 / network.hop_length == rate and recipe.name == f"lm-spt-{rate:g}"
+        assert recipe.distillation.teacher == "openai/whisper-small"
+
+
+def test_lm_spt_mini_has_one_budget():
+    path = assets.find("recipes", "lm-spt-mini", RecipeError)
+    words = ("resynthesis", "features", "off")
+    recipes = [load_recipe(path, [f"axes.distill={word}"]).model_dump() for word in words]
+    for recipe in recipes:
+        del recipe["name"], recipe["distillation"]
+    assert recipes[0] == recipes[1] == recipes[2]
 
 
 def test_the_ablation_has_one_bitrate_and_one_budget():

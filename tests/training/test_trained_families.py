@@ -29,8 +29,25 @@ MODELS = {
     "dac": SEANET
     | {"dimension": 8, "decoder_strides": [5, 4, 2], "decoder_channels": 16}
     | {"num_codebooks": 3, "codebook_size": 16, "codebook_dim": 4},
+    "lm-spt": {
+        "sample_rate": 8000,
+        "encoder": {"kind": "dac", "strides": [2, 4, 5], "num_filters": 2},
+        "dimension": 8,
+        "decoder": {"kind": "dac", "strides": [5, 4, 2], "channels": 16},
+        "auxiliary_decoder": {"kind": "dac", "strides": [8, 5, 2], "channels": 8},
+        "semantic_codebook_size": 16,
+        "acoustic_codebook_size": 16,
+        "num_acoustic_codebooks": 2,
+        "codebook_dim": 4,
+    },
 }
-OFFICIAL = {"wavtokenizer": "wavtokenizer-mini", "encodec": "encodec-24k", "dac": "dac-16k"}
+BY_GRADIENTS = ("dac", "lm-spt")
+OFFICIAL = {
+    "wavtokenizer": "wavtokenizer-mini",
+    "encodec": "encodec-24k",
+    "dac": "dac-16k",
+    "lm-spt": "lm-spt-12.5",
+}
 
 
 def test_all_families_are_here():
@@ -40,7 +57,7 @@ def test_all_families_are_here():
 @pytest.mark.parametrize("family", MODELS)
 def test_it_trains_and_loads_by_its_path(family, tmp_path):
     corpus = write_corpus(tmp_path)
-    losses = TINY["losses"] | ({"codebook": 1.0} if family == "dac" else {})
+    losses = TINY["losses"] | ({"codebook": 1.0} if family in BY_GRADIENTS else {})
     recipe = TINY | {"family": family, "model": MODELS[family], "losses": losses}
     recipe["data"] = TINY["data"] | {"corpus": str(corpus / "manifest.tsv")}
     path = tmp_path / "tiny.yaml"

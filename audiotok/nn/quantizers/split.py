@@ -7,12 +7,14 @@ the semantic one left over.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from audiotok.nn.quantizers.base import codebooks_of, summed
+from audiotok.nn.quantizers.strided import merged
 
 
 class SplitQuantizer(nn.Module):
@@ -22,6 +24,9 @@ class SplitQuantizer(nn.Module):
         semantic, acoustic: quantizers of latents (B, D, T), with losses of the same kind.
         num_semantic: codebooks of `semantic`.
         subtract: the acoustic latents lose the semantic vectors before they are quantized.
+        separate: latents are those of two encoders, (B, 2 D, T), the semantic ones first.
+        semantic_only: share of the clips of a training batch whose vectors are the semantic ones
+            alone; their acoustic codes are -1.
     """
 
     def __init__(
@@ -30,24 +35,44 @@ class SplitQuantizer(nn.Module):
         acoustic: nn.Module,
         num_semantic: int = 1,
         subtract: bool = False,
+        separate: bool = False,
+        semantic_only: float = 0.0,
     ):
         super().__init__()
         self.semantic, self.acoustic = semantic, acoustic
-        self.num_semantic, self.subtract = num_semantic, subtract
+        self.num_semantic, self.subtract, self.separate = num_semantic, subtract, separate
+        self.semantic_only = semantic_only
 
     @property
     def codebooks(self) -> list[Tensor]:
         """K codebooks (V, d), those of `semantic` first."""
         return codebooks_of(self.semantic) + codebooks_of(self.acoustic)
 
-    def encode(self, latents: Tensor, acoustic_latents: Tensor | None = None) -> Tensor:
-        """Latents (B, D, T) -> codes (B, K, T) int64; `acoustic_latents` are the same if None."""
-        rest = latents if acoustic_latents is None else acoustic_latents
+    def merge(self, strides: Sequence[int]) -> None:
+        """From now on codebooks run slower: frames per code of each, those not named 1."""
+        count = len(self.acoustic.strides)
+        strides = (*strides, *(1,) * (self.num_semantic + count - len(strides)))
+        self.semantic = merged(self.semantic, strides[: self.num_semantic])
+        self.acoustic = merged(self.acoustic, strides[self.num_semantic :])
+
+    def halves(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """What the semantic quantizer sees, and what the acoustic one does."""
+        return tuple(latents.chunk(2, dim=1)) if self.separate else (latents, latents)
+
+    def encode(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
+        """Latents -> codes (B, K, T) int64 of the first `num_codebooks`, all if None.
+
+        Args:
+            num_codebooks: `num_semantic` at least.
+        """
+        latents, rest = self.halves(latents)
         semantic = self.semantic.encode(latents)
+        if num_codebooks == self.num_semantic:
+            return semantic
         if self.subtract:
             rest = rest - self.semantic.decode(semantic)
-        acoustic = self.acoustic.encode(rest)
-        return torch.cat([semantic, acoustic], dim=1)
+        fewer = () if num_codebooks is None else (num_codebooks - self.num_semantic,)
+        return torch.cat([semantic, self.acoustic.encode(rest, *fewer)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> quantized (B, D, T)."""
@@ -56,10 +81,24 @@ class SplitQuantizer(nn.Module):
             vectors = vectors + self.acoustic.decode(codes[:, self.num_semantic :])
         return vectors
 
-    def forward(self, latents: Tensor, acoustic_latents: Tensor | None = None) -> NamedTuple:
-        """Quantize latents (B, D, T); `acoustic_latents` are the same if None."""
-        rest = latents if acoustic_latents is None else acoustic_latents
+    def forward(self, latents: Tensor) -> NamedTuple:
+        """Quantize latents; the vectors are (B, D, T)."""
+        return self.parts(latents)[0]
+
+    def parts(self, latents: Tensor) -> tuple[NamedTuple, NamedTuple]:
+        """As `forward`, and what the semantic quantizer alone makes of them."""
+        latents, rest = self.halves(latents)
         semantic = self.semantic(latents)
         acoustic = self.acoustic(rest - semantic.quantized if self.subtract else rest)
-        codes = torch.cat([semantic.codes, acoustic.codes], dim=1)
-        return summed(semantic.quantized + acoustic.quantized, codes, [semantic, acoustic])
+        vectors, codes = semantic.quantized + acoustic.quantized, acoustic.codes
+        if (alone := self.draw_alone(latents)) is not None:
+            vectors = torch.where(alone, semantic.quantized, vectors)
+            codes = codes.masked_fill(alone, -1)
+        codes = torch.cat([semantic.codes, codes], dim=1)
+        return summed(vectors, codes, [semantic, acoustic]), semantic
+
+    def draw_alone(self, latents: Tensor) -> Tensor | None:
+        """Which clips of a training batch go without acoustic codes (B, 1, 1); None: none do."""
+        if not (self.training and self.semantic_only):
+            return None
+        return (torch.rand(len(latents), device=latents.device) < self.semantic_only)[:, None, None]

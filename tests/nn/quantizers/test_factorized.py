@@ -141,7 +141,7 @@ def test_lm_spt_quantizes_what_the_semantic_codebook_left_over(record_property):
     semantic, acoustic = speech_like(1, 32, 800), speech_like(1, 32, 800, seed=4)
     first = FactorizedQuantizer(512, 32)
     rest = FactorizedResidualQuantizer(3, 256, 32)
-    quantizer = SplitQuantizer(first, rest, subtract=True)
+    quantizer = SplitQuantizer(first, rest, subtract=True, separate=True)
 
     def formula(stage, latents):
         projected = stage.in_proj(latents)
@@ -159,8 +159,10 @@ def test_lm_spt_quantizes_what_the_semantic_codebook_left_over(record_property):
             searched.append(rows)
             expected.append(code)
     expected = torch.stack(expected, 1)
-    codes = quantizer.encode(semantic, acoustic)
-    result, ours = projections(quantizer, [first, *rest.stages], semantic, acoustic)
+    latents = torch.cat([semantic, acoustic], 1)
+    codes = quantizer.encode(latents)
+    assert torch.equal(quantizer.encode(latents, 2), codes[:, :2])
+    result, ours = projections(quantizer, [first, *rest.stages], latents)
     triples = zip(ours, quantizer.codebooks, searched, strict=True)
     margins = torch.stack([cosine_margin(*triple) for triple in triples])
     record_property("near ties", near_ties(codes, expected, margins))

@@ -4,7 +4,11 @@ import pytest
 import torch
 from parity import assert_close_to_peak, drawn_codebooks, euclidean_margin, near_ties, speech_like
 
-from audiotok.nn.quantizers import ResidualVectorQuantizer, SplitQuantizer
+from audiotok.nn.quantizers import (
+    FactorizedResidualQuantizer,
+    ResidualVectorQuantizer,
+    SplitQuantizer,
+)
 
 mimi = pytest.importorskip("transformers.models.mimi.modeling_mimi")
 DIMENSION, INNER, SIZE, STAGES = 64, 32, 256, 4
@@ -86,3 +90,19 @@ def test_frames_without_a_code(quantizer):
     latents = speech_like(1, DIMENSION, 3)
     latents[0, 5, 1] = torch.nan
     assert (quantizer.encode(latents) < 0).all(1).tolist() == [[False, True, False]]
+
+
+def test_some_clips_go_without_acoustic_codes():
+    torch.manual_seed(0)
+    halves = (FactorizedResidualQuantizer(count, 32, 16) for count in (1, 2))
+    quantizer = SplitQuantizer(*halves, subtract=True, separate=True, semantic_only=0.5)
+    latents = torch.randn(40, 32, 5)
+    result, semantic = quantizer.parts(latents)
+    alone = (result.codes[:, 1:] == -1).all(2).all(1)
+    assert 8 < alone.sum() < 32
+    assert torch.equal(result.quantized[alone], semantic.quantized[alone])
+    same = torch.isclose(result.quantized, semantic.quantized).flatten(1).all(1)
+    assert torch.equal(same, alone)
+    assert torch.equal(result.codes[~alone], quantizer.encode(latents)[~alone])
+    quantizer.eval()
+    assert (quantizer(latents).codes >= 0).all()

@@ -1,0 +1,80 @@
+"""Whisper's encoder of any size with a head of phones, and what it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.files import replacing
+from audiotok.nn.log_mel import HOP, SAMPLE_RATE, LogMel, fit
+from audiotok.recogniser.phones import BLANK, PHONES
+from audiotok.recogniser.recipe import EncoderConfig
+
+STRIDE = 2  # mel frames per frame of the encoder
+
+
+class Recogniser(nn.Module):
+    """Waveform (B, L) at 16 kHz to log odds of phones, 50 frames per second."""
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        try:
+            from transformers import WhisperConfig
+            from transformers.models.whisper.modeling_whisper import WhisperEncoder
+        except ImportError as error:
+            raise MissingPackageError("transformers", "train", "the recogniser") from error
+        self.num_samples = round(config.seconds * SAMPLE_RATE)
+        self.mel = LogMel(config.num_mels)
+        self.encoder = WhisperEncoder(
+            WhisperConfig(
+                num_mel_bins=config.num_mels,
+                d_model=config.dimension,
+                encoder_layers=config.layers,
+                encoder_attention_heads=config.heads,
+                encoder_ffn_dim=4 * config.dimension,
+                max_source_positions=self.num_samples // (HOP * STRIDE),
+            )
+        )
+        self.head = nn.Linear(config.dimension, len(PHONES) + 1)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """(B, L), padded or cut to `num_samples` -> (B, T, 1 + phones), logarithms."""
+        features = self.mel(fit(waveform, self.num_samples))
+        return self.head(self.encoder(features).last_hidden_state).float().log_softmax(-1)
+
+    def frames(self, num_samples: int) -> int:
+        """Frames that sound of this length reaches into."""
+        return -(-min(num_samples, self.num_samples) // (HOP * STRIDE))
+
+    def save(self, folder: Path) -> None:
+        """The encoder in the format of transformers, with its feature extractor."""
+        from transformers import WhisperFeatureExtractor
+
+        config = self.encoder.config
+        folder.mkdir(exist_ok=True)
+        with replacing(folder / "model.safetensors", RecipeError) as file:
+            state = {key: value.cpu() for key, value in self.encoder.state_dict().items()}
+            file.write(to_safetensors(state, {"format": "pt"}))
+        config.architectures = ["WhisperEncoder"]
+        config.save_pretrained(folder)
+        WhisperFeatureExtractor(
+            config.num_mel_bins, SAMPLE_RATE, HOP, self.num_samples // SAMPLE_RATE
+        ).save_pretrained(folder)
+
+
+def collapse(best: Sequence[int]) -> list[int]:
+    """CTC: repeats are one, blanks go."""
+    pairs = zip([BLANK, *best], best, strict=False)
+    return [one for before, one in pairs if one not in (before, BLANK)]
+
+
+@torch.no_grad()
+def hear(model: Recogniser, waveform: Tensor) -> list[int]:
+    """Classes of the phones in (L,), best path."""
+    odds = model(waveform[None])[0]
+    return collapse(odds[: model.frames(len(waveform))].argmax(-1).tolist())

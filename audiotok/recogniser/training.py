@@ -1,0 +1,184 @@
+"""Training of a recogniser by a recipe, on one process or many through Accelerate.
+
+A run's folder is that of a codec's training (`training.trainer`): the resolved recipe,
+environment.json, log.jsonl, `state.pt`, and `encoder/`, the encoder at its best validation in the
+format of transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from audiotok import data
+from audiotok.audio import read
+from audiotok.data import Clip
+from audiotok.errors import CorpusError, RecipeError
+from audiotok.nn.log_mel import SAMPLE_RATE
+from audiotok.recogniser.augment import augment
+from audiotok.recogniser.model import Recogniser, hear
+from audiotok.recogniser.phones import BLANK, classes_of
+from audiotok.recogniser.recipe import RecogniserRecipe, load
+from audiotok.training import state
+from audiotok.training.folder import Folder, environment
+from audiotok.training.optimisers import (
+    clipped_norm,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+)
+from audiotok.training.processes import Team
+
+Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
+
+
+def train(
+    recipe: RecogniserRecipe | str | Path,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    report: Report | None = None,
+    note: Callable[[str], None] | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    cpu: bool = False,
+) -> Path:
+    """Train a recogniser; arguments, folder and errors as for `training.train`.
+
+    Returns:
+        The folder of the encoder with the fewest wrong phones in validation.
+    """
+    if not isinstance(recipe, RecogniserRecipe):
+        recipe = load(recipe, overrides)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    folder = Folder(Path(out or Path("runs") / recipe.name), load)
+    team = Team(cpu, recipe.precision == "bf16")
+    quiet = not team.is_main or report is None
+    try:
+        team.in_main(lambda: folder.claim(recipe, fresh, resume, note or (lambda text: None)))
+        Run(recipe, folder, team).train((lambda *_: None) if quiet else report)
+    finally:
+        folder.release()
+    return folder.path / "encoder"
+
+
+class Run:
+    """One training run in its folder."""
+
+    def __init__(self, recipe: RecogniserRecipe, folder: Folder, team: Team):
+        self.recipe, self.folder, self.team = recipe, folder, team
+        corpus = data.load(recipe.corpus)
+        self.learnt, self.asked = (_with_phones(corpus, split) for split in ("train", "test"))
+        state.seed_everything(recipe.seed)
+        self.model = Recogniser(recipe.encoder).to(team.device)
+        self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self._parts = {"model": self.model, "optimizer": self.optimizer}
+        if folder.state.exists():
+            progress = state.load(folder.state, self._parts, team)
+            self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
+        elif team.is_main:
+            about = environment(team, torch.get_num_threads())
+            folder.write(folder.environment, json.dumps(about, indent=1))
+
+    def train(self, report: Report) -> None:
+        """To the last step."""
+        started = time.monotonic() - self.seconds
+        while self.step < self.recipe.steps:
+            numbers = self.update(self.step)
+            self.step += 1
+            self.seconds = time.monotonic() - started
+            report(self.step, self.recipe.steps, numbers)
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
+                self._validate(numbers)
+
+    def update(self, step: int) -> dict[str, float]:
+        """One step; the loss is in nats per phone."""
+        recipe, team = self.recipe, self.team
+        sounds, targets = zip(*self._batch(step), strict=True)
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        longest = max(map(len, sounds))
+        waveform = torch.stack([F.pad(sound, (0, longest - len(sound))) for sound in sounds])
+        with team.autocast():
+            odds = self.model(waveform.to(team.device))
+        frames = torch.tensor([self.model.frames(len(sound)) for sound in sounds])
+        counts = torch.tensor([len(target) for target in targets])
+        loss = F.ctc_loss(
+            odds.transpose(0, 1), torch.cat(targets), frames, counts, BLANK, zero_infinity=True
+        )
+        loss.backward()
+        team.average_gradients(self.model.parameters(), 1)
+        rate = learning_rate(recipe.optimizer, step, recipe.steps)
+        set_learning_rate(self.optimizer, rate)
+        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
+        mean = team.sum(loss.detach()) / team.count
+        if not torch.isfinite(mean) or not torch.isfinite(norm):
+            raise RecipeError(
+                f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
+                "finite; lower optimizer.learning_rate, or set optimizer.clip_norm"
+            )
+        self.optimizer.step()
+        return {"loss": float(mean), "rate": rate}
+
+    def _batch(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Sound and classes of the clips of this step and process; a function of the seed."""
+        recipe, team = self.recipe, self.team
+        number = step * team.count + team.rank
+        for place in range(number * recipe.batch, (number + 1) * recipe.batch):
+            epoch, position = divmod(place, len(self.learnt))
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.learnt))
+            clip, classes = self.learnt[order[position]]
+            rng = np.random.default_rng([recipe.seed, 1, place])
+            sound = augment(sound_of(clip), recipe.augment, rng)
+            yield sound[: self.model.num_samples], torch.tensor(classes)
+
+    def _validate(self, numbers: dict[str, float]) -> None:
+        score = phone_error_rate(self.model, self.asked)
+        if self.team.is_main:
+            line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
+            path = self.folder.path / "log.jsonl"
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            lines = [old for old in lines if json.loads(old)["step"] < self.step]  # of a killed run
+            lines.append(json.dumps(line | {"phone_error_rate": score}))
+            self.folder.write(path, "\n".join(lines) + "\n")
+            if score < self.best:
+                self.model.save(self.folder.path / "encoder")
+        self.best = min(self.best, score)
+        progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
+        state.save(self.folder.state, self._parts, progress, self.team)
+
+
+def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]]) -> float:
+    """Wrong phones by phones of the texts."""
+    model.eval()
+    device = model.head.weight.device
+    said, heard = [], []
+    for clip, classes in clips:
+        said.append(" ".join(map(str, classes)))
+        heard.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
+    return jiwer.wer(said, heard)
+
+
+def sound_of(clip: Clip) -> Tensor:
+    """(L,) at 16 kHz, channels mixed."""
+    return read(clip.path).to_channels(1).resample(SAMPLE_RATE).waveform[0]
+
+
+def _with_phones(corpus: data.Corpus, split: str) -> list[tuple[Clip, list[int]]]:
+    found = [(clip, classes_of(clip.text)) for clip in corpus if clip.split == split and clip.text]
+    if not found:
+        raise CorpusError(
+            f"{corpus.name} has no clip with a text and split {split}: expected a manifest with "
+            "the columns audio, text and split"
+        )
+    return found
