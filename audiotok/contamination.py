@@ -39,6 +39,7 @@ ORIGINS = {
     r"fma": ("FMA",),
     r"vctk|voice ?bank": ("VCTK",),
     r"gtzan": ("GTZAN",),
+    r"emilia": ("Emilia",),
 }
 _SPLIT = re.compile(r"\b(train|dev|valid|validation|test|eval)\b(?: (clean|other)\b)?(?: (\d+)\b)?")
 _NAMELESS = re.compile(r"[\d., ]*(?:k|million)? ?(?:hours?|h)?|unknown.*|none named.*", re.I)
