@@ -3,8 +3,8 @@
     python benchmarks/teacher.py runs/asr-mini CORPUS... > results/training/asr-mini/phones.csv
 
 Of each corpus the clips with a text, and of its split `test` where it has one; a clip with a word
-that the CMU dictionary lacks is left out. What is longer than the recogniser hears at once is cut into
-pieces, whose paths are joined. With Wilson's 95 % interval, as if phones were independent.
+that the CMU dictionary lacks is left out. What is longer than the recogniser hears at once is cut
+into pieces, whose paths are joined. With Wilson's 95 % interval, as if phones were independent.
 """
 
 from __future__ import annotations
