@@ -36,6 +36,14 @@ def test_the_leaderboard_is_what_was_measured():
     assert leaderboard.check(ROOT / "results", ROOT) == []
 
 
+def test_the_site_can_be_built_of_what_was_measured():
+    pytest.importorskip("jinja2")
+    from audiotok import site
+
+    pages = site.build(ROOT / "results")
+    assert {"index.html", "speed.html"} <= pages.keys()
+
+
 def test_links_between_documents_lead_somewhere():
     import re
 
