@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from audiotok import cli_corpora, cli_results
-from audiotok.cli_options import Checkpoint, Device, Out, Paths, Tokenizer
+from audiotok.cli_options import (
+    Checkpoint,
+    Cpu,
+    Device,
+    Fresh,
+    Out,
+    Overrides,
+    Paths,
+    Resume,
+    Run,
+    Tokenizer,
+)
 from audiotok.errors import AudiotokError
 
 app = typer.Typer(
@@ -214,18 +225,14 @@ def convert(
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe that ships, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    overrides: Overrides = None,
+    out: Run = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Ten steps: shapes, memory, speed, time; keeps none.")
     ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on, and refuse to start anew (it goes on anyway).")
-    ] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
-    ] = False,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
 ) -> None:
     """Train a codec by a recipe; a run that was stopped goes on. Many GPUs: accelerate launch."""
     from audiotok import assets, show, training
@@ -242,16 +249,14 @@ def train(
 @app.command("train-lm")
 def train_lm(
     recipe: Annotated[str, typer.Argument(help="speech-lm, mini-lm, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
+    overrides: Overrides = None,
+    out: Run = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Parameters, sound in a step, memory; trains nothing.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
-    ] = False,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
 ) -> None:
     """Train a language model of tokens by a recipe; a run that was stopped goes on."""
     from audiotok import assets
@@ -269,13 +274,11 @@ def train_lm(
 @app.command("train-asr")
 def train_asr(
     recipe: Annotated[str, typer.Argument(help="asr-mini, or a YAML file.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value ...")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Refuse to start anew.")] = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
-    ] = False,
-    cpu: Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")] = False,
+    overrides: Overrides = None,
+    out: Run = None,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
 ) -> None:
     """Train a small recogniser, whose encoder can teach codecs; a run that was stopped goes on."""
     from audiotok import assets

@@ -15,4 +15,13 @@ Checkpoint = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="File, or folder for several inputs.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value ...")]
+Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on, and refuse to start anew (it goes on anyway).")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]

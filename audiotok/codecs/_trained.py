@@ -43,6 +43,19 @@ class Trained(Codec):
                 "`audiotok convert` or `audiotok train` wrote"
             ) from error
 
+    def compare(self, measures: dict[str, Any], path: Path) -> None:
+        """Raises CheckpointError unless these fields of the card are those of the network in the
+        file; a card with fewer codebooks fits."""
+        for field, found in measures.items():
+            expected = getattr(self.card, field)
+            if field == "codebook_sizes":
+                found = found[: len(expected)]
+            if found != expected:
+                raise CheckpointError(
+                    f"{path} is not {self.card.base_name}: its {field} is {found}, the card says "
+                    f"{expected}; name the codec that it belongs to"
+                )
+
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write the weights as safetensors, with the sizes of the network in the metadata.
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from audiotok import checkpoints
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
-from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
 from audiotok.nn.mini import MiniConfig, MiniNetwork
 from audiotok.nn.pieces import Pieces, Search, pieces
@@ -102,15 +101,7 @@ class Mini(Trained):
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)
         config = self.config_in(metadata, checkpoint)
-        for field, found in _measures(config).items():
-            expected = getattr(self.card, field)
-            if field == "codebook_sizes":
-                found = found[: len(expected)]
-            if found != expected:
-                raise CheckpointError(
-                    f"{checkpoint} is not {self.card.name}: its {field} is {found}, the card says "
-                    f"{expected}; name the codec that it belongs to"
-                )
+        self.compare(_measures(config), checkpoint)
         self.network = MiniNetwork(config)
         checkpoints.load_strict(self.network, in_float32(state), checkpoint)
 

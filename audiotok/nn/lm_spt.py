@@ -160,7 +160,7 @@ class LMSPTConfig(BaseModel):
     num_acoustic_codebooks: int = Field(7, gt=0)
     codebook_dim: int | None = 8  # None: that of the latents, without projections
     taught_by: Literal["gradients", "averages"] = "gradients"  # codebooks; averages: Euclidean,
-    # by k-means and moving averages, which do not collapse in a short training
+    # by k-means and moving averages
 
     @model_validator(mode="after")
     def _agree(self) -> LMSPTConfig:

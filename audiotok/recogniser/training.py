@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jiwer
@@ -30,6 +30,7 @@ from audiotok.recogniser.phones import BLANK, classes_of
 from audiotok.recogniser.recipe import RecogniserRecipe, load
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
+from audiotok.training.launch import Note, Report, launch
 from audiotok.training.optimisers import (
     clipped_norm,
     learning_rate,
@@ -38,15 +39,13 @@ from audiotok.training.optimisers import (
 )
 from audiotok.training.processes import Team
 
-Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
-
 
 def train(
     recipe: RecogniserRecipe | str | Path,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     report: Report | None = None,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
     fresh: bool = False,
     resume: bool = False,
     cpu: bool = False,
@@ -58,16 +57,9 @@ def train(
     """
     if not isinstance(recipe, RecogniserRecipe):
         recipe = load(recipe, overrides)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
-    team = Team(cpu, recipe.precision == "bf16")
-    quiet = not team.is_main or report is None
-    try:
-        team.in_main(lambda: folder.claim(recipe, fresh, resume, note or (lambda text: None)))
-        Run(recipe, folder, team).train((lambda *_: None) if quiet else report)
-    finally:
-        folder.release()
+    make = lambda recipe, folder, team, note: Run(recipe, folder, team)  # noqa: E731
+    launch(make, recipe, folder, report, note, fresh, resume, cpu)
     return folder.path / "encoder"
 
 

@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from audiotok.speech_lm.contexts import Contexts
 from audiotok.speech_lm.recipe import LMRecipe, load
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
+from audiotok.training.launch import Note, Report, launch
 from audiotok.training.optimisers import (
     clipped_norm,
     learning_rate,
@@ -32,15 +33,13 @@ from audiotok.training.optimisers import (
 )
 from audiotok.training.processes import Team
 
-Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
-
 
 def train(
     recipe: LMRecipe | str | Path,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     report: Report | None = None,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
     fresh: bool = False,
     resume: bool = False,
     cpu: bool = False,
@@ -52,16 +51,9 @@ def train(
     """
     if not isinstance(recipe, LMRecipe):
         recipe = load(recipe, overrides)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
-    team = Team(cpu, recipe.precision == "bf16")
-    quiet = not team.is_main or report is None
-    try:
-        team.in_main(lambda: folder.claim(recipe, fresh, resume, note or (lambda text: None)))
-        Run(recipe, folder, team).train((lambda *_: None) if quiet else report)
-    finally:
-        folder.release()
+    make = lambda recipe, folder, team, note: Run(recipe, folder, team)  # noqa: E731
+    launch(make, recipe, folder, report, note, fresh, resume, cpu)
     return folder.best
 
 

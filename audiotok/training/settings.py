@@ -151,6 +151,15 @@ class DistillationConfig(Section):
     floor: Literal["clip", "batch"] = "clip"  # of Whisper's spectrogram of that
     # sound; published LM-SPT: batch
 
+    @model_validator(mode="after")
+    def _agree(self) -> DistillationConfig:
+        if self.objective != "resynthesis" and (self.frames, self.floor) != ("valid", "clip"):
+            raise ValueError(
+                f"frames {self.frames} and floor {self.floor} belong to the objective resynthesis, "
+                f"not to {self.objective}"
+            )
+        return self
+
 
 class StopConfig(Section):
     """When a run gives up."""

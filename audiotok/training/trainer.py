@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ import torch
 from audiotok.errors import RecipeError
 from audiotok.training import export, state
 from audiotok.training.folder import Folder, environment, read_json
+from audiotok.training.launch import Note, Report, launch
 from audiotok.training.logs import Logs
 from audiotok.training.material import Material
 from audiotok.training.model import Model
@@ -26,9 +27,6 @@ from audiotok.training.model_card import model_card
 from audiotok.training.processes import Team
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
-
-Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
-Note = Callable[[str], None]  # a line for the user
 
 
 def train(
@@ -64,18 +62,8 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
-    if recipe.threads:
-        torch.set_num_threads(recipe.threads)
     folder = Folder(Path(out or Path("runs") / recipe.name))
-    team = Team(cpu, recipe.precision == "bf16")
-    note = note or (lambda text: None)
-    if not team.is_main or report is None:
-        report = lambda step, steps, numbers: None  # noqa: E731
-    try:
-        team.in_main(lambda: folder.claim(recipe, fresh, resume, note))
-        Run(recipe, folder, team, note).train(report)
-    finally:
-        folder.release()
+    launch(Run, recipe, folder, report, note, fresh, resume, cpu)
     return folder.best
 
 

@@ -146,6 +146,10 @@ def test_a_teacher_that_is_not_there_is_one_line(corpus, tmp_path, hubert):
     for changes, message in (
         ({"teacher": str(tmp_path / "none")}, "cannot be loaded"),
         ({"teacher": hubert, "layer": 3}, "whose hidden states are 0 to 2"),
+        (
+            {"teacher": hubert, "floor": "batch"},
+            "belong to the objective resynthesis, not to",
+        ),
     ):
         recipe = write_recipe(tmp_path / "t.yaml", corpus, distillation={"weight": 1.0} | changes)
         with pytest.raises(RecipeError, match=message) as caught:

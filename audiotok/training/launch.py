@@ -1,0 +1,38 @@
+"""The frame around every run: threads, processes, a folder that is claimed and given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from audiotok.training.folder import Folder
+from audiotok.training.processes import Team
+
+Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
+Note = Callable[[str], None]
+
+
+def launch(
+    make: Callable[[Any, Folder, Team, Note], Any],
+    recipe: Any,
+    folder: Folder,
+    report: Report | None,
+    note: Note | None,
+    fresh: bool,
+    resume: bool,
+    cpu: bool,
+) -> None:
+    """Trains `make(recipe, folder, team, note)`; the other arguments are those of `train`."""
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    team = Team(cpu, recipe.precision == "bf16")
+    note = note or (lambda text: None)
+    if not team.is_main or report is None:
+        report = lambda step, steps, numbers: None  # noqa: E731
+    try:
+        team.in_main(lambda: folder.claim(recipe, fresh, resume, note))
+        make(recipe, folder, team, note).train(report)
+    finally:
+        folder.release()
