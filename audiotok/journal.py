@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
+from audiotok.files import replacing, temporaries
 from audiotok.tokens import Tokens
+
+_RUN = re.compile(r"run-[0-9a-f]{12}")
 
 
 def plan_hash(plan: Mapping[str, Any]) -> str:
@@ -111,7 +114,8 @@ class Journal:
 
 def unfinished(folder: Path) -> list[Path]:
     """What killed runs, and runs of other plans, left in the folder of a codec."""
-    return [*folder.glob("run-*"), *folder.glob(".*.tmp")]
+    runs = (path for path in folder.glob("run-*") if _RUN.fullmatch(path.name))
+    return [*runs, *temporaries(folder)]
 
 
 def sweep(folder: Path) -> None:
