@@ -22,6 +22,7 @@ from audiotok import checkpoints, provenance, registry, results, summary
 from audiotok.cache import Cache, opened
 from audiotok.clusters import RayWorkers
 from audiotok.coding import FRESH, ONLY_CACHE, Coded, Coder
+from audiotok.dependencies import torchaudio
 from audiotok.errors import AudiotokError, CodecError, ResultsError
 from audiotok.journal import Journal, differences, sweep, unfinished
 from audiotok.plan import Observer, Setting, Subject, make_setting
@@ -114,6 +115,7 @@ def run(
             f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: not "
             f"{executor!r} with the address {address!r}"
         )
+    torchaudio()  # where it does not work every clip would fail
     suite = load_suite(suite)
     typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
     if checkpoint is not None and len(typed) != 1:

@@ -7,13 +7,13 @@ them: a user's step), or a folder that holds them; see also `hub_file` for files
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from audiotok.errors import AudiotokError, MetricError, MissingPackageError
+from audiotok.dependencies import transformers_error
+from audiotok.errors import AudiotokError, MetricError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 WEIGHTS += ("pytorch_model.bin", "pytorch_model.bin.index.json")  # read with weights_only=True
@@ -61,8 +61,8 @@ class Pretrained:
 
     def missing(self) -> AudiotokError | None:
         """The error that says what is not here, the package or the weights; None where all is."""
-        if importlib.util.find_spec("transformers") is None:
-            return MissingPackageError("transformers", self.EXTRA, self.PURPOSE)
+        if (error := transformers_error(self.EXTRA, self.PURPOSE)) is not None:
+            return error
         if Path(self.model).is_dir() or cached(self.model) is not None:
             return None
         return MetricError(

@@ -18,6 +18,7 @@ import torch
 
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
+from audiotok.dependencies import torchaudio
 from audiotok.errors import CodecError
 from audiotok.variants import vary
 
@@ -44,6 +45,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: do not log what a family's name stands for.
     """
+    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
     name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
