@@ -49,7 +49,7 @@ ONLY = {
     "nn": {"errors", "kernels"},
     "data": {"errors", "files", "audio", "assets"},
     "metrics": {"errors", "audio"},
-    "results": {"errors", "files", "licences", "contamination"},
+    "results": {"errors", "failures", "files", "licences", "contamination"},
     "comparison": {"errors", "results", "statistics", "tasks"},
     "ranking": {"comparison", "results", "statistics"},
     "published": {"assets", "comparison", "errors"},
