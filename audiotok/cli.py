@@ -23,6 +23,7 @@ from audiotok.cli_options import (
     Tokenizer,
 )
 from audiotok.errors import AudiotokError
+from audiotok.interrupts import stopping
 
 app = typer.Typer(
     name="audiotok",
@@ -86,17 +87,14 @@ def bench(
     for name in harness.split_names(tokenizer):
         show.resolved(registry.expand(name)[0])
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    with show.BenchProgress() as progress:
-        try:
-            found = harness.run(
-                tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-                *(chosen_flags or [None]), progress, executor, address,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            how = "measures anew" if fresh else "goes on where it stopped"
-            progress.note(f"Stopped. The same command {how}.")
-            raise typer.Exit(130) from None
+    how = "measures anew" if fresh else "goes on where it stopped"
+    with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
+        found = harness.run(
+            tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
+            *(chosen_flags or [None]), progress, executor, address,
+        )  # fmt: skip
     show.bench_table(found, headline)
+    raise typer.Exit(1 if any(result.failed_for_now for result in found) else 0)
 
 
 @app.command()
@@ -316,14 +314,11 @@ def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) ->
 
     if fresh and resume:
         raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
-    try:
-        with show.TrainProgress() as progress:
-            weights = training.train(
-                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
-            )
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    how = "Stopped. The same command goes on from the last checkpoint."
+    with stopping(how), show.TrainProgress() as progress:
+        weights = training.train(
+            path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+        )
     if show.first_process():
         print(weights)
 

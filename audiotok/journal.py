@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
+from audiotok.failures import was_transient
 from audiotok.files import replacing, temporaries
 from audiotok.tokens import Tokens
 
@@ -76,7 +77,8 @@ class Journal:
             if content is None or (number > 0 and "index" not in content):
                 break
             if number > 0:
-                self.entries[content["index"]] = content
+                if not any(map(was_transient, content.get("failures", ()))):
+                    self.entries[content["index"]] = content
             elif content != plan:
                 raise ResultsError(
                     f"{self.path} belongs to another plan ({differences(content, plan)}): remove "

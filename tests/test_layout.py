@@ -50,7 +50,7 @@ ONLY = {
     "nn": {"dependencies", "errors", "kernels"},
     "data": {"errors", "files", "audio", "assets"},
     "metrics": {"dependencies", "errors", "audio"},
-    "results": {"errors", "files", "licences", "contamination"},
+    "results": {"errors", "failures", "files", "licences", "contamination"},
     "comparison": {"errors", "results", "statistics", "tasks"},
     "ranking": {"comparison", "results", "statistics"},
     "published": {"assets", "comparison", "errors"},
