@@ -329,6 +329,9 @@ def judge_lm(
     folders: Annotated[
         list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
     ],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+    ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -338,7 +341,9 @@ def judge_lm(
     from audiotok.speech_lm import trained
 
     with show.TrainProgress() as progress:
-        found = trained.judge(model, folders, checkpoint, device, progress.report)
+        found = trained.judge(
+            model, folders, checkpoint, device, tokenizer=tokenizer, report=progress.report
+        )
     if as_json:
         show.json({kind: vars(judged) for kind, judged in found.items()})
         return

@@ -19,6 +19,7 @@ from audiotok.cache import opened
 from audiotok.coding import FRESH, ONLY_CACHE
 from audiotok.dependencies import torchaudio
 from audiotok.errors import AudiotokError
+from audiotok.names import Recorded
 from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
 from audiotok.runner import ONLY_MISSING, Runner
@@ -123,10 +124,14 @@ def run(
         )
     asked = [name for one in typed for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
-    for name in [*asked, *(suite.baselines if baselines else ()), FLOOR]:
+    beside = [name for name in suite.baselines if name not in typed] if baselines else []
+    for name in [*asked, *beside, FLOOR]:
         cards.setdefault(registry.find_card(name).name, name)
     for name in asked:  # weights that are missing are said before anything is measured
         checkpoints.resolve(registry.find_card(name), checkpoint)
+    for name in beside:
+        if isinstance(name, Recorded):
+            registry.check_recorded(name)
     setting = make_setting(suite, data_name, limit, task_names, Path(out), workers, observer)
 
     cache = opened(setting.observer.note)

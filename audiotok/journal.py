@@ -74,7 +74,7 @@ class Journal:
         kept = 0
         for number, line in enumerate(self._file):
             content = _parsed(line)
-            if content is None or (number > 0 and "index" not in content):
+            if content is None or (number > 0 and not _is_index(content.get("index"))):
                 break
             if number > 0:
                 if not any(map(was_transient, content.get("failures", ()))):
@@ -127,6 +127,10 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_index(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 10**9
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
