@@ -51,9 +51,9 @@ def load(
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: do not log what a family's name stands for.
     """
+    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device)
-    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
     name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
