@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 
+from audiotok import _moved
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -36,3 +38,6 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+_moved.install()
