@@ -10,12 +10,22 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
-from audiotok import provenance
 from audiotok.errors import AudiotokError, DependencyError, MissingPackageError
 
 FITTING = ("torch>=2.12", "torchaudio>=2.11.1")  # as in pyproject.toml
+
+
+@cache
+def version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed. Does not import it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def torchaudio() -> ModuleType:
@@ -53,13 +63,12 @@ def need_transformers(extra: str, purpose: str) -> None:
 
 
 def _explained(reason: Exception) -> str:
-    versions = provenance.packages(("torch", "torchaudio"))
-    torch = f"torch {versions.get('torch')}"
+    torch = f"torch {version_of('torch')}"
     mend = f"pip install -U {' '.join(map(repr, FITTING))}"
     if isinstance(reason, ModuleNotFoundError) and reason.name == "torchaudio":
         return f"torchaudio is not installed, only {torch}: {mend}"
     text = " ".join(f"{type(reason).__name__}: {reason}".split())[:200]
     return (
-        f"torchaudio {versions.get('torchaudio')} does not work with {torch} ({text}); torch 2.12 "
+        f"torchaudio {version_of('torchaudio')} does not work with {torch} ({text}); torch 2.12 "
         f"or newer with torchaudio 2.11.1 or newer works: {mend}"
     )

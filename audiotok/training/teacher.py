@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from audiotok.dependencies import need_transformers, torchaudio
 from audiotok.errors import RecipeError
 from audiotok.nn.log_mel import Floor, LogMel, fit
+from audiotok.pretrained import from_pretrained_options
 from audiotok.training.settings import DistillationConfig
 
 
@@ -94,11 +95,12 @@ def _load(name: str) -> tuple[Any, nn.Module, Any]:
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(name)
-        config = AutoConfig.from_pretrained(name)
+        options = from_pretrained_options(name, "teacher")
+        extractor = AutoFeatureExtractor.from_pretrained(str(name), **options)
+        config = AutoConfig.from_pretrained(str(name), **options)
         if config.architectures == ["WhisperEncoder"]:
-            return extractor, WhisperEncoder.from_pretrained(name), config
-        model = AutoModel.from_pretrained(name)
+            return extractor, WhisperEncoder.from_pretrained(str(name), **options), config
+        model = AutoModel.from_pretrained(str(name), **options)
     except (OSError, ValueError) as error:
         detail = " ".join(str(error).split())[:200]
         raise RecipeError(f"distillation.teacher {name} cannot be loaded: {detail}") from error
