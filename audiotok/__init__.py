@@ -10,16 +10,16 @@ import importlib
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "registry",
-    "list_codecs": "registry",
-    "Audio": "audio",
-    "Tokens": "tokens",
-    "Codec": "codec",
-    "CodecCard": "codec",
-    "bench": "harness",
-    "compare": "comparison",
-    "density": "rates",
-    "rate_quality": "rates",
+    "load": "codec.registry",
+    "list_codecs": "codec.registry",
+    "Audio": "sound.audio",
+    "Tokens": "tokens.tokens",
+    "Codec": "codec.codec",
+    "CodecCard": "codec.codec",
+    "bench": "harness.harness",
+    "compare": "results.comparison",
+    "density": "report.rates",
+    "rate_quality": "report.rates",
 }
 _MODULES = ("corpora", "data", "errors", "metrics", "tasks", "testing")
 
