@@ -178,7 +178,8 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
             with safe_open(path, framework="pt") as file:
                 names, metadata = file.keys(), file.metadata() or {}
                 return {name: file.get_tensor(name) for name in names}, metadata
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:  # of a path, newer torch looks at the name too
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError) as reason:
         raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
     except Exception as reason:  # any bytes may be in there, and the reader raises what it likes

@@ -143,6 +143,26 @@ def dac(**changes):
     return model
 
 
+def wavtokenizer(**changes):
+    sizes = dict(
+        num_filters=2,
+        hidden_size=32,
+        codebook_dim=32,
+        codebook_size=256,
+        num_lstm_layers=1,
+        decoder_hidden_size=64,  # 32 groups of GroupNorm need two channels each
+        decoder_intermediate_size=64,
+        decoder_num_layers=2,
+    )
+    config = transformers.WavTokenizerConfig(**{**sizes, **changes})
+    model = transformers.WavTokenizerModel(config).eval()
+    with captured(model.encoder_model, "encode") as latents:
+        model.encode(sound(8, config.sampling_rate))
+    rows = latents[0]
+    model.encoder_model.quantizer.codebook.embed.copy_(drawn(rows, config.codebook_size))
+    return model
+
+
 def xcodec2(name="Xcodec2", **changes):
     config = getattr(transformers, f"{name}Config")(**{**SCALAR, **changes})
     model = getattr(transformers, f"{name}Model")(config).eval()
