@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from audiotok import atok, metrics
-from audiotok.asr import sphinx
+from audiotok.asr import sphinx, wrong_script
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.tasks import Column, Item, Task, _words, speaker
 
@@ -145,6 +145,8 @@ class Robustness(Task):
         if item.clip.text:
 
             def errors(sound: Audio) -> float:
+                if reason := wrong_script(sphinx.Sphinx(), item.clip.text):
+                    raise MetricError(reason)
                 heard = _words.hear(sphinx.Sphinx(self.grammar), sound)
                 rate = _words.rate(item.clip.text, heard)
                 if isinstance(rate, MetricError):
