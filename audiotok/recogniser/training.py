@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audiotok import data
-from audiotok.audio import read
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.nn.log_mel import SAMPLE_RATE
@@ -163,7 +162,7 @@ def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]])
 
 def sound_of(clip: Clip) -> Tensor:
     """(L,) at 16 kHz, channels mixed."""
-    return read(clip.path).to_channels(1).resample(SAMPLE_RATE).waveform[0]
+    return clip.read().to_channels(1).resample(SAMPLE_RATE).waveform[0]
 
 
 def _with_phones(corpus: data.Corpus, split: str) -> list[tuple[Clip, list[int]]]:
