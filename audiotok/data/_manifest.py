@@ -7,7 +7,8 @@ quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns of
 read; those that look like one of these misspelt, or would change what is read, are refused. A
 `grammar.jsgf` beside the manifest is the closed grammar of its texts. JSONL with `audio_filepath`
 is a manifest of NeMo, which names its columns so. Absolute paths must lie below the manifest's
-folder, or below one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS.
+folder, or below one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link that
+leads out of these is followed only where the user sets AUDIOTOK_FOLLOW_LINKS=1.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from audiotok import names
 from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 
@@ -28,6 +30,7 @@ FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders below which absolute paths may lie
 NEMO = {"audio": ("audio_filepath",)}
 GRAMMAR = "grammar.jsgf"
+FOLLOW = "AUDIOTOK_FOLLOW_LINKS"
 _OTHER_WORDS = {  # what others call our columns
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
@@ -56,6 +59,8 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
         for (line, cells), segment, name in zip(rows, segments, ids, strict=True)
     )
     grammar = path.parent / GRAMMAR
+    if grammar.is_file():
+        _check_links(path, grammar, lambda why: CorpusError(f"{grammar} {why}"))
     licences = sorted({clip.licence for clip in clips if clip.licence})
     own = path.stem if path.stem != "manifest" else path.absolute().parent.name
     return Corpus(
@@ -180,12 +185,12 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
     ids, first_line = [], {}
     for (line, cells), own in zip(rows, derived, strict=True):
         name = cells.get("id", own)
-        if _ids.SAFE.fullmatch(name) is None:
+        if (wrong := names.problem(name)) is not None:
             raise CorpusError(
-                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name: up to "
-                f"{_ids.MAX_LENGTH} of A-Z a-z 0-9 . _ - are, a letter or digit first"
+                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name ({wrong}): "
+                f"up to {names.MAX_LENGTH} letters, digits and . _ - are, a letter or digit first"
             )
-        if (before := first_line.setdefault(name.lower(), line)) != line:
+        if (before := first_line.setdefault(names.key(name), line)) != line:
             what = "id" if "id" in cells else "audio"
             raise CorpusError(
                 f"{path}, line {line}: {what} {cells[what]!r} was already in line {before}; "
@@ -247,6 +252,7 @@ def _file(path: Path, line: int, column: str, value: str) -> Path:
         found = False
     if not found:
         raise refuse("does not exist or is not a file")
+    _check_links(path, file, refuse)
     return file
 
 
@@ -258,8 +264,22 @@ def _below(folder: Path, value: str) -> tuple[Path, str]:
     """
     normal = os.path.normpath(value)
     if os.path.isabs(normal):
-        roots = filter(None, os.environ.get(ROOTS, "").split(os.pathsep))
-        for root in (folder.absolute(), *(Path(root).absolute() for root in roots)):
+        for root in (folder.absolute(), *_roots()):
             if Path(normal).is_relative_to(root):
                 return root, os.path.relpath(normal, root)
     return folder, normal
+
+
+def _roots() -> list[Path]:
+    return [Path(root).absolute() for root in os.environ.get(ROOTS, "").split(os.pathsep) if root]
+
+
+def _check_links(path: Path, file: Path, refuse: Callable[[str], CorpusError]) -> None:
+    """A link in a data set may not give away other files of this machine. A manifest that is a link
+    itself may name what lies beside its target, as in the cache of the Hub."""
+    own = (path.parent, Path(os.path.realpath(path)).parent)
+    if not os.environ.get(FOLLOW) and names.leads_out(file, *own, *_roots()):
+        raise refuse(
+            f"is a link that leads out of the manifest's folder, to {os.path.realpath(file)}: set "
+            f"{FOLLOW}=1 in the environment to follow it, or name the folder without a manifest"
+        )
