@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import jiwer
 
-from audiotok.asr import normalise, normaliser, word_errors
-from audiotok.asr.text import is_spaceless
+from audiotok.judges.asr import normalise, normaliser, word_errors
+from audiotok.judges.asr.text import is_spaceless
 from audiotok.tasks import Column, _probe
 from audiotok.tasks._words import micro_average, normaliser_identity
 
