@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import soundfile
 
 from audiotok import data
-from audiotok.data import _ids
+from audiotok.data import _ids, _segments
 from audiotok.errors import CorpusError
 from audiotok.sound import audio
 from audiotok.system import names
@@ -33,6 +33,7 @@ class Recording:
         where: path of the file, or number of the row.
         dataset: name of the Hugging Face dataset that `where` is a row of.
         text, speaker, label: what is said, by whom, what it is; None where not known.
+        offset, duration: seconds of the file that are the clip; None: to its end.
     """
 
     id: str
@@ -41,11 +42,17 @@ class Recording:
     text: str | None = None
     speaker: str | None = None
     label: str | None = None
+    offset: float = 0.0
+    duration: float | None = None
+
+    @property
+    def segment(self) -> _segments.Segment:
+        return self.offset, self.duration
 
     def read(self) -> audio.Audio:
         """The sound; AudioError says what is wrong with it."""
         if self.dataset is None:
-            return audio.read(self.where)
+            return _segments.cut(audio.read(self.where), self.segment, str(self.where))
         file = _rows(self.dataset).open(self.where)
         if isinstance(file, str):
             return audio.read(file)
@@ -58,7 +65,8 @@ class Recording:
         """Duration as the header says it, 0 where there is none that can be read."""
         try:
             file = self.where if self.dataset is None else _rows(self.dataset).open(self.where)
-            return max(0.0, soundfile.info(file).duration)
+            whole = max(0.0, soundfile.info(file).duration) - self.offset
+            return max(0.0, whole if self.duration is None else self.duration)
         except (soundfile.LibsndfileError, OSError, TypeError):
             return 0.0
 
@@ -90,7 +98,9 @@ def load(name: str | Path, limit: int | None = None) -> Source:
         corpus = data.load(name)
         title = corpus.name
         found = [
-            Recording(c.id, str(c.path.absolute()), None, c.text, c.speaker, c.label)
+            Recording(
+                c.id, str(c.path.absolute()), None, c.text, c.speaker, c.label, c.offset, c.duration
+            )
             for c in corpus
             if c.path is not None
         ]
@@ -104,6 +114,7 @@ def load(name: str | Path, limit: int | None = None) -> Source:
     digest = hashlib.sha256()
     for one, size in zip(found, sizes, strict=True):
         row = [one.id, one.text, one.speaker, one.label, size]
+        row += [] if one.segment == (0.0, None) else one.segment
         digest.update(json.dumps(row).encode() + b"\n")
     return Source(title, found, sizes, digest.hexdigest())
 
@@ -132,7 +143,7 @@ def _of_dataset(name: str) -> list[Recording]:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None or value != value else str(value)  # NaN: missing
 
 
 def _size(recording: Recording) -> int:

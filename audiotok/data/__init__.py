@@ -38,6 +38,7 @@ class Clip:
         licence: of this recording, where its corpus says it.
         split: "train", "validation" or "test", where its corpus says it.
         reference: the original of which this file is already a reconstruction, if it is one.
+        offset, duration: seconds of the file that are the clip; None: to its end.
     """
 
     id: str
@@ -48,14 +49,22 @@ class Clip:
     licence: str | None = None
     reference: Path | None = None
     split: str | None = None
+    offset: float = 0.0
+    duration: float | None = None
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether it is a part of its file."""
+        return (self.offset, self.duration) != (0.0, None)
 
     def read(self) -> Audio:
         """The sound, read anew each time; AudioError says what is wrong with the file."""
+        from audiotok.data import _segments
         from audiotok.sound.audio import read
 
         if self.path is None:
             raise CorpusError(f"the clip {self.id} has no sound file")
-        return read(self.path)
+        return _segments.cut(read(self.path), (self.offset, self.duration), str(self.path))
 
     def original(self) -> Audio:
         """The sound before any codec: of the reference where there is one, else of the file."""
@@ -110,6 +119,7 @@ class Corpus:
             row = [clip.id, clip.text, clip.speaker, clip.label]
             row += [_file_sha256(path) for path in (clip.path, clip.reference)]
             row += [clip.split] if clip.split else []
+            row += [clip.offset, clip.duration] if clip.is_segment else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:
@@ -126,7 +136,8 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
     """A corpus by name or by path. One that a file names (`names.Recorded`) is not downloaded.
 
     Args:
-        source: one of `names()`; a folder; a manifest (.tsv, .csv, .jsonl); or one sound file.
+        source: one of `names()`; a folder; a manifest (.tsv, .csv, .jsonl, .json, .jsonl.gz); or
+            one sound file. docs/manifests.md tells which formats of others are read too.
             Names win over folders of the working directory where they have no slash; say ./name.
         limit: keep only the first clips.
 
@@ -142,9 +153,15 @@ def _families() -> list:
 
 
 def _find(source: str | Path) -> Corpus:
-    from audiotok.data import _folder, _manifest
+    from audiotok.data import _folder, _jsonl, _lhotse, _manifest
 
     path, name = Path(source).expanduser(), str(source)
+    if name.startswith("hf:"):
+        raise CorpusError(
+            f"{name} is a dataset of the Hub, which `encode` and `train` read: expected here a "
+            "folder, a manifest or a name; a Hub repository of sound files with metadata.csv is "
+            "read from its downloaded folder (hf download NAME --repo-type dataset)"
+        )
     if not ("/" in name and path.exists()):
         for family in _families():
             if name in family.NAMES:
@@ -155,7 +172,10 @@ def _find(source: str | Path) -> Corpus:
     if path.is_dir():
         return _folder.load(path)
     if path.is_file():
-        return _manifest.load(path) if path.suffix.lower() in _manifest.FORMATS else _single(path)
+        if _jsonl.is_jsonl(path) and _lhotse.is_lhotse(path):
+            return _lhotse.load(path)
+        is_manifest = path.suffix.lower() in _manifest.FORMATS or _jsonl.is_jsonl(path)
+        return _manifest.load(path) if is_manifest else _single(path)
     raise CorpusError(
         f"{name} is neither a file, a folder nor a corpus by name; by name there are: "
         f"{', '.join(names())}"
@@ -167,7 +187,7 @@ def _single(path: Path) -> Corpus:
 
     if path.suffix.lower() not in _folder.EXTENSIONS:
         raise CorpusError(
-            f"{path} is neither a manifest (.tsv, .csv, .jsonl) nor a sound file "
+            f"{path} is neither a manifest (.tsv, .csv, .jsonl, .json, .jsonl.gz) nor a sound file "
             f"({', '.join(_folder.EXTENSIONS)})"
         )
     return Corpus(path.stem, (Clip(_ids.derive([path.name])[0], path),))

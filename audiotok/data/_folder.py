@@ -1,5 +1,9 @@
 """Folders of sound: one with a manifest is read by it, of any other every sound file is a clip.
 
+A manifest is, in this order: manifest.tsv, .csv or .jsonl; wav.scp (a data folder of Kaldi);
+metadata.csv or metadata.jsonl with `file_name` (an AudioFolder of Hugging Face); cuts.jsonl or
+recordings.jsonl, also with .gz (Lhotse).
+
 Transcripts in LibriSpeech's layout (`*.trans.txt` with lines 'SPEAKER-CHAPTER-NUMBER TEXT') give
 texts and speakers to the files of these names, whose ids are then the names alone where only one
 file has each.
@@ -11,7 +15,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from audiotok.data import Clip, Corpus, _ids, _manifest
+from audiotok.data import Clip, Corpus, _audiofolder, _ids, _kaldi, _lhotse, _manifest
 from audiotok.errors import CorpusError
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
@@ -24,6 +28,9 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for extension in _manifest.FORMATS:
         if (manifest := folder / f"manifest{extension}").is_file():
             return _manifest.load(manifest, name)
+    for layout in (_kaldi, _audiofolder, _lhotse):
+        if (corpus := layout.of_folder(folder, name)) is not None:
+            return corpus
     files = sorted(path for path in folder.rglob("*") if _is_sound(path, folder))
     if not files:
         raise CorpusError(

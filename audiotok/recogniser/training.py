@@ -27,7 +27,6 @@ from audiotok.recogniser.augment import augment
 from audiotok.recogniser.model import Recogniser, hear
 from audiotok.recogniser.phones import BLANK, classes_of
 from audiotok.recogniser.recipe import RecogniserRecipe, load
-from audiotok.sound.audio import read
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
 from audiotok.training.launch import Note, Report, launch
@@ -163,7 +162,7 @@ def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]])
 
 def sound_of(clip: Clip) -> Tensor:
     """(L,) at 16 kHz, channels mixed."""
-    return read(clip.path).to_channels(1).resample(SAMPLE_RATE).waveform[0]
+    return clip.read().to_channels(1).resample(SAMPLE_RATE).waveform[0]
 
 
 def _with_phones(corpus: data.Corpus, split: str) -> list[tuple[Clip, list[int]]]:

@@ -28,14 +28,14 @@ import pandas as pd
 from audiotok.codec.licences import MARK, restricts
 from audiotok.errors import ResultsError
 from audiotok.results import contamination
+from audiotok.results.schema import ROLES, read_json, read_rows
+from audiotok.results.schema import SCHEMA as SCHEMA
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing
 
-SCHEMA = 1
 REFERENCE = "reference"  # the ceiling: the reference scored against itself
 GIVEN = "given"  # reconstructions that the corpus itself brings along with their references
 FLOOR = "random"
-ROLES = ("ceiling", "given", "neural", "baseline", "floor")  # the order of every table
 MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
 
 
@@ -101,11 +101,11 @@ class Result:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
-        return pd.read_parquet(self.folder / "rows.parquet")
+        return read_rows(self.folder / "rows.parquet", self.summary["scores"])
 
     @cached_property
     def times(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "times.parquet")
+        return read_rows(self.folder / "times.parquet", self.run["times"])
 
     @cached_property
     def rows_by_clip(self) -> pd.DataFrame:
@@ -138,23 +138,14 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
 
 
 def read(folder: Path) -> Result | None:
-    """The finished result in `folder`; None where there is none."""
+    """The finished result in `folder`; None where there is none.
+
+    Raises ResultsError where its files do not hold what `results_schema` asks for.
+    """
     try:
-        summary = json.loads((folder / "summary.json").read_bytes())
-        run = json.loads((folder / "run.json").read_bytes())
-        if summary["schema"] != SCHEMA:
-            raise ResultsError(
-                f"{folder} is of schema {summary['schema']}, this audiotok reads {SCHEMA}: use the "
-                "version that wrote it, or move the folder away"
-            )
-        return Result(folder, summary, run)
+        return Result(folder, *(read_json(folder / name) for name in ("summary.json", "run.json")))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as reason:
-        raise ResultsError(
-            f"{folder}: summary.json or run.json cannot be read ({reason}): restore the folder or "
-            "remove it and measure again"
-        ) from reason
 
 
 def read_all(results: str | Path) -> list[Result]:

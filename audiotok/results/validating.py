@@ -8,19 +8,18 @@ a commit that is not known or had changes, a run that is not finished, one netwo
 from __future__ import annotations
 
 import fnmatch
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audiotok.errors import AudiotokError, ResultsError
 from audiotok.results import results, statistics
-from audiotok.results.results import ROLES, SCHEMA, Result
+from audiotok.results.results import Result
+from audiotok.results.schema import read_json
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
 HALF = 0.500001  # of the last of the six digits that files hold
@@ -114,75 +113,6 @@ def _folders(root: Path) -> list[Path]:
 # --- one result ------------------------------------------------------------------------------
 
 
-class _Open(BaseModel):
-    """Keys that a later version adds are let through."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _Score(_Open):
-    mean: float | None
-    ci95: tuple[float, float] | None = Field(strict=False)
-    n: int = Field(ge=0)
-    failed: int = Field(ge=0)
-    unit: str
-    digits: int
-    higher_is_better: bool | None
-    description: str
-    task: str
-
-
-class _Codec(_Open):
-    name: str
-    role: Literal[ROLES]
-
-
-class _Suite(_Open):
-    name: str
-    version: int
-    tasks: list[str]
-
-
-class _Data(_Open):
-    name: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    clips: int = Field(ge=1)
-    limit: int | None
-
-
-class _Plan(_Open):
-    audiotok: str
-    seed: int
-    suite: dict[str, Any]
-    data: _Data
-    tasks: dict[str, dict[str, Any]]
-    codec: dict[str, Any]
-
-
-class _Summary(_Open):
-    schema_: Literal[SCHEMA] = Field(alias="schema")
-    plan: _Plan
-    suite: _Suite
-    data: _Data
-    codec: _Codec
-    scores: dict[str, _Score]
-    failures: list[dict[str, str | bool]]
-    not_measured: dict[str, str]
-    packages: dict[str, str]
-    rows_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class _Run(_Open):
-    schema_: Literal[SCHEMA] = Field(alias="schema")
-    times: dict[str, _Score]
-    seconds: float
-    finished: str
-    command: str
-    git: dict[str, Any] | None
-    device: str
-    hardware: str
-
-
 def _read(folder: Path) -> Iterator[Finding | Result]:
     """The result in a folder; or what keeps it from being read."""
     missing = [name for name in FILES if not (folder / name).is_file()]
@@ -192,29 +122,22 @@ def _read(folder: Path) -> Iterator[Finding | Result]:
     if missing:
         yield Finding(folder, f"{', '.join(missing)} missing: restore the folder or measure again")
         return
-    contents = {}
-    for name, schema in (("summary.json", _Summary), ("run.json", _Run)):
+    content: list[dict[str, Any]] = []
+    for name in FILES[:2]:
         try:
-            contents[name] = json.loads((folder / name).read_bytes())
-            schema.model_validate(contents[name])
-        except ValidationError as reason:
-            first = reason.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            yield Finding(
-                folder, f"{name}: {where}: {first['msg']}, not {str(first['input'])[:60]}"
-            )
-        except (OSError, ValueError) as reason:
-            yield Finding(folder, f"{name} cannot be read: {reason}")
+            content.append(read_json(folder / name))
+        except (ResultsError, OSError) as reason:
+            yield Finding(folder, str(reason))
+    if len(content) < 2:
+        return
+    result = Result(folder, *content)
     for name in FILES[2:]:
         try:
-            pd.read_parquet(folder / name)
-        except Exception as reason:  # whatever the reader makes of bytes that are no parquet
-            yield Finding(folder, f"{name} cannot be read: {' '.join(str(reason).split())[:120]}")
+            result.rows if name == "rows.parquet" else result.times  # noqa: B018
+        except ResultsError as reason:
+            yield Finding(folder, str(reason))
             return
-    try:
-        yield Result(folder, contents["summary.json"], contents["run.json"])
-    except KeyError:  # one of them could not be read, which was said
-        return
+    yield result
 
 
 def _wrong(result: Result) -> Iterator[str]:

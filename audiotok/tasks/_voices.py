@@ -2,7 +2,9 @@
 
 Similarity is the cosine of reference and reconstruction. Cosines of different voices are not 0, so
 two numbers with known floors stand beside it. Both compare a reconstruction with references of
-other clips, the first ENROLLED of each speaker:
+other clips, the first ENROLLED of its own speaker and of each other speaker, IMPOSTORS at most:
+those that follow the own one in the order of the sha256 of their names, in a circle. So the work of
+a clip does not grow with the corpus.
 
 - identification: the share of reconstructions that lie nearest to the mean of their own speaker;
 - verification: each reconstruction with each of these clips is a trial, of one voice or of two. The
@@ -12,6 +14,8 @@ other clips, the first ENROLLED of each speaker:
 
 from __future__ import annotations
 
+import hashlib
+from bisect import bisect_left
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
 ENROLLED = 4
 """Clips that stand for a speaker; the clip in question is not among them."""
 
+IMPOSTORS = 40
+"""Other speakers that a clip is compared with, at most: as many as test sets usually have."""
+
 # Per process: (encoder, fingerprint of a sound) -> embedding; of a clip of the corpus or None.
 _embeddings: dict[tuple[str, str], np.ndarray] = {}
 _references: dict[tuple[str, Clip], np.ndarray | None] = {}
@@ -53,10 +60,14 @@ class Voices(Task):
             self.name = f"{type(self).name}:{encoder.label}"
         self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
         self.enrolment: dict[str, tuple[Clip, ...]] = {}  # by speaker
+        self.circle: list[str] = []  # speakers in the order of their hashes
 
     @property
     def identity(self) -> dict[str, str]:
-        return self.encoder.identity
+        """With the number of other speakers, where it is limited: results of earlier versions,
+        which compared with all of them, are others."""
+        limited = {"impostors": str(IMPOSTORS)} if len(self.circle) > IMPOSTORS + 1 else {}
+        return self.encoder.identity | limited
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -89,6 +100,7 @@ class Voices(Task):
             if clip.speaker and len(same := clips.setdefault(clip.speaker, [])) <= ENROLLED:
                 same.append(clip)
         self.enrolment = {speaker: tuple(same) for speaker, same in clips.items() if len(same) > 1}
+        self.circle = sorted(self.enrolment, key=_sha256)
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.clip.id in self.silent:
@@ -102,7 +114,8 @@ class Voices(Task):
     def _against_others(self, clip: Clip, embedding: np.ndarray) -> dict[str, float | str]:
         """Whether no other speaker's mean is as near as the clip's own, and the trials."""
         nearness, cosines = {}, {True: [], False: []}
-        for speaker, clips in self.enrolment.items():
+        for speaker in self._compared(clip.speaker):
+            clips = self.enrolment[speaker]
             others = [other for other in clips if other.id != clip.id][:ENROLLED]
             known = [e for e in map(self._reference, others) if e is not None]
             if known:
@@ -115,6 +128,13 @@ class Voices(Task):
             "identified": float(own > max(nearness.values(), default=-1.0)),
             "trials": " | ".join(texts),
         }
+
+    def _compared(self, speaker: str) -> list[str]:
+        """The speakers that a clip of this one is compared with, itself among them."""
+        if len(self.circle) <= IMPOSTORS + 1:
+            return list(self.enrolment)
+        first = bisect_left(self.circle, _sha256(speaker), key=_sha256)
+        return [self.circle[(first + i) % len(self.circle)] for i in range(IMPOSTORS + 1)]
 
     def embed(self, audio: Audio) -> np.ndarray:
         """What the encoder gives; a sound this process has heard before is not heard again."""
@@ -141,6 +161,10 @@ class Voices(Task):
         if not len(same) or not len(other):
             return {}
         return {f"speaker_eer{self.suffix}": equal_error_rate(same, other)}
+
+
+def _sha256(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=10_000)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.judges.asr import (
-    NORMALISER,
     Recogniser,
     character_errors,
     fingerprint,
     normalise,
+    normaliser,
     word_errors,
+    wrong_script,
 )
+from audiotok.judges.asr.text import is_spaceless
 from audiotok.judges.pretrained import slug
 from audiotok.tasks import Column, Item, Task
 
@@ -30,7 +32,9 @@ class Recognition(Task):
     """WER, CER and dWER by one recogniser, whose model the names of the columns carry.
 
     The columns of `asr_whisper` end in `_whisper`, those of `asr_whisper:large-v3` in
-    `_whisper_large_v3`: what two recognisers heard never stands in one column.
+    `_whisper_large_v3`: what two recognisers heard never stands in one column. A text in another
+    script than the recogniser writes has no rates, and one in a script without spaces between
+    words has a CER alone: the missing rates are failures that say so.
     """
 
     WEIGHTS: ClassVar = {"wer": "words", "cer": "characters", "dwer": "words_heard"}
@@ -41,14 +45,15 @@ class Recognition(Task):
         if recogniser.label:
             self.name = f"{type(self).name}:{recogniser.label}"
         self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
+        self.normaliser = normaliser([])
 
     @property
     def identity(self) -> dict[str, str]:
-        return self.recogniser.identity
+        return self.recogniser.identity | normaliser_identity(self.normaliser)
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        how = f"{self.recogniser.name}, normaliser {NORMALISER}"
+        how = f"{self.recogniser.name}, normaliser {self.normaliser}"
         found = (
             ("wer", False, 3, f"word error rate against the text; {how}"),
             ("cer", False, 3, f"character error rate against the text; {how}"),
@@ -62,7 +67,12 @@ class Recognition(Task):
     def available(self) -> str | None:
         return str(error) if (error := self.recogniser.missing()) is not None else None
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        reasons = [wrong_script(self.recogniser, clip.text) for clip in corpus if clip.text]
+        return reasons[0] if reasons and all(reasons) else None
+
     def prepare(self, corpus: Corpus) -> None:
+        self.normaliser = normaliser(clip.text for clip in corpus)
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
@@ -76,6 +86,11 @@ class Recognition(Task):
         for rate, counted in self.WEIGHTS.items():
             found |= micro_average(rows, rate + self.suffix, counted + self.suffix)
         return found
+
+
+def normaliser_identity(name: str) -> dict[str, str]:
+    """What a task's identity says of its normaliser: nothing of the first, as results before it."""
+    return {} if name == normaliser([]) else {"normaliser": name}
 
 
 def hear(recogniser: Recogniser, audio: Audio) -> str:
@@ -92,22 +107,38 @@ def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | Audioto
     heard = hear(recogniser, item.reference)
     row: dict[str, float | str | AudiotokError] = {"transcript": hypothesis}
     errors, words = word_errors(heard, hypothesis)
-    row["words_heard"] = float(words)
-    row["dwer"] = (
-        errors / words if words else MetricError("nothing was recognised in the reference")
-    )
-    if text := item.clip.text:
-        row["wer"] = rate(text, hypothesis)
-        row["cer"] = rate(text, hypothesis, character_errors)
+    if is_spaceless(heard):
+        row["dwer"] = no_words(heard)
+    elif words:
+        row |= {"words_heard": float(words), "dwer": errors / words}
+    else:
+        row |= {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
+    if not (text := item.clip.text):
+        return row
+    if reason := wrong_script(recogniser, text):
+        return row | dict.fromkeys(("wer", "cer"), MetricError(reason))
+    row["wer"] = rate(text, hypothesis)
+    row["cer"] = rate(text, hypothesis, character_errors)
+    if not is_spaceless(text):
         row["words"] = float(len(normalise(text).split()))
-        row["characters"] = float(len(normalise(text)))
+    row["characters"] = float(len(normalise(text)))
     return row
 
 
 def rate(text: str, hypothesis: str, count=word_errors) -> float | MetricError:
     """Error rate of one clip; above 1 where much was inserted."""
+    if count is word_errors and is_spaceless(text):
+        return no_words(text)
     errors, units = count(text, hypothesis)
     return errors / units if units else MetricError(f"the text {text[:40]!r} holds no words")
+
+
+def no_words(text: str) -> MetricError:
+    """Says that a text in a script without spaces has no word error rate."""
+    return MetricError(
+        f"{text[:40]!r} has no spaces between words, so no word error rate: read the character "
+        "error rate (cer)"
+    )
 
 
 def micro_average(rows: pandas.DataFrame, rates: str, units: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from audiotok.errors import AudiotokError
+from audiotok.judges.asr import sphinx, wrong_script
 from audiotok.judges.asr.sphinx import Sphinx
 from audiotok.tasks import Column, Item, _words
 
@@ -37,13 +38,17 @@ class Asr(_words.Recognition):
     def columns(self) -> tuple[Column, ...]:
         return super().columns + ((CLOSED,) if self.grammar else ())
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return sphinx.unsuited([clip.text for clip in corpus if clip.text])
+
     def prepare(self, corpus: Corpus) -> None:
         super().prepare(corpus)
         self.grammar = corpus.grammar
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         row = super().score(item)
-        if row and self.grammar and item.clip.text:
+        text = item.clip.text
+        if row and self.grammar and text and not wrong_script(self.recogniser, text):
             heard = _words.hear(Sphinx(self.grammar), item.reconstruction)
-            row["wer_closed"] = _words.rate(item.clip.text, heard)
+            row["wer_closed"] = _words.rate(text, heard)
         return row

@@ -1,7 +1,8 @@
 """probe_asr: what a small recogniser, trained on the tokens, writes of clips it has not heard.
 
 BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A clip
-with fewer frames than CTC needs for its letters teaches nothing, and is tested all the same.
+with fewer frames than CTC needs for its letters teaches nothing, and is tested all the same. A text
+in a script without spaces between words (Thai, Chinese) has `probe_cer` alone.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import jiwer
 
-from audiotok.judges.asr import NORMALISER, normalise, word_errors
+from audiotok.judges.asr import normalise, normaliser, word_errors
+from audiotok.judges.asr.text import is_spaceless
 from audiotok.tasks import Column, _probe
-from audiotok.tasks._words import micro_average
+from audiotok.tasks._words import micro_average, normaliser_identity
 
 if TYPE_CHECKING:
     import pandas
@@ -27,12 +29,26 @@ class ProbeAsr(_probe.Probe):
     name = "probe_asr"
     version = _probe.VERSION
     stem = "probe_wer"
-    columns = (
-        *_probe.columns("probe_wer", False, f"word error rate, normaliser {NORMALISER}"),
-        Column("probe_cer", "", False, 3, "letters wrong, by letters of the text; mean over seeds"),
-        Column("probe_words", "", None, 0, "words of the text"),
-        Column("probe_letters", "", None, 0, "letters of the text, with spaces"),
-    )
+
+    def __init__(self):
+        self.normaliser = normaliser([])
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return normaliser_identity(self.normaliser)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        about_cer = "letters wrong, by letters of the text; mean over seeds"
+        return (
+            *_probe.columns("probe_wer", False, f"word error rate, normaliser {self.normaliser}"),
+            Column("probe_cer", "", False, 3, about_cer),
+            Column("probe_words", "", None, 0, "words of the text"),
+            Column("probe_letters", "", None, 0, "letters of the text, with spaces"),
+        )
+
+    def prepare(self, corpus: Corpus) -> None:
+        self.normaliser = normaliser(clip.text for clip in corpus)
 
     def split(self, corpus: Corpus) -> Split:
         from audiotok.probes import splits
@@ -97,9 +113,8 @@ def _texts(corpus: Corpus) -> list[str]:
 def _errors(text: str, hypothesis: str, seed: int) -> _probe.Row:
     """Of one clip and one seed."""
     errors, words = word_errors(text, hypothesis)
-    return {
-        "probe_wer": errors / words,
-        "probe_words": float(words),
+    rate = {} if is_spaceless(text) else {"probe_wer": errors / words, "probe_words": float(words)}
+    return rate | {
         "probe_letters": float(len(text)),
         f"cer_{seed}": float(jiwer.cer(text, hypothesis)),
         f"probe_transcript_seed_{seed}": hypothesis,

@@ -25,7 +25,7 @@ import torch
 
 from audiotok import metrics
 from audiotok.errors import AudiotokError, MetricError
-from audiotok.judges.asr import sphinx
+from audiotok.judges.asr import sphinx, wrong_script
 from audiotok.tasks import Column, Item, Task, _words, speaker
 from audiotok.tokens import atok
 
@@ -146,6 +146,8 @@ class Robustness(Task):
         if item.clip.text:
 
             def errors(sound: Audio) -> float:
+                if reason := wrong_script(sphinx.Sphinx(), item.clip.text):
+                    raise MetricError(reason)
                 heard = _words.hear(sphinx.Sphinx(self.grammar), sound)
                 rate = _words.rate(item.clip.text, heard)
                 if isinstance(rate, MetricError):

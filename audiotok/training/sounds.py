@@ -36,6 +36,11 @@ class Files:
     """Clips of a corpus. Paths are kept as bytes: a million of them take little memory."""
 
     def __init__(self, clips: Sequence[data.Clip]):
+        if cut := next((clip.id for clip in clips if clip.is_segment), None):
+            raise CorpusError(
+                f"the clip {cut} is a segment of its file (offset, duration), and training reads "
+                "whole files: write each segment to a file of its own"
+            )
         self.ids = [clip.id for clip in clips]
         self.speakers = [clip.speaker or clip.id for clip in clips]
         self._paths = np.array([os.fsencode(clip.path.absolute()) for clip in clips])

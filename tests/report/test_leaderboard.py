@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from support.result_kit import whole
 
 from audiotok.errors import ResultsError
 from audiotok.report import leaderboard
@@ -26,22 +27,24 @@ def put(
     setting = f"smoke-v{version}/clips-0a0b" + (f"-first{limit}" if limit else "")
     path = folder / setting / results.slug(name)
     path.mkdir(parents=True)
-    codec = {"name": name, "role": role}
+    codec = {"name": name, "role": role, "family": name}
     if role != "ceiling":
         codec |= {"bitrate": 900.0, "token_rate": 75.0, "training_data": ["A|B"]}
     if licence:
         codec["licence_weights"] = licence
     failures = [{"clip": "c", "stage": "encode", "message": "loud"}] * failed
     suite = {"name": "smoke", "version": version, "tasks": ["quality", "asr"]}
-    results.write_json(path / "summary.json", {
-        "schema": 1, "codec": codec, "suite": suite,
+    summary = {
+        "codec": codec, "suite": suite,
         "data": {"name": "clips", "sha256": "0a0b" * 16, "clips": 4, "limit": limit},
         "plan": {"tasks": dict.fromkeys(tasks, {"task": 1})},
         "scores": {"goodness": score(mean, failed=failed)},
         "failures": failures, "not_measured": {"asr": "no recogniser"},
-    })  # fmt: skip
+    }  # fmt: skip
     times = {} if role == "ceiling" else {"rtf": score(7.0, "speed")}
-    results.write_json(path / "run.json", {"schema": 1, "times": times, "hardware": "a CPU"})
+    summary, run = whole(summary, {"times": times})
+    results.write_json(path / "summary.json", summary)
+    results.write_json(path / "run.json", run)
 
 
 @pytest.fixture

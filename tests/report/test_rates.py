@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from support.result_kit import whole
 
 import audiotok
 from audiotok.codec import registry
@@ -17,7 +18,12 @@ BETTER = {"stoi": True, "mel_distance": False, "token_rate": None, "bitrate": Fa
 
 def _result(name, role="neural", family="toy", options=None, folder="s/d", **scores):
     codec = {"name": name, "role": role, "family": family, "options": options or {}}
-    about = {key: {"mean": value, "higher_is_better": BETTER[key]} for key, value in scores.items()}
+    fixed = {"ci95": None, "n": 4, "failed": 0, "unit": "", "digits": 3}
+    fixed |= {"description": "", "task": "quality"}
+    about = {
+        key: fixed | {"mean": value, "higher_is_better": BETTER[key]}
+        for key, value in scores.items()
+    }
     from pathlib import Path
 
     return Result(Path(folder) / name, {"codec": codec, "scores": about}, {"times": {}})
@@ -105,8 +111,9 @@ def test_settings_are_never_mixed(tmp_path):
         one = _result("a", stoi=0.9, token_rate=10.0, bitrate=100.0)
         folder = tmp_path / "s" / data / "a"
         folder.mkdir(parents=True)
-        results.write_json(folder / "summary.json", one.summary | {"schema": results.SCHEMA})
-        results.write_json(folder / "run.json", one.run)
+        summary, run = whole(one.summary, one.run)
+        results.write_json(folder / "summary.json", summary)
+        results.write_json(folder / "run.json", run)
     with pytest.raises(ResultsError, match="holds 2 settings .*name one"):
         audiotok.density(tmp_path)
     assert audiotok.density(tmp_path / "s" / "d").loc["a", "stoi_per_token"] == 9

@@ -75,6 +75,23 @@ def put(
     return folder
 
 
+def whole(summary: dict, run: dict) -> tuple[dict, dict]:
+    """What a test says of summary.json and run.json, and beside it what these must hold."""
+    about = {"name": "clips", "sha256": SHA256, "clips": 4, "limit": None}
+    suite = {"name": "smoke", "version": 1, "tasks": []}
+    summary = {
+        "schema": 1, "suite": suite, "data": about, "scores": {}, "failures": [],
+        "not_measured": {}, "packages": {}, "rows_sha256": SHA256,
+    } | summary  # fmt: skip
+    plan = {"audiotok": "0.1.0", "seed": 0, "tasks": {}, "data": summary["data"]}
+    plan |= {"suite": summary["suite"], "codec": {"name": summary["codec"]["name"]}}
+    run = {
+        "schema": 1, "times": {}, "seconds": 1.0, "finished": "2026-01-01T00:00:00+00:00",
+        "command": "audiotok bench", "git": None, "device": "cpu", "hardware": "a CPU",
+    } | run  # fmt: skip
+    return summary | {"plan": plan | summary.get("plan", {})}, run
+
+
 def _frame(name: str, rows: dict[str, list[float]]) -> pd.DataFrame:
     count = len(next(iter(rows.values())))
     clips = [f"clip{number}" for number in range(count)]

@@ -19,7 +19,7 @@ from audiotok.tasks import Item, _words, get
 class Reciter:
     """Hears the words that belong to the first sample; counts how often it listened."""
 
-    name, label, identity = "reciter", "", {}
+    name, label, identity, script = "reciter", "", {}, None
 
     def __init__(self, words: dict[float, str]):
         self.words, self.listened = words, 0
@@ -54,6 +54,56 @@ def test_what_has_no_rate_is_an_error_not_a_number():
     reciter = Reciter({0.1: "", 0.2: "words"})
     row = _words.rates(reciter, Item(Clip("a", text="..."), sound(0.1), sound(0.2)))
     assert all(isinstance(row[name], MetricError) for name in ("dwer", "wer", "cer"))
+
+
+def test_words_without_spaces_have_a_character_error_rate_alone():
+    reciter = Reciter({0.1: "สวัสดี", 0.2: "สวัสดี", 0.3: "你好吗"})
+    row = _words.rates(reciter, Item(Clip("a", text="สวัสดิ"), sound(0.1), sound(0.2)))
+    assert row["cer"] == pytest.approx(1 / 6) and row["characters"] == 6
+    for name in ("wer", "dwer"):
+        with pytest.raises(MetricError, match=r"'สวัสด.' has no spaces between words, so no word"):
+            raise row[name]
+    assert "words" not in row and "words_heard" not in row
+    row = _words.rates(reciter, Item(Clip("a", text="你好"), sound(0.2), sound(0.3)))
+    assert row["cer"] == 0.5 and isinstance(row["wer"], MetricError)
+
+
+def test_texts_of_other_languages_are_refused_in_one_line():
+    """The whole corpus before anything is measured, single clips where they are met."""
+    line = "in LATIN script, the text 'नमस्ते' is in DEVANAGARI: choose a recogniser"
+    hindi = Clip("a", text="नमस्ते")
+    for name in ("asr", "asr_whisper", "asr_ctc", "asr_torchaudio"):
+        assert line in get(name).unsuited(Corpus("c", (hindi, Clip("b"))))
+        assert get(name).unsuited(Corpus("c", (hindi, Clip("b", text="hello")))) is None
+        assert get(name).unsuited(Corpus("c", (Clip("a"),))) is None
+    assert get("asr_ctc:some/hindi").unsuited(Corpus("c", (hindi,))) is None
+    reciter = Reciter({0.1: "no master", 0.2: "no master"})
+    reciter.script = "LATIN"
+    row = _words.rates(reciter, Item(hindi, sound(0.1), sound(0.2)))
+    assert row["dwer"] == 0 and line in str(row["wer"]) and line in str(row["cer"])
+
+
+@pytest.mark.skipif(Sphinx().missing() is not None, reason="pocketsphinx is not installed")
+def test_pocketsphinx_refuses_other_languages_in_latin_script():
+    german = (
+        "Der Fluss fließt durch die alte Stadt, und die Kinder spielen am Ufer, während die Sonne "
+        "langsam hinter den Bergen verschwindet."
+    )
+    corpus = Corpus("c", (Clip("a", text=german), Clip("b", text="Morgen kann er nicht kommen.")))
+    assert "only 62% of the words of the texts are in its dictionary" in get("asr").unsuited(corpus)
+    assert get("asr").unsuited(Corpus("c", (Clip("a", text="qxz " * 19),))) is None  # too few
+    assert get("asr").unsuited(data.load("bundled")) is None
+
+
+def test_the_normaliser_is_part_of_the_identity_where_texts_are_not_ascii():
+    """Results of English texts stay those of before, others are measured again."""
+    for name in ("asr", "probe_asr"):
+        task = get(name)
+        task.prepare(Corpus("c", (Clip("a", text="hello"), Clip("b"))))
+        assert task.identity == {} and "normaliser basic-1" in task.columns[0].description
+        task.prepare(Corpus("c", (Clip("a", text="hello"), Clip("b", text="ẹ̀kọ́"))))
+        assert task.identity == {"normaliser": "basic-2"}
+        assert "normaliser basic-2" in task.columns[0].description
 
 
 def test_corpus_rates_are_all_errors_by_all_words():

@@ -129,6 +129,33 @@ def test_trials_are_those_with_four_other_clips_of_each_speaker(monkeypatch):
     assert set(task.score(Item(clips["c0"], sounds["c0"], sounds["c0"]))) == {"speaker_similarity"}
 
 
+def test_the_work_of_a_clip_does_not_grow_with_the_speakers(monkeypatch):
+    """Of 300 speakers each clip is compared with 40 others, every speaker as often as any other."""
+    clips = [Clip(f"{n}_{k}", speaker=f"s{n}") for n in range(300) for k in range(3)]
+    read = []
+
+    def sound(clip):
+        read.append(clip.id)
+        return Audio(torch.full((1, 9), float(clip.id.split("_")[0])), 16_000)
+
+    monkeypatch.setattr(Clip, "read", sound)
+    monkeypatch.setattr(_voices, "_references", {})
+    task = get("speaker")
+    task.encoder = Angle()
+    task.prepare(Corpus("many", tuple(clips)))
+    task = pickle.loads(pickle.dumps(task))
+    own = sound(clips[0])
+    row = task.score(Item(clips[0], own, own))
+    same, other = _voices._parsed(row["speaker_trials"])
+    assert (len(same), len(other)) == (2, 40 * 3)
+    assert row["speaker_identified"] == 1 and len(read) == 1 + 2 + 40 * 3
+    assert task.identity == {"impostors": "40"}
+    met = [name for n in range(300) for name in task._compared(f"s{n}")]
+    assert {met.count(f"s{n}") for n in range(300)} == {41}
+    task.prepare(Corpus("few", tuple(clips[: 41 * 3])))
+    assert task.identity == {} and task._compared("s7") == [f"s{n}" for n in range(41)]
+
+
 @pytest.mark.parametrize(
     ("same", "other", "rate"),
     [

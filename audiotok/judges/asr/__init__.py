@@ -1,24 +1,24 @@
 """Speech recognisers, and the errors they make: one class per file, `transcribe(audio) -> str`.
 
-Words are compared after one fixed normaliser, NORMALISER: Unicode NFKC, lower case, every
-character but letters, digits and the apostrophe inside a word becomes a space. It does not spell
-out numbers nor abbreviations, so '2' and 'two' differ.
+How texts are compared stands in `audiotok.judges.asr.text`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from typing import Protocol
 
-import jiwer
 import torch
 
 from audiotok.errors import AudiotokError
+from audiotok.judges.asr.text import character_errors, normalise, normaliser, scripts, word_errors
 from audiotok.sound.audio import Audio
 
-NORMALISER = "basic-1"
+__all__ = [
+    "PIECE", "SAMPLE_RATE", "SHORTEST", "Recogniser", "character_errors", "fingerprint", "mono",
+    "normalise", "normaliser", "pieces", "word_errors", "wrong_script",
+]  # fmt: skip
+
 SAMPLE_RATE = 16_000  # Hz; every recogniser here listens at this rate
 PIECE = 30 * SAMPLE_RATE  # samples; what Whisper hears at once, and CTC models in bounded memory
 SHORTEST = SAMPLE_RATE // 10  # samples; what is shorter is filled up with silence
@@ -32,11 +32,13 @@ class Recogniser(Protocol):
         label: the model where it is not the recogniser's usual one, for names of tasks and columns;
             else empty.
         identity: which weights these are, where the name does not say it.
+        script: of the language it recognises, as `text.scripts` names it; None: any.
     """
 
     name: str
     label: str
     identity: dict[str, str]
+    script: str | None
 
     def missing(self) -> AudiotokError | None:
         """The error that says what is not on this machine; None where all is."""
@@ -45,31 +47,15 @@ class Recogniser(Protocol):
         """The words of `audio`, any rate and channels, as the recogniser writes them."""
 
 
-def normalise(text: str) -> str:
-    """`text` as words separated by single spaces, see NORMALISER."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'")
-    return " ".join(re.sub(r"(?<!\w)'|'(?!\w)|[^\w']|_", " ", text).split())
-
-
-def word_errors(reference: str, hypothesis: str) -> tuple[int, int]:
-    """(substitutions + deletions + insertions, words of the reference), after `normalise`."""
-    reference, hypothesis = normalise(reference), normalise(hypothesis)
-    if not reference:
-        return len(hypothesis.split()), 0
-    found = jiwer.process_words(reference, hypothesis)
-    return found.substitutions + found.deletions + found.insertions, len(reference.split())
-
-
-def character_errors(reference: str, hypothesis: str) -> tuple[int, int]:
-    """(substitutions + deletions + insertions, characters of the reference), after `normalise`.
-
-    The space between two words is a character, as in jiwer and most published CERs.
-    """
-    reference, hypothesis = normalise(reference), normalise(hypothesis)
-    if not reference:
-        return len(hypothesis), 0
-    found = jiwer.process_characters(reference, hypothesis)
-    return found.substitutions + found.deletions + found.insertions, len(reference)
+def wrong_script(recogniser: Recogniser, text: str) -> str | None:
+    """One line saying that most letters of `text` are none that this recogniser writes, or None."""
+    found = scripts(text).most_common(1)
+    if recogniser.script is None or not found or recogniser.script == (script := found[0][0]):
+        return None
+    return (
+        f"{recogniser.name} recognises speech in {recogniser.script} script, the text "
+        f"{text[:40]!r} is in {script}: choose a recogniser of that language (asr_ctc:MODEL)"
+    )
 
 
 def mono(audio: Audio) -> Audio:

@@ -23,6 +23,7 @@ class Bundle:
     """Args: bundle: its name in torchaudio.pipelines; MetricError where it recognises no speech."""
 
     DEFAULT = "WAV2VEC2_ASR_BASE_960H"
+    script = "LATIN"  # of all bundles of torchaudio
 
     def __init__(self, bundle: str | None = None):
         self.bundle = bundle or self.DEFAULT

@@ -18,6 +18,11 @@ class Ctc(Pretrained):
     DEFAULT = "facebook/wav2vec2-base-960h"
     PURPOSE = "CTC model"
 
+    @property
+    def script(self) -> str | None:
+        """Of other models than DEFAULT, which is English, the language is not known."""
+        return "LATIN" if self.model == self.DEFAULT else None
+
     def _load(self, options):
         from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 

@@ -9,14 +9,18 @@ aligns a text that is known.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from audiotok.errors import MetricError, MissingPackageError
-from audiotok.judges.asr import SAMPLE_RATE, mono, normalise
+from audiotok.judges.asr import SAMPLE_RATE, mono, normalise, wrong_script
 from audiotok.sound.audio import Audio
 
+ENGLISH = 0.75  # of the words of a text are in the dictionary; English has 0.95, German 0.65
+FEWEST = 20  # words that can tell English from other languages
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 
@@ -31,6 +35,7 @@ class Sphinx:
     """Args: grammar: path of a JSGF file, or None for the general language model."""
 
     label = ""
+    script = "LATIN"
 
     def __init__(self, grammar: str | Path | None = None):
         self.grammar = str(grammar) if grammar is not None else None
@@ -60,6 +65,39 @@ class Sphinx:
             ) from reason
         hypothesis = decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""
+
+
+def unsuited(texts: Sequence[str]) -> str | None:
+    """One line saying why pocketsphinx, which recognises English alone, does not suit these texts,
+    or None where they seem to be English."""
+    reasons = [wrong_script(Sphinx(), text) for text in texts]
+    if reasons and all(reasons):
+        return reasons[0]
+    words = [word for text in texts for word in normalise(text).split() if word.isalpha()]
+    if len(words) < FEWEST or missing() is not None:
+        return None
+    share = sum(word in dictionary() for word in words) / len(words)
+    if share >= ENGLISH:
+        return None
+    return (
+        f"pocketsphinx recognises English, but only {share:.0%} of the words of the texts are in "
+        "its dictionary: choose a recogniser of their language (asr_ctc:MODEL)"
+    )
+
+
+@cache
+def dictionary() -> dict[str, list[str]]:
+    """The CMU Pronouncing Dictionary, as pocketsphinx ships it: {word: its first phones}."""
+    if (error := missing()) is not None:
+        raise error
+    from pocketsphinx import get_model_path
+
+    path = Path(get_model_path()) / "en-us" / "cmudict-en-us.dict"
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        word, *phones = line.split()
+        found.setdefault(word, phones)  # "word(2)" is another pronunciation
+    return found
 
 
 def phones(audio: Audio, text: str) -> list[tuple[str, float]]:

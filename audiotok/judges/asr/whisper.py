@@ -24,6 +24,7 @@ class Whisper(Pretrained):
 
     DEFAULT = f"{HOME}small"
     PURPOSE = "Whisper"
+    script = "LATIN"  # it is told to write English
 
     def __init__(self, model: str | Path | None = None):
         is_size = model and "/" not in str(model) and not Path(model).is_dir()

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import random
+import re
+import unicodedata
+
 import pytest
 import torch
 
 from audiotok import data
 from audiotok.errors import MetricError
-from audiotok.judges.asr import character_errors, fingerprint, normalise, pieces, word_errors
+from audiotok.judges.asr import (
+    character_errors,
+    fingerprint,
+    normalise,
+    normaliser,
+    pieces,
+    word_errors,
+)
 from audiotok.judges.asr.sphinx import Sphinx
+from audiotok.judges.asr.text import is_spaceless, scripts
 from audiotok.sound.audio import Audio
 
 
@@ -21,10 +33,71 @@ from audiotok.sound.audio import Audio
         ("ﬁve №2 snake_case", "five no2 snake case"),
         ("Ärger, Été", "ärger été"),
         ("... ' - ", ""),
+        ("don\u2018t don\u02bct don\xb4t don\u2032t", "don't don't don't don't"),
+        ("rock ''n'' roll a''b", "rock n roll a b"),
+        ("की कि", "की कि"),  # Hindi: marks are vowels
+        ("e\u0301te\u0301", "été"),  # decomposed is composed
+        ("ẹ̀kọ́", unicodedata.normalize("NFC", "ẹ̀kọ́")),
+        ("İSTANBUL I\u0307zmir i\u0307zmir", "istanbul izmir izmir"),
+        ("ISPARTA ısparta", "isparta ısparta"),  # the folding knows no language
+        ("STRASSE Straße ΣΟΦΟΣ σοφός", "strasse strasse σοφοσ σοφόσ"),
+        ("می\u200cخواهم co\xadoperate", "میخواهم cooperate"),  # joiners and soft hyphens
+        ("ภาษา\u200bไทย", "ภาษา ไทย"),  # the space without width separates words
+        ("I \u2764\ufe0f 1\ufe0f\u20e3 \u0301 you", "i 1 you"),  # marks on no letter
     ],
 )
 def test_normalise(text, words):
     assert normalise(text) == words == normalise(words)
+
+
+def test_marks_tell_words_apart_and_forms_of_one_text_do_not():
+    """Hindi, Malayalam, Tamil, pointed Hebrew, vowelled Arabic, Yoruba, Thai."""
+    pairs = [
+        ("कि की", "की कि", 2), ("എന്റെ ഭാഷ", "എന്റ ഭാഷ", 1), ("தமிழ்", "தமழ", 1),
+        ("שָׁלוֹם", "שלום", 1), ("مُحَمَّد", "محمد", 1), ("ẹ̀kọ́", "ẹ̀kọ", 1), ("ที่นี่", "ทีนี", 1),
+    ]  # fmt: skip
+    for one, other, errors in pairs:
+        assert word_errors(one, other)[0] == errors
+        assert character_errors(one, other)[0] >= errors
+        for form in ("NFC", "NFD", "NFKC", "NFKD"):
+            text = unicodedata.normalize(form, one)
+            assert word_errors(one, text)[0] == 0 == character_errors(one, text)[0]
+            assert normalise(text) == normalise(normalise(text))
+
+
+def test_english_is_normalised_as_before():
+    """basic-1 and basic-2 give equal words of ASCII texts, so the results of before stand."""
+
+    def basic_1(text):
+        text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'")
+        return " ".join(re.sub(r"(?<!\w)'|'(?!\w)|[^\w']|_", " ", text).split())
+
+    generator = random.Random(0)
+    texts = [clip.text for clip in data.load("bundled") if clip.text]
+    texts += ["".join(generator.choices("aZ9' -.$\n", k=10)) for _ in range(5_000)]
+    assert [normalise(text) for text in texts] == [basic_1(text) for text in texts]
+    assert normaliser([*texts, None]) == "basic-1" and normaliser(["é"]) == "basic-2"
+
+
+@pytest.mark.parametrize(
+    ("text", "script", "spaceless"),
+    [
+        ("hello", "LATIN", False),
+        ("Ärger", "LATIN", False),
+        ("नमस्ते", "DEVANAGARI", False),
+        ("안녕하세요", "HANGUL", False),
+        ("ភាសាខ្មែរ", "KHMER", True),
+        ("မြန်မာ", "MYANMAR", True),
+        ("ພາສາ", "LAO", True),
+        ("カタカナー", "KATAKANA", True),
+        ("東京へ行く", "CJK", True),
+        ("ＡＢＣ", "LATIN", False),
+    ],
+)
+def test_scripts(text, script, spaceless):
+    assert scripts(text).most_common(1)[0][0] == script
+    assert is_spaceless(text) == spaceless
+    assert not is_spaceless("") and not is_spaceless("12")
 
 
 @pytest.mark.parametrize(

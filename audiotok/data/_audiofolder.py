@@ -1,0 +1,54 @@
+"""An AudioFolder of Hugging Face: metadata.csv or metadata.jsonl with a column `file_name`.
+
+It lies in the folder itself or in folders of it, `train`, `validation` and `test` being splits.
+`transcription`, `sentence`, `speaker_id` and the like are read as text and speaker.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from audiotok.data import Corpus, _jsonl, _manifest
+from audiotok.errors import CorpusError
+
+FILES = ("metadata.csv", "metadata.jsonl")
+WORDS = {
+    "text": ("text", "transcription", "transcript", "sentence", "normalized_text"),
+    "speaker": ("speaker", "speaker_id", "client_id", "spk_id"),
+    "label": ("label",),
+}
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation"}
+SPLITS |= {"val": "validation", "test": "test"}
+
+
+def of_folder(folder: Path, name: str) -> Corpus | None:
+    """The corpus of a folder whose metadata name files; None of any other."""
+    files = sorted(path for file in FILES for path in folder.rglob(file) if path.is_file())
+    files = [path for path in files if _names_files(path)]
+    if not files:
+        return None
+    for one, other in zip(files, files[1:], strict=False):
+        if one.parent == other.parent:
+            raise CorpusError(f"{one} and {other.name} lie in one folder: remove one of them")
+    rows: list[_manifest.Row] = []
+    for path in files:
+        inside = path.parent.relative_to(folder)
+        part = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
+        for line, cells in _manifest.rows(path, WORDS | {"audio": ("file_name",)}):
+            if "audio" in cells and not Path(cells["audio"]).is_absolute():
+                cells["audio"] = (inside / cells["audio"]).as_posix()
+            rows.append((line, ({"split": part} if part else {}) | cells))
+    return _manifest.of_rows(folder / files[0].name, rows, name)
+
+
+def _names_files(path: Path) -> bool:
+    """Whether it has the column `file_name`; LJSpeech's metadata.csv has none."""
+    if path.suffix == ".jsonl":
+        first = next(iter(_jsonl.objects(path)), (0, {}))
+        return "file_name" in first[1]
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return "file_name" in next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
