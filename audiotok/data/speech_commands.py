@@ -1,6 +1,6 @@
 """Speech Commands v0.02 (Warden 2018, arXiv 1804.03209, CC BY 4.0): 105,829 recordings of 35 words.
 
-Downloaded once into the cache folder, 2.4 GB, or taken from `speech_commands` there. The split is
+Downloaded once into the data folder, 2.4 GB, or taken from `speech_commands` there. The split is
 the official one: testing_list.txt, validation_list.txt, and all else to train on.
 """
 
@@ -19,7 +19,7 @@ NAMES = ("speech_commands",)
 
 def load(name: str) -> Corpus:
     """All words; label and text are the word, the speaker is the hash in the name of the file."""
-    target = _download.cache_folder() / "speech_commands"
+    target = _download.place("speech_commands")
     folder = _download.fetch_archive(URL, SHA256, inner=".", target=target)
     splits = {path: split for split, file in LISTS.items() for path in _place.lines(folder / file)}
     files = [path for path in _place.sounds(folder, "*/*.wav") if path.parent.name != NOISE]

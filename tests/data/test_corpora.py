@@ -172,7 +172,7 @@ def server(tmp_path, monkeypatch):
     soundfile.write(buffer, np.zeros(160), 16_000, format="FLAC")
     root = "LibriSpeech/dev-clean/84/1/84-1"
     good = {f"{root}-0000.flac": buffer.getvalue(), f"{root}.trans.txt": b"84-1-0000 GO ON\n"}
-    monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUDIOTOK_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(librispeech, "URL", (tmp_path / "served").as_uri() + "/{split}.tar.gz")
     (tmp_path / "served").mkdir()
 
