@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
-from audiotok.files import temporaries, temporary_path
+from audiotok.files import cache_root, temporaries, temporary_path
 
 KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
 BYTES = 10_000_000_000
@@ -171,7 +171,7 @@ def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
 
 def opened(note: Callable[[str], None]) -> Cache:
     """The cache that the environment names."""
-    home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
+    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
     folder = os.environ.get("AUDIOTOK_CACHE") or Path(home) / "bench"
     text = os.environ.get("AUDIOTOK_CACHE_BYTES") or str(BYTES)
     if not text.isdecimal():

@@ -15,7 +15,7 @@ from safetensors.torch import save as to_safetensors
 
 from audiotok.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
-from audiotok.files import replacing
+from audiotok.files import cache_root, replacing
 
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -64,7 +64,7 @@ def local_path(card: CodecCard) -> Path:
 
 def local_folder(name: str) -> Path:
     """Where files of the codec of that name, without options, may lie."""
-    home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
+    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
     return Path(home, *name.split(":"))
 
 
@@ -81,24 +81,23 @@ def download(name: str, weights: Weights, otherwise: str = "give it with --check
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # it tells of every retry; what is left of them is one line below
     try:
-        for name in weights.beside:
-            hf_hub_download(weights.repository, name, revision=weights.revision)
+        for beside in weights.beside:
+            hf_hub_download(weights.repository, beside, revision=weights.revision)
         return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
-        revision = weights.revision or "main"
+        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}/"
+        folder = local_folder(name)
+        steps = [
+            f"get {root}{file} and put it at {folder / Path(file).name}"
+            for file in (weights.file, *weights.beside)
+        ]
         raise CheckpointError(
-            f"{name} needs {_files(weights)}{size}, which could not be downloaded "
-            f"({type(reason).__name__}): get https://huggingface.co/{weights.repository}/resolve/"
-            f"{revision}/{weights.file} and put it at "
-            f"{local_folder(name) / Path(weights.file).name}, or {otherwise}"
+            f"{name} needs {' and '.join((weights.file, *weights.beside))}{size}, which could not "
+            f"be downloaded ({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
         ) from reason
     finally:
         logging.set_verbosity(verbosity)
-
-
-def _files(weights: Weights) -> str:
-    return " and ".join((weights.file, *weights.beside))
 
 
 def verify(path: Path, weights: Weights) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from audiotok import cli_corpora, cli_results
+from audiotok import cli_corpora, cli_results, process
 from audiotok.cli_options import (
     Checkpoint,
     Cpu,
@@ -38,11 +38,8 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def main() -> None:
     """Entry point: what a user can mend is one line and exit code 2."""
-    try:
+    with process.guarded():
         app()
-    except AudiotokError as error:
-        print(f"audiotok: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 @app.command()
@@ -97,6 +94,9 @@ def bench(
             progress.note(f"Stopped. The same command {how}.")
             raise typer.Exit(130) from None
     show.bench_table(found, headline)
+    if not any(score["n"] for result in found for score in result.scores.values()):
+        print("Nothing was measured: every clip failed, see above.", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -157,11 +157,14 @@ def reconstruct(
 
     pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
     codec = cli_corpora.load(tokenizer, checkpoint, device)
-    for source, target in pairs:
+
+    def make(source: Path, target: Path) -> None:
         sound = codec.reconstruct(source)
         outputs.prepare(target, overwrite)
         audio.write(target, sound)
         print(target)
+
+    cli_corpora.each(pairs, make)
 
 
 @app.command("list")

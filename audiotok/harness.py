@@ -114,6 +114,7 @@ def run(
             f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: not "
             f"{executor!r} with the address {address!r}"
         )
+    registry.find_device(device)
     suite = load_suite(suite)
     typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
     if checkpoint is not None and len(typed) != 1:

@@ -21,6 +21,7 @@ from audiotok.errors import AudiotokError
 from audiotok.results import FLOOR, GIVEN, REFERENCE
 from audiotok.suite import Suite
 from audiotok.tasks import Task
+from audiotok.workers import can_start_processes
 
 MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the tasks' models
 
@@ -96,7 +97,11 @@ def make_setting(
         task.prepare(corpus)
     count = min(available_cores(), MOST_WORKERS) if workers is None else workers
     count = min(count, len(corpus.clips))
-    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
+    observer = observer or Observer()
+    if count and not can_start_processes():
+        count = 0
+        observer.note("clips are scored in this process: as a daemon it cannot start others")
+    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer)
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
     setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
     return setting

@@ -10,6 +10,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from audiotok.files import readable
+
 # Packages whose version may move a score.
 PACKAGES = (
     "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
@@ -51,4 +53,4 @@ def git() -> dict[str, str | bool] | None:
 
 def command() -> str:
     """The command line of this process."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return readable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))

@@ -341,6 +341,11 @@ def _doubt(decoder: Decoder, item: Item) -> str | None:
     return None
 
 
+def can_start_processes() -> bool:
+    """Whether this process may start others; a worker of `multiprocessing.Pool` may not."""
+    return not multiprocessing.current_process().daemon
+
+
 def describe(error: BaseException) -> str:
     """One line: our own messages as they are, others with their type."""
     text = " ".join(str(error).split())[:500]

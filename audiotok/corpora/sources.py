@@ -57,7 +57,7 @@ class Recording:
         try:
             file = self.where if self.dataset is None else _rows(self.dataset).open(self.where)
             return max(0.0, soundfile.info(file).duration)
-        except (soundfile.LibsndfileError, OSError, TypeError):
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError):
             return 0.0
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
+from audiotok.files import readable
 
 if TYPE_CHECKING:
     from audiotok.audio import Audio
@@ -131,6 +132,7 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
     Raises CorpusError with the one thing that is wrong.
     """
     corpus = _find(source)
+    corpus = replace(corpus, name=readable(corpus.name))
     return corpus if limit is None else corpus.first(limit)
 
 

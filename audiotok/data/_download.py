@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path
 
 from audiotok.errors import CorpusError
+from audiotok.files import cache_root
 
 MAX_FILES, MAX_BYTES = 1_000_000, 200 * 2**30  # of one archive, unpacked
 _BLOCK = 2**20
@@ -25,7 +26,7 @@ def place(name: str) -> Path:
     folder; below $AUDIOTOK_CACHE, where earlier versions kept it, if it is there alone."""
     if own := os.environ.get("AUDIOTOK_DATA"):
         return Path(own).expanduser() / name
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiotok" / name
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or cache_root()) / "audiotok" / name
     old = os.environ.get("AUDIOTOK_CACHE")
     if old and not folder.exists() and (found := Path(old) / name).exists():
         warnings.warn(

@@ -22,6 +22,7 @@ from audiotok.errors import CorpusError
 COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
+_TEXTS = ("text", "speaker", "label", "licence", "id", "split")
 GRAMMAR = "grammar.jsgf"
 _OTHER_WORDS = {  # what others call our columns
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
@@ -102,7 +103,22 @@ def _objects(path: Path, file) -> Iterator[Row]:
                 raise CorpusError(
                     f"{path}, line {line}: {column} is {json.dumps(value)[:40]}, expected a string"
                 )
-        yield line, {k: "" if v is None else str(v) for k, v in cells.items()}
+        cells = {k: "" if v is None else str(v) for k, v in cells.items()}
+        for column, value in cells.items():
+            if column in _TEXTS and not _is_unicode(value):
+                raise CorpusError(
+                    f"{path}, line {line}: {column} holds half of a surrogate pair, which is no "
+                    "character: mend the \\u escapes"
+                )
+        yield line, cells
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_columns(path: Path, columns: list[str], line: int = 1) -> None:
