@@ -227,10 +227,16 @@ class _Process:
     def __init__(self):
         self.dead = False
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with no_main_module(), environment(ENVIRONMENT):
-            self._process.start()
+        try:
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            with no_main_module(), environment(ENVIRONMENT):
+                self._process.start()
+        except OSError as reason:  # too many open files or processes, too little memory
+            raise ResultsError(
+                f"a process that scores clips cannot start ({reason.strerror or reason}): raise "
+                "that limit (ulimit), or give fewer --workers"
+            ) from reason
         theirs.close()
 
     def begin(self, tasks: list[Task]) -> None:

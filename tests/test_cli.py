@@ -300,9 +300,19 @@ def test_nothing_that_could_be_measured(audiotok):
 
 def test_brackets_in_names(audiotok):
     codec = Path("shy.py").read_text().replace('name="shy"', 'name="sh [/y]"')
-    Path("shy.py").write_text(codec)
+    Path("brackets.py").write_text(codec)
     Path("clips").rename("clips [a]")
-    words = ["bench", "-t", "shy.py", "--data", "clips [a]", "-s", "tiny.yaml", "-o", "out[/x]"]
+    words = [
+        "bench",
+        "-t",
+        "brackets.py",
+        "--data",
+        "clips [a]",
+        "-s",
+        "tiny.yaml",
+        "-o",
+        "out[/x]",
+    ]
     code, out, err = audiotok(*words, "--workers", "0")
     assert code == 0, err
     assert "on clips [a], 2 clips" in out and "\nsh [/y] " in out and "rows: out[/x]/" in out
