@@ -32,9 +32,9 @@ def cache_root() -> Path:
 
 
 def readable(text: str) -> str:
-    """Text that every encoding of Unicode can carry: bytes of a file name that are no UTF-8 become
-    escapes such as \\xe9."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
+    """Text that UTF-8 can carry: lone surrogates, which stand for bytes of a file name that are no
+    UTF-8, become escapes such as \\udce9."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 _TEMPORARY = re.compile(r"\.audiotok-[0-9a-f]{16}\.tmp")

@@ -95,11 +95,11 @@ class Result:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
-        return pd.read_parquet(self.folder / "rows.parquet")
+        return read_rows(self.folder / "rows.parquet")
 
     @cached_property
     def times(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "times.parquet")
+        return read_rows(self.folder / "times.parquet")
 
     @cached_property
     def rows_by_clip(self) -> pd.DataFrame:
@@ -195,6 +195,12 @@ def write_rows(path: Path, rows: pd.DataFrame) -> str:
     with replacing(path, ResultsError) as file:
         rows.to_parquet(file, index=False)
     return sha256(path)
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """What `write_rows` wrote; the path may hold bytes that are no UTF-8, which pyarrow refuses."""
+    with open(path, "rb") as file:
+        return pd.read_parquet(file)
 
 
 def content_sha256(content: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from audiotok import atok
+from audiotok.audio import WRITABLE
 from audiotok.entropy import entropy
 from audiotok.errors import TokensError
 from audiotok.files import replacing
@@ -151,7 +152,9 @@ class Tokens:
         return cls(**atok.parse(bytes(data)))
 
     def save(self, path: str | Path) -> None:
-        """Writes an .atok file, whole or not at all."""
+        """Writes an .atok file, whole or not at all; never under the extension of sound."""
+        if Path(path).suffix.lower() in WRITABLE:
+            raise TokensError(f"cannot write tokens to {path}: expected a name that ends in .atok")
         with replacing(path, TokensError) as file:
             file.write(self.to_bytes())
 

@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import AudiotokError, MetricError, ResultsError
+from audiotok.files import readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -354,7 +355,7 @@ def can_start_processes() -> bool:
 
 def describe(error: BaseException) -> str:
     """One line: our own messages as they are, others with their type."""
-    text = " ".join(str(error).split())[:500]
+    text = readable(" ".join(str(error).split())[:500])
     return text if isinstance(error, AudiotokError) else f"{type(error).__name__}: {text}"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -302,18 +303,8 @@ def test_brackets_in_names(audiotok):
     codec = Path("shy.py").read_text().replace('name="shy"', 'name="sh [/y]"')
     Path("brackets.py").write_text(codec)
     Path("clips").rename("clips [a]")
-    words = [
-        "bench",
-        "-t",
-        "brackets.py",
-        "--data",
-        "clips [a]",
-        "-s",
-        "tiny.yaml",
-        "-o",
-        "out[/x]",
-    ]
-    code, out, err = audiotok(*words, "--workers", "0")
+    words = ["bench", "-t", "brackets.py", "-s", "tiny.yaml", "-o", "out[/x]", "--workers", "0"]
+    code, out, err = audiotok(*words, "--data", "clips [a]")
     assert code == 0, err
     assert "on clips [a], 2 clips" in out and "\nsh [/y] " in out and "rows: out[/x]/" in out
     code, out, err = audiotok("compare", "sh [/y]", "mulaw", "-r", "out[/x]")
@@ -339,3 +330,20 @@ def test_a_daemon_scores_and_encodes_in_its_own_process(audiotok, monkeypatch):
     assert code == 0 and "clips are scored in this process" in err
     code, _, err = audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens", "--workers", "2")
     assert code == 0 and "clips are encoded in this process" in err
+
+
+def test_names_that_are_no_utf8(audiotok):
+    folder = os.fsdecode(b"d\xe9")
+    os.mkdir(folder)
+    for name in ("a.wav", "b.wav"):
+        os.rename(f"clips/{name}", os.fsdecode(os.fsencode(f"{folder}/{name}") + b"\xe9.wav"))
+    Path(folder, os.fsdecode(b"c\xe9.wav")).write_bytes(b"damaged")
+    words = ["bench", "-t", "mulaw", "-s", "tiny.yaml", "--workers", "0"]
+    out = os.fsdecode(b"r\xe9")
+    code, shown, err = audiotok(*words, "--data", folder, "-o", out)
+    assert code == 0 and "on d\\udce9, 3 clips" in shown, err
+    code, shown, err = audiotok("compare", "mulaw", "random", "-r", out)
+    assert code == 0, err
+    assert audiotok("encode", folder, "-t", "mulaw", "-o", out + "/", "-f", "atok")[0] == 1
+    code, _, err = audiotok("encode", folder, "-t", "mulaw", "-o", "tokens", "--workers", "0")
+    assert code == 1 and "c\\udce9.wav" in Path("tokens/failed.tsv").read_text()

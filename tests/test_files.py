@@ -94,7 +94,8 @@ def test_a_user_without_a_home(tmp_path, monkeypatch):
 
 
 def test_text_of_names_that_are_no_utf8():
-    assert files.readable(os.fsdecode(b"caf\xe9 \xc3\xa9")) == "caf\\xe9 é"
+    assert files.readable(os.fsdecode(b"caf\xe9 \xc3\xa9")) == "caf\\udce9 é"
+    assert files.readable("\ud83d") == "\\ud83d"
 
 
 def test_temporaries_of_ours_alone(tmp_path):

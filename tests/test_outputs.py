@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import bench_kit
+import numpy as np
 import pytest
 
 from audiotok import corpora, leaderboard, outputs, registry
-from audiotok.errors import AudiotokError, CorpusError, RecipeError, ResultsError
+from audiotok.errors import AudiotokError, CorpusError, RecipeError, ResultsError, TokensError
 from audiotok.testing import record
 from audiotok.training.folder import Folder
 
@@ -120,6 +121,15 @@ def test_shards_to_sound(refused, audiotok):
 def test_tokens_and_sound_keep_their_names(refused, command, message):
     Path("a.atok").write_bytes(b"tokens")
     refused(command, message)
+
+
+def test_tokens_are_not_saved_as_sound(tmp_path):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"mine")
+    tokens = registry.load("mulaw").encode((np.zeros(160, np.float32), 16_000))
+    with pytest.raises(TokensError, match="expected a name that ends in .atok"):
+        tokens.save(path)
+    assert path.read_bytes() == b"mine"
 
 
 def test_a_slash_makes_a_folder(audiotok):
