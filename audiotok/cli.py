@@ -23,6 +23,7 @@ from audiotok.cli_options import (
     Tokenizer,
 )
 from audiotok.errors import AudiotokError
+from audiotok.interrupts import stopping
 
 app = typer.Typer(
     name="audiotok",
@@ -83,20 +84,17 @@ def bench(
     for name in harness.split_names(tokenizer):
         show.resolved(registry.expand(name)[0])
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    with show.BenchProgress() as progress:
-        try:
-            found = harness.run(
-                tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-                *(chosen_flags or [None]), progress, executor, address,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            how = "measures anew" if fresh else "goes on where it stopped"
-            progress.note(f"Stopped. The same command {how}.")
-            raise typer.Exit(130) from None
+    how = "measures anew" if fresh else "goes on where it stopped"
+    with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
+        found = harness.run(
+            tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
+            *(chosen_flags or [None]), progress, executor, address,
+        )  # fmt: skip
     show.bench_table(found, headline)
     if not any(score["n"] for result in found for score in result.scores.values()):
         print("Nothing was measured: every clip failed, see above.", file=sys.stderr)
         raise typer.Exit(1)
+    raise typer.Exit(1 if any(result.failed_for_now for result in found) else 0)
 
 
 @app.command()
@@ -319,14 +317,11 @@ def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) ->
 
     if fresh and resume:
         raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
-    try:
-        with show.TrainProgress() as progress:
-            weights = training.train(
-                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
-            )
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    how = "Stopped. The same command goes on from the last checkpoint."
+    with stopping(how), show.TrainProgress() as progress:
+        weights = training.train(
+            path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+        )
     if show.first_process():
         print(weights)
 
@@ -337,6 +332,9 @@ def judge_lm(
     folders: Annotated[
         list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
     ],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+    ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -346,7 +344,9 @@ def judge_lm(
     from audiotok.speech_lm import trained
 
     with show.TrainProgress() as progress:
-        found = trained.judge(model, folders, checkpoint, device, progress.report)
+        found = trained.judge(
+            model, folders, checkpoint, device, tokenizer=tokenizer, report=progress.report
+        )
     if as_json:
         show.json({kind: vars(judged) for kind, judged in found.items()})
         return

@@ -11,6 +11,7 @@ import typer
 
 from audiotok.cli_options import Checkpoint, Device, Out, Overwrite, Tokenizer
 from audiotok.errors import AudiotokError
+from audiotok.interrupts import stopping
 
 if TYPE_CHECKING:
     from audiotok.codec import Codec
@@ -192,14 +193,11 @@ def _encode_corpus(
     from audiotok import corpora, show
 
     show.resolved(tokenizer)
-    with show.EncodeProgress("encoding") as progress:
-        try:
-            done = corpora.encode(
-                source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
-                progress=progress, **settings,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            progress.note("Stopped. The same command goes on where it stopped.")
-            raise typer.Exit(130) from None
+    how = "Stopped. The same command goes on where it stopped."
+    with stopping(how), show.EncodeProgress("encoding") as progress:
+        done = corpora.encode(
+            source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
+            progress=progress, **settings,
+        )  # fmt: skip
     show.corpus(done)
     raise typer.Exit(1 if done.failures else 0)

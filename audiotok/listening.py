@@ -202,7 +202,8 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     Windows of 32 ms (Hann); at most COLUMNS of them, evenly spaced, at least 8 ms apart.
     """
     import torch
-    import torchaudio
+
+    from audiotok.dependencies import torchaudio
 
     rate, wave = sound.sample_rate, sound.waveform.mean(0)
     size = max(64, round(0.032 * rate))
@@ -212,7 +213,7 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     window = torch.hann_window(size)
     spectrum = torch.stft(wave, points, hop, size, window, center=False, return_complex=True)
     power = spectrum.abs().square()
-    bank = torchaudio.functional.melscale_fbanks(
+    bank = torchaudio().functional.melscale_fbanks(
         len(power), 0.0, rate / 2, BANDS, rate, norm=None, mel_scale="htk"
     )
     decibels = 10 * torch.log10((bank.T @ power).clamp(min=1e-12))

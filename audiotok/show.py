@@ -182,6 +182,8 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
     for result in found:
         for line in _failures(result):
             out.print(line, style="red")
+        if line := results.to_try_again(result):
+            out.print(line, style="red")
     out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
 
 
