@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 
 from audiotok.errors import CorpusError
-from audiotok.files import cache_root
+from audiotok.system.files import cache_root
 
 MAX_FILES, MAX_BYTES = 1_000_000, 200 * 2**30  # of one archive, unpacked
 _BLOCK = 2**20

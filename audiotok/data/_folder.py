@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audiotok.data import Clip, Corpus, _ids, _manifest
 from audiotok.errors import CorpusError
-from audiotok.folders import files_below, left_out
+from audiotok.system.folders import files_below, left_out
 
 log = logging.getLogger("audiotok")
 

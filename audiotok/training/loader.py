@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from audiotok.errors import RecipeError
+from audiotok.harness.workers import can_start_processes
 from audiotok.training.crops import Crop, Crops
-from audiotok.workers import can_start_processes
 
 
 class _Numbers(Sampler[list[int]]):
