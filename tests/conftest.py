@@ -10,6 +10,7 @@ import pytest
 def cache_of_its_own(monkeypatch, tmp_path_factory, request):
     folder = tmp_path_factory.getbasetemp() / "caches" / str(abs(hash(request.node.nodeid)))
     monkeypatch.setenv("AUDIOTOK_CACHE", str(folder))
+    monkeypatch.delenv("AUDIOTOK_DATA", raising=False)
 
 
 @pytest.fixture

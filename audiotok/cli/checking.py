@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from audiotok import testing
 from audiotok.cli import show
+from audiotok.cli.terminal import Bar
 from audiotok.codec.codec import Codec
 from audiotok.errors import AudiotokError, CodecError
 from audiotok.testing import Outcome, record
@@ -32,12 +33,12 @@ def load(loading: Callable[[], Codec], name: str) -> Codec:
 
 def examined(codec: Codec) -> list[Outcome]:
     """What became of every promise, with a bar on stderr meanwhile."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=show.err, transient=True) as progress:
-        task = progress.add_task(codec.card.name, total=len(testing.PROMISES), completed=-1)
+    done, total = itertools.count(), len(testing.PROMISES)
+    with Bar(show.err) as bar:
+        bar.start(codec.card.name, total=total)
 
         def before(promise: testing.Promise) -> None:
-            progress.update(task, advance=1, description=f"{codec.card.name}: {promise.name}")
+            bar.update(f"{codec.card.name}: {promise.name}", next(done), total)
 
         return testing.examine(codec, before=before)
 

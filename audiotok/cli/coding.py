@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,7 +45,8 @@ def encode(
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
-    """Sound files to .atok files; a corpus to parquet shards: run again, it goes on."""
+    """Sound files to .atok files; a corpus to parquet shards: run again, it goes on. Exit code 1
+    where clips could not be encoded."""
     from audiotok.cli import inputs
     from audiotok.system import outputs
 
@@ -78,11 +80,14 @@ def encode(
     paths = [Path(source) for source in sources]
     pairs = inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
     codec = load(tokenizer, checkpoint, device)
-    for source, target in pairs:
+
+    def make(source: Path, target: Path) -> None:
         tokens = codec.encode(source)
         outputs.prepare(target, overwrite)
         tokens.save(target)
         show.encoded(source, target, tokens)
+
+    each(pairs, make)
 
 
 def decode(
@@ -105,6 +110,17 @@ def decode(
     from audiotok.system import outputs
     from audiotok.tokens.tokens import Tokens
 
+    codec = None
+
+    def make(target: Path, tokens: Tokens) -> None:
+        nonlocal codec
+        if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
+            codec = load(tokenizer or tokens.codec, checkpoint, device)
+        sound = codec.decode(tokens, sample_rate)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
+        print(target)
+
     if len(sources) == 1 and is_shards(sources[0]):
         shards = corpora.Shards(sources[0])
         if not shards.complete:
@@ -114,18 +130,11 @@ def decode(
             )
         folder = outputs.folder(out, "several clips")
         outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
-        tokens = ((folder / f"{clip.id}.wav", one) for clip, one in shards)
-    else:
-        pairs = inputs.pairs(sources, out, audio.WRITABLE, inputs.TOKENS, overwrite)
-        tokens = ((target, Tokens.load(source)) for source, target in pairs)
-    codec = None
-    for target, one in tokens:
-        if codec is None or (tokenizer is None and codec.card.name != one.codec):
-            codec = load(tokenizer or one.codec, checkpoint, device)
-        sound = codec.decode(one, sample_rate)
-        outputs.prepare(target, overwrite)
-        audio.write(target, sound)
-        print(target)
+        for clip, one in shards:
+            make(folder / f"{clip.id}.wav", one)
+        return
+    pairs = inputs.pairs(sources, out, audio.WRITABLE, inputs.TOKENS, overwrite)
+    each(pairs, lambda source, target: make(target, Tokens.load(source)))
 
 
 def export(
@@ -141,6 +150,25 @@ def export(
         progress.start(len(corpora.Shards(folder)), 0)
         paths = corpora.export_webdataset(folder, webdataset, clips_per_file, progress.tick)
     print(*paths, sep="\n")
+
+
+def each(pairs: Sequence[tuple[Path, Path]], make: Callable[[Path, Path], None]) -> None:
+    """Calls `make(input, output)` for each pair.
+
+    Of several files one that cannot be used is named and left out: the exit code is 1 then.
+    """
+    failed = 0
+    for source, target in pairs:
+        try:
+            make(source, target)
+        except AudiotokError as reason:
+            if len(pairs) == 1:
+                raise
+            failed += 1
+            print(f"{source} left out: {reason}", file=sys.stderr)
+    if failed:
+        print(f"{failed} of {len(pairs)} files could not be used", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def load(name: str, checkpoint: Path | None, device: str) -> Codec:
@@ -179,3 +207,4 @@ def _encode_corpus(
             progress=progress, **settings,
         )  # fmt: skip
     show.corpus(done)
+    raise typer.Exit(1 if done.failures else 0)

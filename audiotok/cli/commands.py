@@ -23,6 +23,7 @@ from audiotok.cli.options import (
     Tokenizer,
 )
 from audiotok.errors import AudiotokError
+from audiotok.system import process
 from audiotok.system.interrupts import stopping
 
 app = typer.Typer(
@@ -39,11 +40,8 @@ Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 def main() -> None:
     """Entry point: what a user can mend is one line and exit code 2."""
-    try:
+    with process.guarded():
         app()
-    except AudiotokError as error:
-        print(f"audiotok: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
 
 
 @app.command()
@@ -96,6 +94,9 @@ def bench(
             *(chosen_flags or [None]), progress, executor, address,
         )  # fmt: skip
     show.bench_table(found, headline)
+    if not any(score["n"] for result in found for score in result.scores.values()):
+        print("Nothing was measured: every clip failed, see above.", file=sys.stderr)
+        raise typer.Exit(1)
     raise typer.Exit(1 if any(result.failed_for_now for result in found) else 0)
 
 
@@ -159,11 +160,14 @@ def reconstruct(
 
     pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
     codec = coding.load(tokenizer, checkpoint, device)
-    for source, target in pairs:
+
+    def make(source: Path, target: Path) -> None:
         sound = codec.reconstruct(source)
         outputs.prepare(target, overwrite)
         audio.write(target, sound)
         print(target)
+
+    coding.each(pairs, make)
 
 
 @app.command("list")

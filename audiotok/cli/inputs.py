@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiotok.data._folder import EXTENSIONS
 from audiotok.errors import AudiotokError
 from audiotok.system import outputs
+from audiotok.system.folders import files_below, left_out
 
-SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+SOUND = EXTENSIONS
 TOKENS = (".atok",)
+log = logging.getLogger("audiotok")
 
 
 def pairs(
@@ -62,7 +66,10 @@ def pairs(
 
 
 def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in accepted)
+    found = files_below(folder, AudiotokError)
+    files = [path for path in found if path.suffix.lower() in accepted and path.is_file()]
+    if text := left_out(folder, set(found) - set(files), accepted):
+        log.warning("%s", text)
     if not files:
         raise AudiotokError(f"{folder} holds no {' or '.join(accepted)} files")
     return files

@@ -3,7 +3,6 @@ imported when they run."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +34,7 @@ def compare(
     """Two codecs on the same clips, or our numbers beside published ones."""
     import pandas
 
+    from audiotok.cli.terminal import console
     from audiotok.errors import ResultsError
     from audiotok.results import comparison
 
@@ -55,7 +55,7 @@ def compare(
     if as_json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
     else:
-        show(frame, _console())
+        show(frame, console())
 
 
 def validate(
@@ -65,11 +65,11 @@ def validate(
     """Whether results are whole, true to their rows, and fit together: exit code 1 if not."""
     import json
 
+    from audiotok.cli.terminal import status
     from audiotok.results import validating
 
-    console = _console(stderr=True)
-    with console.status("reading") as status:
-        count, found = validating.validate(results, lambda folder: status.update(str(folder)))
+    with status("reading") as update:
+        count, found = validating.validate(results, lambda folder: update(str(folder)))
     errors = sum(finding.error for finding in found)
     if as_json:
         listed = [vars(finding) | {"folder": str(finding.folder)} for finding in found]
@@ -98,6 +98,7 @@ def report(
     """A page to listen to codecs side by side, and blind."""
     from audiotok import data
     from audiotok.cli import coding
+    from audiotok.cli.terminal import status
     from audiotok.codec import registry
     from audiotok.harness import harness
     from audiotok.report import listening
@@ -108,8 +109,9 @@ def report(
     listening.check_folder(out, chosen, overwrite)
     names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
     codecs = [coding.load(name, None, device) for name in names]
-    with _console(stderr=True).status("listening") as status:
-        print(listening.write(codecs, chosen, out, source, status.update, overwrite))
+    with status("listening") as update:
+        page = listening.write(codecs, chosen, out, source, update, overwrite)
+    print(page)
 
 
 def model_index(
@@ -124,7 +126,7 @@ def model_index(
     print(hub.front_matter(results, codec, suite, data), end="")
 
 
-def _compared(frame: pandas.DataFrame, console: Console) -> None:
+def _compared(frame: pandas.DataFrame, out: Console) -> None:
     """Per setting the columns that have a direction."""
     from rich.table import Table
 
@@ -133,7 +135,7 @@ def _compared(frame: pandas.DataFrame, console: Console) -> None:
     for (suite, data, a, b), rows in frame.groupby(
         ["suite", "data", "codec_a", "codec_b"], sort=False
     ):
-        console.print(f"{suite} on {data}", style="italic", markup=False)
+        out.print(f"{suite} on {data}", style="italic")
         table = Table(box=None)
         for head, side in (
             ("column", "left"), (a, "right"), (b, "right"), ("difference", "right"),
@@ -151,8 +153,8 @@ def _compared(frame: pandas.DataFrame, console: Console) -> None:
                 f"{row['failed_a']}, {row['failed_b']}",
                 row["better"] if isinstance(row["better"], str) else "–",
             )
-        console.print(table)
-    console.print(
+        out.print(table)
+    out.print(
         "↑ higher is better, ↓ lower. Means over the clips that both have; the interval is that of "
         "the paired difference, by bootstrap; tie: it holds 0; –: a number of the whole corpus "
         "that its rows do not determine.",
@@ -160,7 +162,7 @@ def _compared(frame: pandas.DataFrame, console: Console) -> None:
     )
 
 
-def _published(frame: pandas.DataFrame, console: Console) -> None:
+def _published(frame: pandas.DataFrame, out: Console) -> None:
     """Ours and theirs, metric by metric, with what is to be known of each cell below."""
     from rich.table import Table
 
@@ -168,7 +170,7 @@ def _published(frame: pandas.DataFrame, console: Console) -> None:
     for (table_name, where), rows in frame.groupby(["table", "ours_on"], sort=False):
         theirs_on = rows["theirs_on"].iloc[0] or "clips not said"
         title = f"ours: {where} | theirs: {table_name}, {theirs_on}"
-        console.print(title, style="italic", markup=False)
+        out.print(title, style="italic")
         table = Table(box=None)
         for head in ("codec", "theirs", "column", "ours", "n", "published", "difference", ""):
             numeric = head in ("ours", "n", "published", "difference")
@@ -184,15 +186,14 @@ def _published(frame: pandas.DataFrame, console: Console) -> None:
                 _number(row["published"], 3), _number(row["difference"], 3, sign="+"),
                 " ".join(signs),
             )  # fmt: skip
-        console.print(table)
+        out.print(table)
     for text, number in remarks.items():
-        console.print(f"{number}: {text}", style="dim", markup=False)
-    console.print(
+        out.print(f"{number}: {text}", style="dim")
+    out.print(
         "!: this cell is doubtful. Published numbers are theirs: "
         "audiotok.results.published.load(TABLE) says whose. Where the clips differ, so may the "
         "numbers.",
         style="dim",
-        markup=False,
     )
 
 
@@ -201,11 +202,4 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 
 def _interval(low: float, high: float, digits: int) -> str:
-    return "–" if low != low else f"\\[{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _console(stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    wide = None if (sys.stderr if stderr else sys.stdout).isatty() else 200
-    return Console(stderr=stderr, width=wide, highlight=False)
+    return "–" if low != low else f"[{low:.{digits}f}, {high:.{digits}f}]"

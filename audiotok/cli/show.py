@@ -5,16 +5,14 @@ from __future__ import annotations
 import json as _json
 import math
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from audiotok.cli.terminal import Bar, console
 from audiotok.codec import registry
 from audiotok.codec.licences import MARK, NOTE
 from audiotok.harness.plan import Observer
@@ -26,9 +24,8 @@ if TYPE_CHECKING:
     from audiotok.results.results import Result
     from audiotok.tokens.tokens import Tokens
 
-_WIDE = None if sys.stdout.isatty() else 200  # a pipe has no width: nothing is cut off
-out = Console(width=_WIDE, highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = console()
+err = console(stderr=True, soft_wrap=True)
 
 
 def json(content: Any) -> None:
@@ -139,26 +136,23 @@ class BenchProgress(Observer):
     """A bar per codec while it is measured, a line when it is done."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
-        self._task: tuple[str, Any] | None = None
+        self._bar, self._codec = Bar(err), None
 
     def __enter__(self) -> BenchProgress:
-        self._progress.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bar.__exit__()
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False)
+        self._bar.note(text)
 
     def progress(self, codec: str, done: int, total: int) -> None:
-        if self._task is None or self._task[0] != codec:
-            if self._task is not None:
-                self._progress.remove_task(self._task[1])
-            self._task = (codec, self._progress.add_task(codec, total=total))
-        self._progress.update(self._task[1], completed=done)
+        if self._codec != codec:
+            self._codec = codec
+            self._bar.start(codec, done, total)
+        self._bar.update(codec, done, total)
 
 
 def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
@@ -185,12 +179,12 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
     hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
     for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
-        out.print(f"{what} not measured: {why}", style="yellow", markup=False)
+        out.print(f"{what} not measured: {why}", style="yellow")
     for result in found:
         for line in _failures(result):
-            out.print(line, style="red", markup=False)
+            out.print(line, style="red")
         if line := results.to_try_again(result):
-            out.print(line, style="red", markup=False)
+            out.print(line, style="red")
     out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
 
 
@@ -216,33 +210,32 @@ class EncodeProgress:
     """A `corpora.Progress`: a bar over the clips, with seconds of sound per second behind it."""
 
     def __init__(self, what: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
         self._what, self._seconds, self._begin = what, 0.0, time.monotonic()
-        self._task = self._progress.add_task(what, total=None)
+        self._bar, self._done, self._total = Bar(err), 0, None
+        self._bar.start(what)
 
     def __enter__(self) -> EncodeProgress:
-        self._progress.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bar.__exit__()
 
     def start(self, clips: int, done: int) -> None:
         self._begin = time.monotonic()
-        self._progress.update(self._task, completed=done, total=clips)
+        self._done, self._total = done, clips
+        self._bar.start(self._what, done, clips)
         if done:
             self.note(f"{done} of {clips} clips were encoded before.")
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False)
+        self._bar.note(text)
 
     def tick(self, clips: int, seconds: float) -> None:
         self._seconds += seconds
+        self._done += clips
         rate = self._seconds / max(time.monotonic() - self._begin, 1e-3)
-        self._progress.update(
-            self._task, advance=clips, description=f"{self._what}, {rate:.0f} s/s"
-        )
+        self._bar.update(f"{self._what}, {rate:.0f} s/s", self._done, self._total)
 
 
 def corpus(done: corpora.Encoded) -> None:
@@ -254,7 +247,7 @@ def corpus(done: corpora.Encoded) -> None:
             f"({done.changed / done.compared:.3%}) that were computed clip by clip to compare."
         )
     for failure in done.failures[:10]:
-        err.print(f"{failure['clip']} left out: {failure['message']}", style="red", markup=False)
+        err.print(f"{failure['clip']} left out: {failure['message']}", style="red")
     if done.failures:
         where = done.folder / "failed.tsv"
         err.print(f"{len(done.failures)} clips could not be encoded: {where}", style="red")
@@ -264,21 +257,19 @@ class TrainProgress:
     """A bar over the steps, with the last step's numbers behind it."""
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        silent = not first_process()
-        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, disable=silent)
-        self._task = self._progress.add_task("starting", total=None)
+        self._bar = Bar(err, disable=not first_process(), transient=False)
+        self._bar.start("starting")
 
     def __enter__(self) -> TrainProgress:
-        self._progress.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._bar.__exit__()
 
     def note(self, text: str) -> None:
-        self._progress.console.print(text, markup=False)
+        self._bar.note(text)
 
     def report(self, step: int, steps: int, numbers: dict[str, float]) -> None:
         text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
-        self._progress.update(self._task, completed=step, total=steps, description=text)
+        self._bar.update(text, step, steps)

@@ -15,7 +15,7 @@ from safetensors.torch import save as to_safetensors
 
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
-from audiotok.system.files import replacing
+from audiotok.system.files import cache_root, replacing
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
@@ -73,7 +73,7 @@ def local_path(card: CodecCard) -> Path:
 
 def local_folder(name: str) -> Path:
     """Where files of the codec of that name, without options, may lie."""
-    home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
+    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
     return Path(home, *name.split(":"))
 
 
@@ -104,22 +104,22 @@ def download(
         )
         return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
+        files = " and ".join((weights.file, *weights.beside))
         if not fetch:
-            raise NotFetchedError(f"{_files(weights)} of {name} is not on this machine") from reason
+            raise NotFetchedError(f"{files} of {name} is not on this machine") from reason
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
-        revision = weights.revision or "main"
+        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}/"
+        folder = local_folder(name)
+        steps = [
+            f"get {root}{file} and put it at {folder / Path(file).name}"
+            for file in (weights.file, *weights.beside)
+        ]
         raise CheckpointError(
-            f"{name} needs {_files(weights)}{size}, which could not be downloaded "
-            f"({type(reason).__name__}): get https://huggingface.co/{weights.repository}/resolve/"
-            f"{revision}/{weights.file} and put it at "
-            f"{local_folder(name) / Path(weights.file).name}, or {otherwise}"
+            f"{name} needs {files}{size}, which could not be downloaded "
+            f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
         ) from reason
     finally:
         logging.set_verbosity(verbosity)
-
-
-def _files(weights: Weights) -> str:
-    return " and ".join((weights.file, *weights.beside))
 
 
 def verify(path: Path, weights: Weights) -> None:

@@ -65,7 +65,8 @@ def load(
         log.info("%s is %s", base, card.name)
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
-    return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
+    path = checkpoints.resolve(card, checkpoint)
+    return family(card, device=find_device(device), checkpoint=path)
 
 
 def load_recorded(
@@ -77,7 +78,9 @@ def load_recorded(
         CodecError: it is not the name of a card, or its weights are not on this machine yet.
     """
     family, card = _find_recorded(name)
-    return family(card, device=_device(device), checkpoint=_weights_here(name, card, checkpoint))
+    return family(
+        card, device=find_device(device), checkpoint=_weights_here(name, card, checkpoint)
+    )
 
 
 def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
@@ -262,7 +265,8 @@ def _family_in(path: Path) -> type[Codec]:
     return families[0]
 
 
-def _device(device: str) -> torch.device:
+def find_device(device: str) -> torch.device:
+    """The device of that name; CodecError where this PyTorch has none on which it can compute."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -271,4 +275,11 @@ def _device(device: str) -> torch.device:
         raise CodecError(f"there is no device {device!r}: use cpu, cuda, cuda:1 or auto") from None
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
+    try:
+        torch.ones(1, device=found).cpu()
+    except Exception as reason:  # each backend has errors of its own
+        raise CodecError(
+            f"device {device!r} cannot be used by this PyTorch ({type(reason).__name__}): use cpu, "
+            "cuda, cuda:1 or auto"
+        ) from reason
     return found

@@ -156,9 +156,11 @@ class WavTokenizer(Trained):
         state, config = read_network(state, metadata, checkpoint)
         expected = config if "@" in self.card.name else _sizes_of(self.card)
         if config != expected:
+            found, wanted = config.model_dump(), expected.model_dump()
+            differing = [name for name in wanted if found[name] != wanted[name]]
             raise CheckpointError(
-                f"{checkpoint} is not {self.card.name}: it has {_describe(config)}, the card says "
-                f"{_describe(expected)}; name the codec that it belongs to"
+                f"{checkpoint} is not {self.card.name}: it has {_listed(found, differing)}, the "
+                f"card says {_listed(wanted, differing)}; name the codec that it belongs to"
             )
         self.network = WavTokenizerNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
@@ -261,9 +263,5 @@ def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
         raise CheckpointError(f"{path} lacks {error}: it is not a whole WavTokenizer") from error
 
 
-def _describe(config: WavTokenizerConfig) -> str:
-    rate = config.sample_rate / math.prod(config.strides)
-    return (
-        f"{rate:g} tokens per second at {config.sample_rate} Hz "
-        f"(strides {'x'.join(map(str, config.strides))}, dimension {config.dimension})"
-    )
+def _listed(sizes: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name} {sizes[name]}" for name in names)

@@ -26,6 +26,7 @@ from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.errors import CorpusError
 from audiotok.harness.journal import differences
+from audiotok.harness.workers import can_start_processes
 from audiotok.system import outputs
 from audiotok.system.files import replacing, temporaries
 
@@ -121,7 +122,7 @@ def encode(
         fingerprint=codec.fingerprint,
         batch=about["settings"]["batch"],
         batch_seconds=about["settings"]["batch_seconds"],
-        readers=_workers(workers) if kind != "cpu" else 0,
+        readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
         about=json.dumps(about, sort_keys=True),
     )
     del codec  # the processes have their own
@@ -150,7 +151,10 @@ def _run(
         "local": partial(executors.local, count=max(1, min(_workers(workers), len(missing)))),
         "ray": partial(executors.on_ray, address=address),
     }
-    if executor == "local" and (job.device != "cpu" or workers == 0):
+    alone = workers == 0 or not can_start_processes()
+    if executor == "local" and alone and workers != 0:
+        progress.note("clips are encoded in this process: as a daemon it cannot start others")
+    if executor == "local" and (job.device != "cpu" or alone):
         executor = "here"
     for made in run[executor](job, missing, progress.tick) if missing else ():
         with replacing(paths[made.number], CorpusError) as file:

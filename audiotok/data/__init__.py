@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
+from audiotok.system.files import readable
 from audiotok.system.names import Recorded
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
     Raises CorpusError with the one thing that is wrong.
     """
     corpus = _find(source)
+    corpus = replace(corpus, name=readable(corpus.name))
     return corpus if limit is None else corpus.first(limit)
 
 

@@ -7,6 +7,7 @@ content. All of it is checked when it is read: what is torn, changed or in anoth
 in one line, removed, and made again. So nothing here has to be fsynced, locked or trusted; the
 folder may be removed at any time. It lies at $AUDIOTOK_CACHE, else ~/.cache/audiotok/bench, and is
 kept below $AUDIOTOK_CACHE_BYTES (10 GB; 0 keeps nothing): waveforms go first, the oldest before.
+Other files in that folder are neither counted nor removed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import secrets
+import stat
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,9 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
+from audiotok.system.files import cache_root, temporaries, temporary_path
 
 KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
 BYTES = 10_000_000_000
+_NAME = re.compile(r"[0-9a-f]{64}")
+_BEGIN = b'{"key": {'
+_STALE = 3600.0  # seconds after which a half-written entry was left by a killed process
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = (".py", ".c", ".cpp", ".h")
 
@@ -85,7 +93,7 @@ class Cache:
         head = {"key": key, "about": about, "sha256": hashlib.sha256(content).hexdigest()}
         data = json.dumps(head | {"seal": digest(head)}).encode() + b"\n" + content
         path = self._path(kind, key)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+        temporary = temporary_path(path.parent)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -112,14 +120,19 @@ class Cache:
             self.prune()
 
     def prune(self) -> None:
-        """Removes what is over the limit; with it, what other runs left half-written."""
+        """Removes entries that are over the limit, and old half-written ones; no other file."""
         self._added, total, files = 0, 0, []
         for order, kind in enumerate(KINDS):
-            for path in (self.folder / kind).glob("*/*"):
-                with suppress(OSError):  # another process may prune as well
-                    found = path.stat()
-                    files.append((order, found.st_mtime, found.st_size, path))
-                    total += found.st_size
+            for folder in (self.folder / kind).glob("[0-9a-f][0-9a-f]"):
+                half = temporaries(folder)
+                for path in [*half, *folder.glob("*")]:
+                    with suppress(OSError):  # another process may prune as well
+                        found = path.lstat()
+                        if path in half and time.time() - found.st_mtime > _STALE:
+                            path.unlink()
+                        elif _is_entry(path, found):
+                            files.append((order, found.st_mtime, found.st_size, path))
+                            total += found.st_size
         for _, _, size, path in sorted(files):
             if total <= self.limit:
                 return
@@ -130,6 +143,15 @@ class Cache:
     def _path(self, kind: str, key: Mapping[str, Any]) -> Path:
         name = digest(key)
         return self.folder / kind / name[:2] / name
+
+
+def _is_entry(path: Path, found: os.stat_result) -> bool:
+    """Whether a file has the name of an entry and begins as `put` writes it: a user may keep files
+    in a folder that he gave to the cache."""
+    if not stat.S_ISREG(found.st_mode) or not _NAME.fullmatch(path.name):
+        return False
+    with open(path, "rb") as file:
+        return path.name.startswith(path.parent.name) and file.read(len(_BEGIN)) == _BEGIN
 
 
 def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
@@ -150,7 +172,7 @@ def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
 
 def opened(note: Callable[[str], None]) -> Cache:
     """The cache that the environment names."""
-    home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
+    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
     folder = os.environ.get("AUDIOTOK_CACHE") or Path(home) / "bench"
     text = os.environ.get("AUDIOTOK_CACHE_BYTES") or str(BYTES)
     if not text.isdecimal():

@@ -115,6 +115,7 @@ def run(
             f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: not "
             f"{executor!r} with the address {address!r}"
         )
+    registry.find_device(device)
     torchaudio()  # where it does not work every clip would fail
     suite = load_suite(suite)
     typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)

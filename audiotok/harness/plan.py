@@ -21,6 +21,7 @@ from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
 from audiotok.harness import summary
 from audiotok.harness.suite import Suite
+from audiotok.harness.workers import can_start_processes
 from audiotok.results import results
 from audiotok.results.results import FLOOR, GIVEN, REFERENCE
 from audiotok.tasks import Task
@@ -99,7 +100,11 @@ def make_setting(
         task.prepare(corpus)
     count = min(available_cores(), MOST_WORKERS) if workers is None else workers
     count = min(count, len(corpus.clips))
-    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
+    observer = observer or Observer()
+    if count and not can_start_processes():
+        count = 0
+        observer.note("clips are scored in this process: as a daemon it cannot start others")
+    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer)
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
     setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
     return setting

@@ -229,10 +229,16 @@ class _Process:
     def __init__(self):
         self.dead = False
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with no_main_module(), environment(ENVIRONMENT), without_interrupts():
-            self._process.start()
+        try:
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            with no_main_module(), environment(ENVIRONMENT), without_interrupts():
+                self._process.start()
+        except OSError as reason:  # too many open files or processes, too little memory
+            raise ResultsError(
+                f"a process that scores clips cannot start ({reason.strerror or reason}): raise "
+                "that limit (ulimit), or give fewer --workers"
+            ) from reason
         theirs.close()
 
     def begin(self, tasks: list[Task]) -> None:
@@ -348,6 +354,11 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
     if error > MOST_ERROR:
         return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
     return None
+
+
+def can_start_processes() -> bool:
+    """Whether this process may start others; a worker of `multiprocessing.Pool` may not."""
+    return not multiprocessing.current_process().daemon
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from audiotok.system.dependencies import version_of
+from audiotok.system.files import readable
 
 # Packages whose version may move a score.
 PACKAGES = (
@@ -43,4 +44,4 @@ def git() -> dict[str, str | bool] | None:
 
 def command() -> str:
     """The command line of this process."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return readable(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))

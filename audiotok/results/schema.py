@@ -243,7 +243,8 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise refuse("is no file")
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # pyarrow takes no path that is not UTF-8, but an open file
+        with open(path, "rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
             about, schema = file.metadata, file.schema_arrow
             if not 0 <= about.num_rows * about.num_columns <= MAX_CELLS:
                 raise refuse(f"declares {about.num_rows} rows of {about.num_columns} columns")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audiotok.errors import AudiotokError
+from audiotok.system.files import readable
 
 DIED = "the scoring process died"
 LOST = "its Ray task was lost"
@@ -86,5 +87,5 @@ def _text_is_transient(text: str) -> bool:
 
 def describe(error: BaseException) -> str:
     """One line: our own messages as they are, others with their type."""
-    text = " ".join(str(error).split())[:500]
+    text = readable(" ".join(str(error).split())[:500])
     return text if isinstance(error, AudiotokError) else f"{type(error).__name__}: {text}"

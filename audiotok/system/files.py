@@ -5,12 +5,37 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from audiotok.errors import AudiotokError
+
+
+def cache_root() -> Path:
+    """The folder of the user's caches; where no home folder is known (an unknown user in a
+    container), one of this user's own among the temporary files.
+
+    Raises:
+        AudiotokError: that one belongs to another user.
+    """
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        root = Path(tempfile.gettempdir()) / f"audiotok-{os.getuid()}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    if root.lstat().st_uid != os.getuid():
+        raise AudiotokError(f"{root} belongs to another user: set HOME or AUDIOTOK_HOME")
+    return root
+
+
+def readable(text: str) -> str:
+    """Text that UTF-8 can carry: lone surrogates, which stand for bytes of a file name that are no
+    UTF-8, become escapes such as \\udce9."""
+    return text.encode(errors="backslashreplace").decode()
+
 
 _TEMPORARY = re.compile(r"\.audiotok-[0-9a-f]{16}\.tmp")
 

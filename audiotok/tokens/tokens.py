@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from audiotok.errors import TokensError
+from audiotok.sound.audio import WRITABLE
 from audiotok.system.files import replacing
 from audiotok.system.names import Recorded
 from audiotok.tokens import atok
@@ -158,7 +159,9 @@ class Tokens:
         return cls(**fields | {"codec": Recorded(fields["codec"], source)})
 
     def save(self, path: str | Path) -> None:
-        """Writes an .atok file, whole or not at all."""
+        """Writes an .atok file, whole or not at all; never under the extension of sound."""
+        if Path(path).suffix.lower() in WRITABLE:
+            raise TokensError(f"cannot write tokens to {path}: expected a name that ends in .atok")
         with replacing(path, TokensError) as file:
             file.write(self.to_bytes())
 

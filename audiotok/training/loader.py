@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from audiotok.errors import RecipeError
+from audiotok.harness.workers import can_start_processes
 from audiotok.training.crops import Crop, Crops
 
 
@@ -41,12 +42,13 @@ def batches(
             corpus holds can be read.
     """
     settings = crops.settings
+    workers = settings.workers if can_start_processes() else 0
     loader = DataLoader(
         crops,
         batch_sampler=_Numbers(first_pass, last_pass, settings.batch_size, rank, count),
-        num_workers=settings.workers,
-        prefetch_factor=8 if settings.workers else None,
-        timeout=settings.timeout_seconds if settings.workers else 0,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        timeout=settings.timeout_seconds if workers else 0,
         collate_fn=_together,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # leaves the global random state alone: a resume repeats it

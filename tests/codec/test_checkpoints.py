@@ -92,6 +92,18 @@ def test_offline_says_which_file_to_put_where(hub, tmp_path):
     refuses("has 1 bytes, expected 1750000000", checkpoints.resolve, missing)
 
 
+def test_offline_names_every_file_of_the_codec(hub, tmp_path):
+    missing = card(repository="some/one", file="w.bin", beside=("config.json", "more.json"))
+    home, root = tmp_path / "home" / "tiny-a", "https://huggingface.co/some/one/resolve/main"
+    steps = [f"get {root}/{n} and put it at {home / n}" for n in ("w.bin", "config.json")]
+    refuses(f"^tiny-a needs w.bin and config.json and .*{'; '.join(steps)}; get ",
+            checkpoints.resolve, missing)  # fmt: skip
+    home.mkdir(parents=True)
+    for name in ("w.bin", "config.json", "more.json"):
+        (home / name).write_bytes(b"x")
+    assert checkpoints.resolve(missing) == home / "w.bin"
+
+
 @pytest.mark.parametrize("kind", [ConnectionError, TimeoutError, PermissionError, ValueError])
 def test_every_way_not_to_reach_the_hub(hub, monkeypatch, kind):
     def fail(*args, **kwargs):

@@ -1,6 +1,7 @@
 """From names to codecs."""
 
 import logging
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -164,3 +165,21 @@ def test_public_names():
         assert name in dir(audiotok) and getattr(audiotok, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         audiotok.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "meta", "cuda", "cuda:7", "abacus", ""])
+def test_devices_that_cannot_compute(device, monkeypatch):
+    def ones(*_, **__):
+        raise AssertionError("Torch not compiled\nwith that")
+
+    monkeypatch.setattr(registry.torch, "ones", ones)
+    monkeypatch.setattr(registry.torch.cuda, "device_count", lambda: 0)
+    for find in (registry.find_device, lambda name: registry.load("mulaw", device=name)):
+        with pytest.raises(CodecError, match=re.escape(f"device {device!r}")):
+            find(device)
+
+
+def test_a_device_without_data_cannot_compute():
+    with pytest.raises(CodecError, match="'meta' cannot be used by this PyTorch"):
+        registry.find_device("meta")
+    assert registry.find_device("cpu").type == "cpu"

@@ -1,5 +1,8 @@
 """DAC against transformers' DacModel, its checkpoints, its options, and what it refuses."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from support import tiny_dac as tiny
@@ -272,3 +275,11 @@ def test_cards():
         "dac-44k": (9, 44100 / 512, 90 * 44100 / 512),
     }
     assert audiotok.codec.registry.find_card("dac").name == "dac-24k"
+
+
+def test_a_decoder_of_another_hop_length_is_named():
+    config = tiny.network().config
+    config = config.model_copy(update={"decoder_strides": (2, *config.decoder_strides[1:])})
+    codec = SimpleNamespace(card=DAC.CARDS[0], CARDS=DAC.CARDS)
+    with pytest.raises(CheckpointError, match="encoder has hop length 320, its decoder 80"):
+        DAC._compare(codec, config, Path("w.pth"))

@@ -82,14 +82,33 @@ def test_waveforms_go_first_and_the_oldest_before(kept, notes):
         os.utime(path, (1_000_000 - age,) * 2)
     oldest_last = files(kept, "waveforms")
     (kept.folder / "waveforms" / "00").mkdir(exist_ok=True)
-    (kept.folder / "waveforms" / "00" / ".left.tmp").write_bytes(bytes(10))
-    os.utime(kept.folder / "waveforms" / "00" / ".left.tmp", (0, 0))
+    left = kept.folder / "waveforms" / "00" / ".audiotok-0123456789abcdef.tmp"
+    left.write_bytes(bytes(10))
+    os.utime(left, (0, 0))
     kept.limit = 3000
     kept.prune()
     assert set(files(kept, "waveforms")) == set(oldest_last[:2])
     kept.limit = 100
     kept.prune()
     assert files(kept, "waveforms") == [] == files(kept)
+
+
+def test_files_of_the_user_are_not_pruned(kept):
+    name = "ab" + "0" * 62
+    names = ["alice/thesis.wav", "ab/notes.txt", f"ab/{name}", "ab/.mine.tmp", "cd/" + name]
+    names.append("ab/.0123456789abcdef.tmp")
+    for name in names:
+        path = kept.folder / "waveforms" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(10_000))
+        os.utime(path, (0, 0))
+    entry = max(files(kept), key=os.path.getsize).read_bytes()
+    (kept.folder / "waveforms" / "ab" / ("cd" + "0" * 62)).write_bytes(entry)  # not its place
+    os.symlink(files(kept)[0], kept.folder / "waveforms" / "ab" / ("ab" + "1" * 62))
+    before = set(files(kept, "waveforms"))
+    kept.limit = 1
+    kept.prune()
+    assert set(files(kept, "waveforms")) == before and files(kept) == []
 
 
 def test_it_stays_near_its_limit_by_itself(tmp_path, notes):

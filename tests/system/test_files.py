@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from audiotok.errors import AudioError, MissingPackageError
+from audiotok.errors import AudioError, AudiotokError, MissingPackageError
+from audiotok.system import files
 from audiotok.system.files import replacing
 
 
@@ -78,3 +79,27 @@ def test_missing_package_says_what_to_install():
         "the metric pesq needs the package pesq, which is not installed: "
         "pip install 'audiotok[bench]'"
     )
+
+
+def test_a_user_without_a_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr(files.tempfile, "gettempdir", lambda: str(tmp_path))
+    root = files.cache_root()
+    assert root.parent == tmp_path and root.stat().st_mode & 0o777 == 0o700
+    assert files.cache_root() == root
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(AudiotokError, match="belongs to another user: set HOME"):
+        (tmp_path / "audiotok-12345").mkdir()
+        files.cache_root()
+
+
+def test_text_of_names_that_are_no_utf8():
+    assert files.readable(os.fsdecode(b"caf\xe9 \xc3\xa9")) == "caf\\udce9 é"
+    assert files.readable("\ud83d") == "\\ud83d"
+
+
+def test_temporaries_of_ours_alone(tmp_path):
+    ours = files.temporary_path(tmp_path)
+    for path in (ours, tmp_path / ".mine.tmp", tmp_path / ".0123456789abcdef.tmp"):
+        path.write_bytes(b"")
+    assert files.temporaries(tmp_path) == [ours]

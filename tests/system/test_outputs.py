@@ -4,12 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import bench_kit
 
 from audiotok import corpora
 from audiotok.codec import registry
-from audiotok.errors import AudiotokError, CorpusError, RecipeError, ResultsError
+from audiotok.errors import AudiotokError, CorpusError, RecipeError, ResultsError, TokensError
 from audiotok.report import leaderboard
 from audiotok.system import outputs
 from audiotok.testing import record
@@ -123,6 +124,15 @@ def test_shards_to_sound(refused, audiotok):
 def test_tokens_and_sound_keep_their_names(refused, command, message):
     Path("a.atok").write_bytes(b"tokens")
     refused(command, message)
+
+
+def test_tokens_are_not_saved_as_sound(tmp_path):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"mine")
+    tokens = registry.load("mulaw").encode((np.zeros(160, np.float32), 16_000))
+    with pytest.raises(TokensError, match="expected a name that ends in .atok"):
+        tokens.save(path)
+    assert path.read_bytes() == b"mine"
 
 
 def test_a_slash_makes_a_folder(audiotok):

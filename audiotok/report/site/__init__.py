@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiotok.errors import ResultsError
-from audiotok.report.site import codecs, published, settings, speed
+from audiotok.report.site import codecs, folder, published, settings, speed
 from audiotok.report.site.pages import Pages
 from audiotok.results.results import by_setting, read_all, refuse_mixed
 from audiotok.results.validating import untrue
-from audiotok.system.files import replacing
 
 HEARD = "bundled"  # the corpus whose licence lets anybody pass its clips on
-_OWN = "site.css"  # what tells a folder of ours from any other
 
 
 def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
@@ -57,52 +55,20 @@ def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
 
 
 def write(results: str | Path, out: str | Path) -> list[Path]:
-    """Writes the site into the folder `out`, and removes the pages there that are no more."""
-    root, content = Path(out), build(results, _heard(Path(out)))
-    if (
-        root.is_dir()
-        and any(path.name != "listening" for path in root.iterdir())
-        and not (root / _OWN).is_file()
-    ):
-        raise ResultsError(f"{root} holds something else than this site: name an empty folder")
-    for path in _others(root, content):
-        path.unlink()
-    for name, page in content.items():
-        path = root / name
-        if path.is_file() and path.read_bytes() == page:
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as reason:
-            raise ResultsError(f"cannot write {path}: {reason.strerror}") from reason
-        with replacing(path, ResultsError) as file:
-            file.write(page)
-    return [root / name for name in content]
+    """Writes the site into the folder `out`, and removes the pages of ours that are no more."""
+    return folder.write(Path(out), build(results, _heard(Path(out))))
 
 
 def check(results: str | Path, out: str | Path) -> list[Path]:
     """The files of the site in `out` that are not what `results` give, or are too many."""
-    root, content = Path(out), build(results, _heard(Path(out)))
-    wrong = [
-        root / name
-        for name, page in content.items()
-        if not (root / name).is_file() or (root / name).read_bytes() != page
-    ]
-    return wrong + _others(root, content)
+    return folder.check(Path(out), build(results, _heard(Path(out))))
 
 
 def _heard(root: Path) -> list[str]:
     """The codecs of the listening page in the site; none where it is of clips that may not be
     passed on."""
     try:
-        about = json.loads((root / "listening" / "about.json").read_bytes())
+        about = json.loads((root / folder.LISTENING / "about.json").read_bytes())
         return list(about["codecs"]) if about["corpus"] == HEARD else []
     except (OSError, ValueError, KeyError, TypeError):
         return []
-
-
-def _others(root: Path, content: dict[str, bytes]) -> list[Path]:
-    """Pages in the folders of this site that it does not have."""
-    kinds = ("*.html", "codecs/*.html", "data/*.js")
-    there = [path for kind in kinds for path in sorted(root.glob(kind))]
-    return [path for path in there if path.relative_to(root).as_posix() not in content]

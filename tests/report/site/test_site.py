@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -23,6 +25,7 @@ def folder(tmp_path):
         token_rate=75.0, taxonomy=TAXONOMY, training_data=["LibriTTS"])  # fmt: skip
     put(root, "good:k=2", {"pesq": spread(3.0), "stoi": spread(0.9, seed=1)})
     poor = [float("nan"), *spread(1.0, n=39)]
+    put(root, "poor", {"pesq": spread(1.5), "stoi": spread(0.2)})
     put(root, "<b>holes</b>", {"pesq": poor, "stoi": spread(0.5)}, licence_weights="CC-BY-NC-4.0")
     put(root, "opus-6k", {"pesq": spread(2.0), "stoi": spread(0.7)}, role="baseline")
     put(root, "random", {"pesq": spread(1.0), "stoi": spread(0.0)}, role="floor")
@@ -163,10 +166,49 @@ def test_check_sees_what_differs_and_what_is_too_much(folder, tmp_path):
     site.write(folder, out)
     page = out / PAGE
     page.write_text(page.read_text().replace("3.0", "3.1", 1))
-    (out / "codecs" / "gone.html").write_text("old")
-    assert site.check(folder, out) == [page, out / "codecs" / "gone.html"]
+    assert site.check(folder, out) == [page]
     site.write(folder, out)
     assert site.check(folder, out) == []
+    shutil.rmtree(next(folder.glob("*/*/poor")))
+    gone = out / "codecs" / "poor.html"
+    assert gone in site.check(folder, out)
+    site.write(folder, out)
+    assert site.check(folder, out) == [] and not gone.exists()
+
+
+def test_files_of_the_user_in_a_site_are_left_alone(folder, tmp_path):
+    out = tmp_path / "site"
+    site.write(folder, out)
+    mine = [out / "about-me.html", out / "codecs" / "notes.html", out / "data" / "mine.js"]
+    for path in mine:
+        path.write_text("mine")
+    site.write(folder, out)
+    assert site.check(folder, out) == []
+    put(folder, "notes", {"pesq": spread(3.0), "stoi": spread(0.9)})
+    with pytest.raises(ResultsError, match="notes.html was not written by"):
+        site.write(folder, out)
+    shutil.rmtree(next(folder.glob("*/*/notes")))
+    shutil.rmtree(next(folder.glob("*/*/poor")))
+    (out / "codecs" / "poor.html").write_text("mine now")
+    site.write(folder, out)
+    assert (out / "codecs" / "poor.html").read_text() == "mine now"
+    assert all(path.read_text() == "mine" for path in mine)
+
+
+def test_a_list_from_elsewhere_names_no_file_outside(folder, tmp_path):
+    out, mine = tmp_path / "site", tmp_path / "mine.html"
+    mine.write_text("mine")
+    digest = hashlib.sha256(b"mine").hexdigest()
+    for name in ("../mine.html", str(mine)):
+        out.mkdir(exist_ok=True)
+        (out / "site.json").write_text(json.dumps({"files": {name: digest}}))
+        with pytest.raises(ResultsError, match="holds something else"):
+            site.write(folder, out)
+    (out / "site.json").unlink()
+    (out / "site.css").write_text("body {}")  # no mark of ours
+    with pytest.raises(ResultsError, match="holds something else"):
+        site.write(folder, out)
+    assert mine.read_text() == "mine"
 
 
 def test_a_folder_of_other_things_is_left_alone(folder, tmp_path):
