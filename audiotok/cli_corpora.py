@@ -58,7 +58,15 @@ def encode(
                 f"{len(sources)} inputs for one corpus: name one folder or a manifest, or take "
                 "--format atok for a file each"
             )
-        _encode_corpus(sources[0], tokenizer, out, checkpoint, device, executor, settings)
+        _encode_corpus(
+            sources[0],
+            tokenizer,
+            out,
+            checkpoint=checkpoint,
+            device=device,
+            executor=executor,
+            settings=settings,
+        )
         return
     given = [name for name, value in settings.items() if value is not None]
     if given or executor != "local":
@@ -147,16 +155,28 @@ def _is_corpus(sources: list[str], out: Path) -> bool:
 
 
 def _encode_corpus(
-    source: str, tokenizer: str, out: Path, checkpoint: Path | None, device: str, executor: str,
+    source: str,
+    tokenizer: str,
+    out: Path,
+    *,
+    checkpoint: Path | None,
+    device: str,
+    executor: str,
     settings: dict,
-) -> None:  # fmt: skip
+) -> None:
     from audiotok import corpora, show
 
     show.resolved(tokenizer)
     how = "Stopped. The same command goes on where it stopped."
     with stopping(how), show.EncodeProgress("encoding") as progress:
         done = corpora.encode(
-            source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
-            progress=progress, **settings,
-        )  # fmt: skip
+            source,
+            tokenizer,
+            out,
+            checkpoint=checkpoint,
+            device=device,
+            executor=executor,
+            progress=progress,
+            **settings,
+        )
     show.corpus(done)

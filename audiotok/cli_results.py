@@ -41,7 +41,7 @@ def compare(
     if published:
         from audiotok.published import beside
 
-        each = [beside(results, name, suite, data) for name in names or [None]]
+        each = [beside(results, name, suite=suite, data=data) for name in names or [None]]
         frame = pandas.concat(each, ignore_index=True)
         show = _published
     elif len(names or ()) != 2:
@@ -50,7 +50,7 @@ def compare(
             "`audiotok compare [A] --published`"
         )
     else:
-        frame = comparison.compare(*names, results, suite, data)
+        frame = comparison.compare(*names, results=results, suite=suite, data=data)
         show = _compared
     if as_json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
@@ -95,15 +95,16 @@ def report(
     device: Device = "cpu",
 ) -> None:
     """A page to listen to codecs side by side, and blind."""
-    from audiotok import cli_corpora, data, harness, listening, registry
+    from audiotok import cli_corpora, data, listening, registry
+    from audiotok.settings import split_names
 
     corpus = data.load(source)
     ids = None if clips is None else [name.strip() for name in clips.split(",")]
     chosen = listening.choose(corpus.clips, ids)
-    names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
+    names = [name for one in split_names(tokenizer) for name in registry.expand(one)]
     codecs = [cli_corpora.load(name, None, device) for name in names]
     with _console(stderr=True).status("listening") as status:
-        print(listening.write(codecs, chosen, out, source, status.update))
+        print(listening.write(codecs, chosen, out, corpus=source, progress=status.update))
 
 
 def model_index(

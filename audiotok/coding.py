@@ -28,12 +28,11 @@ from audiotok.errors import CodecError, ResultsError
 from audiotok.failures import Failure
 from audiotok.interrupts import deferred
 from audiotok.plan import Setting, Subject
+from audiotok.settings import FRESH, ONLY_CACHE
 from audiotok.tasks import Task
 from audiotok.tasks.speed import hardware
 from audiotok.tokens import Tokens
 from audiotok.workers import Decoder, Job, Score, Scored
-
-ONLY_CACHE, FRESH = "only-cache", "fresh"
 
 
 @dataclass
@@ -58,12 +57,12 @@ class Coded:
 class Coder:
     """Codes the clips of one subject.
 
-    Args:
-        reuse: "fresh" reads nothing from the cache; "only-cache" runs no codec.
+    With the setting `reuse` "fresh" it reads nothing from the cache; with "only-cache" it runs no
+    codec.
     """
 
-    def __init__(self, subject: Subject, cache: Cache, reuse: str | None):
-        self._subject, self._cache, self._reuse = subject, cache, reuse
+    def __init__(self, subject: Subject, cache: Cache):
+        self._subject, self._cache, self._reuse = subject, cache, subject.setting.settings.reuse
         self._setting, self._codec = subject.setting, subject.codec
         self._setting.keys = self._setting.keys or task_keys(self._setting)
         self._hardware = hardware(subject.device)
@@ -158,10 +157,14 @@ class Coder:
                 keys, timed_before = {}, True
                 self.not_timed += 1
             stage[0] = "encode"
-            content, encoding = self._encoded(clip, reference, heard, timed_before, stage)
+            content, encoding = self._encoded(
+                clip, reference, heard=heard, kept=timed_before, stage=stage
+            )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
-            sound, decoding = self._decoded(clip, reference, content, tokens, timed_before)
+            sound, decoding = self._decoded(
+                clip, reference, content=content, tokens=tokens, kept=timed_before
+            )
             seconds = encoding | decoding
             self.timed_before += timed_before and bool(known)
         about = {
@@ -179,8 +182,15 @@ class Coder:
             observing = [task for task in todo if task.observes and task.name in keys]
             observed = self._observed(clip, observing, reference, tokens)
         arrays = _array(reference), _array(sound)
-        names = [task.name for task in todo]
-        job = Job(clip, *arrays, content, seconds, observed, names, self._decoder(index))
+        job = Job(
+            clip,
+            *arrays,
+            tokens=content,
+            seconds=seconds,
+            observed=observed,
+            tasks=[task.name for task in todo],
+            decoder=self._decoder(index),
+        )
         return Coded(content, known, keys, job)
 
     def _look(
@@ -197,7 +207,7 @@ class Coder:
                 keys[task.name] = key
 
     def _encoded(
-        self, clip: Clip, reference: Audio, heard: str, kept: bool, stage: list[str]
+        self, clip: Clip, reference: Audio, *, heard: str, kept: bool, stage: list[str]
     ) -> tuple[bytes, dict[str, float]]:
         """Bytes of the tokens, and the seconds that encode took, where it ran."""
         key = self._codec_key | {"sound": heard}
@@ -214,7 +224,7 @@ class Coder:
         return content, {"seconds_encode": seconds}
 
     def _decoded(
-        self, clip: Clip, reference: Audio, content: bytes, tokens: Tokens, kept: bool
+        self, clip: Clip, reference: Audio, *, content: bytes, tokens: Tokens, kept: bool
     ) -> tuple[Audio, dict[str, float]]:
         """The reconstruction at the reference's rate, and the seconds decode took, where it ran."""
         rate = reference.sample_rate

@@ -46,6 +46,7 @@ def write(
     codecs: Sequence[Codec],
     clips: Sequence[Clip],
     out: str | Path,
+    *,
     corpus: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Path:

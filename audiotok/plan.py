@@ -7,7 +7,6 @@ another folder; a codec of changed weights or a metric of a new version is measu
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from audiotok.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
 from audiotok.results import FLOOR, GIVEN, REFERENCE
+from audiotok.settings import BenchSettings
 from audiotok.suite import Suite
 from audiotok.tasks import Task
 
@@ -35,10 +35,11 @@ class Observer:
         """`done` of `total` clips of this codec are scored."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Setting:
-    """What all codecs of one call have in common."""
+    """What all codecs of one call have in common: its settings, and what was loaded for them."""
 
+    settings: BenchSettings
     suite: Suite
     corpus: Corpus
     limit: int | None  # clips; None: the whole corpus
@@ -59,20 +60,9 @@ class Setting:
         }
 
 
-def make_setting(
-    suite: Suite,
-    data_name: str | Path | None,
-    limit: int | None,
-    task_names: Sequence[str] | None,
-    out: Path,
-    workers: int | None,
-    observer: Observer | None,
-) -> Setting:
+def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> Setting:
     """Loads the corpus, and prepares those of the tasks that can run here."""
-    chosen = list(suite.tasks if task_names is None else dict.fromkeys(task_names))
-    for what, number, least in ("--limit", limit, 1), ("--workers", workers, 0):
-        if number is not None and number < least:
-            raise AudiotokError(f"{what} {number}: expected {least} or more")
+    chosen = suite.tasks if settings.tasks is None else settings.tasks
     if not chosen:
         raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
     not_measured: dict[str, str] = {}
@@ -83,7 +73,8 @@ def make_setting(
         else:
             not_measured |= task.left_out()
             able.append(task)
-    corpus = data.load(suite.source(data_name), limit=limit)
+    limit = settings.limit
+    corpus = data.load(suite.source(settings.data), limit=limit)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
     unsuited = {task.name: task.unsuited(corpus) for task in able}
@@ -94,11 +85,22 @@ def make_setting(
         raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
     for task in able:
         task.prepare(corpus)
-    count = min(available_cores(), MOST_WORKERS) if workers is None else workers
-    count = min(count, len(corpus.clips))
-    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
+    count = settings.workers
+    if count is None:
+        count = min(available_cores(), MOST_WORKERS)
+    setting = Setting(
+        settings=settings,
+        suite=suite,
+        corpus=corpus,
+        limit=limit,
+        tasks=able,
+        not_measured=not_measured,
+        folder=settings.out,
+        workers=min(count, len(corpus.clips)),
+        observer=observer,
+    )
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
-    setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
+    setting.folder /= results.setting(suite.name, suite.version, setting.data, part)
     return setting
 
 

@@ -14,6 +14,7 @@ import bench_kit
 
 from audiotok import harness
 from audiotok.codec import Codec
+from audiotok.settings import BenchSettings
 
 data, suite, out, *points = sys.argv[1:]
 bench_kit.install()
@@ -48,7 +49,8 @@ deadly(bench_kit.Rank, "conclude")
 
 def attempt(out: str, workers: int = 0) -> None:
     os.environ["AUDIOTOK_CACHE"] = f"{out}-cache"
-    harness.run("resample-16k", data, suite, out=out, workers=workers)
+    about = {"data": data, "suite": suite, "out": out, "workers": workers}
+    harness.run(BenchSettings(tokenizer="resample-16k", **about))
 
 
 attempt(f"{out}-whole")

@@ -8,6 +8,7 @@ from result_kit import put, spread
 
 from audiotok import harness, results, tasks
 from audiotok.errors import ResultsError
+from audiotok.settings import BenchSettings
 from audiotok.validating import validate
 
 WORDS = [float(3 + n % 5) for n in range(40)]
@@ -171,7 +172,8 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     clips = bench_kit.write_clips(tmp_path / "clips", ["a", "b", "c-peakless"])
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml")
     out = tmp_path / "results"
-    harness.run("resample-16k", clips, suite, out=out, workers=0)
+    about = {"data": clips, "suite": suite, "out": out, "workers": 0}
+    harness.run(BenchSettings(tokenizer="resample-16k", **about))
     count, found = validate(out)
     assert count == 3 and [str(f) for f in found if f.error] == []
     run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())

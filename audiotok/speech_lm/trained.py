@@ -80,6 +80,7 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 def judge(
     path: str | Path,
     folders: Sequence[str | Path],
+    *,
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     report: Callable[[int, int, dict[str, float]], None] = lambda done, all_, numbers: None,
