@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from audiotok import checkpoints, provenance, registry, summary
+from audiotok import identity, registry, summary
 from audiotok.audio import Audio
-from audiotok.cache import CODING, SCORING, Cache, Entry, code_sha256, digest
+from audiotok.cache import Cache, Entry
 from audiotok.data import Clip, Corpus
 from audiotok.errors import CodecError, ResultsError
 from audiotok.failures import Failure
+from audiotok.identity import digest
 from audiotok.interrupts import deferred
 from audiotok.plan import Setting, Subject
 from audiotok.settings import FRESH, ONLY_CACHE
@@ -278,8 +279,13 @@ class Coder:
             return None
         name = registry.name_for(family, self._codec.card)
         checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())
-        seed = self._setting.suite.seed
-        return name and Decoder(name, checkpoint, self._subject.device, seed)
+        return name and Decoder(
+            name=name,
+            checkpoint=checkpoint,
+            device=self._subject.device,
+            seed=self._setting.suite.seed,
+            code=identity.code_sha256(family),
+        )
 
     # --- keys ----------------------------------------------------------------------------------
 
@@ -289,18 +295,10 @@ class Coder:
     @cached_property
     def _codec_key(self) -> dict[str, str]:
         """All that codes and sounds depend on beside the clip."""
-        codec, subject = self._codec, self._subject
-        file = codec.checkpoint if codec.network is None else None  # else its numbers are known
-        about = {
-            "card": codec.card.model_dump(mode="json"),
-            "identity": subject.identity,
-            "checkpoint": file and checkpoints.sha256(file),
-            "code": code_sha256(type(codec), CODING),
-            "packages": provenance.packages(),
-            "seed": self._setting.suite.seed,
-            "device": subject.device.partition(":")[0],
-        }
-        return {"codec": subject.name, "codec_sha256": digest(about)}
+        whole = self._subject.identity
+        about = {key: whole[key] for key in ("codec", "packages", "seed", "device")}
+        about |= {"code": whole["code"]["codec"]}
+        return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
     def _timing_key(self, heard: str) -> dict[str, str]:
         """What times depend on: taken on the same hardware, they are as good as new ones."""
@@ -320,8 +318,8 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
             "columns": [asdict(column) for column in task.columns],
             "state": json.dumps(vars(task), skipkeys=True, default=_plain),
             "corpus": task.cache_key(setting.corpus),
-            "code": code_sha256(type(task), SCORING),
-            "packages": provenance.packages(),
+            "code": identity.code_of_task(task),
+            "packages": identity.packages(),
         }
         keys[task.name] = {"task": task.name, "task_sha256": digest(about)}
     return keys

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import audiotok
-from audiotok import checkpoints, data, results, summary, tasks
+from audiotok import data, identity, results, summary, tasks
 from audiotok.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
@@ -125,7 +125,7 @@ class Subject:
         """The full name of the codec; with weights of the user's own, their hash behind it."""
         if self.codec is None:
             return GIVEN if self.given else REFERENCE
-        own = f"@{self.identity['network_sha256'][:8]}" if self.own_weights else ""
+        own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
     @property
@@ -137,21 +137,21 @@ class Subject:
         return "cpu" if self.codec is None else str(self.codec.device)
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Any]:
         """What tells this codec from any other, also one of the same name."""
-        if self.codec is None:
-            return {}
-        card, network = self.codec.card, self.codec.network
-        return {
-            "fingerprint": self.codec.fingerprint,
-            "network_sha256": network and checkpoints.network_sha256(network),
-            "revision": card.weights and card.weights.revision,
-        }
+        return {} if self.codec is None else identity.of_codec(self.codec)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the scores depend on; the same identity gives the same scores."""
+        return self.plan | {"packages": identity.packages()}
 
     @property
     def plan(self) -> dict[str, Any]:
-        """All that the scores depend on; equal plans give equal scores."""
+        """The identity but for packages, whose versions a summary holds in full beside it."""
         setting = self.setting
+        code = {} if self.codec is None else {"codec": identity.code_sha256(type(self.codec))}
+        code["tasks"] = {task.name: identity.code_of_task(task) for task in setting.tasks}
         return {
             "audiotok": audiotok.__version__,
             "suite": {"name": setting.suite.name, "version": setting.suite.version},
@@ -159,7 +159,8 @@ class Subject:
             "data": setting.data,
             "tasks": {task.name: summary.versions(task) for task in setting.tasks},
             "not_measured": sorted(setting.not_measured),
-            "codec": {"name": self.name} | self.identity,
+            "codec": {"name": self.name} | self.weights,
+            "code": code,
             "device": self.device.partition(":")[0],
         }
 
@@ -173,9 +174,10 @@ class Subject:
             card.model_dump(mode="json")
             | {key: getattr(card, key) for key in ("num_codebooks", *_RATES)}
             | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
-            | self.identity
+            | {key: self.weights[key] for key in _WEIGHTS}
             | ({"training_data": []} if self.own_weights else {})  # the card speaks of others
         )
 
 
+_WEIGHTS = ("fingerprint", "network_sha256", "revision")
 _RATES = ("frame_rate", "token_rate", "bitrate")

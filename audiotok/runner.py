@@ -16,12 +16,12 @@ from typing import Any
 
 import filelock
 
-from audiotok import provenance, results, summary
+from audiotok import identity, provenance, results, summary
 from audiotok.cache import Cache
 from audiotok.clusters import RayWorkers
 from audiotok.coding import Coded, Coder
 from audiotok.errors import CodecError, ResultsError
-from audiotok.journal import Journal, differences, sweep, unfinished
+from audiotok.journal import Journal, others, sweep, unfinished
 from audiotok.plan import Setting, Subject
 from audiotok.results import Result
 from audiotok.settings import FRESH, ONLY_MISSING
@@ -74,10 +74,13 @@ class Runner:
         now, keeps the journal instead."""
         note = self._setting.observer.note
         coder = Coder(subject, self._cache)
-        journal = Journal(subject.folder, subject.plan)
+        journal = Journal(subject.folder, subject.identity)
         if self._setting.settings.reuse == FRESH and journal.entries:
             journal.remove()
-            journal = Journal(subject.folder, subject.plan)
+            journal = Journal(subject.folder, subject.identity)
+        for held, clips in others(journal):
+            changed = identity.changes(held, subject.identity) or "the version of audiotok"
+            note(f"{subject.name}: {clips} clips of a stopped run are measured anew: {changed}")
         try:
             started = time.perf_counter()
             failed = _score_clips(subject, self._pool, journal, coder)
@@ -107,9 +110,9 @@ def _finished(subject: Subject) -> tuple[Result | None, str]:
     reuse = subject.setting.settings.reuse
     if reuse == FRESH or (result := results.read(subject.folder)) is None:
         return None, ""
-    rows, changed = subject.folder / "rows.parquet", ""
-    if result.summary["plan"] != subject.plan:
-        changed = differences(result.summary["plan"], subject.plan)
+    rows = subject.folder / "rows.parquet"
+    held = result.summary["plan"] | {"packages": identity.packages(result.summary["packages"])}
+    changed = identity.changes(held, subject.identity)
     if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
         return None, f"{result.codec}: measured again, for {rows} was changed"
     if result.run.get("clips_not_timed") and reuse is None:
