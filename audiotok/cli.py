@@ -16,6 +16,7 @@ from audiotok.cli_options import (
     Fresh,
     Out,
     Overrides,
+    Overwrite,
     Paths,
     Resume,
     Run,
@@ -118,15 +119,23 @@ def leaderboard(
         Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
     ] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
     from audiotok import leaderboard as board
     from audiotok import site
 
-    if folder is not None:
-        paths = (site.check if check else site.write)(results, folder)
+    if overwrite and (check or folder is not None):
+        raise AudiotokError(
+            "--overwrite is for the two files: --check writes nothing, and a site "
+            "goes on in its own folder, any other needs a new one"
+        )
+    if check:
+        paths = board.check(results, out) if folder is None else site.check(results, folder)
+    elif folder is None:
+        paths = board.write(results, out, overwrite)
     else:
-        paths = (board.check if check else board.write)(results, out)
+        paths = site.write(results, folder)
     if not check:
         for path in paths if folder is None else [folder / "index.html"]:
             print(path)
@@ -151,15 +160,17 @@ for verb in (
 @app.command()
 def reconstruct(
     paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "cpu", overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Sound files through a codec, at their own sample rate and length."""
-    from audiotok import audio, inputs
+    from audiotok import audio, inputs, outputs
 
-    pairs = inputs.pairs(paths, out, ".wav", inputs.SOUND)
+    pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
     codec = cli_corpora.load(tokenizer, checkpoint, device)
     for source, target in pairs:
-        audio.write(target, codec.reconstruct(source))
+        sound = codec.reconstruct(source)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
         print(target)
 
 
@@ -191,8 +202,10 @@ def check(
 ) -> None:
     """Try all that codecs promise on this one: exit code 1 where it breaks a promise."""
     from audiotok import checking, show
+    from audiotok.testing import record
 
     codec = checking.load(lambda: cli_corpora.load(name, checkpoint, device), name)
+    record.place(record.name(codec, checkpoint is not None), out)  # before anything is tried
     found = checking.examined(codec)
     content, path = checking.written(codec, found, out, checkpoint is not None)
     show.json(content) if as_json else checking.table(codec, found)
@@ -221,11 +234,17 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
     half: Annotated[bool, typer.Option("--half", help="As float16.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write an official checkpoint, or trained weights, as safetensors."""
+    from audiotok import outputs
     from audiotok.errors import CodecError
 
+    if out.suffix.lower() != ".safetensors":
+        raise CodecError(f"cannot write {out}: expected a name that ends in .safetensors")
+    outputs.check([out], [name.partition(":")[0], checkpoint], overwrite)
     codec = cli_corpora.load(name, checkpoint, "cpu")
+    outputs.check([out], [codec.checkpoint or checkpoint], overwrite)
     if not hasattr(codec, "save"):
         raise CodecError(f"{codec.card.name} has no weights to write")
     codec.save(out, half)
@@ -329,6 +348,9 @@ def judge_lm(
     folders: Annotated[
         list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
     ],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+    ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -339,7 +361,8 @@ def judge_lm(
 
     with show.TrainProgress() as progress:
         found = trained.judge(
-            model, folders, checkpoint=checkpoint, device=device, report=progress.report
+            model, folders, checkpoint=checkpoint, device=device, tokenizer=tokenizer,
+            report=progress.report,
         )
     if as_json:
         show.json({kind: vars(judged) for kind, judged in found.items()})

@@ -16,6 +16,8 @@ import pandas as pd
 
 from audiotok import checkpoints, registry, results
 from audiotok.cache import opened
+from audiotok.dependencies import torchaudio
+from audiotok.names import Recorded
 from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
 from audiotok.runner import Runner
@@ -63,14 +65,19 @@ def bench(
 
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
     """`bench`, but tells an observer, and returns the results themselves."""
+    torchaudio()  # where it does not work every clip would fail
     suite = load_suite(settings.suite)
     asked = [name for one in settings.tokenizer for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
-    baselines = suite.baselines if settings.baselines else ()
-    for name in [*asked, *baselines, FLOOR]:
+    beside = [name for name in suite.baselines if name not in settings.tokenizer]
+    beside = beside if settings.baselines else []
+    for name in [*asked, *beside, FLOOR]:
         cards.setdefault(registry.find_card(name).name, name)
     for name in asked:  # weights that are missing are said before anything is measured
         checkpoints.resolve(registry.find_card(name), settings.checkpoint)
+    for name in beside:
+        if isinstance(name, Recorded):
+            registry.check_recorded(name)
     setting = make_setting(settings, suite, observer or Observer())
 
     cache = opened(setting.observer.note)

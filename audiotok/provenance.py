@@ -7,9 +7,9 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from audiotok.dependencies import version_of
 
 # Packages whose version may move a score.
 PACKAGES = (
@@ -22,20 +22,12 @@ PACKAGES = (
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """{package: version} of those that are installed, Python's own, and that of libsndfile, which
     codes Opus and reads files: it comes with the package soundfile, or with the system."""
-    found = {name: installed for name in names if (installed := _version(name)) is not None}
+    found = {name: installed for name in names if (installed := version_of(name)) is not None}
     with suppress(ImportError, OSError):
         import soundfile
 
         found["libsndfile"] = soundfile.__libsndfile_version__
     return {"python": platform.python_version()} | found
-
-
-@cache
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def git() -> dict[str, str | bool] | None:

@@ -14,34 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import checkpoints, cli, show
+from audiotok import checkpoints
 from audiotok.codecs import classical
-
-
-@pytest.fixture
-def kit(tmp_path, monkeypatch):
-    bench_kit.install(monkeypatch.setattr)
-    monkeypatch.chdir(tmp_path)
-    Path("shy.py").write_text(bench_kit.CODEC)
-    bench_kit.write_suite(Path("tiny.yaml"))
-    bench_kit.write_clips(Path("clips"), ["a", "b"])
-
-
-@pytest.fixture
-def audiotok(kit, monkeypatch, capsys):
-    """Runs a command line; gives exit code, stdout and stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["audiotok", *words])
-        capsys.readouterr()
-        # rich looks at the streams once: give it those of this call
-        monkeypatch.setattr(show.out, "_file", None)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            raise SystemExit(0)
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
 
 
 def test_help_imports_nothing_heavy():
