@@ -34,16 +34,17 @@ from pesq import pesq
 from pystoi import stoi
 
 import audiotok
-from audiotok import data, metrics, provenance
-from audiotok.audio import Audio, as_audio
-from audiotok.cache import Cache
+from audiotok import data, metrics
 from audiotok.data import Corpus
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
-from audiotok.plan import Observer, Setting, Subject, available_cores
-from audiotok.runner import Runner
-from audiotok.settings import BenchSettings
-from audiotok.suite import load_suite
+from audiotok.harness.cache import Cache
+from audiotok.harness.plan import Observer, Setting, Subject, available_cores
+from audiotok.harness.runner import Runner
+from audiotok.harness.settings import BenchSettings
+from audiotok.harness.suite import load_suite
+from audiotok.results import provenance
+from audiotok.sound.audio import Audio, as_audio
+from audiotok.system.files import replacing
 from audiotok.tasks.reconstruction import Reconstruction
 from audiotok.tasks.speed import hardware
 
