@@ -49,6 +49,7 @@ class Decoder:
     checkpoint: str | None
     device: str
     seed: int
+    code: str  # `identity.code_sha256` of its class
 
     @lru_cache(maxsize=1)  # noqa: B019 - of the process that scores: it keeps the last one
     def load(self) -> Codec:
@@ -339,8 +340,12 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
     """
     import torch
 
+    from audiotok.results.identity import code_sha256
+
     try:
         codec = decoder.load()
+        if code_sha256(type(codec)) != decoder.code:
+            return Failure(f"the code of {decoder.name} changed during the run", transient=True)
         torch.manual_seed(decoder.seed)
         again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
     except Exception as error:  # a codec may raise anything
