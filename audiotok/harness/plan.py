@@ -20,9 +20,9 @@ from audiotok.errors import AudiotokError
 from audiotok.harness import summary
 from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import Suite
-from audiotok.harness.workers import can_start_processes
 from audiotok.results import identity, results
 from audiotok.results.results import FLOOR, GIVEN, REFERENCE
+from audiotok.system.processes import can_start_processes
 from audiotok.tasks import Task
 
 MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the tasks' models

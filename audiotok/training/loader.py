@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from audiotok.errors import RecipeError
-from audiotok.harness.workers import can_start_processes
+from audiotok.system.processes import can_start_processes
 from audiotok.training.crops import Crop, Crops
 
 
