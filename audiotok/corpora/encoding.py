@@ -23,11 +23,12 @@ from audiotok.batches import BATCHES, Batch
 from audiotok.codec import Codec
 from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
+from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
 from audiotok.files import replacing
 from audiotok.journal import differences
 
-FAILED = "failed.tsv"
+FAILED = "_failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes
 _CLIPS = (64, 1000)  # of a shard, at least and at most
 _BYTES = (2**24, 2**29)  # of the files of a shard, likewise: ten minutes to some hours of sound
@@ -157,7 +158,10 @@ def _run(
 
 def _finished(folder: Path, paths: list[Path]) -> Encoded:
     """What all shards say together; names the clips that failed in a file of their own."""
-    made = [Made(**shards.about_file(path)["shard"]) for path in paths]
+    made = []
+    for path in paths:
+        with reading(path):
+            made.append(Made(**shards.about_file(path)["shard"]))
     failures = [failure for one in made for failure in one.failures]
     names = ("clips", "seconds", "compared", "changed")
     totals = {name: sum(getattr(one, name) for one in made) for name in names}
@@ -266,7 +270,7 @@ class _opened:
             raise CorpusError(f"{folder} holds other parquet files: name another folder")
         else:
             with replacing(folder / shards.ABOUT, CorpusError) as file:
-                file.write(json.dumps(self._about, indent=1, sort_keys=True).encode())
+                file.write(shards.about_bytes(self._about))
         for part in folder.glob(".*.tmp"):
             part.unlink()
 

@@ -31,7 +31,7 @@ def test_rows_are_the_clips(clips, tmp_path):
     done = encode(clips, tmp_path / "tokens")
     assert (done.clips, len(done.failures), done.changed) == (40, 1, 0)
     assert done.failures[0]["clip"] == "broken" and "broken.wav" in done.failures[0]["message"]
-    assert (tmp_path / "tokens/failed.tsv").read_text().splitlines()[1].startswith("broken\t")
+    assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("broken\t")
     codec, corpus = audiotok.load("mulaw"), audiotok.data.load(clips)
     expected = [clip for clip in corpus if clip.id != "broken"]
     found = list(corpora.read(tmp_path / "tokens"))
@@ -113,6 +113,18 @@ def test_a_finished_folder_is_left_alone(clips, tmp_path):
     times = [path.stat().st_mtime_ns for path in (tmp_path / "tokens").glob("*.parquet")]
     assert encode(clips, tmp_path / "tokens") == first
     assert [p.stat().st_mtime_ns for p in (tmp_path / "tokens").glob("*.parquet")] == times
+
+
+def test_a_torn_shard_is_made_again(clips, tmp_path):
+    encode(clips, tmp_path / "tokens")
+    before = contents(tmp_path / "tokens")
+    torn = sorted((tmp_path / "tokens").glob("*.parquet"))[1]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(CorpusError, match="remove this file and run the same `audiotok encode`"):
+        encode(clips, tmp_path / "tokens")
+    torn.unlink()
+    encode(clips, tmp_path / "tokens")
+    assert contents(tmp_path / "tokens") == before
 
 
 @pytest.mark.parametrize(

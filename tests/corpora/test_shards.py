@@ -1,6 +1,5 @@
 """Shards: what pandas and datasets see, several channels and rates, side information, damage."""
 
-import json
 
 import numpy as np
 import pandas
@@ -24,7 +23,7 @@ def write(folder, tokens, **more):
         "corpus": {"clips": len(tokens)}, "settings": {},
     }  # fmt: skip
     rows = [(Recording(f"c{n}", "x", text=f"t{n}"), one) for n, one in enumerate(tokens)]
-    (folder / shards.ABOUT).write_text(json.dumps(about))
+    (folder / shards.ABOUT).write_bytes(shards.about_bytes(about))
     path = folder / shards.file_name(0, 1)
     path.write_bytes(shards.write(rows, about | more))
     return path
@@ -79,8 +78,8 @@ def test_damage_is_one_line(tmp_path):
         corpora.Shards(tmp_path / "tokens")
     with pytest.raises(CorpusError, match="is no folder of tokens"):
         corpora.Shards(tmp_path)
-    (tmp_path / "tokens/corpus.json").write_text('{"format": "other"}')
-    with pytest.raises(CorpusError, match="format 'other', expected 'audiotok-tokens-1'"):
+    (tmp_path / "tokens/_corpus.json").write_text('{"format": "other"}')
+    with pytest.raises(CorpusError, match="format 'other', expected 'audiotok-tokens-2'"):
         corpora.Shards(tmp_path / "tokens")
 
 
@@ -91,5 +90,6 @@ def test_shards_of_another_codec_and_codes_that_do_not_fit(tmp_path):
     write(tmp_path / "other", [make()])
     found = corpora.Shards(tmp_path / "other")
     row = {"id": "x", "codes": [np.array([1, 2]), np.array([1])], "num_frames": 2, "side": None}
+    row |= {"num_samples": 2, "sample_rate": 8000}
     with pytest.raises(TokensError, match="codes of x do not fit 2 frames"):
         found.tokens(row)
