@@ -25,6 +25,8 @@ from audiotok.corpora import shards
 from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
+from audiotok.identity import identity
+from audiotok.journal import differences
 from audiotok.tokens import Tokens
 from audiotok.workers import describe
 
@@ -39,16 +41,15 @@ class Job:
 
     Attributes:
         name, checkpoint, device: as for `audiotok.load`.
-        fingerprint: that the codec must have.
         batch, batch_seconds: see `encoding.encode`.
         readers: processes that read for this one; 0 reads in this process.
-        about: JSON of the metadata of every shard.
+        about: JSON of the metadata of every shard; its `encoder` is the identity that the codec
+            must have in every process.
     """
 
     name: str
     checkpoint: str | None
     device: str
-    fingerprint: str
     batch: Batch
     batch_seconds: float
     readers: int
@@ -94,10 +95,11 @@ class Encoder:
     def __init__(self, job: Job):
         self._job = job
         self._codec = registry.load(job.name, job.checkpoint, job.device, quiet=True)
-        if self._codec.fingerprint != job.fingerprint:
+        expected, found = json.loads(job.about)["encoder"], identity(self._codec)
+        if found != expected:
             raise CodecError(
-                f"{job.name} has other codebooks here (fingerprint {self._codec.fingerprint[:12]}) "
-                f"than where the run was started ({job.fingerprint[:12]}): use the same weights"
+                f"{job.name} is another codec in this process than where the run was started "
+                f"({differences(expected, found)}): use the same weights, code and packages"
             )
 
         self._readers = contextlib.ExitStack()

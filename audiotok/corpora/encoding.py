@@ -26,6 +26,7 @@ from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
 from audiotok.files import replacing
+from audiotok.identity import identity
 from audiotok.journal import differences
 
 FAILED = "_failed.tsv"
@@ -116,7 +117,6 @@ def encode(
         name=str(tokenizer),
         checkpoint=None if checkpoint is None else str(Path(checkpoint).absolute()),
         device=str(codec.device),
-        fingerprint=codec.fingerprint,
         batch=about["settings"]["batch"],
         batch_seconds=about["settings"]["batch_seconds"],
         readers=_workers(workers) if kind != "cpu" else 0,
@@ -209,6 +209,7 @@ def _about(
         "codebook_sizes": list(card.codebook_sizes),
         "strides": list(card.strides),
         "card": card.model_dump(mode="json"),
+        "encoder": identity(codec),
         "version": __version__,
         "corpus": {"name": source.name, "clips": clips, "sha256": source.sha256},
         "settings": {
@@ -230,6 +231,16 @@ def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
             start, number, size = index, number + 1, 0
         size += more
     yield Work(number, source.recordings[start:])
+
+
+def _differences(found: dict[str, Any], about: dict[str, Any]) -> str:
+    """What tells two folders of tokens apart, in one line."""
+    same = [key for key in ("card", "fingerprint") if key in found and "encoder" in found]
+    found, about = ({k: v for k, v in one.items() if k not in same} for one in (found, about))
+    text = differences(found, about)
+    if "corpus.sha256" in text:
+        text += ", where names, texts, sizes and times of change of all files are compared"
+    return text
 
 
 class _opened:
@@ -263,7 +274,7 @@ class _opened:
             found = shards.read_about(folder)
             if found != json.loads(json.dumps(self._about)):
                 raise CorpusError(
-                    f"{folder} holds other tokens ({differences(found, self._about)}): "
+                    f"{folder} holds other tokens ({_differences(found, self._about)}): "
                     "name another folder, or remove this one"
                 )
         elif any(folder.glob("*.parquet")):

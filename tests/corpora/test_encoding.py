@@ -13,7 +13,7 @@ import soundfile
 import torch
 
 import audiotok
-from audiotok import corpora
+from audiotok import checkpoints, corpora
 from audiotok.corpora import encoder, encoding, executors, sources
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError, CorpusError
@@ -145,6 +145,34 @@ def test_a_folder_is_for_one_codec_corpus_and_settings(clips, tmp_path, settings
     assert contents(tmp_path / "tokens") == before
 
 
+def test_a_folder_is_for_one_encoder(clips, tmp_path):
+    """The codebooks are the same, and so the fingerprint: the decoder could not tell."""
+    weights = audiotok.load("wavtokenizer-mini").checkpoint
+    state, metadata = checkpoints.read_state(weights)
+    checkpoints.save(tmp_path / "a.safetensors", state, metadata)
+    name = next(name for name in state if name.startswith("encoder") and state[name].ndim > 1)
+    checkpoints.save(tmp_path / "b.safetensors", state | {name: 2 * state[name]}, metadata)
+    settings = {"name": "wavtokenizer-mini", "limit": 2, "shard_clips": 1}
+    encode(clips, tmp_path / "tokens", checkpoint=tmp_path / "a.safetensors", **settings)
+    before = contents(tmp_path / "tokens")
+    next((tmp_path / "tokens").glob("tokens-00001-*")).unlink()
+    with pytest.raises(CorpusError, match=r"holds other tokens \(encoder.weights \w+… -> \w+…\)"):
+        encode(clips, tmp_path / "tokens", checkpoint=tmp_path / "b.safetensors", **settings)
+    (tmp_path / "moved").mkdir()
+    moved = (tmp_path / "a.safetensors").rename(tmp_path / "moved/c.safetensors")
+    encode(clips, tmp_path / "tokens", checkpoint=moved, **settings)
+    assert contents(tmp_path / "tokens") == before
+
+
+def test_sound_that_changed_at_equal_size_is_another_corpus(clips, tmp_path):
+    encode(clips, tmp_path / "tokens")
+    path = clips / "clip.03.wav"
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, samples // 2, rate, subtype="PCM_16")
+    with pytest.raises(CorpusError, match="corpus.sha256 .*sizes and times of change of all files"):
+        encode(clips, tmp_path / "tokens")
+
+
 @pytest.mark.parametrize(
     ("settings", "kind", "message"),
     [
@@ -189,7 +217,7 @@ def test_nothing_but_broken_files(tmp_path):
 
 
 def test_a_process_that_dies_is_one_line(clips, tmp_path, monkeypatch):
-    job = encoder.Job("no-such-codec", None, "cpu", "ab", "strict", 8.0, 0, "{}")
+    job = encoder.Job("no-such-codec", None, "cpu", "strict", 8.0, 0, "{}")
     works = [encoder.Work(0, [Recording("a", "a.wav")])]
     with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.here(job, works, lambda *_: None))
@@ -233,9 +261,7 @@ def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     import json
 
     jobs = [
-        encoder.Job(
-            "mulaw", None, "cpu", codec.fingerprint, "strict", 8.0, readers, json.dumps(about)
-        )
+        encoder.Job("mulaw", None, "cpu", "strict", 8.0, readers, json.dumps(about))
         for readers in (0, 1)
     ]
     work = encoder.Work(0, found.recordings)
@@ -243,9 +269,9 @@ def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     one, two = (each.make(work, lambda *_: None) for each in encoders)
     encoders[1].close()
     assert one == two and one.clips == 8
-    with pytest.raises(CodecError, match="other codebooks here"):
-        wrong = encoder.Job("mulaw", None, "cpu", "ab", "strict", 8.0, 0, "{}")
-        encoder.Encoder(wrong)
+    about["encoder"]["packages"] = "torch 1.0"
+    with pytest.raises(CodecError, match="another codec in this process .*packages torch 1.0 -> "):
+        encoder.Encoder(encoder.Job("mulaw", None, "cpu", "strict", 8.0, 0, json.dumps(about)))
 
 
 def test_metadata_say_what_made_the_shard(clips, tmp_path):

@@ -1,6 +1,5 @@
 """Shards: what pandas and datasets see, several channels and rates, side information, damage."""
 
-
 import numpy as np
 import pandas
 import pytest
