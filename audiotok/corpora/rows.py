@@ -27,6 +27,7 @@ FORMAT = "audiotok-tokens-2"
 OLD_FORMAT = "audiotok-tokens-1"  # without checksums
 ROW_GROUP = 256  # rows that are read together, at most
 GROUP_CODES = 2**24  # codes that are read together, at most, where they are of several rows
+_MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # that stand together in a file that can be read
 KEY = b"audiotok"
 _TYPES = {"int32": torch.int32, "int64": torch.int64}
 _SIDE = pa.struct(
@@ -217,11 +218,12 @@ def opened(path: Path) -> parquet.ParquetFile:
             clips = about.get("shard", {}).get("clips", clips)
         if not count == clips == file.metadata.num_rows:
             raise TokensError(f"{count} of {clips} rows are there")
-        for group in groups:
-            values = max(group.column(n).num_values for n in range(group.num_columns))
-            several = 2**31 if about["format"] == OLD_FORMAT else 64 * ROW_GROUP + GROUP_CODES
-            if values > (several if group.num_rows > 1 else atok.MAX_CODES):
-                raise TokensError(f"{values} codes stand together, which no shard of ours has")
+        for group in groups:  # of a damaged column chunk pyarrow's metadata abort the process
+            if group.num_rows > _MAX_ROWS or group.total_byte_size > _MAX_BYTES:
+                raise TokensError(
+                    f"{group.num_rows} rows of {group.total_byte_size} bytes stand together, more "
+                    f"than {_MAX_ROWS} or {_MAX_BYTES}"
+                )
         return file
 
 

@@ -5,6 +5,8 @@ import json
 import logging
 import random
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas
@@ -215,9 +217,30 @@ def test_rows_stand_together_by_their_codes(tmp_path, monkeypatch):
     path = write(tmp_path / "tokens", CLIPS, **ABOUT)
     assert parquet.read_metadata(path).row_group(0).num_rows == 2  # the longest has 22
     assert [clip for clip, _ in by_reading(path.parent)] == [f"c{n}" for n in range(11)]
-    monkeypatch.setattr(rows, "GROUP_CODES", 1)
-    monkeypatch.setattr(rows, "ROW_GROUP", 0)
-    assert "codes stand together" in refused(by_reading, path.parent)
+    monkeypatch.setattr(rows, "_MAX_ROWS", 1)
+    assert "2 rows of" in refused(by_reading, path.parent)
+
+
+def test_metadata_that_abort_pyarrow(tmp_path):
+    """Read in a process of its own: damage to the statistics of a column ends it."""
+    path = write(tmp_path / "tokens", CLIPS, **ABOUT)
+    whole = path.read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    program = f"""
+import sys
+from pathlib import Path
+from audiotok import corpora
+from audiotok.errors import CorpusError
+path = Path({str(path)!r})
+whole = path.read_bytes()
+for at in range({footer}, {footer} + 900, 3):
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+    try:
+        list(corpora.read(path.parent))
+    except CorpusError:
+        pass
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_shard_cannot_pass_for_one_without_checksums(tmp_path):
