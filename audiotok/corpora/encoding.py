@@ -22,7 +22,7 @@ from audiotok import __version__, registry
 from audiotok.batches import BATCHES, Batch
 from audiotok.codec import Codec
 from audiotok.corpora import executors, shards, sources
-from audiotok.corpora.encoder import Job, Made, Work
+from audiotok.corpora.encoder import Job, Made, Unmade, Work
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
 from audiotok.files import replacing
@@ -96,13 +96,14 @@ def encode(
             work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. The files of a
             shard have no more than a 32nd of the corpus's bytes either, 16 MiB to 512 MiB.
         limit: only the first clips.
-        workers: processes that encode (CPU, default: all cores; 0: in this process), or that read
-            for a GPU.
+        workers: processes that encode (CPU, default: all cores), or that read for a GPU. With 0
+            all is done in this process: for a debugger, for a clip that crashes ends it.
         executor: "local", or "ray", on a cluster at `address`.
         progress: is told how it goes.
 
     Raises:
-        CorpusError: `out` holds other tokens, or no clip could be encoded.
+        CorpusError: `out` holds other tokens, no clip could be encoded, or a shard could not be
+            made for what may pass: all others are made, and the same call tries it again.
     """
     progress = progress or Progress()
     if executor not in ("local", "ray"):
@@ -143,16 +144,27 @@ def _run(
     missing = [work for work, path in zip(works, paths, strict=True) if not path.exists()]
     total = sum(len(work.recordings) for work in works)
     progress.start(total, total - sum(len(work.recordings) for work in missing))
+    count = min(_workers(workers), len(missing)) if job.device == "cpu" else 1
     run = {
         "here": executors.here,
-        "local": partial(executors.local, count=max(1, min(_workers(workers), len(missing)))),
+        "local": partial(executors.local, count=max(1, count)),
         "ray": partial(executors.on_ray, address=address),
     }
-    if executor == "local" and (job.device != "cpu" or workers == 0):
+    if executor == "local" and workers == 0:
         executor = "here"
+    unmade = []
     for made in run[executor](job, missing, progress.tick) if missing else ():
+        if isinstance(made, Unmade):
+            unmade.append(made)
+            continue
         with replacing(paths[made.number], CorpusError) as file:
             file.write(made.content)
+    if unmade:
+        raise CorpusError(
+            f"{len(unmade)} of {len(works)} shards could not be made now, at clip "
+            f"{unmade[0].clip}: {unmade[0].message}; the others are kept, and the same command "
+            "tries these again"
+        )
     return _finished(folder, paths)
 
 

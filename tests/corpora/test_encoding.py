@@ -1,5 +1,6 @@
 """A corpus encoded: equal to clips one by one, after kills too; broken files; what is refused."""
 
+import errno
 import os
 import random
 import signal
@@ -216,18 +217,127 @@ def test_nothing_but_broken_files(tmp_path):
         encode(tmp_path / "clips", tmp_path / "tokens")
 
 
-def test_a_process_that_dies_is_one_line(clips, tmp_path, monkeypatch):
+def test_a_codec_that_is_not_there_is_one_line():
     job = encoder.Job("no-such-codec", None, "cpu", "strict", 8.0, 0, "{}")
     works = [encoder.Work(0, [Recording("a", "a.wav")])]
     with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.here(job, works, lambda *_: None))
-    monkeypatch.setattr(executors, "_make", die)
-    with pytest.raises(CorpusError, match="died, perhaps for memory"):
+    with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.local(job, works, lambda *_: None, 1))
 
 
-def die(job, work):
-    os._exit(1)
+DEADLY = """
+import os
+from pathlib import Path
+import torch
+from audiotok.codec import Codec, CodecCard
+
+class Deadly(Codec):
+    CARDS = (CodecCard(name="deadly", family="deadly", description="ends its process",
+        sample_rate_in=8000, sample_rate_out=8000, hop_length=1, codebook_sizes=(256,),
+        licence_code="Apache-2.0", verified="by tests"),)
+
+    def _load(self, checkpoint):
+        self.folder = Path(__file__).parent
+
+    def _encode(self, waveform):
+        if (self.folder / "memory").exists():
+            raise MemoryError
+        count = waveform.shape[-1]
+        if count == 5000:
+            os.kill(os.getpid(), 9)
+        return torch.zeros(len(waveform), 1, count, dtype=torch.int64)
+
+    def _decode(self, codes):
+        return torch.zeros(codes.shape[0], 1, codes.shape[2])
+"""
+
+
+@pytest.fixture
+def deadly(tmp_path):
+    """A codec that ends its process at clips of 5000 samples; one of these, and others."""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "sound").mkdir()
+    for number, length in enumerate((1000, 2000, 5000, 3000, 4000)):
+        soundfile.write(tmp_path / f"sound/{number}.wav", np.zeros(length), 8000)
+    return tmp_path / "deadly.py"
+
+
+def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):
+    done = encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), workers=1, shard_clips=3)
+    (failure,) = done.failures
+    assert failure["clip"] == "2" and "twice with its shard and once alone" in failure["message"]
+    assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("2\t")
+    assert [clip.id for clip, _ in corpora.read(done.folder)] == ["0", "1", "3", "4"]
+
+
+def test_what_may_pass_is_no_failed_clip(deadly, tmp_path):
+    (tmp_path / "memory").write_text("")
+    settings = {"limit": 2, "shard_clips": 1}
+    with pytest.raises(CorpusError, match="2 of 2 shards could not be made now, at clip 0: Memory"):
+        encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), **settings)
+    assert not contents(tmp_path / "tokens") and not (tmp_path / "tokens/_failed.tsv").exists()
+    (tmp_path / "memory").unlink()
+    assert encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), **settings).clips == 2
+
+
+def test_a_full_disk_while_reading_is_no_failed_clip(clips, tmp_path, monkeypatch):
+    read = Recording.read
+
+    def full(self):
+        if self.id == "clip.03":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return read(self)
+
+    monkeypatch.setattr(Recording, "read", full)
+    with pytest.raises(CorpusError, match="1 of 7 shards .* at clip clip.03: .*No space left"):
+        encode(clips, tmp_path / "tokens")
+    monkeypatch.undo()
+    assert len(contents(tmp_path / "tokens")) == 6
+    assert encode(clips, tmp_path / "tokens").clips == 40
+
+
+def test_a_death_that_passes_and_one_that_does_not():
+    """The first ends the process once, the other always."""
+    deaths, tried = {"a"}, []
+
+    def attempt(work, again):
+        ids = {one.id for one in work.recordings} - work.left_out.keys()
+        tried.append((sorted(ids), again))
+        if ids & deaths:
+            deaths.discard("a")
+            raise executors._Died
+        return encoder.Made(work.number, failures=sorted(work.left_out))
+
+    work = encoder.Work(5, [Recording(name, "x") for name in "abc"])
+    assert executors._surviving(work, attempt) == encoder.Made(5)
+    assert tried == [(["a", "b", "c"], False), (["a", "b", "c"], True)]
+    deaths.add("b")
+    assert executors._surviving(work, attempt).failures == ["b"]
+    assert tried[2:] == [
+        (["a", "b", "c"], False), (["a", "b", "c"], True), ([], True),
+        (["a"], True), (["b"], True), (["c"], True), (["a", "c"], True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("deaths", "message"),
+    [
+        (lambda work: not work.recordings, "dies while it loads the codec"),
+        (lambda work: True, "dies while it loads the codec"),
+        (lambda work: len(work.recordings) > 0, "dies at every clip"),
+        (lambda work: len(work.recordings) > 1, "at none of the clips alone"),
+    ],
+)
+def test_deaths_that_are_no_clip_s_fault(deaths, message):
+    def attempt(work, again):
+        if deaths(work) or len(work.recordings) == 2:
+            raise executors._Died
+        return encoder.Made(work.number)
+
+    work = encoder.Work(5, [Recording("a", "x"), Recording("b", "x")])
+    found = executors._surviving(work, attempt)
+    assert isinstance(found, encoder.Unmade) and message in found.message and found.number == 5
 
 
 def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
