@@ -4,28 +4,11 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from shard_kit import write
 from test_atok import make, same
 
 from audiotok import corpora
-from audiotok.corpora import shards
-from audiotok.corpora.sources import Recording
 from audiotok.errors import CorpusError, TokensError
-
-
-def write(folder, tokens, **more):
-    """A folder of one shard."""
-    folder.mkdir()
-    first = tokens[0]
-    about = {
-        "format": shards.FORMAT, "codec": first.codec, "fingerprint": first.fingerprint,
-        "codebook_sizes": first.codebook_sizes, "strides": first.strides, "shards": 1,
-        "corpus": {"clips": len(tokens)}, "settings": {},
-    }  # fmt: skip
-    rows = [(Recording(f"c{n}", "x", text=f"t{n}"), one) for n, one in enumerate(tokens)]
-    (folder / shards.ABOUT).write_bytes(shards.about_bytes(about))
-    path = folder / shards.file_name(0, 1)
-    path.write_bytes(shards.write(rows, about | more))
-    return path
 
 
 @pytest.mark.parametrize("sizes", [(200, 256), (300, 65536), (70000, 4)])
