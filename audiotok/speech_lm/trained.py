@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from audiotok import registry
+from audiotok import checkpoints, registry
 from audiotok.audio import Audio
 from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
@@ -56,11 +56,17 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
         raise RecipeError(
             f"{path} is no language model: expected model.safetensors of `audiotok train-lm`"
         )
-    found = json.loads(said)
-    tokens = found["tokens"]
-    for key in ("codebook_sizes", "strides"):
-        tokens[key] = tuple(tokens[key])
-    return LMRecipe.model_validate(found["recipe"]), Learnt(**tokens)
+    try:
+        found = json.loads(said)
+        tokens = found["tokens"]
+        for key in ("codebook_sizes", "strides"):
+            tokens[key] = tuple(tokens[key])
+        return LMRecipe.model_validate(found["recipe"]), Learnt(**tokens)
+    except (ValueError, LookupError, TypeError, RecursionError) as reason:
+        line = " ".join(str(reason).split())[:200]
+        raise RecipeError(
+            f"{path} is damaged, or of another version: no model can be what it says ({line})"
+        ) from reason
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
@@ -69,11 +75,13 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 
     Raises:
         RecipeError: as `read_about`; or the text model's config is not there.
+        CheckpointError: the weights are not those of the model.
     """
     recipe, tokens = read_about(path)
-    model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
-    with safe_open(path, "pt") as file:
-        model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    state, _ = checkpoints.read_state(path)
+    with checkpoints.sized_by(state, path):
+        model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
+    checkpoints.load_strict(model, state, path)
     return model.to(device).eval()
 
 
