@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 import zipfile
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
+from torch.overrides import TorchFunctionMode
 
 from audiotok.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
@@ -235,6 +237,29 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
             "is it the checkpoint of another codec?"
         )
     module.load_state_dict(state)
+
+
+class sized_by(TorchFunctionMode):
+    """In the block a network is built for the weights `state`: tensors may hold MOST_UNPACKED times
+    as many numbers as these, and a million more, before CheckpointError. So sizes that a file only
+    says cost no memory."""
+
+    def __init__(self, state: dict[str, torch.Tensor], where: str | Path):
+        super().__init__()
+        self._left = MOST_UNPACKED * sum(tensor.numel() for tensor in state.values()) + 2**20
+        self._where = where
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if not any(isinstance(argument, torch.Tensor) for argument in args):  # it makes a new one
+            sizes = args[0] if args and isinstance(args[0], list | tuple) else args
+            if all(isinstance(size, int) for size in sizes):
+                self._left -= math.prod(sizes)
+            if self._left < 0:
+                raise CheckpointError(
+                    f"{self._where} says sizes of a network much larger than its weights: it is "
+                    "damaged, or of another codec"
+                )
+        return func(*args, **(kwargs or {}))
 
 
 def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:

@@ -152,7 +152,7 @@ def build(
     model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
 ) -> nn.Module:
     """The network of a configuration with the weights of `state`, all of them, in float32."""
-    with _quiet():
+    with _quiet(), checkpoints.sized_by(state, path):
         try:
             network, report = known_class(model, str(path)).from_pretrained(
                 None,

@@ -95,7 +95,8 @@ class SNAC(Codec):
         state = from_official(checkpoints.read_state(checkpoint)[0])
         config = self._config(checkpoint.with_name("config.json"))
         _drop_rotations(state, checkpoint)
-        self.network = SNACNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = SNACNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
         strides = (*self.card.strides, *config.codebook_strides[self.num_codebooks :])
         self.network.quantizer = merged(self.network.quantizer, strides)

@@ -160,7 +160,8 @@ class WavTokenizer(Trained):
                 f"{checkpoint} is not {self.card.name}: it has {_describe(config)}, the card says "
                 f"{_describe(expected)}; name the codec that it belongs to"
             )
-        self.network = WavTokenizerNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = WavTokenizerNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
 
     @classmethod

@@ -1,5 +1,7 @@
 """Files that are written: the same bytes each time; kinds of numbers that are no weights."""
 
+import json
+
 import pytest
 import torch
 
@@ -28,6 +30,24 @@ def test_kinds_of_numbers_that_are_no_weights(tmp_path, kind):
     checkpoints.save(tmp_path / "b.safetensors", state | {key: state[key].to(kind)}, metadata)
     name = str(kind).removeprefix("torch.")
     with pytest.raises(CheckpointError, match=f"1 mistyped: {key} {name} instead of float32"):
+        audiotok.load(tmp_path / "b.safetensors")
+
+
+def larger(config, factor):
+    """A configuration whose first width is many times as large."""
+    key = next(key for key in config if key in ("num_filters", "channels", "dimension", "width"))
+    return config | {key: config[key] * factor}
+
+
+@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-mini"])
+def test_sizes_that_only_the_file_says_cost_no_memory(tmp_path, name):
+    codec = audiotok.load(name)
+    codec.save(tmp_path / "a.safetensors", half=True)
+    state, metadata = checkpoints.read_state(tmp_path / "a.safetensors")
+    config = larger(json.loads(metadata["config"]), 2**16)
+    metadata |= {"config": json.dumps(config)}
+    checkpoints.save(tmp_path / "b.safetensors", state, metadata)
+    with pytest.raises(CheckpointError, match="says sizes of a network much larger than its weig"):
         audiotok.load(tmp_path / "b.safetensors")
 
 
