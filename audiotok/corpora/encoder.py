@@ -26,7 +26,7 @@ from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
 from audiotok.failures import Failure
-from audiotok.identity import identity
+from audiotok.identity import of_encoder
 from audiotok.journal import differences
 from audiotok.tokens import Tokens
 
@@ -113,7 +113,7 @@ class Encoder:
     def __init__(self, job: Job):
         self._job = job
         self._codec = registry.load(job.name, job.checkpoint, job.device, quiet=True)
-        expected, found = json.loads(job.about)["encoder"], identity(self._codec)
+        expected, found = json.loads(job.about)["encoder"], of_encoder(self._codec)
         if found != expected:
             raise CodecError(
                 f"{job.name} is another codec in this process than where the run was started "

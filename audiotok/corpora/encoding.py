@@ -18,15 +18,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from audiotok import __version__, registry
+from audiotok import __version__, outputs, registry
 from audiotok.batches import BATCHES, Batch
 from audiotok.codec import Codec
 from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Unmade, Work
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
-from audiotok.files import replacing
-from audiotok.identity import identity
+from audiotok.files import replacing, temporaries
+from audiotok.identity import of_encoder
 from audiotok.journal import differences
 
 FAILED = "_failed.tsv"
@@ -102,10 +102,12 @@ def encode(
         progress: is told how it goes.
 
     Raises:
-        CorpusError: `out` holds other tokens, no clip could be encoded, or a shard could not be
-            made for what may pass: all others are made, and the same call tries it again.
+        CorpusError: `out` holds other tokens or other files, no clip could be encoded, or a shard
+            could not be made for what may pass: all others are made, and the same call tries it
+            again.
     """
     progress = progress or Progress()
+    out = outputs.folder(out, "a corpus to encode")
     if executor not in ("local", "ray"):
         raise CorpusError(f"the executor is 'local' or 'ray', not {executor!r}")
     if address is not None and executor != "ray":
@@ -126,7 +128,7 @@ def encode(
     del codec  # the processes have their own
     works = list(_works(found, about["settings"]["shard_clips"]))
     about["shards"] = len(works)
-    with _opened(Path(out), about) as folder:
+    with _opened(out, about) as folder:
         return _run(folder, about, job, works, workers, executor, address, progress)
 
 
@@ -221,7 +223,7 @@ def _about(
         "codebook_sizes": list(card.codebook_sizes),
         "strides": list(card.strides),
         "card": card.model_dump(mode="json"),
-        "encoder": identity(codec),
+        "encoder": of_encoder(codec),
         "version": __version__,
         "corpus": {"name": source.name, "clips": clips, "sha256": source.sha256},
         "settings": {
@@ -264,6 +266,10 @@ class _opened:
 
     def __enter__(self) -> Path:
         folder = self._folder
+        if shards.is_shards(folder):  # before anything is written there
+            shards.read_about(folder)
+        else:
+            self._refuse_others()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -280,6 +286,15 @@ class _opened:
             raise
         return folder
 
+    def _refuse_others(self) -> None:
+        """Raises CorpusError where the folder holds files that are not ours."""
+        ours = {self._folder / ".lock", *temporaries(self._folder)}
+        if self._folder.is_dir() and (others := set(self._folder.iterdir()) - ours):
+            raise CorpusError(
+                f"{self._folder} holds no corpus of tokens but other files, e.g. "
+                f"{min(others).name}: name a new folder"
+            )
+
     def _check(self) -> None:
         folder = self._folder
         if shards.is_shards(folder):
@@ -289,13 +304,12 @@ class _opened:
                     f"{folder} holds other tokens ({_differences(found, self._about)}): "
                     "name another folder, or remove this one"
                 )
-        elif any(folder.glob("*.parquet")):
-            raise CorpusError(f"{folder} holds other parquet files: name another folder")
         else:
+            self._refuse_others()
             with replacing(folder / shards.ABOUT, CorpusError) as file:
                 file.write(shards.about_bytes(self._about))
-        for part in folder.glob(".*.tmp"):
-            part.unlink()
+        for part in temporaries(folder):
+            part.unlink(missing_ok=True)
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -26,10 +26,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from audiotok import names
 from audiotok.corpora import rows
 from audiotok.corpora.rows import FORMAT, OLD_FORMAT, line, reading, write
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
+from audiotok.names import Recorded
 from audiotok.tokens import Tokens
 
 __all__ = ["ABOUT", "FORMAT", "Shards", "about_file", "is_shards", "read", "read_about", "write"]
@@ -92,8 +94,18 @@ class Shards:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)
 
     def __iter__(self) -> Iterator[tuple[Clip, Tokens]]:
+        seen: set[str] = set()
         for path in self.paths:
-            yield from self._clips(path)
+            for clip, tokens in self._clips(path):
+                if (key := names.key(clip.id)) in seen:
+                    raise CorpusError(f"{path} has the id {clip.id}, which another clip has too")
+                seen.add(key)
+                yield clip, tokens
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all clips, in order; codes are not read."""
+        for path in self.paths:
+            yield from parquet.read_table(path, columns=["id"])["id"].to_pylist()
 
     def of(self, path: Path) -> Iterator[Tokens]:
         """The tokens of one shard."""
@@ -127,6 +139,9 @@ class Shards:
             row = rows.row_of(table, number)
             if not isinstance(row["id"], str):
                 raise TokensError("it has no id")
+            if (wrong := names.problem(row["id"])) is not None:
+                shown = ascii(row["id"])[:80]
+                raise CorpusError(f"{path} has the id {shown}, no name for a file: {wrong}")
             return row, self.tokens(row)
 
     @staticmethod
@@ -166,8 +181,10 @@ def read_about(folder: Path) -> dict[str, Any]:
     """What made the shards of a folder."""
     path = _about_path(folder)
     try:
-        return rows.unsealed(path.read_bytes())
-    except (OSError, ValueError, TokensError, RecursionError) as reason:
+        about = rows.unsealed(path.read_bytes())
+        about["codec"] = Recorded(about["codec"], str(path))
+        return about
+    except (OSError, ValueError, TokensError, RecursionError, KeyError, TypeError) as reason:
         raise CorpusError(
             f"{folder} is no folder of tokens, or {path.name} in it is damaged ({line(reason)}): "
             "expected a folder that `audiotok encode FOLDER -o tokens/` wrote"

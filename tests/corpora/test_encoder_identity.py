@@ -11,7 +11,7 @@ import torch
 
 import audiotok
 from audiotok import checkpoints, provenance
-from audiotok.identity import identity
+from audiotok.identity import of_encoder
 
 SOURCE = Path(tiny_codec.__file__)
 
@@ -21,13 +21,13 @@ def differing(one, other):
 
 
 def test_options_and_code_and_packages(monkeypatch):
-    first = identity(audiotok.load("mulaw"))
-    assert identity(audiotok.load("mulaw")) == first and all(
+    first = of_encoder(audiotok.load("mulaw"))
+    assert of_encoder(audiotok.load("mulaw")) == first and all(
         first[k] for k in first if k != "weights"
     )
-    assert {"name", "fingerprint"} <= differing(first, identity(audiotok.load("random")))
-    monkeypatch.setattr(provenance, "_version", lambda name: "0.1")
-    assert differing(first, identity(audiotok.load("mulaw"))) == {"packages"}
+    assert {"name", "fingerprint"} <= differing(first, of_encoder(audiotok.load("random")))
+    monkeypatch.setattr(provenance, "version_of", lambda name: "0.1")
+    assert differing(first, of_encoder(audiotok.load("mulaw"))) == {"packages"}
 
 
 def test_weights_that_the_codebooks_do_not_show(tmp_path):
@@ -37,21 +37,21 @@ def test_weights_that_the_codebooks_do_not_show(tmp_path):
     checkpoints.save(tmp_path / "b.safetensors", state | {key: state[key] + 1}, {})
     shutil.copy(tmp_path / "a.safetensors", tmp_path / "c.safetensors")
     a, b, c = (
-        identity(audiotok.load(f"{SOURCE}::tiny-a", checkpoint=tmp_path / f"{name}.safetensors"))
+        of_encoder(audiotok.load(f"{SOURCE}::tiny-a", checkpoint=tmp_path / f"{name}.safetensors"))
         for name in "abc"
     )
     assert differing(a, c) == set() and "weights" in differing(a, b)
     (tmp_path / "config.json").write_text("{}")  # says how the network is built
     again = audiotok.load(f"{SOURCE}::tiny-a", checkpoint=tmp_path / "a.safetensors")
-    assert differing(a, identity(again)) == {"weights"}
+    assert differing(a, of_encoder(again)) == {"weights"}
 
 
 def test_a_network_without_a_file():
     codec = audiotok.load(f"{SOURCE}::tiny-a")
-    before = identity(codec)
+    before = of_encoder(codec)
     with torch.no_grad():
         next(codec.network.parameters()).add_(1)
-    assert "weights" in differing(before, identity(codec))
+    assert "weights" in differing(before, of_encoder(codec))
 
 
 def test_the_code_of_a_file(tmp_path):
@@ -59,14 +59,14 @@ def test_the_code_of_a_file(tmp_path):
     for name, more in (("one", ""), ("two", "\n# another line\n")):
         path = tmp_path / f"{name}.py"
         path.write_text(SOURCE.read_text() + more)
-        found.append(identity(audiotok.load(path)))
+        found.append(of_encoder(audiotok.load(path)))
     assert differing(*found) == {"code"}
 
 
 PROGRAM = """
 import audiotok, json
-from audiotok.identity import identity
-print(json.dumps([identity(audiotok.load(name)) for name in ("opus-6k", "wavtokenizer-mini")]))
+from audiotok.identity import of_encoder
+print(json.dumps([of_encoder(audiotok.load(name)) for name in ("opus-6k", "wavtokenizer-mini")]))
 """
 
 
@@ -74,5 +74,5 @@ def test_is_the_same_in_every_process():
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
     )
-    here = [identity(audiotok.load(name)) for name in ("opus-6k", "wavtokenizer-mini")]
+    here = [of_encoder(audiotok.load(name)) for name in ("opus-6k", "wavtokenizer-mini")]
     assert json.loads(run.stdout) == here
