@@ -16,10 +16,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from audiotok.clusters import RETRIES, connected
 from audiotok.corpora.encoder import Encoder, Job, Made, Tick, Unmade, Work, kept
 from audiotok.corpora.processes import spawning
 from audiotok.errors import CorpusError
+from audiotok.harness.clusters import RETRIES, connected
 
 _LOOK = 0.5  # seconds between two looks at what processes have done
 

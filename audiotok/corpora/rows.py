@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import torch
 
-from audiotok import atok
 from audiotok.corpora.sources import Recording
 from audiotok.errors import AudiotokError, CorpusError, TokensError
-from audiotok.tokens import Tokens
+from audiotok.tokens import atok
+from audiotok.tokens.tokens import Tokens
 
 FORMAT = "audiotok-tokens-2"
 OLD_FORMAT = "audiotok-tokens-1"  # without checksums

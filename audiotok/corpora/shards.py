@@ -26,13 +26,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
-from audiotok import names
 from audiotok.corpora import rows
 from audiotok.corpora.rows import FORMAT, OLD_FORMAT, line, reading, write
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
-from audiotok.names import Recorded
-from audiotok.tokens import Tokens
+from audiotok.system import names
+from audiotok.system.names import Recorded
+from audiotok.tokens.tokens import Tokens
 
 __all__ = ["ABOUT", "FORMAT", "Shards", "about_file", "is_shards", "read", "read_about", "write"]
 log = logging.getLogger("audiotok")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import audiotok
-from audiotok import checkpoints, registry
+from audiotok.codec import checkpoints, registry
 from audiotok.errors import CheckpointError
 from audiotok.nn.seanet import fold_weight_norm
 

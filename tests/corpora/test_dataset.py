@@ -8,8 +8,8 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from shard_kit import write
-from test_atok import make
+from support.shard_kit import write
+from support.token_kit import make
 
 from audiotok import corpora
 from audiotok.corpora import rows

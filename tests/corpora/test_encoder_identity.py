@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tiny_codec
 import torch
+from audiotok.results.identity import of_encoder
+from support import tiny_codec
 
 import audiotok
-from audiotok import checkpoints, provenance
-from audiotok.identity import of_encoder
+from audiotok.codec import checkpoints
+from audiotok.results import provenance
 
 SOURCE = Path(tiny_codec.__file__)
 

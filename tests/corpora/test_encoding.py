@@ -14,7 +14,8 @@ import soundfile
 import torch
 
 import audiotok
-from audiotok import checkpoints, corpora
+from audiotok import corpora
+from audiotok.codec import checkpoints
 from audiotok.corpora import encoder, encoding, executors, sources
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError, CorpusError

@@ -4,8 +4,8 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from shard_kit import write
-from test_atok import make, same
+from support.shard_kit import write
+from support.token_kit import make, same
 
 from audiotok import corpora
 from audiotok.errors import CorpusError, TokensError

@@ -13,10 +13,11 @@ from collections import Counter
 
 import pytest
 import torch
-from shard_kit import write
-from test_atok import make
+from support.shard_kit import write
+from support.token_kit import make
 
-from audiotok import checkpoints, corpora
+from audiotok import corpora
+from audiotok.codec import checkpoints
 from audiotok.errors import AudiotokError
 from audiotok.tokens import Tokens
 
