@@ -249,7 +249,7 @@ def corpus(done: corpora.Encoded) -> None:
     for failure in done.failures[:10]:
         err.print(f"{failure['clip']} left out: {failure['message']}", style="red")
     if done.failures:
-        where = done.folder / "failed.tsv"
+        where = done.folder / "_failed.tsv"
         err.print(f"{len(done.failures)} clips could not be encoded: {where}", style="red")
 
 

@@ -5,18 +5,25 @@ strictly, write them.
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
+import struct
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
+from torch.overrides import TorchFunctionMode
 
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
-from audiotok.system.files import cache_root, replacing
+from audiotok.system.files import cache_root, regular_size, replacing
 
+# What a file may unpack to, in times its size: tensors are kept as they are, and may be shared.
+MOST_UNPACKED = 4
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
@@ -159,6 +166,7 @@ def verify_sha256(path: str | Path, expected: str) -> None:
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata of a safetensors file."""
     try:
+        regular_size(path)
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (OSError, SafetensorError) as reason:
@@ -169,19 +177,31 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code of theirs.
 
     A PyTorch checkpoint is read with weights_only=True, and a "state_dict" in it unwrapped.
+
+    Raises:
+        CheckpointError: it cannot be read, is damaged, holds other things than plain tensors, or
+            would unpack to more than MOST_UNPACKED times its size.
     """
     path = Path(path)
     try:
+        size = regular_size(path)
         with open(path, "rb") as file:
             head = file.read(9)
         if head[8:] == b"{":
             with safe_open(path, framework="pt") as file:
                 names, metadata = file.keys(), file.metadata() or {}
                 return {name: file.get_tensor(name) for name in names}, metadata
+        if head.startswith(b"PK"):
+            with zipfile.ZipFile(path) as archive:
+                _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
         with open(path, "rb") as file:  # of a path, newer torch looks at the name too
             state = torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except (OSError, SafetensorError) as reason:
         raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
+    except MemoryError as reason:
+        raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
     except Exception as reason:  # any bytes may be in there, and the reader raises what it likes
         raise CheckpointError(
             f"{path} is refused: it is damaged, or holds other things than tensors, "
@@ -193,11 +213,27 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         raise CheckpointError(f"{path} holds no state dict: expected tensors by name")
+    for key, value in state.items():
+        plain = value.layout is torch.strided and value.device.type == "cpu"
+        if not plain or value.is_quantized:
+            kind = f"{value.layout}, {value.device.type}, {value.dtype}"
+            raise CheckpointError(f"{path}: {key} is {kind}: expected a plain tensor")
+    _check_unpacked(path, sum(v.numel() * v.element_size() for v in state.values()), size)
     return dict(state), {}
 
 
+def _check_unpacked(path: Path, unpacked: int, size: int) -> None:
+    if unpacked > MOST_UNPACKED * size:
+        raise CheckpointError(
+            f"{path} is refused: its {size} bytes unpack to {unpacked}, more than {MOST_UNPACKED} "
+            "times as many; a checkpoint is not compressed"
+        )
+
+
 def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:
-    """Loads `state` into `module`; every key must be there once, with its shape.
+    """Loads `state` into `module`; every key must be there once, with its shape and kind of number.
+
+    Floating point of any precision fits floating point; other kinds must be the same.
 
     Args:
         where: what the message calls the origin of `state`, e.g. its path.
@@ -210,11 +246,13 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
         for key in sorted(wanted.keys() & state.keys())
         if state[key].shape != wanted[key].shape
     ]
-    problems = [
-        f"{len(names)} {kind}: {some(names)}"
-        for kind, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
-        if names
+    mistyped = [
+        f"{key} {_name(state[key].dtype)} instead of {_name(wanted[key].dtype)}"
+        for key in sorted(wanted.keys() & state.keys())
+        if not same_kind(state[key].dtype, wanted[key].dtype)
     ]
+    kinds = {"missing": missing, "extra": extra, "misshapen": misshapen, "mistyped": mistyped}
+    problems = [f"{len(names)} {kind}: {some(names)}" for kind, names in kinds.items() if names]
     if problems:
         raise CheckpointError(
             f"{where} does not fit {type(module).__name__}: {'; '.join(problems)}; "
@@ -223,12 +261,51 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
     module.load_state_dict(state)
 
 
+class sized_by(TorchFunctionMode):
+    """In the block a network is built for the weights `state`: tensors may hold MOST_UNPACKED times
+    as many numbers as these, and a million more, before CheckpointError. So sizes that a file only
+    says cost no memory."""
+
+    def __init__(self, state: dict[str, torch.Tensor], where: str | Path):
+        super().__init__()
+        self._left = MOST_UNPACKED * sum(tensor.numel() for tensor in state.values()) + 2**20
+        self._where = where
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if not any(isinstance(argument, torch.Tensor) for argument in args):  # it makes a new one
+            sizes = args[0] if args and isinstance(args[0], list | tuple) else args
+            if all(isinstance(size, int) for size in sizes):
+                self._left -= math.prod(sizes)
+            if self._left < 0:
+                raise CheckpointError(
+                    f"{self._where} says sizes of a network much larger than its weights: it is "
+                    "damaged, or of another codec"
+                )
+        return func(*args, **(kwargs or {}))
+
+
+def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:
+    """Whether numbers of one type may be loaded as those of another."""
+    return found == wanted or (found.is_floating_point and wanted.is_floating_point)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def save(path: str | Path, state: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Writes a safetensors file, whole or not at all."""
+    """Writes a safetensors file, whole or not at all; equal content gives equal bytes."""
     tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    data = to_safetensors(tensors, metadata)
+    data = memoryview(to_safetensors(tensors, metadata))
+    length = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(bytes(data[8 : 8 + length]))
+    if metadata:  # safetensors writes it in random order
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
     with replacing(path, CheckpointError) as file:
-        file.write(data)
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(data[8 + length :])
 
 
 def some(names: Iterable[str], limit: int = 3) -> str:

@@ -208,7 +208,7 @@ def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
     """The training data that a file of weights names; () where it names none."""
     try:
         names = json.loads(metadata.get("training_data", "[]"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if is_list else ()

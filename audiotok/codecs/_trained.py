@@ -14,6 +14,7 @@ from torch import Tensor
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec
 from audiotok.errors import CheckpointError
+from audiotok.nn.seanet import as_float32
 
 # What the card of such a file says of what only its recipe knows.
 BY_RECIPE: dict[str, Any] = {
@@ -71,10 +72,10 @@ class Trained(Codec):
         }
         state = self.network.state_dict()
         if half:
-            state = {key: tensor.half() for key, tensor in state.items()}
+            state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
         checkpoints.save(path, state, metadata)
 
 
 def in_float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a file that may be of float16."""
-    return {key: tensor.float() for key, tensor in state.items()}
+    return {key: as_float32(tensor) for key, tensor in state.items()}

@@ -152,7 +152,7 @@ def build(
     model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
 ) -> nn.Module:
     """The network of a configuration with the weights of `state`, all of them, in float32."""
-    with _quiet():
+    with _quiet(), checkpoints.sized_by(state, path):
         try:
             network, report = known_class(model, str(path)).from_pretrained(
                 None,
@@ -180,12 +180,19 @@ def _check_report(
         f"{key} {tuple(found)} instead of {tuple(wanted)}"
         for key, found, wanted in sorted(report["mismatched_keys"])
     ]
+    known = network.state_dict()
+    mistyped = [
+        f"{key} {tensor.dtype}, expected floating point"
+        for key, tensor in sorted(state.items())
+        if not tensor.is_floating_point() and (key not in known or known[key].is_floating_point())
+    ]
     problems = [
         f"{len(names)} {kind}: {checkpoints.some(names)}"
         for kind, names in (
             ("missing", report["missing_keys"]),
             ("extra", extra),
             ("misshapen", misshapen),
+            ("mistyped", mistyped),
             ("broken", report["error_msgs"]),
         )
         if names

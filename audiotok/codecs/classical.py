@@ -141,7 +141,7 @@ class Opus(_Classical):
             file = _unpack(codes[0, 0].cpu().numpy().astype(np.uint8).tobytes())
             with deferred():
                 samples, _ = soundfile.read(io.BytesIO(file), dtype="float32")
-        except (IndexError, struct.error, soundfile.LibsndfileError) as reason:
+        except (IndexError, ValueError, struct.error, soundfile.LibsndfileError) as reason:
             raise CodecError(f"these bytes are no stream of {self.card.name}: {reason}") from None
         return torch.from_numpy(samples)[None, None]
 
@@ -204,4 +204,7 @@ def _samples_at_48k(packet: bytes) -> int:
         samples = (480, 960)[mode & 1]
     else:
         samples = (120, 240, 480, 960)[mode & 3]
-    return samples * (packet[1] & 63 if number == 3 else (1, 2, 2)[number])
+    samples *= packet[1] & 63 if number == 3 else (1, 2, 2)[number]
+    if samples > 5760:
+        raise ValueError(f"a packet is longer than 120 ms: {samples / 48:g} ms")
+    return samples

@@ -96,7 +96,8 @@ class DAC(Trained):
             config = infer_config(state, checkpoint, self.card.sample_rate_in)
         if "@" not in self.card.base_name:  # a card that was not made from this very file
             self._compare(config, checkpoint)
-        self.network = DACNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = DACNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
         hop = self.network.hop_length  # windows see all that a frame, or its samples, depend on
         behind = 1 + math.ceil(encoder_reach(config.strides) / hop)

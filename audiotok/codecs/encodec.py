@@ -100,7 +100,8 @@ class SEANetCodec(Trained):
             state, config = read_network(state, checkpoint, kind["causal"], rate)
         if "@" not in self.card.base_name:  # a card that was not made from this very file
             self._compare(config, kind, checkpoint)
-        self.network = EncodecNetwork(config, self.card.strides)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = EncodecNetwork(config, self.card.strides)
         checkpoints.load_strict(self.network, state, checkpoint)
 
     def _compare(self, config: EncodecConfig, kind: dict[str, bool], path: Path) -> None:

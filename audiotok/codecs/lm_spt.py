@@ -187,7 +187,8 @@ class LMSPT(Trained):
             config = infer_config(state, checkpoint)
         if "@" not in self.card.base_name:  # a card that was not made from this very file
             self.compare(_measures(config), checkpoint)
-        self.network = LMSPTNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = LMSPTNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
         self._set_context(config)
         self.network.quantizer.merge(self.card.strides)

@@ -102,7 +102,8 @@ class Mini(Trained):
         state, metadata = checkpoints.read_state(checkpoint)
         config = self.config_in(metadata, checkpoint)
         self.compare(_measures(config), checkpoint)
-        self.network = MiniNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = MiniNetwork(config)
         checkpoints.load_strict(self.network, in_float32(state), checkpoint)
 
     @classmethod

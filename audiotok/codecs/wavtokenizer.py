@@ -23,7 +23,7 @@ from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
 from audiotok.nn.pieces import Pieces, Search, pieces
 from audiotok.nn.quantizers.strided import pool, repeat
-from audiotok.nn.seanet import fold_weight_norm
+from audiotok.nn.seanet import as_float32, fold_weight_norm
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
 
 _STRIDES = {40: (4, 5, 5, 6), 75: (2, 4, 5, 8)}  # tokens per second -> in order of application
@@ -186,7 +186,8 @@ class WavTokenizer(Trained):
                 f"{checkpoint} is not {self.card.name}: it has {_listed(found, differing)}, the "
                 f"card says {_listed(wanted, differing)}; name the codec that it belongs to"
             )
-        self.network = WavTokenizerNetwork(config)
+        with checkpoints.sized_by(state, checkpoint):
+            self.network = WavTokenizerNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
 
     @classmethod
@@ -257,12 +258,16 @@ def _rename_official(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         for pattern, replacement in _OFFICIAL_KEYS:
             if match := re.fullmatch(pattern, key):
                 if replacement is not None:
-                    renamed[match.expand(replacement)] = tensor.float()
+                    renamed[match.expand(replacement)] = as_float32(tensor)
                 break
         else:
             raise CheckpointError(f"{path} holds the unknown key {key!r}: not a WavTokenizer")
     window = state.get("head.istft.window")
-    if window is not None and not torch.allclose(window, torch.hann_window(len(window))):
+    if window is not None and not (
+        window.is_floating_point()
+        and window.ndim == 1
+        and torch.allclose(window.float(), torch.hann_window(len(window)))
+    ):
         raise CheckpointError(f"{path}: head.istft.window is not the Hann window expected")
     return fold_weight_norm(renamed)
 

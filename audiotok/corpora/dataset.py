@@ -15,7 +15,7 @@ import pyarrow.parquet as parquet
 import torch
 from torch.utils.data import Dataset
 
-from audiotok.corpora.shards import Shards, row_of
+from audiotok.corpora.shards import Shards
 from audiotok.errors import CorpusError, TokensError
 from audiotok.tokens.patterns import PATTERNS, Vocabulary, to_ids
 from audiotok.tokens.tokens import Tokens
@@ -93,8 +93,11 @@ class TokenDataset(Dataset):
         index %= len(self)
         group = bisect.bisect_right(self._ends, index)
         first = self._ends[group - 1] if group else 0
-        row = row_of(self._read(group), index - first, self.shards.paths[self._groups[group][0]])
-        tokens = self.shards.tokens(row)
+        number, inside = self._groups[group]
+        before = self._ends[group - inside - 1] if group > inside else 0  # of this file
+        row, tokens = self.shards.read(
+            self.shards.paths[number], self._read(group), index - first, index - before
+        )
         if self._num_codebooks is not None:
             tokens = tokens.first(self._num_codebooks)
         item = {name: row[name] for name in ("id", "text", "speaker", "label", "duration")}
@@ -126,4 +129,4 @@ class TokenDataset(Dataset):
 
     def _read_group(self, group: int):
         number, inside = self._groups[group]
-        return parquet.ParquetFile(self.shards.paths[number]).read_row_group(inside)
+        return self.shards.read_group(self.shards.paths[number], inside)

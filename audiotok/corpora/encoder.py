@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,7 +25,8 @@ from audiotok.corpora import shards
 from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
-from audiotok.system.failures import describe
+from audiotok.results.identity import differences, of_encoder
+from audiotok.system.failures import Failure
 from audiotok.tokens.tokens import Tokens
 
 COMPARED = 16  # of so many batches, one clip of one is encoded alone too, and its codes compared
@@ -39,16 +40,15 @@ class Job:
 
     Attributes:
         name, checkpoint, device: as for `audiotok.load`.
-        fingerprint: that the codec must have.
         batch, batch_seconds: see `encoding.encode`.
         readers: processes that read for this one; 0 reads in this process.
-        about: JSON of the metadata of every shard.
+        about: JSON of the metadata of every shard; its `encoder` is the identity that the codec
+            must have in every process.
     """
 
     name: str
     checkpoint: str | None
     device: str
-    fingerprint: str
     batch: Batch
     batch_seconds: float
     readers: int
@@ -57,10 +57,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """A shard to be made."""
+    """A shard to be made.
+
+    Attributes:
+        left_out: id and reason of clips that are not tried, for they end their process.
+    """
 
     number: int
     recordings: Sequence[Recording]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -88,16 +93,30 @@ class Made:
         return {name: getattr(self, name) for name in names}
 
 
+@dataclass(frozen=True)
+class Unmade:
+    """A shard that cannot be made now, for a clip failed for what may pass: memory, a full disk."""
+
+    number: int
+    clip: str
+    message: str
+
+
+class _Passing(Exception):
+    """The clip `args[0]` failed with the Failure `args[1]`, which may pass."""
+
+
 class Encoder:
     """A codec that makes shards."""
 
     def __init__(self, job: Job):
         self._job = job
         self._codec = registry.load(job.name, job.checkpoint, job.device, quiet=True)
-        if self._codec.fingerprint != job.fingerprint:
+        expected, found = json.loads(job.about)["encoder"], of_encoder(self._codec)
+        if found != expected:
             raise CodecError(
-                f"{job.name} has other codebooks here (fingerprint {self._codec.fingerprint[:12]}) "
-                f"than where the run was started ({job.fingerprint[:12]}): use the same weights"
+                f"{job.name} is another codec in this process than where the run was started "
+                f"({differences(expected, found)}): use the same weights, code and packages"
             )
 
         self._readers = contextlib.ExitStack()
@@ -109,14 +128,23 @@ class Encoder:
         """Ends the processes that read."""
         self._readers.close()
 
-    def make(self, work: Work, tick: Tick) -> Made:
+    def make(self, work: Work, tick: Tick) -> Made | Unmade:
         """The shard of `work`; clips that cannot be read or encoded are left out and named."""
+        try:
+            return self._made(work, tick)
+        except _Passing as reason:
+            clip, failure = reason.args
+            return Unmade(work.number, clip, failure.message)
+
+    def _made(self, work: Work, tick: Tick) -> Made:
         made, found = Made(work.number), {}
-        for number, (batch, clips) in enumerate(self._read_ahead(work.recordings)):
+        made.failures += [{"clip": id, "message": why} for id, why in work.left_out.items()]
+        tried = [one for one in work.recordings if one.id not in work.left_out]
+        for number, (batch, clips) in enumerate(self._read_ahead(tried)):
             good = []
             for recording, clip in zip(batch, clips, strict=True):
-                if isinstance(clip, str):
-                    made.failures.append({"clip": recording.id, "message": clip})
+                if isinstance(clip, Failure):
+                    _fail(made, recording, clip)
                 else:
                     good.append((recording, clip))
             done = self._encode(good, made)
@@ -141,20 +169,23 @@ class Encoder:
             return {one.id: found for (one, _), found in zip(clips, tokens, strict=True)}
         except Exception as reason:  # the guard around one clip: a network may raise anything
             if len(clips) == 1:
-                made.failures.append({"clip": clips[0][0].id, "message": describe(reason)})
+                _fail(made, clips[0][0], Failure.of(reason))
                 return {}
         return {key: one for clip in clips for key, one in self._encode([clip], made).items()}
 
     def _compare(self, clip: Prepared, together: Tokens | None, made: Made) -> None:
         if together is not None:
-            alone = self._codec.encode_prepared([clip])[0]
+            try:
+                alone = self._codec.encode_prepared([clip])[0]
+            except Exception:  # as around one clip; its tokens are there
+                return
             made.compared += alone.codes.numel()
             made.changed += int((alone.codes != together.codes).sum())
 
     def _read_ahead(
         self, recordings: Sequence[Recording]
-    ) -> Iterator[tuple[list[Recording], list[Prepared | str]]]:
-        """Each batch with its clips, the next being read meanwhile; text says what is wrong."""
+    ) -> Iterator[tuple[list[Recording], list[Prepared | Failure]]]:
+        """Each batch with its clips, or why they cannot be read; the next is read meanwhile."""
         if self._job.batch == "strict":
             lengths = [0.0] * len(recordings)
         else:
@@ -188,17 +219,27 @@ def in_batches(
     return batches
 
 
-def _read(recording: Recording, card: CodecCard) -> tuple[np.ndarray, int, int] | str:
+def _fail(made: Made, recording: Recording, failure: Failure) -> None:
+    """Names a clip that fails each time; what may pass is never stored."""
+    if failure.transient:
+        raise _Passing(recording.id, failure)
+    made.failures.append({"clip": recording.id, "message": failure.message})
+
+
+def _read(recording: Recording, card: CodecCard) -> tuple[np.ndarray, int, int] | Failure:
     """The parts of a Prepared, or what is wrong with the clip."""
     try:
         clip = prepare(recording.read(), card)
     except Exception as reason:  # the guard around one clip: a file may break any library
-        return describe(reason)
+        failure = Failure.of(reason)
+        if isinstance(reason.__cause__, FileNotFoundError):  # the source was listed without it
+            failure = replace(failure, transient=False)
+        return failure
     return clip.waveform.numpy(), clip.num_samples, clip.sample_rate
 
 
-def _prepared(parts: tuple[np.ndarray, int, int] | str) -> Prepared | str:
-    return parts if isinstance(parts, str) else Prepared(torch.from_numpy(parts[0]), *parts[1:])
+def _prepared(parts: tuple[np.ndarray, int, int] | Failure) -> Prepared | Failure:
+    return parts if isinstance(parts, Failure) else Prepared(torch.from_numpy(parts[0]), *parts[1:])
 
 
 @lru_cache(maxsize=1)

@@ -23,14 +23,15 @@ from audiotok.codec import registry
 from audiotok.codec.batches import BATCHES, Batch
 from audiotok.codec.codec import Codec
 from audiotok.corpora import executors, shards, sources
-from audiotok.corpora.encoder import Job, Made, Work
+from audiotok.corpora.encoder import Job, Made, Unmade, Work
+from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
-from audiotok.harness.journal import differences
+from audiotok.results.identity import differences, of_encoder
 from audiotok.system import outputs
 from audiotok.system.files import replacing, temporaries
 from audiotok.system.processes import can_start_processes
 
-FAILED = "failed.tsv"
+FAILED = "_failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes
 _CLIPS = (64, 1000)  # of a shard, at least and at most
 _BYTES = (2**24, 2**29)  # of the files of a shard, likewise: ten minutes to some hours of sound
@@ -97,13 +98,15 @@ def encode(
             work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. The files of a
             shard have no more than a 32nd of the corpus's bytes either, 16 MiB to 512 MiB.
         limit: only the first clips.
-        workers: processes that encode (CPU, default: all cores; 0: in this process), or that read
-            for a GPU.
+        workers: processes that encode (CPU, default: all cores), or that read for a GPU. With 0
+            all is done in this process: for a debugger, for a clip that crashes ends it.
         executor: "local", or "ray", on a cluster at `address`.
         progress: is told how it goes.
 
     Raises:
-        CorpusError: `out` holds other tokens or other files, or no clip could be encoded.
+        CorpusError: `out` holds other tokens or other files, no clip could be encoded, or a shard
+            could not be made for what may pass: all others are made, and the same call tries it
+            again.
     """
     progress = progress or Progress()
     out = outputs.folder(out, "a corpus to encode")
@@ -119,7 +122,6 @@ def encode(
         name=str(tokenizer),
         checkpoint=None if checkpoint is None else str(Path(checkpoint).absolute()),
         device=str(codec.device),
-        fingerprint=codec.fingerprint,
         batch=about["settings"]["batch"],
         batch_seconds=about["settings"]["batch_seconds"],
         readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
@@ -146,25 +148,39 @@ def _run(
     missing = [work for work, path in zip(works, paths, strict=True) if not path.exists()]
     total = sum(len(work.recordings) for work in works)
     progress.start(total, total - sum(len(work.recordings) for work in missing))
+    count = min(_workers(workers), len(missing)) if job.device == "cpu" else 1
     run = {
         "here": executors.here,
-        "local": partial(executors.local, count=max(1, min(_workers(workers), len(missing)))),
+        "local": partial(executors.local, count=max(1, count)),
         "ray": partial(executors.on_ray, address=address),
     }
     alone = workers == 0 or not can_start_processes()
     if executor == "local" and alone and workers != 0:
         progress.note("clips are encoded in this process: as a daemon it cannot start others")
-    if executor == "local" and (job.device != "cpu" or alone):
+    if executor == "local" and alone:
         executor = "here"
+    unmade = []
     for made in run[executor](job, missing, progress.tick) if missing else ():
+        if isinstance(made, Unmade):
+            unmade.append(made)
+            continue
         with replacing(paths[made.number], CorpusError) as file:
             file.write(made.content)
+    if unmade:
+        raise CorpusError(
+            f"{len(unmade)} of {len(works)} shards could not be made now, at clip "
+            f"{unmade[0].clip}: {unmade[0].message}; the others are kept, and the same command "
+            "tries these again"
+        )
     return _finished(folder, paths)
 
 
 def _finished(folder: Path, paths: list[Path]) -> Encoded:
     """What all shards say together; names the clips that failed in a file of their own."""
-    made = [Made(**shards.about_file(path)["shard"]) for path in paths]
+    made = []
+    for path in paths:
+        with reading(path):
+            made.append(Made(**shards.about_file(path)["shard"]))
     failures = [failure for one in made for failure in one.failures]
     names = ("clips", "seconds", "compared", "changed")
     totals = {name: sum(getattr(one, name) for one in made) for name in names}
@@ -212,6 +228,7 @@ def _about(
         "codebook_sizes": list(card.codebook_sizes),
         "strides": list(card.strides),
         "card": card.model_dump(mode="json"),
+        "encoder": of_encoder(codec),
         "version": __version__,
         "corpus": {"name": source.name, "clips": clips, "sha256": source.sha256},
         "settings": {
@@ -233,6 +250,16 @@ def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
             start, number, size = index, number + 1, 0
         size += more
     yield Work(number, source.recordings[start:])
+
+
+def _differences(found: dict[str, Any], about: dict[str, Any]) -> str:
+    """What tells two folders of tokens apart, in one line."""
+    same = [key for key in ("card", "fingerprint") if key in found and "encoder" in found]
+    found, about = ({k: v for k, v in one.items() if k not in same} for one in (found, about))
+    text = differences(found, about)
+    if "corpus.sha256" in text:
+        text += ", where names, texts, sizes and times of change of all files are compared"
+    return text
 
 
 class _opened:
@@ -279,13 +306,13 @@ class _opened:
             found = shards.read_about(folder)
             if found != json.loads(json.dumps(self._about)):
                 raise CorpusError(
-                    f"{folder} holds other tokens ({differences(found, self._about)}): "
+                    f"{folder} holds other tokens ({_differences(found, self._about)}): "
                     "name another folder, or remove this one"
                 )
         else:
             self._refuse_others()
             with replacing(folder / shards.ABOUT, CorpusError) as file:
-                file.write(json.dumps(self._about, indent=1, sort_keys=True).encode())
+                file.write(shards.about_bytes(self._about))
         for part in temporaries(folder):
             part.unlink(missing_ok=True)
 

@@ -1,107 +1,55 @@
 """Shards of tokens: parquet files with one row per clip, in a folder with what made them.
 
-    tokens/corpus.json                     codec, fingerprint, corpus and settings of the folder
+    tokens/_corpus.json                    codec, fingerprint, corpus and settings of the folder
     tokens/tokens-00000-of-00032.parquet   finished, or not there
+
+Readers of parquet folders leave out names that start with an underscore or a dot.
 
 Columns: `id`; `codes`, a list per channel and codebook (channel 0 first) of its free codes, in the
 smallest unsigned type; `num_frames` T at the finest rate; `num_samples` and `sample_rate` of the
 source, `duration` in seconds; `text`, `speaker`, `label` where known; `side`, side information as
-flat values with shape and type where the codec has it. The metadata `audiotok` of each file is
-JSON: codec, card, fingerprint, codebook_sizes, strides, version, settings, what failed.
+flat values with shape and type where the codec has it; `crc32` over all of these. The metadata
+`audiotok` of each file is JSON: codec, card, fingerprint, codebook_sizes, strides, version,
+settings, what failed, and a checksum of its own. Folders of before (format audiotok-tokens-1, with
+corpus.json and no checksums) can be read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
-import torch
 
-from audiotok.corpora.sources import Recording
+from audiotok.corpora import rows
+from audiotok.corpora.rows import FORMAT, OLD_FORMAT, line, reading, write
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
 from audiotok.system import names
 from audiotok.system.names import Recorded
-from audiotok.tokens import atok
 from audiotok.tokens.tokens import Tokens
 
-FORMAT = "audiotok-tokens-1"
-ABOUT = "corpus.json"
-ROW_GROUP = 256  # rows that are read together
-_KEY = b"audiotok"
-_TYPES = {"int32": torch.int32, "int64": torch.int64}
-_SIDE = pa.struct(
-    [("values", pa.list_(pa.int64())), ("shape", pa.list_(pa.int32())), ("type", pa.string())]
-)
+__all__ = ["ABOUT", "FORMAT", "Shards", "about_file", "is_shards", "read", "read_about", "write"]
+log = logging.getLogger("audiotok")
+
+ABOUT = "_corpus.json"
+_OLD_ABOUT = "corpus.json"
+_SAME = ("format", "fingerprint", "codec", "codebook_sizes", "strides")  # in folder and shards
 
 
 def file_name(number: int, count: int) -> str:
     return f"tokens-{number:05d}-of-{count:05d}.parquet"
 
 
-def schema(about: Mapping[str, Any]) -> pa.Schema:
-    """The columns, and `about` as metadata."""
-    largest = max(about["codebook_sizes"]) - 1
-    kind = pa.uint8() if largest < 2**8 else pa.uint16() if largest < 2**16 else pa.uint32()
-    text = [(name, pa.string()) for name in ("text", "speaker", "label")]
-    return pa.schema(
-        [
-            ("id", pa.string()),
-            ("codes", pa.list_(pa.list_(kind))),
-            ("num_frames", pa.int64()),
-            ("num_samples", pa.int64()),
-            ("sample_rate", pa.int32()),
-            ("duration", pa.float64()),
-            *text,
-            ("side", _SIDE),
-        ],
-        metadata={_KEY: json.dumps(about, sort_keys=True).encode()},
-    )
-
-
-def write(rows: Sequence[tuple[Recording, Tokens]], about: Mapping[str, Any]) -> bytes:
-    """The bytes of a shard, the same for the same rows."""
-    fields = [_row(*pair) for pair in rows]
-    table = pa.Table.from_pylist(fields, schema=schema(about))
-    sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, row_group_size=ROW_GROUP, compression="zstd")
-    return sink.getvalue().to_pybytes()
-
-
-def _row(recording: Recording, tokens: Tokens) -> dict[str, Any]:
-    free, side = tokens.free_codes, tokens.side
-    channels = range(tokens.codes.shape[0])
-    return {
-        "id": recording.id,
-        "codes": [book[channel].numpy() for channel in channels for book in free],
-        "num_frames": tokens.num_frames,
-        "num_samples": tokens.num_samples,
-        "sample_rate": tokens.sample_rate,
-        "duration": tokens.duration,
-        "text": recording.text,
-        "speaker": recording.speaker,
-        "label": recording.label,
-        "side": side
-        if side is None
-        else {
-            "values": side.flatten().tolist(),
-            "shape": list(side.shape),
-            "type": str(side.dtype).removeprefix("torch."),
-        },
-    }
-
-
 def about_file(path: Path) -> dict[str, Any]:
     """The metadata of a shard."""
-    try:
-        metadata = parquet.read_schema(path).metadata or {}
-        return json.loads(metadata[_KEY])
-    except (OSError, pa.ArrowException, KeyError, ValueError) as reason:
-        raise CorpusError(f"{path} is no shard of tokens, or damaged: {_line(reason)}") from reason
+    with rows.opened(path) as file:
+        return rows.about_of(file)
 
 
 class Shards:
@@ -109,7 +57,11 @@ class Shards:
 
     Attributes:
         paths: of the finished shards, in the order of the corpus.
-        about: what made them, as in corpus.json.
+        about: what made them, as in _corpus.json.
+
+    Raises:
+        CorpusError: the folder holds no shards, shards of several codecs, or damaged ones. Reading
+            a damaged row raises one too, which names file and row.
     """
 
     def __init__(self, folder: str | Path):
@@ -119,16 +71,24 @@ class Shards:
         if not self.paths:
             raise CorpusError(f"{folder} has no finished shard yet: run the same encode again")
         for path in self.paths:
-            found = about_file(path)["fingerprint"]
-            if found != self.about["fingerprint"]:
+            self._check(path)
+        if self.about["format"] == OLD_FORMAT:
+            _say_old(self.folder)
+
+    def _check(self, path: Path) -> None:
+        """Raises CorpusError unless the shard says of itself what the folder says."""
+        found = about_file(path)
+        for name in _SAME:
+            if found[name] != self.about[name]:
                 raise CorpusError(
-                    f"{path} has tokens of another codec (fingerprint {found[:12]}) than "
-                    f"{self.folder / ABOUT} says: keep corpora apart"
+                    f"{path} has tokens of another codec ({name} {found[name]!s:.12}) than "
+                    f"{_about_path(self.folder)} says ({self.about[name]!s:.12}): keep corpora "
+                    "apart"
                 )
 
     @property
     def complete(self) -> bool:
-        return len(self.paths) == self.about["shards"]
+        return len(self.paths) == self.about.get("shards")
 
     def __len__(self) -> int:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)
@@ -136,11 +96,11 @@ class Shards:
     def __iter__(self) -> Iterator[tuple[Clip, Tokens]]:
         seen: set[str] = set()
         for path in self.paths:
-            for row in _rows(path):
-                if (key := names.key(row["id"])) in seen:
-                    raise CorpusError(f"{path} has the id {row['id']}, which another clip has too")
+            for clip, tokens in self._clips(path):
+                if (key := names.key(clip.id)) in seen:
+                    raise CorpusError(f"{path} has the id {clip.id}, which another clip has too")
                 seen.add(key)
-                yield self.clip(row), self.tokens(row)
+                yield clip, tokens
 
     def ids(self) -> Iterator[str]:
         """Ids of all clips, in order; codes are not read."""
@@ -149,7 +109,40 @@ class Shards:
 
     def of(self, path: Path) -> Iterator[Tokens]:
         """The tokens of one shard."""
-        return map(self.tokens, _rows(path))
+        return (tokens for _, tokens in self._clips(path))
+
+    def _clips(self, path: Path) -> Iterator[tuple[Clip, Tokens]]:
+        first = 0
+        with rows.opened(path) as file:
+            for group in range(file.num_row_groups):
+                with reading(path):
+                    table = file.read_row_group(group)
+                for number in range(table.num_rows):
+                    row, tokens = self.read(path, table, number, first + number)
+                    yield self.clip(row), tokens
+                first += table.num_rows
+
+    def read_group(self, path: Path, group: int) -> pa.Table:
+        """The rows of a shard that are read together."""
+        with rows.opened(path) as file, reading(path):
+            return file.read_row_group(group)
+
+    def read(
+        self, path: Path, table: pa.Table, number: int, in_file: int
+    ) -> tuple[dict[str, Any], Tokens]:
+        """Columns and tokens of a row of `read_group`.
+
+        Args:
+            in_file: number of the row in the shard, for messages.
+        """
+        with reading(path, f"row {in_file}"):
+            row = rows.row_of(table, number)
+            if not isinstance(row["id"], str):
+                raise TokensError("it has no id")
+            if (wrong := names.problem(row["id"])) is not None:
+                shown = ascii(row["id"])[:80]
+                raise CorpusError(f"{path} has the id {shown}, no name for a file: {wrong}")
+            return row, self.tokens(row)
 
     @staticmethod
     def clip(row: Mapping[str, Any]) -> Clip:
@@ -157,51 +150,17 @@ class Shards:
         return Clip(row["id"], None, row["text"], row["speaker"], row["label"])
 
     def tokens(self, row: Mapping[str, Any]) -> Tokens:
-        """The tokens of `row_of`; TokensError where they do not fit together."""
-        about, frames, side = self.about, row["num_frames"], row["side"]
-        strides, codebooks = about["strides"], len(about["codebook_sizes"])
-        books = row["codes"]
-        sizes = [-(-frames // stride) for stride in strides] * (len(books) // codebooks)
-        if len(books) % codebooks or [len(book) for book in books] != sizes:
-            raise TokensError(f"the codes of {row['id']} do not fit {frames} frames: damaged?")
-        rows = [
-            atok.repeat(torch.from_numpy(book.astype("int64")), strides[n % codebooks], frames)
-            for n, book in enumerate(books)
-        ]
-        if side is not None:
-            side = torch.tensor(side["values"], dtype=_TYPES[side["type"]]).reshape(side["shape"])
-        return Tokens(
-            torch.stack(rows).unflatten(0, (-1, codebooks)),
-            about["codec"],
-            about["fingerprint"],
-            row["num_samples"],
-            row["sample_rate"],
-            about["codebook_sizes"],
-            strides,
-            side,
-        )
+        """The tokens of a row; TokensError where they do not fit together."""
+        return rows.tokens_of(row, self.about)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    file = parquet.ParquetFile(path)
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group)
-        for number in range(table.num_rows):
-            yield row_of(table, number, path)
-
-
-def row_of(table: pa.Table, number: int, path: Path) -> dict[str, Any]:
-    """The columns of a row of that file; `codes` as arrays, for a long clip has millions.
-
-    Raises CorpusError where the id is not safe as the name of a file.
-    """
-    name = table["id"][number].as_py()
-    if (wrong := names.problem(name)) is not None:
-        raise CorpusError(f"{path} has the id {ascii(name)[:80]}, no name for a file: {wrong}")
-    row = {name: table[name][number] for name in table.column_names}
-    codes = row.pop("codes").values
-    books = [codes[k].values.to_numpy() for k in range(len(codes))]
-    return {name: value.as_py() for name, value in row.items()} | {"codes": books}
+@cache
+def _say_old(folder: Path) -> None:
+    log.warning(
+        "%s was written by an older audiotok, without checksums: damage to its codes goes "
+        "unnoticed; encode the corpus again to have them",
+        folder,
+    )
 
 
 def read(folder: str | Path) -> Iterator[tuple[Clip, Tokens]]:
@@ -209,26 +168,29 @@ def read(folder: str | Path) -> Iterator[tuple[Clip, Tokens]]:
     return iter(Shards(folder))
 
 
+def _about_path(folder: Path) -> Path:
+    return folder / (ABOUT if (folder / ABOUT).exists() else _OLD_ABOUT)
+
+
 def is_shards(path: Path) -> bool:
     """Whether a folder holds shards of tokens."""
-    return (path / ABOUT).is_file()
+    return _about_path(path).is_file()
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """What made the shards of a folder."""
-    path = folder / ABOUT
+    path = _about_path(folder)
     try:
-        about = json.loads(path.read_bytes())
-        if about["format"] != FORMAT:
-            raise ValueError(f"format {about['format']!r:.40}, expected {FORMAT!r}")
+        about = rows.unsealed(path.read_bytes())
         about["codec"] = Recorded(about["codec"], str(path))
-    except (OSError, ValueError, KeyError, TypeError) as reason:
+        return about
+    except (OSError, ValueError, TokensError, RecursionError, KeyError, TypeError) as reason:
         raise CorpusError(
-            f"{folder} is no folder of tokens ({_line(reason)}): expected one that "
-            "`audiotok encode FOLDER -o tokens/` wrote"
+            f"{folder} is no folder of tokens, or {path.name} in it is damaged ({line(reason)}): "
+            "expected a folder that `audiotok encode FOLDER -o tokens/` wrote"
         ) from reason
-    return about
 
 
-def _line(reason: BaseException) -> str:
-    return " ".join(str(getattr(reason, "strerror", None) or reason).split())[:200]
+def about_bytes(about: Mapping[str, Any]) -> bytes:
+    """What stands in _corpus.json."""
+    return json.dumps(rows.sealed(about), indent=1, sort_keys=True).encode()

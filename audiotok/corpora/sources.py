@@ -77,7 +77,8 @@ class Source:
 
     Attributes:
         sizes: bytes of each file, 0 where not known.
-        sha256: of ids, texts, speakers, labels and sizes.
+        sha256: of ids, texts, speakers, labels, and of sizes and times of change of the files, or
+            of the signature of the dataset. The sound itself is not read for it.
     """
 
     name: str
@@ -92,8 +93,9 @@ def load(name: str | Path, limit: int | None = None) -> Source:
     Args:
         limit: keep only the first clips.
     """
+    signature = None
     if str(name).startswith("hf:"):
-        found, title = _of_dataset(str(name)), str(name)
+        found, title, signature = _of_dataset(str(name)), str(name), _rows(str(name)).signature()
     else:
         corpus = data.load(name)
         title = corpus.name
@@ -110,13 +112,13 @@ def load(name: str | Path, limit: int | None = None) -> Source:
         found = found[:limit]
     if (same := names.twice(one.id for one in found)) is not None:
         raise CorpusError(f"{title} has two clips of the ids {same[0]} and {same[1]}: rename one")
-    sizes = [_size(recording) for recording in found]
-    digest = hashlib.sha256()
-    for one, size in zip(found, sizes, strict=True):
-        row = [one.id, one.text, one.speaker, one.label, size]
+    states = [_state(recording) for recording in found]
+    digest = hashlib.sha256(json.dumps(signature).encode())
+    for one, state in zip(found, states, strict=True):
+        row = [one.id, one.text, one.speaker, one.label, *state]
         row += [] if one.segment == (0.0, None) else one.segment
         digest.update(json.dumps(row).encode() + b"\n")
-    return Source(title, found, sizes, digest.hexdigest())
+    return Source(title, found, [size for size, _ in states], digest.hexdigest())
 
 
 @cache
@@ -146,10 +148,12 @@ def _text(value: Any) -> str | None:
     return None if value is None or value != value else str(value)  # NaN: missing
 
 
-def _size(recording: Recording) -> int:
+def _state(recording: Recording) -> tuple[int, int]:
+    """Bytes of the file, and when it was changed last in ns; 0 where not known."""
     if recording.dataset is not None:
-        return 0
+        return 0, 0
     try:
-        return os.stat(recording.where).st_size
+        status = os.stat(recording.where)
     except OSError:
-        return 0
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

@@ -28,27 +28,6 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """What changed between two plans, for one line of text."""
-    old, new = _flat(old), _flat(new)
-    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    return ", ".join(f"{key} {_short(old.get(key))} -> {_short(new.get(key))}" for key in keys)
-
-
-def _flat(plan: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in plan.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 20 else text[:12] + "…"
-
-
 class Journal:
     """Opens the journal of `plan` in `folder`, new or where it was left.
 

@@ -10,7 +10,7 @@ import re
 
 from torch import Tensor
 
-from audiotok.nn.seanet import fold_weight_norm
+from audiotok.nn.seanet import as_float32, fold_weight_norm
 
 _SPELLINGS = (
     (r"\.parametrizations\.weight\.original0$", ".weight_g"),
@@ -45,7 +45,7 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
             name = _from_transformers(name, end)
         for pattern, ours in _ORIGINAL:
             name = re.sub(pattern, ours, name)
-        renamed[name] = tensor.float()
+        renamed[name] = as_float32(tensor)
     return fold_weight_norm(renamed)
 
 

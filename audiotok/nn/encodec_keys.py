@@ -15,7 +15,7 @@ from torch import Tensor
 
 from audiotok.errors import CheckpointError
 from audiotok.nn.encodec import EncodecConfig
-from audiotok.nn.seanet import fold_weight_norm
+from audiotok.nn.seanet import as_float32, fold_weight_norm
 
 # Keys in a file -> ours; the first that matches counts. None: encode and decode do not use it.
 _LAYER = r"(encoder|decoder)\.(?:model|layers)\.(\d+(?:\.block\.\d|\.shortcut)?)\."
@@ -47,7 +47,7 @@ def read_network(
         for pattern, replacement in _KEYS:
             if match := re.fullmatch(pattern, key):
                 if replacement is not None:
-                    renamed[match.expand(replacement)] = tensor.float()
+                    renamed[match.expand(replacement)] = as_float32(tensor)
                 break
         else:
             raise CheckpointError(f"{path} holds the unknown key {key!r}: it is not an EnCodec")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotok.errors import CheckpointError
 from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 
 
@@ -243,11 +244,19 @@ _NORMALISED = (
 )
 
 
+def as_float32(tensor: Tensor) -> Tensor:
+    """Floating point as float32. Other kinds stay what they are: a strict load refuses them."""
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
 def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Replace each pair of gain g and direction v by g * v / ||v||, the norm over all but dim 0.
 
     A pair is `weight_g` and `weight_v` or, as newer PyTorch writes it,
     `parametrizations.weight.original0` and `original1`.
+
+    Raises:
+        CheckpointError: a pair does not fit together.
     """
     folded = dict(state)
     for gain, direction in _NORMALISED:
@@ -255,5 +264,12 @@ def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
             owner = key.removesuffix(direction)
             if owner + gain in folded:
                 pair = folded.pop(key), folded.pop(owner + gain)
-                folded[owner + "weight"] = torch._weight_norm(*pair, 0)
+                try:
+                    folded[owner + "weight"] = torch._weight_norm(*pair, 0)
+                except RuntimeError:
+                    found = " and ".join(f"{one.dtype} {tuple(one.shape)}" for one in pair)
+                    raise CheckpointError(
+                        f"direction and gain of {owner}weight are {found}: expected floating point "
+                        "of shapes that fit; is the file damaged?"
+                    ) from None
     return folded

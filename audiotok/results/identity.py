@@ -58,6 +58,13 @@ def changes(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return ", ".join(found)
 
 
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Every key in which two mappings differ, with both values, for one line of text."""
+    old, new = _flat(old), _flat(new)
+    keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return ", ".join(f"{key} {_short(old.get(key))} -> {_short(new.get(key))}" for key in keys)
+
+
 def _words(key: str, old: Any, new: Any) -> str:
     if key in _WORDS:
         return _WORDS[key]
@@ -112,6 +119,34 @@ def _configuration(codec: Codec) -> str:
     paths = [folder / name for name in _CONFIGURATIONS if (folder / name).is_file()]
     files = {path.name: checkpoints.sha256(path) for path in paths}
     return digest({"card": codec.card.model_dump(mode="json"), "files": files})
+
+
+# Packages that networks, resampling and the reading of sound run on.
+_ENCODING = ("torch", "torchaudio", "numpy", "scipy", "soundfile", "libsndfile", "soxr")
+_ENCODING += ("transformers", "encodec")
+
+
+def of_encoder(codec: Codec) -> dict[str, str]:
+    """Equal identities give equal codes of equal sound, on the same kind of device.
+
+    The fingerprint says less: which codes mean the same to the decoder.
+
+    Returns:
+        name: with options.
+        fingerprint: of the codebooks.
+        weights: digest of the numbers and of the configuration.
+        code: sha256 of the source, as `code_sha256` says.
+        packages: name and version of each that matters, as text.
+    """
+    inner = getattr(codec, "_codec", codec)  # of a codec that hands all work to another
+    versions = packages()
+    return {
+        "name": codec.card.name,
+        "fingerprint": codec.fingerprint,
+        "weights": digest([of_codec(codec), of_codec(inner)]),
+        "code": code_sha256(type(codec)),
+        "packages": ", ".join(f"{name} {versions[name]}" for name in _ENCODING if name in versions),
+    }
 
 
 def code_of_task(task: Task) -> str:

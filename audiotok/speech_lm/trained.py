@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from audiotok.codec import registry
+from audiotok.codec import checkpoints, registry
 from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
 from audiotok.sound.audio import Audio
@@ -57,15 +57,20 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
         raise RecipeError(
             f"{path} is no language model: expected model.safetensors of `audiotok train-lm`"
         )
-    found = json.loads(said)
-    tokens = found["tokens"]
-    for key in ("codebook_sizes", "strides"):
-        tokens[key] = tuple(tokens[key])
-    tokens["codec"] = Recorded(tokens["codec"], str(path))
-    recipe = found["recipe"]
-    if recipe.get("text_model") is not None:
-        recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
-    return LMRecipe.model_validate(recipe), Learnt(**tokens)
+    try:
+        found = json.loads(said)
+        tokens, recipe = found["tokens"], found["recipe"]
+        for key in ("codebook_sizes", "strides"):
+            tokens[key] = tuple(tokens[key])
+        tokens["codec"] = Recorded(tokens["codec"], str(path))
+        if recipe.get("text_model") is not None:
+            recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
+        return LMRecipe.model_validate(recipe), Learnt(**tokens)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
+        line = " ".join(str(reason).split())[:200]
+        raise RecipeError(
+            f"{path} is damaged, or of another version: no model can be what it says ({line})"
+        ) from reason
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
@@ -74,11 +79,13 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 
     Raises:
         RecipeError: as `read_about`; or the text model's config is not there.
+        CheckpointError: the weights are not those of the model.
     """
     recipe, tokens = read_about(path)
-    model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
-    with safe_open(path, "pt") as file:
-        model.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    state, _ = checkpoints.read_state(path)
+    with checkpoints.sized_by(state, path):
+        model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
+    checkpoints.load_strict(model, state, path)
     return model.to(device).eval()
 
 

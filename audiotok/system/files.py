@@ -1,10 +1,14 @@
-"""Writing a file so that it is either the old one or the whole new one, never a part."""
+"""Files read and written safely: nothing but files is opened, and a file that is written is either
+the old one or the whole new one, never a part.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +62,14 @@ def make_folder(path: Path) -> None:
         raise AudiotokError(
             f"cannot make the folder {path}: {reason.strerror or reason}; name another place"
         ) from reason
+
+
+def regular_size(path: str | Path) -> int:
+    """Bytes of a file. Pipes and devices, which may never end, are an OSError."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file")
+    return status.st_size
 
 
 @contextmanager

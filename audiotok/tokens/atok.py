@@ -29,6 +29,8 @@ MAX_CODEBOOKS = 64
 MAX_CODEBOOK_SIZE = 2**24
 MAX_STRIDE = 32  # frames
 MAX_NUM_SAMPLES = 2**40
+MAX_SIDE = 2**24  # values of side information
+SPARSE_CODES = 2**24  # a clip of more codes has at least one bit for each, however it is merged
 SIDE_TYPES = {"I32": torch.int32, "I64": torch.int64}
 _CHUNK = 2**18  # codes packed at once; a multiple of 8
 _NUMBERS = ("num_samples", "sample_rate", "shape", "codebook_sizes", "strides")
@@ -59,6 +61,16 @@ def check_numbers(
     if not codebooks == len(codebook_sizes) == len(strides):
         raise TokensError(
             f"{codebooks} codebooks have {len(codebook_sizes)} sizes and {len(strides)} strides"
+        )
+    codes = channels * codebooks * frames
+    bits = channels * sum(
+        -(-frames // stride) * _bits(size)
+        for size, stride in zip(codebook_sizes, strides, strict=True)
+    )
+    if codes > max(SPARSE_CODES, bits):
+        raise TokensError(
+            f"{codes} codes repeat what {bits} bits say: more than {SPARSE_CODES} codes of a clip "
+            "are expected to have one bit each"
         )
 
 
@@ -105,25 +117,22 @@ def dump(
 
 def parse(data: bytes) -> dict:
     """The arguments of `Tokens` in the bytes of a file; anything else raises TokensError."""
-    metadata, entries, payload = _sections(data)
+    metadata, entries, begin = _header(data[: 8 + MAX_HEADER], len(data))
+    numbers, counts, sizes = _layout(metadata)
+    (num_samples,), (sample_rate,), shape, codebook_sizes, strides = numbers
+    side = _side_entry(entries, sum(sizes), len(data) - begin)
+    payload = memoryview(data)[begin:]
     if _checksum(metadata, entries, payload) != metadata["crc32"]:
         raise TokensError("the .atok file is damaged: its checksum does not fit")
-    numbers = {field: _integers(field, metadata[field]) for field in _NUMBERS}
-    (num_samples, *_), (sample_rate, *_), shape, codebook_sizes, strides = numbers.values()
-    if len(shape) != 3:
-        raise TokensError(f"the .atok file has codes of shape {shape}, not (C, K, T)")
-    check_numbers(shape, codebook_sizes, strides, num_samples, sample_rate)
-    channels, _, frames = shape
-    counts = [channels * -(-frames // stride) for stride in strides]
-    bits = [_bits(size) for size in codebook_sizes]
-    sizes = [-(-count * b // 8) for count, b in zip(counts, bits, strict=True)]
-    side = _side(entries, payload, sum(sizes))
     codes = torch.empty(shape, dtype=torch.int64)
     start = 0
     for k, (count, size) in enumerate(zip(counts, sizes, strict=True)):
-        free = unpack(payload[start : start + size], count, bits[k])
-        codes[:, k] = repeat(free.reshape(channels, -1), strides[k], frames)
+        free = unpack(payload[start : start + size], count, _bits(codebook_sizes[k]))
+        codes[:, k] = repeat(free.reshape(shape[0], -1), strides[k], shape[2])
         start += size
+    if side is not None:
+        dtype, side_shape = side
+        side = torch.frombuffer(bytearray(payload[start:]), dtype=dtype).reshape(side_shape)
     return {
         "codes": codes,
         "codec": metadata["codec"],
@@ -134,6 +143,16 @@ def parse(data: bytes) -> dict:
         "strides": strides,
         "side": side,
     }
+
+
+def check(head: bytes, size: int) -> None:
+    """Raises TokensError unless `size` bytes that start with `head` can be an .atok file.
+
+    Args:
+        head: the first 8 + MAX_HEADER bytes, or all where there are fewer.
+    """
+    metadata, entries, begin = _header(head, size)
+    _side_entry(entries, sum(_layout(metadata)[2]), size - begin)
 
 
 def pack(codes: torch.Tensor, bits: int) -> bytes:
@@ -170,24 +189,28 @@ def _entry(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict:
     return {"dtype": dtype, "shape": [int(n) for n in shape], "data_offsets": [begin, end]}
 
 
-def _checksum(metadata: dict, entries: dict, payload: bytes) -> str:
+def _checksum(metadata: dict, entries: dict, payload: bytes | memoryview) -> str:
     """CRC-32 over the fields of the header (but itself) and all tensors, as 8 hex digits."""
     fields = {name: value for name, value in metadata.items() if name != "crc32"}
     head = json.dumps([fields, entries], sort_keys=True).encode()
     return f"{zlib.crc32(payload, zlib.crc32(head)):08x}"
 
 
-def _sections(data: bytes) -> tuple[dict[str, str], dict[str, dict], bytes]:
-    """Metadata, entries and payload of the file, their kinds checked, not yet their values."""
-    if len(data) < 8:
-        raise TokensError(f"not an .atok file: {len(data)} bytes are too few")
-    length = struct.unpack("<Q", data[:8])[0]
-    if length > min(MAX_HEADER, len(data) - 8):
+def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], int]:
+    """Metadata and entries, their kinds checked, not yet their values; where the payload begins.
+
+    Args:
+        head, size: as for `check`.
+    """
+    if size < 8 or len(head) < 8:
+        raise TokensError(f"not an .atok file: {size} bytes are too few")
+    length = struct.unpack("<Q", head[:8])[0]
+    if length > min(MAX_HEADER, size - 8, len(head) - 8):
         raise TokensError(
             f"not an .atok file, or cut short: it promises a header of {length} bytes"
         )
     try:
-        entries = json.loads(data[8 : 8 + length].decode())
+        entries = json.loads(head[8 : 8 + length].decode())
         metadata = entries.pop("__metadata__")
         fits = set(metadata) == _FIELDS and all(isinstance(v, str) for v in metadata.values())
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
@@ -198,7 +221,21 @@ def _sections(data: bytes) -> tuple[dict[str, str], dict[str, dict], bytes]:
         raise TokensError(
             f"the .atok file has format {metadata['format']!r:.40}; this version reads {FORMAT!r}"
         )
-    return metadata, entries, data[8 + length :]
+    return metadata, entries, 8 + length
+
+
+def _layout(metadata: dict[str, str]) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
+    """The values of _NUMBERS, checked; of each codebook the free codes and the bytes they take."""
+    numbers = [_integers(field, metadata[field]) for field in _NUMBERS]
+    num_samples, sample_rate, shape, codebook_sizes, strides = numbers
+    if len(shape) != 3:
+        raise TokensError(f"the .atok file has codes of shape {shape}, not (C, K, T)")
+    if len(num_samples) != 1 or len(sample_rate) != 1:
+        raise TokensError("the .atok file has several numbers of samples or rates, expected one")
+    check_numbers(shape, codebook_sizes, strides, num_samples[0], sample_rate[0])
+    counts = [shape[0] * -(-shape[2] // stride) for stride in strides]
+    pairs = zip(counts, codebook_sizes, strict=True)
+    return numbers, counts, [-(-count * _bits(size) // 8) for count, size in pairs]
 
 
 def _integers(field: str, text: str) -> tuple[int, ...]:
@@ -208,23 +245,24 @@ def _integers(field: str, text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _side(entries: dict, payload: bytes, begin: int) -> torch.Tensor | None:
-    """The side information, which starts at byte `begin`; the entries must cover the payload."""
+def _side_entry(entries: dict, begin: int, size: int) -> tuple[torch.dtype, Sequence[int]] | None:
+    """Type and shape of the side information, if any, which starts at byte `begin` of a payload of
+    `size` bytes; the entries must cover it."""
     fits = entries.get("codes") == _entry("U8", (begin,), 0, begin)
     if set(entries) == {"codes"}:
-        fits = fits and begin == len(payload)
+        dtype, shape = None, ()
+        fits = fits and begin == size
     else:
         try:
             side = entries["side"]
             dtype, shape = SIDE_TYPES[side["dtype"]], side["shape"]
             fits = fits and set(entries) == {"codes", "side"} and len(shape) <= 4
             fits = fits and all(type(n) is int and n > 0 for n in shape)
-            fits = fits and begin + math.prod(shape) * dtype.itemsize == len(payload)
-            fits = fits and side == _entry(side["dtype"], shape, begin, len(payload))
+            fits = fits and math.prod(shape) <= MAX_SIDE
+            fits = fits and begin + math.prod(shape) * dtype.itemsize == size
+            fits = fits and side == _entry(side["dtype"], shape, begin, size)
         except (KeyError, TypeError):
             fits = False
     if not fits:
         raise TokensError("the .atok file is damaged: its tensors do not fit its header")
-    if set(entries) == {"codes"}:
-        return None
-    return torch.frombuffer(bytearray(payload[begin:]), dtype=dtype).reshape(shape)
+    return dtype and (dtype, shape)

@@ -13,7 +13,7 @@ import torch
 
 from audiotok.errors import TokensError
 from audiotok.sound.audio import WRITABLE
-from audiotok.system.files import replacing
+from audiotok.system.files import regular_size, replacing
 from audiotok.system.names import Recorded
 from audiotok.tokens import atok
 from audiotok.tokens.entropy import entropy
@@ -65,6 +65,10 @@ class Tokens:
             or not (side.numel() and side.ndim <= 4)
         ):
             raise TokensError(f"side information is int32 or int64, not {_kind(side)}")
+        if side is not None and side.numel() > atok.MAX_SIDE:
+            raise TokensError(
+                f"side information has {side.numel()} values, more than {atok.MAX_SIDE}"
+            )
         atok.check_numbers(
             tuple(codes.shape),
             self.codebook_sizes,
@@ -167,11 +171,17 @@ class Tokens:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokens:
-        """Reads an .atok file."""
+        """Reads an .atok file; of one that cannot be such a file no more than the header."""
         try:
-            data = Path(path).read_bytes()
+            size = regular_size(path)
+            with open(path, "rb") as file:
+                head = file.read(8 + atok.MAX_HEADER)
+                atok.check(head, size)
+                data = head + file.read(size - len(head))
         except OSError as reason:
             raise TokensError(f"{path} cannot be read: {reason.strerror}") from reason
+        except TokensError as reason:
+            raise TokensError(f"{path}: {reason}") from None
         try:
             return cls._parsed(data, str(path))
         except TokensError as reason:

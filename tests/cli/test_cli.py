@@ -90,7 +90,7 @@ def test_a_corpus_to_shards_and_back(audiotok):
     code, out, err = audiotok(*words)
     assert code == 1, err  # not all of it could be encoded
     assert "tokens: 2 clips, 0.00 h" in out
-    assert "c left out:" in err and "1 clips could not be encoded: tokens/failed.tsv" in err
+    assert "c left out:" in err and "1 clips could not be encoded: tokens/_failed.tsv" in err
     code, again, err = audiotok(*words)
     assert (code, again) == (1, out) and "3 of 3 clips were encoded before" in err
     assert audiotok("decode", "tokens", "-o", "sound")[0] == 0

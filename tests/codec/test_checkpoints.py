@@ -1,7 +1,12 @@
 """Finding, verifying, reading, loading and writing weights. The Hub is played by a folder."""
 
 import hashlib
+import os
 import shutil
+import struct
+import subprocess
+import sys
+import zipfile
 
 import huggingface_hub
 import pytest
@@ -181,6 +186,108 @@ def test_files_that_are_no_weights(tmp_path):
     for data in (b"\xff" * 8 + b"{}", b"\x09" + bytes(7) + b'{"a": 1}', b"\x00" * 8 + b"{"):
         path.write_bytes(data)
         refuses("cannot be read", checkpoints.read_state, path)
+
+
+SAVING = """
+import sys, torch
+from audiotok import checkpoints
+metadata = {key: "é" + key for key in sys.argv[2]}
+checkpoints.save(sys.argv[1], {"b": torch.ones(1).half(), "a": torch.zeros(2, 3)}, metadata)
+"""
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path, monkeypatch):
+    """Also in another process: safetensors writes metadata in random order."""
+    command = [sys.executable, "-c", SAVING, str(tmp_path / "there"), "abcdefgh"]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "1"})
+    for name, order in (("here", "hgfedcba"), ("again", "efghabcd")):
+        monkeypatch.setattr(sys, "argv", ["", str(tmp_path / name), order])
+        exec(SAVING, {})
+        assert (tmp_path / name).read_bytes() == (tmp_path / "there").read_bytes()
+    state, metadata = checkpoints.read_state(tmp_path / "there")
+    assert state["b"].dtype == torch.float16 and metadata == {key: f"é{key}" for key in "abcdefgh"}
+    checkpoints.save(tmp_path / "plain", {"b": STATE["b"]}, {})
+    assert checkpoints.read_state(tmp_path / "plain") == ({"b": STATE["b"]}, {})
+
+
+def zipped(path, target):
+    """The same zip, compressed."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, old.read(entry))
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"a": torch.ones(1).expand(10**12)}, "unpack to 4000000000000, more than 4 times"),
+        ({f"a{n}": STATE["a"].expand(2000, 2, 3) for n in range(9)}, "more than 4 times as many"),
+        ({"a": torch.ones(2, device="meta")}, "a is torch.strided, meta, torch.float32: expected"),
+        ({"a": torch.eye(3).to_sparse()}, "a is torch.sparse_coo, cpu, torch.float32: expected"),
+        (
+            {"a": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)},
+            "torch.qint8: expected a plain tensor",
+        ),
+    ],
+)
+def test_tensors_that_are_larger_than_their_file(tmp_path, state, message):
+    torch.save(state, tmp_path / "w.pth")
+    refuses(message, checkpoints.read_state, tmp_path / "w.pth")
+
+
+def test_zips_that_unpack_to_much_more(tmp_path, monkeypatch):
+    torch.save({"a": torch.zeros(500_000)}, tmp_path / "w.pth")
+    zipped(tmp_path / "w.pth", tmp_path / "bomb.pth")
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    refuses(
+        "is refused: its .* bytes unpack to 2000.*, more than 4 times as many",
+        checkpoints.read_state,
+        tmp_path / "bomb.pth",
+    )
+
+
+def test_tied_weights_are_no_bomb(tmp_path):
+    tied = torch.randn(100, 100)
+    torch.save({"a": tied, "b": tied, "c": tied.T}, tmp_path / "w.pth")
+    assert torch.equal(checkpoints.read_state(tmp_path / "w.pth")[0]["c"], tied.T)
+
+
+def test_headers_that_promise_much(tmp_path):
+    path, deep = tmp_path / "w.safetensors", b'{"a":' * 50_000
+    for header in (
+        b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}',
+        b'{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}',
+        deep,
+        b'{"__metadata__":' + deep,
+        b'{"__metadata__":{"a":1}}',
+    ):
+        path.write_bytes(struct.pack("<Q", len(header)) + header)
+        refuses("cannot be read", checkpoints.read_state, path)
+        refuses("cannot be read", checkpoints.read_metadata, path)
+    path.write_bytes(struct.pack("<Q", 2**40) + b"{")
+    refuses("cannot be read", checkpoints.read_metadata, path)
+
+
+def test_pipes_and_devices(tmp_path):
+    os.mkfifo(tmp_path / "w.safetensors")
+    for path in (tmp_path / "w.safetensors", "/dev/zero"):
+        for read in (checkpoints.read_state, checkpoints.read_metadata):
+            refuses("it is a pipe or a device", read, path)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64, torch.uint8])
+def test_other_kinds_of_numbers(kind):
+    module = torch.nn.Linear(3, 2)
+    state = {"weight": STATE["a"].to(kind), "bias": torch.zeros(2, dtype=torch.float16)}
+    name = str(kind).removeprefix("torch.")
+    refuses(
+        f"does not fit Linear: 1 mistyped: weight {name} instead of float32;",
+        *(checkpoints.load_strict, module, state, "w"),
+    )
+    counting = torch.nn.BatchNorm1d(2)
+    wrong = counting.state_dict() | {"num_batches_tracked": torch.tensor(1.0)}
+    with pytest.raises(CheckpointError, match="num_batches_tracked float32 instead of int64"):
+        checkpoints.load_strict(counting, wrong, "w")
 
 
 def test_load_strict():

@@ -160,6 +160,16 @@ def test_any_bytes_decode_or_are_refused(data, num_samples):
         assert "\n" not in str(error)
 
 
+def test_packets_longer_than_opus_has_are_refused():
+    """3 bytes of each would decode to 3.8 s."""
+    codec = audiotok.load("opus-6k")
+    stream = b"\x38\x01\x00\x1b" + b"\x02\x3f" * 1000
+    codes = torch.tensor(list(stream))[None, None]
+    tokens = Tokens(codes, "opus-6k", codec.fingerprint, 16_000, 16_000, (256,))
+    with pytest.raises(CodecError, match="a packet is longer than 120 ms: 3780 ms"):
+        codec.decode(tokens)
+
+
 def test_a_forged_length_is_refused():
     codec = audiotok.load("opus-6k")
     tokens = codec.encode(speech_like(seconds=0.5))

@@ -8,17 +8,17 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from support.shard_kit import write
 from support.token_kit import make
-from test_shards import write
 
 from audiotok import corpora
-from audiotok.corpora import shards
+from audiotok.corpora import rows
 from audiotok.errors import CorpusError, TokensError
 
 
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "ROW_GROUP", 3)
+    monkeypatch.setattr(rows, "ROW_GROUP", 3)
     made = [make((50, 20), (2, 1), frames, seed=frames) for frames in range(1, 12)]
     write(tmp_path / "tokens", made)
     return made

@@ -1,5 +1,6 @@
 """A corpus encoded: equal to clips one by one, after kills too; broken files; what is refused."""
 
+import errno
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import torch
 
 import audiotok
 from audiotok import corpora
+from audiotok.codec import checkpoints
 from audiotok.corpora import encoder, encoding, executors, sources
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError, CorpusError
@@ -31,7 +33,7 @@ def test_rows_are_the_clips(clips, tmp_path):
     done = encode(clips, tmp_path / "tokens")
     assert (done.clips, len(done.failures), done.changed) == (40, 1, 0)
     assert done.failures[0]["clip"] == "broken" and "broken.wav" in done.failures[0]["message"]
-    assert (tmp_path / "tokens/failed.tsv").read_text().splitlines()[1].startswith("broken\t")
+    assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("broken\t")
     codec, corpus = audiotok.load("mulaw"), audiotok.data.load(clips)
     expected = [clip for clip in corpus if clip.id != "broken"]
     found = list(corpora.read(tmp_path / "tokens"))
@@ -115,6 +117,18 @@ def test_a_finished_folder_is_left_alone(clips, tmp_path):
     assert [p.stat().st_mtime_ns for p in (tmp_path / "tokens").glob("*.parquet")] == times
 
 
+def test_a_torn_shard_is_made_again(clips, tmp_path):
+    encode(clips, tmp_path / "tokens")
+    before = contents(tmp_path / "tokens")
+    torn = sorted((tmp_path / "tokens").glob("*.parquet"))[1]
+    torn.write_bytes(torn.read_bytes()[:-20])
+    with pytest.raises(CorpusError, match="remove this file and run the same `audiotok encode`"):
+        encode(clips, tmp_path / "tokens")
+    torn.unlink()
+    encode(clips, tmp_path / "tokens")
+    assert contents(tmp_path / "tokens") == before
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -131,6 +145,34 @@ def test_a_folder_is_for_one_codec_corpus_and_settings(clips, tmp_path, settings
         encode(clips, tmp_path / "tokens", **({"batch": "strict"} | settings))
     assert message.split("|")[0] in str(error.value)
     assert contents(tmp_path / "tokens") == before
+
+
+def test_a_folder_is_for_one_encoder(clips, tmp_path):
+    """The codebooks are the same, and so the fingerprint: the decoder could not tell."""
+    weights = audiotok.load("wavtokenizer-mini").checkpoint
+    state, metadata = checkpoints.read_state(weights)
+    checkpoints.save(tmp_path / "a.safetensors", state, metadata)
+    name = next(name for name in state if name.startswith("encoder") and state[name].ndim > 1)
+    checkpoints.save(tmp_path / "b.safetensors", state | {name: 2 * state[name]}, metadata)
+    settings = {"name": "wavtokenizer-mini", "limit": 2, "shard_clips": 1}
+    encode(clips, tmp_path / "tokens", checkpoint=tmp_path / "a.safetensors", **settings)
+    before = contents(tmp_path / "tokens")
+    next((tmp_path / "tokens").glob("tokens-00001-*")).unlink()
+    with pytest.raises(CorpusError, match=r"holds other tokens \(encoder.weights \w+… -> \w+…\)"):
+        encode(clips, tmp_path / "tokens", checkpoint=tmp_path / "b.safetensors", **settings)
+    (tmp_path / "moved").mkdir()
+    moved = (tmp_path / "a.safetensors").rename(tmp_path / "moved/c.safetensors")
+    encode(clips, tmp_path / "tokens", checkpoint=moved, **settings)
+    assert contents(tmp_path / "tokens") == before
+
+
+def test_sound_that_changed_at_equal_size_is_another_corpus(clips, tmp_path):
+    encode(clips, tmp_path / "tokens")
+    path = clips / "clip.03.wav"
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, samples // 2, rate, subtype="PCM_16")
+    with pytest.raises(CorpusError, match="corpus.sha256 .*sizes and times of change of all files"):
+        encode(clips, tmp_path / "tokens")
 
 
 @pytest.mark.parametrize(
@@ -176,18 +218,127 @@ def test_nothing_but_broken_files(tmp_path):
         encode(tmp_path / "clips", tmp_path / "tokens")
 
 
-def test_a_process_that_dies_is_one_line(clips, tmp_path, monkeypatch):
-    job = encoder.Job("no-such-codec", None, "cpu", "ab", "strict", 8.0, 0, "{}")
+def test_a_codec_that_is_not_there_is_one_line():
+    job = encoder.Job("no-such-codec", None, "cpu", "strict", 8.0, 0, "{}")
     works = [encoder.Work(0, [Recording("a", "a.wav")])]
     with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.here(job, works, lambda *_: None))
-    monkeypatch.setattr(executors, "_make", die)
-    with pytest.raises(CorpusError, match="died, perhaps for memory"):
+    with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.local(job, works, lambda *_: None, 1))
 
 
-def die(job, work):
-    os._exit(1)
+DEADLY = """
+import os
+from pathlib import Path
+import torch
+from audiotok.codec import Codec, CodecCard
+
+class Deadly(Codec):
+    CARDS = (CodecCard(name="deadly", family="deadly", description="ends its process",
+        sample_rate_in=8000, sample_rate_out=8000, hop_length=1, codebook_sizes=(256,),
+        licence_code="Apache-2.0", verified="by tests"),)
+
+    def _load(self, checkpoint):
+        self.folder = Path(__file__).parent
+
+    def _encode(self, waveform):
+        if (self.folder / "memory").exists():
+            raise MemoryError
+        count = waveform.shape[-1]
+        if count == 5000:
+            os.kill(os.getpid(), 9)
+        return torch.zeros(len(waveform), 1, count, dtype=torch.int64)
+
+    def _decode(self, codes):
+        return torch.zeros(codes.shape[0], 1, codes.shape[2])
+"""
+
+
+@pytest.fixture
+def deadly(tmp_path):
+    """A codec that ends its process at clips of 5000 samples; one of these, and others."""
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "sound").mkdir()
+    for number, length in enumerate((1000, 2000, 5000, 3000, 4000)):
+        soundfile.write(tmp_path / f"sound/{number}.wav", np.zeros(length), 8000)
+    return tmp_path / "deadly.py"
+
+
+def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):
+    done = encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), workers=1, shard_clips=3)
+    (failure,) = done.failures
+    assert failure["clip"] == "2" and "twice with its shard and once alone" in failure["message"]
+    assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("2\t")
+    assert [clip.id for clip, _ in corpora.read(done.folder)] == ["0", "1", "3", "4"]
+
+
+def test_what_may_pass_is_no_failed_clip(deadly, tmp_path):
+    (tmp_path / "memory").write_text("")
+    settings = {"limit": 2, "shard_clips": 1}
+    with pytest.raises(CorpusError, match="2 of 2 shards could not be made now, at clip 0: Memory"):
+        encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), **settings)
+    assert not contents(tmp_path / "tokens") and not (tmp_path / "tokens/_failed.tsv").exists()
+    (tmp_path / "memory").unlink()
+    assert encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), **settings).clips == 2
+
+
+def test_a_full_disk_while_reading_is_no_failed_clip(clips, tmp_path, monkeypatch):
+    read = Recording.read
+
+    def full(self):
+        if self.id == "clip.03":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return read(self)
+
+    monkeypatch.setattr(Recording, "read", full)
+    with pytest.raises(CorpusError, match="1 of 7 shards .* at clip clip.03: .*No space left"):
+        encode(clips, tmp_path / "tokens")
+    monkeypatch.undo()
+    assert len(contents(tmp_path / "tokens")) == 6
+    assert encode(clips, tmp_path / "tokens").clips == 40
+
+
+def test_a_death_that_passes_and_one_that_does_not():
+    """The first ends the process once, the other always."""
+    deaths, tried = {"a"}, []
+
+    def attempt(work, again):
+        ids = {one.id for one in work.recordings} - work.left_out.keys()
+        tried.append((sorted(ids), again))
+        if ids & deaths:
+            deaths.discard("a")
+            raise executors._Died
+        return encoder.Made(work.number, failures=sorted(work.left_out))
+
+    work = encoder.Work(5, [Recording(name, "x") for name in "abc"])
+    assert executors._surviving(work, attempt) == encoder.Made(5)
+    assert tried == [(["a", "b", "c"], False), (["a", "b", "c"], True)]
+    deaths.add("b")
+    assert executors._surviving(work, attempt).failures == ["b"]
+    assert tried[2:] == [
+        (["a", "b", "c"], False), (["a", "b", "c"], True), ([], True),
+        (["a"], True), (["b"], True), (["c"], True), (["a", "c"], True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("deaths", "message"),
+    [
+        (lambda work: not work.recordings, "dies while it loads the codec"),
+        (lambda work: True, "dies while it loads the codec"),
+        (lambda work: len(work.recordings) > 0, "dies at every clip"),
+        (lambda work: len(work.recordings) > 1, "at none of the clips alone"),
+    ],
+)
+def test_deaths_that_are_no_clip_s_fault(deaths, message):
+    def attempt(work, again):
+        if deaths(work) or len(work.recordings) == 2:
+            raise executors._Died
+        return encoder.Made(work.number)
+
+    work = encoder.Work(5, [Recording("a", "x"), Recording("b", "x")])
+    found = executors._surviving(work, attempt)
+    assert isinstance(found, encoder.Unmade) and message in found.message and found.number == 5
 
 
 def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
@@ -221,9 +372,7 @@ def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     import json
 
     jobs = [
-        encoder.Job(
-            "mulaw", None, "cpu", codec.fingerprint, "strict", 8.0, readers, json.dumps(about)
-        )
+        encoder.Job("mulaw", None, "cpu", "strict", 8.0, readers, json.dumps(about))
         for readers in (0, 1)
     ]
     work = encoder.Work(0, found.recordings)
@@ -231,9 +380,9 @@ def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     one, two = (each.make(work, lambda *_: None) for each in encoders)
     encoders[1].close()
     assert one == two and one.clips == 8
-    with pytest.raises(CodecError, match="other codebooks here"):
-        wrong = encoder.Job("mulaw", None, "cpu", "ab", "strict", 8.0, 0, "{}")
-        encoder.Encoder(wrong)
+    about["encoder"]["packages"] = "torch 1.0"
+    with pytest.raises(CodecError, match="another codec in this process .*packages torch 1.0 -> "):
+        encoder.Encoder(encoder.Job("mulaw", None, "cpu", "strict", 8.0, 0, json.dumps(about)))
 
 
 def test_metadata_say_what_made_the_shard(clips, tmp_path):

@@ -66,9 +66,9 @@ def test_mistakes_come_back_as_one_line(cluster, clips, tmp_path):
     from audiotok.corpora import encoder, executors
     from audiotok.errors import CodecError
 
-    job = encoder.Job("no-such-codec", None, "cpu", "ab", "strict", 8.0, 0, "{}")
+    job = encoder.Job("no-such-codec", None, "cpu", "strict", 8.0, 0, "{}")
     with pytest.raises(CodecError, match="no codec 'no-such-codec'"):
         list(executors.on_ray(job, [encoder.Work(0, [])], lambda *_: None, cluster[0].address))
-    gpu = encoder.Job("mulaw", None, "cuda:0", "ab", "strict", 8.0, 0, "{}")
+    gpu = encoder.Job("mulaw", None, "cuda:0", "strict", 8.0, 0, "{}")
     with pytest.raises(CorpusError, match="the Ray cluster has no GPU"):
         list(executors.on_ray(gpu, [], lambda *_: None, None))

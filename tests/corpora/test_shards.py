@@ -1,33 +1,14 @@
 """Shards: what pandas and datasets see, several channels and rates, side information, damage."""
 
-import json
-
 import numpy as np
 import pandas
 import pytest
 import torch
+from support.shard_kit import write
 from support.token_kit import make, same
 
 from audiotok import corpora
-from audiotok.corpora import shards
-from audiotok.corpora.sources import Recording
 from audiotok.errors import CorpusError, TokensError
-
-
-def write(folder, tokens, **more):
-    """A folder of one shard."""
-    folder.mkdir()
-    first = tokens[0]
-    about = {
-        "format": shards.FORMAT, "codec": first.codec, "fingerprint": first.fingerprint,
-        "codebook_sizes": first.codebook_sizes, "strides": first.strides, "shards": 1,
-        "corpus": {"clips": len(tokens)}, "settings": {},
-    }  # fmt: skip
-    rows = [(Recording(f"c{n}", "x", text=f"t{n}"), one) for n, one in enumerate(tokens)]
-    (folder / shards.ABOUT).write_text(json.dumps(about))
-    path = folder / shards.file_name(0, 1)
-    path.write_bytes(shards.write(rows, about | more))
-    return path
 
 
 @pytest.mark.parametrize("sizes", [(200, 256), (300, 65536), (70000, 4)])
@@ -79,8 +60,8 @@ def test_damage_is_one_line(tmp_path):
         corpora.Shards(tmp_path / "tokens")
     with pytest.raises(CorpusError, match="is no folder of tokens"):
         corpora.Shards(tmp_path)
-    (tmp_path / "tokens/corpus.json").write_text('{"format": "other"}')
-    with pytest.raises(CorpusError, match="format 'other', expected 'audiotok-tokens-1'"):
+    (tmp_path / "tokens/_corpus.json").write_text('{"format": "other"}')
+    with pytest.raises(CorpusError, match="format 'other', expected 'audiotok-tokens-2'"):
         corpora.Shards(tmp_path / "tokens")
 
 
@@ -91,5 +72,6 @@ def test_shards_of_another_codec_and_codes_that_do_not_fit(tmp_path):
     write(tmp_path / "other", [make()])
     found = corpora.Shards(tmp_path / "other")
     row = {"id": "x", "codes": [np.array([1, 2]), np.array([1])], "num_frames": 2, "side": None}
+    row |= {"num_samples": 2, "sample_rate": 8000}
     with pytest.raises(TokensError, match="codes of x do not fit 2 frames"):
         found.tokens(row)

@@ -1,5 +1,6 @@
 """What is encoded: corpora, and datasets of Hugging Face."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ def test_a_corpus(clips):
     assert found.recordings[3].text == "number 3" and found.sizes[3] > 600
     assert sources.load(clips).sha256 == found.sha256
     assert sources.load(clips, 5).sha256 != found.sha256
+    status = (clips / "clip.04.wav").stat()
+    os.utime(clips / "clip.04.wav", ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
+    assert sources.load(clips).sha256 != found.sha256
+    os.utime(clips / "clip.04.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert sources.load(clips).sha256 == found.sha256
     (clips / "clip.03.wav").write_bytes(b"shorter")
     changed = sources.load(clips)
     assert changed.sha256 != found.sha256

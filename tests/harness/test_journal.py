@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiotok.errors import ResultsError
-from audiotok.harness.journal import Journal, differences
+from audiotok.harness.journal import Journal
+from audiotok.results.identity import differences
 from audiotok.tokens import Tokens
 
 PLAN = {"suite": {"name": "x", "version": 1}, "seed": 0}

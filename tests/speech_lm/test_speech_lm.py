@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from audiotok import corpora
 from audiotok.cli import app
-from audiotok.codec import registry
-from audiotok.errors import CodecError, CorpusError, RecipeError
+from audiotok.codec import checkpoints, registry
+from audiotok.errors import CheckpointError, CodecError, CorpusError, RecipeError
 from audiotok.speech_lm import recipe, trained, training
 from audiotok.speech_lm.contexts import Contexts
 from audiotok.system import assets
@@ -106,6 +106,11 @@ def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
     said, tokens = trained.read_about(path)
     assert said.name == "small" and tokens.codec == "mulaw" and tokens.codebook_sizes == (256,)
     model, codes = trained.load(path), torch.randint(0, 256, (1, 1, 30))
+    state, metadata = checkpoints.read_state(path)
+    key = min(state)
+    checkpoints.save(tmp_path / "odd", state | {key: state[key].to(torch.int64)}, metadata)
+    with pytest.raises(CheckpointError, match=f"1 mistyped: {key} int64 instead of float32"):
+        trained.load(tmp_path / "odd")
     again = trained.load(path)
     assert not model.training and model(codes).nats.equal(again(codes).nats)
     generator, folder = np.random.default_rng(1), tmp_path / "pairs"
@@ -122,6 +127,20 @@ def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
     assert json.loads(run.stdout)["pairs"]["accuracy"] == 1
     run = CliRunner().invoke(app, ["judge-lm", str(path), str(folder)])
     assert "pairs: 1.000 [0.510, 1.000] of 4 pairs" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "{", "[]", "null", "7", "[" * 100_000, '{"tokens": {}}', '{"tokens": []}',
+     '{"tokens": {"codebook_sizes": 5, "strides": [1]}, "recipe": {}}',
+     '{"tokens": {"codebook_sizes": [5], "strides": [1], "other": 1}, "recipe": {}}'],
+)  # fmt: skip
+def test_what_a_damaged_model_says_is_one_line(tmp_path, said):
+    path = tmp_path / "model.safetensors"
+    checkpoints.save(path, {"a": torch.ones(1)}, {trained.ABOUT: said})
+    with pytest.raises(RecipeError, match="is damaged, or of another version") as caught:
+        trained.load(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_is_no_trained_model_is_said(tmp_path):

@@ -1,10 +1,12 @@
 """The .atok file: any bytes give Tokens or one TokensError, and every flipped bit is noticed."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import pytest
 import torch
@@ -188,6 +190,39 @@ except TokensError:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert int(run.stdout) < 20_000  # kB
+
+
+def test_what_is_repeated_is_bounded():
+    """Few codes that strides repeat to gigabytes; such files are not written either."""
+    sizes, strides = (2,), (32,)
+    atok.check_numbers((1, 1, 2**24), sizes, strides, 1, 16_000)
+    with pytest.raises(TokensError, match="16777217 codes repeat what 524289 bits say"):
+        atok.check_numbers((1, 1, 2**24 + 1), sizes, strides, 1, 16_000)
+    atok.check_numbers((1, 1, 2**29), (2**12,), (4,), 1, 16_000)  # merged, of a usual codec
+    side = {"dtype": "I64", "shape": [2**24 + 1], "data_offsets": [29, 29 + 8 * (2**24 + 1)]}
+    data = edited(lambda header: header.__setitem__("side", side))
+    with pytest.raises(TokensError, match="tensors do not fit"):
+        atok.check(data, len(data) + side["data_offsets"][1] - 29)
+
+
+def test_of_a_large_file_only_the_header_is_read(tmp_path):
+    path = tmp_path / "a.atok"
+    path.write_bytes(make().to_bytes())
+    os.truncate(path, 10 * 2**30)  # sparse
+    tracemalloc.start()
+    try:
+        with pytest.raises(TokensError, match="tensors do not fit its header"):
+            Tokens.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.atok")
+    for path in (tmp_path / "pipe.atok", "/dev/zero"):
+        with pytest.raises(TokensError, match="it is a pipe or a device, expected a file"):
+            Tokens.load(path)
 
 
 def test_deep_and_long_headers():
