@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
+from audiotok.results.identity import differences
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing, temporaries
 from audiotok.tokens.tokens import Tokens

@@ -66,7 +66,7 @@ def test_the_code_of_a_file(tmp_path):
 
 PROGRAM = """
 import audiotok, json
-from audiotok.identity import of_encoder
+from audiotok.results.identity import of_encoder
 print(json.dumps([of_encoder(audiotok.load(name)) for name in ("opus-6k", "wavtokenizer-mini")]))
 """
 
