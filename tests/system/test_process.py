@@ -12,7 +12,7 @@ from audiotok.system import process
 
 PROGRAM = """
 import sys
-from audiotok.process import guarded
+from audiotok.system.process import guarded
 with guarded():
     {}
 """
