@@ -6,7 +6,6 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import numpy as np
 import soundfile
 import torch
 
-from audiotok.containers import describe
+from audiotok.containers import truncation_allowed
+from audiotok.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.errors import AudioError
 from audiotok.files import replacing
 from audiotok.resampling import BLOCK, resample, resampled_length
@@ -24,10 +24,7 @@ __all__ = [
     "check_sample_rate", "read", "resampled_length", "write",
 ]  # fmt: skip
 
-SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
-MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
-_UNKNOWN_FRAMES = 2**62  # libsndfile gives such a number for a FLAC file that came through a pipe
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -127,13 +124,13 @@ class AudioFile:
         channels, sample_rate: of the file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, allow_truncated: bool | None = None) -> None:
         self.path = Path(path)
-        self._container = describe(self.path)
-        with self._decoding() as file:
-            _check_declared(file, self.path)
-            self.num_samples, self.channels = file.frames, file.channels
-            self.sample_rate = file.samplerate
+        if allow_truncated is None:
+            allow_truncated = truncation_allowed()
+        self._decoder = Decoder(self.path, allow_truncated)
+        self.num_samples, self.channels = self._decoder.num_samples, self._decoder.channels
+        self.sample_rate = self._decoder.sample_rate
 
     def read(self) -> Audio:
         """All of it."""
@@ -159,34 +156,9 @@ class AudioFile:
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
         found = 0
-        with self._decoding() as file:
-            declared = max(file.frames, self._container.frames)
-            while len(samples := file.read(BLOCK // 4, np.float32, always_2d=True)):
-                yield _checked(torch.from_numpy(samples.T), str(self.path), found)
-                found += len(samples)
-        if found < declared:
-            raise AudioError(
-                f"{self.path} is damaged or cut short: of {declared} samples declared, "
-                f"{found} are there"
-            )
-
-    @contextmanager
-    def _decoding(self) -> Iterator[soundfile.SoundFile]:
-        try:
-            with open(self.path, "rb") as raw, _Forwards(raw.fileno(), closefd=False) as file:
-                yield file
-        except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
-            raise AudioError(
-                f"{self.path} cannot be decoded as {self._container.name}, it is damaged or cut "
-                f"short ({_first_line(reason)})"
-            ) from reason
-
-
-class _Forwards(soundfile.SoundFile):
-    """Read from the beginning to the end; soundfile would seek between blocks, which is inexact."""
-
-    def seekable(self) -> bool:
-        return False
+        for samples in self._decoder.blocks():
+            yield _checked(torch.from_numpy(samples.T), str(self.path), found)
+            found += len(samples)
 
 
 class _Ahead:
@@ -209,34 +181,26 @@ class _Ahead:
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
 
-def read(path: str | Path) -> Audio:
-    """Reads a WAV, FLAC, Ogg (Vorbis, Opus), MP3 or AIFF file of 1 or 2 channels.
+def read(path: str | Path, allow_truncated: bool | None = None) -> Audio:
+    """Reads a sound file of 1 or 2 channels: (C, L) at its own rate.
+
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, W64, CAF and AU are read by libsndfile; m4a, webm and
+    others by FFmpeg, where PyAV is installed. The content decides what a file is; files that were
+    joined into one (MP3, Ogg) are read one after another.
 
     Integers are scaled to [-1, 1]. Floats are kept as they are, also where they overshoot [-1, 1];
     a peak beyond MAX_PEAK is refused, for such floats are integers that nobody scaled.
 
+    Args:
+        allow_truncated: read what is there of a file that ends before it should. Default: whether
+            the environment variable AUDIOTOK_ALLOW_TRUNCATED is set, and not to 0.
+
     Raises:
-        AudioError: missing, not a file, unreadable, mislabelled, cut short, empty, not finite,
-            more than two channels, absurd rate.
+        AudioError: missing, not a file, unreadable, mislabelled, damaged, cut short, empty, not
+            finite, more than two channels, absurd rate, too long for the memory; or it needs PyAV,
+            which is not installed.
     """
-    return AudioFile(path).read()
-
-
-def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
-    """Raises AudioError where the header alone shows that the file cannot be used."""
-    if file.channels > 2:
-        raise AudioError(f"{path} has {file.channels} channels: mix it to 1 or 2 first")
-    low, high = SAMPLE_RATES
-    if not low <= file.samplerate <= high:
-        raise AudioError(f"{path} has {file.samplerate} Hz, which is not between {low} and {high}")
-    if file.frames == 0:
-        raise AudioError(f"{path} is empty: it holds 0 samples")
-    if file.frames >= _UNKNOWN_FRAMES:
-        raise AudioError(
-            f"{path} does not declare its length: convert it, e.g. with `flac` or `sox`"
-        )
-    if file.frames > MAX_SAMPLES:
-        raise AudioError(f"{path} has {file.frames} samples, more than {MAX_SAMPLES}: cut it")
+    return AudioFile(path, allow_truncated).read()
 
 
 def _checked(waveform: torch.Tensor, where: str, first: int = 0) -> torch.Tensor:

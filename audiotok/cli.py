@@ -10,6 +10,7 @@ import typer
 
 from audiotok import cli_corpora, cli_results
 from audiotok.cli_options import (
+    AllowTruncated,
     Checkpoint,
     Cpu,
     Device,
@@ -72,6 +73,7 @@ def bench(
     ] = False,
     executor: Annotated[str, typer.Option(help="Who scores: local, or ray.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster, e.g. auto.")] = None,
+    allow_truncated: AllowTruncated = False,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
     from audiotok import harness, registry, show
@@ -141,7 +143,7 @@ for verb in (
 @app.command()
 def reconstruct(
     paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "cpu", allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
     """Sound files through a codec, at their own sample rate and length."""
     from audiotok import audio, inputs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli_options import Checkpoint, Device, Out, Tokenizer
+from audiotok.cli_options import AllowTruncated, Checkpoint, Device, Out, Tokenizer
 from audiotok.errors import AudiotokError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def encode(
     limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
     executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
     """Sound files to .atok files; a corpus to parquet shards: run again, it goes on."""
     if form not in (None, "atok", "parquet"):

@@ -185,9 +185,9 @@ def test_flac_that_declares_absurd_lengths(tmp_path):
     path.write_bytes(data)
     refuses(path, "has 68719476735 samples, more than")
     data[21] &= 0xF0
-    data[22:26] = bytes(4)
+    data[22:26] = bytes(4)  # none, as the encoder leaves it that writes into a pipe
     path.write_bytes(data)
-    refuses(path, "does not declare its length")
+    assert read(path).num_samples == 24_000
 
 
 @given(

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 import torch
 
-from audiotok import containers
+from audiotok import ogg
 from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
 from audiotok.windows import Pieces
@@ -131,7 +131,7 @@ class Opus(_Classical):
             subtype="OPUS",
             compression_level=self._level,
         )
-        stream = _pack(list(containers.ogg_packets(file.getvalue())))
+        stream = _pack(list(ogg.packets(file.getvalue())))
         return torch.from_numpy(np.frombuffer(stream, np.uint8).astype(np.int64))[None, None]
 
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
@@ -189,7 +189,7 @@ def _unpack(stream: bytes) -> bytes:
         if len(packets) == 40 or at >= len(stream):
             pages.append((granule, packets))
             packets = []
-    return containers.ogg_file(pages)
+    return ogg.build(pages)
 
 
 def _samples_at_48k(packet: bytes) -> int:

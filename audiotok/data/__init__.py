@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiotok.containers import truncation_allowed
 from audiotok.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Corpus:
     @cached_property
     def sha256(self) -> str:
         """Of what the clips are: ids, texts, speakers, labels, splits, the bytes of files, the
-        grammar, the trials."""
+        grammar, the trials, and whether files that are cut short are read."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
@@ -112,6 +113,8 @@ class Corpus:
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:
             total.update(json.dumps(self.trials).encode())
+        if truncation_allowed():
+            total.update(b"files that are cut short are read")
         return total.hexdigest()
 
 
