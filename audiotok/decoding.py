@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 BLOCK = 2**20  # samples decoded at once
 _SMALL_BLOCK = 2**10  # the same where decoding may fail, which loses the block
 _COPIED = 2**20  # bytes copied at once
+_OTHER_CODECS = ("WAV", "AIFF", "W64", "CAF", "Ogg")  # may hold what libsndfile does not decode
 log = logging.getLogger("audiotok")
 
 
@@ -82,10 +84,18 @@ class Decoder:
 
     def _declared(self) -> tuple[int, int, int | None]:
         """Channels, rate and samples, all parts together; None where these are not known."""
-        kinds = []
-        for part in self._container.parts:
-            with self._opened(part) as file:
-                kinds.append((file.channels, file.samplerate, file.frames))
+        try:
+            kinds = self._kinds()
+        except _Broken as reason:
+            if self._container.name not in _OTHER_CODECS:
+                raise
+            if not media.installed():
+                raise AudioError(
+                    f"{reason}; where it is whole, FFmpeg may know it: pip install "
+                    "'audiotok[media]'"
+                ) from reason
+            self._container = replace(self._container, media=True, parts=(None,))
+            kinds = self._kinds()
         channels, rate, _ = kinds[0]
         if other := next((kind for kind in kinds if kind[:2] != (channels, rate)), None):
             raise AudioError(
@@ -102,6 +112,14 @@ class Decoder:
             return channels, rate, None
         self._check_length(sum(frames))
         return channels, rate, sum(frames)
+
+    def _kinds(self) -> list[tuple[int, int, int]]:
+        """Channels, rate and samples of each part."""
+        kinds = []
+        for part in self._container.parts:
+            with self._opened(part) as file:
+                kinds.append((file.channels, file.samplerate, file.frames))
+        return kinds
 
     def _decoded(self) -> Iterator[np.ndarray]:
         """As `blocks`, without the checks at the end."""

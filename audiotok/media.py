@@ -5,6 +5,7 @@ PyAV is optional: `pip install 'audiotok[media]'` brings it with an FFmpeg of it
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO
@@ -16,6 +17,11 @@ from audiotok.errors import AudioError
 _FORMATS = "mov,mp4,m4a,3gp,matroska,webm,aac,amr,asf,wv,ape,wav,ogg,caf,aiff,mp3"  # no playlists
 _SLACK = 0.1  # seconds that may be missing: encoders count some that decoders leave out
 UNKNOWN = 2**62  # as many samples as libsndfile says where it does not know
+
+
+def installed() -> bool:
+    """Whether PyAV is there."""
+    return importlib.util.find_spec("av") is not None
 
 
 class MediaError(Exception):
@@ -55,7 +61,7 @@ class MediaFile:
             self.channels, self.samplerate = stream.codec_context.channels, stream.sample_rate
         except (av.FFmpegError, ValueError) as reason:
             self._stack.close()
-            raise MediaError(str(reason)) from reason
+            raise MediaError(_text(reason)) from reason
         except BaseException:
             self._stack.close()
             raise
@@ -86,7 +92,7 @@ class MediaFile:
                     found += part.samples
                     yield np.ascontiguousarray(part.to_ndarray().T)
         except (self._av.FFmpegError, ValueError) as reason:
-            raise MediaError(str(reason)) from reason
+            raise MediaError(_text(reason)) from reason
         if found / self.samplerate < self._declared - _SLACK:
             raise MediaError(
                 f"of {self._declared:.2f} s declared, {found / self.samplerate:.2f} s are there"
@@ -100,3 +106,7 @@ def _seconds(av: Any, container: Any, stream: Any) -> float:
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / av.time_base
     return 0.0
+
+
+def _text(reason: Exception) -> str:
+    return str(getattr(reason, "strerror", None) or reason)
