@@ -5,7 +5,7 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from audiotok.containers import truncation_allowed
 from audiotok.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.errors import AudioError
 from audiotok.files import replacing
-from audiotok.resampling import BLOCK, resample, resampled_length
+from audiotok.memory import free_memory
+from audiotok.resampling import BLOCK, resample, resampled_blocks, resampled_length
 
 __all__ = [
     "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "Audio", "AudioFile", "as_audio",
@@ -141,17 +142,31 @@ class AudioFile:
 
         Beside it there are never more than some blocks of the file in memory.
         """
-        shape = (channels or self.channels, self.num_samples)
-        ahead = _Ahead(_mixed(block, shape[0]) for block in self._blocks())
-        if sample_rate != self.sample_rate:
-            waveform = resample(ahead.stretch, shape, (self.sample_rate, sample_rate))
-        else:
-            waveform = torch.empty(shape)
-            for start in range(0, self.num_samples, BLOCK):
-                block = ahead.stretch(start, start + BLOCK)
-                waveform[:, start : start + block.shape[1]] = block
-        ahead.stretch(self.num_samples, self.num_samples + 1)  # so that the end is checked
+        long = self.stretches(channels, sample_rate)
+        long.check_memory()
+        waveform = torch.zeros(long.shape)
+        begin = 0
+        for block in long.blocks:
+            waveform[:, begin : begin + block.shape[1]] = block
+            begin += block.shape[1]
         return waveform
+
+    def stretches(self, channels: int | None, sample_rate: int) -> LongWaveform:
+        """As `converted`, for sound of any length: it is never in memory as a whole."""
+        shape = (channels or self.channels, self.num_samples)
+        blocks = (_mixed(block, shape[0]) for block in self._blocks())
+        if sample_rate != self.sample_rate:
+            rates = (self.sample_rate, sample_rate)
+            stretch = LongWaveform(self.path, shape, blocks).stretch
+            blocks = self._to_the_end(resampled_blocks(stretch, shape, rates), stretch)
+            shape = shape[0], resampled_length(self.num_samples, *rates)
+        return LongWaveform(self.path, shape, blocks)
+
+    def _to_the_end(
+        self, blocks: Iterator[torch.Tensor], stretch: Callable[[int, int], torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        yield from blocks
+        stretch(self.num_samples, self.num_samples + 1)  # what is behind the last block is checked
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
@@ -161,17 +176,25 @@ class AudioFile:
             found += len(samples)
 
 
-class _Ahead:
-    """Stretches of what comes in blocks, asked for from left to right; they may overlap."""
+class LongWaveform:
+    """A waveform (C, L) that comes in blocks and is asked for from left to right.
 
-    def __init__(self, blocks: Iterator[torch.Tensor]) -> None:
-        self._blocks, self._held, self._start = blocks, [], 0
+    Attributes:
+        shape: (C, L).
+        blocks: (C, n) each, those that were not asked for yet.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], blocks: Iterator[torch.Tensor]) -> None:
+        self.path, self.shape, self.blocks = path, shape, blocks
+        self._held: list[torch.Tensor] = []
+        self._start = 0  # of what is held
 
     def stretch(self, start: int, stop: int) -> torch.Tensor:
+        """(C, stop - start), or as much as there is; stretches may overlap."""
         while self._held and self._start + self._held[0].shape[1] <= start:
             self._start += self._held.pop(0).shape[1]
         have = self._start + sum(block.shape[1] for block in self._held)
-        while have < stop and (block := next(self._blocks, None)) is not None:
+        while have < stop and (block := next(self.blocks, None)) is not None:
             self._held.append(block)
             have += block.shape[1]
             if have <= start:
@@ -179,6 +202,17 @@ class _Ahead:
         if not self._held:
             return torch.empty(0, 0)
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
+
+    def check_memory(self) -> None:
+        """Raises AudioError where the whole would take more than half of the memory that is free:
+        what is made of it takes as much again."""
+        needed, free = 4 * self.shape[0] * self.shape[1], free_memory()
+        if needed > free / 2:
+            raise AudioError(
+                f"{self.path} has {self.shape[1]} samples in {self.shape[0]} channel(s), which "
+                f"take {needed / 2**30:.1f} GiB as a whole, and {free / 2**30:.1f} GiB of memory "
+                "are free: cut it into pieces"
+            )
 
 
 def read(path: str | Path, allow_truncated: bool | None = None) -> Audio:

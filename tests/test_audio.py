@@ -336,6 +336,17 @@ def test_a_file_is_converted_block_by_block(monkeypatch, tmp_path, extension, ne
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(monkeypatch, tmp_path):
+    path = write_file(tmp_path, "flac")
+    needed = 24_000 * 4
+    monkeypatch.setattr(audio_module, "free_memory", lambda: 2 * needed - 1)
+    monkeypatch.setattr(torch, "zeros", lambda *_: pytest.fail("it was taken"))
+    refuses(path, "has 24000 samples in 1 channel.*: cut it into pieces")
+    monkeypatch.undo()
+    monkeypatch.setattr(audio_module, "free_memory", lambda: 2 * needed)
+    assert read(path).num_samples == 24_000
+
+
 @pytest.mark.parametrize(("old", "new"), [(44_099, 24_000), (16_000, 44_099), (44_100, 24_000)])
 def test_a_tone_stays_where_it_is(old, new):
     tone = torch.sin(2 * math.pi * 440 * torch.arange(old)[None] / old)

@@ -17,7 +17,7 @@ import soundfile
 from audiotok import audio, data
 from audiotok.containers import truncation_allowed
 from audiotok.data import _ids
-from audiotok.errors import CorpusError
+from audiotok.errors import AudioError, CorpusError
 
 if TYPE_CHECKING:
     from audiotok.training import sounds
@@ -54,11 +54,15 @@ class Recording:
             return audio.read(copy.name)
 
     def seconds(self) -> float:
-        """Duration as the header says it, 0 where there is none that can be read."""
+        """Duration, 0 where it cannot be read."""
         try:
-            file = self.where if self.dataset is None else _rows(self.dataset).open(self.where)
+            if self.dataset is None:
+                return _seconds(audio.AudioFile(self.where))
+            file = _rows(self.dataset).open(self.where)
+            if isinstance(file, str):
+                return _seconds(audio.AudioFile(file))
             return max(0.0, soundfile.info(file).duration)
-        except (soundfile.LibsndfileError, OSError, TypeError):
+        except (AudioError, soundfile.LibsndfileError, OSError, TypeError):
             return 0.0
 
 
@@ -105,6 +109,10 @@ def load(name: str | Path, limit: int | None = None) -> Source:
     if truncation_allowed():
         digest.update(b"files that are cut short are read")
     return Source(title, found, sizes, digest.hexdigest())
+
+
+def _seconds(file: audio.AudioFile) -> float:
+    return file.num_samples / file.sample_rate
 
 
 @cache
