@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiotok import perturbations
+from audiotok import names, perturbations
 from audiotok.audio import Audio, as_audio
 from audiotok.errors import AudiotokError, CorpusError, MetricError
 
@@ -131,7 +131,7 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     if (folder / "pairs.tsv").is_file():
         found = [
             FilePair(row.get("kind") or name, row.get("group") or str(number),
-                     folder / row["right"], folder / row["wrong"])
+                     _inside(folder, row["right"]), _inside(folder, row["wrong"]))
             for number, row in enumerate(_table(folder / "pairs.tsv", "\t", ("right", "wrong")))
         ]  # fmt: skip
     elif (folder / "gold.csv").is_file():
@@ -150,6 +150,13 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     return found
 
 
+def _inside(folder: Path, value: str | None) -> Path:
+    try:
+        return names.inside(folder, value or "")
+    except ValueError as reason:
+        raise CorpusError(f"{folder} names {value!r:.200}, which {reason}") from None
+
+
 def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
@@ -163,7 +170,7 @@ def _of_zerospeech(folder: Path, kind: str) -> list[FilePair]:
     once over voices. In sBLIMP ids begin anew in each subtype."""
     sides: dict[tuple[str, str], tuple[list[Path], list[Path]]] = {}
     for row in _table(folder / "gold.csv", ",", ("id", "filename", "voice", "correct")):
-        path = folder / row["filename"]
+        path = _inside(folder, row["filename"])
         path = path if path.suffix else path.with_suffix(".wav")
         item = "/".join(row[name] for name in ("type", "subtype", "id") if row.get(name))
         wrong, right = sides.setdefault((item, row["voice"]), ([], []))
