@@ -5,6 +5,7 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ _WRITERS = {  # extension: format and subtype of libsndfile
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
+
+
+log = logging.getLogger("audiotok")
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,7 +280,7 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
     Args:
         path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
         subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
-            [-1, 1] are clipped in every format but FLOAT and DOUBLE.
+            [-1, 1] are clipped in every format but FLOAT and DOUBLE; a warning counts them.
     """
     extension = Path(path).suffix.lower()
     if extension not in _WRITERS:
@@ -301,6 +305,11 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
             f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
             f"{_first_line(reason)}; resample, choose .wav, or look for room on the disk"
         ) from reason
+    if subtype not in ("FLOAT", "DOUBLE") and (clipped := int((audio.waveform.abs() > 1).sum())):
+        log.warning(
+            "%s: %d of %d samples are beyond [-1, 1] (peak %.3g) and were clipped",
+            path, clipped, audio.waveform.numel(), float(audio.waveform.abs().max()),
+        )  # fmt: skip
 
 
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}

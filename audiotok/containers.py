@@ -24,12 +24,12 @@ SUFFIXES = {  # of what libsndfile reads, and the format that each promises
 MEDIA_SUFFIXES = {  # of what needs FFmpeg
     ".m4a": "MP4", ".mp4": "MP4", ".m4b": "MP4", ".mov": "MP4", ".3gp": "MP4",
     ".webm": "Matroska", ".mka": "Matroska", ".mkv": "Matroska", ".aac": "AAC",
-    ".wma": "ASF", ".amr": "AMR", ".wv": "WavPack", ".ape": "Monkey's Audio",
+    ".wma": "ASF", ".amr": "AMR", ".wv": "WavPack",
 }  # fmt: skip
 _MEDIA = (  # where a mark stands, the mark, and the format
     (4, b"ftyp", "MP4"), (0, b"\x1a\x45\xdf\xa3", "Matroska"), (0, b"#!AMR", "AMR"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF"), (0, b"wvpk", "WavPack"),
-    (0, b"MAC ", "Monkey's Audio"), (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"),
+    (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"),
 )  # fmt: skip
 ALLOW_TRUNCATED = "AUDIOTOK_ALLOW_TRUNCATED"  # environment variable: processes inherit it
 HOW_TO_ALLOW = "--allow-truncated reads what is there (in Python: read(path, allow_truncated=True))"

@@ -5,7 +5,6 @@ They are compared with what the file promises: how many there are, and the check
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import tempfile
@@ -21,6 +20,7 @@ import soundfile
 from audiotok import media
 from audiotok.containers import HOW_TO_ALLOW, Pieces, describe
 from audiotok.errors import AudioError
+from audiotok.failures import is_of_the_machine
 
 SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
 MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
@@ -159,9 +159,11 @@ class Decoder:
                         _Forwards(copy.fileno(), closefd=False) as file,
                     ):
                         yield file
-        except (soundfile.LibsndfileError, media.MediaError, OSError) as reason:
-            if getattr(reason, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
-                raise  # says nothing about the file
+        except AudioError:
+            raise
+        except Exception as reason:  # a file may make a library raise anything
+            if is_of_the_machine(reason):
+                raise
             raise _Broken(
                 f"{self._path} cannot be decoded as {self._container.name}, it is damaged or cut "
                 f"short ({_first_line(reason)})"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok import outputs
+from audiotok import folders, outputs
 from audiotok.errors import AudiotokError
 
-SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+SOUND = folders.SOUND
 TOKENS = (".atok",)
 
 
@@ -26,7 +26,8 @@ def pairs(
     a slash.
 
     Args:
-        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones.
+        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones;
+            a warning names what is left out of these.
         out: file or folder.
         kinds: suffixes that an output may have; files in a folder get the first one.
         accepted: suffixes of inputs, e.g. (".atok",).
@@ -38,6 +39,10 @@ def pairs(
     for path in paths:
         if not path.exists():
             raise AudiotokError(f"{path} does not exist: expected a file or a folder")
+        if not (path.is_file() or path.is_dir()):
+            raise AudiotokError(
+                f"{path} is a pipe, a device or a socket: expected a file or a folder"
+            )
     found: dict[Path, Path] = {}
     if len(paths) == 1 and paths[0].is_file() and not outputs.is_folder(out):
         if Path(out).suffix.lower() not in kinds:
@@ -62,7 +67,9 @@ def pairs(
 
 
 def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in accepted)
-    if not files:
-        raise AudiotokError(f"{folder} holds no {' or '.join(accepted)} files")
-    return files
+    found = folders.find(folder, accepted, AudiotokError)
+    kind = "sound" if accepted is SOUND else " or ".join(accepted)
+    if not found.files:
+        raise AudiotokError(f"{folder} holds no {kind} files")
+    found.say(folder, kind)
+    return list(found.files)

@@ -234,12 +234,18 @@ def test_what_is_written_is_read(tmp_path, extension):
     assert (again.waveform - audio.waveform).abs().max() <= tolerance
 
 
-def test_clipping(tmp_path):
+def test_clipping_is_said(tmp_path, caplog):
+    write(tmp_path / "a.wav", Audio(torch.tensor([[-1.0, 0.25, 1.0]]), 16_000))
+    assert not caplog.text
     audio = Audio(torch.tensor([[-2.0, 0.25, 2.0]]), 16_000)
     write(tmp_path / "a.wav", audio)
+    assert caplog.messages == [
+        f"{tmp_path / 'a.wav'}: 2 of 3 samples are beyond [-1, 1] (peak 2) and were clipped"
+    ]
     clipped = [-1.0, 0.25, 32767 / 32768]
     assert read(tmp_path / "a.wav").waveform[0].tolist() == clipped
     write(tmp_path / "b.wav", audio, subtype="FLOAT")
+    assert len(caplog.messages) == 1
     assert read(tmp_path / "b.wav").waveform[0].tolist() == [-2.0, 0.25, 2.0]
 
 

@@ -24,8 +24,8 @@ from audiotok.card import CodecCard
 from audiotok.corpora import shards
 from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
-from audiotok.errors import CodecError
-from audiotok.failures import describe
+from audiotok.errors import CodecError, CorpusError
+from audiotok.failures import describe, is_of_the_machine
 from audiotok.tokens import Tokens
 
 COMPARED = 16  # of so many batches, one clip of one is encoded alone too, and its codes compared
@@ -140,6 +140,7 @@ class Encoder:
             tokens = self._codec.encode_prepared([clip for _, clip in clips], self._job.batch)
             return {one.id: found for (one, _), found in zip(clips, tokens, strict=True)}
         except Exception as reason:  # the guard around one clip: a network may raise anything
+            _stop_for(reason)
             if len(clips) == 1:
                 made.failures.append({"clip": clips[0][0].id, "message": describe(reason)})
                 return {}
@@ -193,8 +194,18 @@ def _read(recording: Recording, card: CodecCard) -> tuple[np.ndarray, int, int] 
     try:
         clip = prepare(recording.read(), card)
     except Exception as reason:  # the guard around one clip: a file may break any library
+        _stop_for(reason)
         return describe(reason)
     return clip.waveform.numpy(), clip.num_samples, clip.sample_rate
+
+
+def _stop_for(reason: Exception) -> None:
+    """Raises CorpusError where the failure is not that of a clip: it would be stored as one."""
+    if is_of_the_machine(reason):
+        raise CorpusError(
+            f"memory, room on a disk or file handles ran out ({describe(reason)}): finished shards "
+            "are kept; make room and run the same command again"
+        ) from reason
 
 
 def _prepared(parts: tuple[np.ndarray, int, int] | str) -> Prepared | str:

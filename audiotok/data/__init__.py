@@ -74,6 +74,7 @@ class Corpus:
         licence: of the whole, None where not known.
         trials: pairs of clips for speaker verification, where the corpus names them: (the same
             speaker?, id, id).
+        left_out: files of the folder that are no sound.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Corpus:
     grammar: str | None = None
     licence: str | None = None
     trials: tuple[tuple[bool, str, str], ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Clip]:
         return iter(self.clips)
@@ -166,12 +168,13 @@ def _find(source: str | Path) -> Corpus:
 
 
 def _single(path: Path) -> Corpus:
-    from audiotok.data import _folder, _ids
+    from audiotok import folders
+    from audiotok.data import _ids
 
-    if path.suffix.lower() not in _folder.EXTENSIONS:
+    if not folders.is_kind(path, folders.SOUND):
         raise CorpusError(
             f"{path} is neither a manifest (.tsv, .csv, .jsonl) nor a sound file "
-            f"({', '.join(_folder.EXTENSIONS)})"
+            f"({', '.join(folders.SOUND)})"
         )
     return Corpus(path.stem, (Clip(_ids.derive([path.name])[0], path),))
 

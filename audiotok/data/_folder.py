@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from audiotok import folders
 from audiotok.data import Clip, Corpus, _ids, _manifest
 from audiotok.errors import CorpusError
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 _UTTERANCE = re.compile(r"(\d+)-\d+-\d+")
 
 
@@ -24,11 +24,11 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for extension in _manifest.FORMATS:
         if (manifest := folder / f"manifest{extension}").is_file():
             return _manifest.load(manifest, name)
-    files = sorted(path for path in folder.rglob("*") if _is_sound(path, folder))
+    found = folders.find(folder, folders.SOUND, CorpusError, used=(".trans.txt",))
+    files = found.files
     if not files:
-        raise CorpusError(
-            f"{folder} holds no sound: neither manifest.tsv nor files {', '.join(EXTENSIONS)}"
-        )
+        raise CorpusError(f"{folder} holds no sound: neither manifest.tsv nor sound files")
+    found.say(folder, "sound")
     ids = _ids.derive([path.relative_to(folder).as_posix() for path in files])
     texts = _transcripts(folder)
     stems = Counter(file.stem for file in files)
@@ -43,13 +43,7 @@ def load(folder: Path, name: str | None = None) -> Corpus:
             clip_id = utterance
         speaker = utterance.partition("-")[0]
         clips.append(Clip(clip_id, file, text=texts[utterance], speaker=speaker))
-    return Corpus(name, tuple(clips))
-
-
-def _is_sound(path: Path, folder: Path) -> bool:
-    """Hidden files and folders are none (._name.wav holds no sound)."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in EXTENSIONS and not hidden and path.is_file()
+    return Corpus(name, tuple(clips), left_out=found.left_out)
 
 
 def _transcripts(folder: Path) -> dict[str, str]:
