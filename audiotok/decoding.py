@@ -55,8 +55,7 @@ class Decoder:
             self.num_samples = declared
         if self.num_samples == 0:
             raise AudioError(f"{path} is empty: it holds 0 samples")
-        if self._container.missing or (declared is not None and self.num_samples < declared):
-            log.warning("%s is cut short: its %d samples are taken", path, self.num_samples)
+        self._cut = bool(self._container.missing) or (declared or 0) > self.num_samples
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Samples (n, C) float32, one block after another.
@@ -81,6 +80,8 @@ class Decoder:
                 f"{self._path} is damaged: the checksum (MD5) of its samples is another than it "
                 "declares; convert it anew, e.g. with `flac`"
             )
+        if self._cut:
+            log.warning("%s is cut short: its %d samples are taken", self._path, found)
 
     def _declared(self) -> tuple[int, int, int | None]:
         """Channels, rate and samples, all parts together; None where these are not known."""
