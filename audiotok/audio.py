@@ -19,7 +19,7 @@ from audiotok.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.errors import AudioError
 from audiotok.files import replacing
 from audiotok.memory import free_memory
-from audiotok.resampling import BLOCK, resample, resampled_blocks, resampled_length
+from audiotok.resampling import resample, resampled_blocks, resampled_length
 
 __all__ = [
     "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
+_WRITTEN = 2**16  # samples written at once: libsndfile's Vorbis encoder crashes on millions
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -298,7 +299,7 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
             replacing(path, AudioError) as file,
             soundfile.SoundFile(file.fileno(), "w", closefd=False, **about) as sound,
         ):
-            for block in audio.waveform.detach().split(BLOCK, dim=1):
+            for block in audio.waveform.detach().split(_WRITTEN, dim=1):
                 sound.write(block.T.numpy())
     except soundfile.LibsndfileError as reason:
         raise AudioError(

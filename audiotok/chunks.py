@@ -74,6 +74,8 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     if found is None:
         return None
     start, at, form, length = found
+    if start > size:
+        return Sound(start, start - size)
     length = max(length - layout.counted, 0)
     unknown = _stands_in(length, start, size)
     missing = 0 if unknown else max(start + length - size, 0)

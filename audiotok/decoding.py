@@ -202,8 +202,10 @@ def _copied(file: BinaryIO, pieces: Pieces) -> Iterator[BinaryIO]:
 
 def _integers(samples: np.ndarray, bits: int) -> bytes:
     """Floats in [-1, 1] as the little-endian integers of `bits` bits that they came from."""
-    integers = np.rint(samples * np.float32(2.0 ** (bits - 1))).astype("<i4")
-    return integers.view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()
+    integers = samples * np.float32(2.0 ** (bits - 1))  # without a remainder
+    if bits <= 16:
+        return integers.astype(f"<i{bits // 8}").tobytes()
+    return integers.astype("<i4").view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()
 
 
 def _first_line(reason: BaseException) -> str:

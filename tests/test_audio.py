@@ -234,6 +234,19 @@ def test_what_is_written_is_read(tmp_path, extension):
     assert (again.waveform - audio.waveform).abs().max() <= tolerance
 
 
+def test_long_sound_is_written_in_blocks(tmp_path, monkeypatch):
+    """libsndfile's Vorbis encoder overflows the stack where it is given millions of samples."""
+    blocks, before = [], soundfile.SoundFile.write
+    monkeypatch.setattr(
+        soundfile.SoundFile,
+        "write",
+        lambda self, data: blocks.append(len(data)) or before(self, data),
+    )
+    write(tmp_path / "a.ogg", sound(300_000, 48_000))
+    assert sum(blocks) == 300_000 and max(blocks) <= 2**16
+    assert read(tmp_path / "a.ogg").num_samples == 300_000
+
+
 def test_clipping_is_said(tmp_path, caplog):
     write(tmp_path / "a.wav", Audio(torch.tensor([[-1.0, 0.25, 1.0]]), 16_000))
     assert not caplog.text

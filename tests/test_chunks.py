@@ -102,6 +102,16 @@ def test_the_environment_may_allow_cut_files(tmp_path, monkeypatch):
         read(path, allow_truncated=False)
 
 
+def test_sound_that_begins_behind_the_end(tmp_path):
+    path = tmp_path / "a.au"
+    data = bytearray(written(path, SOUND))
+    data[4:12] = (10**6).to_bytes(4, "big") + b"\xff" * 4
+    path.write_bytes(data)
+    for allow in (False, True):
+        with pytest.raises(AudioError, match="cut short"):
+            read(path, allow_truncated=allow)
+
+
 HEADS = {
     "wav": b"RIFF\xff\xff\xff\xffWAVE",
     "rf64": b"RF64\xff\xff\xff\xffWAVE",
