@@ -19,7 +19,7 @@ from audiotok.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.errors import AudioError
 from audiotok.files import replacing
 from audiotok.memory import free_memory
-from audiotok.resampling import resample, resampled_blocks, resampled_length
+from audiotok.resampling import BLOCK, resample, resampled_blocks, resampled_length
 
 __all__ = [
     "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
@@ -177,7 +177,7 @@ class AudioFile:
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
         found = 0
-        for samples in self._decoder.blocks():
+        for samples in self._decoder.blocks(BLOCK // 4):
             yield _checked(torch.from_numpy(samples.T), str(self.path), found)
             found += len(samples)
 

@@ -57,15 +57,15 @@ class Decoder:
             raise AudioError(f"{path} is empty: it holds 0 samples")
         self._cut = bool(self._container.missing) or (declared or 0) > self.num_samples
 
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Samples (n, C) float32, one block after another.
+    def blocks(self, size: int = BLOCK) -> Iterator[np.ndarray]:
+        """Samples (n, C) float32, one block after another, n at most `size`.
 
         Raises:
             AudioError: behind the last block, where it was not all, or its checksum is wrong.
         """
         found, digest = 0, hashlib.md5(usedforsecurity=False)
         md5 = None if self._allow_truncated else self._container.md5
-        for block in self._decoded():
+        for block in self._decoded(size):
             found += len(block)
             if md5 is not None:
                 digest.update(_integers(block, md5[1]))
@@ -122,10 +122,10 @@ class Decoder:
                 kinds.append((file.channels, file.samplerate, file.frames))
         return kinds
 
-    def _decoded(self) -> Iterator[np.ndarray]:
+    def _decoded(self, size: int = BLOCK) -> Iterator[np.ndarray]:
         """As `blocks`, without the checks at the end."""
         found = 0
-        size = _SMALL_BLOCK if self._allow_truncated else BLOCK
+        size = min(size, _SMALL_BLOCK) if self._allow_truncated else size
         for part in self._container.parts:
             try:
                 with self._opened(part) as file:

@@ -350,7 +350,7 @@ def test_ragged_batches_keep_channels_apart():
         assert torch.equal(codec.encode(clip).codes, tokens.codes)
 
 
-@pytest.mark.parametrize("name", ["rvq-mini", "mulaw", "mulaw:channels=each"])
+@pytest.mark.parametrize("name", ["rvq-mini", "mulaw", "rvq-mini:channels=each"])
 def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
     """With the codes of the whole, and never held as a whole."""
     from audiotok import codec as module
