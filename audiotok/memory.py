@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_GROUP, _FILES = Path("/sys/fs/cgroup"), ("max", "current", "stat")
 _KEPT = 2**28  # bytes that are left to others
 
 
@@ -18,10 +19,10 @@ def free_memory() -> int:
     except (OSError, ValueError, IndexError):
         if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
             free.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    group = Path("/sys/fs/cgroup")
     try:
-        limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
-        free.append(int(limit) - int(used))
-    except (OSError, ValueError):  # no such group, or "max"
+        limit, used, detail = ((_GROUP / f"memory.{name}").read_text() for name in _FILES)
+        cached = dict(line.split() for line in detail.splitlines())["inactive_file"]
+        free.append(int(limit) - int(used) + int(cached))  # files in memory can be dropped
+    except (OSError, ValueError, KeyError):  # no such group, or "max"
         pass
     return max(0, min(free) - _KEPT)
