@@ -60,7 +60,7 @@ for words in {verbs}:
     print("END", file=sys.stderr, flush=True)
 """
 REFUSING = (
-    "encode a.wav -t mulaw -o a.atok",
+    "encode a.wav -t mulaw -o b.atok",
     "decode a.atok -o b.wav",
     "bench -t mulaw -o results",
     "reconstruct a.wav -t opus-6k -o b.wav",
