@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from audiotok import audio, data, names
-from audiotok.containers import truncation_allowed
+from audiotok import data
 from audiotok.data import _ids
 from audiotok.errors import AudioError, CorpusError
+from audiotok.sound import audio
+from audiotok.sound.containers import truncation_allowed
+from audiotok.system import names
 
 if TYPE_CHECKING:
     from audiotok.training import sounds

@@ -20,12 +20,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiotok.containers import truncation_allowed
 from audiotok.errors import CorpusError
-from audiotok.names import Recorded
+from audiotok.sound.containers import truncation_allowed
+from audiotok.system.names import Recorded
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Clip:
 
     def read(self) -> Audio:
         """The sound, read anew each time; AudioError says what is wrong with the file."""
-        from audiotok.audio import read
+        from audiotok.sound.audio import read
 
         if self.path is None:
             raise CorpusError(f"the clip {self.id} has no sound file")
@@ -168,8 +168,8 @@ def _find(source: str | Path) -> Corpus:
 
 
 def _single(path: Path) -> Corpus:
-    from audiotok import folders
     from audiotok.data import _ids
+    from audiotok.sound import folders
 
     if not folders.is_kind(path, folders.SOUND):
         raise CorpusError(

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from audiotok import folders
 from audiotok.data import Clip, Corpus, _ids, _manifest
 from audiotok.errors import CorpusError
+from audiotok.sound import folders
 
 _UTTERANCE = re.compile(r"(\d+)-\d+-\d+")
 

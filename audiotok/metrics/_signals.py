@@ -11,7 +11,7 @@ from audiotok.errors import MetricError
 if TYPE_CHECKING:
     import torch
 
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 SILENCE = 2.0**-15
 """A channel whose highest and lowest sample differ by less, one step of 16 bits, is silent."""

@@ -1,11 +1,11 @@
 """Any bytes are read as sound, or refused in one line."""
 
-import fuzzing
 import numpy as np
 import pytest
-from sound_kit import FORMATS, samples, written
+from support import fuzzing
+from support.sound_kit import FORMATS, samples, written
 
-from audiotok.audio import read
+from audiotok.sound.audio import read
 
 
 def good(folder, kind):

@@ -1,0 +1,52 @@
+"""Options that several verbs of the command line share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _allow_truncated(context: typer.Context, value: bool) -> None:
+    """Sets it for this process and those that it starts, until the command ends."""
+    from audiotok.sound.containers import ALLOW_TRUNCATED
+
+    if value:
+        before = os.environ.get(ALLOW_TRUNCATED, "")
+        os.environ[ALLOW_TRUNCATED] = "1"
+        context.call_on_close(lambda: os.environ.update({ALLOW_TRUNCATED: before}))
+
+
+Tokenizer = Annotated[
+    str, typer.Option("--tokenizer", "-t", help="Name of a codec (`audiotok list`), or a .py file.")
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
+]
+Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
+Out = Annotated[  # text, for a Path forgets a slash at the end
+    str, typer.Option("--out", "-o", help="File; or a folder: one that exists, or a name with a /.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace outputs that exist; never an input.")
+]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value ...")]
+Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on, and refuse to start anew (it goes on anyway).")
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")]
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
+AllowTruncated = Annotated[
+    bool,
+    typer.Option(
+        "--allow-truncated",
+        help="Of sound files that are cut short, read what is there.",
+        callback=_allow_truncated,
+    ),
+]

@@ -1,0 +1,77 @@
+"""Resampling, and the length of what is resampled.
+
+A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere. The filter is
+torchaudio's sinc interpolation with its defaults, as the official WavTokenizer and EnCodec use it;
+where the ratio is so awkward that its kernel would be huge (44099 -> 24000), soxr's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import numpy as np
+import soxr
+import torch
+
+from audiotok.system.dependencies import torchaudio
+
+_KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
+BLOCK = 2**22  # samples resampled at once
+
+
+def resampled_length(num_samples: int, sample_rate: int, new_sample_rate: int) -> int:
+    """Samples at `new_sample_rate` of what has `num_samples` at `sample_rate`, rounded up."""
+    return -(-num_samples * new_sample_rate // sample_rate)
+
+
+@lru_cache(maxsize=16)
+def _resampler(old: int, new: int) -> torch.nn.Module | None:
+    """torchaudio's resampler between two coprime rates; None where its kernel would be too big."""
+    width = math.ceil(6 * old / (0.99 * min(old, new)))
+    if new * (old + 2 * width) > _KERNEL_LIMIT:
+        return None
+    return torchaudio().transforms.Resample(old, new)
+
+
+def resample(
+    stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
+) -> torch.Tensor:
+    """(C, L) -> (C, resampled_length). For the arguments see `resampled_blocks`."""
+    resampled = torch.zeros(shape[0], resampled_length(shape[1], *rates))
+    begin = 0
+    for block in resampled_blocks(stretch, shape, rates):
+        resampled[:, begin : begin + block.shape[1]] = block
+        begin += block.shape[1]
+    return resampled
+
+
+def resampled_blocks(
+    stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
+) -> Iterator[torch.Tensor]:
+    """The resampled sound (C, n), block after block: the filter is local, so blocks change nothing.
+
+    Args:
+        stretch: start and stop -> samples (C, stop - start), or as many as there are; is asked for
+            one stretch after another, which overlap.
+        shape: (C, L) of all.
+        rates: Hz, before and after.
+    """
+    divisor = math.gcd(*rates)
+    old, new = (rate // divisor for rate in rates)
+    length = shape[1]
+    resampler = _resampler(old, new)
+    if resampler is None:  # soxr takes the whole
+        pieces = [soxr.resample(channel.numpy(), *rates) for channel in stretch(0, length)]
+        found = torch.from_numpy(np.stack(pieces))[:, : resampled_length(length, *rates)]
+        yield found.float()
+        return
+    context = math.ceil(resampler.width / old) * old
+    step = max(BLOCK // old, 1) * old
+    for start in range(0, length, step):
+        before = min(start, context)
+        block = stretch(start - before, start + step + context)
+        with torch.no_grad():
+            piece = resampler(block)
+        yield piece[:, before * new // old :][:, : step * new // old]
