@@ -5,7 +5,7 @@ READY := .venv/.audiotok-ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -q -c constraints.txt --build-constraint constraints.txt
 
-.PHONY: setup bench test lint format
+.PHONY: setup bench test fuzz lint format
 
 setup: $(READY)
 
@@ -24,6 +24,12 @@ bench: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+# Mutated files for every reader, FUZZ_SECONDS for each target; FUZZ_SEED for others.
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 0
+fuzz: setup
+	AUDIOTOK_FUZZ_SECONDS=$(FUZZ_SECONDS) AUDIOTOK_FUZZ_SEED=$(FUZZ_SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -rP tests/fuzz
 
 lint: setup
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli.options import Checkpoint, Device, Out, Overwrite, Tokenizer
+from audiotok.cli.options import AllowTruncated, Checkpoint, Device, Out, Overwrite, Tokenizer
 from audiotok.errors import AudiotokError
 from audiotok.system.interrupts import stopping
 
@@ -44,6 +44,7 @@ def encode(
     executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
     overwrite: Overwrite = False,
+    allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
     """Sound files to .atok files; a corpus to parquet shards: run again, it goes on. Exit code 1
     where clips could not be encoded."""

@@ -10,6 +10,7 @@ import typer
 
 from audiotok.cli import coding, results
 from audiotok.cli.options import (
+    AllowTruncated,
     Checkpoint,
     Cpu,
     Device,
@@ -72,6 +73,7 @@ def bench(
     ] = False,
     executor: Annotated[str, typer.Option(help="Who scores: local, or ray.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster, e.g. auto.")] = None,
+    allow_truncated: AllowTruncated = False,
 ) -> None:
     """Measure codecs beside the reference, classical baselines and random codes."""
     from audiotok.cli import show
@@ -164,6 +166,7 @@ for verb in (
 def reconstruct(
     paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
     device: Device = "cpu", overwrite: Overwrite = False,
+    allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
     """Sound files through a codec, at their own sample rate and length."""
     from audiotok.cli import inputs

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok.data._folder import EXTENSIONS
 from audiotok.errors import AudiotokError
+from audiotok.sound import folders
 from audiotok.system import outputs
-from audiotok.system.folders import files_below, left_out
 
-SOUND = EXTENSIONS
+SOUND = folders.SOUND
 TOKENS = (".atok",)
-log = logging.getLogger("audiotok")
 
 
 def pairs(
@@ -30,7 +27,8 @@ def pairs(
     a slash.
 
     Args:
-        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones.
+        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones;
+            a warning names what is left out of these.
         out: file or folder.
         kinds: suffixes that an output may have; files in a folder get the first one.
         accepted: suffixes of inputs, e.g. (".atok",).
@@ -42,6 +40,10 @@ def pairs(
     for path in paths:
         if not path.exists():
             raise AudiotokError(f"{path} does not exist: expected a file or a folder")
+        if not (path.is_file() or path.is_dir()):
+            raise AudiotokError(
+                f"{path} is a pipe, a device or a socket: expected a file or a folder"
+            )
     found: dict[Path, Path] = {}
     if len(paths) == 1 and paths[0].is_file() and not outputs.is_folder(out):
         if Path(out).suffix.lower() not in kinds:
@@ -66,10 +68,9 @@ def pairs(
 
 
 def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
-    found = files_below(folder, AudiotokError)
-    files = [path for path in found if path.suffix.lower() in accepted and path.is_file()]
-    if text := left_out(folder, set(found) - set(files), accepted):
-        log.warning("%s", text)
-    if not files:
-        raise AudiotokError(f"{folder} holds no {' or '.join(accepted)} files")
-    return files
+    found = folders.find(folder, accepted, AudiotokError)
+    kind = "sound" if accepted is SOUND else " or ".join(accepted)
+    if not found.files:
+        raise AudiotokError(f"{folder} holds no {kind} files")
+    found.say(folder, kind)
+    return list(found.files)

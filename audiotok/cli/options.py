@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def _allow_truncated(context: typer.Context, value: bool) -> None:
+    """Sets it for this process and those that it starts, until the command ends."""
+    from audiotok.sound.containers import ALLOW_TRUNCATED
+
+    if value:
+        before = os.environ.get(ALLOW_TRUNCATED, "")
+        os.environ[ALLOW_TRUNCATED] = "1"
+        context.call_on_close(lambda: os.environ.update({ALLOW_TRUNCATED: before}))
+
 
 Tokenizer = Annotated[
     str, typer.Option("--tokenizer", "-t", help="Name of a codec (`audiotok list`), or a .py file.")
@@ -30,3 +42,11 @@ Fresh = Annotated[
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
+AllowTruncated = Annotated[
+    bool,
+    typer.Option(
+        "--allow-truncated",
+        help="Of sound files that are cut short, read what is there.",
+        callback=_allow_truncated,
+    ),
+]

@@ -42,6 +42,33 @@ class Prepared:
         return self.waveform.shape, self.num_samples, self.sample_rate
 
 
+class LongClip:
+    """The waveform (S, C, L) that `prepare` would give of a file, for one that is too long to be
+    held as a whole; it is sliced like a tensor, from left to right.
+
+    Attributes:
+        shape: (S, C, L).
+    """
+
+    def __init__(self, audio: AudioFile, card: CodecCard) -> None:
+        each = card.options.get("channels") == "each"
+        self._long = audio.stretches(None if each else card.channels, card.sample_rate_in)
+        rows, length = self._long.shape
+        self.shape = (rows, 1, length) if each else (1, rows, length)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, place: tuple) -> torch.Tensor:
+        """`[..., start:stop]`; stretches may overlap."""
+        start, stop, _ = place[-1].indices(self.shape[-1])
+        return self._long.stretch(start, stop).reshape(*self.shape[:2], stop - start)
+
+    def finish(self) -> None:
+        """Reads to the end: AudioError where the file is damaged behind what was asked for."""
+        self._long.stretch(self.shape[-1], self.shape[-1] + 1)
+
+
 def prepare(audio: Audio | AudioFile, card: CodecCard) -> Prepared:
     """`audio` resampled, with the channels that the codec of that card takes."""
     each = card.options.get("channels") == "each"

@@ -19,13 +19,14 @@ from typing import ClassVar
 import torch
 
 from audiotok.codec import batches
-from audiotok.codec.batches import Batch, Prepared, by_group, padded, prepare, split
+from audiotok.codec.batches import Batch, LongClip, Prepared, by_group, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import inference
 from audiotok.codec.streaming import Stream
 from audiotok.codec.windows import Windowed
 from audiotok.errors import AudioError, CodecError
 from audiotok.sound.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
+from audiotok.system.memory import free_memory
 from audiotok.tokens.tokens import Tokens
 
 __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
@@ -194,7 +195,28 @@ class Codec(Windowed, ABC):
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
+        if isinstance(audio, AudioFile) and self._by_windows(audio):
+            return self._encode_long(audio)
         return self._encode_alike([prepare(audio, self.card)])[0]
+
+    def _by_windows(self, audio: AudioFile) -> bool:
+        """Whether the file is so long that it is read window by window, not as a whole."""
+        windows = type(self)._encode_windows is Windowed._encode_windows
+        long = audio.num_samples > 2 * self.window_seconds * audio.sample_rate
+        return windows and long and not (self.card.byte_stream or self.fast)
+
+    def _encode_long(self, audio: AudioFile) -> Tokens:
+        waveform = LongClip(audio, self.card)
+        codes = len(waveform) * self.num_codebooks * self.num_frames(waveform.shape[-1])
+        if 8 * codes > free_memory() / 2:
+            raise AudioError(
+                f"{audio.path} has {audio.num_samples} samples, of which {self.card.name} makes "
+                f"{codes} codes: more than fit into memory; cut it into pieces"
+            )
+        codes, side = self._codes_of(waveform, self.fast)
+        waveform.finish()
+        clip = Prepared(torch.empty(0), audio.num_samples, audio.sample_rate)
+        return self._tokens(clip, codes, side)
 
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""

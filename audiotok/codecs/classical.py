@@ -18,7 +18,7 @@ import torch
 from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.windows import Pieces
 from audiotok.errors import CodecError
-from audiotok.sound import containers
+from audiotok.sound import ogg
 from audiotok.system.interrupts import deferred
 
 
@@ -133,7 +133,7 @@ class Opus(_Classical):
                 subtype="OPUS",
                 compression_level=self._level,
             )
-        stream = _pack(list(containers.ogg_packets(file.getvalue())))
+        stream = _pack(list(ogg.packets(file.getvalue())))
         return torch.from_numpy(np.frombuffer(stream, np.uint8).astype(np.int64))[None, None]
 
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
@@ -192,7 +192,7 @@ def _unpack(stream: bytes) -> bytes:
         if len(packets) == 40 or at >= len(stream):
             pages.append((granule, packets))
             packets = []
-    return containers.ogg_file(pages)
+    return ogg.build(pages)
 
 
 def _samples_at_48k(packet: bytes) -> int:

@@ -189,7 +189,7 @@ def _finished(folder: Path, paths: list[Path]) -> Encoded:
     if failures:
         lines = ["clip\tmessage", *(f"{f['clip']}\t{f['message']}" for f in failures)]
         with replacing(folder / FAILED, CorpusError) as file:
-            file.write("\n".join([*lines, ""]).encode())
+            file.write("\n".join([*lines, ""]).encode(errors="backslashreplace"))
     if not encoded.clips:
         raise CorpusError(
             f"none of {len(failures)} clips could be encoded, first {failures[0]['clip']}: "

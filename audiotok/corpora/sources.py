@@ -16,8 +16,9 @@ import soundfile
 
 from audiotok import data
 from audiotok.data import _ids, _segments
-from audiotok.errors import CorpusError
+from audiotok.errors import AudioError, CorpusError
 from audiotok.sound import audio
+from audiotok.sound.containers import truncation_allowed
 from audiotok.system import names
 
 if TYPE_CHECKING:
@@ -62,13 +63,21 @@ class Recording:
             return audio.read(copy.name)
 
     def seconds(self) -> float:
-        """Duration as the header says it, 0 where there is none that can be read."""
+        """Duration, 0 where it cannot be read."""
         try:
-            file = self.where if self.dataset is None else _rows(self.dataset).open(self.where)
-            whole = max(0.0, soundfile.info(file).duration) - self.offset
+            whole = max(0.0, self._whole() - self.offset)
             return max(0.0, whole if self.duration is None else self.duration)
-        except (soundfile.LibsndfileError, OSError, TypeError, ValueError):
+        except (AudioError, soundfile.LibsndfileError, OSError, TypeError, ValueError):
             return 0.0
+
+    def _whole(self) -> float:
+        """Seconds of the whole file."""
+        if self.dataset is None:
+            return _seconds(audio.AudioFile(self.where))
+        file = _rows(self.dataset).open(self.where)
+        if isinstance(file, str):
+            return _seconds(audio.AudioFile(file))
+        return soundfile.info(file).duration
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,13 @@ def load(name: str | Path, limit: int | None = None) -> Source:
         row = [one.id, one.text, one.speaker, one.label, *state]
         row += [] if one.segment == (0.0, None) else one.segment
         digest.update(json.dumps(row).encode() + b"\n")
+    if truncation_allowed():
+        digest.update(b"files that are cut short are read")
     return Source(title, found, [size for size, _ in states], digest.hexdigest())
+
+
+def _seconds(file: audio.AudioFile) -> float:
+    return file.num_samples / file.sample_rate
 
 
 @cache

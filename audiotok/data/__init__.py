@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
+from audiotok.sound.containers import truncation_allowed
 from audiotok.system.files import readable
 from audiotok.system.names import Recorded
 
@@ -83,6 +84,7 @@ class Corpus:
         licence: of the whole, None where not known.
         trials: pairs of clips for speaker verification, where the corpus names them: (the same
             speaker?, id, id).
+        left_out: files of the folder that are no sound.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Corpus:
     grammar: str | None = None
     licence: str | None = None
     trials: tuple[tuple[bool, str, str], ...] = ()
+    left_out: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Clip]:
         return iter(self.clips)
@@ -114,7 +117,7 @@ class Corpus:
     @cached_property
     def sha256(self) -> str:
         """Of what the clips are: ids, texts, speakers, labels, splits, the bytes of files, the
-        grammar, the trials."""
+        grammar, the trials, and whether files that are cut short are read."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
@@ -125,6 +128,8 @@ class Corpus:
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:
             total.update(json.dumps(self.trials).encode())
+        if truncation_allowed():
+            total.update(b"files that are cut short are read")
         return total.hexdigest()
 
 
@@ -185,12 +190,13 @@ def _find(source: str | Path) -> Corpus:
 
 
 def _single(path: Path) -> Corpus:
-    from audiotok.data import _folder, _ids
+    from audiotok.data import _ids
+    from audiotok.sound import folders
 
-    if path.suffix.lower() not in _folder.EXTENSIONS:
+    if not folders.is_kind(path, folders.SOUND):
         raise CorpusError(
             f"{path} is neither a manifest (.tsv, .csv, .jsonl, .json, .jsonl.gz) nor a sound file "
-            f"({', '.join(_folder.EXTENSIONS)})"
+            f"({', '.join(folders.SOUND)})"
         )
     return Corpus(path.stem, (Clip(_ids.derive([path.name])[0], path),))
 

@@ -11,20 +11,14 @@ file has each.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from audiotok.data import Clip, Corpus, _audiofolder, _ids, _kaldi, _lhotse, _manifest
 from audiotok.errors import CorpusError
-from audiotok.system.folders import files_below, left_out
+from audiotok.sound import folders
 
-log = logging.getLogger("audiotok")
-
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
-_TRANSCRIPTS = ".trans.txt"
 _UTTERANCE = re.compile(r"(\d+)-\d+-\d+")
 
 
@@ -37,17 +31,13 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for layout in (_kaldi, _audiofolder, _lhotse):
         if (corpus := layout.of_folder(folder, name)) is not None:
             return corpus
-    found = files_below(folder, CorpusError)
-    files = [path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file()]
-    others = {path for path in found if not path.name.endswith(_TRANSCRIPTS)} - set(files)
-    if text := left_out(folder, others, EXTENSIONS):
-        log.warning("%s", text)
+    found = folders.find(folder, folders.SOUND, CorpusError, used=(".trans.txt",))
+    files = found.files
     if not files:
-        raise CorpusError(
-            f"{folder} holds no sound: neither manifest.tsv nor files {', '.join(EXTENSIONS)}"
-        )
+        raise CorpusError(f"{folder} holds no sound: neither manifest.tsv nor sound files")
+    found.say(folder, "sound")
     ids = _ids.derive([path.relative_to(folder).as_posix() for path in files])
-    texts = _transcripts(path for path in found if path.name.endswith(_TRANSCRIPTS))
+    texts = _transcripts(folder)
     stems = Counter(file.stem for file in files)
     taken = set(ids)
     clips = []
@@ -60,13 +50,13 @@ def load(folder: Path, name: str | None = None) -> Corpus:
             clip_id = utterance
         speaker = utterance.partition("-")[0]
         clips.append(Clip(clip_id, file, text=texts[utterance], speaker=speaker))
-    return Corpus(name, tuple(clips))
+    return Corpus(name, tuple(clips), left_out=found.left_out)
 
 
-def _transcripts(paths: Iterable[Path]) -> dict[str, str]:
-    """{utterance: text} of these *.trans.txt files."""
+def _transcripts(folder: Path) -> dict[str, str]:
+    """{utterance: text} of all *.trans.txt below `folder`."""
     texts = {}
-    for path in paths:
+    for path in sorted(folder.rglob("*.trans.txt")):
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as reason:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import CorpusError, MissingPackageError
 from audiotok.harness.workers import Job, Scored, score
+from audiotok.sound.containers import ALLOW_TRUNCATED, truncation_allowed
 from audiotok.system.failures import LOST, Failure, describe
 from audiotok.system.processes import ENVIRONMENT
 
@@ -33,7 +34,9 @@ def connected(address: str | None) -> Iterator[Any]:
     started = not ray.is_initialized()
     if started:
         try:
-            ray.init(address=address, log_to_driver=False)
+            variables = {ALLOW_TRUNCATED: "1"} if truncation_allowed() else {}
+            runtime = {"env_vars": variables} if variables else None
+            ray.init(address=address, log_to_driver=False, runtime_env=runtime)
         except ConnectionError as reason:
             text = " ".join(str(reason).split())[:200]
             raise CorpusError(f"no Ray cluster answers at {address}: {text}") from None

@@ -6,6 +6,9 @@ One file per metric, found by itself: a module of this folder (no leading unders
 `METRIC = Metric(...)` under its own name. A metric that cannot be computed raises MetricError;
 it never returns 0, 1, NaN or infinity in place of a number.
 
+Of a stereo sound, channels in which the reference is silent are left out of the metrics that have
+no value for silence; mel_distance, stft_distance and loudness take both channels as they are.
+
 The reference's own rate is the one a codec is judged at: what it lost of the band counts. Columns
 that depend on the rate are filled a second time at 16 kHz, the band that codecs of any rate share.
 """

@@ -30,7 +30,7 @@ def tracks(
 
     Silence raises MetricError in the name of the metric `name`.
     """
-    sounding(name, reference, reconstruction)
+    reference, reconstruction = sounding(name, reference, reconstruction)
     pairs = channels(*at_16k(reference, reconstruction))
     return [(_track(a), _track(b)) for a, b in pairs]
 

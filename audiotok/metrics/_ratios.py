@@ -35,7 +35,7 @@ def raw_and_aligned(
     The second one is taken after undoing the delay that `alignment` reports. Silence raises
     MetricError.
     """
-    sounding(name, reference, reconstruction)
+    reference, reconstruction = sounding(name, reference, reconstruction)
 
     def mean(*sounds: Audio) -> float:
         return float(np.mean([ratio(a, b) for a, b in channels(*sounds)]))

@@ -9,6 +9,8 @@ import numpy as np
 from audiotok.errors import MetricError
 
 if TYPE_CHECKING:
+    import torch
+
     from audiotok.sound.audio import Audio
 
 SILENCE = 2.0**-15
@@ -23,12 +25,33 @@ def channels(reference: Audio, reconstruction: Audio) -> list[tuple[np.ndarray, 
     ]
 
 
-def sounding(name: str, reference: Audio, reconstruction: Audio) -> None:
-    """MetricError where a channel of either sound is silent: `name` has no value there."""
-    for what, audio in (("reference", reference), ("reconstruction", reconstruction)):
-        low, high = audio.waveform.aminmax(dim=1)
-        if float((high - low).min()) < SILENCE:
-            raise MetricError(f"{name} has no value: the {what} is silent ({audio.duration:.3f} s)")
+def sounding(name: str, reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:
+    """Both sounds, with the channels in which the reference is not silent: a stereo file with an
+    empty channel is measured on the other one.
+
+    Raises MetricError where no channel of the reference sounds, or one that does is silent in the
+    reconstruction: the metric `name` has no value there.
+    """
+    heard = ~_silent(reference)
+    seconds = f"({reference.duration:.3f} s)"
+    if not heard.any():
+        raise MetricError(f"{name} has no value: the reference is silent {seconds}")
+    if (lost := heard & _silent(reconstruction)).any():
+        which = f"channel {int(lost.nonzero()[0]) + 1} of " if reference.channels > 1 else ""
+        raise MetricError(f"{name} has no value: {which}the reconstruction is silent {seconds}")
+    if heard.all():
+        return reference, reconstruction
+    kept = (
+        type(audio)(audio.waveform[heard], audio.sample_rate)
+        for audio in (reference, reconstruction)
+    )
+    return tuple(kept)
+
+
+def _silent(audio: Audio) -> torch.Tensor:
+    """(C,): whether each channel is."""
+    low, high = audio.waveform.aminmax(dim=1)
+    return high - low < SILENCE
 
 
 def at_16k(reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:

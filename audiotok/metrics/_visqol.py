@@ -27,7 +27,7 @@ def score(name: str, mode: str, rate: int, reference: Audio, reconstruction: Aud
 
     Raises MetricError for silence, for less than a second, and where ViSQOL finds no patch.
     """
-    sounding(name, reference, reconstruction)
+    reference, reconstruction = sounding(name, reference, reconstruction)
     if reference.duration < MIN_SECONDS:
         raise MetricError(
             f"{name} has no value: the sound lasts {reference.duration:.3f} s, "

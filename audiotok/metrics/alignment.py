@@ -26,7 +26,7 @@ _BLOCK = 2**18  # samples correlated at once: memory stays bounded for any lengt
 def delay(reference: Audio, reconstruction: Audio) -> tuple[int, float]:
     """The delay in samples (positive: the reconstruction is late) and the signed correlation,
     in [-1, 1], there. Of equal peaks the smallest delay wins."""
-    sounding("alignment", reference, reconstruction)
+    reference, reconstruction = sounding("alignment", reference, reconstruction)
     reach = min(int(MAX_DELAY * reference.sample_rate), reference.num_samples - 1)
     lags = np.arange(-reach, reach + 1)
     products, energies = np.zeros(len(lags)), np.zeros(2)
@@ -67,6 +67,7 @@ def align(reference: Audio, reconstruction: Audio) -> tuple[Audio, Audio]:
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     """Columns lag_ms, correlation, polarity and gain_db. Silence raises MetricError."""
+    reference, reconstruction = sounding("alignment", reference, reconstruction)
     lag, correlation = delay(reference, reconstruction)
     power = [float(x.waveform.double().square().mean()) for x in (reconstruction, reference)]
     return {

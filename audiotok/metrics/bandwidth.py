@@ -78,7 +78,7 @@ def _decibels(power: np.ndarray, floor: float) -> np.ndarray:
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     """Columns lsd, bandwidth_reference and bandwidth_kept. Silence raises MetricError."""
-    sounding("bandwidth", reference, reconstruction)
+    reference, reconstruction = sounding("bandwidth", reference, reconstruction)
     pairs = channels(reference, reconstruction)
     found = np.mean([compare(a, b, reference.sample_rate) for a, b in pairs], axis=0)
     return dict(

@@ -55,7 +55,7 @@ def cepstra(mel: np.ndarray) -> np.ndarray:
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     """Column mcd, in dB. Silence raises MetricError."""
-    sounding("mcd", reference, reconstruction)
+    reference, reconstruction = sounding("mcd", reference, reconstruction)
     pairs = channels(reference, reconstruction)
     return {"mcd": float(np.mean([distortion(a, b, reference.sample_rate) for a, b in pairs]))}
 

@@ -27,7 +27,7 @@ MAX_SECONDS = 20.0
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     """Column pesq. Silence, less than a quarter of a second and no speech raise MetricError."""
-    sounding("pesq", reference, reconstruction)
+    reference, reconstruction = sounding("pesq", reference, reconstruction)
     if reference.duration < MIN_SECONDS:
         raise MetricError(
             f"pesq has no value: the sound lasts {reference.duration:.3f} s, "

@@ -146,7 +146,7 @@ def _norm(s: np.ndarray, axis: int) -> np.ndarray:
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     """Columns stoi and estoi, about 0 to 1. Silence and short speech raise MetricError."""
-    sounding("stoi", reference, reconstruction)
+    reference, reconstruction = sounding("stoi", reference, reconstruction)
     pairs = channels(reference, reconstruction)
     stoi, estoi = np.mean([scores(a, b, reference.sample_rate) for a, b in pairs], axis=0)
     return {"stoi": float(stoi), "estoi": float(estoi)}

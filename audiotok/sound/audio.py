@@ -5,8 +5,8 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,19 +15,19 @@ import soundfile
 import torch
 
 from audiotok.errors import AudioError
-from audiotok.sound.containers import describe
-from audiotok.sound.resampling import BLOCK, resample, resampled_length
+from audiotok.sound.containers import truncation_allowed
+from audiotok.sound.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
+from audiotok.sound.resampling import BLOCK, resample, resampled_blocks, resampled_length
 from audiotok.system.files import replacing
+from audiotok.system.memory import free_memory
 
 __all__ = [
     "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
     "check_sample_rate", "read", "resampled_length", "write",
 ]  # fmt: skip
 
-SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
-MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
-_UNKNOWN_FRAMES = 2**62  # libsndfile gives such a number for a FLAC file that came through a pipe
+_WRITTEN = 2**16  # samples written at once: libsndfile's Vorbis encoder crashes on millions
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
@@ -36,6 +36,9 @@ _WRITERS = {  # extension: format and subtype of libsndfile
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
+
+
+log = logging.getLogger("audiotok")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +131,13 @@ class AudioFile:
         channels, sample_rate: of the file.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, allow_truncated: bool | None = None) -> None:
         self.path = Path(path)
-        self._container = describe(self.path)
-        with self._decoding() as file:
-            _check_declared(file, self.path)
-            self.num_samples, self.channels = file.frames, file.channels
-            self.sample_rate = file.samplerate
+        if allow_truncated is None:
+            allow_truncated = truncation_allowed()
+        self._decoder = Decoder(self.path, allow_truncated)
+        self.num_samples, self.channels = self._decoder.num_samples, self._decoder.channels
+        self.sample_rate = self._decoder.sample_rate
 
     def read(self) -> Audio:
         """All of it."""
@@ -145,62 +148,59 @@ class AudioFile:
 
         Beside it there are never more than some blocks of the file in memory.
         """
-        shape = (channels or self.channels, self.num_samples)
-        ahead = _Ahead(_mixed(block, shape[0]) for block in self._blocks())
-        if sample_rate != self.sample_rate:
-            waveform = resample(ahead.stretch, shape, (self.sample_rate, sample_rate))
-        else:
-            waveform = torch.empty(shape)
-            for start in range(0, self.num_samples, BLOCK):
-                block = ahead.stretch(start, start + BLOCK)
-                waveform[:, start : start + block.shape[1]] = block
-        ahead.stretch(self.num_samples, self.num_samples + 1)  # so that the end is checked
+        long = self.stretches(channels, sample_rate)
+        long.check_memory()
+        waveform = torch.zeros(long.shape)
+        begin = 0
+        for block in long.blocks:
+            waveform[:, begin : begin + block.shape[1]] = block
+            begin += block.shape[1]
         return waveform
+
+    def stretches(self, channels: int | None, sample_rate: int) -> LongWaveform:
+        """As `converted`, for sound of any length: it is never in memory as a whole."""
+        shape = (channels or self.channels, self.num_samples)
+        blocks = (_mixed(block, shape[0]) for block in self._blocks())
+        if sample_rate != self.sample_rate:
+            rates = (self.sample_rate, sample_rate)
+            stretch = LongWaveform(self.path, shape, blocks).stretch
+            blocks = self._to_the_end(resampled_blocks(stretch, shape, rates), stretch)
+            shape = shape[0], resampled_length(self.num_samples, *rates)
+        return LongWaveform(self.path, shape, blocks)
+
+    def _to_the_end(
+        self, blocks: Iterator[torch.Tensor], stretch: Callable[[int, int], torch.Tensor]
+    ) -> Iterator[torch.Tensor]:
+        yield from blocks
+        stretch(self.num_samples, self.num_samples + 1)  # what is behind the last block is checked
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
         found = 0
-        with self._decoding() as file:
-            declared = max(file.frames, self._container.frames)
-            while len(samples := file.read(BLOCK // 4, np.float32, always_2d=True)):
-                yield _checked(torch.from_numpy(samples.T), str(self.path), found)
-                found += len(samples)
-        if found < declared:
-            raise AudioError(
-                f"{self.path} is damaged or cut short: of {declared} samples declared, "
-                f"{found} are there"
-            )
-
-    @contextmanager
-    def _decoding(self) -> Iterator[soundfile.SoundFile]:
-        try:
-            with open(self.path, "rb") as raw, _Forwards(raw.fileno(), closefd=False) as file:
-                yield file
-        except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
-            raise AudioError(
-                f"{self.path} cannot be decoded as {self._container.name}, it is damaged or cut "
-                f"short ({_first_line(reason)})"
-            ) from reason
+        for samples in self._decoder.blocks(BLOCK // 4):
+            yield _checked(torch.from_numpy(samples.T), str(self.path), found)
+            found += len(samples)
 
 
-class _Forwards(soundfile.SoundFile):
-    """Read from the beginning to the end; soundfile would seek between blocks, which is inexact."""
+class LongWaveform:
+    """A waveform (C, L) that comes in blocks and is asked for from left to right.
 
-    def seekable(self) -> bool:
-        return False
+    Attributes:
+        shape: (C, L).
+        blocks: (C, n) each, those that were not asked for yet.
+    """
 
-
-class _Ahead:
-    """Stretches of what comes in blocks, asked for from left to right; they may overlap."""
-
-    def __init__(self, blocks: Iterator[torch.Tensor]) -> None:
-        self._blocks, self._held, self._start = blocks, [], 0
+    def __init__(self, path: Path, shape: tuple[int, int], blocks: Iterator[torch.Tensor]) -> None:
+        self.path, self.shape, self.blocks = path, shape, blocks
+        self._held: list[torch.Tensor] = []
+        self._start = 0  # of what is held
 
     def stretch(self, start: int, stop: int) -> torch.Tensor:
+        """(C, stop - start), or as much as there is; stretches may overlap."""
         while self._held and self._start + self._held[0].shape[1] <= start:
             self._start += self._held.pop(0).shape[1]
         have = self._start + sum(block.shape[1] for block in self._held)
-        while have < stop and (block := next(self._blocks, None)) is not None:
+        while have < stop and (block := next(self.blocks, None)) is not None:
             self._held.append(block)
             have += block.shape[1]
             if have <= start:
@@ -209,35 +209,38 @@ class _Ahead:
             return torch.empty(0, 0)
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
+    def check_memory(self) -> None:
+        """Raises AudioError where the whole would take more than half of the memory that is free:
+        what is made of it takes as much again."""
+        needed, free = 4 * self.shape[0] * self.shape[1], free_memory()
+        if needed > free / 2:
+            raise AudioError(
+                f"{self.path} has {self.shape[1]} samples in {self.shape[0]} channel(s), which "
+                f"take {needed / 2**30:.1f} GiB as a whole, and {free / 2**30:.1f} GiB of memory "
+                "are free: cut it into pieces"
+            )
 
-def read(path: str | Path) -> Audio:
-    """Reads a WAV, FLAC, Ogg (Vorbis, Opus), MP3 or AIFF file of 1 or 2 channels.
+
+def read(path: str | Path, allow_truncated: bool | None = None) -> Audio:
+    """Reads a sound file of 1 or 2 channels: (C, L) at its own rate.
+
+    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, W64, CAF and AU are read by libsndfile; m4a, webm and
+    others by FFmpeg, where PyAV is installed. The content decides what a file is; files that were
+    joined into one (MP3, Ogg) are read one after another.
 
     Integers are scaled to [-1, 1]. Floats are kept as they are, also where they overshoot [-1, 1];
     a peak beyond MAX_PEAK is refused, for such floats are integers that nobody scaled.
 
+    Args:
+        allow_truncated: read what is there of a file that ends before it should. Default: whether
+            the environment variable AUDIOTOK_ALLOW_TRUNCATED is set, and not to 0.
+
     Raises:
-        AudioError: missing, not a file, unreadable, mislabelled, cut short, empty, not finite,
-            more than two channels, absurd rate.
+        AudioError: missing, not a file, unreadable, mislabelled, damaged, cut short, empty, not
+            finite, more than two channels, absurd rate, too long for the memory; or it needs PyAV,
+            which is not installed.
     """
-    return AudioFile(path).read()
-
-
-def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
-    """Raises AudioError where the header alone shows that the file cannot be used."""
-    if file.channels > 2:
-        raise AudioError(f"{path} has {file.channels} channels: mix it to 1 or 2 first")
-    low, high = SAMPLE_RATES
-    if not low <= file.samplerate <= high:
-        raise AudioError(f"{path} has {file.samplerate} Hz, which is not between {low} and {high}")
-    if file.frames == 0:
-        raise AudioError(f"{path} is empty: it holds 0 samples")
-    if file.frames >= _UNKNOWN_FRAMES:
-        raise AudioError(
-            f"{path} does not declare its length: convert it, e.g. with `flac` or `sox`"
-        )
-    if file.frames > MAX_SAMPLES:
-        raise AudioError(f"{path} has {file.frames} samples, more than {MAX_SAMPLES}: cut it")
+    return AudioFile(path, allow_truncated).read()
 
 
 def _checked(waveform: torch.Tensor, where: str, first: int = 0) -> torch.Tensor:
@@ -278,7 +281,7 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
     Args:
         path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
         subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
-            [-1, 1] are clipped in every format but FLOAT and DOUBLE.
+            [-1, 1] are clipped in every format but FLOAT and DOUBLE; a warning counts them.
     """
     extension = Path(path).suffix.lower()
     if extension not in _WRITERS:
@@ -296,13 +299,18 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
             replacing(path, AudioError) as file,
             soundfile.SoundFile(file.fileno(), "w", closefd=False, **about) as sound,
         ):
-            for block in audio.waveform.detach().split(BLOCK, dim=1):
+            for block in audio.waveform.detach().split(_WRITTEN, dim=1):
                 sound.write(block.T.numpy())
     except soundfile.LibsndfileError as reason:
         raise AudioError(
             f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
             f"{_first_line(reason)}; resample, choose .wav, or look for room on the disk"
         ) from reason
+    if subtype not in ("FLOAT", "DOUBLE") and (clipped := int((audio.waveform.abs() > 1).sum())):
+        log.warning(
+            "%s: %d of %d samples are beyond [-1, 1] (peak %.3g) and were clipped",
+            path, clipped, audio.waveform.numel(), float(audio.waveform.abs().max()),
+        )  # fmt: skip
 
 
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}

@@ -1,86 +1,130 @@
-"""What the bytes of a sound file promise: its format, and how much sound it should hold.
+"""What the bytes of a sound file say: its format, and how much sound it should hold.
 
-libsndfile reads a file that was cut short as far as it goes and says nothing; here the promise in
-the headers is read without decoding, so that `audio.read` can notice. Ogg pages are taken apart
-and put together here as well, for the Opus codecs.
-
-Sources: RIFF/WAVE and AIFF chunks, RFC 3533 (Ogg), RFC 7845 (Ogg Opus), the Xing header of MP3.
+libsndfile reads a file that was cut short as far as it goes and says nothing, guesses the length of
+some MP3 files, and reads the first of several files that were joined into one. Here the promises in
+headers, frames and pages are read without decoding, so that `audiotok.sound.decoding` can keep to
+them.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from audiotok.errors import AudioError
+from audiotok.sound import chunks, mpeg, ogg
 
-_EXTENSIONS = {
-    ".wav": "WAV",
-    ".flac": "FLAC",
-    ".ogg": "Ogg",
-    ".oga": "Ogg",
-    ".opus": "Ogg Opus",
-    ".mp3": "MP3",
-    ".aif": "AIFF",
-    ".aiff": "AIFF",
-}
-_UNKNOWN = 0xFFFFFFFF  # the size that a program writes which does not know it (a pipe)
+SUFFIXES = {  # of what libsndfile reads, and the format that each promises
+    ".wav": "WAV", ".flac": "FLAC", ".ogg": "Ogg", ".oga": "Ogg", ".opus": "Ogg Opus",
+    ".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF", ".aifc": "AIFF", ".w64": "W64", ".caf": "CAF",
+    ".au": "AU", ".snd": "AU",
+}  # fmt: skip
+MEDIA_SUFFIXES = {  # of what needs FFmpeg
+    ".m4a": "MP4", ".mp4": "MP4", ".m4b": "MP4", ".mov": "MP4", ".3gp": "MP4",
+    ".webm": "Matroska", ".mka": "Matroska", ".mkv": "Matroska", ".aac": "AAC",
+    ".wma": "ASF", ".amr": "AMR", ".wv": "WavPack",
+}  # fmt: skip
+_MEDIA = (  # where a mark stands, the mark, and the format
+    (4, b"ftyp", "MP4"), (0, b"\x1a\x45\xdf\xa3", "Matroska"), (0, b"#!AMR", "AMR"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF"), (0, b"wvpk", "WavPack"),
+    (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"),
+)  # fmt: skip
+ALLOW_TRUNCATED = "AUDIOTOK_ALLOW_TRUNCATED"  # environment variable: processes inherit it
+HOW_TO_ALLOW = "--allow-truncated reads what is there (in Python: read(path, allow_truncated=True))"
+
+Pieces = tuple[bytes | tuple[int, int], ...]  # bytes, or [start, stop) of the file
 
 
 @dataclass(frozen=True)
 class Container:
-    """The format of a file by its content, and the samples it declares if only here."""
+    """A sound file by its content.
+
+    Attributes:
+        name: of the format.
+        parts: each is to be decoded as a file of its own, one after another; None is the file as
+            it is.
+        media: whether libsndfile does not read the format, but FFmpeg does.
+        md5: of the samples, where the file has one, and bits of each of them.
+        missing: how the file is cut short; "" where it is not.
+    """
 
     name: str
-    frames: int = 0
+    parts: tuple[Pieces | None, ...] = (None,)
+    media: bool = False
+    md5: tuple[bytes, int] | None = None
+    missing: str = ""
 
 
-def describe(path: Path) -> Container:
+def truncation_allowed() -> bool:
+    """Whether files that are cut short are read by default."""
+    return os.environ.get(ALLOW_TRUNCATED, "") not in ("", "0")
+
+
+def sniff(path: Path) -> str | None:
+    """The format of a file by its first bytes; None where it is no sound that is known."""
+    with open(path, "rb") as file:
+        return _format(file)
+
+
+def describe(path: Path, allow_truncated: bool = False) -> Container:
     """Looks at a sound file.
+
+    Args:
+        allow_truncated: take a file that is cut short.
 
     Raises:
         AudioError: missing, not a regular file, not a sound file, another format than its
-            extension says, or cut short.
+            extension says, damaged, or cut short.
     """
-    if not path.exists():
-        raise AudioError(f"{path} does not exist")
-    if not path.is_file():
-        raise AudioError(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}")
-    size = path.stat().st_size
-    if size == 0:
-        raise AudioError(f"{path} is empty: it holds 0 bytes")
     try:
+        if not path.exists():
+            raise AudioError(f"{path} does not exist: expected a sound file")
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise AudioError(f"{path} is {kind}: expected a sound file")
+        size = path.stat().st_size
+        if size == 0:
+            raise AudioError(f"{path} is empty: it holds 0 bytes")
         with open(path, "rb") as file:
             name = _format(file)
-            promised = _EXTENSIONS.get(path.suffix.lower(), "")
             if name is None:
                 raise AudioError(
-                    f"{path} is not a sound file: no WAV, FLAC, Ogg, MP3 or AIFF in it"
+                    f"{path} is not a sound file: no WAV, FLAC, Ogg, MP3, AIFF, W64, CAF, AU, MP4 "
+                    "or WebM in it"
                 )
-            if name in ("WAV", "AIFF"):
-                missing, frames = _missing_from_chunks(file, size), 0
-            elif name == "MP3":
-                missing, frames = _mp3_promise(file, size)
-            else:
-                missing, frames = 0, 0
-            if missing > 0:
-                raise AudioError(
-                    f"{path} is cut short: {missing} bytes of what it promises are missing"
-                )
-            if name.startswith("Ogg") and not _ends_properly(file, size):
-                raise AudioError(f"{path} is cut short: its last Ogg page does not end the stream")
+            suffix = path.suffix.lower()
+            promised = SUFFIXES.get(suffix, "") or MEDIA_SUFFIXES.get(suffix, "")
             if not name.startswith(promised):
                 raise AudioError(
                     f"{path} is mislabelled: {path.suffix} promises {promised}, its content is "
                     f"{name}; rename it"
                 )
-            return Container(name, frames)
+            found = _contents(file, size, name, path)
     except OSError as reason:
-        raise AudioError(f"{path} cannot be opened: {reason.strerror}") from reason
+        raise AudioError(f"{path} cannot be opened: {reason.strerror or reason}") from reason
+    if found.missing and not allow_truncated:
+        raise AudioError(f"{path} is cut short: {found.missing}; {HOW_TO_ALLOW}")
+    return found
+
+
+def _contents(file: BinaryIO, size: int, name: str, path: Path) -> Container:
+    try:
+        if name == "FLAC":
+            return Container(name, md5=_md5(file))
+        if name == "MP3":
+            return _mp3(file, size)
+        if name.startswith("Ogg"):
+            return _ogg(file, size, name)
+        if name in SUFFIXES.values():
+            return _chunks(file, size, name)
+    except AudioError as reason:
+        raise AudioError(
+            f"{path} cannot be decoded as {name}, it is damaged or cut short: {reason}"
+        ) from reason
+    return Container(name, media=True)
 
 
 def _format(file: BinaryIO) -> str | None:
@@ -89,105 +133,58 @@ def _format(file: BinaryIO) -> str | None:
         return "WAV"
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return "AIFF"
+    if head[:4] == b"riff" and head[24:28] == b"wave":
+        return "W64"
+    if head[:4] == b"caff":
+        return "CAF"
+    if head[:4] == b".snd":
+        return "AU"
+    if head[:4] == b"OggS":
+        return "Ogg Opus" if b"OpusHead" in head + file.read(4096) else "Ogg"
+    if head[:3] == b"ID3":
+        file.seek(mpeg.tag(head))
+        return "FLAC" if file.read(4) == b"fLaC" else "MP3"
     if head[:4] == b"fLaC":
         return "FLAC"
-    if head[:4] == b"OggS":
-        return "Ogg Opus" if b"OpusHead" in head else "Ogg"
-    if head[:3] == b"ID3" or (head[0] == 0xFF and len(head) > 1 and head[1] & 0xE6 == 0xE2):
-        return "MP3"
-    return None
+    for place, mark, name in _MEDIA:
+        if head[place:].startswith(mark):
+            return name
+    return "MP3" if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 else None
 
 
-def _missing_from_chunks(file: BinaryIO, size: int) -> int:
-    """Bytes that the sound chunk of a WAV or AIFF file promises beyond the end of the file."""
+def _md5(file: BinaryIO) -> tuple[bytes, int] | None:
+    """The MD5 of a FLAC file's samples and their bits; None where its encoder left it out."""
     file.seek(0)
-    form = file.read(12)[:4]
-    order = "<" if form in (b"RIFF", b"RF64") else ">"
-    long_size = None
-    while len(header := file.read(8)) == 8:
-        name, length = header[:4], struct.unpack(order + "I", header[4:])[0]
-        if name == b"ds64":  # RF64 keeps the true size of its data here
-            long_size = struct.unpack("<8xQ", file.read(16))[0]
-            file.seek(-16, 1)
-        if name in (b"data", b"SSND"):
-            if length == _UNKNOWN:
-                length = long_size or 0
-            return file.tell() + length - size
-        file.seek(length + length % 2, 1)
-    return 0
+    file.seek(mpeg.tag(file.read(64)))
+    head = file.read(42)  # the mark, and the first block of metadata
+    if len(head) < 42 or not any(head[26:42]):
+        return None
+    bits = (struct.unpack(">H", head[20:22])[0] >> 4 & 31) + 1
+    return head[26:42], bits
 
 
-def _mp3_promise(file: BinaryIO, size: int) -> tuple[int, int]:
-    """Missing bytes, and samples per channel, by the header that LAME and FFmpeg write into MP3.
-
-    0, 0 where there is none: such a file does not say how long it is.
-    """
-    file.seek(0)
-    head = file.read(10)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        start = 10 + _seven_bits(head[6:])
-    file.seek(start)
-    frame = file.read(256)
-    at = max(frame.find(b"Xing"), frame.find(b"Info"))
-    encoder = frame[at + 120 : at + 144]
-    if at < 0 or encoder[:4] not in (b"LAME", b"Lavc", b"Lavf") or frame[at + 7] != 15:
-        return 0, 0
-    count, length = struct.unpack(">II", frame[at + 8 : at + 16])
-    gaps = int.from_bytes(encoder[21:24], "big")  # encoder delay and padding, 12 bits each
-    samples = 1152 if frame[1] & 0x18 == 0x18 else 576  # MPEG 1, or 2 and 2.5
-    return start + length - size, count * samples - (gaps >> 12) - (gaps & 0xFFF)
+def _mp3(file: BinaryIO, size: int) -> Container:
+    found, missing = mpeg.encodings(file, size)
+    if not any(one.frames for one in found):
+        raise AudioError("it holds no whole frame")
+    if len(found) == 1 and found[0].frames == found[0].declared:
+        return Container("MP3", missing=missing)
+    parts = tuple(tuple(one.pieces()) for one in found if one.frames)
+    return Container("MP3", parts, missing=missing)
 
 
-def _seven_bits(digits: bytes) -> int:
-    """ID3's numbers: 7 bits in each byte."""
-    number = 0
-    for digit in digits:
-        number = number << 7 | digit & 0x7F
-    return number
+def _ogg(file: BinaryIO, size: int, name: str) -> Container:
+    found, missing = ogg.links(file, size)
+    found = [link for link in found if link.codec]
+    if not found or (len(found) == 1 and found[0].ended and found[0].ranges == [[0, size]]):
+        return Container(name, missing=missing)
+    return Container(name, tuple(tuple(one.pieces(file)) for one in found), missing=missing)
 
 
-def _ends_properly(file: BinaryIO, size: int) -> bool:
-    """Whether an Ogg file ends with a whole page that carries the end-of-stream mark."""
-    file.seek(max(0, size - 65_307 - 27))  # the largest page
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return False
-    return bool(page[5] & 4) and len(page) >= 27 + page[26] + sum(page[27 : 27 + page[26]])
-
-
-def ogg_packets(data: bytes) -> Iterator[bytes]:
-    """The packets of an Ogg file that holds one stream."""
-    position, packet = 0, b""
-    while position < len(data):
-        first = position + 27
-        segments = data[first : first + data[position + 26]]
-        position = first + len(segments)
-        for length in segments:
-            packet += data[position : position + length]
-            position += length
-            if length < 255:
-                yield packet
-                packet = b""
-
-
-def ogg_file(pages: list[tuple[int, list[bytes]]]) -> bytes:
-    """An Ogg file of one stream, from (granule position, packets) of each of its pages."""
-    file = b""
-    for number, (granule, packets) in enumerate(pages):
-        segments = b"".join(b"\xff" * (len(p) // 255) + bytes([len(p) % 255]) for p in packets)
-        flags = (2 if number == 0 else 0) | (4 if number == len(pages) - 1 else 0)
-        head = struct.pack("<4sBBqII", b"OggS", 0, flags, granule, 1, number)
-        tail = bytes([len(segments)]) + segments + b"".join(packets)
-        file += head + struct.pack("<I", _crc(head + bytes(4) + tail)) + tail
-    return file
-
-
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def _crc(page: bytes) -> int:
-    """Ogg's checksum: the polynomial of zlib.crc32, bits the other way round, starting from 0."""
-    mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
+def _chunks(file: BinaryIO, size: int, name: str) -> Container:
+    sound = chunks.sound(file, size)
+    if sound is None:
+        return Container(name)
+    missing = f"{sound.missing} bytes of what it promises are missing" if sound.missing else ""
+    parts = (None,) if sound.head is None else ((sound.head, (sound.start, size)),)
+    return Container(name, parts, missing=missing)

@@ -8,9 +8,10 @@ where the ratio is so awkward that its kernel would be huge (44099 -> 24000), so
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import numpy as np
 import soxr
 import torch
 
@@ -34,11 +35,22 @@ def _resampler(old: int, new: int) -> torch.nn.Module | None:
     return torchaudio().transforms.Resample(old, new)
 
 
-@torch.no_grad()
 def resample(
     stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
 ) -> torch.Tensor:
-    """(C, L) -> (C, resampled_length), in blocks: the filter is local, so blocks change nothing.
+    """(C, L) -> (C, resampled_length). For the arguments see `resampled_blocks`."""
+    resampled = torch.zeros(shape[0], resampled_length(shape[1], *rates))
+    begin = 0
+    for block in resampled_blocks(stretch, shape, rates):
+        resampled[:, begin : begin + block.shape[1]] = block
+        begin += block.shape[1]
+    return resampled
+
+
+def resampled_blocks(
+    stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
+) -> Iterator[torch.Tensor]:
+    """The resampled sound (C, n), block after block: the filter is local, so blocks change nothing.
 
     Args:
         stretch: start and stop -> samples (C, stop - start), or as many as there are; is asked for
@@ -48,21 +60,18 @@ def resample(
     """
     divisor = math.gcd(*rates)
     old, new = (rate // divisor for rate in rates)
-    channels, length = shape
-    resampled = torch.zeros(channels, resampled_length(length, old, new))
+    length = shape[1]
     resampler = _resampler(old, new)
-    if resampler is None:
-        for channel, samples in enumerate(stretch(0, length)):
-            piece = torch.from_numpy(soxr.resample(samples.numpy(), *rates))
-            piece = piece[: resampled.shape[1]]
-            resampled[channel, : len(piece)] = piece
-        return resampled
+    if resampler is None:  # soxr takes the whole
+        pieces = [soxr.resample(channel.numpy(), *rates) for channel in stretch(0, length)]
+        found = torch.from_numpy(np.stack(pieces))[:, : resampled_length(length, *rates)]
+        yield found.float()
+        return
     context = math.ceil(resampler.width / old) * old
     step = max(BLOCK // old, 1) * old
     for start in range(0, length, step):
         before = min(start, context)
         block = stretch(start - before, start + step + context)
-        piece = resampler(block)[:, before * new // old :][:, : step * new // old]
-        begin = start * new // old
-        resampled[:, begin : begin + piece.shape[1]] = piece
-    return resampled
+        with torch.no_grad():
+            piece = resampler(block)
+        yield piece[:, before * new // old :][:, : step * new // old]

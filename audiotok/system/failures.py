@@ -26,6 +26,7 @@ _WRONG_CALLS = {
     errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
     errno.EBADF, errno.ESPIPE, errno.EDOM, errno.ERANGE, errno.ENOTEMPTY,
 }  # fmt: skip
+_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 # Libraries raise these as a RuntimeError; results of older versions have the text alone.
 _TEXTS = re.compile(
     rf"{DIED}|{LOST}|out of memory|OutOfMemory|MemoryError|bad_alloc"
@@ -70,6 +71,15 @@ def is_transient(error: BaseException) -> bool:
     if _text_is_transient(describe(error)):
         return True
     return error.__cause__ is not None and is_transient(error.__cause__)
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether memory, disk or file handles ran out: no clip is to blame for that."""
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno in _RAN_OUT:
+        return True
+    return error.__cause__ is not None and is_of_the_machine(error.__cause__)
 
 
 def was_transient(record: Mapping[str, Any]) -> bool:

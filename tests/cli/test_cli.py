@@ -318,7 +318,7 @@ def test_merging_through_the_command_line(audiotok):
 
 def test_one_file_of_several_that_cannot_be_used(audiotok):
     Path("clips/c.wav").write_bytes(b"RIFF")
-    Path("clips/d.m4a").write_bytes(b"")
+    Path("clips/d.txt").write_bytes(b"")
     code, out, err = audiotok("encode", "clips", "-t", "mulaw", "-o", "tokens", "-f", "atok")
     assert code == 1 and out.count("codes of mulaw") == 2
     assert "clips/c.wav left out: " in err and "1 of 3 files could not be used" in err
@@ -383,4 +383,45 @@ def test_names_that_are_no_utf8(audiotok):
     assert code == 0, err
     assert audiotok("encode", folder, "-t", "mulaw", "-o", out + "/", "-f", "atok")[0] == 1
     code, _, err = audiotok("encode", folder, "-t", "mulaw", "-o", "tokens", "--workers", "0")
-    assert code == 1 and "c\\udce9.wav" in Path("tokens/failed.tsv").read_text()
+    assert code == 1 and "c\\udce9.wav" in Path("tokens/_failed.tsv").read_text()
+
+
+def test_cut_files_are_read_where_that_is_allowed(audiotok, caplog):
+    """By each command that reads sound; the next command refuses them again."""
+    data = Path("clips/a.wav").read_bytes()
+    Path("clips/a.wav").write_bytes(data[: len(data) // 2])
+    for words in (
+        ["encode", "clips/a.wav", "-t", "mulaw", "-o", "a.atok"],
+        ["reconstruct", "clips/a.wav", "-t", "mulaw", "-o", "a.wav"],
+    ):
+        code, _, err = audiotok(*words)
+        assert code == 2 and "cut short" in err and "--allow-truncated" in err
+        assert audiotok(*words, "--allow-truncated")[0] == 0
+        assert "clips/a.wav is cut short: its" in caplog.text
+    assert soundfile.info("a.wav").frames == soundfile.info("clips/a.wav").frames
+    for workers in ("0", "1"):  # in this process, and in another one
+        words = ["encode", "clips", "-t", "mulaw", "--workers", workers, "-o"]
+        assert "1 clips could not be encoded" in audiotok(*words, f"few{workers}")[2]
+        code, out, _ = audiotok(*words, f"all{workers}", "--allow-truncated")
+        assert code == 0 and f"all{workers}: 2 clips" in out
+        code, _, err = audiotok(*words, f"few{workers}", "--allow-truncated")
+        assert code == 2 and "holds other tokens" in err  # the same folder would mix both
+    words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    assert "1 failed" in "".join(audiotok(*words, "--no-baselines")[1:])
+    found = "".join(audiotok(*words, "--no-baselines", "--allow-truncated")[1:])
+    assert "1 failed" not in found
+
+
+def test_a_folder_says_what_it_leaves_out(audiotok, caplog):
+    Path("clips/notes.txt").write_text("no sound")
+    for words in (["-o", "tokens", "--workers", "0"], ["-o", "files/", "-f", "atok"]):
+        code, _, err = audiotok("encode", "clips", "-t", "mulaw", *words)
+        assert code == 0, err
+    assert caplog.messages == ["clips: 1 file is left out, no sound: notes.txt"] * 2
+
+
+def test_clipped_samples_are_counted(audiotok, caplog):
+    loud = np.sign(np.sin(np.arange(8000) / 7)) * 1.5
+    soundfile.write("clips/loud.wav", loud, 16_000, subtype="FLOAT")
+    code, _, err = audiotok("reconstruct", "clips/loud.wav", "-t", "resample-24k", "-o", "b.wav")
+    assert code == 0 and "b.wav: " in caplog.text and "are beyond [-1, 1]" in caplog.text, err

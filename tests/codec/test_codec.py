@@ -17,7 +17,7 @@ from support import tiny_codec
 import audiotok
 from audiotok.codec import CodecCard
 from audiotok.codec.variants import vary
-from audiotok.errors import CodecError, TokensError
+from audiotok.errors import AudioError, CodecError, TokensError
 from audiotok.sound.audio import Audio, resampled_length
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
@@ -348,3 +348,30 @@ def test_ragged_batches_keep_channels_apart():
     ]
     for clip, tokens in zip(clips, codec.encode_batch(clips, batch="ragged"), strict=True):
         assert torch.equal(codec.encode(clip).codes, tokens.codes)
+
+
+@pytest.mark.parametrize("name", ["rvq-mini", "mulaw", "rvq-mini:channels=each"])
+def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
+    """With the codes of the whole, and never held as a whole."""
+    from audiotok.codec import codec as module
+    from audiotok.sound.audio import AudioFile
+
+    codec = audiotok.load(name, quiet=True)
+    codec.window_seconds = codec.piece_seconds = 1.0
+    codec.context_seconds = 0.5
+    path = tmp_path / "long.wav"
+    rng = np.random.default_rng(0)
+    soundfile.write(path, 0.1 * rng.standard_normal((5 * 22_050 + 7, 2)), 22_050)
+    whole = codec._encode_alike([module.prepare(AudioFile(path), codec.card)])[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "prepare", lambda *_: pytest.fail("it was read as a whole"))
+        found = codec.encode(path)
+    assert torch.equal(found.codes, whole.codes)
+    assert (found.num_samples, found.sample_rate) == (whole.num_samples, whole.sample_rate)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(AudioError, match="cut short"):
+        codec.encode(path)
+    monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    soundfile.write(path, np.zeros(5 * 22_050), 22_050)
+    with pytest.raises(AudioError, match="more than fit into memory"):
+        codec.encode(path)

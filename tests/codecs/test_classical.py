@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import audiotok
 from audiotok.codecs.classical import _pack, _samples_at_48k, _unpack
 from audiotok.errors import AudiotokError, CodecError
-from audiotok.sound import containers
+from audiotok.sound import ogg
 from audiotok.sound.audio import Audio
 from audiotok.tokens import Tokens
 
@@ -116,10 +116,10 @@ def test_the_stream_is_all_that_decoding_needs(num_samples):
     file = io.BytesIO()
     soundfile.write(file, samples, 16_000, format="OGG", subtype="OPUS", compression_level=0.98)
     expected, rate = soundfile.read(io.BytesIO(file.getvalue()), dtype="float32")
-    packets = list(containers.ogg_packets(file.getvalue()))
+    packets = list(ogg.packets(file.getvalue()))
     stream = _pack(packets)
     rebuilt = _unpack(stream)
-    assert list(containers.ogg_packets(rebuilt))[2:] == packets[2:]
+    assert list(ogg.packets(rebuilt))[2:] == packets[2:]
     found, again = soundfile.read(io.BytesIO(rebuilt), dtype="float32")
     assert rate == again == 16_000
     assert np.array_equal(found[:num_samples], expected)
@@ -132,7 +132,7 @@ def test_long_packets_and_changing_tocs():
     packets += [
         bytes([toc]) + bytes(n) for toc, n in ((8, 0), (8, 250), (9, 251), (9, 252), (8, 1274))
     ]
-    assert list(containers.ogg_packets(_unpack(_pack(packets))))[2:] == packets[2:]
+    assert list(ogg.packets(_unpack(_pack(packets))))[2:] == packets[2:]
 
 
 @pytest.mark.parametrize(

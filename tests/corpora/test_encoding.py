@@ -395,3 +395,43 @@ def test_metadata_say_what_made_the_shard(clips, tmp_path):
     assert about["fingerprint"] == audiotok.load("mulaw").fingerprint
     assert about["shard"]["failures"][0]["clip"] == "broken"
     assert about["version"] == audiotok.__version__
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_names_that_are_not_utf8_and_errors_of_any_kind(clips, tmp_path, workers):
+    """Each is a failed clip of its own, or none; a corpus never ends in a traceback."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    good = (clips / "clip.00.wav").read_bytes()
+    for name in (b"a.wav", b"caf\xe9.wav", b"\xff\xfe"):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes(good)
+    Path(os.fsdecode(bytes(folder) + b"/bad\xe9.wav")).write_bytes(b"RIFF nothing")
+    done = encode(folder, tmp_path / "tokens", workers=workers)
+    assert (done.clips, len(done.failures)) == (3, 1)
+    assert r"bad\udce9.wav is not a sound file" in (tmp_path / "tokens/failed.tsv").read_text()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), ValueError("no"), RecursionError("no")])
+def test_any_error_of_reading_a_clip_is_its_failure(clips, tmp_path, monkeypatch, error):
+    def read(self, **kinds):
+        if self.where.endswith("clip.05.wav"):
+            raise error
+        return before(self)
+
+    before = Recording.read
+    monkeypatch.setattr(Recording, "read", read)
+    done = encode(clips, tmp_path / "tokens")
+    assert sorted(one["clip"] for one in done.failures) == ["broken", "clip.05"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device")])
+def test_what_the_machine_lacks_is_no_failure_of_a_clip(clips, tmp_path, monkeypatch, error):
+    def fail(self):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recording, "read", fail)
+        with pytest.raises(CorpusError, match="ran out .*run the same command again"):
+            encode(clips, tmp_path / "tokens")
+    assert not contents(tmp_path / "tokens")
+    assert len(encode(clips, tmp_path / "tokens").failures) == 1

@@ -262,3 +262,28 @@ def test_worker_processes_give_the_same_bits():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         there = [pool.submit(m, *metrics.pair(clean, rough)).result() for m in chosen]
     assert there == [m(*metrics.pair(clean, rough)) for m in chosen]
+
+
+@pytest.mark.parametrize("name", metrics.names())
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_silent_channel_is_left_out(name, silent):
+    """A stereo file with one empty channel has the numbers of the other one."""
+    metric = metrics.get(name)
+    if metric.missing() or name in ("mel_distance", "stft_distance", "loudness"):
+        pytest.skip("it has a value for silence, or needs a package that is not installed")
+    mono = voice(16_000, 1)
+    coded = noisy(mono, 0.02)
+    leak = noisy(Audio(mono.waveform * 0, 16_000), 0.01)  # codecs leave some noise in silence
+
+    def stereo(sound, other):
+        rows = [sound.waveform, other.waveform]
+        return Audio(torch.cat(rows[::-1] if silent == 0 else rows), 16_000)
+
+    empty = Audio(mono.waveform * 0 + 1e-6, 16_000)
+    for other in (empty, leak):
+        found = metric(stereo(mono, empty), stereo(coded, other))
+        assert found == pytest.approx(metric(mono, coded), rel=1e-6)
+    with pytest.raises(MetricError, match="the reference is silent"):
+        metric(stereo(empty, empty), stereo(coded, leak))
+    with pytest.raises(MetricError, match=f"channel {silent + 1} of the reconstruction is silent"):
+        metric(stereo(mono, mono), stereo(coded, empty))

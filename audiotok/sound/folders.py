@@ -1,0 +1,92 @@
+"""The files of a folder that a command takes, and those that it leaves out: these are named.
+
+Hidden files and folders (._name.wav holds no sound) are passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiotok.errors import AudiotokError
+from audiotok.sound.containers import MEDIA_SUFFIXES, SUFFIXES, sniff
+
+SOUND = (*SUFFIXES, *MEDIA_SUFFIXES)
+_NAMED = 5  # files that are left out, in a message
+log = logging.getLogger("audiotok")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files below a folder, sorted.
+
+    Attributes:
+        files: that are taken.
+        left_out: that are not: of another kind, broken links, links to folders, pipes, devices.
+    """
+
+    files: tuple[Path, ...]
+    left_out: tuple[Path, ...]
+
+    def say(self, folder: Path, kind: str) -> None:
+        """A warning that counts and names what is left out, where something is."""
+        if count := len(self.left_out):
+            names = [str(path.relative_to(folder)) for path in self.left_out[:_NAMED]]
+            more = f" and {count - _NAMED} more" if count > _NAMED else ""
+            files = "1 file is" if count == 1 else f"{count} files are"
+            log.warning("%s: %s left out, no %s: %s%s", folder, files, kind, ", ".join(names), more)
+
+
+def find(
+    folder: Path, accepted: Sequence[str], error: type[AudiotokError], used: Sequence[str] = ()
+) -> Found:
+    """All files below a folder.
+
+    Args:
+        accepted: suffixes, in lower case. For SOUND, files without suffix, or with one that is not
+            known, are looked into: the content decides.
+        error: is raised where a folder cannot be read.
+        used: endings of names of files that are read in another way, and so not left out.
+    """
+
+    def refuse(reason: OSError) -> None:
+        raise error(
+            f"{reason.filename} cannot be read: {reason.strerror or reason}; allow it, or move it "
+            "out of the folder"
+        )
+
+    files, left_out = [], []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in [*names, *links]:
+            path = Path(place, name)
+            if is_kind(path, accepted):
+                files.append(path)
+            elif not name.startswith(".") and not name.endswith(tuple(used)):
+                left_out.append(path)
+    return Found(tuple(sorted(files)), tuple(sorted(left_out)))
+
+
+def is_kind(path: Path, accepted: Sequence[str]) -> bool:
+    """Whether a file has an accepted suffix, or, for SOUND, is sound by its content."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.suffix.lower() in accepted:
+        return True
+    if accepted is not SOUND or not _may_be_sound(path.name):
+        return False
+    try:
+        return sniff(path) is not None
+    except OSError:
+        return False
+
+
+def _may_be_sound(name: str) -> bool:
+    """Whether the suffix says nothing, or nothing else (as .txt and .jpg do)."""
+    kind = mimetypes.guess_type(name)[0] or "audio"
+    return kind.startswith(("audio", "video")) or kind == "application/octet-stream"

@@ -1,0 +1,28 @@
+"""How much memory is free: asked before something long is held as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_GROUP, _FILES = Path("/sys/fs/cgroup"), ("max", "current", "stat")
+_KEPT = 2**28  # bytes that are left to others
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take, of the machine and of its control group (container);
+    a huge number where the system does not say."""
+    free = [2**62]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except (OSError, ValueError, IndexError):
+        if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+            free.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        limit, used, detail = ((_GROUP / f"memory.{name}").read_text() for name in _FILES)
+        cached = dict(line.split() for line in detail.splitlines())["inactive_file"]
+        free.append(int(limit) - int(used) + int(cached))  # files in memory can be dropped
+    except (OSError, ValueError, KeyError):  # no such group, or "max"
+        pass
+    return max(0, min(free) - _KEPT)
