@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import cli, data, show
+from audiotok import cli, data
+from audiotok.cli import show
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

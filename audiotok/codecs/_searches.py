@@ -56,6 +56,23 @@ class ResidualSearch(nn.Module):
         return self.quantizer.decode(codes)
 
 
+class SingleSearch(nn.Module):
+    """For WavTokenizer: one codebook."""
+
+    def __init__(self, quantizer: nn.Module, strides: Sequence[int]):
+        super().__init__()
+        self.quantizer, self.strides = quantizer, tuple(strides)
+
+    def encode(self, latents: Tensor) -> Tensor:
+        """Latents (B, D, T) -> codes (B, T)."""
+        with full_precision(latents.device):
+            return residual_codes([self.quantizer], latents.float(), self.strides)[:, 0]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (B, T) -> quantized (B, D, T)."""
+        return self.quantizer.decode(codes)
+
+
 class SplitSearch(nn.Module):
     """For Mimi: a semantic and an acoustic stack side by side, which search the same latents."""
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
@@ -110,7 +110,11 @@ class DAC(Trained):
         card = next(card for card in self.CARDS if self.card.base_name == card.name)
         found = (math.prod(config.strides), config.num_codebooks, config.codebook_size)
         expected = (card.hop_length, card.num_codebooks, card.codebook_sizes[0])
-        if found != expected or math.prod(config.decoder_strides) != card.hop_length:
+        if found[0] != (hop := math.prod(config.decoder_strides)):
+            raise CheckpointError(
+                f"{path} is no codec: its encoder has hop length {found[0]}, its decoder {hop}"
+            )
+        if found != expected:
             said = "hop length {}, {} codebooks of {}"
             raise CheckpointError(
                 f"{path} is not {card.name}: it has {said.format(*found)}, the card says "

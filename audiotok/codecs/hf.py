@@ -18,9 +18,9 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Weights
-from audiotok.codecs._searches import FactorizedSearch
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec, CodecCard, Weights
+from audiotok.codecs._searches import FactorizedSearch, SingleSearch
 from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
 from audiotok.codecs.mimi import Mimi
 from audiotok.codecs.neucodec import NeuCodec
@@ -70,8 +70,39 @@ class Higgs(XCodec):
     UNUSED = ("semantic_model.masked_spec_embed",)
 
 
+class WavTokenizer(Wrapped):
+    """WavTokenizerModel, since transformers 5.24. Loudness is never normalised, also where a
+    preprocessor_config.json asks for it."""
+
+    MODEL_TYPE = "wavtokenizer"
+    MODEL = "WavTokenizerModel"
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": 1,
+            "hop_length": config.hop_length,
+            "codebook_sizes": (config.codebook_size,),
+        }
+
+    def _prepare(self) -> None:
+        encoder = self.network.encoder_model
+        encoder.quantizer = SingleSearch(encoder.quantizer, self.card.strides)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
+        return self.network.encode(waveform).audio_codes
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        return self.network.decode(codes).audio_values
+
+    def _codebooks(self) -> list[Tensor]:
+        return [self.network.encoder_model.quantizer.quantizer.codebook.embed]
+
+
 _KINDS: dict[str, type[Wrapped]] = {
-    kind.MODEL_TYPE: kind for kind in (Dac, Higgs, Mimi, NeuCodec, XCodec, XCodec2)
+    kind.MODEL_TYPE: kind for kind in (Dac, Higgs, Mimi, NeuCodec, WavTokenizer, XCodec, XCodec2)
 }
 _CONTINUOUS = ("vibevoice_acoustic_tokenizer", "pocket_tts")
 _REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w-][\w./-]*))?")

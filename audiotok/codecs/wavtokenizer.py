@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
@@ -75,6 +75,7 @@ def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) ->
 
 def _official(
     name: str,
+    *,
     rate: int,
     domain: str,
     data: str,
@@ -122,32 +123,55 @@ class WavTokenizer(Trained):
             verified="by the results of this repository",
         ),
         _official(
-            "small-40", 40, "speech", "LibriTTS", "WavTokenizer",
-            "WavTokenizer_small_600_24k_4096.ckpt",
+            "small-40",
+            rate=40,
+            domain="speech",
+            data="LibriTTS",
+            repository="WavTokenizer",
+            file="WavTokenizer_small_600_24k_4096.ckpt",
         ),
         _official(
-            "small-75", 75, "speech", "LibriTTS", "WavTokenizer",
-            "WavTokenizer_small_320_24k_4096.ckpt",
+            "small-75",
+            rate=75,
+            domain="speech",
+            data="LibriTTS",
+            repository="WavTokenizer",
+            file="WavTokenizer_small_320_24k_4096.ckpt",
         ),
         _official(
-            "medium-speech-75", 75, "speech", "10,000 hours",
-            "WavTokenizer-medium-speech-75token", "wavtokenizer_medium_speech_320_24k_v2.ckpt",
-            "633cc3b5b4b008318df15c995218a7820df52c74873bc8c9343be1d3a3184d78",
+            "medium-speech-75",
+            rate=75,
+            domain="speech",
+            data="10,000 hours",
+            repository="WavTokenizer-medium-speech-75token",
+            file="wavtokenizer_medium_speech_320_24k_v2.ckpt",
+            sha256="633cc3b5b4b008318df15c995218a7820df52c74873bc8c9343be1d3a3184d78",
         ),
         _official(
-            "medium-music-75", 75, "music, audio", "10,000 hours",
-            "WavTokenizer-medium-music-audio-75token",
-            "wavtokenizer_medium_music_audio_320_24k_v2.ckpt",
+            "medium-music-75",
+            rate=75,
+            domain="music, audio",
+            data="10,000 hours",
+            repository="WavTokenizer-medium-music-audio-75token",
+            file="wavtokenizer_medium_music_audio_320_24k_v2.ckpt",
         ),
         _official(
-            "large-unify-40", 40, "speech, music, audio", "80,000 hours",
-            "WavTokenizer-large-unify-40token", "wavtokenizer_large_unify_600_24k.ckpt",
+            "large-unify-40",
+            rate=40,
+            domain="speech, music, audio",
+            data="80,000 hours",
+            repository="WavTokenizer-large-unify-40token",
+            file="wavtokenizer_large_unify_600_24k.ckpt",
         ),
         _official(
-            "large-speech-75", 75, "speech", "80,000 hours",
-            "WavTokenizer-large-speech-75token", "wavtokenizer_large_speech_320_v2.ckpt",
+            "large-speech-75",
+            rate=75,
+            domain="speech",
+            data="80,000 hours",
+            repository="WavTokenizer-large-speech-75token",
+            file="wavtokenizer_large_speech_320_v2.ckpt",
         ),
-    )  # fmt: skip
+    )
 
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)
@@ -156,9 +180,11 @@ class WavTokenizer(Trained):
         state, config = read_network(state, metadata, checkpoint)
         expected = config if "@" in self.card.name else _sizes_of(self.card)
         if config != expected:
+            found, wanted = config.model_dump(), expected.model_dump()
+            differing = [name for name in wanted if found[name] != wanted[name]]
             raise CheckpointError(
-                f"{checkpoint} is not {self.card.name}: it has {_describe(config)}, the card says "
-                f"{_describe(expected)}; name the codec that it belongs to"
+                f"{checkpoint} is not {self.card.name}: it has {_listed(found, differing)}, the "
+                f"card says {_listed(wanted, differing)}; name the codec that it belongs to"
             )
         self.network = WavTokenizerNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
@@ -261,9 +287,5 @@ def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
         raise CheckpointError(f"{path} lacks {error}: it is not a whole WavTokenizer") from error
 
 
-def _describe(config: WavTokenizerConfig) -> str:
-    rate = config.sample_rate / math.prod(config.strides)
-    return (
-        f"{rate:g} tokens per second at {config.sample_rate} Hz "
-        f"(strides {'x'.join(map(str, config.strides))}, dimension {config.dimension})"
-    )
+def _listed(sizes: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name} {sizes[name]}" for name in names)

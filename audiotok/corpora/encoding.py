@@ -18,14 +18,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from audiotok import __version__, outputs, registry
-from audiotok.batches import BATCHES, Batch
-from audiotok.codec import Codec
+from audiotok import __version__
+from audiotok.codec import registry
+from audiotok.codec.batches import BATCHES, Batch
+from audiotok.codec.codec import Codec
 from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.errors import CorpusError
-from audiotok.files import replacing, temporaries
-from audiotok.journal import differences
+from audiotok.harness.journal import differences
+from audiotok.harness.workers import can_start_processes
+from audiotok.system import outputs
+from audiotok.system.files import replacing, temporaries
 
 FAILED = "failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes
@@ -119,7 +122,7 @@ def encode(
         fingerprint=codec.fingerprint,
         batch=about["settings"]["batch"],
         batch_seconds=about["settings"]["batch_seconds"],
-        readers=_workers(workers) if kind != "cpu" else 0,
+        readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
         about=json.dumps(about, sort_keys=True),
     )
     del codec  # the processes have their own
@@ -148,7 +151,10 @@ def _run(
         "local": partial(executors.local, count=max(1, min(_workers(workers), len(missing)))),
         "ray": partial(executors.on_ray, address=address),
     }
-    if executor == "local" and (job.device != "cpu" or workers == 0):
+    alone = workers == 0 or not can_start_processes()
+    if executor == "local" and alone and workers != 0:
+        progress.note("clips are encoded in this process: as a daemon it cannot start others")
+    if executor == "local" and (job.device != "cpu" or alone):
         executor = "here"
     for made in run[executor](job, missing, progress.tick) if missing else ():
         with replacing(paths[made.number], CorpusError) as file:

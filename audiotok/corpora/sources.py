@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from audiotok import audio, data, names
+from audiotok import data
 from audiotok.data import _ids, _segments
 from audiotok.errors import CorpusError
+from audiotok.sound import audio
+from audiotok.system import names
 
 if TYPE_CHECKING:
     from audiotok.training import sounds
@@ -65,7 +67,7 @@ class Recording:
             file = self.where if self.dataset is None else _rows(self.dataset).open(self.where)
             whole = max(0.0, soundfile.info(file).duration) - self.offset
             return max(0.0, whole if self.duration is None else self.duration)
-        except (soundfile.LibsndfileError, OSError, TypeError):
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError):
             return 0.0
 
 

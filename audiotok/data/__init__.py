@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
-from audiotok.names import Recorded
+from audiotok.system.files import readable
+from audiotok.system.names import Recorded
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Clip:
 
     def read(self) -> Audio:
         """The sound, read anew each time; AudioError says what is wrong with the file."""
-        from audiotok.audio import read
         from audiotok.data import _segments
+        from audiotok.sound.audio import read
 
         if self.path is None:
             raise CorpusError(f"the clip {self.id} has no sound file")
@@ -144,6 +145,7 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
     Raises CorpusError with the one thing that is wrong.
     """
     corpus = _find(source)
+    corpus = replace(corpus, name=readable(corpus.name))
     return corpus if limit is None else corpus.first(limit)
 
 

@@ -10,20 +10,33 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import warnings
 import zlib
 from pathlib import Path
 
 from audiotok.errors import CorpusError
+from audiotok.system.files import cache_root
 
 MAX_FILES, MAX_BYTES = 1_000_000, 200 * 2**30  # of one archive, unpacked
 _BLOCK = 2**20
 
 
-def cache_folder() -> Path:
-    """Where corpora are kept: $AUDIOTOK_CACHE, else audiotok/ in the user's cache folder."""
-    if own := os.environ.get("AUDIOTOK_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "audiotok"
+def place(name: str) -> Path:
+    """The folder of the corpus `name`: below $AUDIOTOK_DATA, else audiotok/ in the user's cache
+    folder; below $AUDIOTOK_CACHE, where earlier versions kept it, if it is there alone."""
+    if own := os.environ.get("AUDIOTOK_DATA"):
+        return Path(own).expanduser() / name
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or cache_root()) / "audiotok" / name
+    old = os.environ.get("AUDIOTOK_CACHE")
+    if old and not folder.exists() and (found := Path(old) / name).exists():
+        warnings.warn(
+            f"the corpus {name} is read from {found}: AUDIOTOK_CACHE is the cache of bench alone "
+            f"now, name the folder of corpora with AUDIOTOK_DATA={old}",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return found
+    return folder
 
 
 def fetch_archive(url: str, sha256: str, inner: str, target: Path) -> Path:

@@ -11,14 +11,20 @@ file has each.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from audiotok.data import Clip, Corpus, _audiofolder, _ids, _kaldi, _lhotse, _manifest
 from audiotok.errors import CorpusError
+from audiotok.system.folders import files_below, left_out
+
+log = logging.getLogger("audiotok")
 
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
+_TRANSCRIPTS = ".trans.txt"
 _UTTERANCE = re.compile(r"(\d+)-\d+-\d+")
 
 
@@ -31,13 +37,17 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for layout in (_kaldi, _audiofolder, _lhotse):
         if (corpus := layout.of_folder(folder, name)) is not None:
             return corpus
-    files = sorted(path for path in folder.rglob("*") if _is_sound(path, folder))
+    found = files_below(folder, CorpusError)
+    files = [path for path in found if path.suffix.lower() in EXTENSIONS and path.is_file()]
+    others = {path for path in found if not path.name.endswith(_TRANSCRIPTS)} - set(files)
+    if text := left_out(folder, others, EXTENSIONS):
+        log.warning("%s", text)
     if not files:
         raise CorpusError(
             f"{folder} holds no sound: neither manifest.tsv nor files {', '.join(EXTENSIONS)}"
         )
     ids = _ids.derive([path.relative_to(folder).as_posix() for path in files])
-    texts = _transcripts(folder)
+    texts = _transcripts(path for path in found if path.name.endswith(_TRANSCRIPTS))
     stems = Counter(file.stem for file in files)
     taken = set(ids)
     clips = []
@@ -53,16 +63,10 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     return Corpus(name, tuple(clips))
 
 
-def _is_sound(path: Path, folder: Path) -> bool:
-    """Hidden files and folders are none (._name.wav holds no sound)."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in EXTENSIONS and not hidden and path.is_file()
-
-
-def _transcripts(folder: Path) -> dict[str, str]:
-    """{utterance: text} of all *.trans.txt below `folder`."""
+def _transcripts(paths: Iterable[Path]) -> dict[str, str]:
+    """{utterance: text} of these *.trans.txt files."""
     texts = {}
-    for path in sorted(folder.rglob("*.trans.txt")):
+    for path in paths:
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as reason:

@@ -62,4 +62,10 @@ def cell(path: Path, line: int, column: str, value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         shown = json.dumps(value)[:40]
         raise CorpusError(f"{path}, line {line}: {column} is {shown}, expected a string")
-    return str(value)
+    text = str(value)
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise CorpusError(
+            f"{path}, line {line}: {column} holds half of a surrogate pair, which is no character: "
+            "mend the \\u escapes"
+        )
+    return text

@@ -20,9 +20,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from audiotok import names
 from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")

@@ -1,4 +1,4 @@
-"""Corpora that the user puts into the cache folder: their folder there, and their lists."""
+"""Corpora that the user puts into the folder of corpora: their folder there, and their lists."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok import names
 from audiotok.data import _download
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 
 def folder(name: str, wanted: Sequence[str], source: str) -> Path:
-    """The folder `name` in the cache folder (or a link there), which has the entries `wanted`.
+    """The folder `name` in the folder of corpora (or a link there), which has the entries `wanted`.
 
     Args:
         wanted: what must lie in it: names of files and folders.
         source: where the corpus is to be had, for the message.
     """
-    place = _download.cache_folder() / name
+    place = _download.place(name)
     if missing := [entry for entry in wanted if not (place / entry).exists()]:
         raise CorpusError(
             f"{place} has no {' and no '.join(missing)}: get it from {source}, and unpack or link "

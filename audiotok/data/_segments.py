@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from audiotok.errors import AudioError
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 COLUMNS = ("offset", "duration", "start", "end")
 REFUSED = (  # columns that change what is read, and that audiotok does not follow
@@ -65,7 +65,7 @@ def named(path: str, segment: Segment) -> str:
 
 def cut(audio: Audio, segment: Segment, where: str) -> Audio:
     """The segment of a sound that was read; AudioError where it reaches beyond the end."""
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
     if segment == (0.0, None):
         return audio

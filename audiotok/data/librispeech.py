@@ -1,6 +1,6 @@
 """LibriSpeech (Panayotov et al. 2015, CC BY 4.0): read English, 16 kHz, from openslr.org/12.
 
-A split is downloaded once into the cache folder, 0.3 GB (dev, test) to 30 GB (train-other-500).
+A split is downloaded once into the data folder, 0.3 GB (dev, test) to 30 GB (train-other-500).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NAMES = tuple(f"librispeech/{split}" for split in SHA256)
 
 def place(name: str) -> Path:
     """Where a split lies once it was downloaded."""
-    return _download.cache_folder() / name
+    return _download.place(name)
 
 
 def load(name: str) -> Corpus:
-    """A split, downloaded first where it is not in the cache folder yet."""
+    """A split, downloaded first where it is not in the folder of corpora yet."""
     split = name.removeprefix("librispeech/")
     folder = _download.fetch_archive(
         URL.format(split=split),

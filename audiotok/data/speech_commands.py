@@ -1,6 +1,6 @@
 """Speech Commands v0.02 (Warden 2018, arXiv 1804.03209, CC BY 4.0): 105,829 recordings of 35 words.
 
-Downloaded once into the cache folder, 2.4 GB, or taken from `speech_commands` there. The split is
+Downloaded once into the data folder, 2.4 GB, or taken from `speech_commands` there. The split is
 the official one: testing_list.txt, validation_list.txt, and all else to train on.
 """
 
@@ -19,7 +19,7 @@ NAMES = ("speech_commands",)
 
 def place(name: str) -> Path:
     """Where the corpus lies once it was downloaded."""
-    return _download.cache_folder() / name
+    return _download.place(name)
 
 
 def load(name: str) -> Corpus:

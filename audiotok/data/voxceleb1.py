@@ -1,6 +1,6 @@
 """VoxCeleb1 (Nagrani et al. 2017): 153,516 utterances of 1,251 celebrities from videos, 16 kHz.
 
-Put into the cache folder as `voxceleb1`: `wav/idXXXXX/VIDEO/NNNNN.wav` of both the development and
+Put into the data folder as `voxceleb1`: `wav/idXXXXX/VIDEO/NNNNN.wav` of both the development and
 the test set, and the official lists `veri_test.txt` and `iden_split.txt` beside.
 
 `voxceleb1/verification`: the trials of veri_test.txt (VoxCeleb1-O), its 40 speakers are the test.

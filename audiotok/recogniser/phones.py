@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from audiotok.asr import normalise
-from audiotok.asr.sphinx import dictionary
 from audiotok.errors import CorpusError
+from audiotok.judges.asr import normalise
+from audiotok.judges.asr.sphinx import dictionary
 
 PHONES = (
     *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH"),

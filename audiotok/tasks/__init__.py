@@ -20,10 +20,10 @@ from audiotok.metrics import Column
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Clip, Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 __all__ = ["Column", "Item", "Task", "get", "list_tasks", "names"]
 
@@ -54,6 +54,7 @@ class Task:
     hears: ClassVar[bool] = (
         False  # True: what it concludes depends on more of the codec than tokens
     )
+    computes: ClassVar[tuple[str, ...]] = ()  # names of metrics that it gets by name
     option: ClassVar[str | None] = None  # what may follow the name, the one argument of the class
     identity: dict[str, str] = {}  # what scores depend on beside the version: which weights
 

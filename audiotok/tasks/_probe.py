@@ -18,11 +18,11 @@ from audiotok.tasks import Column, Item, Task
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Clip, Corpus
     from audiotok.probes.features import Inputs
     from audiotok.probes.splits import Split
-    from audiotok.tokens import Tokens
+    from audiotok.tokens.tokens import Tokens
 
 Row = dict[str, float | str]
 Rows = dict[int, Row]  # by the index of the clip
@@ -175,6 +175,6 @@ def train_classes(inputs: Inputs, split: Split, targets: Sequence[str | None], s
         objective,
         inputs,
         split.train,
-        seed,
-        PROTOCOL.crop,
+        seed=seed,
+        crop=PROTOCOL.crop,
     )

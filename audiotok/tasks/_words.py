@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from audiotok.asr import (
+from audiotok.errors import AudiotokError, MetricError
+from audiotok.judges.asr import (
     Recogniser,
     character_errors,
     fingerprint,
@@ -13,17 +14,16 @@ from audiotok.asr import (
     word_errors,
     wrong_script,
 )
-from audiotok.asr.text import is_spaceless
-from audiotok.errors import AudiotokError, MetricError
-from audiotok.pretrained import slug
+from audiotok.judges.asr.text import is_spaceless
+from audiotok.judges.pretrained import slug
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
     from audiotok.data import Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 _heard: dict[tuple[str, str], str] = {}  # per process: (recogniser, fingerprint of a sound) -> text
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiotok.asr import sphinx, wrong_script
-from audiotok.asr.sphinx import Sphinx
 from audiotok.errors import AudiotokError
+from audiotok.judges.asr import sphinx, wrong_script
+from audiotok.judges.asr.sphinx import Sphinx
 from audiotok.tasks import Column, Item, _words
 
 if TYPE_CHECKING:

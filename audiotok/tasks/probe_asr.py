@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import jiwer
 
-from audiotok.asr import normalise, normaliser, word_errors
-from audiotok.asr.text import is_spaceless
+from audiotok.judges.asr import normalise, normaliser, word_errors
+from audiotok.judges.asr.text import is_spaceless
 from audiotok.tasks import Column, _probe
 from audiotok.tasks._words import micro_average, normaliser_identity
 
@@ -81,7 +81,11 @@ class ProbeAsr(_probe.Probe):
         rows: _probe.Rows = {}
         with training.repeatable(seed):
             done = training.train(
-                lambda: Letters(inputs, len(split.classes)), objective, inputs, split.train, seed
+                lambda: Letters(inputs, len(split.classes)),
+                objective,
+                inputs,
+                split.train,
+                seed=seed,
             )
             head = done.head
             for index, best in training.apply(write, inputs, split.test):

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.testing.case import MOST_CHANGED, MOST_ERROR, Case
 from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.sounds import audio, noise, voice
-from audiotok.tokens import Tokens
+from audiotok.tokens.tokens import Tokens
 
 PATIENCE = 600  # seconds for another process to start, load the codec, and code two sounds
 
@@ -77,7 +77,7 @@ def processes(case: Case) -> Iterator[str]:
     audios = {"a voice": case.sounds["a voice"], "noise": noise(3 * case.hop + 1, 44_100, 2)}
     tokens = {what: codec.encode(audio) for what, audio in audios.items()}
     with tempfile.TemporaryDirectory(prefix="audiotok-check-") as folder:
-        answers = _ask(Path(folder), case, name, audios, tokens)
+        answers = _ask(Path(folder), case, name, audios=audios, tokens=tokens)
         if answers.get("fingerprint", codec.fingerprint) != codec.fingerprint:
             yield "in another process its fingerprint is another"
         if "error" in answers:
@@ -92,7 +92,7 @@ def processes(case: Case) -> Iterator[str]:
 
 
 def _ask(
-    folder: Path, case: Case, name: str, audios: dict[str, Audio], tokens: dict[str, Tokens]
+    folder: Path, case: Case, name: str, *, audios: dict[str, Audio], tokens: dict[str, Tokens]
 ) -> dict[str, str]:
     """What another process answers; its codes and sounds lie in `folder`."""
     checkpoint = None if ".safetensors" in name else case.codec.checkpoint

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from audiotok.errors import MissingPackageError, RecipeError
-from audiotok.files import replacing
 from audiotok.nn.losses import MelSpectrogram
+from audiotok.system.files import replacing
 from audiotok.training.processes import Team
 from audiotok.training.validation import Example
 
@@ -26,7 +26,7 @@ class Logs:
         step: the run goes on after it: lines of later steps, of a run that was killed, go.
     """
 
-    def __init__(self, folder: Path, trackers: Sequence[str], team: Team, step: int, rate: int):
+    def __init__(self, folder: Path, trackers: Sequence[str], *, team: Team, step: int, rate: int):
         self.path, self._team, self._rate = folder / "log.jsonl", team, rate
         self._tensorboard = None
         if team.is_main:

@@ -1,10 +1,13 @@
 """DAC against transformers' DacModel, its checkpoints, its options, and what it refuses."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
-import tiny_dac as tiny
 import torch
-from parity import assert_close_to_peak
-from stack_parity import agree, draw_codebooks, scatter, speech
+from support import tiny_dac as tiny
+from support.parity import assert_close_to_peak
+from support.stack_parity import agree, draw_codebooks, scatter, speech
 
 import audiotok
 from audiotok.codecs.dac import DAC
@@ -271,4 +274,12 @@ def test_cards():
         "dac-24k": (32, 75, 24000),
         "dac-44k": (9, 44100 / 512, 90 * 44100 / 512),
     }
-    assert audiotok.registry.find_card("dac").name == "dac-24k"
+    assert audiotok.codec.registry.find_card("dac").name == "dac-24k"
+
+
+def test_a_decoder_of_another_hop_length_is_named():
+    config = tiny.network().config
+    config = config.model_copy(update={"decoder_strides": (2, *config.decoder_strides[1:])})
+    codec = SimpleNamespace(card=DAC.CARDS[0], CARDS=DAC.CARDS)
+    with pytest.raises(CheckpointError, match="encoder has hop length 320, its decoder 80"):
+        DAC._compare(codec, config, Path("w.pth"))

@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import audiotok
-from audiotok import registry
+from audiotok.codec import registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, MissingPackageError
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
 
 transformers = pytest.importorskip("transformers", minversion="5.23")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,31 @@ def test_a_neucodec_is_the_family_of_that_name(folders):
     assert codec.fingerprint == named.fingerprint
     tokens = named.encode((tiny.sound(1, 16_000)[0], 16_000))
     assert torch.equal(codec.decode(tokens).waveform, named.decode(tokens).waveform)
+
+
+@torch.no_grad()
+def test_a_wavtokenizer(tmp_path):
+    if not hasattr(transformers, "WavTokenizerModel"):  # before 5.24
+        with pytest.raises(CodecError, match="newer transformers .* has no WavTokenizerModel: pip"):
+            audiotok.load(configured(tmp_path, model_type="wavtokenizer"))
+        return
+    codec = audiotok.load(f"hf:{tiny.write(tiny.wavtokenizer, tmp_path)}")
+    card = codec.card
+    assert (card.sample_rate_in, card.hop_length, card.codebook_sizes) == (24_000, 600, (256,))
+    model = transformers.WavTokenizerModel.from_pretrained(tmp_path)
+    for length in (1, 599, 600, 601, 48_000):
+        waveform = tiny.sound(2, 24_000, seed=length)[..., :length]
+        tokens = codec.encode((waveform[0], 24_000))
+        assert torch.equal(tokens.codes, model.encode(waveform).audio_codes)
+        theirs = model.decode(tokens.codes).audio_values
+        assert torch.equal(codec.decode(tokens).waveform, theirs[0, :, :length])
+    assert tokens.codes.unique().numel() >= 10
+    merged = audiotok.load(f"hf:{tmp_path}:merge=2")
+    codes = merged.encode((waveform[0], 24_000)).codes
+    assert torch.equal(codes[..., ::2], codes[..., 1::2]) and merged.card.bitrate == 160
+    with torch.no_grad():
+        codec.network.encoder_model.encoder.layers[-1].conv.bias[0] = torch.nan
+    assert (codec._encode(waveform) == -1).all()
 
 
 def test_conforms(folders):

@@ -2,14 +2,15 @@
 
 import json
 
-import plain_wavtokenizer as plain
 import pytest
-import tiny_wavtokenizer as tiny
 import torch
+from support import plain_wavtokenizer as plain
+from support import tiny_wavtokenizer as tiny
 
 import audiotok
 import audiotok.testing.sounds
-from audiotok import checkpoints
+from audiotok.codec import checkpoints
+from audiotok.codecs import wavtokenizer
 from audiotok.codecs.wavtokenizer import WavTokenizer, read_network
 from audiotok.errors import CheckpointError
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
@@ -142,3 +143,13 @@ def test_cards():
         "wavtokenizer-large-unify-40": (40, 480),
         "wavtokenizer-large-speech-75": (75, 900),
     }
+
+
+def test_a_network_of_other_widths_names_what_differs(tmp_path, monkeypatch):
+    config = WavTokenizerConfig(strides=(2, 4, 5, 8), backbone_layers=3)  # rates as on the card
+    monkeypatch.setattr(checkpoints, "read_state", lambda path: ({}, {"config": "its own"}))
+    monkeypatch.setattr(wavtokenizer, "read_network", lambda *_: ({}, config))
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    message = "it has backbone_layers 3, the card says backbone_layers 12; name"
+    with pytest.raises(CheckpointError, match=message):
+        audiotok.load("wavtokenizer-small-75", checkpoint=tmp_path / "w.safetensors")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import data, names
+from audiotok import data
 from audiotok.data import Clip, Corpus, _download, _ids, bundled, librispeech
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def server(tmp_path, monkeypatch):
     soundfile.write(buffer, np.zeros(160), 16_000, format="FLAC")
     root = "LibriSpeech/dev-clean/84/1/84-1"
     good = {f"{root}-0000.flac": buffer.getvalue(), f"{root}.trans.txt": b"84-1-0000 GO ON\n"}
-    monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AUDIOTOK_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(librispeech, "URL", (tmp_path / "served").as_uri() + "/{split}.tar.gz")
     (tmp_path / "served").mkdir()
 
@@ -238,3 +240,22 @@ def test_manifests_of_all_formats_agree(sounds):
     corpora = [data.load(folder / f"m{extension}") for extension in (".tsv", ".csv", ".jsonl")]
     assert corpora[0] == corpora[1] == corpora[2]
     assert corpora[0].name == "m" and corpora[0].clips[1].text is None
+
+
+def test_a_folder_names_what_it_leaves_out(tmp_path, caplog):
+    soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
+    for name in ("b.m4a", "c.caf", "84-1.trans.txt", ".hidden.m4a"):
+        (tmp_path / name).write_bytes(b"")
+    assert len(data.load(tmp_path)) == 1
+    assert "2 files are left out (1 .caf, 1 .m4a; e.g. b.m4a)" in caplog.text
+
+
+def test_a_folder_whose_name_is_no_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"d\xe9")
+    folder.mkdir()
+    soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
+    (tmp_path / "a.wav").rename(folder / os.fsdecode(b"caf\xe9.wav"))
+    corpus = data.load(folder)
+    assert corpus.name == "d\\udce9"
+    corpus.clips[0].id.encode()
+    assert corpus.clips[0].read().num_samples == 160

@@ -7,13 +7,14 @@ import pytest
 import soundfile
 
 from audiotok import data
+from audiotok.data import _download
 from audiotok.errors import CorpusError
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """A function that makes files in an empty cache folder: sounds, or texts where given."""
-    monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path))
+    monkeypatch.setenv("AUDIOTOK_DATA", str(tmp_path))
 
     def make(*sounds, **texts):
         for place, name in enumerate(sounds):
@@ -102,3 +103,17 @@ def test_a_corpus_that_is_not_there_says_where_it_belongs(cache, name):
     with pytest.raises(CorpusError, match="get it from http") as told:
         data.load(name)
     assert str(folder / name.split("/")[0]) in str(told.value) and "\n" not in str(told.value)
+
+
+def test_the_folder_of_corpora_is_not_the_cache_of_bench(tmp_path, monkeypatch):
+    monkeypatch.delenv("AUDIOTOK_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path / "old"))
+    assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"
+    (tmp_path / "old" / "gtzan").mkdir(parents=True)  # where earlier versions kept it
+    with pytest.warns(FutureWarning, match="AUDIOTOK_CACHE is the cache of bench alone now"):
+        assert _download.place("gtzan") == tmp_path / "old" / "gtzan"
+    (tmp_path / "home" / "audiotok" / "gtzan").mkdir(parents=True)
+    assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"
+    monkeypatch.setenv("AUDIOTOK_DATA", str(tmp_path / "data"))
+    assert _download.place("gtzan") == tmp_path / "data" / "gtzan"

@@ -20,11 +20,12 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 import pytest
-from result_kit import put
+from support.result_kit import put
 
-from audiotok import comparison, hub, leaderboard, published, results, validating
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results_schema import MAX_BYTES
+from audiotok.report import hub, leaderboard
+from audiotok.results import comparison, published, results, validating
+from audiotok.results.schema import MAX_BYTES
 
 ROUNDS = int(os.environ.get("AUDIOTOK_FUZZ", "16"))
 ROWS = {"pesq": [1.5, 2.0, 2.5], "mel_distance": [0.1, 0.2, 0.3], "stoi": [0.5, 0.6, 0.7]}
@@ -79,7 +80,7 @@ def readers():
 
 
 def _site(root):
-    from audiotok import site
+    from audiotok.report import site
 
     return site.build(root)
 

@@ -8,15 +8,15 @@ import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
-from training_kit import same_state
+from support.training_kit import same_state
 
-from audiotok import assets
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.recogniser.augment import augment
 from audiotok.recogniser.model import Recogniser, collapse, hear
 from audiotok.recogniser.phones import PHONES, classes_of
 from audiotok.recogniser.recipe import AugmentConfig, load
 from audiotok.recogniser.training import train
+from audiotok.system import assets
 from audiotok.training import load_recipe
 from audiotok.training.settings import DistillationConfig
 from audiotok.training.teacher import Teacher
@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(recipe, run, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, (), tmp_path / "run", stop, cpu=True)
+        train(recipe, (), tmp_path / "run", report=stop, cpu=True)
     train(recipe, (), tmp_path / "run", resume=True, cpu=True)
     assert same_state(tmp_path / "run/state.pt", run / "state.pt")
     assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 2

@@ -1,0 +1,114 @@
+"""Bench: a plan, a run that survives crashes, rows, a summary. `audiotok.bench` is its function.
+
+Per clip, in this process: read -> encode -> bytes -> decode. Beside it, worker processes score.
+A plan says all that scores depend on; results of another plan are never mixed with it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from audiotok.codec import checkpoints, registry
+from audiotok.harness.cache import opened
+from audiotok.harness.plan import Observer, Setting, Subject, make_setting
+from audiotok.harness.runner import Runner
+from audiotok.harness.settings import BenchSettings
+from audiotok.harness.suite import load_suite
+from audiotok.results import results
+from audiotok.results.results import FLOOR, Result
+from audiotok.system.dependencies import torchaudio
+from audiotok.system.names import Recorded
+
+
+def bench(
+    tokenizer: str | Sequence[str],
+    data: str | Path | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    baselines: bool = True,
+    suite: str | Path = "smoke",
+    tasks: Sequence[str] | None = None,
+    limit: int | None = None,
+    out: str | Path = "results",
+    device: str = "cpu",
+    workers: int | None = None,
+    executor: str = "local",
+    address: str | None = None,
+    reuse: str | None = None,
+) -> pd.DataFrame:
+    """Measures codecs; what was measured before is taken from `out`.
+
+    Args:
+        tokenizer: a codec's name, or several.
+        data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
+
+    The others are those of `audiotok.harness.settings.BenchSettings`.
+
+    Returns:
+        One row per codec (the reference itself first, random codes last), one column per metric:
+        means over clips, or numbers of the whole corpus; NaN where nothing was measured.
+
+    Where clips failed for what may pass (memory, disk, a process that died), a UserWarning says how
+    many; nothing is stored of these, and the same call tries them again.
+    """
+    found = run(BenchSettings(**locals()))
+    for result in found:
+        if line := results.to_try_again(result):
+            warnings.warn(line, stacklevel=2)
+    return results.table(found)
+
+
+def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
+    """`bench`, but tells an observer, and returns the results themselves."""
+    registry.find_device(settings.device)
+    torchaudio()  # where it does not work every clip would fail
+    suite = load_suite(settings.suite)
+    asked = [name for one in settings.tokenizer for name in registry.expand(one)]
+    cards: dict[str, str] = {}  # full name -> name as typed
+    beside = [name for name in suite.baselines if name not in settings.tokenizer]
+    beside = beside if settings.baselines else []
+    for name in [*asked, *beside, FLOOR]:
+        cards.setdefault(registry.find_card(name).name, name)
+    for name in asked:  # weights that are missing are said before anything is measured
+        checkpoints.resolve(registry.find_card(name), settings.checkpoint)
+    for name in beside:
+        if isinstance(name, Recorded):
+            registry.check_recorded(name)
+    setting = make_setting(settings, suite, observer or Observer())
+
+    cache = opened(setting.observer.note)
+    found: list[Result] = []
+    with ExitStack() as stack:
+        stack.callback(cache.close)
+        runner = Runner(setting, cache, stack)
+        todo = _subjects(setting, list(cards.values()), asked)
+        for wait in False, True:  # what another process measures comes last
+            busy = []
+            for make in todo:
+                result = runner.result(make(), wait)
+                (busy if result is None else found).append(make if result is None else result)
+            todo = busy
+    return sorted(found, key=results.order)
+
+
+def _subjects(
+    setting: Setting, names: Sequence[str], asked: Sequence[str]
+) -> list[Callable[[], Subject]]:
+    """What gives the rows of the table; each loads its codec when it is called."""
+    settings = setting.settings
+
+    def coded(name: str) -> Subject:
+        own = settings.checkpoint if name in asked else None
+        codec = registry.load(name, own, settings.device, quiet=True)
+        return Subject(setting, codec, own_weights=own is not None)
+
+    found = [partial(Subject, setting, None)]
+    if any(clip.reference for clip in setting.corpus):
+        found.append(partial(Subject, setting, None, given=True))
+    return found + [partial(coded, name) for name in names]

@@ -1,0 +1,138 @@
+"""CMU Pocketsphinx with the US-English model of its package: small, offline, far from the best.
+
+With a JSGF grammar it hears only sentences of that grammar (closed vocabulary); without, it uses
+the package's trigram language model. A fresh decoder hears each sound, since the channel estimate
+of one utterance would otherwise reach into the next; dither comes from a fixed seed. `phones`
+aligns a text that is known.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from audiotok.errors import MetricError, MissingPackageError
+from audiotok.judges.asr import SAMPLE_RATE, mono, normalise, wrong_script
+from audiotok.sound.audio import Audio
+
+ENGLISH = 0.75  # of the words of a text are in the dictionary; English has 0.95, German 0.65
+FEWEST = 20  # words that can tell English from other languages
+DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
+
+
+def missing() -> MissingPackageError | None:
+    """The error that says how to install pocketsphinx, or None where it is there."""
+    if importlib.util.find_spec("pocketsphinx") is None:
+        return MissingPackageError("pocketsphinx", "asr", "speech recognition")
+    return None
+
+
+class Sphinx:
+    """Args: grammar: path of a JSGF file, or None for the general language model."""
+
+    label = ""
+    script = "LATIN"
+
+    def __init__(self, grammar: str | Path | None = None):
+        self.grammar = str(grammar) if grammar is not None else None
+        self.name = f"pocketsphinx {self.grammar or 'en-us'}"
+        self.identity: dict[str, str] = {}
+
+    def missing(self) -> MissingPackageError | None:
+        """As the function of that name."""
+        return missing()
+
+    def transcribe(self, audio: Audio) -> str:
+        """Words in lower case; empty where nothing was recognised."""
+        if (error := self.missing()) is not None:
+            raise error
+        from pocketsphinx import Decoder
+
+        pcm = _pcm(audio)
+        search = {} if self.grammar is None else {"jsgf": self.grammar}
+        try:
+            decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
+            decoder.start_utt()
+            decoder.process_raw(pcm, full_utt=True)
+            decoder.end_utt()
+        except (RuntimeError, ValueError) as reason:
+            raise MetricError(
+                f"pocketsphinx failed ({self.name}): {reason}; is each word of the grammar English?"
+            ) from reason
+        hypothesis = decoder.hyp()
+        return hypothesis.hypstr if hypothesis is not None else ""
+
+
+def unsuited(texts: Sequence[str]) -> str | None:
+    """One line saying why pocketsphinx, which recognises English alone, does not suit these texts,
+    or None where they seem to be English."""
+    reasons = [wrong_script(Sphinx(), text) for text in texts]
+    if reasons and all(reasons):
+        return reasons[0]
+    words = [word for text in texts for word in normalise(text).split() if word.isalpha()]
+    if len(words) < FEWEST or missing() is not None:
+        return None
+    share = sum(word in dictionary() for word in words) / len(words)
+    if share >= ENGLISH:
+        return None
+    return (
+        f"pocketsphinx recognises English, but only {share:.0%} of the words of the texts are in "
+        "its dictionary: choose a recogniser of their language (asr_ctc:MODEL)"
+    )
+
+
+@cache
+def dictionary() -> dict[str, list[str]]:
+    """The CMU Pronouncing Dictionary, as pocketsphinx ships it: {word: its first phones}."""
+    if (error := missing()) is not None:
+        raise error
+    from pocketsphinx import get_model_path
+
+    path = Path(get_model_path()) / "en-us" / "cmudict-en-us.dict"
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        word, *phones = line.split()
+        found.setdefault(word, phones)  # "word(2)" is another pronunciation
+    return found
+
+
+def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
+    """The phones of `text`, aligned by force to `audio`: each with the second in which it begins.
+
+    Phones are those of the CMU dictionary, silence is SIL; the first begins at 0.
+
+    Raises:
+        MetricError: a word that is not in the dictionary, or a text that does not fit the sound.
+    """
+    if (error := missing()) is not None:
+        raise error
+    from pocketsphinx import Decoder
+
+    pcm = _pcm(audio)
+    try:
+        decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=None)
+        decoder.set_align_text(normalise(text))
+        for search in (None, decoder.set_alignment):  # words first, then the phones in them
+            if search is not None:
+                search()
+            decoder.start_utt()
+            decoder.process_raw(pcm, full_utt=True)
+            decoder.end_utt()
+        rate = decoder.config["frate"]
+        found = [(p.name, p.start / rate) for word in decoder.get_alignment() for p in word]
+    except (RuntimeError, ValueError, TypeError) as reason:
+        raise MetricError(
+            f"pocketsphinx cannot align {text[:40]!r}: {reason}; is each word English, and said?"
+        ) from reason
+    return found
+
+
+def _pcm(audio: Audio) -> bytes:
+    """16-bit samples with dither."""
+    samples = mono(audio).waveform[0].numpy()
+    samples = samples + DITHER * np.random.default_rng(0).standard_normal(len(samples))
+    return np.clip(np.round(32767 * samples), -32768, 32767).astype("<i2").tobytes()

@@ -1,0 +1,97 @@
+"""The folder of a site, with a list of the files that we wrote: others are left alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from audiotok.errors import ResultsError
+from audiotok.system.files import make_folder, replacing
+
+LIST = "site.json"  # {"written_by": ..., "files": {path in the site: sha256}}
+LISTENING = "listening"  # the folder of `audiotok report`, which is not part of the list
+
+
+def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
+    """Writes the files of a site into `root`, and removes those of an earlier one that are no more.
+
+    Args:
+        content: of all files, by their path in the site.
+
+    Raises:
+        ResultsError: the folder is not empty and not a site of ours; a file in it that we did not
+            write has the name of a page; or it cannot be written.
+    """
+    old = _listed(root)
+    if old is None and root.is_dir() and any(path.name != LISTENING for path in root.iterdir()):
+        raise ResultsError(
+            f"{root} holds something else than a site with its list {LIST}: name an empty folder"
+        )
+    old = old or {}
+    for name in content:
+        path = root / name
+        if name not in old and path.exists() or path.is_symlink():
+            raise ResultsError(
+                f"{path} was not written by `audiotok leaderboard --site`: move it away, or name "
+                "an empty folder"
+            )
+    new = {name: _sha256(page) for name, page in content.items()}
+    make_folder(root)
+    _put(
+        root / LIST, _list(old | new)
+    )  # first: a run that is killed leaves no file that is not listed
+    for name, page in content.items():
+        make_folder((root / name).parent)
+        _put(root / name, page)
+    for path in _left(root, old, content):
+        path.unlink()
+    _put(root / LIST, _list(new))
+    return [root / name for name in content]
+
+
+def check(root: Path, content: Mapping[str, bytes]) -> list[Path]:
+    """The files in `root` that are not as in `content`, or are left from an earlier site."""
+    listed = _list({name: _sha256(page) for name, page in content.items()})
+    wrong = [
+        root / name
+        for name, page in (*content.items(), (LIST, listed))
+        if not (root / name).is_file() or (root / name).read_bytes() != page
+    ]
+    return wrong + _left(root, _listed(root) or {}, content)
+
+
+def _left(root: Path, old: Mapping[str, str], content: Mapping[str, bytes]) -> list[Path]:
+    """Files that we wrote, that nobody changed since, and that the site no longer has."""
+    paths = [(root / name, digest) for name, digest in old.items() if name not in content]
+    return [
+        path for path, digest in paths if path.is_file() and digest == _sha256(path.read_bytes())
+    ]
+
+
+def _listed(root: Path) -> dict[str, str] | None:
+    """The list in the folder; None where there is none that can be used."""
+    try:
+        files = json.loads((root / LIST).read_bytes())["files"]
+        names = [PurePosixPath(name) for name in files]
+        if any(name.is_absolute() or ".." in name.parts for name in names):
+            return None
+        return {name: str(digest) for name, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _list(files: Mapping[str, str]) -> bytes:
+    about = {"written_by": "audiotok leaderboard --site", "files": dict(sorted(files.items()))}
+    return (json.dumps(about, indent=1) + "\n").encode()
+
+
+def _put(path: Path, data: bytes) -> None:
+    if not path.is_file() or path.read_bytes() != data:
+        with replacing(path, ResultsError) as file:
+            file.write(data)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
