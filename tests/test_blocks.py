@@ -113,7 +113,7 @@ def files(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{name}.wav", speech, 16_000)
     soundfile.write(folder / "stereo.wav", np.stack([speech, speech], 1), 16_000)
-    shutil.copy(ROOT / "tests/tiny_codec.py", folder / "my_codec.py")
+    shutil.copy(ROOT / "tests/support/tiny_codec.py", folder / "my_codec.py")
     setting = next((ROOT / "results/smoke-v1").glob("bundled-*"))
     for codec in ("reference", "wavtokenizer-mini", "opus-6k", "random"):
         for results in ("committed", "results"):

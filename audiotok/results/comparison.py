@@ -188,7 +188,7 @@ def weight_of(found: Sequence[Result], column: str) -> str | None:
     "" where the rows do not determine the means in the summaries.
     """
     tables = [table(result, column) for result in found]
-    if any(column not in one for one in tables):
+    if any(column not in one for one in (*tables, *(result.scores for result in found))):
         return ""
     means = [result.scores[column]["mean"] for result in found]
     return next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")

@@ -140,7 +140,7 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
 def read(folder: Path) -> Result | None:
     """The finished result in `folder`; None where there is none.
 
-    Raises ResultsError where its files do not hold what `results_schema` asks for.
+    Raises ResultsError where its files do not hold what `results.schema` asks for.
     """
     try:
         return Result(folder, *(read_json(folder / name) for name in ("summary.json", "run.json")))
