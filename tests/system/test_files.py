@@ -54,7 +54,7 @@ def test_a_full_disk(tmp_path):
     program = """
 import resource, signal, sys
 from audiotok.errors import AudioError
-from audiotok.files import replacing
+from audiotok.system.files import replacing
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
