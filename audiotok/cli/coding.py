@@ -69,7 +69,15 @@ def encode(
                 "--overwrite is for --format atok: a corpus goes on in its own folder, any other "
                 "needs a new one"
             )
-        _encode_corpus(sources[0], tokenizer, out, checkpoint, device, executor, settings)
+        _encode_corpus(
+            sources[0],
+            tokenizer,
+            out,
+            checkpoint=checkpoint,
+            device=device,
+            executor=executor,
+            settings=settings,
+        )
         return
     given = [name for name, value in settings.items() if value is not None]
     if given or executor != "local":
@@ -193,9 +201,15 @@ def _is_corpus(sources: list[str], out: str) -> bool:
 
 
 def _encode_corpus(
-    source: str, tokenizer: str, out: str, checkpoint: Path | None, device: str, executor: str,
+    source: str,
+    tokenizer: str,
+    out: str,
+    *,
+    checkpoint: Path | None,
+    device: str,
+    executor: str,
     settings: dict,
-) -> None:  # fmt: skip
+) -> None:
     from audiotok import corpora
     from audiotok.cli import show
 
@@ -203,8 +217,14 @@ def _encode_corpus(
     how = "Stopped. The same command goes on where it stopped."
     with stopping(how), show.EncodeProgress("encoding") as progress:
         done = corpora.encode(
-            source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
-            progress=progress, **settings,
-        )  # fmt: skip
+            source,
+            tokenizer,
+            out,
+            checkpoint=checkpoint,
+            device=device,
+            executor=executor,
+            progress=progress,
+            **settings,
+        )
     show.corpus(done)
     raise typer.Exit(1 if done.failures else 0)

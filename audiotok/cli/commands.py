@@ -77,22 +77,34 @@ def bench(
     from audiotok.cli import show
     from audiotok.codec import registry
     from audiotok.harness import harness
+    from audiotok.harness.settings import BenchSettings
     from audiotok.harness.suite import load_suite
 
     flags = {"only-missing": only_missing, "only-cache": only_cache, "fresh": fresh}
     chosen_flags = [flag for flag, given in flags.items() if given]
     if len(chosen_flags) > 1:
         raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
+    settings = BenchSettings(
+        tokenizer=tokenizer,
+        checkpoint=checkpoint,
+        baselines=baselines,
+        suite=suite,
+        tasks=None if tasks is None else [name.strip() for name in tasks.split(",")],
+        data=data,
+        limit=limit,
+        out=out,
+        device=device,
+        workers=workers,
+        executor=executor,
+        address=address,
+        reuse=next(iter(chosen_flags), None),
+    )
     headline = load_suite(suite).headline
-    for name in harness.split_names(tokenizer):
+    for name in settings.tokenizer:
         show.resolved(registry.expand(name)[0])
-    chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
     how = "measures anew" if fresh else "goes on where it stopped"
     with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
-        found = harness.run(
-            tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-            *(chosen_flags or [None]), progress, executor, address,
-        )  # fmt: skip
+        found = harness.run(settings, progress)
     show.bench_table(found, headline)
     if not any(score["n"] for result in found for score in result.scores.values()):
         print("Nothing was measured: every clip failed, see above.", file=sys.stderr)
@@ -273,7 +285,7 @@ def train(
         report = training.dry_run(path, overrides or (), cpu)
         print("\n".join(report if show.first_process() else []))
         return
-    _go(training, path, overrides, out, fresh, resume, cpu)
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
 @app.command("train-lm")
@@ -298,7 +310,7 @@ def train_lm(
     if dry:
         print("\n".join(training.dry_run(path, overrides or ())))
         return
-    _go(training, path, overrides, out, fresh, resume, cpu)
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
 @app.command("train-asr")
@@ -317,10 +329,10 @@ def train_asr(
     from audiotok.system import assets
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
-    _go(training, path, overrides, out, fresh, resume, cpu)
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
-def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
+def _go(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
     """A run of one of the modules that train, with its progress."""
     from audiotok.cli import show
     from audiotok.errors import RecipeError
@@ -330,7 +342,14 @@ def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) ->
     how = "Stopped. The same command goes on from the last checkpoint."
     with stopping(how), show.TrainProgress() as progress:
         weights = training.train(
-            path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+            path,
+            overrides or (),
+            out,
+            report=progress.report,
+            note=progress.note,
+            fresh=fresh,
+            resume=resume,
+            cpu=cpu,
         )
     if show.first_process():
         print(weights)
@@ -355,7 +374,12 @@ def judge_lm(
 
     with show.TrainProgress() as progress:
         found = trained.judge(
-            model, folders, checkpoint, device, tokenizer=tokenizer, report=progress.report
+            model,
+            folders,
+            checkpoint=checkpoint,
+            device=device,
+            tokenizer=tokenizer,
+            report=progress.report,
         )
     if as_json:
         show.json({kind: vars(judged) for kind, judged in found.items()})

@@ -41,7 +41,7 @@ def compare(
     if published:
         from audiotok.results.published import beside
 
-        each = [beside(results, name, suite, data) for name in names or [None]]
+        each = [beside(results, name, suite=suite, data=data) for name in names or [None]]
         frame = pandas.concat(each, ignore_index=True)
         show = _published
     elif len(names or ()) != 2:
@@ -50,7 +50,7 @@ def compare(
             "`audiotok compare [A] --published`"
         )
     else:
-        frame = comparison.compare(*names, results, suite, data)
+        frame = comparison.compare(*names, results=results, suite=suite, data=data)
         show = _compared
     if as_json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
@@ -100,17 +100,19 @@ def report(
     from audiotok.cli import coding
     from audiotok.cli.terminal import status
     from audiotok.codec import registry
-    from audiotok.harness import harness
+    from audiotok.harness.settings import split_names
     from audiotok.report import listening
 
     corpus = data.load(source)
     ids = None if clips is None else [name.strip() for name in clips.split(",")]
     chosen = listening.choose(corpus.clips, ids)
     listening.check_folder(out, chosen, overwrite)
-    names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
+    names = [name for one in split_names(tokenizer) for name in registry.expand(one)]
     codecs = [coding.load(name, None, device) for name in names]
     with status("listening") as update:
-        page = listening.write(codecs, chosen, out, source, update, overwrite)
+        page = listening.write(
+            codecs, chosen, out, corpus=source, progress=update, overwrite=overwrite
+        )
     print(page)
 
 

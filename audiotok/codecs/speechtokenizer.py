@@ -14,7 +14,7 @@ _SNAKE = "snake"
 
 
 def _card(
-    name: str, description: str, data: tuple[str, ...], licence: str | None, weights: Weights
+    name: str, *, description: str, data: tuple[str, ...], licence: str | None, weights: Weights
 ) -> CodecCard:
     return CodecCard(
         name=f"speechtokenizer-{name}",
@@ -52,10 +52,10 @@ class SpeechTokenizer(SEANetCodec):
     CARDS = (
         _card(
             "hubert-avg",
-            "official weights",
-            ("LibriSpeech",),
-            "Apache-2.0",
-            Weights(
+            description="official weights",
+            data=("LibriSpeech",),
+            licence="Apache-2.0",
+            weights=Weights(
                 repository="fnlp/SpeechTokenizer",
                 file="speechtokenizer_hubert_avg/SpeechTokenizer.pt",
                 revision="main",
@@ -63,10 +63,10 @@ class SpeechTokenizer(SEANetCodec):
         ),
         _card(
             _SNAKE,
-            "official weights with Snake activations, of AnyGPT",
-            ("LibriSpeech", "Common Voice"),
-            None,
-            Weights(
+            description="official weights with Snake activations, of AnyGPT",
+            data=("LibriSpeech", "Common Voice"),
+            licence=None,
+            weights=Weights(
                 repository="fnlp/AnyGPT-speech-modules",
                 file="speechtokenizer/ckpt.dev",
                 revision="main",

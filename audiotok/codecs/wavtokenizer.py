@@ -75,6 +75,7 @@ def _card(name: str, config: WavTokenizerConfig, domain: str, **details: Any) ->
 
 def _official(
     name: str,
+    *,
     rate: int,
     domain: str,
     data: str,
@@ -122,32 +123,55 @@ class WavTokenizer(Trained):
             verified="by the results of this repository",
         ),
         _official(
-            "small-40", 40, "speech", "LibriTTS", "WavTokenizer",
-            "WavTokenizer_small_600_24k_4096.ckpt",
+            "small-40",
+            rate=40,
+            domain="speech",
+            data="LibriTTS",
+            repository="WavTokenizer",
+            file="WavTokenizer_small_600_24k_4096.ckpt",
         ),
         _official(
-            "small-75", 75, "speech", "LibriTTS", "WavTokenizer",
-            "WavTokenizer_small_320_24k_4096.ckpt",
+            "small-75",
+            rate=75,
+            domain="speech",
+            data="LibriTTS",
+            repository="WavTokenizer",
+            file="WavTokenizer_small_320_24k_4096.ckpt",
         ),
         _official(
-            "medium-speech-75", 75, "speech", "10,000 hours",
-            "WavTokenizer-medium-speech-75token", "wavtokenizer_medium_speech_320_24k_v2.ckpt",
-            "633cc3b5b4b008318df15c995218a7820df52c74873bc8c9343be1d3a3184d78",
+            "medium-speech-75",
+            rate=75,
+            domain="speech",
+            data="10,000 hours",
+            repository="WavTokenizer-medium-speech-75token",
+            file="wavtokenizer_medium_speech_320_24k_v2.ckpt",
+            sha256="633cc3b5b4b008318df15c995218a7820df52c74873bc8c9343be1d3a3184d78",
         ),
         _official(
-            "medium-music-75", 75, "music, audio", "10,000 hours",
-            "WavTokenizer-medium-music-audio-75token",
-            "wavtokenizer_medium_music_audio_320_24k_v2.ckpt",
+            "medium-music-75",
+            rate=75,
+            domain="music, audio",
+            data="10,000 hours",
+            repository="WavTokenizer-medium-music-audio-75token",
+            file="wavtokenizer_medium_music_audio_320_24k_v2.ckpt",
         ),
         _official(
-            "large-unify-40", 40, "speech, music, audio", "80,000 hours",
-            "WavTokenizer-large-unify-40token", "wavtokenizer_large_unify_600_24k.ckpt",
+            "large-unify-40",
+            rate=40,
+            domain="speech, music, audio",
+            data="80,000 hours",
+            repository="WavTokenizer-large-unify-40token",
+            file="wavtokenizer_large_unify_600_24k.ckpt",
         ),
         _official(
-            "large-speech-75", 75, "speech", "80,000 hours",
-            "WavTokenizer-large-speech-75token", "wavtokenizer_large_speech_320_v2.ckpt",
+            "large-speech-75",
+            rate=75,
+            domain="speech",
+            data="80,000 hours",
+            repository="WavTokenizer-large-speech-75token",
+            file="wavtokenizer_large_speech_320_v2.ckpt",
         ),
-    )  # fmt: skip
+    )
 
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)

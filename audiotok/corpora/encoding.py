@@ -26,9 +26,9 @@ from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.errors import CorpusError
 from audiotok.harness.journal import differences
-from audiotok.harness.workers import can_start_processes
 from audiotok.system import outputs
 from audiotok.system.files import replacing, temporaries
+from audiotok.system.processes import can_start_processes
 
 FAILED = "failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes

@@ -3,32 +3,33 @@
     <folder>/<kind>/<2 digits>/<sha256 of the key>
 
 An entry is a line of JSON (its whole key, facts beside the content, hashes of both), then the
-content. All of it is checked when it is read: what is torn, changed or in another's place is named
-in one line, removed, and made again. So nothing here has to be fsynced, locked or trusted; the
-folder may be removed at any time. It lies at $AUDIOTOK_CACHE, else ~/.cache/audiotok/bench, and is
-kept below $AUDIOTOK_CACHE_BYTES (10 GB; 0 keeps nothing): waveforms go first, the oldest before.
+content. When it is read, all of it is compared with these hashes: what is torn, damaged or in
+another's place is named in one line, removed, and made again. So nothing here has to be fsynced or
+locked; the folder may be removed at any time. The hashes protect from accidents alone: whoever may
+write here can write an entry with hashes that fit, and it is believed. Keep the folder yours, and
+take --fresh where you do not trust it.
+
+It lies at $AUDIOTOK_CACHE, else ~/.cache/audiotok/bench, and is kept below $AUDIOTOK_CACHE_BYTES
+(10 GB; 0 keeps nothing): waveforms go first, the oldest before.
 Other files in that folder are neither counted nor removed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import re
-import secrets
 import stat
-import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
+from audiotok.results.identity import digest
 from audiotok.system.files import cache_root, temporaries, temporary_path
 
 KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
@@ -36,14 +37,6 @@ BYTES = 10_000_000_000
 _NAME = re.compile(r"[0-9a-f]{64}")
 _BEGIN = b'{"key": {'
 _STALE = 3600.0  # seconds after which a half-written entry was left by a killed process
-_PACKAGE = Path(__file__).parents[1]
-_SOURCES = (".py", ".c", ".cpp", ".h")
-
-# Parts of this package that change neither codes nor scores of a clip, ...
-_SPEAKING = {"cli", "report", "testing", "harness/journal"}
-CODING = _SPEAKING | {"metrics", "tasks", "judges", "results"}
-CODING |= {"harness/workers", "harness/harness", "harness/summary"}
-SCORING = _SPEAKING | {"codecs", "codec"}
 
 
 @dataclass(frozen=True)
@@ -180,40 +173,3 @@ def opened(note: Callable[[str], None]) -> Cache:
             f"AUDIOTOK_CACHE_BYTES is {text!r}: expected a number of bytes such as {BYTES}"
         )
     return Cache(Path(folder).expanduser(), int(text), note)
-
-
-def digest(content: Any) -> str:
-    """Hex sha256 of what JSON can say."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def code_sha256(kind: type, but: Collection[str]) -> str:
-    """Hex sha256 of the source of this package, without the parts `but`, and of what `kind` is
-    written in, where that is another package or file. Where there is no source: never the same."""
-    files = set()
-    for base in kind.__mro__[:-1]:
-        try:
-            files.add(Path(inspect.getsourcefile(base)))
-        except (TypeError, OSError):
-            return secrets.token_hex(32)
-    top = sys.modules.get(kind.__module__.partition(".")[0])
-    for folder in getattr(top, "__path__", ()):
-        files.update(Path(folder).rglob("*.py"))
-    own = sorted(path for path in files if _PACKAGE not in path.parents)
-    return digest([_file_sha256(path) for path in own] + [_package_sha256(frozenset(but))])
-
-
-@cache
-def _package_sha256(but: frozenset[str]) -> str:
-    total = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*")):
-        name = path.relative_to(_PACKAGE)
-        parts = {part.as_posix() for part in (name.with_suffix(""), *name.parents)}
-        if path.suffix in _SOURCES and not parts & but:
-            total.update(f"{name.as_posix()} {_file_sha256(path)}".encode())
-    return total.hexdigest()
-
-
-def _file_sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import CorpusError, MissingPackageError
-from audiotok.harness.workers import ENVIRONMENT, Job, Scored, score
+from audiotok.harness.workers import Job, Scored, score
 from audiotok.system.failures import LOST, Failure, describe
+from audiotok.system.processes import ENVIRONMENT
 
 if TYPE_CHECKING:
     from audiotok.tasks import Task

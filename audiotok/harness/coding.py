@@ -20,22 +20,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from audiotok.codec import checkpoints, registry
+from audiotok.codec import registry
 from audiotok.data import Clip, Corpus
 from audiotok.errors import CodecError, ResultsError
 from audiotok.harness import summary
-from audiotok.harness.cache import CODING, SCORING, Cache, Entry, code_sha256, digest
+from audiotok.harness.cache import Cache, Entry
 from audiotok.harness.plan import Setting, Subject
+from audiotok.harness.settings import FRESH, ONLY_CACHE
 from audiotok.harness.workers import Decoder, Job, Score, Scored
-from audiotok.results import provenance
+from audiotok.results import identity
+from audiotok.results.identity import digest
 from audiotok.sound.audio import Audio
 from audiotok.system.failures import Failure
 from audiotok.system.interrupts import deferred
 from audiotok.tasks import Task
 from audiotok.tasks.speed import hardware
 from audiotok.tokens.tokens import Tokens
-
-ONLY_CACHE, FRESH = "only-cache", "fresh"
 
 
 @dataclass
@@ -60,12 +60,12 @@ class Coded:
 class Coder:
     """Codes the clips of one subject.
 
-    Args:
-        reuse: "fresh" reads nothing from the cache; "only-cache" runs no codec.
+    With the setting `reuse` "fresh" it reads nothing from the cache; with "only-cache" it runs no
+    codec.
     """
 
-    def __init__(self, subject: Subject, cache: Cache, reuse: str | None):
-        self._subject, self._cache, self._reuse = subject, cache, reuse
+    def __init__(self, subject: Subject, cache: Cache):
+        self._subject, self._cache, self._reuse = subject, cache, subject.setting.settings.reuse
         self._setting, self._codec = subject.setting, subject.codec
         self._setting.keys = self._setting.keys or task_keys(self._setting)
         self._hardware = hardware(subject.device)
@@ -160,10 +160,14 @@ class Coder:
                 keys, timed_before = {}, True
                 self.not_timed += 1
             stage[0] = "encode"
-            content, encoding = self._encoded(clip, reference, heard, timed_before, stage)
+            content, encoding = self._encoded(
+                clip, reference, heard=heard, kept=timed_before, stage=stage
+            )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
-            sound, decoding = self._decoded(clip, reference, content, tokens, timed_before)
+            sound, decoding = self._decoded(
+                clip, reference, content=content, tokens=tokens, kept=timed_before
+            )
             seconds = encoding | decoding
             self.timed_before += timed_before and bool(known)
         about = {
@@ -181,8 +185,15 @@ class Coder:
             observing = [task for task in todo if task.observes and task.name in keys]
             observed = self._observed(clip, observing, reference, tokens)
         arrays = _array(reference), _array(sound)
-        names = [task.name for task in todo]
-        job = Job(clip, *arrays, content, seconds, observed, names, self._decoder(index))
+        job = Job(
+            clip,
+            *arrays,
+            tokens=content,
+            seconds=seconds,
+            observed=observed,
+            tasks=[task.name for task in todo],
+            decoder=self._decoder(index),
+        )
         return Coded(content, known, keys, job)
 
     def _look(
@@ -199,7 +210,7 @@ class Coder:
                 keys[task.name] = key
 
     def _encoded(
-        self, clip: Clip, reference: Audio, heard: str, kept: bool, stage: list[str]
+        self, clip: Clip, reference: Audio, *, heard: str, kept: bool, stage: list[str]
     ) -> tuple[bytes, dict[str, float]]:
         """Bytes of the tokens, and the seconds that encode took, where it ran."""
         key = self._codec_key | {"sound": heard}
@@ -216,7 +227,7 @@ class Coder:
         return content, {"seconds_encode": seconds}
 
     def _decoded(
-        self, clip: Clip, reference: Audio, content: bytes, tokens: Tokens, kept: bool
+        self, clip: Clip, reference: Audio, *, content: bytes, tokens: Tokens, kept: bool
     ) -> tuple[Audio, dict[str, float]]:
         """The reconstruction at the reference's rate, and the seconds decode took, where it ran."""
         rate = reference.sample_rate
@@ -270,8 +281,13 @@ class Coder:
             return None
         name = registry.name_for(family, self._codec.card)
         checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())
-        seed = self._setting.suite.seed
-        return name and Decoder(name, checkpoint, self._subject.device, seed)
+        return name and Decoder(
+            name=name,
+            checkpoint=checkpoint,
+            device=self._subject.device,
+            seed=self._setting.suite.seed,
+            code=identity.code_sha256(family),
+        )
 
     # --- keys ----------------------------------------------------------------------------------
 
@@ -281,18 +297,10 @@ class Coder:
     @cached_property
     def _codec_key(self) -> dict[str, str]:
         """All that codes and sounds depend on beside the clip."""
-        codec, subject = self._codec, self._subject
-        file = codec.checkpoint if codec.network is None else None  # else its numbers are known
-        about = {
-            "card": codec.card.model_dump(mode="json"),
-            "identity": subject.identity,
-            "checkpoint": file and checkpoints.sha256(file),
-            "code": code_sha256(type(codec), CODING),
-            "packages": provenance.packages(),
-            "seed": self._setting.suite.seed,
-            "device": subject.device.partition(":")[0],
-        }
-        return {"codec": subject.name, "codec_sha256": digest(about)}
+        whole = self._subject.identity
+        about = {key: whole[key] for key in ("codec", "packages", "seed", "device")}
+        about |= {"code": whole["code"]["codec"]}
+        return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
     def _timing_key(self, heard: str) -> dict[str, str]:
         """What times depend on: taken on the same hardware, they are as good as new ones."""
@@ -312,8 +320,8 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
             "columns": [asdict(column) for column in task.columns],
             "state": json.dumps(vars(task), skipkeys=True, default=_plain),
             "corpus": task.cache_key(setting.corpus),
-            "code": code_sha256(type(task), SCORING),
-            "packages": provenance.packages(),
+            "code": identity.code_of_task(task),
+            "packages": identity.packages(),
         }
         keys[task.name] = {"task": task.name, "task_sha256": digest(about)}
     return keys

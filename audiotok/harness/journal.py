@@ -120,6 +120,14 @@ def unfinished(folder: Path) -> list[Path]:
     return [*runs, *temporaries(folder)]
 
 
+def others(journal: Journal) -> Iterator[tuple[dict[str, Any], int]]:
+    """Of the stopped runs of other identities in the same folder: identity, and clips measured."""
+    for path in sorted(journal.folder.parent.glob("run-*/journal.jsonl")):
+        lines = path.read_bytes().splitlines(keepends=True)
+        if path != journal.path and len(lines) > 1 and (held := _parsed(lines[0])) is not None:
+            yield held, len(lines) - 1
+
+
 def sweep(folder: Path) -> None:
     """Removes what is unfinished there; only where nobody measures."""
     for path in unfinished(folder):

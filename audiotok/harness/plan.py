@@ -7,7 +7,6 @@ another folder; a codec of changed weights or a metric of a new version is measu
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import Any
 
 import audiotok
 from audiotok import data, tasks
-from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
 from audiotok.harness import summary
+from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import Suite
-from audiotok.harness.workers import can_start_processes
-from audiotok.results import results
+from audiotok.results import identity, results
 from audiotok.results.results import FLOOR, GIVEN, REFERENCE
+from audiotok.system.processes import can_start_processes
 from audiotok.tasks import Task
 
 MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the tasks' models
@@ -39,10 +38,11 @@ class Observer:
         """`done` of `total` clips of this codec are scored."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Setting:
-    """What all codecs of one call have in common."""
+    """What all codecs of one call have in common: its settings, and what was loaded for them."""
 
+    settings: BenchSettings
     suite: Suite
     corpus: Corpus
     limit: int | None  # clips; None: the whole corpus
@@ -63,20 +63,9 @@ class Setting:
         }
 
 
-def make_setting(
-    suite: Suite,
-    data_name: str | Path | None,
-    limit: int | None,
-    task_names: Sequence[str] | None,
-    out: Path,
-    workers: int | None,
-    observer: Observer | None,
-) -> Setting:
+def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> Setting:
     """Loads the corpus, and prepares those of the tasks that can run here."""
-    chosen = list(suite.tasks if task_names is None else dict.fromkeys(task_names))
-    for what, number, least in ("--limit", limit, 1), ("--workers", workers, 0):
-        if number is not None and number < least:
-            raise AudiotokError(f"{what} {number}: expected {least} or more")
+    chosen = suite.tasks if settings.tasks is None else settings.tasks
     if not chosen:
         raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
     not_measured: dict[str, str] = {}
@@ -87,7 +76,8 @@ def make_setting(
         else:
             not_measured |= task.left_out()
             able.append(task)
-    corpus = data.load(suite.source(data_name), limit=limit)
+    limit = settings.limit
+    corpus = data.load(suite.source(settings.data), limit=limit)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
     unsuited = {task.name: task.unsuited(corpus) for task in able}
@@ -98,15 +88,26 @@ def make_setting(
         raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
     for task in able:
         task.prepare(corpus)
-    count = min(available_cores(), MOST_WORKERS) if workers is None else workers
+    count = settings.workers
+    if count is None:
+        count = min(available_cores(), MOST_WORKERS)
     count = min(count, len(corpus.clips))
-    observer = observer or Observer()
     if count and not can_start_processes():
         count = 0
         observer.note("clips are scored in this process: as a daemon it cannot start others")
-    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer)
+    setting = Setting(
+        settings=settings,
+        suite=suite,
+        corpus=corpus,
+        limit=limit,
+        tasks=able,
+        not_measured=not_measured,
+        folder=settings.out,
+        workers=count,
+        observer=observer,
+    )
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
-    setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
+    setting.folder /= results.setting(suite.name, suite.version, setting.data, part)
     return setting
 
 
@@ -131,7 +132,7 @@ class Subject:
         """The full name of the codec; with weights of the user's own, their hash behind it."""
         if self.codec is None:
             return GIVEN if self.given else REFERENCE
-        own = f"@{self.identity['network_sha256'][:8]}" if self.own_weights else ""
+        own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
     @property
@@ -143,21 +144,21 @@ class Subject:
         return "cpu" if self.codec is None else str(self.codec.device)
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
+    def weights(self) -> dict[str, Any]:
         """What tells this codec from any other, also one of the same name."""
-        if self.codec is None:
-            return {}
-        card, network = self.codec.card, self.codec.network
-        return {
-            "fingerprint": self.codec.fingerprint,
-            "network_sha256": network and checkpoints.network_sha256(network),
-            "revision": card.weights and card.weights.revision,
-        }
+        return {} if self.codec is None else identity.of_codec(self.codec)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the scores depend on; the same identity gives the same scores."""
+        return self.plan | {"packages": identity.packages()}
 
     @property
     def plan(self) -> dict[str, Any]:
-        """All that the scores depend on; equal plans give equal scores."""
+        """The identity but for packages, whose versions a summary holds in full beside it."""
         setting = self.setting
+        code = {} if self.codec is None else {"codec": identity.code_sha256(type(self.codec))}
+        code["tasks"] = {task.name: identity.code_of_task(task) for task in setting.tasks}
         return {
             "audiotok": audiotok.__version__,
             "suite": {"name": setting.suite.name, "version": setting.suite.version},
@@ -165,7 +166,8 @@ class Subject:
             "data": setting.data,
             "tasks": {task.name: summary.versions(task) for task in setting.tasks},
             "not_measured": sorted(setting.not_measured),
-            "codec": {"name": self.name} | self.identity,
+            "codec": {"name": self.name} | self.weights,
+            "code": code,
             "device": self.device.partition(":")[0],
         }
 
@@ -179,9 +181,10 @@ class Subject:
             card.model_dump(mode="json")
             | {key: getattr(card, key) for key in ("num_codebooks", *_RATES)}
             | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
-            | self.identity
+            | {key: self.weights[key] for key in _WEIGHTS}
             | ({"training_data": []} if self.own_weights else {})  # the card speaks of others
         )
 
 
+_WEIGHTS = ("fingerprint", "network_sha256", "revision")
 _RATES = ("frame_rate", "token_rate", "bitrate")

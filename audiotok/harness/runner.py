@@ -20,46 +20,45 @@ from audiotok.errors import CodecError, ResultsError
 from audiotok.harness import summary
 from audiotok.harness.cache import Cache
 from audiotok.harness.clusters import RayWorkers
-from audiotok.harness.coding import FRESH, Coded, Coder
-from audiotok.harness.journal import Journal, differences, sweep, unfinished
+from audiotok.harness.coding import Coded, Coder
+from audiotok.harness.journal import Journal, others, sweep, unfinished
 from audiotok.harness.plan import Setting, Subject
+from audiotok.harness.settings import FRESH, ONLY_MISSING
 from audiotok.harness.workers import Scored, Workers
-from audiotok.results import provenance, results
+from audiotok.results import identity, provenance, results
 from audiotok.results.results import Result
 from audiotok.tasks.speed import hardware
 
-ONLY_MISSING = "only-missing"
 Entry = dict[str, Any]  # of the journal, see `summary.Entry`
 HOPELESS = 3  # clips in a row that fail again: then their cause has not passed
 
 
 class Runner:
-    """Brings subjects to results; its processes start when there is something to measure."""
+    """Brings subjects to results; its processes start when there is something to measure, and end
+    with `stack`."""
 
-    def __init__(
-        self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack,
-        executor: str, address: str | None,
-    ):  # fmt: skip
-        self._setting, self._cache, self._reuse, self._stack = setting, cache, reuse, stack
-        self._executor, self._address = executor, address
+    def __init__(self, setting: Setting, cache: Cache, stack: ExitStack):
+        self._setting, self._cache, self._stack = setting, cache, stack
 
     @cached_property
     def _pool(self) -> Workers | RayWorkers:
-        tasks = self._setting.tasks
-        if self._executor == "ray":
-            return self._stack.enter_context(RayWorkers(tasks, self._address))
-        return self._stack.enter_context(Workers(tasks, self._setting.workers))
+        setting = self._setting
+        if setting.settings.executor == "ray":
+            pool = RayWorkers(setting.tasks, setting.settings.address)
+        else:
+            pool = Workers(setting.tasks, setting.workers)
+        return self._stack.enter_context(pool)
 
     def result(self, subject: Subject, wait: bool) -> Result | None:
         """Measured before or now; None where another process measures it, unless we `wait`."""
         note = self._setting.observer.note
-        result, why = _finished(subject, self._reuse)
+        result, why = _finished(subject)
         if result is None:
             with _lock(subject, wait) as locked:
                 if not locked:
                     return None
                 if wait:  # the other process may be done with it
-                    result, why = _finished(subject, self._reuse)
+                    result, why = _finished(subject)
                 if result is None:
                     if why:
                         note(why)
@@ -75,11 +74,14 @@ class Runner:
         """Measures what the journal lacks, then writes rows and summary; where clips failed for
         now, keeps the journal instead."""
         note = self._setting.observer.note
-        coder = Coder(subject, self._cache, self._reuse)
-        journal = Journal(subject.folder, subject.plan)
-        if self._reuse == FRESH and journal.entries:
+        coder = Coder(subject, self._cache)
+        journal = Journal(subject.folder, subject.identity)
+        if self._setting.settings.reuse == FRESH and journal.entries:
             journal.remove()
-            journal = Journal(subject.folder, subject.plan)
+            journal = Journal(subject.folder, subject.identity)
+        for held, clips in others(journal):
+            changed = identity.changes(held, subject.identity) or "the version of audiotok"
+            note(f"{subject.name}: {clips} clips of a stopped run are measured anew: {changed}")
         try:
             started = time.perf_counter()
             failed = _score_clips(subject, self._pool, journal, coder)
@@ -87,7 +89,8 @@ class Runner:
             entries.sort(key=lambda entry: entry["index"])
             if not failed:
                 entries = _concluded(subject, entries, journal, coder)
-            result = _result(subject, entries, journal, coder, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            result = _result(subject, entries, journal=journal, coder=coder, seconds=seconds)
             if result.failed_for_now:
                 journal.close()
                 return result
@@ -103,13 +106,14 @@ class Runner:
         return results.read(subject.folder)
 
 
-def _finished(subject: Subject, reuse: str | None) -> tuple[Result | None, str]:
+def _finished(subject: Subject) -> tuple[Result | None, str]:
     """The finished result, if it may be used, and a line that says why or why not."""
+    reuse = subject.setting.settings.reuse
     if reuse == FRESH or (result := results.read(subject.folder)) is None:
         return None, ""
-    rows, changed = subject.folder / "rows.parquet", ""
-    if result.summary["plan"] != subject.plan:
-        changed = differences(result.summary["plan"], subject.plan)
+    rows = subject.folder / "rows.parquet"
+    held = result.summary["plan"] | {"packages": identity.packages(result.summary["packages"])}
+    changed = identity.changes(held, subject.identity)
     if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
         return None, f"{result.codec}: measured again, for {rows} was changed"
     if result.run.get("clips_not_timed") and reuse is None:
@@ -220,7 +224,7 @@ def _concluded(
 
 
 def _result(
-    subject: Subject, entries: list[Entry], journal: Journal, coder: Coder, seconds: float
+    subject: Subject, entries: list[Entry], *, journal: Journal, coder: Coder, seconds: float
 ) -> Result:
     """The result that these entries give; not written."""
     setting = subject.setting

@@ -11,9 +11,7 @@ import math
 import multiprocessing
 import os
 import signal
-import sys
 import threading
-import types
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from audiotok.errors import MetricError, ResultsError
 from audiotok.system.failures import DIED, Failure, was_transient
 from audiotok.system.interrupts import deferred
+from audiotok.system.processes import worker_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,13 +31,7 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.tasks import Item, Task
 
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
-ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
-    "PYTHONWARNINGS": "ignore",
-    # oneDNN keeps 1024 compiled operations, each of one length of sound: memory grows by a GB
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-}
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,7 @@ class Decoder:
     checkpoint: str | None
     device: str
     seed: int
+    code: str  # `identity.code_sha256` of its class
 
     @lru_cache(maxsize=1)  # noqa: B019 - of the process that scores: it keeps the last one
     def load(self) -> Codec:
@@ -232,7 +226,7 @@ class _Process:
         try:
             self._pipe, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            with no_main_module(), environment(ENVIRONMENT), without_interrupts():
+            with worker_start():
                 self._process.start()
         except OSError as reason:  # too many open files or processes, too little memory
             raise ResultsError(
@@ -339,8 +333,12 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
     """
     import torch
 
+    from audiotok.results.identity import code_sha256
+
     try:
         codec = decoder.load()
+        if code_sha256(type(codec)) != decoder.code:
+            return Failure(f"the code of {decoder.name} changed during the run", transient=True)
         torch.manual_seed(decoder.seed)
         again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
     except Exception as error:  # a codec may raise anything
@@ -354,47 +352,3 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
     if error > MOST_ERROR:
         return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
     return None
-
-
-def can_start_processes() -> bool:
-    """Whether this process may start others; a worker of `multiprocessing.Pool` may not."""
-    return not multiprocessing.current_process().daemon
-
-
-@contextlib.contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: it is for the main process, which ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def no_main_module() -> Iterator[None]:
-    """Hides __main__ from spawn, which would run a script without a main guard again."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def environment(values: dict[str, str]) -> Iterator[None]:
-    """Sets environment variables for the processes started inside."""
-    before = {key: os.environ.get(key) for key in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value

@@ -30,6 +30,7 @@ def ema_update(
     sums: Tensor,
     latents: Tensor,
     codes: Tensor,
+    *,
     decay: float,
     epsilon: float = 1e-5,
     dead_threshold: float = 0.0,
@@ -66,7 +67,15 @@ def ema_update(
     counts.mul_(decay).add_(new_counts.mul_(1 - decay))
     sums.mul_(decay).add_(new_sums.mul_(1 - decay))
     if dead_threshold > 0 and len(latents):
-        _revive(counts, sums, latents, codes, dead_threshold, generator, processes)
+        _revive(
+            counts,
+            sums,
+            latents,
+            codes,
+            threshold=dead_threshold,
+            generator=generator,
+            processes=processes,
+        )
     exact = counts.double()
     total = exact.sum()
     smoothed = (exact + epsilon) / (total + len(codebook) * epsilon) * total
@@ -79,6 +88,7 @@ def _revive(
     sums: Tensor,
     latents: Tensor,
     codes: Tensor,
+    *,
     threshold: float,
     generator: torch.Generator | None,
     processes: Processes | None,

@@ -148,6 +148,7 @@ def ema_update(
     sums: Tensor,
     latents: Tensor,
     codes: Tensor,
+    *,
     decay: float,
     epsilon: float = 1e-5,
     dead_threshold: float = 0.0,

@@ -75,6 +75,7 @@ def make(kind: str, sizes: Sequence[int], strides: Sequence[int], seed: int) -> 
 def teach(
     kind: str,
     clips: Sequence[Tensor],
+    *,
     sizes: Sequence[int],
     strides: Sequence[int],
     frame_rate: float,
@@ -82,7 +83,7 @@ def teach(
 ) -> Taught:
     """A model of these codes (K, T) of clips at `frame_rate` Hz."""
     model = make(kind, sizes, strides, seed)
-    last = learn(model, clips, frame_rate, PROTOCOL.budget, seed)
+    last = learn(model, clips, frame_rate=frame_rate, budget=PROTOCOL.budget, seed=seed)
     shares = [1 / stride for stride in strides]
     each = zip(shares, sizes, strict=True)
     even = sum(share * math.log(size) for share, size in each) / sum(shares)

@@ -43,6 +43,7 @@ class Budget:
 def learn(
     model: LanguageModel,
     clips: Sequence[Tensor],
+    *,
     frame_rate: float,
     budget: Budget,
     seed: int,
@@ -65,7 +66,9 @@ def learn(
         model.parameters(), budget.learning_rate, budget.betas, weight_decay=budget.weight_decay
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, budget.rate)
-    crops = _crops(clips, frame_rate, math.lcm(*model.strides), budget, seed)
+    crops = _crops(
+        clips, frame_rate=frame_rate, unit=math.lcm(*model.strides), budget=budget, seed=seed
+    )
     losses: list[float] = []
     model.train()
     for step in range(budget.steps):
@@ -84,7 +87,7 @@ def learn(
 
 
 def _crops(
-    clips: Sequence[Tensor], frame_rate: float, unit: int, budget: Budget, seed: int
+    clips: Sequence[Tensor], *, frame_rate: float, unit: int, budget: Budget, seed: int
 ) -> Iterator[Tensor]:
     """Batches (B, K, T) that start at the same seconds for every codec.
 

@@ -274,4 +274,7 @@ class LMSPTNetwork(nn.Module):
             semantic, whole = first.quantized, result.quantized
             codes, losses = result.codes, losses_of(result)
         resynthesis = self.auxiliary_decoder(semantic)
-        return Output(self.decoder(whole), latents, codes, losses, semantic, resynthesis)
+        decoded = self.decoder(whole)
+        return Output(
+            decoded, latents, codes, losses=losses, semantic=semantic, resynthesis=resynthesis
+        )

@@ -38,7 +38,7 @@ class MultiResolutionSpectralLoss(nn.Module):
         super().__init__()
         self.windows = tuple(mel_bands)
         for window, bands in mel_bands.items():
-            filters = _mel_filters(sample_rate, window, bands, "slaney")
+            filters = _mel_filters(sample_rate, window=window, bands=bands, scale="slaney")
             self.register_buffer(f"filters_{window}", filters, persistent=False)
             self.register_buffer(f"hann_{window}", torch.hann_window(window), persistent=False)
 
@@ -96,7 +96,9 @@ class MelSpectrogram(nn.Module):
         self.hop_length, self.power, self.same = hop_length, power, same
         hann = torch.hann_window(window_length)
         self.register_buffer("hann", hann, persistent=False)
-        filters = _mel_filters(sample_rate, window_length, num_bands, scale, low)
+        filters = _mel_filters(
+            sample_rate, window=window_length, bands=num_bands, scale=scale, low=low
+        )
         if unit_norm:
             filters = filters / hann.norm() ** power
         self.register_buffer("filters", filters, persistent=False)
@@ -116,7 +118,9 @@ class MelSpectrogram(nn.Module):
         return self.filters @ (magnitudes if self.power == 1 else magnitudes.square())
 
 
-def _mel_filters(sample_rate: int, window: int, bands: int, scale: str, low: float = 0.0) -> Tensor:
+def _mel_filters(
+    sample_rate: int, *, window: int, bands: int, scale: str, low: float = 0.0
+) -> Tensor:
     norm = "slaney" if scale == "slaney" else None
     filters = torchaudio().functional.melscale_fbanks(
         window // 2 + 1, low, sample_rate / 2, bands, sample_rate, norm, scale

@@ -45,6 +45,7 @@ def train(
     objective: Objective,
     inputs: Inputs,
     clips: Sequence[int],
+    *,
     seed: int,
     crop: float | None = None,
 ) -> Trained:

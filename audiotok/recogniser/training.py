@@ -43,6 +43,7 @@ def train(
     recipe: RecogniserRecipe | str | Path,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
+    *,
     report: Report | None = None,
     note: Note | None = None,
     fresh: bool = False,
@@ -58,7 +59,7 @@ def train(
         recipe = load(recipe, overrides)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
     make = lambda recipe, folder, team, note: Run(recipe, folder, team)  # noqa: E731
-    launch(make, recipe, folder, report, note, fresh, resume, cpu)
+    launch(make, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
     return folder.path / "encoder"
 
 

@@ -48,6 +48,7 @@ def write(
     codecs: Sequence[Codec],
     clips: Sequence[Clip],
     out: str | Path,
+    *,
     corpus: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
     overwrite: bool = False,

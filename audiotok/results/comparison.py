@@ -29,6 +29,7 @@ TIE = "tie"
 def compare(
     a: str,
     b: str,
+    *,
     results: str | Path = "results",
     suite: str | None = None,
     data: str | None = None,
@@ -58,14 +59,14 @@ def compare(
             "codec_b": other.codec,
             **row,
         }
-        for one, other in pairs(a, b, results, suite, data)
+        for one, other in pairs(a, b, results=results, suite=suite, data=data)
         for row in _rows(one, other)
     ]
     return pd.DataFrame(rows)
 
 
 def pairs(
-    a: str, b: str, results: str | Path, suite: str | None, data: str | None
+    a: str, b: str, *, results: str | Path, suite: str | None, data: str | None
 ) -> list[tuple[Result, Result]]:
     """Results of both codecs, from the settings where both were measured."""
     groups = list(chosen(results, suite, data))

@@ -1,4 +1,4 @@
-"""Where a number came from: versions, commit, machine, command. Imports none of the packages."""
+"""Where a number came from: versions, commit, machine, command. Imports no heavy package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from audiotok.system.dependencies import version_of
@@ -20,8 +21,13 @@ PACKAGES = (
 
 
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """{package: version} of those that are installed, and Python's own."""
+    """{package: version} of those that are installed, Python's own, and that of libsndfile, which
+    codes Opus and reads files: it comes with the package soundfile, or with the system."""
     found = {name: installed for name in names if (installed := version_of(name)) is not None}
+    with suppress(ImportError, OSError):
+        import soundfile
+
+        found["libsndfile"] = soundfile.__libsndfile_version__
     return {"python": platform.python_version()} | found
 
 

@@ -88,6 +88,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
 def beside(
     results: str | Path,
     name: str | None = None,
+    *,
     suite: str | None = None,
     data: str | None = None,
     folder: str | Path | None = None,

@@ -205,7 +205,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
                 yield f"{name}: {score['mean']} is not what its task makes of the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
-            yield from _mean(name, score, values, seed, strict)
+            yield from _mean(name, score, values, seed=seed, strict=strict)
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
@@ -219,7 +219,7 @@ def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]
 
 
 def _mean(
-    name: str, score: dict[str, Any], values: pd.Series, seed: int, strict: bool
+    name: str, score: dict[str, Any], values: pd.Series, *, seed: int, strict: bool
 ) -> Iterator[str]:
     """A mean over clips must be theirs, with its interval.
 

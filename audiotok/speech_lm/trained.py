@@ -85,6 +85,7 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 def judge(
     path: str | Path,
     folders: Sequence[str | Path],
+    *,
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     tokenizer: str | None = None,

@@ -54,6 +54,7 @@ class Task:
     hears: ClassVar[bool] = (
         False  # True: what it concludes depends on more of the codec than tokens
     )
+    computes: ClassVar[tuple[str, ...]] = ()  # names of metrics that it gets by name
     option: ClassVar[str | None] = None  # what may follow the name, the one argument of the class
     identity: dict[str, str] = {}  # what scores depend on beside the version: which weights
 

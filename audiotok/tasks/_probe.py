@@ -175,6 +175,6 @@ def train_classes(inputs: Inputs, split: Split, targets: Sequence[str | None], s
         objective,
         inputs,
         split.train,
-        seed,
-        PROTOCOL.crop,
+        seed=seed,
+        crop=PROTOCOL.crop,
     )

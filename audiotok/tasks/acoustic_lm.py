@@ -157,7 +157,12 @@ class AcousticLM(Task):
             note(f"{self.name}, seed {seed}: learns {len(train)} clips")
             with repeatable(seed):
                 taught = acoustic.teach(
-                    self.model, channels, one.codebook_sizes, one.strides, rate, seed
+                    self.model,
+                    channels,
+                    sizes=one.codebook_sizes,
+                    strides=one.strides,
+                    frame_rate=rate,
+                    seed=seed,
                 )
                 for index in test:
                     cost = acoustic.costs(taught.model, known[index].codes.long(), rate)
@@ -174,7 +179,9 @@ class AcousticLM(Task):
                     vote = acoustic.prefers(taught.model, right, wrong)
                     rows[index].setdefault(key, []).append(vote)
                 if seed == acoustic.PROTOCOL.seeds[0]:
-                    self._continued(rows, taught.model, corpus, known, test, codec, note)
+                    self._continued(
+                        rows, taught.model, corpus, known, test=test, codec=codec, note=note
+                    )
         return {index: self._row(row, judged[index]) for index, row in rows.items()}
 
     def _row(self, row: dict[str, Any], judged: list[dict[str, float]]) -> dict[str, float]:
@@ -201,6 +208,7 @@ class AcousticLM(Task):
         model: Any,
         corpus: Corpus,
         known: dict[int, Tokens],
+        *,
         test: Sequence[int],
         codec: Codec,
         note: Callable[[str], None],
@@ -230,7 +238,9 @@ class AcousticLM(Task):
                 start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
                 for said, each in (("", made[None]), ("_true", true)):
                     rest = _decoded(codec, known[index], each, given)
-                    rows[index] |= _heard(start, rest, said, self.left_out(), self.suffix)
+                    rows[index] |= _heard(
+                        start, rest, said=said, left_out=self.left_out(), suffix=self.suffix
+                    )
             except AudiotokError as error:
                 note(f"{self.name}: no continuation of clip {index}: {error}")
 
@@ -299,7 +309,7 @@ def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> A
 
 
 def _heard(
-    start: Audio, rest: Audio, said: str, left_out: dict[str, str], suffix: str
+    start: Audio, rest: Audio, *, said: str, left_out: dict[str, str], suffix: str
 ) -> dict[str, float]:
     """Columns of one continuation; `start` is how the original begins."""
     from audiotok.judges import mos

@@ -81,7 +81,11 @@ class ProbeAsr(_probe.Probe):
         rows: _probe.Rows = {}
         with training.repeatable(seed):
             done = training.train(
-                lambda: Letters(inputs, len(split.classes)), objective, inputs, split.train, seed
+                lambda: Letters(inputs, len(split.classes)),
+                objective,
+                inputs,
+                split.train,
+                seed=seed,
             )
             head = done.head
             for index, best in training.apply(write, inputs, split.test):

@@ -54,6 +54,7 @@ class Robustness(Task):
     name = "robustness"
     version = 1
     observes = True
+    computes = tuple(_SIGNAL)
 
     def __init__(self):
         self.grammar: str | None = None

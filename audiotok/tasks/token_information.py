@@ -82,12 +82,19 @@ class TokenInformation(Task):
         coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
         found: dict[int, dict[str, float]] = {index: {} for index in coded}
         speakers = {i: corpus.clips[i].speaker for i in coded if corpus.clips[i].speaker}
-        _add(found, coded, speakers, "speaker", _of_clip, _drawn_anew)
+        _add(found, coded, speakers, label="speaker", spread=_of_clip, unrelated=_drawn_anew)
         rate = _frame_rate(list(coded.values()))
         if rate is not None and sphinx.missing() is None:
             said = {i: corpus.clips[i] for i in coded if corpus.clips[i].text}
             phones = _aligned(said, note)
-            _add(found, coded, phones, "phone", lambda p, t, k: _at(p, t, k, rate), _turned)
+            _add(
+                found,
+                coded,
+                phones,
+                label="phone",
+                spread=lambda p, t, k: _at(p, t, k, rate),
+                unrelated=_turned,
+            )
         return found
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
@@ -119,6 +126,7 @@ def _add(
     found: dict[int, dict[str, float]],
     coded: dict[int, Tokens],
     known: dict[int, Any],
+    *,
     label: str,
     spread: Callable[[Any, Tokens, int], np.ndarray],
     unrelated: Callable[[list[np.ndarray], np.random.Generator], np.ndarray],

@@ -77,7 +77,7 @@ def processes(case: Case) -> Iterator[str]:
     audios = {"a voice": case.sounds["a voice"], "noise": noise(3 * case.hop + 1, 44_100, 2)}
     tokens = {what: codec.encode(audio) for what, audio in audios.items()}
     with tempfile.TemporaryDirectory(prefix="audiotok-check-") as folder:
-        answers = _ask(Path(folder), case, name, audios, tokens)
+        answers = _ask(Path(folder), case, name, audios=audios, tokens=tokens)
         if answers.get("fingerprint", codec.fingerprint) != codec.fingerprint:
             yield "in another process its fingerprint is another"
         if "error" in answers:
@@ -92,7 +92,7 @@ def processes(case: Case) -> Iterator[str]:
 
 
 def _ask(
-    folder: Path, case: Case, name: str, audios: dict[str, Audio], tokens: dict[str, Tokens]
+    folder: Path, case: Case, name: str, *, audios: dict[str, Audio], tokens: dict[str, Tokens]
 ) -> dict[str, str]:
     """What another process answers; its codes and sounds lie in `folder`."""
     checkpoint = None if ".safetensors" in name else case.codec.checkpoint

@@ -75,7 +75,9 @@ def judge(promise: Promise, case: Case) -> Outcome:
     except Exception as reason:  # the codec may be anybody's, and raise anything
         state, why = "broken", f"raises {described(reason)}"
     seconds = time.perf_counter() - start
-    return Outcome(promise.name, promise.says, state, why, case.numbers, seconds)
+    return Outcome(
+        promise.name, promise.says, state, why=why, numbers=case.numbers, seconds=seconds
+    )
 
 
 @contextmanager

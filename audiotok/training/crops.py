@@ -38,6 +38,7 @@ class Crops(Dataset[Crop]):
         sounds: Sounds,
         index: Index,
         settings: DataConfig,
+        *,
         sample_rate: int,
         channels: int,
         seed: int,
@@ -68,7 +69,12 @@ class Crops(Dataset[Crop]):
             place = rng.random()
             try:
                 piece = read_piece(
-                    self.sounds, number, self.samples, self.sample_rate, self.channels, place
+                    self.sounds,
+                    number,
+                    samples=self.samples,
+                    sample_rate=self.sample_rate,
+                    channels=self.channels,
+                    place=place,
                 )
             except AudioError:
                 broken.append(self.sounds.ids[number])
@@ -89,6 +95,7 @@ class Crops(Dataset[Crop]):
 def read_piece(
     sounds: Sounds,
     number: int,
+    *,
     samples: int | None,
     sample_rate: int,
     channels: int,

@@ -18,6 +18,7 @@ def launch(
     make: Callable[[Any, Folder, Team, Note], Any],
     recipe: Any,
     folder: Folder,
+    *,
     report: Report | None,
     note: Note | None,
     fresh: bool,

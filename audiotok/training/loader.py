@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from audiotok.errors import RecipeError
-from audiotok.harness.workers import can_start_processes
+from audiotok.system.processes import can_start_processes
 from audiotok.training.crops import Crop, Crops
 
 
 class _Numbers(Sampler[list[int]]):
     """Numbers of the crops of each batch of this process, which takes its part of every pass."""
 
-    def __init__(self, first: int, last: int, size: int, rank: int, count: int):
+    def __init__(self, first: int, last: int, *, size: int, rank: int, count: int):
         self.passes, self.size, self.rank, self.count = range(first, last), size, rank, count
 
     def __len__(self) -> int:
@@ -29,7 +29,13 @@ class _Numbers(Sampler[list[int]]):
 
 
 def batches(
-    crops: Crops, first_pass: int, last_pass: int, broken: set[str], rank: int = 0, count: int = 1
+    crops: Crops,
+    first_pass: int,
+    last_pass: int,
+    *,
+    broken: set[str],
+    rank: int = 0,
+    count: int = 1,
 ) -> Iterator[Tensor]:
     """Batches (B, C, samples) of the passes from `first_pass` on, read ahead.
 
@@ -45,7 +51,9 @@ def batches(
     workers = settings.workers if can_start_processes() else 0
     loader = DataLoader(
         crops,
-        batch_sampler=_Numbers(first_pass, last_pass, settings.batch_size, rank, count),
+        batch_sampler=_Numbers(
+            first_pass, last_pass, size=settings.batch_size, rank=rank, count=count
+        ),
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         timeout=settings.timeout_seconds if workers else 0,

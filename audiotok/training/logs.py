@@ -26,7 +26,7 @@ class Logs:
         step: the run goes on after it: lines of later steps, of a run that was killed, go.
     """
 
-    def __init__(self, folder: Path, trackers: Sequence[str], team: Team, step: int, rate: int):
+    def __init__(self, folder: Path, trackers: Sequence[str], *, team: Team, step: int, rate: int):
         self.path, self._team, self._rate = folder / "log.jsonl", team, rate
         self._tensorboard = None
         if team.is_main:

@@ -38,13 +38,17 @@ class Material:
         index = team.in_main(lambda: make_index(corpus, train, cache))
         if index is None:  # another process made it; on another machine the cache is not there
             index = make_index(corpus, train, cache if cache.exists() else None)
-        self.crops = Crops(corpus, index, settings, rate, channels, recipe.seed)
+        self.crops = Crops(
+            corpus, index, settings, sample_rate=rate, channels=channels, seed=recipe.seed
+        )
         held_out = corpus
         if settings.validation is not None:
             held_out = sounds.load(settings.validation)
             validation = list(range(len(held_out.ids)))[: settings.validation_clips]
         seconds = settings.validation_seconds
-        self.validation = Validation(held_out, validation, seconds, rate, channels)
+        self.validation = Validation(
+            held_out, validation, seconds=seconds, sample_rate=rate, channels=channels
+        )
         self.broken: set[str] = set(index.broken)
         self.named: set[str] = set()  # of them, those that the user was told of
         self.digest = index.digest
@@ -61,7 +65,12 @@ class Material:
         per_step = self.recipe.accumulate
         last = _FAR if endless else self.recipe.steps * per_step
         return batches(
-            self.crops, step * per_step, last, self.broken, self.team.rank, self.team.count
+            self.crops,
+            step * per_step,
+            last,
+            broken=self.broken,
+            rank=self.team.rank,
+            count=self.team.count,
         )
 
     def name_broken(self, note: Callable[[str], None]) -> None:

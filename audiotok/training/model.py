@@ -115,16 +115,20 @@ class Model:
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0) + loss.detach().float() / len(waveforms)
         sums["gradient"] = self._descend(
-            self.optimizer, self.codec_weights, self.recipe.optimizer, step, len(waveforms)
+            self.optimizer,
+            self.codec_weights,
+            settings=self.recipe.optimizer,
+            step=step,
+            passes=len(waveforms),
         )
         they_learn = any(name.startswith("discriminator_") for name in sums)
         if they_learn:
             sums["discriminator_gradient"] = self._descend(
                 self.their_optimizer,
                 self.adversary.learning(),
-                self.recipe.discriminator_optimizer,
-                step,
-                len(waveforms),
+                settings=self.recipe.discriminator_optimizer,
+                step=step,
+                passes=len(waveforms),
             )
         numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
         check_finite(step, numbers, self.folder)
@@ -180,7 +184,7 @@ class Model:
         processes = self.team if self.team.count > 1 else None
         self.balancer.backward(losses, reconstruction, rest, processes)
 
-    def _descend(self, optimizer, weights, settings, step: int, passes: int) -> Tensor:
+    def _descend(self, optimizer, weights, *, settings, step: int, passes: int) -> Tensor:
         """Makes an optimizer ready for its step; the norm of its gradient before it is clipped."""
         rate = optimisers.learning_rate(settings, step, self.recipe.steps)
         optimisers.set_learning_rate(optimizer, rate)

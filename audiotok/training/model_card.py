@@ -49,6 +49,7 @@ These are losses and code statistics. `audiotok bench` measures what one hears.
 
 def model_card(
     recipe: Recipe,
+    *,
     step: int,
     best_step: int | None,
     facts: Mapping[str, Any],

@@ -33,6 +33,7 @@ def train(
     recipe: Recipe | str | Path,
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
+    *,
     report: Report | None = None,
     note: Note | None = None,
     fresh: bool = False,
@@ -63,7 +64,7 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
     folder = Folder(Path(out or Path("runs") / recipe.name))
-    launch(Run, recipe, folder, report, note, fresh, resume, cpu)
+    launch(Run, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
     return folder.best
 
 
@@ -86,7 +87,9 @@ class Run:
     def train(self, report: Report) -> None:
         """To the last step."""
         rate = self.recipe.model.sample_rate
-        self.logs = Logs(self.folder.path, self.recipe.trackers, self.team, self.step, rate)
+        self.logs = Logs(
+            self.folder.path, self.recipe.trackers, team=self.team, step=self.step, rate=rate
+        )
         started = time.monotonic() - self.seconds
         passes = self.material.batches(self.step)
         while self.step < self.recipe.steps:
@@ -120,9 +123,13 @@ class Run:
         model = self.model
         quantizes = model.quantizes(self.step - 1)
         found, examples = self.material.validation(
-            model.network, model.reconstruction, model.sizes, quantizes, self.team,
-            self.material.broken,
-        )  # fmt: skip
+            model.network,
+            model.reconstruction,
+            sizes=model.sizes,
+            quantize=quantizes,
+            team=self.team,
+            broken=self.material.broken,
+        )
         self.logs.scalars(self.step, found, "validation")
         self.logs.examples(self.step, examples)
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
@@ -141,11 +148,15 @@ class Run:
             if self.model.quantizes(self.step - 1):
                 export.weights(self.folder.last, self.recipe, network, self.step)
             card = model_card(
-                self.recipe, self.step, self.best["step"],
-                export.facts(self.recipe, network, self.model.sizes),
-                self.material.facts, sorted(self.material.broken), self.best["numbers"],
-                read_json(self.folder.environment),
-            )  # fmt: skip
+                self.recipe,
+                step=self.step,
+                best_step=self.best["step"],
+                facts=export.facts(self.recipe, network, self.model.sizes),
+                data=self.material.facts,
+                broken=sorted(self.material.broken),
+                numbers=self.best["numbers"],
+                environment=read_json(self.folder.environment),
+            )
             self.folder.write(self.folder.card, card)
         progress = {
             "step": self.step,

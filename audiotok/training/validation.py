@@ -45,6 +45,7 @@ class Validation:
         self,
         sounds: Sounds,
         numbers: Sequence[int],
+        *,
         seconds: float | None,
         sample_rate: int,
         channels: int,
@@ -58,6 +59,7 @@ class Validation:
         self,
         network: nn.Module,
         losses: Reconstruction,
+        *,
         sizes: Sequence[int],
         quantize: bool,
         team: Team,
@@ -101,7 +103,11 @@ class Validation:
         for number in self.numbers[team.rank :: team.count]:
             try:
                 piece = read_piece(
-                    self.sounds, number, self.samples, self.sample_rate, self.channels
+                    self.sounds,
+                    number,
+                    samples=self.samples,
+                    sample_rate=self.sample_rate,
+                    channels=self.channels,
                 )
             except AudioError:
                 broken.add(self.sounds.ids[number])

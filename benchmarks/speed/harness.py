@@ -37,9 +37,10 @@ import audiotok
 from audiotok import data, metrics
 from audiotok.data import Corpus
 from audiotok.errors import ResultsError
-from audiotok.harness import harness
 from audiotok.harness.cache import Cache
 from audiotok.harness.plan import Observer, Setting, Subject, available_cores
+from audiotok.harness.runner import Runner
+from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import load_suite
 from audiotok.results import provenance
 from audiotok.sound.audio import Audio, as_audio
@@ -104,12 +105,14 @@ def scored(
     """Seconds of the first and of the next codec of a run, and the rows of the first."""
     task = Reconstruction(METRICS)
     task.prepare(corpus)
+    about = {"suite": load_suite("smoke"), "corpus": corpus, "limit": None, "tasks": [task]}
+    about |= {"not_measured": {}, "workers": workers, "observer": Observer()}
+    chosen = BenchSettings(tokenizer=codec.card.name, workers=workers, out=out)
     settings = [
-        Setting(load_suite("smoke"), corpus, None, [task], {}, out / place, workers, Observer())
-        for place in ("first", "next")
+        Setting(settings=chosen, folder=out / place, **about) for place in ("first", "next")
     ]
     with ExitStack() as stack:
-        runner = harness.Runner(settings[0], Cache(out / "cache", 0, print), None, stack)
+        runner = Runner(settings[0], Cache(out / "cache", 0, print), stack)
         found, took = [], []
         for setting in settings:
             body = lambda s=setting: found.append(runner.result(Subject(s, codec), wait=False))  # noqa: E731

@@ -11,6 +11,7 @@ import pytest
 from audiotok.errors import AudiotokError, MissingPackageError
 from audiotok.harness import harness
 from audiotok.harness.plan import Observer
+from audiotok.harness.settings import BenchSettings
 
 SUITE = """
 name: rays
@@ -21,10 +22,11 @@ tasks: [reconstruction, tokens]
 """
 
 
-def measure(tmp_path, out, **settings):
+def measure(tmp_path, out, observer=None, **settings):
     suite = tmp_path / "rays.yaml"
     suite.write_text(SUITE)
-    harness.run("mulaw", None, suite, 12, None, tmp_path / out, reuse="fresh", **settings)
+    about = {"suite": suite, "limit": 12, "out": tmp_path / out, "reuse": "fresh"}
+    harness.run(BenchSettings(tokenizer="mulaw", **about, **settings), observer)
     return {
         path.relative_to(tmp_path / out): path.read_bytes()
         for name in ("rows.parquet", "summary.json")

@@ -10,6 +10,7 @@ from audiotok.codec import Codec
 from audiotok.errors import AudiotokError, CodecError, MetricError, ResultsError
 from audiotok.harness import coding, harness
 from audiotok.harness.plan import Observer
+from audiotok.harness.settings import BenchSettings
 from audiotok.tasks import Column, Task
 
 CLIPS = ["a", "b", "c"]
@@ -52,8 +53,9 @@ def calls(monkeypatch):
 
 def run(tokenizer="mulaw", data="clips", **options):
     observer = Notes()
-    options = {"suite": "tiny.yaml", "workers": 0, "observer": observer} | options
-    return harness.run(tokenizer, data, **options), observer.notes
+    options = {"suite": "tiny.yaml", "workers": 0} | options
+    settings = BenchSettings(tokenizer=tokenizer, data=data, **options)
+    return harness.run(settings, observer), observer.notes
 
 
 def contents(folder="results") -> list[bytes]:

@@ -16,6 +16,7 @@ from audiotok import tasks
 from audiotok.errors import AudiotokError, CodecError, CorpusError, MetricError, ResultsError
 from audiotok.harness import harness
 from audiotok.harness.plan import Observer
+from audiotok.harness.settings import BenchSettings, split_names
 from audiotok.results import results
 from audiotok.results.validating import validate
 from audiotok.tasks import Column, Task
@@ -44,10 +45,11 @@ def kit(tmp_path, monkeypatch):
     bench_kit.write_clips(Path("clips"), CLIPS)
 
 
-def run(tokenizer="resample-16k", data="clips", **options):
-    observer = Notes()
-    options = {"suite": "tiny.yaml", "workers": 0, "observer": observer} | options
-    return harness.run(tokenizer, data, **options), observer
+def run(tokenizer="resample-16k", data="clips", observer=None, **options):
+    observer = observer or Notes()
+    options = {"suite": "tiny.yaml", "workers": 0} | options
+    settings = BenchSettings(tokenizer=tokenizer, data=data, **options)
+    return harness.run(settings, observer), observer
 
 
 def contents(folder="results") -> dict[str, bytes]:
@@ -105,7 +107,7 @@ def test_measured_once_and_the_same_again(kit):
 def test_other_clips_limits_and_tasks_have_other_folders(kit):
     whole, _ = run(data="clips")
     fewer, _ = run(data="clips", limit=2)
-    tokens, _ = run(data="clips", task_names=["tokens"])
+    tokens, _ = run(data="clips", tasks=["tokens"])
     bench_kit.write_clips(Path("clips"), ["zz"])
     more, _ = run(data="clips")
     folders = {found[0].folder.parent for found in (whole, fewer, tokens, more)}
@@ -229,7 +231,7 @@ def test_trying_again_ends(kit, disk):
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
     told = "mulaw: 9 of 9 clips could not be measured for now"
     with pytest.warns(UserWarning, match=told):
-        harness.bench("mulaw", "many", "tiny.yaml", workers=0)
+        harness.bench("mulaw", "many", suite="tiny.yaml", workers=0)
     assert len(disk.tries) == 2 * (9 + 3)  # two rows; three clips once more
 
 
@@ -304,9 +306,10 @@ def test_processes_on_one_folder_share_the_work(tmp_path):
     bench_kit.write_clips(tmp_path / "clips", CLIPS)
     bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens"])
     program = (
-        "import sys; from support import bench_kit; from audiotok.harness import harness;"
+        "import sys; from support import bench_kit; from audiotok.harness import harness, settings;"
         "bench_kit.install();"
-        "found = harness.run(sys.argv[1], 'clips', 'tiny.yaml', out='results', workers=0);"
+        "about = {'data': 'clips', 'suite': 'tiny.yaml', 'out': 'results', 'workers': 0};"
+        "found = harness.run(settings.BenchSettings(tokenizer=sys.argv[1], **about));"
         "print(*(r.codec for r in found))"
     )
     environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[1]}:{Path.cwd()}"}
@@ -371,7 +374,7 @@ def test_a_full_disk_is_one_line_and_no_loss(kit, size):
         ({"tokenizer": "opus-6kk"}, CodecError, "opus-6k"),
         ({"tokenizer": ","}, AudiotokError, "no codec is named"),
         ({"suite": "smok"}, ResultsError, "did you mean smoke"),
-        ({"task_names": ["tokenz"]}, MetricError, "tokens"),
+        ({"tasks": ["tokenz"]}, MetricError, "tokens"),
         ({"limit": 0}, AudiotokError, "--limit 0: expected 1 or more"),
         ({"workers": -1}, AudiotokError, "--workers -1: expected 0 or more"),
         ({"tokenizer": "mulaw,opus-6k", "checkpoint": "x"}, AudiotokError, "one codec, but 2"),
@@ -385,7 +388,7 @@ def test_mistakes_are_said_in_one_line(kit, options, error, message):
 
 
 def test_names_with_options_stay_whole():
-    assert harness.split_names("a, b:x=1,y=2,c") == ["a", "b:x=1,y=2", "c"]
+    assert split_names("a, b:x=1,y=2,c") == ["a", "b:x=1,y=2", "c"]
 
 
 def test_a_suite_that_is_none(kit):
@@ -400,7 +403,7 @@ def test_a_suite_that_is_none(kit):
 
 
 def test_bench_gives_a_table(kit):
-    table = harness.bench("mulaw", "clips", "tiny.yaml", limit=1, workers=0)
+    table = harness.bench("mulaw", "clips", suite="tiny.yaml", limit=1, workers=0)
     assert table.loc["mulaw", "bitrate"] == 128_000
     assert table.loc["reference", "level_error"] == 0
 

@@ -8,6 +8,7 @@ from audiotok import data, metrics, tasks
 from audiotok.codec import registry
 from audiotok.errors import ResultsError
 from audiotok.harness import harness
+from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import load_suite
 from audiotok.system import assets
 
@@ -40,7 +41,7 @@ def test_a_suite_without_a_corpus_asks_for_one(tmp_path):
     with pytest.raises(ResultsError, match="the suite music brings no corpus: give yours with"):
         suite.source(None)
     with pytest.raises(ResultsError, match="brings no corpus"):
-        harness.run("mulaw", suite="music", out=tmp_path, workers=0)
+        harness.run(BenchSettings(tokenizer="mulaw", suite="music", out=tmp_path, workers=0))
     assert not list(tmp_path.iterdir())
 
 
@@ -64,6 +65,8 @@ def test_a_newcomer_adds_a_corpus_in_one_file(tmp_path, monkeypatch):
     assert [clip.id for clip in data.load("meadow/test")] == ["a", "b"]
     bench_kit.install(monkeypatch.setattr)
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml", data="meadow/test")
-    found = harness.run("mulaw", suite=suite, out=tmp_path / "out", workers=0)
+    found = harness.run(
+        BenchSettings(tokenizer="mulaw", suite=suite, out=tmp_path / "out", workers=0)
+    )
     assert found[0].summary["data"]["name"] == "meadow/test"
     assert Path(found[0].folder).parent.name.startswith("meadow+test-")

@@ -72,7 +72,7 @@ def test_an_update_by_hand(path):
     codebook = torch.tensor([[0.0], [10.0], [99.0]])
     counts, sums = torch.tensor([2.0, 2.0, 0.0]), torch.tensor([[0.0], [20.0], [0.0]])
     latents = torch.tensor([[1.0], [3.0], [9.0]])
-    ema_update(codebook, counts, sums, latents, torch.tensor([0, 0, 1]), 0.5, epsilon=0)
+    ema_update(codebook, counts, sums, latents, torch.tensor([0, 0, 1]), decay=0.5, epsilon=0)
     assert counts.tolist() == [2.0, 1.5, 0.0]
     assert sums.tolist() == [[2.0], [14.5], [0.0]]
     torch.testing.assert_close(codebook, torch.tensor([[1.0], [14.5 / 1.5], [99.0]]))
@@ -87,7 +87,8 @@ def test_a_revived_code_lasts(path):
     for step in range(3):
         codes = vq_argmin(latents, codebook)
         generator = torch.Generator().manual_seed(step)
-        ema_update(codebook, counts, sums, latents, codes, 0.9, 1e-5, 1.0, generator)
+        about = {"decay": 0.9, "epsilon": 1e-5, "dead_threshold": 1.0, "generator": generator}
+        ema_update(codebook, counts, sums, latents, codes, **about)
         assert codebook[5].abs().max() < 10
         assert counts[5] >= 1
     assert (vq_argmin(latents, codebook) == 5).any()

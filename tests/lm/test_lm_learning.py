@@ -53,7 +53,7 @@ def test_a_model_learns_what_there_is_to_learn_and_twice_the_same():
         model = PatternLM(PatternLMConfig(codebook_sizes=(4, 4), **SMALL))
         clips = [torch.stack([torch.arange(40) % 4, (torch.arange(40) + n) % 4]) for n in range(4)]
         budget = Budget(seconds=400, crop_seconds=1, batch_size=4, learning_rate=1e-2)
-        return model, clips, learn(model, clips, 20, budget, seed=1)
+        return model, clips, learn(model, clips, frame_rate=20, budget=budget, seed=1)
 
     model, clips, last = taught()
     again, _, same = taught()
@@ -63,7 +63,7 @@ def test_a_model_learns_what_there_is_to_learn_and_twice_the_same():
     assert counts.tolist() == [40, 40] and bits < 40
     assert (hits / counts > 0.9).all()
     with pytest.raises(ValueError, match="one frame"):
-        learn(model, [torch.zeros(2, 0, dtype=torch.int64)], 20, Budget(), 0)
+        learn(model, [torch.zeros(2, 0, dtype=torch.int64)], frame_rate=20, budget=Budget(), seed=0)
 
 
 def test_costs_add_up_over_windows():

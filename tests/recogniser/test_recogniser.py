@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(recipe, run, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, (), tmp_path / "run", stop, cpu=True)
+        train(recipe, (), tmp_path / "run", report=stop, cpu=True)
     train(recipe, (), tmp_path / "run", resume=True, cpu=True)
     assert same_state(tmp_path / "run/state.pt", run / "state.pt")
     assert len((tmp_path / "run/log.jsonl").read_text().splitlines()) == 2

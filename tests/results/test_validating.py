@@ -9,6 +9,7 @@ from support.result_kit import put, spread
 from audiotok import tasks
 from audiotok.errors import ResultsError
 from audiotok.harness import harness
+from audiotok.harness.settings import BenchSettings
 from audiotok.results import results
 from audiotok.results.validating import validate
 
@@ -173,7 +174,8 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     clips = bench_kit.write_clips(tmp_path / "clips", ["a", "b", "c-peakless"])
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml")
     out = tmp_path / "results"
-    harness.run("resample-16k", clips, suite, out=out, workers=0)
+    about = {"data": clips, "suite": suite, "out": out, "workers": 0}
+    harness.run(BenchSettings(tokenizer="resample-16k", **about))
     count, found = validate(out)
     assert count == 3 and [str(f) for f in found if f.error] == []
     run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())

@@ -12,6 +12,7 @@ import sys
 
 from audiotok.codec import Codec
 from audiotok.harness import harness
+from audiotok.harness.settings import BenchSettings
 from support import bench_kit
 
 data, suite, out, *points = sys.argv[1:]
@@ -47,7 +48,8 @@ deadly(bench_kit.Rank, "conclude")
 
 def attempt(out: str, workers: int = 0) -> None:
     os.environ["AUDIOTOK_CACHE"] = f"{out}-cache"
-    harness.run("resample-16k", data, suite, out=out, workers=workers)
+    about = {"data": data, "suite": suite, "out": out, "workers": workers}
+    harness.run(BenchSettings(tokenizer="resample-16k", **about))
 
 
 attempt(f"{out}-whole")

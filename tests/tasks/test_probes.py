@@ -12,6 +12,7 @@ from support import bench_kit
 from audiotok.data import Clip, Corpus
 from audiotok.errors import AudiotokError
 from audiotok.harness import harness
+from audiotok.harness.settings import BenchSettings
 from audiotok.probes import PROTOCOL, features
 
 PITCH = '''
@@ -73,8 +74,8 @@ class Notes(harness.Observer):
 
 def test_bench_measures_what_the_corpus_allows(kit):
     notes = Notes()
-    options = {"suite": "downstream", "workers": 0, "observer": notes}
-    found = harness.run("pitch.py", "tones", **options)
+    options = {"suite": "downstream", "workers": 0}
+    found = harness.run(BenchSettings(tokenizer="pitch.py", data="tones", **options), notes)
     assert [r.codec for r in found] == ["reference", "pitch", "mulaw"]
     for result in found[:2]:
         assert result.scores["probe_label_accuracy"]["mean"] == 1
@@ -84,7 +85,7 @@ def test_bench_measures_what_the_corpus_allows(kit):
     assert left_out["probe_asr"] == "0 clips to train on and 0 to test have a text"
     assert found[2].scores["probe_label_accuracy"]["mean"] is None
     assert any("mulaw: probe_label left out: 16000 frames per second" in n for n in notes.notes)
-    harness.run("pitch.py", "tones", out="again", **options)
+    harness.run(BenchSettings(tokenizer="pitch.py", data="tones", out="again", **options), notes)
     first, again = (
         [
             p.read_bytes()
@@ -99,7 +100,9 @@ def test_bench_measures_what_the_corpus_allows(kit):
 def test_a_corpus_without_anything_to_learn_is_refused_at_once(kit):
     bench_kit.write_clips(Path("plain"), ["a", "b"])
     with pytest.raises(AudiotokError, match="nothing can be measured on plain: probe_asr: 0 clips"):
-        harness.run("pitch.py", "plain", suite="downstream", workers=0)
+        harness.run(
+            BenchSettings(tokenizer="pitch.py", data="plain", suite="downstream", workers=0)
+        )
     assert not Path("results").exists()
 
 
@@ -112,6 +115,8 @@ def test_reconstructions_that_come_along_are_probed_themselves(kit):
     rows = Path("tones/manifest.tsv").read_text().splitlines()
     given = [f"{row}\t0.wav" for row in rows[1:]]
     Path("tones/manifest.tsv").write_text("\n".join([f"{rows[0]}\treference", *given]))
-    found = harness.run("pitch.py", "tones", suite="downstream", workers=0)
+    found = harness.run(
+        BenchSettings(tokenizer="pitch.py", data="tones", suite="downstream", workers=0)
+    )
     by_name = {r.codec: r.scores["probe_label_accuracy"]["mean"] for r in found}
     assert by_name["given"] == 1 and by_name["reference"] < 0.7

@@ -129,7 +129,7 @@ def test_the_codec_learns_from_the_teacher(hubert, corpus, tmp_path, objective):
     recipe = write_recipe(tmp_path / "tiny.yaml", corpus, distillation=taught)
     seen = []
     overrides = ["steps=30", "validate_every=30", "optimizer.learning_rate=0.003"]
-    train(recipe, overrides, tmp_path / "run", lambda *a: seen.append(a[-1]["distillation"]))
+    train(recipe, overrides, tmp_path / "run", report=lambda *a: seen.append(a[-1]["distillation"]))
     assert sum(seen[-5:]) < 0.95 * sum(seen[:5])
     state = torch.load(tmp_path / "run/state.pt", weights_only=True)
     assert state["distillation"]["projection.weight"].shape == (16, 8, 1)

@@ -33,7 +33,7 @@ def test_training_lowers_the_loss_and_leaves_what_it_promises(corpus, tmp_path):
     recipe = write_recipe(tmp_path / "tiny.yaml", corpus)
     seen, out = [], tmp_path / "run"
     overrides = ["steps=60", "validate_every=20", "trackers=[tensorboard]"]
-    weights = train(recipe, overrides, out, lambda *a: seen.append(a))
+    weights = train(recipe, overrides, out, report=lambda *a: seen.append(a))
     assert [step for step, *_ in seen] == list(range(1, 61))
     first, last = (np.mean([n["mel"] for *_, n in part]) for part in (seen[:10], seen[-10:]))
     assert last < 0.8 * first
@@ -87,7 +87,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(corpus, tmp_path, changes):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, (), tmp_path / "parts", stop)
+        train(recipe, (), tmp_path / "parts", report=stop)
     torch.manual_seed(99)  # what happens in between does not matter
     notes = []
     train(recipe, (), tmp_path / "parts", note=notes.append)
@@ -101,7 +101,7 @@ def test_a_run_that_is_complete_stays_as_it_is(recipe_file, tmp_path):
     weights = train(recipe_file, (), tmp_path / "run")
     before = weights.read_bytes()
     steps = []
-    assert train(recipe_file, (), tmp_path / "run", lambda *a: steps.append(a)) == weights
+    assert train(recipe_file, (), tmp_path / "run", report=lambda *a: steps.append(a)) == weights
     assert not steps and weights.read_bytes() == before
 
 
@@ -138,7 +138,7 @@ def test_folders_are_never_taken_or_deleted_in_silence(recipe_file, tmp_path):
         train(recipe_file, ["steps=6"], tmp_path / "busy")
 
     with pytest.raises(RecipeError, match="another process trains in"):
-        train(recipe_file, ["steps=6"], tmp_path / "busy", meanwhile)
+        train(recipe_file, ["steps=6"], tmp_path / "busy", report=meanwhile)
 
 
 def test_finetuning_goes_on_from_the_weights(recipe_file, corpus, tmp_path):
@@ -194,7 +194,7 @@ def test_a_frozen_discriminator_stays_random_and_has_a_part(corpus, tmp_path):
             recipe,
             [f"steps={steps}", "quantizer.start_step=0"],
             tmp_path / str(steps),
-            lambda *a: seen.append(a[-1]),
+            report=lambda *a: seen.append(a[-1]),
         )
         states.append(torch.load(tmp_path / f"{steps}/state.pt", weights_only=True))
     first, last = (state["discriminators"] for state in states)

@@ -28,7 +28,7 @@ def data(**settings):
 def make_crops(corpus, numbers=None, seed=0, channels=1, **settings):
     found = sounds.load(str(corpus))
     index = make_index(found, numbers or range(len(found.ids)))
-    return Crops(found, index, data(**settings), 8000, channels, seed)
+    return Crops(found, index, data(**settings), sample_rate=8000, channels=channels, seed=seed)
 
 
 def test_no_speaker_is_on_both_sides(corpus):
@@ -51,14 +51,15 @@ def test_crops_depend_on_their_number_and_the_seed_alone(corpus):
 
 
 def test_batches_are_the_same_from_any_number_of_workers_and_processes(corpus):
-    expected = torch.cat(list(batches(make_crops(corpus, workers=0), 0, 6, set())))
+    expected = torch.cat(list(batches(make_crops(corpus, workers=0), 0, 6, broken=set())))
     for workers in (1, 2):
-        found = torch.cat(list(batches(make_crops(corpus, workers=workers), 0, 6, set())))
+        found = torch.cat(list(batches(make_crops(corpus, workers=workers), 0, 6, broken=set())))
         assert torch.equal(found, expected)
-    later = torch.cat(list(batches(make_crops(corpus, workers=2), 4, 6, set())))
+    later = torch.cat(list(batches(make_crops(corpus, workers=2), 4, 6, broken=set())))
     assert torch.equal(later, expected[8:])
     shares = [
-        list(batches(make_crops(corpus, workers=0), 0, 3, set(), rank, 2)) for rank in range(2)
+        list(batches(make_crops(corpus, workers=0), 0, 3, broken=set(), rank=rank, count=2))
+        for rank in range(2)
     ]
     together = torch.cat([torch.cat(pair) for pair in zip(*shares, strict=True)])
     assert torch.equal(together, expected)
@@ -93,9 +94,15 @@ def test_levels_and_mixing(tmp_path):
 
 def test_a_piece_is_read_by_seeking_at_the_wanted_rate_and_channels(corpus):
     found = sounds.load(str(corpus))
-    assert read_piece(found, 3, None, 8000, 2).shape == (2, 12000)
-    assert read_piece(found, 3, 100, 16000, 1, place=0.5).shape == (1, 100)
-    assert read_piece(found, 2, 9999, 8000, 1).shape == (1, 2400)  # shorter than asked for
+    assert read_piece(found, 3, samples=None, sample_rate=8000, channels=2).shape == (2, 12000)
+    assert read_piece(found, 3, samples=100, sample_rate=16000, channels=1, place=0.5).shape == (
+        1,
+        100,
+    )
+    assert read_piece(found, 2, samples=9999, sample_rate=8000, channels=1).shape == (
+        1,
+        2400,
+    )  # shorter than asked for
 
 
 @pytest.fixture
@@ -145,7 +152,7 @@ def test_a_corpus_of_broken_recordings_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.full(8000, np.nan, np.float32), 8000, subtype="FLOAT")
     for workers in (0, 1):
         with pytest.raises(RecipeError, match="no recording can be read any more; 1 are broken"):
-            next(batches(make_crops(tmp_path, workers=workers), 0, 1, set()))
+            next(batches(make_crops(tmp_path, workers=workers), 0, 1, broken=set()))
 
 
 def test_lengths_are_kept_until_the_recordings_change(corpus, tmp_path, monkeypatch):
@@ -228,7 +235,7 @@ def test_rows_of_a_dataset_are_a_corpus(corpus, tmp_path, monkeypatch):
     found = sounds.load("hf:org/name:dev")
     assert isinstance(found.open(1), BytesIO) and found.speakers[5] == "2"
     index = make_index(found, range(6))
-    crops = Crops(found, index, data(), 8000, 1, 0)
+    crops = Crops(found, index, data(), sample_rate=8000, channels=1, seed=0)
     files = make_crops(corpus)
     assert torch.equal(crops[4].waveform, files[4].waveform)
     with pytest.raises(CorpusError, match="hf:other cannot be loaded .ValueError: no such dataset"):

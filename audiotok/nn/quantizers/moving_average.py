@@ -90,11 +90,11 @@ class MovingAverageLearner(nn.Module):
                 self.sums[k],
                 rows,
                 found,
-                self.decay,
-                self.epsilon,
-                self.dead_ratio * len(rows) * everywhere / self.counts.shape[1],
-                generator,
-                processes,
+                decay=self.decay,
+                epsilon=self.epsilon,
+                dead_threshold=self.dead_ratio * len(rows) * everywhere / self.counts.shape[1],
+                generator=generator,
+                processes=processes,
             )
 
 

@@ -101,7 +101,7 @@ def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
         (x, y) for x, y in zip(a["rows"]["pesq"], b["rows"]["pesq"], strict=True) if y is not None
     ]
     mean = sum(x - y for x, y in both) / len(both)
-    frame = comparison.compare("good", "<b>holes</b>", folder).set_index("column")
+    frame = comparison.compare("good", "<b>holes</b>", results=folder).set_index("column")
     assert mean == pytest.approx(frame["difference"]["pesq"], rel=1e-5)
     assert len(both) == frame["n"]["pesq"] == 39
 

@@ -1,0 +1,88 @@
+"""The settings of one run of `bench`: what is measured, on what, where to, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiotok.errors import AudiotokError
+
+ONLY_MISSING, ONLY_CACHE, FRESH = REUSE = ("only-missing", "only-cache", "fresh")
+EXECUTORS = ("local", "ray")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """All that a caller can choose of a run; built once, and handed on whole.
+
+    Attributes:
+        tokenizer: names of codecs, a string of several separated by commas or a sequence of names;
+            `codebooks=*` and `merge=*` stand for all of them. Kept as a tuple.
+        checkpoint: weights for the one codec in `tokenizer`.
+        baselines: measure the suite's baselines as well.
+        suite: name of a suite that ships, or a YAML file.
+        tasks: only these of the suite's tasks; None: all.
+        data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
+        limit: only the first so many clips.
+        out: folder of all results.
+        device: of the codecs: "cpu", "cuda", "cuda:1", "auto".
+        workers: processes that score; None: as many as there are cores, at most 8; 0: none.
+        executor: who scores, "local" processes or "ray", a cluster at `address`; codecs run here.
+        address: of the Ray cluster, e.g. "auto".
+        reuse: of what was measured before. None: all that would come out the same. "only-missing":
+            finished results also where versions or weights have changed since. "only-cache": run
+            no codec, only score what the cache holds. "fresh": nothing.
+
+    Raises AudiotokError where they are out of range or contradict each other.
+    """
+
+    tokenizer: str | Sequence[str]
+    checkpoint: str | Path | None = None
+    baselines: bool = True
+    suite: str | Path = "smoke"
+    tasks: Sequence[str] | None = None
+    data: str | Path | None = None
+    limit: int | None = None
+    out: str | Path = "results"
+    device: str = "cpu"
+    workers: int | None = None
+    executor: str = "local"
+    address: str | None = None
+    reuse: str | None = None
+
+    def __post_init__(self) -> None:
+        names = self.tokenizer
+        names = split_names(names) if isinstance(names, str) else list(map(str, names))
+        object.__setattr__(self, "tokenizer", tuple(names))
+        object.__setattr__(self, "out", Path(self.out))
+        if self.tasks is not None:
+            object.__setattr__(self, "tasks", tuple(dict.fromkeys(self.tasks)))
+        if self.reuse not in (None, *REUSE):
+            raise AudiotokError(f"reuse is None or one of {', '.join(REUSE)}, not {self.reuse!r}")
+        if self.executor not in EXECUTORS or (self.address and self.executor != "ray"):
+            raise AudiotokError(
+                f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: "
+                f"not {self.executor!r} with the address {self.address!r}"
+            )
+        if self.checkpoint is not None and len(names) != 1:
+            raise AudiotokError(
+                f"--checkpoint is the weights of one codec, but {len(names)} are named: "
+                f"{', '.join(names)}"
+            )
+        for option, number, least in ("limit", self.limit, 1), ("workers", self.workers, 0):
+            if number is not None and number < least:
+                raise AudiotokError(f"--{option} {number}: expected {least} or more")
+
+
+def split_names(text: str) -> list[str]:
+    """Codec names separated by commas; `name:key=value,key=value` stays one name."""
+    found: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        if "=" in part and ":" not in part and found:
+            found[-1] += f",{part}"
+        else:
+            found.append(part)
+    if not found:
+        raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
+    return found

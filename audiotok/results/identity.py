@@ -1,0 +1,196 @@
+"""What a result depends on: data, tasks, weights, configuration, code and packages.
+
+One identity decides for all: whether a finished result is used again, whether the journal of a
+stopped run goes on, and which entry of the cache fits. What of it changed is said in words.
+
+Code is that of the files which define a codec or a task and of all that these import, as far as it
+belongs to audiotok or to the user; installed packages count by their version.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import secrets
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiotok.codec import checkpoints
+from audiotok.results import provenance
+
+if TYPE_CHECKING:
+    from audiotok.codec.codec import Codec
+    from audiotok.tasks import Task
+
+_PACKAGE = Path(__file__).parents[1]
+_FOUND_BY_NAME = ("kernels", "mos")  # folders whose modules are imported at run time
+_SOURCES = (".py", ".c", ".cpp", ".h")
+_CONFIGURATIONS = ("config.json", "preprocessor_config.json")
+_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+# What older results do not hold: then it is not compared.
+_NEW_KEYS = ("code.", "packages.", "codec.configuration", "codec.checkpoint_sha256")
+_WORDS = {"code.codec": "code of the codec", "codec.configuration": "configuration of the codec"}
+
+
+def digest(content: Any) -> str:
+    """Hex sha256 of what JSON can say."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+# --- what changed ----------------------------------------------------------------------------
+
+
+def changes(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two identities, in words for one line; "" where nothing does."""
+    old, new = _flat(held), _flat(now)
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        if key.startswith(_NEW_KEYS) and (key not in old or key not in new):
+            continue
+        if old.get(key) != new.get(key):
+            found.append(_words(key, old.get(key), new.get(key)))
+    return ", ".join(found)
+
+
+def _words(key: str, old: Any, new: Any) -> str:
+    if key in _WORDS:
+        return _WORDS[key]
+    if key.startswith("code.tasks."):
+        return f"code of the task {key.removeprefix('code.tasks.')}"
+    return f"{key.removeprefix('packages.')} {_short(old)} -> {_short(new)}"
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in content.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else text[:12] + "…"
+
+
+# --- parts of it -----------------------------------------------------------------------------
+
+
+def packages(versions: Mapping[str, str] | None = None) -> dict[str, str]:
+    """{package: version} of those that may move a score, here or in `versions` of a result.
+
+    Without Python's own, and 2.11.0+cpu is 2.11.0: the device is told elsewhere.
+    """
+    found = provenance.packages() if versions is None else versions
+    return {name: text.partition("+")[0] for name, text in found.items() if name != "python"}
+
+
+def of_codec(codec: Codec) -> dict[str, str | None]:
+    """What tells a codec from any other, also one of the same name: weights and configuration."""
+    card, network = codec.card, codec.network
+    found = {
+        "fingerprint": codec.fingerprint,
+        "network_sha256": network and checkpoints.network_sha256(network),
+        "revision": card.weights and card.weights.revision,
+        "configuration": _configuration(codec),
+    }
+    if network is None and codec.checkpoint:  # else the numbers of the network are known
+        found["checkpoint_sha256"] = checkpoints.sha256(codec.checkpoint)
+    return found
+
+
+def _configuration(codec: Codec) -> str:
+    """Digest of the card, and of the configurations in the folder of the weights."""
+    named = Path(codec.card.base_name.removeprefix("hf:"))  # hf:FOLDER
+    folder = codec.checkpoint.parent if codec.checkpoint else named
+    paths = [folder / name for name in _CONFIGURATIONS if (folder / name).is_file()]
+    files = {path.name: checkpoints.sha256(path) for path in paths}
+    return digest({"card": codec.card.model_dump(mode="json"), "files": files})
+
+
+def code_of_task(task: Task) -> str:
+    """Hex sha256 of the code of a task and of the metrics that it was told to compute."""
+    return code_sha256(type(task), tuple(getattr(task, "chosen", task.computes)))
+
+
+@cache  # a class that is loaded stays as it is, whatever becomes of its file
+def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
+    """Hex sha256 of the source of `kind`, as the top of this file says, and of these metrics. Where
+    there is no source: never the same."""
+    todo = [path for name in metrics for path in _own(["metrics", name])]
+    top = kind.__module__.partition(".")[0]
+    for base in kind.__mro__[:-1]:
+        try:
+            path = Path(inspect.getsourcefile(base))
+        except (TypeError, OSError):
+            return secrets.token_hex(32)
+        if base.__module__.partition(".")[0] == top or not _is_installed(path):
+            todo.append(path)
+    if top != "audiotok":  # a package installed beside this one
+        for folder in getattr(sys.modules.get(top), "__path__", ()):
+            todo += Path(folder).rglob("*.py")
+    files: set[Path] = set()
+    while todo:
+        if (path := todo.pop().resolve()) not in files:
+            files.add(path)
+            todo += _imported(path)
+    return digest(sorted([_name(path), checkpoints.sha256(path)] for path in files))
+
+
+def _name(path: Path) -> str:
+    """Where a file lies in audiotok; of a file of the user, its name alone."""
+    own = path.is_relative_to(_PACKAGE)
+    return path.relative_to(_PACKAGE).as_posix() if own else path.name
+
+
+@cache
+def _imported(path: Path) -> list[Path]:
+    """The files of audiotok and of the user that this one imports."""
+    if path.suffix != ".py":
+        return []
+    found = []
+    for name in _names(ast.parse(path.read_bytes())):
+        parts = name.split(".")
+        if parts[0] == "audiotok":
+            found += _own(parts[1:])
+        else:
+            module = sys.modules.get(name) or sys.modules.get(name.rpartition(".")[0])
+            file = getattr(module, "__file__", None)
+            if file and not _is_installed(Path(file)):
+                found.append(Path(file))
+    return found
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether it is of the standard library or of a package that is installed."""
+    return any(map(path.resolve().is_relative_to, _INSTALLED))
+
+
+def _own(parts: list[str]) -> Iterator[Path]:
+    """The files of audiotok that are imported with the module of these names."""
+    folder = _PACKAGE
+    for part in parts:
+        if (folder / f"{part}.py").is_file():
+            yield folder / f"{part}.py"
+        if not (folder := folder / part).is_dir():
+            return
+        if part in _FOUND_BY_NAME:
+            yield from (path for path in folder.rglob("*") if path.suffix in _SOURCES)
+        yield folder / "__init__.py"
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Full names of what a file imports when it runs; those of `from a import b` as a.b."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield from _names(node)

@@ -1,0 +1,68 @@
+"""Processes that work beside this one: what they inherit when they are started by spawn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
+    "PYTHONWARNINGS": "ignore",
+    # oneDNN keeps 1024 compiled operations, each of one length of sound: memory grows by a GB
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
+
+
+def can_start_processes() -> bool:
+    """Whether this process may start others; a worker of `multiprocessing.Pool` may not."""
+    return not multiprocessing.current_process().daemon
+
+
+@contextmanager
+def worker_start() -> Iterator[None]:
+    """Processes started inside use one thread, do not run __main__ again, and ignore Ctrl-C."""
+    with _no_main_module(), _environment(ENVIRONMENT), _without_interrupts():
+        yield
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is for the main process, which ends the others."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hides __main__ from spawn, which would run a script without a main guard again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
