@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TextIO
 
 from audiotok.errors import AudiotokError
+from audiotok.system.files import cache_root
 
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "allocate memory")  # PyTorch's messages
 
@@ -22,6 +25,7 @@ def guarded() -> Iterator[None]:
     _open_streams()
     try:
         try:
+            _name_user()
             yield
         finally:
             _flush(sys.stdout)
@@ -60,6 +64,19 @@ def _is_path(name: object) -> bool:
     return isinstance(name, str | bytes)
 
 
+def _name_user() -> None:
+    """Gives a user that the system does not know (in a container) a name and a home folder:
+    libraries ask for both, and would make a folder `~` in the working directory."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid-{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(cache_root())
+
+
 def _open_streams() -> None:
     """Puts /dev/null in the place of standard streams that are closed, so that no file gets their
     number; what a stream cannot encode is written as an escape."""
@@ -67,7 +84,8 @@ def _open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            # gets the lowest number that is free; processes that are started get it too
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - to the end
     for stream in (sys.stdout, sys.stderr):

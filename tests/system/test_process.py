@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -47,7 +48,9 @@ def test_closed_streams(tmp_path, redirect):
 
 
 def test_ascii_streams():
-    code, err = run("print('↑ é \\udce9', file=sys.stderr)", env={"PYTHONIOENCODING": "ascii"})
+    code, err = run(
+        "print('↑ é \\udce9', file=sys.stderr)", env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
     assert (code, err) == (0, "\\u2191 \\xe9 \\udce9\n")
 
 
@@ -86,3 +89,19 @@ def test_memory_that_pytorch_does_not_get(capsys):
     with pytest.raises(SystemExit) as ended, process.guarded():
         torch.empty(2**60, dtype=torch.uint8)
     assert ended.value.code == 2 and "memory is short" in capsys.readouterr().err
+
+
+def test_a_user_that_the_system_does_not_know(tmp_path, monkeypatch):
+    import pwd
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(process.os, "environ", dict(process.os.environ))
+    with process.guarded():
+        assert process.os.environ["USER"] == f"uid-{process.os.getuid()}"
+        assert process.os.environ["HOME"].startswith(str(tmp_path))
