@@ -124,9 +124,16 @@ def run(
         )
     asked = [name for one in typed for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
+    kinds: dict[str, tuple] = {}  # full name -> family and card
     beside = [name for name in suite.baselines if name not in typed] if baselines else []
     for name in [*asked, *beside, FLOOR]:
-        cards.setdefault(registry.find_card(name).name, name)
+        kind = registry.find(name)
+        same = cards.setdefault(kind[1].name, name)
+        if kinds.setdefault(kind[1].name, kind) != kind:
+            raise AudiotokError(
+                f"{same} and {name} are both named {kind[1].name}, and a table has one row for "
+                "each name: give one of the cards another name"
+            )
     for name in asked:  # weights that are missing are said before anything is measured
         checkpoints.resolve(registry.find_card(name), checkpoint)
     for name in beside:

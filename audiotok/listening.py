@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.files import replacing
-from audiotok.results import REFERENCE, slug
+from audiotok.names import part, twice
+from audiotok.results import REFERENCE
 from audiotok.site.pages import Pages
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def write(
         raise AudiotokError("a report needs at least one codec and one clip: name them")
     names = [REFERENCE, *(codec.card.name for codec in codecs)]
     for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
-        if twice := sorted({one for one in each if each.count(one) > 1}):
-            raise AudiotokError(f"two {what} are named {', '.join(twice)}: leave one out")
+        if same := twice(each):
+            raise AudiotokError(f"two {what} are named {' and '.join(same)}: leave one out")
     content = []
     for clip in clips:
         progress(clip.id)
@@ -194,7 +195,7 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
     sounds = [version.sound for version in versions]
     shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
-    folder = out / "sounds" / slug(clip.id)
+    folder = out / "sounds" / part(clip.id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as reason:

@@ -98,7 +98,7 @@ def make_setting(
     count = min(count, len(corpus.clips))
     setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
-    setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
+    setting.folder = results.setting_folder(out, suite.name, suite.version, setting.data, part)
     return setting
 
 
@@ -126,9 +126,9 @@ class Subject:
         own = f"@{self.identity['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        return self.setting.folder / results.slug(self.name)
+        return results.codec_folder(self.setting.folder, self.name)
 
     @property
     def device(self) -> str:

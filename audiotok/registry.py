@@ -24,7 +24,7 @@ import torch
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
-from audiotok.names import Recorded
+from audiotok.names import Recorded, digest
 from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
@@ -91,7 +91,12 @@ def list_codecs() -> list[CodecCard]:
 
 def find_card(name: str) -> CodecCard:
     """The card that `name` stands for, with its options in its name."""
-    return (_find_recorded if isinstance(name, Recorded) else _find)(name)[1]
+    return find(name)[1]
+
+
+def find(name: str) -> tuple[type[Codec], CodecCard]:
+    """The family, and `find_card`."""
+    return (_find_recorded if isinstance(name, Recorded) else _find)(name)
 
 
 def expand(name: str) -> list[str]:
@@ -246,7 +251,8 @@ def _family_in(path: Path) -> type[Codec]:
     """The one class with cards in a .py file that the user typed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    spec = importlib.util.spec_from_file_location(f"{_TYPED}{path.stem}", path)
+    named = f"{_TYPED}{digest(str(path.resolve()), 12)}"  # two files of one name are two modules
+    spec = importlib.util.spec_from_file_location(named, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

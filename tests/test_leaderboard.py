@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from audiotok import leaderboard, results
+from audiotok import leaderboard, names, results
 from audiotok.errors import ResultsError
 
 
@@ -23,7 +23,7 @@ def put(
     folder, name, role, mean, limit=None, tasks=("quality",), failed=0, version=1, licence=None
 ):
     setting = f"smoke-v{version}/clips-0a0b" + (f"-first{limit}" if limit else "")
-    path = folder / setting / results.slug(name)
+    path = folder / setting / names.part(name)
     path.mkdir(parents=True)
     codec = {"name": name, "role": role}
     if role != "ceiling":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from audiotok import names
+from audiotok import names, pretrained
 from audiotok.data import _ids
 
 ODD = st.text(max_size=8) | st.text("aAbB.:@=+|/\\ _-1äÄßſKK한é\u0301\x00\u202e", max_size=6)
@@ -67,6 +67,16 @@ def test_an_id_that_looks_like_the_hash_of_another():
     first = _ids.derive([path])[0]
     assert first == "a_b-" + names.digest(path, 8)
     assert len(set(_ids.derive([path, first + ".wav"]))) == 2
+
+
+@SHORT
+@given(PAIR)
+@example(("large-v3", "large_v3"))
+@example(("a", "A"))
+def test_columns_of_models(pair):
+    if pair[0] != pair[1]:
+        assert pretrained.slug(pair[0]) != pretrained.slug(pair[1])
+    assert pretrained.slug("large-v3") == "_large_v3" and pretrained.slug("") == ""
 
 
 def test_letters_stay_and_names_that_need_no_cleaning_too():

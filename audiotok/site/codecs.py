@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from audiotok.results import Result, slug
+from audiotok.names import part
+from audiotok.results import Result
 from audiotok.site import published
 from audiotok.site.pages import Pages
 from audiotok.site.settings import Setting, codec_page
@@ -83,7 +84,7 @@ def _links(codec: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _check(results: Path, name: str, codec: dict[str, Any]) -> dict[str, Any] | None:
     """What `audiotok check` wrote of these very codebooks."""
-    path = results / "checks" / f"{slug(name)}.json"
+    path = results / "checks" / f"{part(name)}.json"
     if not path.is_file():
         return None
     found = json.loads(path.read_bytes())

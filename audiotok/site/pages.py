@@ -9,6 +9,7 @@ import jinja2
 
 from audiotok import contamination, licences
 from audiotok.errors import ResultsError
+from audiotok.names import key
 from audiotok.results import arrow
 from audiotok.site.settings import codec_page, facts_of
 
@@ -45,7 +46,7 @@ class Pages:
 
     def add(self, name: str, content: bytes) -> None:
         """A file; ResultsError where two would have one name."""
-        if name in self.files:
+        if key(name) in map(key, self.files):
             raise ResultsError(f"two pages would be named {name}: rename one of the codecs or data")
         self.files[name] = content
 

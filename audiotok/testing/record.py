@@ -12,6 +12,7 @@ import audiotok
 from audiotok import checkpoints, provenance, results
 from audiotok.codec import Codec
 from audiotok.errors import ResultsError
+from audiotok.names import part
 from audiotok.tasks.speed import hardware
 from audiotok.testing.promise import Outcome
 
@@ -60,6 +61,6 @@ def write(content: dict[str, Any], out: str | Path = "results") -> Path:
             f"cannot write into {folder}: {reason.strerror or reason}; give another folder with "
             "--out"
         ) from reason
-    path = folder / f"{results.slug(content['codec'])}.json"
+    path = folder / f"{part(content['codec'])}.json"
     results.write_json(path, content)
     return path
