@@ -92,6 +92,20 @@ def validate(
     return len(folders), found
 
 
+def read_true(root: str | Path) -> list[Result]:
+    """All finished results below a folder; ResultsError where one was torn or edited."""
+    found = results.read_all(root)
+    for result in found:
+        refuse_untrue(result)
+    return found
+
+
+def refuse_untrue(result: Result) -> None:
+    """Raises ResultsError where a result was torn or edited, quickly."""
+    if (reason := untrue(result)) is not None:
+        raise ResultsError(f"{result.folder}: {reason}; `audiotok validate` says more")
+
+
 def untrue(result: Result) -> str | None:
     """Quickly, what was lost or changed since it was measured: by files and hashes alone."""
     missing = [name for name in FILES if not (result.folder / name).is_file()]

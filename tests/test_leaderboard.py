@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 
+import pandas
 import pytest
 
 from audiotok import leaderboard, names, results
@@ -31,6 +32,8 @@ def put(
     if licence:
         codec["licence_weights"] = licence
     failures = [{"clip": "c", "stage": "encode", "message": "loud"}] * failed
+    rows = pandas.DataFrame({"codec": [name], "clip": ["c"]})
+    results.write_rows(path / "times.parquet", rows)
     suite = {"name": "smoke", "version": version, "tasks": ["quality", "asr"]}
     results.write_json(path / "summary.json", {
         "schema": 1, "codec": codec, "suite": suite,
@@ -38,6 +41,7 @@ def put(
         "plan": {"tasks": dict.fromkeys(tasks, {"task": 1})},
         "scores": {"goodness": score(mean, failed=failed)},
         "failures": failures, "not_measured": {"asr": "no recogniser"},
+        "rows_sha256": results.write_rows(path / "rows.parquet", rows),
     })  # fmt: skip
     times = {} if role == "ceiling" else {"rtf": score(7.0, "speed")}
     results.write_json(path / "run.json", {"schema": 1, "times": times, "hardware": "a CPU"})
@@ -102,6 +106,13 @@ def test_check_sees_every_difference(folder, tmp_path):
     leaderboard.write(folder, tmp_path)
     put(folder, "newcomer", "neural", 9.0)
     assert leaderboard.check(folder, tmp_path) == paths
+
+
+def test_an_edited_result_is_refused(folder):
+    path = next(folder.glob("*/*/zebra/rows.parquet"))
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ResultsError, match="rows.parquet was changed"):
+        leaderboard.build(folder)
 
 
 def test_no_results(tmp_path):

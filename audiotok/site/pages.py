@@ -9,6 +9,7 @@ import jinja2
 
 from audiotok import contamination, licences
 from audiotok.errors import ResultsError
+from audiotok.escaping import web_link
 from audiotok.names import key
 from audiotok.results import arrow
 from audiotok.site.settings import codec_page, facts_of
@@ -31,7 +32,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"plain": plain, "number": number}
+        self._environment.filters |= {"plain": plain, "number": number, "web": web_link}
         self._environment.globals |= {
             "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
             "contamination_notes": contamination.NOTES, "codec_page": codec_page,
