@@ -35,7 +35,7 @@ def texts(tokens):
     return seen, others
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXT)
 @example("[0.1, 0.2]")
 @example("[0.1](x)")
@@ -56,7 +56,7 @@ def test_markdown_shows_text_as_it_is(text):
     assert seen == f"a: {escaping.one_line(text)}".strip() and not others
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TEXT)
 def test_cells_of_spreadsheets(text):
     cell = escaping.spreadsheet(text)
