@@ -7,14 +7,14 @@ them: a user's step), or a folder that holds them; see also `hub_file` for files
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from audiotok.errors import AudiotokError, MetricError, MissingPackageError, RecipeError
+from audiotok.dependencies import transformers_error
+from audiotok.errors import AudiotokError, MetricError, RecipeError
 from audiotok.names import Recorded, digest
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -63,8 +63,8 @@ class Pretrained:
 
     def missing(self) -> AudiotokError | None:
         """The error that says what is not here, the package or the weights; None where all is."""
-        if importlib.util.find_spec("transformers") is None:
-            return MissingPackageError("transformers", self.EXTRA, self.PURPOSE)
+        if (error := transformers_error(self.EXTRA, self.PURPOSE)) is not None:
+            return error
         if Path(self.model).is_dir() or cached(self.model) is not None:
             return None
         return MetricError(

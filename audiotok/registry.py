@@ -23,6 +23,7 @@ import torch
 
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
+from audiotok.dependencies import torchaudio
 from audiotok.errors import CodecError
 from audiotok.names import Recorded, digest
 from audiotok.variants import vary
@@ -50,6 +51,7 @@ def load(
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: do not log what a family's name stands for.
     """
+    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device)
     name = str(name)

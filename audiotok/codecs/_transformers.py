@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from audiotok import checkpoints
 from audiotok.codec import Codec
 from audiotok.codecs._searches import ScalarSearch
-from audiotok.errors import CheckpointError, CodecError, MissingPackageError
+from audiotok.dependencies import need_transformers
+from audiotok.errors import CheckpointError, CodecError
 
 EXTRA = "hf"
 # Keys of a configuration that say what runs and how, not how large it is.
@@ -135,10 +136,9 @@ def make_config(content: dict[str, Any], model: str, path: Path, name: str) -> A
 
 def known_class(cls: str, name: str) -> Any:
     """A class of transformers, for the codec of that name."""
-    try:
-        import transformers
-    except ImportError:
-        raise MissingPackageError("transformers", EXTRA, name) from None
+    need_transformers(EXTRA, name)
+    import transformers
+
     try:
         return getattr(transformers, cls)
     except AttributeError:

@@ -141,6 +141,11 @@ class Shards:
                 seen.add(key)
                 yield self.clip(row), self.tokens(row)
 
+    def ids(self) -> Iterator[str]:
+        """Ids of all clips, in order; codes are not read."""
+        for path in self.paths:
+            yield from parquet.read_table(path, columns=["id"])["id"].to_pylist()
+
     def of(self, path: Path) -> Iterator[Tokens]:
         """The tokens of one shard."""
         return map(self.tokens, _rows(path))

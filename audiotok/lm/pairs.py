@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiotok import names, perturbations
+from audiotok import names
 from audiotok.audio import Audio, as_audio
+from audiotok.data import _noise
 from audiotok.errors import AudiotokError, CorpusError, MetricError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
     for index, sound in sounds.items():
         clip = corpus.clips[index]
         whole = _piece(sound, 0.0, 2 * PIECE)
-        random = perturbations.generator(sound, "pairs")
+        random = _noise.generator(sound, "pairs")
         yield Pair("reversed", index, whole, Audio(whole.waveform.flip(1), whole.sample_rate))
         with contextlib.suppress(MetricError):  # silence
             yield _background(index, whole, random)
@@ -78,10 +79,10 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
 def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
     """In one everyday sound throughout, or in two, each SNR dB below the clip."""
     half = whole.num_samples // 2
-    pieces = [np.split(noise, [half], axis=1) for noise in perturbations.backgrounds(whole, random)]
+    pieces = [np.split(noise, [half], axis=1) for noise in _noise.backgrounds(whole, random)]
     one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
     noises = (np.concatenate(halves, axis=1) for halves in (one, [one[0], two[1]]))
-    return Pair("background", index, *(perturbations.noisy(whole, noise, SNR) for noise in noises))
+    return Pair("background", index, *(_noise.noisy(whole, noise, SNR) for noise in noises))
 
 
 def _piece(sound: Audio, start: float, seconds: float) -> Audio:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.dependencies import need_transformers
+from audiotok.errors import RecipeError
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
 from audiotok.pretrained import from_pretrained_options
 
@@ -30,10 +31,9 @@ class TextBody(nn.Module):
 
     def __init__(self, name: str, weights: bool = True):
         super().__init__()
-        try:
-            from transformers import AutoConfig, AutoModel
-        except ImportError as error:
-            raise MissingPackageError("transformers", "hf", "a language model of text") from error
+        need_transformers("hf", "a language model of text")
+        from transformers import AutoConfig, AutoModel
+
         try:
             options = from_pretrained_options(name, "language model")
             config = AutoConfig.from_pretrained(str(name), **options)
