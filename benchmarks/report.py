@@ -47,9 +47,10 @@ from pathlib import Path
 import pictures
 from scipy.stats import kendalltau
 
-from audiotok import comparison, rates, results, statistics
-from audiotok.escaping import markdown, markdown_table
-from audiotok.results import Result
+from audiotok.report import rates
+from audiotok.results import comparison, results, statistics
+from audiotok.results.results import Result
+from audiotok.system.escaping import markdown, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
 from audiotok.errors import CheckpointError
 
 # What the card of such a file says of what only its recipe knows.

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok import checkpoints
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
 from audiotok.codecs._searches import ScalarSearch
-from audiotok.dependencies import need_transformers
 from audiotok.errors import CheckpointError, CodecError
+from audiotok.system.dependencies import need_transformers
 
 EXTRA = "hf"
 # Keys of a configuration that say what runs and how, not how large it is.

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audiotok.escaping import markdown_table
+from audiotok.system.escaping import markdown_table
 from audiotok.training.recipe import Recipe
 
 _CARD = """---

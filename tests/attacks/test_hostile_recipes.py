@@ -7,13 +7,13 @@ import time
 
 import pytest
 import yaml
-from training_kit import TINY
+from support.training_kit import TINY
 
-from audiotok import yaml_files
 from audiotok.errors import AudiotokError, RecipeError, ResultsError
+from audiotok.harness.suite import load_suite
 from audiotok.recogniser import recipe as recognisers
 from audiotok.speech_lm import recipe as language_models
-from audiotok.suite import load_suite
+from audiotok.system import yaml_files
 from audiotok.training import load_recipe
 
 LAUGHS = "x0: &a0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(

@@ -13,14 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import audiotok
-from audiotok.audio import Audio
 from audiotok.errors import CheckpointError, CodecError, MissingPackageError
 from audiotok.nn.quantizers.strided import pool, repeat
+from audiotok.sound.audio import Audio
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
 
 transformers = pytest.importorskip("transformers", minversion="5.23")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 # family -> (the tiny network, the name to load it by)
 FAMILIES = {

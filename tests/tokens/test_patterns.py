@@ -1,0 +1,125 @@
+"""Patterns: by hand, there and back for any codebooks, and what is refused."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.token_kit import make, tokens_of
+
+from audiotok.errors import TokensError
+from audiotok.tokens.patterns import PATTERNS, SPECIAL, Vocabulary
+
+
+def test_interleaved_by_hand():
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    assert tokens.to_sequence().tolist() == [0, 13, 1, 14, 2, 15]
+    assert tokens.to_sequence(offset=100).tolist() == [100, 113, 101, 114, 102, 115]
+    slow = tokens_of([[7, 7, 8, 8, 9], [1, 2, 3, 4, 5]], (10, 20), (2, 1))
+    assert slow.to_sequence().tolist() == [7, 11, 12, 8, 13, 14, 9, 15]
+
+
+def test_the_other_patterns_by_hand():
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    assert tokens.to_sequence("parallel").tolist() == [[0, 1, 2], [13, 14, 15]]
+    assert tokens.to_sequence("delay").tolist() == [[0, 1, 2, 30], [30, 13, 14, 15]]
+    assert tokens.to_sequence("coarse_first").tolist() == [0, 1, 2, 13, 14, 15]
+    slow = tokens_of([[7, 7, 8, 8, 9], [1, 2, 3, 4, 5]], (10, 20), (2, 1))
+    assert slow.to_sequence("parallel").tolist() == [[7, 30, 8, 30, 9], [11, 12, 13, 14, 15]]
+    assert slow.to_sequence("coarse_first").tolist() == [7, 8, 9, 11, 12, 13, 14, 15]
+    assert slow.to_sequence("delay").tolist() == [
+        [7, 30, 8, 30, 9, 30],
+        [30, 11, 12, 13, 14, 15],
+    ]
+
+
+def test_special_ids_by_hand():
+    tokens = tokens_of([[0, 1], [3, 4]], (10, 20))
+    behind = tokens.to_sequence("coarse_first", 5, ("bos", "eos", "sep"))
+    assert behind.tolist() == [35, 5, 6, 37, 18, 19, 36]
+    before = tokens.to_sequence("delay", 5, ("pad", "bos", "eos"), special_first=True)
+    assert before.tolist() == [[6, 8, 9, 5, 7], [6, 5, 21, 22, 7]]
+    vocabulary = Vocabulary((10, 20), 5, ("pad", "bos"))
+    assert (vocabulary.id("pad"), vocabulary.id("bos"), vocabulary.end) == (35, 36, 37)
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 50), st.integers(1, 4)), min_size=1, max_size=4),
+    st.integers(1, 40),
+    st.integers(0, 1000),
+    st.sampled_from(PATTERNS),
+    st.permutations(SPECIAL),
+    st.integers(0, 4),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=300)
+def test_there_and_back(books, num_frames, offset, pattern, names, count, special_first):
+    sizes, strides = zip(*books, strict=True)
+    tokens, special = make(sizes, strides, num_frames), names[:count]
+    vocabulary = Vocabulary(sizes, offset, tuple(special), special_first)
+    ids = tokens.to_sequence(pattern, offset, special, special_first)
+    assert offset <= ids.min() and ids.max() <= vocabulary.end
+    back = tokens.from_sequence(ids, pattern, offset, special, special_first)
+    assert torch.equal(back.codes, tokens.codes) and back.num_samples == tokens.num_samples
+    padding = ids.new_full((*ids.shape[:-1], 5), vocabulary.id("pad"))
+    padded = torch.cat([ids, padding], dim=-1)  # as in a batch of several lengths
+    back = tokens.from_sequence(padded, pattern, offset, special, special_first)
+    assert torch.equal(back.codes, tokens.codes)
+
+
+@given(
+    st.lists(st.tuples(st.integers(2, 50), st.sampled_from([1, 2, 4])), min_size=1, max_size=4),
+    st.integers(2, 40),
+    st.data(),
+    st.sampled_from(PATTERNS),
+)
+@settings(deadline=None, max_examples=200)
+def test_fewer_whole_frames(books, num_frames, data, pattern):
+    sizes, strides = zip(*books, strict=True)
+    tokens = make(sizes, strides, num_frames)
+    fewer = data.draw(st.integers(1, num_frames - 1))
+    part = make(sizes, strides, fewer)
+    back = tokens.from_sequence(part.to_sequence(pattern), pattern)
+    unit = min(strides)  # within one code of the fastest codebook the number of frames is open
+    assert fewer <= back.num_frames < fewer + unit or back.num_frames == tokens.num_frames
+    for mine, theirs in zip(back.free_codes, part.free_codes, strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("ids", "pattern", "message"),
+    [
+        ([0, 13, 1], "interleaved", "3 ids are no whole number of frames"),
+        ([], "interleaved", "no whole number of frames"),
+        ([0, 5], "interleaved", "code -5 in codebook 1"),
+        ([0, 1, 13], "coarse_first", "no whole number of frames"),
+        ([[0, 1]], "delay", "have shape \\(2, columns\\), not \\(1, 2\\)"),
+        ([[0], [30]], "delay", "1 columns are no whole number"),
+        ([[0, 1, 2, 3], [30, 13, 14, 15]], "delay", "4 columns are no whole number"),
+        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 stands in row 1, column 0, .* id 30"),
+        ([[30, 30], [30, 30]], "parallel", "no whole number"),
+        ([0], "spiral", "one of parallel, .* not 'spiral'"),
+        ([0], "flatten", "'flatten' is called 'interleaved'"),
+    ],
+)
+def test_refuses_sequences(ids, pattern, message):
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    with pytest.raises(TokensError, match=message):
+        tokens.from_sequence(torch.tensor(ids, dtype=torch.int64), pattern)
+    if pattern in ("spiral", "flatten"):
+        with pytest.raises(TokensError, match=message):
+            tokens.to_sequence(pattern)
+
+
+def test_refuses_separators_and_special_ids():
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    ids = tokens.to_sequence("coarse_first", special=("sep",))
+    ids[3] = 0
+    with pytest.raises(TokensError, match="id 0 at 3 is not the separator 30 .* codebook 1"):
+        tokens.from_sequence(ids, "coarse_first", special=("sep",))
+    for special in (("end",), ("pad", "pad")):
+        with pytest.raises(TokensError, match="special ids are some of"):
+            tokens.to_sequence(special=special)
+    with pytest.raises(TokensError, match="offset is an integer"):
+        tokens.to_sequence(offset=-1)
+    with pytest.raises(TokensError, match="one channel"):
+        make((4,), (1,), channels=2).to_sequence()
