@@ -50,6 +50,7 @@ from scipy.stats import kendalltau
 from audiotok.report import rates
 from audiotok.results import comparison, results, statistics
 from audiotok.results.results import Result
+from audiotok.system.escaping import markdown, markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(
@@ -135,7 +136,8 @@ def named(found: Sequence[Result], name: str) -> Result:
 def differences(one: Result, other: Result, names: Sequence[str]) -> str:
     """Markdown: one row per column, the paired difference with its 95 % interval."""
     known = results.columns([one, other])
-    rows = [["", one.codec, other.codec, "difference [95 %]", "better"]]
+    a, b = markdown(one.codec), markdown(other.codec)
+    rows = [["", a, b, "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
     for name in names:
         column, digits = known[name], known[name]["digits"]
@@ -149,9 +151,9 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
                 f"{means[0] - means[1]:+.{digits}f} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
             )
             said = statistics.verdict(ci95, column["higher_is_better"])
-            better = {1: one.codec, -1: other.codec, 0: "tie", None: "–"}[said]
+            better = {1: a, -1: b, 0: "tie", None: "–"}[said]
         cells = [f"{mean:.{digits}f}" for mean in means]
-        rows.append([name + results.arrow(column), *cells, text, better])
+        rows.append([markdown(name) + results.arrow(column), *cells, text, better])
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
@@ -175,8 +177,7 @@ def table(found: Sequence[Result], names: Sequence[str]) -> str:
         [label(result), *(results.cell(result.scores.get(name)) for name in names)]
         for result in found
     ]
-    rule = ["---", *["---:"] * len(names)]
-    return "".join("| " + " | ".join(row) + " |\n" for row in [head, rule, *rows])
+    return markdown_table(head, rows)
 
 
 def areas(found: Sequence[Result], names: Sequence[str]) -> str:
@@ -184,12 +185,12 @@ def areas(found: Sequence[Result], names: Sequence[str]) -> str:
     known = results.columns(found)
     columns = {name: rates.rate_quality(found, name)[1] for name in names}
     ranges = columns[names[0]]
-    rows = [["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]]
-    rows.append(["---", *["---:"] * (len(names) + 2)])
+    head = ["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]
+    rows = []
     for curve, own in ranges[ranges.high > ranges.low].iterrows():
         cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
         rows.append([curve, f"{own.points:.0f}", f"{own.low:.0f} to {own.high:.0f}", *cells])
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    return markdown_table(head, rows)
 
 
 def together(found: Sequence[Result], others: Sequence[Result]) -> list[tuple[Result, Result]]:

@@ -26,7 +26,7 @@ from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
 from audiotok.system.dependencies import torchaudio
-from audiotok.system.names import Recorded
+from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
@@ -96,7 +96,12 @@ def list_codecs() -> list[CodecCard]:
 
 def find_card(name: str) -> CodecCard:
     """The card that `name` stands for, with its options in its name."""
-    return (_find_recorded if isinstance(name, Recorded) else _find)(name)[1]
+    return find(name)[1]
+
+
+def find(name: str) -> tuple[type[Codec], CodecCard]:
+    """The family, and `find_card`."""
+    return (_find_recorded if isinstance(name, Recorded) else _find)(name)
 
 
 def expand(name: str) -> list[str]:
@@ -221,17 +226,37 @@ def _all_families() -> list[type[Codec]]:
         if module.name.startswith("_"):
             continue
         families += _families_of(importlib.import_module(f"audiotok.codecs.{module.name}"))
-    for plugin in entry_points(group="audiotok.codecs"):
-        try:
-            families.append(plugin.load())
-        except Exception as reason:  # somebody else's code: it must not take the others along
-            log.warning("the codec plug-in %s cannot be imported: %s", plugin.value, reason)
-    seen = {}
+    seen: dict[str, type[Codec]] = {}
     for family in families:
         for card in family.CARDS:
             if seen.setdefault(card.name, family) is not family:
-                raise CodecError(f"two families have a codec {card.name!r}: uninstall one")
+                raise CodecError(f"two families have a codec {card.name!r}: rename one")
+    for plugin in entry_points(group="audiotok.codecs"):
+        try:
+            families.append(_checked(plugin.load(), families))
+        except (Exception, SystemExit) as reason:  # somebody else's code: all others go on
+            text = " ".join(str(reason).split()) or type(reason).__name__
+            log.warning("the codec plug-in %s is left out: %s", plugin.value, text)
     return families
+
+
+def _checked(family: object, others: Sequence[type[Codec]]) -> type[Codec]:
+    """What a plug-in names, if it can stand beside the other families; ValueError says why not."""
+    if not (inspect.isclass(family) and issubclass(family, Codec)):
+        raise ValueError("it is no subclass of audiotok.Codec")
+    cards, prefix = family.CARDS, family.PREFIX
+    if not isinstance(cards, tuple | list) or not all(isinstance(c, CodecCard) for c in cards):
+        raise ValueError("its CARDS are no tuple of CodecCard")
+    if not cards and not (isinstance(prefix, str) and prefix):
+        raise ValueError("it has no CARDS and no PREFIX")
+    if family.DEFAULT not in (None, *(card.name for card in cards)):
+        raise ValueError(f"its DEFAULT {family.DEFAULT!r} is none of its CARDS")
+    taken = {name for one in others for card in one.CARDS for name in (card.name, card.family)}
+    taken |= {one.PREFIX for one in others if one.PREFIX}
+    own = [name for card in cards for name in (card.name, card.family)]
+    if clashing := taken.intersection([*own, prefix]):
+        raise ValueError(f"{min(clashing)!r} is the name of another codec: uninstall one")
+    return family
 
 
 def _families_of(module) -> list[type[Codec]]:
@@ -251,12 +276,13 @@ def _family_in(path: Path) -> type[Codec]:
     """The one class with cards in a .py file that the user typed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    spec = importlib.util.spec_from_file_location(f"{_TYPED}{path.stem}", path)
+    named = f"{_TYPED}{digest(str(path.resolve()), 12)}"  # two files of one name are two modules
+    spec = importlib.util.spec_from_file_location(named, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as reason:  # the user's code may raise anything
+    except (Exception, SystemExit) as reason:  # the user's code may raise anything
         text = " ".join(str(reason).split())
         raise CodecError(f"{path} cannot be imported: {type(reason).__name__}: {text}") from reason
     families = [family for family in _families_of(module) if family.CARDS]

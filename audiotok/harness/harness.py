@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from audiotok.codec import checkpoints, registry
+from audiotok.errors import AudiotokError
 from audiotok.harness.cache import opened
 from audiotok.harness.plan import Observer, Setting, Subject, make_setting
 from audiotok.harness.runner import Runner
@@ -71,10 +72,17 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
     suite = load_suite(settings.suite)
     asked = [name for one in settings.tokenizer for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
+    kinds: dict[str, tuple] = {}  # full name -> family and card
     beside = [name for name in suite.baselines if name not in settings.tokenizer]
     beside = beside if settings.baselines else []
     for name in [*asked, *beside, FLOOR]:
-        cards.setdefault(registry.find_card(name).name, name)
+        kind = registry.find(name)
+        same = cards.setdefault(kind[1].name, name)
+        if kinds.setdefault(kind[1].name, kind) != kind:
+            raise AudiotokError(
+                f"{same} and {name} are both named {kind[1].name}, and a table has one row for "
+                "each name: give one of the cards another name"
+            )
     for name in asked:  # weights that are missing are said before anything is measured
         checkpoints.resolve(registry.find_card(name), settings.checkpoint)
     for name in beside:

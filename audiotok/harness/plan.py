@@ -107,7 +107,9 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         observer=observer,
     )
     part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
-    setting.folder /= results.setting(suite.name, suite.version, setting.data, part)
+    setting.folder = results.setting_folder(
+        settings.out, suite.name, suite.version, setting.data, part
+    )
     return setting
 
 
@@ -135,9 +137,9 @@ class Subject:
         own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        return self.setting.folder / results.slug(self.name)
+        return results.codec_folder(self.setting.folder, self.name)
 
     @property
     def device(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from audiotok.errors import AudiotokError, MetricError, RecipeError
 from audiotok.system.dependencies import transformers_error
-from audiotok.system.names import Recorded
+from audiotok.system.names import Recorded, digest
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 WEIGHTS += ("pytorch_model.bin", "pytorch_model.bin.index.json")  # read with weights_only=True
@@ -148,6 +148,9 @@ def folder_sha256(paths: tuple[str, ...]) -> str:
 
 
 def slug(label: str) -> str:
-    """A label as the end of a column's name: 'large-v3' -> '_large_v3', '' -> ''."""
+    """A label as the end of a column's name: 'large-v3' -> '_large_v3', '' -> ''; one that is not
+    of lower-case words with dashes gets its hash, so that different labels never share one."""
     plain = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
-    return f"_{plain}" if plain else ""
+    if re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", label):
+        return f"_{plain}" if plain else ""
+    return f"_{plain}__{digest(label, 8)}"

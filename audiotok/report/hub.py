@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from audiotok.errors import ResultsError
 from audiotok.results import comparison
 from audiotok.results.results import Result, refuse_mixed
+from audiotok.results.validating import refuse_untrue
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -63,7 +64,8 @@ def front_matter(
         name: of a codec, or of a family that has but one there.
         suite, data: only these.
 
-    Raises ResultsError where that codec was not measured, or versions are mixed.
+    Raises ResultsError where that codec was not measured, its result was torn or edited, or
+    versions are mixed.
     """
     from huggingface_hub import ModelCardData
 
@@ -75,6 +77,8 @@ def front_matter(
             f"--tokenizer {name}` first"
         )
     found = [result for result in found if result.is_whole]
+    for result in found:
+        refuse_untrue(result)
     for group in groups:
         refuse_mixed([result for result in group if result in found])
     codec = found[0].summary["codec"]

@@ -15,15 +15,9 @@ from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
 from audiotok.results import contamination
 from audiotok.results.ranking import Ranking, rank
-from audiotok.results.results import (
-    Result,
-    arrow,
-    by_setting,
-    cell,
-    columns,
-    read_all,
-    refuse_mixed,
-)
+from audiotok.results.results import Result, arrow, by_setting, cell, columns, refuse_mixed
+from audiotok.results.validating import read_true
+from audiotok.system.escaping import markdown, markdown_table, spreadsheet
 from audiotok.system.files import replacing
 
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
@@ -52,8 +46,8 @@ codecs with a value in every ranked column on every clip are ranked, and by thei
 
 
 def build(results: str | Path) -> dict[str, bytes]:
-    """The content of both files, by name."""
-    found = read_all(results)
+    """The content of both files, by name; ResultsError where a result was torn or edited."""
+    found = read_true(results)
     whole = [result for result in found if result.is_whole]
     text, rankings = [_HEAD], {}
     for setting, group in by_setting(whole):
@@ -110,13 +104,13 @@ def _section(group: Sequence[Result], rankings: dict[str, Ranking | None]) -> li
     first = group[0].summary
     suite, data = first["suite"], first["data"]
     lines = [
-        f"## {suite['name']} v{suite['version']} on {data['name']}\n",
-        f"{data['clips']} clips, sha256 {data['sha256'][:8]}…\n",
+        markdown(f"## {suite['name']} v{suite['version']} on {data['name']}") + "\n",
+        markdown(f"{data['clips']} clips, sha256 {data['sha256'][:8]}…") + "\n",
     ]
     known = columns(group)
     for task, ranking in rankings.items():
         names = [name for name, column in known.items() if column["task"] == task]
-        lines += [f"### {task}\n", _table(group, names)]
+        lines += [f"### {markdown(task)}\n", _table(group, names)]
         lines += _ranks(group, ranking) if ranking else []
         lines += [_legend(name, known[name]) for name in names]
         lines.append("")
@@ -136,7 +130,7 @@ def _table(group: Sequence[Result], names: Sequence[str]) -> str:
         [result.marked, *(cell(result.scores.get(name), interval=True) for name in names)]
         for result in group
     ]
-    return _markdown(head, rows)
+    return markdown_table(head, rows)
 
 
 def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
@@ -155,10 +149,10 @@ def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
         for result in order
     ]
     without = [
-        f"- {codec} is not ranked: {', '.join(lacking)} not there for every clip"
+        markdown(f"{codec} is not ranked: {', '.join(lacking)} not there for every clip")
         for codec, lacking in sorted(ranking.incomplete.items())
     ]
-    return [_markdown(["ranks", "mean", *names], rows), *without]
+    return [markdown_table(["ranks", "mean", *names], rows), *(f"- {line}" for line in without)]
 
 
 def _codecs(group: Sequence[Result]) -> str:
@@ -175,35 +169,31 @@ def _codecs(group: Sequence[Result]) -> str:
             result.run["hardware"],
         ])  # fmt: skip
     head = ["codec", "what", "token/s", "bit/s", "Hz", "licence of weights", "trained on"]
-    return _markdown([*head, "verified", "measured on"], rows)
+    return markdown_table([*head, "verified", "measured on"], rows)
 
 
 def _notes(group: Sequence[Result]) -> list[str]:
-    lines = []
+    found = []
     for result in group:
+        lines = []
         failed = {failure["clip"] for failure in result.summary["failures"]}
         if failed:
-            lines.append(f"- {result.codec}: something failed for {len(failed)} clips")
+            lines.append(f"something failed for {len(failed)} clips")
         for what, why in sorted(result.summary["not_measured"].items()):
-            lines.append(f"- {result.codec}: {what} not measured: {why}")
-    return [*lines, ""] if lines else []
+            lines.append(f"{what} not measured: {why}")
+        found += [f"- {markdown(result.codec)}: {markdown(line)}" for line in lines]
+    return [*found, ""] if found else []
 
 
 def _legend(name: str, column: dict) -> str:
     unit = f" ({column['unit']})" if column["unit"] else ""
-    return f"- {name}{unit}: {column['description']}"
+    return f"- {markdown(name + unit)}: {markdown(column['description'])}"
 
 
 def _plain(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    escaped = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in rows]
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *escaped]) + "\n"
 
 
 def _csv(group: Sequence[Result], rankings: dict) -> bytes:
@@ -219,9 +209,9 @@ def _csv(group: Sequence[Result], rankings: dict) -> bytes:
             ranking = rankings[result.folder.parent, score["task"]]
             place = ranking.columns.get(name, {}).get(result.codec, "") if ranking else ""
             overall = f"{ranking.mean[result.codec]:.4g}" if place else ""
-            writer.writerow([
+            writer.writerow(map(spreadsheet, [
                 suite["name"], suite["version"], data["name"], data["sha256"], result.codec,
                 result.role, name, score["unit"], mean, low, high, score["n"], score["failed"],
                 score["task"], place, overall, result.contamination,
-            ])  # fmt: skip
+            ]))  # fmt: skip
     return file.getvalue().encode()

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.report.site.pages import Pages
-from audiotok.results.results import REFERENCE, slug
+from audiotok.results.results import REFERENCE
 from audiotok.system import outputs
 from audiotok.system.files import make_folder, replacing
+from audiotok.system.names import part, twice
 
 if TYPE_CHECKING:
     from audiotok.codec.codec import Codec
@@ -75,8 +76,8 @@ def write(
         raise AudiotokError("a report needs at least one codec and one clip: name them")
     names = [REFERENCE, *(codec.card.name for codec in codecs)]
     for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
-        if twice := sorted({one for one in each if each.count(one) > 1}):
-            raise AudiotokError(f"two {what} are named {', '.join(twice)}: leave one out")
+        if same := twice(each):
+            raise AudiotokError(f"two {what} are named {' and '.join(same)}: leave one out")
     check_folder(out, clips, overwrite)
     about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
     make_folder(out)
@@ -122,7 +123,7 @@ def _is_page(folder: Path) -> bool:
 
 
 def _folder_of(out: str | Path, clip: Clip) -> Path:
-    return Path(out) / "sounds" / slug(clip.id)
+    return Path(out) / "sounds" / part(clip.id)
 
 
 def _paths(clip: Clip) -> list[Path]:

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from audiotok.errors import ResultsError
 from audiotok.results import comparison
-from audiotok.system import assets
+from audiotok.system import assets, yaml_files
+from audiotok.system.names import problem
 
 SANITY = "metric_sanity"  # our scores of the audio that the survey published
 _SURVEY = "dates_reconstruction_speech"
@@ -203,9 +203,16 @@ def _folder(folder: str | Path | None) -> Path:
 def _sources(folder: Path) -> dict[str, Any]:
     path = folder / "SOURCES.yaml"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as reason:
+        found = yaml_files.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
         raise ResultsError(f"{path} cannot be read: {' '.join(str(reason).split())}") from reason
+    tables = found.get("tables") if isinstance(found, dict) else None
+    if not isinstance(tables, dict):
+        raise ResultsError(f"{path} names no tables: expected the keys sources, tables and names")
+    for name in tables:  # they are names of files beside it
+        if (wrong := problem(name)) is not None:
+            raise ResultsError(f"{path} names the table {name!r:.80}, no name for a file: {wrong}")
+    return found
 
 
 def _about(name: str, folder: Path) -> dict[str, Any]:
@@ -217,6 +224,7 @@ def _about(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
+    _about(name, folder)  # one that is not listed is no table
     try:
         return pd.read_csv(folder / f"{name}.csv")
     except (OSError, ValueError) as reason:

@@ -7,7 +7,8 @@
         run.json        times summarised, and where, when and by which command they were taken
         run-<plan>/     only while measuring: journal.jsonl and the tokens of each clip
 
-rows.parquet and summary.json hold nothing that changes when the same thing is measured again.
+Names become folders by `names.part`. rows.parquet and summary.json hold nothing that changes when
+the same thing is measured again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,7 @@ from audiotok.errors import ResultsError
 from audiotok.results import contamination
 from audiotok.results.schema import ROLES, read_json, read_rows
 from audiotok.results.schema import SCHEMA as SCHEMA
+from audiotok.system import names
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing
 
@@ -119,11 +121,6 @@ class Result:
 # --- folders ---------------------------------------------------------------------------------
 
 
-def slug(name: str) -> str:
-    """A name as a folder: what is not a letter, digit or one of `. _ = , -` becomes `+`."""
-    return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
-
-
 def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[str] = ()) -> Path:
     """Folder, below the results, of all codecs measured in the same way on the same clips.
 
@@ -131,10 +128,57 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
         data: "name", "sha256", "limit" (None: whole) of the corpus.
         tasks: the tasks measured, where they are not all of the suite's.
     """
-    name = f"{slug(data['name'])}-{data['sha256'][:8]}"
+    return _setting(suite, version, data, tasks, names.part)
+
+
+def setting_folder(
+    root: Path, suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[str] = ()
+) -> Path:
+    """`setting` below `root`; where an earlier version made it under another name, that folder."""
+    about = (suite, version, data, tasks)
+    old = root / _setting(*about, _part_before)
+    held = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _below(old))
+    return old if (suite, data["name"]) in held else root / setting(*about)
+
+
+def codec_folder(setting: Path, codec: str) -> Path:
+    """The folder of a codec in that of a setting; an earlier version's where it is there."""
+    old = setting / _part_before(codec)
+    result = read(old)
+    return old if result is not None and result.codec == codec else setting / names.part(codec)
+
+
+def expected_names(result: Result) -> tuple[set[str], set[str]]:
+    """How the folder of a result may be called, and the beginning of its setting's."""
+    suite, data = result.summary["suite"], result.summary["data"]
+    kinds = (names.part, _part_before)
+    places = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
+    return {kind(result.codec) for kind in kinds}, {place.as_posix() for place in places}
+
+
+def _setting(
+    suite: str,
+    version: int,
+    data: Mapping[str, Any],
+    tasks: Sequence[str],
+    part: Callable[[str], str],
+) -> Path:
+    name = f"{part(data['name'])}-{data['sha256'][:8]}"
     if data["limit"] is not None:
         name += f"-first{data['limit']}"
-    return Path(f"{slug(suite)}-v{version}") / "-".join([name, *map(slug, tasks)])
+    name = "-".join([name, *map(part, tasks)])
+    if len(name.encode()) > names.MAX_BYTES:
+        name = names.part(name)
+    return Path(f"{part(suite)}-v{version}") / name
+
+
+def _part_before(name: str) -> str:
+    """What `names.part` was in the first version: two names could share one."""
+    return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
+
+
+def _below(setting: Path) -> Iterator[Result]:
+    return filter(None, map(read, sorted(setting.glob("*/"))))
 
 
 def read(folder: Path) -> Result | None:
@@ -265,13 +309,19 @@ def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]
 
 
 def refuse_mixed(group: Sequence[Result]) -> None:
-    """Raises ResultsError where results of one setting were not measured in the same way.
+    """Raises ResultsError where results of one setting were not measured in the same way, or two
+    are of one codec.
 
     Suite, data, seed, and the versions of audiotok, of tasks, metrics and packages must agree,
     where two results have them.
     """
     seen: dict[str, tuple[str, Result]] = {}
+    codecs: dict[str, Result] = {}
     for result in group:
+        if (other := codecs.setdefault(result.codec, result)) is not result:
+            raise ResultsError(
+                f"{other.folder} and {result.folder} are both of {result.codec}: remove one"
+            )
         for what, value in _way(result.summary):
             other, first = seen.setdefault(what, (value, result))
             if value != other:

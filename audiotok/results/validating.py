@@ -91,6 +91,20 @@ def validate(
     return len(folders), found
 
 
+def read_true(root: str | Path) -> list[Result]:
+    """All finished results below a folder; ResultsError where one was torn or edited."""
+    found = results.read_all(root)
+    for result in found:
+        refuse_untrue(result)
+    return found
+
+
+def refuse_untrue(result: Result) -> None:
+    """Raises ResultsError where a result was torn or edited, quickly."""
+    if (reason := untrue(result)) is not None:
+        raise ResultsError(f"{result.folder}: {reason}; `audiotok validate` says more")
+
+
 def untrue(result: Result) -> str | None:
     """Quickly, what was lost or changed since it was measured: by files and hashes alone."""
     missing = [name for name in FILES if not (result.folder / name).is_file()]
@@ -158,8 +172,9 @@ def _wrong(result: Result) -> Iterator[str]:
 def _identity(result: Result) -> Iterator[str]:
     """Whether the folder, the plan and the summary speak of the same thing."""
     summary, plan = result.summary, result.summary["plan"]
-    if results.slug(result.codec) != result.folder.name:
-        yield f"holds {result.codec}: expected a folder {results.slug(result.codec)}"
+    folders, settings = results.expected_names(result)
+    if result.folder.name not in folders:
+        yield f"holds {result.codec}: expected a folder {min(folders)}"
     if plan["codec"].get("name") != result.codec:
         yield f"the plan names the codec {plan['codec'].get('name')}, the summary {result.codec}"
     for key in ("fingerprint", "network_sha256"):
@@ -167,11 +182,9 @@ def _identity(result: Result) -> Iterator[str]:
             yield f"{key} is not the same in the plan and in the summary"
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
-    suite = summary["suite"]
-    setting = results.setting(suite["name"], suite["version"], summary["data"])
     place = "/".join(result.folder.parts[-3:-1])
-    if not f"{place}-".startswith(f"{setting.as_posix()}-"):  # the tasks may stand behind it
-        yield f"belongs into {setting}, by its suite, data and limit"
+    if not any(f"{place}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
+        yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
 def _hashes(result: Result) -> Iterator[str]:

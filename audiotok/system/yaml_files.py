@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from audiotok.system.names import Recorded
 
 Typed = Callable[[tuple[str, ...]], str]
 BYTES = 2**20  # of a file, at most
+DEPTH = 100  # of brackets in brackets
 NODES = 100_000  # of a file with its aliases written out, at most
 
 
@@ -40,6 +43,9 @@ def read(path: str | Path, typed: Typed) -> Any:
 
 def parse(text: str) -> Any:
     """The content of YAML text; ValueError where it is none, or unfolds to more than NODES."""
+    signs = (1 if sign in "[{" else -1 for sign in re.findall(r"[][{}]", text))
+    if max(itertools.accumulate(signs), default=0) > DEPTH:  # PyYAML takes long to find out
+        raise ValueError("it is nested too deeply")
     try:
         loader = yaml.SafeLoader(text)
         try:

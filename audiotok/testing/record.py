@@ -14,6 +14,7 @@ from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec
 from audiotok.errors import ResultsError
 from audiotok.results import provenance, results
+from audiotok.system.names import part
 from audiotok.tasks.speed import hardware
 from audiotok.testing.promise import Outcome
 
@@ -63,7 +64,7 @@ def place(name: str, out: str | Path = "results") -> Path:
 
     An earlier result there may be replaced; ResultsError where it is another file.
     """
-    path = Path(out) / FOLDER / f"{results.slug(name)}.json"
+    path = Path(out) / FOLDER / f"{part(name)}.json"
     if path.exists() and not _is_record(path):
         raise ResultsError(
             f"{path} exists and is no result of `audiotok check`: give another folder with --out"

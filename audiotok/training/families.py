@@ -59,10 +59,10 @@ def build(family: str, config: BaseModel) -> nn.Module:
 
 
 def _family(name: str) -> Family:
-    if name not in FAMILIES:
+    if not isinstance(name, str) or name not in FAMILIES:
         near = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0)
         raise RecipeError(
-            f"family {name!r} has no trainer; did you mean {near[0]!r}? "
+            f"family {name!r:.80} has no trainer; did you mean {near[0]!r}? "
             f"There are: {', '.join(FAMILIES)}"
         )
     return FAMILIES[name]

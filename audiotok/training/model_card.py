@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from audiotok.system.escaping import markdown_table
 from audiotok.training.recipe import Recipe
 
 _CARD = """---
@@ -42,8 +44,7 @@ These are losses and code statistics. `audiotok bench` measures what one hears.
 
 ## Recipe
 
-```yaml
-{recipe}```
+{recipe}
 """
 
 
@@ -77,7 +78,7 @@ def model_card(
         "Processes": environment.get("processes"),
         "Date": environment.get("date"),
         "Commit": f"{git['commit']}{' with changes' if git['dirty'] else ''}" if git else None,
-        "Command": f"`{environment.get('command')}`",
+        "Command": environment.get("command"),
         "Packages": ", ".join(f"{n} {v}" for n, v in environment.get("packages", {}).items()),
     }
     return _CARD.format(
@@ -90,18 +91,13 @@ def model_card(
         data=_table(about_data),
         numbers=_table(shown) if shown else "Not validated with its codebook yet.",
         where=_table({key: value for key, value in where.items() if value is not None}),
-        recipe=recipe.to_yaml(),
+        recipe=textwrap.indent(recipe.to_yaml(), "    "),
     )
 
 
 def _table(rows: Mapping[str, Any]) -> str:
-    body = "\n".join(f"| {key} | {_plain(value)} |" for key, value in rows.items())
-    return f"| | |\n| --- | --- |\n{body}"
-
-
-def _plain(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    body = [[key, one if isinstance(one, str) else json.dumps(one)] for key, one in rows.items()]
+    return markdown_table(["", ""], body)
 
 
 def _some(names: Sequence[str], most: int = 20) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from audiotok.system import yaml_files
 from audiotok.training import families, start
 from audiotok.training.recipe import Recipe, check_network
 
+MOST, MOST_LAYERS = 2**24, 4096  # the largest numbers in `model`, and of layers and codebooks
 Validated = TypeVar("Validated", bound=BaseModel)
 
 
@@ -33,10 +35,24 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     content = _content(path)
     try:
         recipe = _validated(_with_axes(content, overrides))
-        check_network(recipe)
+        _check_network(recipe)
     except RecipeError as error:
-        raise RecipeError(f"recipe {path}: {error}") from error
+        raise RecipeError(f"recipe {path}: {str(error)[:1000]}") from error
     return recipe
+
+
+def _check_network(recipe: Recipe) -> None:
+    """`check_network`; what sizes that nobody thought of do in it is a RecipeError too."""
+    try:
+        check_network(recipe)
+    except RecipeError:
+        raise
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as reason:
+        text = " ".join(str(reason).split())[:200]
+        raise RecipeError(
+            f"the sizes of `model` give no network ({type(reason).__name__}: {text}): compare them "
+            "with a recipe that ships"
+        ) from reason
 
 
 def read_plain(path: str | Path, overrides: Sequence[str], schema: type[Validated]) -> Validated:
@@ -157,6 +173,8 @@ def _validated(content: dict[str, Any]) -> Recipe:
         raise RecipeError("key 'family' is missing")
     start.complete(content)
     schema = families.config_class(content["family"])
+    for section in ("model", "discriminators"):
+        _check_numbers(content.get(section), section)
     try:
         content["model"] = schema.model_validate(content.get("model", {}))
     except ValidationError as error:
@@ -167,20 +185,34 @@ def _validated(content: dict[str, Any]) -> Recipe:
         raise RecipeError(explain(error, Recipe)) from error
 
 
+def _check_numbers(value: Any, where: str) -> None:
+    """Refuses sizes of a network that would take for ever to build."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_numbers(one, f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            _check_numbers(one, f"{where}.{number}")
+    elif isinstance(value, int | float) and not -MOST <= value <= (
+        MOST_LAYERS if re.search("layers|blocks|codebooks|quantizers", where) else MOST
+    ):
+        raise RecipeError(f"{where:.120} = {value!r:.40} is larger than any network here is")
+
+
 def explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
     """The first complaint, in one line, with the nearest known key for an unknown one."""
     errors = error.errors()  # a key of another name is missing, too: its own line says more
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    where = ".".join(map(str, (*above, *first["loc"])))
+    where = ".".join(map(str, (*above, *first["loc"])))[:120]
     if first["type"] == "extra_forbidden":
         *path, last = first["loc"]
         return f"unknown key {where!r}{_hint(str(last), _schema_at(schema, path).model_fields)}"
     if first["type"] == "missing":
         return f"key {where!r} is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ")[:300]
     if first["type"] == "value_error" and not isinstance(first["input"], (str, int, float)):
         return f"{where}: {message}" if where else message
-    return f"{where} = {first['input']!r}: {message}" if where else message
+    return f"{where} = {first['input']!r:.120}: {message}" if where else message
 
 
 def _hint(word: str, known: typing.Iterable[str]) -> str:

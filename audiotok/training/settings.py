@@ -19,9 +19,9 @@ RunName = Annotated[  # of a run's folder, and of what comes out of it
 
 
 class Section(BaseModel):
-    """Frozen; an unknown key is an error."""
+    """Frozen; an unknown key is an error, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MixingConfig(Section):
@@ -40,7 +40,7 @@ class DataConfig(Section):
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
     validation_clips: int = Field(default=100, gt=0)  # at most so many
     validation_seconds: float | None = Field(default=None, gt=0)  # at most so much of each
-    crop_seconds: float = Field(gt=0)
+    crop_seconds: float = Field(gt=0, le=3600)
     batch_size: int = Field(gt=0)  # crops per process and pass
     workers: int = Field(default=1, ge=0)  # processes that read; 0: none, and no time-out
     timeout_seconds: float = Field(default=300, gt=0)  # a loader that takes longer has stalled

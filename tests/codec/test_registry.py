@@ -112,6 +112,7 @@ def test_a_file_with_a_checkpoint(tmp_path):
     [
         ("1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
         ("import nowhere_at_all", "cannot be imported: ModuleNotFoundError"),
+        ("raise SystemExit(0)", "cannot be imported: SystemExit"),
         ("x =", "cannot be imported: SyntaxError"),
         ("x = 1", "has 0 Codec classes with CARDS, expected 1"),
         ("from audiotok.codecs.classical import MuLaw", "has 0 Codec classes"),
@@ -134,7 +135,53 @@ def test_plug_ins(monkeypatch, caplog, fresh):
     monkeypatch.setattr(registry, "entry_points", lambda group: plugins)
     assert audiotok.load("tiny").card.name == "tiny-a"
     assert "tiny-a" in [card.name for card in audiotok.list_codecs()]
-    assert "no_such_module:Thing cannot be imported" in caplog.text
+    assert "no_such_module:Thing is left out: No module named" in caplog.text
+
+
+PLUGIN = """
+import sys
+from tiny_codec import Tiny
+class Bare(Tiny):
+    CARDS = ()
+class Wrong(Tiny):
+    CARDS = "tiny"
+class Dangling(Tiny):
+    DEFAULT = "nowhere"
+    CARDS = (Tiny.CARDS[0].model_copy(update={"name": "q", "family": "q"}),)
+class Ours(Tiny):
+    CARDS = (Tiny.CARDS[0].model_copy(update={"name": "mulaw"}),)
+class Shadow(Tiny):
+    CARDS = (Tiny.CARDS[0].model_copy(update={"name": "wavtokenizer", "family": "x"}),)
+class Prefix(Tiny):
+    CARDS, PREFIX = (), "hf:"
+class Same(Tiny):
+    pass
+class No:
+    pass
+def __getattr__(name):
+    sys.exit("goodbye") if name == "Exit" else exec("raise KeyError(name)")
+"""
+
+
+def test_plug_ins_that_cannot_be_used_are_named_and_left_out(monkeypatch, caplog, fresh, tmp_path):
+    (tmp_path / "bad_plugin.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    bad = {
+        "Bare": "no CARDS", "Wrong": "no tuple of CodecCard", "Dangling": "'nowhere' is none of",
+        "Ours": "'mulaw' is the name of another", "Shadow": "'wavtokenizer' is the name of another",
+        "Prefix": "'hf:' is the name of another", "No": "no subclass", "Exit": "goodbye",
+        "Gone": "Gone", "Same": "'tiny",
+    }  # fmt: skip
+    plugins = [EntryPoint("tiny", "support.tiny_codec:Tiny", "audiotok.codecs")]
+    plugins += [EntryPoint(name, f"bad_plugin:{name}", "audiotok.codecs") for name in bad]
+    before = len(audiotok.list_codecs())
+    registry._all_families.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: plugins)
+    assert len(audiotok.list_codecs()) == before + len(tiny_codec.Tiny.CARDS)
+    assert audiotok.load("tiny").card.name == "tiny-a"
+    for name, why in bad.items():
+        (line,) = (one for one in caplog.messages if f"bad_plugin:{name} " in one)
+        assert "is left out" in line and why in line
 
 
 def test_two_families_of_one_name(monkeypatch, fresh):

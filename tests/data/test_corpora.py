@@ -62,6 +62,26 @@ def test_librispeech_layout_gives_texts_and_speakers(sounds):
     ]
 
 
+def test_copies_of_an_utterance_keep_ids_of_their_own(sounds):
+    folder = sounds("a/1-2-0003.wav", "b/1-2-0003.wav", "c/1-2-0004.wav", "c/1-2-0004.flac")
+    (folder / "1-2.trans.txt").write_text("1-2-0003 HELLO\n1-2-0004 WORLD\n")
+    corpus = data.load(folder)
+    ids = [clip.id for clip in corpus]
+    assert ids[:2] == ["a__1-2-0003", "b__1-2-0003"] and len(set(ids)) == 4
+    assert [clip.text for clip in corpus] == ["HELLO", "HELLO", "WORLD", "WORLD"]
+    assert {clip.speaker for clip in corpus} == {"1"}
+
+
+def test_names_in_other_scripts(sounds):
+    folder = sounds("你好.wav", "世界.wav", "कि.wav")
+    assert {clip.id for clip in data.load(folder)} == {"你好", "世界", "कि"}
+    (folder / "m.tsv").write_text("audio\tid\n你好.wav\t你好\n世界.wav\tΣ\n", encoding="utf-8")
+    assert [clip.id for clip in data.load(folder / "m.tsv")] == ["你好", "Σ"]
+    (folder / "m.tsv").write_text("audio\tid\n你好.wav\tΣ\n世界.wav\tσ\n", encoding="utf-8")
+    with pytest.raises(CorpusError, match="'σ' was already in line 2"):
+        data.load(folder / "m.tsv")
+
+
 def test_one_sound_file_is_a_corpus(sounds):
     assert [clip.id for clip in data.load(sounds("talk.wav") / "talk.wav")] == ["talk"]
 

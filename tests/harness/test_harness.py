@@ -58,6 +58,19 @@ def contents(folder="results") -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in kept}
 
 
+def test_two_codecs_of_one_name(kit):
+    Path("loud.py").write_text(bench_kit.CODEC.replace("/ 128", "/ 64"))
+    with pytest.raises(AudiotokError, match=r"shy.py and loud.py are both named shy, and a table"):
+        run(["shy.py", "loud.py"])
+    Path("other").mkdir()
+    Path("other/shy.py").write_text(bench_kit.CODEC.replace('"shy"', '"bold"'))
+    found, _ = run(["shy.py", "shy.py::shy", "other/shy.py"], baselines=False)
+    assert {"shy", "bold"} <= {one.codec for one in found}
+    for path in ("shy.py", "other/shy.py"):  # each is found again by other processes
+        kind = harness.registry.find(path)
+        assert harness.registry.name_for(*kind).endswith(f"{path}::{kind[1].name}")
+
+
 def test_a_table_has_ceiling_codec_and_floor(kit):
     found, observer = run()
     assert [(r.codec, r.role) for r in found] == [

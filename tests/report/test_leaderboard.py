@@ -5,12 +5,14 @@ import io
 import subprocess
 import sys
 
+import pandas
 import pytest
 from support.result_kit import whole
 
 from audiotok.errors import ResultsError
 from audiotok.report import leaderboard
 from audiotok.results import results
+from audiotok.system import names
 
 
 def score(mean, task="quality", failed=0, better=True):
@@ -25,7 +27,7 @@ def put(
     folder, name, role, mean, limit=None, tasks=("quality",), failed=0, version=1, licence=None
 ):
     setting = f"smoke-v{version}/clips-0a0b" + (f"-first{limit}" if limit else "")
-    path = folder / setting / results.slug(name)
+    path = folder / setting / names.part(name)
     path.mkdir(parents=True)
     codec = {"name": name, "role": role, "family": name}
     if role != "ceiling":
@@ -33,6 +35,8 @@ def put(
     if licence:
         codec["licence_weights"] = licence
     failures = [{"clip": "c", "stage": "encode", "message": "loud"}] * failed
+    rows = pandas.DataFrame({"codec": [name], "clip": ["c"]})
+    results.write_rows(path / "times.parquet", rows)
     suite = {"name": "smoke", "version": version, "tasks": ["quality", "asr"]}
     summary = {
         "codec": codec, "suite": suite,
@@ -40,6 +44,7 @@ def put(
         "plan": {"tasks": dict.fromkeys(tasks, {"task": 1})},
         "scores": {"goodness": score(mean, failed=failed)},
         "failures": failures, "not_measured": {"asr": "no recogniser"},
+        "rows_sha256": results.write_rows(path / "rows.parquet", rows),
     }  # fmt: skip
     times = {} if role == "ceiling" else {"rtf": score(7.0, "speed")}
     summary, run = whole(summary, {"times": times})
@@ -106,6 +111,13 @@ def test_check_sees_every_difference(folder, tmp_path):
     leaderboard.write(folder, tmp_path)
     put(folder, "newcomer", "neural", 9.0)
     assert leaderboard.check(folder, tmp_path) == paths
+
+
+def test_an_edited_result_is_refused(folder):
+    path = next(folder.glob("*/*/zebra/rows.parquet"))
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ResultsError, match="rows.parquet was changed"):
+        leaderboard.build(folder)
 
 
 def test_no_results(tmp_path):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from support.result_kit import SHA256, put
 
 from audiotok.errors import ResultsError
 from audiotok.results import results
@@ -27,13 +29,14 @@ def test_cells():
     ("name", "folder"),
     [
         ("encodec-24k:codebooks=8,merge=2", "encodec-24k+codebooks=8,merge=2"),
-        ("../../etc", "+..+etc"),
-        ("..", "+"),
-        ("a/b\\c d", "a+b+c+d"),
+        ("../../etc", "etc++"),
+        ("..", "name++"),
+        ("a/b\\c d", "a+b+c+d++"),
     ],
 )
-def test_names_never_leave_their_folder(name, folder):
-    assert results.slug(name) == folder
+def test_names_never_leave_their_folder(tmp_path, name, folder):
+    path = results.codec_folder(tmp_path, name)
+    assert path.parent == tmp_path and path.name.startswith(folder)
 
 
 def test_settings_that_differ_have_other_folders():
@@ -41,6 +44,33 @@ def test_settings_that_differ_have_other_folders():
     assert str(results.setting("smoke", 1, data)) == "smoke-v1/clips-01234567"
     part = results.setting("smoke", 1, data | {"limit": 5}, ["asr", "tokens"])
     assert str(part) == "smoke-v1/clips-01234567-first5-asr-tokens"
+
+
+def test_folders_of_before_are_still_read_and_not_taken_for_others(tmp_path):
+    name, data = "a|b", {"name": "Clips", "sha256": SHA256, "limit": None, "clips": 2}
+    about = ("smoke", 1, data)
+    before = tmp_path / "smoke-v1" / f"Clips-{SHA256[:8]}"
+    assert results.setting_folder(tmp_path, *about) != before
+    put(tmp_path, "random", {"stoi": [0.1, 0.2]}, data="Clips")
+    (made,) = tmp_path.glob("*/*")
+    made.rename(before)
+    assert results.setting_folder(tmp_path, *about) == before
+    assert results.setting_folder(tmp_path, "smoke", 1, data | {"name": "clips"}) != before
+    (before / "random").rename(before / "a+b")
+    assert results.codec_folder(before, name) == before / results.names.part(name)
+    summary = json.loads((before / "a+b" / "summary.json").read_text())
+    summary["codec"]["name"] = name
+    (before / "a+b" / "summary.json").write_text(json.dumps(summary))
+    assert results.codec_folder(before, name) == before / "a+b"
+    assert results.codec_folder(before, "a+b") != before / "a+b"
+
+
+def test_two_results_of_one_codec(tmp_path):
+    put(tmp_path, "random", {"stoi": [0.1, 0.2]})
+    (made,) = tmp_path.glob("*/*/random")
+    shutil.copytree(made, made.with_name("other"))
+    with pytest.raises(ResultsError, match="other and .*random are both of random: remove one"):
+        results.refuse_mixed(results.read_all(tmp_path))
 
 
 def test_a_result_that_cannot_be_read_is_one_line(tmp_path):

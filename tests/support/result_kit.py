@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from audiotok.results import results, statistics
+from audiotok.system import names
 from audiotok.tasks import _words, get
 
 ABOUT = {  # column: task, unit, higher_is_better, digits
@@ -42,7 +43,7 @@ def put(
     frame = _frame(name, rows)
     spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)})
     about = {"name": data, "sha256": SHA256, "clips": len(frame), "limit": limit}
-    folder = root / results.setting("smoke", version, about) / results.slug(name)
+    folder = root / results.setting("smoke", version, about) / names.part(name)
     folder.mkdir(parents=True, exist_ok=True)
     tasks = {ABOUT[column][0] for column in rows}
     codec = {"name": name, "role": role, "family": name, "options": {}, "num_codebooks": 1} | codec

@@ -7,12 +7,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audiotok.data import _ids
+from audiotok.judges import pretrained
 from audiotok.system import names
 
 ODD = st.text(max_size=8) | st.text("aAbB.:@=+|/\\ _-1äÄßſKK한é\u0301\x00\u202e", max_size=6)
 LONG = st.builds(lambda a, n, b: a + "x" * n + b, ODD, st.integers(100, 400), ODD)
 PAIR = st.tuples(ODD | LONG, ODD | LONG)
-SHORT = settings(max_examples=250, deadline=None)
+SHORT = settings(max_examples=150, deadline=None)
 
 UNSAFE = [
     "", ".", "..", "../../x", "/abs/x", "a/b", "C:\\x", "C:x", "a\\b", "a\0b", "a\nb", "a\tb",
@@ -67,6 +68,16 @@ def test_an_id_that_looks_like_the_hash_of_another():
     first = _ids.derive([path])[0]
     assert first == "a_b-" + names.digest(path, 8)
     assert len(set(_ids.derive([path, first + ".wav"]))) == 2
+
+
+@SHORT
+@given(PAIR)
+@example(("large-v3", "large_v3"))
+@example(("a", "A"))
+def test_columns_of_models(pair):
+    if pair[0] != pair[1]:
+        assert pretrained.slug(pair[0]) != pretrained.slug(pair[1])
+    assert pretrained.slug("large-v3") == "_large_v3" and pretrained.slug("") == ""
 
 
 def test_letters_stay_and_names_that_need_no_cleaning_too():

@@ -13,11 +13,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok.errors import ResultsError
 from audiotok.report.site import codecs, folder, published, settings, speed
 from audiotok.report.site.pages import Pages
-from audiotok.results.results import by_setting, read_all, refuse_mixed
-from audiotok.results.validating import untrue
+from audiotok.results.results import by_setting, refuse_mixed
+from audiotok.results.validating import read_true
 
 HEARD = "bundled"  # the corpus whose licence lets anybody pass its clips on
 
@@ -31,10 +30,7 @@ def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
-    found = read_all(results)
-    for result in found:
-        if (reason := untrue(result)) is not None:
-            raise ResultsError(f"{result.folder}: {reason}; `audiotok validate` says more")
+    found = read_true(results)
     whole = [result for result in found if result.is_whole]
     groups = [group for _, group in by_setting(whole)]
     for group in groups:

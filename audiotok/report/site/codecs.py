@@ -12,7 +12,8 @@ import pandas as pd
 from audiotok.report.site import published
 from audiotok.report.site.pages import Pages
 from audiotok.report.site.settings import Setting, codec_page
-from audiotok.results.results import Result, slug
+from audiotok.results.results import Result
+from audiotok.system.names import part
 
 _CARD = (  # key of a card, what it is
     ("family", "family"),
@@ -83,7 +84,7 @@ def _links(codec: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _check(results: Path, name: str, codec: dict[str, Any]) -> dict[str, Any] | None:
     """What `audiotok check` wrote of these very codebooks."""
-    path = results / "checks" / f"{slug(name)}.json"
+    path = results / "checks" / f"{part(name)}.json"
     if not path.is_file():
         return None
     found = json.loads(path.read_bytes())

@@ -12,6 +12,8 @@ from audiotok.errors import ResultsError
 from audiotok.report.site.settings import codec_page, facts_of
 from audiotok.results import contamination
 from audiotok.results.results import arrow
+from audiotok.system.escaping import web_link
+from audiotok.system.names import key
 
 _HERE = Path(__file__).parent
 
@@ -31,7 +33,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"plain": plain, "number": number}
+        self._environment.filters |= {"plain": plain, "number": number, "web": web_link}
         self._environment.globals |= {
             "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
             "contamination_notes": contamination.NOTES, "codec_page": codec_page,
@@ -46,7 +48,7 @@ class Pages:
 
     def add(self, name: str, content: bytes) -> None:
         """A file; ResultsError where two would have one name."""
-        if name in self.files:
+        if key(name) in map(key, self.files):
             raise ResultsError(f"two pages would be named {name}: rename one of the codecs or data")
         self.files[name] = content
 

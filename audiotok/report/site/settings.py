@@ -13,7 +13,8 @@ import pandas as pd
 from audiotok.report.rates import curve_of
 from audiotok.results import comparison, contamination
 from audiotok.results.ranking import Ranking, rank
-from audiotok.results.results import Result, columns, slug
+from audiotok.results.results import Result, columns
+from audiotok.system.names import part
 
 COSTS = ("bitrate", "entropy_bitrate", "token_rate")  # what quality is drawn against
 QUALITY = "stoi"  # which is drawn first, where it was measured
@@ -117,7 +118,7 @@ def describe(group: Sequence[Result], theirs: pd.DataFrame | None) -> Setting:
             details = set()
         rows = _published(theirs, [name for name in names if name not in details])
         tables.append(Table(task, names, details, rank(group, task), rows))
-    key = slug("-".join(group[0].folder.parts[-3:-1]))
+    key = part("-".join(group[0].folder.parts[-3:-1]))
     return Setting(group, key, known, tables, _payload(group, known))
 
 
@@ -141,7 +142,7 @@ def facts_of(result: Result) -> dict[str, Any]:
 
 def codec_page(name: str) -> str:
     """Where the page of a codec is."""
-    return f"codecs/{slug(name)}.html"
+    return f"codecs/{part(name)}.html"
 
 
 def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from support.result_kit import put, spread
 from audiotok.errors import ResultsError
 from audiotok.report import site
 from audiotok.results import comparison
+from audiotok.system import assets
 
 TAXONOMY = {"quantization": "RVQ, Fixed", "domain": "speech"}
 PAGE, DATA = "smoke-v1-clips-0a0b0a0b.html", "data/smoke-v1-clips-0a0b0a0b.js"
@@ -254,11 +256,22 @@ def test_times_stand_with_their_hardware_and_are_not_drawn_together(tmp_path):
     assert all("seconds_encode" not in codec["scores"] for codec in payload(files)["codecs"])
 
 
-def test_two_codecs_of_one_page_are_refused(tmp_path):
-    put(tmp_path, "a:b", {"stoi": spread(0.9)})
-    put(tmp_path, "a/b", {"stoi": spread(0.9)}, data="others")
-    with pytest.raises(ResultsError, match=r"two pages would be named codecs/a\+b.html"):
-        site.build(tmp_path)
+def test_codecs_of_names_that_look_alike_have_pages_of_their_own(tmp_path):
+    for name in ("a:b", "a/b", "A:B", "a+b"):
+        put(tmp_path, name, {"stoi": spread(0.9)})
+    assert len([page for page in site.build(tmp_path) if page.startswith("codecs/")]) == 4
+
+
+def test_links_lead_to_the_web_alone(tmp_path):
+    put(tmp_path, "good", {"stoi": spread(0.9)}, weights={"repository": "javascript:alert(1)"})
+    shutil.copytree(assets.folder("results/published"), tmp_path / "published")
+    sources = tmp_path / "published" / "SOURCES.yaml"
+    text = sources.read_text()
+    sources.write_text(re.sub(r"(link: )https", r"\1javascript:alert(1)//https", text))
+    pages = site.build(tmp_path)
+    links = [m for page in pages.values() for m in re.findall(rb'href="([a-z]+:[^"]*)"', page)]
+    assert links and all(link.startswith(b"https://") for link in links)
+    assert not any(b"javascript:alert(1)//" in page for page in pages.values())
 
 
 def test_promises_stand_on_the_page_of_the_codebooks_that_kept_them(folder):

@@ -165,7 +165,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const p = signTest(count(first), count(second));
     blind = null;
     cards.hidden = about.hidden = false;
-    const quote = (text) => `"${String(text).replace(/"/g, '""')}"`;
+    // A name that a spreadsheet would run as a formula gets an apostrophe, as in leaderboard.csv.
+    const quote = (text) => `"${String(text).replace(/^(?=[=+\-@\t\r＝＋－＠])/, "'").replace(/"/g, '""')}"`;
     const table = [["clip", "a", "b", "preferred"], ...votes.map((v) => [v.clip, v.a, v.b, v.preferred])].map((row) => row.map(quote).join(",")).join("\n") + "\n";
     const link = element("a", { download: "blind-test.csv", href: URL.createObjectURL(new Blob([table], { type: "text/csv" })) }, "Save the tally (CSV)");
     offer(element("p", { role: "status" }, `${first} ${count(first)}, ${second} ${count(second)}, cannot tell ${count("tie")}; sign test p = ${p.toFixed(3)}. `, link));
