@@ -246,11 +246,16 @@ def _families_of(module) -> list[type[Codec]]:
     ]
 
 
-@cache
 def _family_in(path: Path) -> type[Codec]:
-    """The one class with cards in a .py file that the user typed."""
+    """The one class with cards in a .py file that the user typed; read anew when it has changed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
+    found = path.stat()
+    return _imported(path.resolve(), (found.st_mtime_ns, found.st_size))
+
+
+@cache
+def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
     spec = importlib.util.spec_from_file_location(f"{_TYPED}{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
