@@ -271,12 +271,17 @@ def _families_of(module) -> list[type[Codec]]:
     ]
 
 
-@cache
 def _family_in(path: Path) -> type[Codec]:
-    """The one class with cards in a .py file that the user typed."""
+    """The one class with cards in a .py file that the user typed; read anew when it has changed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    named = f"{_TYPED}{digest(str(path.resolve()), 12)}"  # two files of one name are two modules
+    found = path.stat()
+    return _imported(path.resolve(), (found.st_mtime_ns, found.st_size))
+
+
+@cache
+def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
+    named = f"{_TYPED}{digest(str(path), 12)}"  # two files of one name are two modules
     spec = importlib.util.spec_from_file_location(named, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

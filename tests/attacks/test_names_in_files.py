@@ -60,7 +60,7 @@ def bait(tmp_path, monkeypatch):
         raise AssertionError("something connects to the network")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    registry._family_in.cache_clear()
+    registry._imported.cache_clear()
     yield
     assert not Path("canary").exists()
 

@@ -230,3 +230,16 @@ def test_a_device_without_data_cannot_compute():
     with pytest.raises(CodecError, match="'meta' cannot be used by this PyTorch"):
         registry.find_device("meta")
     assert registry.find_device("cpu").type == "cpu"
+
+
+def test_a_file_of_the_same_name_elsewhere_is_another_codec(tmp_path, monkeypatch):
+    from support import bench_kit
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        text = bench_kit.CODEC.replace('name="shy"', f'name="{name}"')
+        (tmp_path / name / "codec.py").write_text(text)
+        monkeypatch.chdir(tmp_path / name)
+        assert registry.find_card("codec.py").name == name
+    (tmp_path / "two" / "codec.py").write_text(text.replace('"two"', '"changed"'))
+    assert registry.find_card("codec.py").name == "changed"

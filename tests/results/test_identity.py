@@ -188,7 +188,7 @@ def kit(tmp_path, monkeypatch):
 
 
 def run(tokenizer="shy.py", **options):
-    registry._family_in.cache_clear()  # as in a new process
+    registry._imported.cache_clear()  # as in a new process
     code_sha256.cache_clear()
     identity._imported.cache_clear()
     observer = Notes()
