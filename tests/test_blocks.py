@@ -42,7 +42,6 @@ SKIPPED = {
         "trains for days",
     ],
     "scale.md": [
-        "corpus.json in the folder keeps pandas from reading it",
         "needs the package datasets",
         "needs a Ray cluster",
     ],

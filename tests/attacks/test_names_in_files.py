@@ -18,6 +18,7 @@ from audiotok.cli import app
 from audiotok.codec import checkpoints, registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, CorpusError, RecipeError
 from audiotok.harness import harness
+from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import load_suite
 from audiotok.sound.audio import write
 from audiotok.speech_lm import recipe as lm_recipes
@@ -176,7 +177,9 @@ def test_the_codec_of_ones_own_in_a_suite_of_ones_own():
     Path("shy.py").write_text(bench_kit.CODEC)
     bench_kit.write_suite(Path("suite.yaml"), tasks=["tokens"], baselines=["shy.py", "mulaw"])
     sound("a.wav")
-    found = harness.run("shy.py", "a.wav", "suite.yaml", workers=0)
+    found = harness.run(
+        BenchSettings(tokenizer="shy.py", data="a.wav", suite="suite.yaml", workers=0)
+    )
     assert {"shy", "mulaw"} <= {result.codec for result in found}
 
 

@@ -264,10 +264,10 @@ def test_manifests_of_all_formats_agree(sounds):
 
 def test_a_folder_names_what_it_leaves_out(tmp_path, caplog):
     soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
-    for name in ("b.m4a", "c.caf", "84-1.trans.txt", ".hidden.m4a"):
+    for name in ("b.txt", "c.pdf", "84-1.trans.txt", ".hidden.m4a"):
         (tmp_path / name).write_bytes(b"")
     assert len(data.load(tmp_path)) == 1
-    assert "2 files are left out (1 .caf, 1 .m4a; e.g. b.m4a)" in caplog.text
+    assert "2 files are left out, no sound: b.txt, c.pdf" in caplog.text
 
 
 def test_a_folder_whose_name_is_no_utf8(tmp_path):
