@@ -61,4 +61,4 @@ def test_a_newcomer_adds_a_corpus_in_one_file(tmp_path, monkeypatch):
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml", data="meadow/test")
     found = harness.run("mulaw", suite=suite, out=tmp_path / "out", workers=0)
     assert found[0].summary["data"]["name"] == "meadow/test"
-    assert Path(found[0].folder).parent.name.startswith("meadow+test-")
+    assert Path(found[0].folder).parent.name.startswith("meadow+test++")
