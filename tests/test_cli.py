@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import checkpoints, cli, show
+from audiotok import checkpoints, cli, names, show
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_check_a_good_codec_by_its_path_with_options(audiotok, stranger):
     assert "kept" in rows["processes"] and "kept" in rows["merge"]
     assert "lookahead on the card, samples 240" in rows["lookahead"]
     assert "stranger-8k:codebooks=2,merge=2/3 keeps every promise" in out
-    path = Path("found/checks/stranger-8k+codebooks=2,merge=2+3.json")
+    path = Path(f"found/checks/{names.part('stranger-8k:codebooks=2,merge=2/3')}.json")
     assert f"Written: {path}" in err
     assert "The weights of stranger-8k:codebooks=2,merge=2/3 are under CC-BY-NC-4.0" in err
     content = json.loads(path.read_bytes())
