@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
+from support import shard_kit
 from support.training_kit import write_recipe
 from typer.testing import CliRunner
 
@@ -122,11 +123,8 @@ def test_weights_that_were_fetched_may_be_named(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shards(name):
-    sound("a.wav")
-    corpora.encode("a.wav", "mulaw", "tok", workers=0)
-    about = Path("tok/corpus.json")
-    about.write_text(about.read_text().replace('"codec": "mulaw"', f'"codec": "{name}"'))
-    assert "corpus.json names the codec" in refused(["decode", "tok", "-o", "out"])
+    shard_kit.write(Path("tok"), [tokens(name)])
+    assert "_corpus.json names the codec" in refused(["decode", "tok", "-o", "out"])
     shards = corpora.Shards("tok")
     for found in (shards.about["codec"], next(iter(shards))[1].codec):
         with pytest.raises(CodecError, match="names the codec"):

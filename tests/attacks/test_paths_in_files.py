@@ -2,12 +2,12 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 import torch
+from support import shard_kit
 from typer.testing import CliRunner
 
 import audiotok
@@ -32,9 +32,9 @@ def shards(tmp_path, monkeypatch):
     corpora.encode("in", "mulaw", "tok", workers=0)
 
     def put(ids):
-        (path,) = Path("tok").glob("*.parquet")
-        table = parquet.read_table(path)
-        parquet.write_table(table.set_column(0, "id", pa.array(ids)), path)
+        made = [tokens for _, tokens in corpora.read("tok")]
+        shutil.rmtree("tok")
+        shard_kit.write(Path("tok"), made, ids)
 
     return put
 

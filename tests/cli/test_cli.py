@@ -16,6 +16,7 @@ from support import bench_kit
 
 from audiotok.codec import checkpoints
 from audiotok.codecs import classical
+from audiotok.system import names
 
 
 def test_help_imports_nothing_heavy():
@@ -226,7 +227,7 @@ def test_check_a_good_codec_by_its_path_with_options(audiotok, stranger):
     assert "kept" in rows["processes"] and "kept" in rows["merge"]
     assert "lookahead on the card, samples 240" in rows["lookahead"]
     assert "stranger-8k:codebooks=2,merge=2/3 keeps every promise" in out
-    path = Path("found/checks/stranger-8k+codebooks=2,merge=2+3.json")
+    path = Path(f"found/checks/{names.part('stranger-8k:codebooks=2,merge=2/3')}.json")
     assert f"Written: {path}" in err
     assert "The weights of stranger-8k:codebooks=2,merge=2/3 are under CC-BY-NC-4.0" in err
     content = json.loads(path.read_bytes())

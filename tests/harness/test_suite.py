@@ -69,4 +69,4 @@ def test_a_newcomer_adds_a_corpus_in_one_file(tmp_path, monkeypatch):
         BenchSettings(tokenizer="mulaw", suite=suite, out=tmp_path / "out", workers=0)
     )
     assert found[0].summary["data"]["name"] == "meadow/test"
-    assert Path(found[0].folder).parent.name.startswith("meadow+test-")
+    assert Path(found[0].folder).parent.name.startswith("meadow+test++")

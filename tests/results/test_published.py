@@ -149,3 +149,10 @@ def test_what_cannot_be_found_is_one_line(tmp_path):
     with pytest.raises(ResultsError, match="is named dates_speech: there are dates_"):
         published.load("dates_speech")
     assert isinstance(published.cells(), pd.DataFrame)
+
+
+@pytest.mark.parametrize("text", ["tables: {../../x: {}}", "tables: []", "[]", "tables: {/x: {}}"])
+def test_tables_of_others_name_no_path(tmp_path, text):
+    (tmp_path / "SOURCES.yaml").write_text(text)
+    with pytest.raises(ResultsError, match="names no tables|no name for a file"):
+        published.names(tmp_path)

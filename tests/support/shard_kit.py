@@ -4,8 +4,8 @@ from audiotok.corpora import shards
 from audiotok.corpora.sources import Recording
 
 
-def write(folder, tokens, **more):
-    """A folder of one shard."""
+def write(folder, tokens, ids=None, **more):
+    """A folder of one shard; its clips are c0, c1, ..., or `ids`."""
     folder.mkdir()
     first = tokens[0]
     about = {
@@ -13,7 +13,11 @@ def write(folder, tokens, **more):
         "codebook_sizes": first.codebook_sizes, "strides": first.strides, "shards": 1,
         "corpus": {"clips": len(tokens)}, "settings": {},
     }  # fmt: skip
-    rows = [(Recording(f"c{n}", "x", text=f"t{n}"), one) for n, one in enumerate(tokens)]
+    names = ids or [f"c{n}" for n in range(len(tokens))]
+    rows = [
+        (Recording(name, "x", text=f"t{n}"), one)
+        for n, (name, one) in enumerate(zip(names, tokens, strict=True))
+    ]
     (folder / shards.ABOUT).write_bytes(shards.about_bytes(about))
     path = folder / shards.file_name(0, 1)
     path.write_bytes(shards.write(rows, about | more))
