@@ -118,7 +118,7 @@ def parse(data: bytes) -> dict:
     bits = [_bits(size) for size in codebook_sizes]
     sizes = [-(-count * b // 8) for count, b in zip(counts, bits, strict=True)]
     side = _side(entries, payload, sum(sizes))
-    codes = torch.empty(shape, dtype=torch.int64)
+    codes = torch.empty(shape, dtype=torch.int64, device="cpu")
     start = 0
     for k, (count, size) in enumerate(zip(counts, sizes, strict=True)):
         free = unpack(payload[start : start + size], count, bits[k])

@@ -149,7 +149,7 @@ class AudioFile:
         if sample_rate != self.sample_rate:
             waveform = resample(ahead.stretch, shape, (self.sample_rate, sample_rate))
         else:
-            waveform = torch.empty(shape)
+            waveform = torch.empty(shape, dtype=torch.float32, device="cpu")
             for start in range(0, self.num_samples, BLOCK):
                 block = ahead.stretch(start, start + BLOCK)
                 waveform[:, start : start + block.shape[1]] = block
@@ -205,7 +205,7 @@ class _Ahead:
             if have <= start:
                 self._start += self._held.pop(0).shape[1]
         if not self._held:
-            return torch.empty(0, 0)
+            return torch.empty(0, 0, dtype=torch.float32, device="cpu")
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
 
@@ -326,7 +326,7 @@ def as_audio(source: str | Path | Audio | tuple) -> Audio:
         sample_rate = int(sample_rate)
     check_sample_rate(sample_rate)
     try:
-        waveform = torch.as_tensor(array).detach().cpu()
+        waveform = torch.as_tensor(array, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as reason:
         raise AudioError(f"the array is not numeric: {_first_line(reason)}") from None
     audio = _two_dimensions(_float32(waveform)).contiguous()

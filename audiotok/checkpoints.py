@@ -5,6 +5,7 @@ strictly, write them.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,9 @@ from safetensors.torch import save as to_safetensors
 from audiotok.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
 from audiotok.files import replacing
+from audiotok.shared_settings import Level, SharedSettings
 
+_QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -76,14 +79,13 @@ def download(name: str, weights: Weights, otherwise: str = "give it with --check
         otherwise: what a user without a network can do, beside putting the file into its place.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it tells of every retry; what is left of them is one line below
     try:
-        for name in weights.beside:
-            hf_hub_download(weights.repository, name, revision=weights.revision)
-        return Path(hf_hub_download(weights.repository, weights.file, revision=weights.revision))
+        with _QUIET_HUB:  # it tells of every retry; what is left of them is one line below
+            for beside in weights.beside:
+                hf_hub_download(weights.repository, beside, revision=weights.revision)
+            path = hf_hub_download(weights.repository, weights.file, revision=weights.revision)
+        return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
         revision = weights.revision or "main"
@@ -93,8 +95,6 @@ def download(name: str, weights: Weights, otherwise: str = "give it with --check
             f"{revision}/{weights.file} and put it at "
             f"{local_folder(name) / Path(weights.file).name}, or {otherwise}"
         ) from reason
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def _files(weights: Weights) -> str:

@@ -22,8 +22,9 @@ from audiotok import batches
 from audiotok.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
 from audiotok.batches import Batch, Prepared, by_group, padded, prepare, split
 from audiotok.card import CodecCard, Taxonomy, Weights
+from audiotok.defaults import pytorch_defaults
 from audiotok.errors import AudioError, CodecError
-from audiotok.inference import inference
+from audiotok.inference import LOADING, inference
 from audiotok.streaming import Stream
 from audiotok.tokens import Tokens
 from audiotok.windows import Windowed
@@ -62,9 +63,10 @@ class Codec(Windowed, ABC):
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
         self._compared = False  # whether it was said what precision=fast changes
-        self._load(self.checkpoint)
-        if self.network is not None:
-            self.network.to(self.device).eval()
+        with LOADING, pytorch_defaults():
+            self._load(self.checkpoint)
+            if self.network is not None:
+                self.network.to(self.device).eval()
 
     # --- what a family writes ------------------------------------------------------------------
 
@@ -147,6 +149,7 @@ class Codec(Windowed, ABC):
         return self.card.codebook_sizes
 
     @cached_property
+    @pytorch_defaults()
     def fingerprint(self) -> str:
         """Hex sha256 of the codebooks; where they are implicit, of what the card says of codes."""
         codebooks = self._codebooks()
@@ -170,6 +173,7 @@ class Codec(Windowed, ABC):
         others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
         return base + (f":{others}" if others else "")
 
+    @pytorch_defaults()
     def codebook(self, k: int) -> torch.Tensor:
         """Codebook `k` (V, D) float32, on the CPU."""
         codebooks = self._codebooks()
@@ -191,15 +195,18 @@ class Codec(Windowed, ABC):
 
     # --- encode and decode ---------------------------------------------------------------------
 
+    @pytorch_defaults()
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
         return self._encode_alike([prepare(audio, self.card)])[0]
 
+    @pytorch_defaults()
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
         return self._decode_alike([tokens], sample_rate)[0]
 
+    @pytorch_defaults()
     def reconstruct(self, source) -> Audio:
         """Encodes, writes the tokens as bytes, reads these and decodes.
 
@@ -209,6 +216,7 @@ class Codec(Windowed, ABC):
         tokens = Tokens.from_bytes(self.encode(audio).to_bytes())
         return self.decode(tokens, audio.sample_rate)
 
+    @pytorch_defaults()
     def encode_batch(self, sources: Sequence, batch: Batch = "strict") -> list[Tokens]:
         """Tokens of each source.
 
@@ -223,6 +231,7 @@ class Codec(Windowed, ABC):
             return [self.encode(source) for source in sources]
         return self.encode_prepared([prepare(as_audio(one), self.card) for one in sources], batch)
 
+    @pytorch_defaults()
     def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
         """As `encode_batch`, for clips that were prepared before."""
         if self._one_by_one(batch):
@@ -242,6 +251,7 @@ class Codec(Windowed, ABC):
         frames = self.num_frames(clip.waveform.shape[-1])
         return batches.MIN_FRAMES <= frames <= self.window_seconds * self.frame_rate
 
+    @pytorch_defaults()
     def decode_batch(self, tokens: Sequence[Tokens], batch: Batch = "strict") -> list[Audio]:
         """Sound of each of `tokens`; `batch` as in `encode_batch`, "ragged" being as "length"."""
         if self._one_by_one(batch):
@@ -308,6 +318,7 @@ class Codec(Windowed, ABC):
             codes = codes.clone()
         return codes, side
 
+    @pytorch_defaults()
     def changed_codes(self, source) -> float:
         """Share of the codes of `source` that precision=fast changes, 0 to 1."""
         waveform = prepare(as_audio(source), self.card).waveform

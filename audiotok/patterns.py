@@ -57,7 +57,7 @@ class Vocabulary:
     def starts(self) -> torch.Tensor:
         """The id of code 0 of each codebook, (K,) int64."""
         first = self.offset + len(self.special) * self.special_first
-        return torch.tensor([0, *self.codebook_sizes[:-1]]).cumsum(0) + first
+        return torch.tensor([0, *self.codebook_sizes[:-1]], device="cpu").cumsum(0) + first
 
     @property
     def end(self) -> int:
@@ -142,7 +142,7 @@ def from_ids(
 
 def free_codes(strides: Sequence[int], num_frames: int) -> torch.Tensor:
     """Which codes are free: (K, T) bool."""
-    frames = torch.arange(num_frames)
+    frames = torch.arange(num_frames, device="cpu")
     return torch.stack([frames % stride == 0 for stride in strides])
 
 
@@ -178,14 +178,14 @@ def _from_grid(
     codebooks, width = ids.shape
     shifts = [k * delayed for k in range(codebooks)]
     filled = ids != vocabulary.id("pad")
-    ends = (filled * torch.arange(1, width + 1)).amax(1) if width else filled.sum(1)
-    possible = torch.arange(1, width + max(strides) + 1)  # numbers of frames
+    ends = (filled * torch.arange(1, width + 1, device="cpu")).amax(1) if width else filled.sum(1)
+    possible = torch.arange(1, width + max(strides) + 1, device="cpu")  # numbers of frames
     fits = torch.ones_like(possible, dtype=torch.bool)
     for end, stride, shift in zip(ends, strides, shifts, strict=True):
         fits &= (possible - 1) // stride * stride + shift + 1 == end  # behind its last code
     num_frames = _choose(possible[fits], num_frames, f"{width} columns")
     free = free_codes(strides, num_frames)
-    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64)
+    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64, device="cpu")
     rest = ids.clone()
     for k, shift in enumerate(shifts):
         columns = free[k].nonzero()[:, 0] + shift
@@ -212,10 +212,10 @@ def _from_row(
     codebooks = len(strides)
     separated = coarse_first and "sep" in vocabulary.special
     count = len(ids) - (codebooks - 1) * separated
-    possible = torch.arange(1, max(count, 0) * min(strides) + 1)
+    possible = torch.arange(1, max(count, 0) * min(strides) + 1, device="cpu")
     filled = sum(-(-possible // stride) for stride in strides)
     num_frames = _choose(possible[filled == count], num_frames, f"{len(ids)} ids")
-    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64)
+    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64, device="cpu")
     if not coarse_first:
         codes.T[free_codes(strides, num_frames).T] = ids
         return codes

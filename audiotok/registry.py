@@ -19,6 +19,7 @@ import torch
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
+from audiotok.inference import LOADING
 from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
@@ -103,6 +104,11 @@ def name_for(family: type[Codec], card: CodecCard) -> str | None:
 
 
 def _find(name: str) -> tuple[type[Codec], CodecCard]:
+    with LOADING:  # a module of a user is imported once
+        return _find_alone(name)
+
+
+def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     path, _, rest = name.partition("::")
     file = path if "::" in name else name.partition(":")[0]
     if file.endswith(_TRAINED):

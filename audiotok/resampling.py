@@ -15,6 +15,8 @@ import soxr
 import torch
 from torchaudio.transforms import Resample
 
+from audiotok.defaults import pytorch_defaults
+
 _KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
 BLOCK = 2**22  # samples resampled at once
 
@@ -33,7 +35,7 @@ def _resampler(old: int, new: int) -> Resample | None:
     return Resample(old, new)
 
 
-@torch.no_grad()
+@pytorch_defaults()
 def resample(
     stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
 ) -> torch.Tensor:

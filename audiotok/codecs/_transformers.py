@@ -23,6 +23,7 @@ from audiotok import checkpoints
 from audiotok.codec import Codec
 from audiotok.codecs._searches import ScalarSearch
 from audiotok.errors import CheckpointError, CodecError, MissingPackageError
+from audiotok.inference import LOADING
 
 EXTRA = "hf"
 # Keys of a configuration that say what runs and how, not how large it is.
@@ -140,7 +141,8 @@ def known_class(cls: str, name: str) -> Any:
     except ImportError:
         raise MissingPackageError("transformers", EXTRA, name) from None
     try:
-        return getattr(transformers, cls)
+        with LOADING:  # transformers imports it now, and fails where two threads do so
+            return getattr(transformers, cls)
     except AttributeError:
         raise CodecError(
             f"{name} needs a newer transformers than {transformers.__version__}, which has no "
@@ -152,7 +154,7 @@ def build(
     model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
 ) -> nn.Module:
     """The network of a configuration with the weights of `state`, all of them, in float32."""
-    with _quiet():
+    with LOADING, _quiet():
         try:
             network, report = known_class(model, str(path)).from_pretrained(
                 None,
@@ -203,7 +205,8 @@ def _check_report(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers inside; as before afterwards."""
+    """No progress bars and reports of transformers inside; as before afterwards. For one thread at
+    a time."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

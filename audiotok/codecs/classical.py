@@ -90,7 +90,11 @@ class MuLaw(_SampleWise):
         return companded.sign() * (companded.abs() * np.log1p(self.MU)).expm1() / self.MU
 
     def codewords(self, k: int) -> torch.Tensor:
-        return self.codebook(k) if k else self._decode(torch.arange(self.MU + 1))[:, None]
+        return (
+            self.codebook(k)
+            if k
+            else self._decode(torch.arange(self.MU + 1, device="cpu"))[:, None]
+        )
 
 
 class Opus(_Classical):

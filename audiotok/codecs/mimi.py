@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
+from audiotok.inference import LOADING
 from audiotok.nn.pieces import Pieces, Search, pieces
 
 
@@ -100,7 +101,8 @@ class Mimi(Wrapped):
         return lambda codes, last: decoder(self._vectors(codes), last)
 
     def _pieces(self, half: nn.Module) -> Pieces:
-        from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
+        with LOADING:
+            from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
 
         return pieces(half)
 
