@@ -1,8 +1,8 @@
 """Codec, the base class: what every codec promises.
 
-A family writes CARDS, `_load`, `_encode`, `_decode` and, for explicit codebooks, `_codebooks`. What
-all of them need is here, once: checks, resampling, channels, eval and inference mode, batches, long
-audio in windows, exact output length, code range, fingerprint.
+A family writes CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
+codebooks, `_codebooks`. What all of them need is here, once: checks, resampling, channels, eval
+mode, batches, long audio in windows, exact output length, code range, fingerprint.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from audiotok.defaults import pytorch_defaults
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import LOADING, inference
 from audiotok.streaming import Stream
+from audiotok.tensor_level import TensorLevel
 from audiotok.tokens import Tokens
 from audiotok.windows import Windowed
 
@@ -33,7 +34,7 @@ __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
 log = logging.getLogger("audiotok")
 
 
-class Codec(Windowed, ABC):
+class Codec(TensorLevel, Windowed, ABC):
     """A pair of encode and decode with its quantizer.
 
     Args:
@@ -73,26 +74,6 @@ class Codec(Windowed, ABC):
     @abstractmethod
     def _load(self, checkpoint: Path | None) -> None:
         """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
-
-    @abstractmethod
-    def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
-        """(B, C, L) float32 at sample_rate_in -> codes (B, K, ceil(L / hop_length)) int64.
-
-        K and the rates are those of `self.card`: num_codebooks, which can be fewer than the
-        network has, and strides, which can be merged. A frame whose latents are not finite gets
-        the code -1.
-        """
-
-    @abstractmethod
-    def _decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, K, T) -> waveform (B, C, T frames of samples at sample_rate_out, or more).
-
-        K is one of the card's codebook_counts.
-        """
-
-    def _encode_ragged(self, waveform: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        """As `_encode`, each clip as if it ended at its length alone; any codes behind that."""
-        raise NotImplementedError
 
     def _codebooks(self) -> list[torch.Tensor] | None:
         """All codebooks (V, D) float32 that the network has; None where they are implicit."""
@@ -186,6 +167,20 @@ class Codec(Windowed, ABC):
     def codewords(self, k: int) -> torch.Tensor:
         """As `codebook`, and where it is implicit (V, D) that codes stand for, if known."""
         return self.codebook(k)
+
+    def to(self, device: str | torch.device) -> Codec:
+        """Moves the network, as `torch.nn.Module.to` does; returns the codec."""
+        try:
+            device = torch.device(device)
+            if self.network is not None:
+                self.network.to(device)
+        except (RuntimeError, AssertionError) as reason:
+            line = str(reason).splitlines()[0]
+            raise CodecError(f"{self.card.name} cannot move to {device}: {line}") from reason
+        for codec in (self, *vars(self).values()):  # one that another family runs is part of it
+            if isinstance(codec, Codec):
+                codec.device = device
+        return self
 
     def num_frames(self, num_samples: int) -> int:
         """Frames T of `num_samples` samples at sample_rate_in."""
@@ -314,8 +309,6 @@ class Codec(Windowed, ABC):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with inference(self.network, self.device, fast):
             codes, side = self._encode_windows(waveform)
-        if codes.is_inference():  # a copy outside of inference mode can be used in training
-            codes = codes.clone()
         return codes, side
 
     @pytorch_defaults()

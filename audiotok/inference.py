@@ -46,12 +46,12 @@ def inference(
 
     Args:
         fast: what PyTorch's autocast takes to bfloat16 runs in bfloat16.
-        grad: gradients are recorded. Otherwise tensors made inside are inference tensors.
+        grad: gradients are recorded.
     """
     exact = _ON_CUDA if device.type == "cuda" else nullcontext()
     cast = torch.autocast(device.type, dtype=torch.bfloat16) if fast else no_autocast(device.type)
     backward = grad and device.type == "cuda"
-    recording = torch.enable_grad() if grad else torch.inference_mode()
+    recording = torch.enable_grad() if grad else nullcontext()
     with pytorch_defaults(), _ON_CPU, exact, _eval_mode(network, backward), cast, recording:
         yield
 

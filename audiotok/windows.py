@@ -74,8 +74,7 @@ class Windowed:
         if card.byte_stream:
             return self._encode(waveform), None
         num_frames = self.num_frames(waveform.shape[-1])
-        with torch.inference_mode(False):
-            codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
+        codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
         windows = list(self._windows(num_frames))
         encoder = self._encoder_in_pieces() if len(windows) > 1 else None
         if encoder is not None:
@@ -103,8 +102,7 @@ class Windowed:
         windows = list(self._windows(codes.shape[-1]))
         decoder = self._decoder_in_pieces() if len(windows) > 1 else None
         if decoder is not None:
-            with torch.inference_mode(False):
-                waveform = torch.empty(len(codes), card.channels, length)
+            waveform = torch.empty(len(codes), card.channels, length)
             shape = (len(codes), card.channels, codes.shape[-1] * hop)
             for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
                 waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
@@ -122,8 +120,7 @@ class Windowed:
                     f"{expected}: its _decode is wrong, or num_samples"
                 )
             if waveform is None:
-                with torch.inference_mode(False):  # so that the result may be trained on
-                    waveform = torch.empty(len(codes), card.channels, length)
+                waveform = torch.empty(len(codes), card.channels, length)
             waveform[..., begin:end] = piece
         return waveform
 

@@ -297,6 +297,36 @@ def by_way_of_itself(self, waveform):
     return waveform.roll(self.length // 3, -1)
 
 
+def _vectors(self, codes):
+    return self.network.quantizer.decode(codes)
+
+
+def _sound(self, quantized):
+    return 0.1 * self.network.decoder(quantized.transpose(1, 2)).float().flatten(1)[:, None]
+
+
+def in_steps(**broken):
+    """A family that writes the steps, one of them wrong; `_encode` and `_decode` are right."""
+    return {
+        "_encode_latents": lambda self, waveform: self.network.latents(waveform),
+        "_quantize": lambda self, latents: self.quantizer.encode(latents, self.num_codebooks),
+        "_dequantize": _vectors,
+        "_decode_latents": _sound,
+    } | broken
+
+
+def shifted(self, latents):
+    return self.quantizer.encode(latents.roll(1, -1), self.num_codebooks)
+
+
+def louder(self, quantized):
+    return 2 * _sound(self, quantized)
+
+
+def without_gradient(self, waveform):
+    return self.network.latents(waveform).detach()
+
+
 BROKEN = {
     "card": CARD_BREAKERS,
     "global state": {name: before_encoding(action) for name, action in STATE_BREAKERS.items()},
@@ -375,6 +405,18 @@ BROKEN = {
             "_encoder_in_pieces": hesitating
         },
         "a chunk that ends inside of a frame: not refused": {"stream": patient},
+    },
+    "tensor level": {
+        "encode_codes gives other codes of a voice": {
+            "encode_codes": lambda self, waveform: good_encode(self, -waveform)
+        },
+        "decode_codes makes another sound of a voice": {
+            "decode_codes": lambda self, codes: good_decode(self, codes.flip(-1))
+        },
+        "quantize.encode_latents... gives other codes": in_steps(_quantize=shifted),
+        "decode_latents.dequantize... makes another sound": in_steps(_decode_latents=louder),
+        "a gradient through the codec raises": in_steps(_encode_latents=without_gradient),
+        "a waveform of two dimensions: not refused": {"_check_tensor": lambda self, *_: None},
     },
     "training mode": {
         "changes the codes": {

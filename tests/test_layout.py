@@ -35,6 +35,7 @@ ONLY = {
     "shared_settings": set(),
     "defaults": {"shared_settings"},
     "inference": {"defaults", "shared_settings"},
+    "tensor_level": {"errors", "batches", "card", "inference"},
     "windows": {"errors", "card"},
     "streaming": {"errors", "audio", "defaults", "inference", "windows"},
     "codec": {
@@ -45,6 +46,7 @@ ONLY = {
         "inference",
         "batches",
         "streaming",
+        "tensor_level",
         "tokens",
         "windows",
     },

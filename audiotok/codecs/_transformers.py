@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from audiotok import checkpoints
 from audiotok.codec import Codec
-from audiotok.codecs._searches import ScalarSearch
+from audiotok.codecs._searches import ScalarSearch, latents_of
 from audiotok.errors import CheckpointError, CodecError, MissingPackageError
 from audiotok.inference import LOADING
 
@@ -57,6 +57,13 @@ class Wrapped(Codec):
         if self.EXTRACTOR:
             self.extractor = self._read_extractor(checkpoint.with_name("preprocessor_config.json"))
         self._prepare()
+
+    def _run_encoder(self, waveform: Tensor) -> None:
+        """Runs the network's own `encode` on (B, C, L)."""
+        raise NotImplementedError
+
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return latents_of(lambda: self._run_encoder(waveform))
 
     def _check_sizes(self, sizes: dict[str, Any], path: Path) -> None:
         count = self.card.num_codebooks
@@ -258,15 +265,27 @@ class WrappedScalar(Wrapped):
             return self.codebook(k)
         return self.network.quantizer.quantizer.quantizer.codebook.detach().to("cpu").float()
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return super()._encode_latents(waveform).mT
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer(latents.mT)[1].mT.long()
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.from_codes(codes.mT).mT
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decode(latents=quantized).audio_values
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
         """(B, 1, L) -> what the network's `encode` takes."""
-        with torch.autocast("cpu", enabled=False):
-            features = self.extractor(
-                list(waveform[:, 0].cpu().numpy()),
-                sampling_rate=self.card.sample_rate_in,
-                return_tensors="pt",
-            )
-        return {key: tensor.to(self.device) for key, tensor in features.items()}
+        features = self.extractor(
+            list(waveform[:, 0].detach().cpu().numpy()),
+            sampling_rate=self.card.sample_rate_in,
+            return_tensors="pt",
+        )
+        features = {key: tensor.to(self.device) for key, tensor in features.items()}
+        if torch.is_grad_enabled():  # which the spectral features have not
+            missing = features["input_values"].shape[-1] - waveform.shape[-1]
+            features["input_values"] = F.pad(waveform, (0, missing))
+        return features

@@ -41,6 +41,8 @@ def _card(name: str, sample_rate: int, codebook_size: int, description: str, **m
 
 
 class _Classical(Codec):
+    NO_LATENTS = "its codes are made of samples"
+
     def _load(self, checkpoint: Path | None) -> None:
         if checkpoint is not None:
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")

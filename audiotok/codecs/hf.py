@@ -49,12 +49,20 @@ class Dac(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = FactorizedSearch(self.network.quantizer, self.card.num_codebooks)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(padded(waveform, self.hop_length)).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(padded(waveform, self.hop_length))
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        waveform = self.network.decode(audio_codes=codes).audio_values[:, None]
-        missing = codes.shape[-1] * self.hop_length - waveform.shape[-1]  # odd strides lose some
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer(latents)[1]
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.from_codes(codes)[0]
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        waveform = self.network.decode(quantized).audio_values[:, None]
+        missing = (
+            quantized.shape[-1] * self.hop_length - waveform.shape[-1]
+        )  # odd strides lose some
         return F.pad(waveform, (0, max(0, missing)))
 
     def _codebooks(self) -> list[Tensor]:
@@ -137,11 +145,17 @@ class HuggingFace(Codec):
         """That of the family that the network is of."""
         return self._codec.fingerprint
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self._codec._encode(waveform)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self._codec._encode_latents(waveform)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self._codec._decode(codes)
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self._codec._quantize(latents)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self._codec._dequantize(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self._codec._decode_latents(quantized)
 
     def _codebooks(self) -> list[Tensor] | None:
         return self._codec._codebooks()

@@ -85,11 +85,18 @@ class XCodec(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = ResidualSearch(self.network.quantizer, self.card.strides)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(padded(waveform, self.hop_length)).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(padded(waveform, self.hop_length))
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer.encode(latents).transpose(0, 1)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes.transpose(0, 1))
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        acoustic = self.network.fc2(quantized.transpose(1, 2)).transpose(1, 2)
+        return self.network.acoustic_decoder(acoustic)
 
     def _codebooks(self) -> list[Tensor]:
         layers = self.network.quantizer.quantizer.quantizers
