@@ -17,6 +17,7 @@ from safetensors.torch import save as to_safetensors
 from audiotok.card import CodecCard, Weights
 from audiotok.errors import CheckpointError
 from audiotok.files import replacing
+from audiotok.inference import plain_state
 from audiotok.shared_settings import Level, SharedSettings
 
 _QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
@@ -119,7 +120,7 @@ def sha256(path: str | Path) -> str:
 def network_sha256(network: torch.nn.Module) -> str:
     """Hex sha256 of all names and numbers of a network."""
     digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
+    for key, tensor in sorted(plain_state(network).items()):
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()

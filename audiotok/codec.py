@@ -25,6 +25,7 @@ from audiotok.card import CodecCard, Taxonomy, Weights
 from audiotok.defaults import pytorch_defaults
 from audiotok.errors import AudioError, CodecError
 from audiotok.inference import LOADING, inference
+from audiotok.portable import Portable
 from audiotok.streaming import Stream
 from audiotok.tensor_level import TensorLevel
 from audiotok.tokens import Tokens
@@ -34,7 +35,7 @@ __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
 log = logging.getLogger("audiotok")
 
 
-class Codec(TensorLevel, Windowed, ABC):
+class Codec(Portable, TensorLevel, Windowed, ABC):
     """A pair of encode and decode with its quantizer.
 
     Args:
@@ -167,20 +168,6 @@ class Codec(TensorLevel, Windowed, ABC):
     def codewords(self, k: int) -> torch.Tensor:
         """As `codebook`, and where it is implicit (V, D) that codes stand for, if known."""
         return self.codebook(k)
-
-    def to(self, device: str | torch.device) -> Codec:
-        """Moves the network, as `torch.nn.Module.to` does; returns the codec."""
-        try:
-            device = torch.device(device)
-            if self.network is not None:
-                self.network.to(device)
-        except (RuntimeError, AssertionError) as reason:
-            line = str(reason).splitlines()[0]
-            raise CodecError(f"{self.card.name} cannot move to {device}: {line}") from reason
-        for codec in (self, *vars(self).values()):  # one that another family runs is part of it
-            if isinstance(codec, Codec):
-                codec.device = device
-        return self
 
     def num_frames(self, num_samples: int) -> int:
         """Frames T of `num_samples` samples at sample_rate_in."""
@@ -346,7 +333,10 @@ class Codec(TensorLevel, Windowed, ABC):
         """Raises CodecError unless `tokens` are this codec's."""
         card = self.card
         if not isinstance(tokens, Tokens):
-            raise CodecError(f"decode takes Tokens, not {type(tokens).__name__}")
+            raise CodecError(
+                f"decode takes Tokens, not {type(tokens).__name__}: make them of codes with "
+                "codec.tokens(codes), or decode a batch with codec.decode_codes(codes)"
+            )
         if tokens.fingerprint != self.fingerprint:
             raise CodecError(
                 f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "

@@ -126,3 +126,8 @@ def _eval_mode(network: torch.nn.Module | None, backward: bool) -> Iterator[None
             parts.inside -= 1
             if not parts.inside:
                 parts.restore()
+
+
+def plain_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict of a network, with the names that it has before `torch.compile`."""
+    return {key.replace("_orig_mod.", ""): value for key, value in network.state_dict().items()}

@@ -12,6 +12,7 @@ the others out, and two-dimensional ones have the padding id in their place.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ import torch
 from audiotok import atok
 from audiotok.errors import TokensError
 
+log = logging.getLogger("audiotok")
 PATTERNS = ("parallel", "delay", "interleaved", "coarse_first")
 SPECIAL = ("pad", "bos", "eos", "sep")
 _GRIDS = ("parallel", "delay")
@@ -112,24 +114,30 @@ def from_ids(
     pattern: str,
     vocabulary: Vocabulary,
     num_frames: int | None = None,
+    trim: bool = False,
 ) -> torch.Tensor:
     """The inverse of `to_ids`: codes (K, T). What follows the first eos, and padding behind the
     last frame, is left out.
 
     Args:
+        ids: integers, in a tensor, an array or lists.
         num_frames: T, where the number of ids allows several.
+        trim: leave out what stands behind the last whole frame, and log how much that is.
 
     Raises:
         TokensError: ids that are no whole number of frames, or a code where there is none. An id
             outside of its codebook gives a code outside of it, which `Tokens` refuses.
     """
     _check(pattern)
+    ids = _integers(ids)
     codebooks = len(vocabulary.codebook_sizes)
     dimensions = 2 if pattern in _GRIDS else 1
     if ids.ndim != dimensions or (dimensions == 2 and len(ids) != codebooks):
         shape = f"({codebooks}, columns)" if dimensions == 2 else "(N,)"
         raise TokensError(f"ids of {pattern} have shape {shape}, not {tuple(ids.shape)}")
     ids = _without_ends(ids, vocabulary)
+    if trim:
+        ids = _trimmed(ids, strides, pattern, vocabulary)
     if dimensions == 2:
         codes = _from_grid(ids, strides, pattern == "delay", vocabulary, num_frames)
     else:
@@ -138,6 +146,45 @@ def from_ids(
     for k, stride in enumerate(strides):
         codes[k] = atok.repeat(codes[k, ::stride].clone(), stride, codes.shape[1])
     return codes
+
+
+def _integers(ids: torch.Tensor | Sequence) -> torch.Tensor:
+    """Ids of any integer type as int64, on the CPU."""
+    try:
+        found = torch.as_tensor(ids, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as reason:
+        raise TokensError(f"these are no ids: {str(reason).splitlines()[0]}") from None
+    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        raise TokensError(f"ids are integers, not {found.dtype}")
+    return found.long()
+
+
+def _trimmed(
+    ids: torch.Tensor, strides: Sequence[int], pattern: str, vocabulary: Vocabulary
+) -> torch.Tensor:
+    """`ids` up to the end of the last frame that is whole."""
+    if pattern == "coarse_first":
+        raise TokensError("coarse_first has no frame that could be left out: its codebooks follow")
+    if pattern == "interleaved":
+        counts = free_codes(strides, max(1, len(ids) * max(strides))).sum(0).cumsum(0)
+        fitting = counts[counts <= len(ids)]
+        kept = ids[: int(fitting[-1])] if len(fitting) else ids[:0]
+        lost = len(ids) - len(kept)
+    else:
+        pad, width = vocabulary.id("pad"), ids.shape[1]
+        shifts = [k * (pattern == "delay") for k in range(len(ids))]
+        frames = max(0, width - shifts[-1])
+        columns = [row[shift : shift + frames] for row, shift in zip(ids, shifts, strict=True)]
+        whole = ((torch.stack(columns) != pad) | ~free_codes(strides, frames)).all(0)
+        frames = int(whole.long().cumprod(0).sum())
+        kept = ids.clone()
+        for row, shift in zip(kept, shifts, strict=True):
+            row[frames + shift :] = pad
+        lost = int(((ids != pad) & (kept == pad)).sum())
+        kept = kept[:, : frames + shifts[-1]] if frames else kept[:, :0]
+    if lost:
+        log.warning("%d ids of a frame that is not whole were left out", lost)
+    return kept
 
 
 def free_codes(strides: Sequence[int], num_frames: int) -> torch.Tensor:
@@ -237,5 +284,7 @@ def _from_row(
 def _choose(possible: torch.Tensor, wanted: int | None, what: str) -> int:
     """Frames: as many as `wanted` where these are possible, else the most that are."""
     if not len(possible):
-        raise TokensError(f"{what} are no whole number of frames")
+        raise TokensError(
+            f"{what} are no whole number of frames: trim=True leaves out what follows the last one"
+        )
     return wanted if wanted in possible.tolist() else int(possible[-1])

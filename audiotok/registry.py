@@ -10,7 +10,7 @@ import json
 import logging
 import pkgutil
 import sys
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
+_said: set[str] = set()  # names of families whose meaning was said
 _TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
 MERGES = 4  # the last merge rate that `merge=*` stands for
 _CODECS = Path(__file__).parent / "codecs"
@@ -43,7 +44,7 @@ def load(
             or `audiotok convert` wrote.
         checkpoint: weights to use instead of the card's.
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
-        quiet: do not log what a family's name stands for.
+        quiet: do not warn of what a family's name stands for (once per process), or of a licence.
     """
     name = str(name)
     family, card = _find(name)
@@ -52,11 +53,19 @@ def load(
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
-    if not quiet and base == card.family != card.name.partition(":")[0]:
-        log.info("%s is %s", base, card.name)
+    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _said:
+        _said.add(base)
+        log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
     return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
+
+
+def _others(family: type[Codec], card: CodecCard) -> str:
+    """What to say of the official weights, where a family's name stands for small ones of ours."""
+    names = [other.name for other in family.CARDS if not (other.weights and other.weights.bundled)]
+    bundled = card.weights is not None and card.weights.bundled
+    return f"; official weights: {', '.join(names)}" if bundled and names else ""
 
 
 def list_codecs() -> list[CodecCard]:
@@ -127,6 +136,11 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
             default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
             if base == card.name or (base == card.family and card.name == default):
                 return family, vary(card, options, family.OPTIONS, family.adapt)
+    if "@" in base:
+        raise CodecError(
+            f"there is no codec {base!r}: what stands behind @ is the hash of a file of weights; "
+            "give that file instead of the name (-t FILE.safetensors)"
+        )
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
@@ -206,6 +220,7 @@ def _family_in(path: Path) -> type[Codec]:
     families = [family for family in _families_of(module) if family.CARDS]
     if len(families) != 1:
         raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
+    families[0].FOUND_BY = partial(_family_in, path.resolve())  # by another process
     return families[0]
 
 

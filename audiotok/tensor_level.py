@@ -24,6 +24,7 @@ from audiotok import batches
 from audiotok.card import CodecCard
 from audiotok.errors import CodecError
 from audiotok.inference import inference
+from audiotok.tokens import Tokens
 
 
 class TensorLevel:
@@ -168,6 +169,45 @@ class TensorLevel:
         codes = self._checked_codes(codes)
         with self._running(grad), self._in_range():
             return self._whole_frames(self._decode(codes), codes.shape[-1])
+
+    def tokens(
+        self, codes, num_samples: int | None = None, sample_rate: int | None = None
+    ) -> Tokens:
+        """Tokens of codes that come from elsewhere, e.g. a language model.
+
+        Args:
+            codes: integers (C, K, T), (K, T), or (T,) of a codec with one codebook: a tensor, an
+                array or lists. K is one of the card's codebook_counts.
+            num_samples: of the sound, at `sample_rate`; None: that of whole frames.
+            sample_rate: Hz; None: sample_rate_in.
+
+        Raises:
+            CodecError: codes of another shape or type.
+            TokensError: codes out of range, or numbers that do not fit.
+        """
+        card, rate = self.card, sample_rate or self.card.sample_rate_in
+        try:
+            found = torch.as_tensor(codes, device="cpu")
+        except (TypeError, ValueError, RuntimeError) as reason:
+            raise CodecError(f"these are no codes: {str(reason).splitlines()[0]}") from None
+        if found.ndim == 1 and card.num_codebooks == 1:
+            found = found[None]
+        found = found[None] if found.ndim == 2 else found
+        whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
+        if not whole or found.ndim != 3 or found.shape[1] not in card.codebook_counts:
+            raise CodecError(
+                f"codes {found.dtype} of shape {tuple(found.shape)}: {card.name} has integers "
+                f"(channels, codebooks, frames), {' or '.join(map(str, card.codebook_counts))} "
+                "codebooks"
+            )
+        if num_samples is None:
+            if card.byte_stream:
+                raise CodecError(f"{card.name} is a byte stream: say num_samples of its codes")
+            length = found.shape[2] * card.hop_length
+            num_samples = length * rate // card.sample_rate_in
+        count = found.shape[1]
+        about = (card.name, self.fingerprint, num_samples, rate)
+        return Tokens(found.long(), *about, card.codebook_sizes[:count], card.strides[:count])
 
     # --- checks ----------------------------------------------------------------------------------
 

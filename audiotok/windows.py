@@ -8,6 +8,7 @@ last bits of arithmetic.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 
 from audiotok.card import CodecCard
 from audiotok.errors import CodecError
+
+log = logging.getLogger("audiotok")
 
 # (B, ..., N) on the codec's device and whether nothing follows -> what is known by then
 Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
@@ -82,6 +85,11 @@ class Windowed:
             for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
                 codes[..., start : start + piece.shape[-1]] = piece
             return codes, None
+        if len(windows) > 1 and card.lookahead is None:
+            log.warning(
+                "%s looks at all of a sound: of this one, longer than %g s, it codes windows, and "
+                "codes differ from those of the whole", card.name, self.window_seconds,
+            )  # fmt: skip
         for low, start, stop, high in windows:
             piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
             expected = (*codes.shape[:2], high - low)

@@ -348,3 +348,15 @@ def test_ragged_batches_keep_channels_apart():
     ]
     for clip, tokens in zip(clips, codec.encode_batch(clips, batch="ragged"), strict=True):
         assert torch.equal(codec.encode(clip).codes, tokens.codes)
+
+
+def test_windows_of_a_codec_that_looks_at_all_of_a_sound_are_said(caplog):
+    for lookahead, said in ((None, 1), (0, 0)):
+        caplog.clear()
+        codec = tiny_codec.Tiny(CARD.model_copy(update={"lookahead": lookahead}))
+        codec.window_seconds, codec.context_seconds = 0.5, 0.1
+        codec.encode(noise(32_000))
+        assert len(caplog.messages) == said
+    codec = tiny_codec.Tiny(CARD)
+    codec.encode(noise(32_000))
+    assert not caplog.messages

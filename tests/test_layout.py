@@ -35,7 +35,8 @@ ONLY = {
     "shared_settings": set(),
     "defaults": {"shared_settings"},
     "inference": {"defaults", "shared_settings"},
-    "tensor_level": {"errors", "batches", "card", "inference"},
+    "tensor_level": {"errors", "batches", "card", "inference", "tokens"},
+    "portable": {"errors", "card", "inference"},
     "windows": {"errors", "card"},
     "streaming": {"errors", "audio", "defaults", "inference", "windows"},
     "codec": {
@@ -45,6 +46,7 @@ ONLY = {
         "defaults",
         "inference",
         "batches",
+        "portable",
         "streaming",
         "tensor_level",
         "tokens",

@@ -8,7 +8,7 @@ from stranger_codec import Stranger
 from torch.overrides import TorchFunctionMode
 
 import audiotok
-from audiotok.errors import CodecError
+from audiotok.errors import CodecError, TokensError
 from audiotok.testing.sounds import audio, voice
 
 LEAVES_THE_DEVICE = {"cpu", "numpy", "item", "tolist", "__array__", "__bool__", "__int__"}
@@ -159,6 +159,38 @@ def test_what_does_not_fit(call, message):
     with pytest.raises(CodecError, match=message) as caught:
         call(codec, clip)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "shape", [lambda c: c, lambda c: c[0], lambda c: c[0].numpy(), lambda c: c[0].int().tolist()]
+)
+def test_tokens_of_codes(shape):
+    codec = audiotok.load("rvq-mini", quiet=True)
+    tokens = codec.encode(audio(voice(16_000, 0.5), 16_000))
+    made = codec.tokens(shape(tokens.codes))
+    assert torch.equal(made.codes, tokens.codes) and made.codes.dtype == torch.int64
+    assert (made.num_samples, made.sample_rate) == (tokens.num_frames * 200, 16_000)
+    assert codec.decode(made).num_samples == made.num_samples
+    exact = codec.tokens(shape(tokens.codes), tokens.num_samples, tokens.sample_rate)
+    assert torch.equal(codec.decode(exact).waveform, codec.decode(tokens).waveform)
+
+
+def test_tokens_of_what_are_no_codes():
+    codec = audiotok.load("wavtokenizer-mini", quiet=True)
+    assert codec.tokens([1, 2, 3]).codes.shape == (1, 1, 3)
+    assert codec.tokens([[[1, 2]], [[3, 4]]]).codes.shape == (2, 1, 2)
+    assert codec.tokens([5], sample_rate=48_000).num_samples == 600
+    for codes, message in (
+        ([0.5], "codes torch.float32"),
+        ("a", "no codes"),
+        ([[1], [2]], "shape"),
+    ):
+        with pytest.raises(CodecError, match=message):
+            codec.tokens(codes)
+    with pytest.raises(TokensError, match="code 4096 in codebook 0"):
+        codec.tokens([4096])
+    with pytest.raises(CodecError, match="say num_samples"):
+        audiotok.load("opus-6k").tokens([1])
 
 
 def test_moving():

@@ -14,6 +14,7 @@ from torch import Tensor
 from audiotok import checkpoints
 from audiotok.codec import Codec
 from audiotok.errors import CheckpointError
+from audiotok.inference import plain_state
 
 # What the card of such a file says of what only its recipe knows.
 BY_RECIPE: dict[str, Any] = {
@@ -69,7 +70,7 @@ class Trained(Codec):
             "config": self.network.config.model_dump_json(),
             "training_data": json.dumps(self.card.training_data),
         }
-        state = self.network.state_dict()
+        state = plain_state(self.network)
         if half:
             state = {key: tensor.half() for key, tensor in state.items()}
         checkpoints.save(path, state, metadata)

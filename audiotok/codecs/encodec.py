@@ -113,7 +113,8 @@ class SEANetCodec(Trained):
         for what, wanted in expected.items():
             if (found := getattr(config, what)) != wanted:
                 raise CheckpointError(
-                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}"
+                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}; "
+                    "hf:FOLDER loads networks of other sizes as transformers writes them"
                 )
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
@@ -219,7 +220,8 @@ class Encodec(SEANetCodec):
         if odd:
             raise CheckpointError(
                 f"{path} is not that of {self.card.name}: {odd[0]} is {said[odd[0]]!r}, "
-                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}"
+                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}; hf:FOLDER loads networks of "
+                "other sizes"
             )
 
 

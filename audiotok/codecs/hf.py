@@ -4,8 +4,8 @@
     audiotok encode talk.wav -t hf:org/name@revision:codebooks=4 -o talk.atok
 
 A folder is as `save_pretrained` writes it. Networks with a family of their own here run as that
-family does, whatever their sizes, but for EnCodec, which is native. Latents without a codebook
-(VibeVoice, Pocket TTS) are refused.
+family does, whatever their sizes; those of DAC and EnCodec run as transformers does. Latents
+without a codebook (VibeVoice, Pocket TTS) are refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard, Weights
-from audiotok.codecs._searches import FactorizedSearch
+from audiotok.codecs._searches import FactorizedSearch, full_precision, residual_codes
 from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
 from audiotok.codecs.mimi import Mimi
 from audiotok.codecs.neucodec import NeuCodec
@@ -69,6 +69,51 @@ class Dac(Wrapped):
         return [layer.codebook.weight for layer in self.network.quantizer.quantizer.quantizers]
 
 
+class EncodecModel(Wrapped):
+    """An EnCodec of any size, in one piece: MusicGen's at 32 kHz, for example.
+
+    The official weights at 24 kHz are a family of their own here, with exact search and streams.
+    """
+
+    MODEL_TYPE = "encodec"
+    MODEL = "EncodecModel"
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        if config.chunk_length_s is not None or config.normalize:
+            raise CodecError(
+                "an EnCodec that codes in chunks, each at its own level: load encodec-48k with "
+                "--checkpoint FOLDER; of other sizes it is not supported"
+            )
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": config.audio_channels,
+            "hop_length": config.hop_length,
+            "codebook_sizes": (config.codebook_size,) * config.num_quantizers,
+        }
+
+    def _prepare(self) -> None:
+        """Its parts are called one by one."""
+
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        with full_precision(latents.device):
+            layers = self.network.quantizer.layers
+            return residual_codes(layers, latents.float(), self.card.strides)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes.transpose(0, 1))
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decoder(quantized)
+
+    def _codebooks(self) -> list[Tensor]:
+        return [layer.codebook.embed for layer in self.network.quantizer.layers]
+
+
 class Higgs(XCodec):
     """HiggsAudioV2TokenizerModel, an X-Codec at 24 kHz whose stages project to a few dimensions."""
 
@@ -79,7 +124,7 @@ class Higgs(XCodec):
 
 
 _KINDS: dict[str, type[Wrapped]] = {
-    kind.MODEL_TYPE: kind for kind in (Dac, Higgs, Mimi, NeuCodec, XCodec, XCodec2)
+    kind.MODEL_TYPE: kind for kind in (Dac, EncodecModel, Higgs, Mimi, NeuCodec, XCodec, XCodec2)
 }
 _CONTINUOUS = ("vibevoice_acoustic_tokenizer", "pocket_tts")
 _REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w-][\w./-]*))?")
@@ -177,11 +222,6 @@ def _kind(content: dict[str, Any], name: str) -> type[Wrapped]:
         return _KINDS[model_type]
     if model_type.startswith(_CONTINUOUS):
         raise CodecError(f"{name} ({model_type}) gives continuous latents: there are no tokens")
-    if model_type == "encodec":
-        raise CodecError(
-            f"{name} is an EnCodec, which is a family of its own here: load encodec-24k or "
-            "encodec-48k, with --checkpoint FOLDER for weights of your own"
-        )
     raise CodecError(
         f"{name} is of model_type {model_type!r}, no audio tokenizer known here: known are "
         f"{', '.join(_KINDS)}"
