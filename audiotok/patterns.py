@@ -171,17 +171,17 @@ def _trimmed(
         kept = ids[: int(fitting[-1])] if len(fitting) else ids[:0]
         lost = len(ids) - len(kept)
     else:
-        pad, width = vocabulary.id("pad"), ids.shape[1]
-        shifts = [k * (pattern == "delay") for k in range(len(ids))]
-        frames = max(0, width - shifts[-1])
-        columns = [row[shift : shift + frames] for row, shift in zip(ids, shifts, strict=True)]
-        whole = ((torch.stack(columns) != pad) | ~free_codes(strides, frames)).all(0)
-        frames = int(whole.long().cumprod(0).sum())
+        pad, (codebooks, width) = vocabulary.id("pad"), ids.shape
+        shifts = [k * (pattern == "delay") for k in range(codebooks)]
+        longer = torch.cat([ids, ids.new_full((codebooks, shifts[-1]), pad)], dim=1)
+        frames = [row[shift : shift + width] for row, shift in zip(longer, shifts, strict=True)]
+        whole = ((torch.stack(frames) != pad) | ~free_codes(strides, width)).all(0)
+        count = int(whole.long().cumprod(0).sum())
         kept = ids.clone()
         for row, shift in zip(kept, shifts, strict=True):
-            row[frames + shift :] = pad
+            row[count + shift :] = pad
         lost = int(((ids != pad) & (kept == pad)).sum())
-        kept = kept[:, : frames + shifts[-1]] if frames else kept[:, :0]
+        kept = kept[:, : count + shifts[-1]] if count else kept[:, :0]
     if lost:
         log.warning("%d ids of a frame that is not whole were left out", lost)
     return kept
