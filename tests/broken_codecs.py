@@ -416,7 +416,7 @@ BROKEN = {
         "quantize.encode_latents... gives other codes": in_steps(_quantize=shifted),
         "decode_latents.dequantize... makes another sound": in_steps(_decode_latents=louder),
         "a gradient through the codec raises": in_steps(_encode_latents=without_gradient),
-        "a waveform of two dimensions: not refused": {"_check_tensor": lambda self, *_: None},
+        "codes that are floats: not refused": {"_checked_codes": lambda self, codes: codes.long()},
     },
     "training mode": {
         "changes the codes": {
