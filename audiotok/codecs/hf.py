@@ -24,7 +24,7 @@ from audiotok.codecs._searches import FactorizedSearch, full_precision, residual
 from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
 from audiotok.codecs.mimi import Mimi
 from audiotok.codecs.neucodec import NeuCodec
-from audiotok.codecs.xcodec import XCodec
+from audiotok.codecs.xcodec import LONG, XCodec
 from audiotok.codecs.xcodec2 import XCodec2
 from audiotok.errors import CheckpointError, CodecError
 
@@ -166,7 +166,8 @@ class HuggingFace(Codec):
                 **sizes,
                 name=full,
                 family="hf",
-                description=f"{kind.MODEL} of transformers; its repository tells the licence",
+                description=f"{kind.MODEL} of transformers; its repository tells the licence"
+                + (f"; {LONG}" if issubclass(kind, XCodec) else ""),
                 codebook_counts=counts,
                 mergeable=kind.MERGEABLE,
                 licence_code="Apache-2.0",

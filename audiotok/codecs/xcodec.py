@@ -21,6 +21,7 @@ from audiotok.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._searches import ResidualSearch
 from audiotok.codecs._transformers import Wrapped, padded
 
+LONG = "sound longer than a minute is coded in windows, with other codes than the whole has"
 _SPEECH, _GENERAL = "speech", "speech, music, audio"
 
 
@@ -30,7 +31,7 @@ def _card(
     return CodecCard(
         name=f"xcodec-{variant}",
         family="xcodec",
-        description=f"official weights, {what}",
+        description=f"official weights, {what}; {LONG}",
         sample_rate_in=16_000,
         sample_rate_out=16_000,
         hop_length=320,
