@@ -22,7 +22,7 @@ from audiotok.files import replacing
 from audiotok.resampling import BLOCK, resample, resampled_length
 
 __all__ = [
-    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "Audio", "AudioFile", "as_audio",
+    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
     "check_sample_rate", "read", "resampled_length", "write",
 ]  # fmt: skip
 
@@ -37,6 +37,7 @@ _WRITERS = {  # extension: format and subtype of libsndfile
     ".opus": ("OGG", "OPUS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
+WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,12 +24,21 @@ _QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
 BUNDLED = Path(__file__).parent / "bundled"
 
 
-def resolve(card: CodecCard, checkpoint: str | Path | None = None) -> Path | None:
+class NotFetchedError(CheckpointError):
+    """Weights that are not on this machine, where they may not be fetched."""
+
+
+def resolve(
+    card: CodecCard, checkpoint: str | Path | None = None, fetch: bool = True
+) -> Path | None:
     """The file with the weights of `card`, verified; None where it has none.
 
     In this order: `checkpoint` (the user's own choice: its hash is not compared; a file, or a
     folder with one), the file that ships, the user's folder (`local_path`), the Hub's cache, a
     download from the Hub. What the card wants beside the weights lies in the folder of the result.
+
+    Raises:
+        NotFetchedError: they would have to be downloaded, and `fetch` is False.
     """
     if checkpoint is not None:
         path = _in_folder(Path(checkpoint))
@@ -49,7 +58,7 @@ def resolve(card: CodecCard, checkpoint: str | Path | None = None) -> Path | Non
     else:
         path = local_path(card)
         if not all(path.with_name(name).is_file() for name in (path.name, *weights.beside)):
-            path = download(card.base_name, weights)
+            path = download(card.base_name, weights, fetch=fetch)
     verify(path, weights)
     return path
 
@@ -72,22 +81,33 @@ def local_folder(name: str) -> Path:
     return Path(home, *name.split(":"))
 
 
-def download(name: str, weights: Weights, otherwise: str = "give it with --checkpoint") -> Path:
+def download(
+    name: str,
+    weights: Weights,
+    otherwise: str = "give it with --checkpoint",
+    fetch: bool = True,
+) -> Path:
     """The file of weights and what lies beside it, from the Hub or its cache.
 
     Args:
         name: of the codec, without options.
         otherwise: what a user without a network can do, beside putting the file into its place.
+        fetch: False looks into the cache alone; NotFetchedError where it lacks a file.
     """
     from huggingface_hub import hf_hub_download
 
     try:
         with _QUIET_HUB:  # it tells of every retry; what is left of them is one line below
-            for beside in weights.beside:
-                hf_hub_download(weights.repository, beside, revision=weights.revision)
-            path = hf_hub_download(weights.repository, weights.file, revision=weights.revision)
+            *_, path = (
+                hf_hub_download(
+                    weights.repository, file, revision=weights.revision, local_files_only=not fetch
+                )
+                for file in (*weights.beside, weights.file)
+            )
         return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
+        if not fetch:
+            raise NotFetchedError(f"{_files(weights)} of {name} is not on this machine") from reason
         size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
         revision = weights.revision or "main"
         raise CheckpointError(

@@ -16,12 +16,14 @@ from audiotok.cli_options import (
     Fresh,
     Out,
     Overrides,
+    Overwrite,
     Paths,
     Resume,
     Run,
     Tokenizer,
 )
 from audiotok.errors import AudiotokError
+from audiotok.interrupts import stopping
 
 app = typer.Typer(
     name="audiotok",
@@ -85,17 +87,14 @@ def bench(
     for name in harness.split_names(tokenizer):
         show.resolved(registry.expand(name)[0])
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
-    with show.BenchProgress() as progress:
-        try:
-            found = harness.run(
-                tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
-                *(chosen_flags or [None]), progress, executor, address,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            how = "measures anew" if fresh else "goes on where it stopped"
-            progress.note(f"Stopped. The same command {how}.")
-            raise typer.Exit(130) from None
+    how = "measures anew" if fresh else "goes on where it stopped"
+    with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
+        found = harness.run(
+            tokenizer, data, suite, limit, chosen, out, device, checkpoint, workers, baselines,
+            *(chosen_flags or [None]), progress, executor, address,
+        )  # fmt: skip
     show.bench_table(found, headline)
+    raise typer.Exit(1 if any(result.failed_for_now for result in found) else 0)
 
 
 @app.command()
@@ -108,15 +107,23 @@ def leaderboard(
         Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
     ] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
     from audiotok import leaderboard as board
     from audiotok import site
 
-    if folder is not None:
-        paths = (site.check if check else site.write)(results, folder)
+    if overwrite and (check or folder is not None):
+        raise AudiotokError(
+            "--overwrite is for the two files: --check writes nothing, and a site "
+            "goes on in its own folder, any other needs a new one"
+        )
+    if check:
+        paths = board.check(results, out) if folder is None else site.check(results, folder)
+    elif folder is None:
+        paths = board.write(results, out, overwrite)
     else:
-        paths = (board.check if check else board.write)(results, out)
+        paths = site.write(results, folder)
     if not check:
         for path in paths if folder is None else [folder / "index.html"]:
             print(path)
@@ -141,15 +148,17 @@ for verb in (
 @app.command()
 def reconstruct(
     paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "cpu", overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Sound files through a codec, at their own sample rate and length."""
-    from audiotok import audio, inputs
+    from audiotok import audio, inputs, outputs
 
-    pairs = inputs.pairs(paths, out, ".wav", inputs.SOUND)
+    pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
     codec = cli_corpora.load(tokenizer, checkpoint, device)
     for source, target in pairs:
-        audio.write(target, codec.reconstruct(source))
+        sound = codec.reconstruct(source)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
         print(target)
 
 
@@ -181,8 +190,10 @@ def check(
 ) -> None:
     """Try all that codecs promise on this one: exit code 1 where it breaks a promise."""
     from audiotok import checking, show
+    from audiotok.testing import record
 
     codec = checking.load(lambda: cli_corpora.load(name, checkpoint, device), name)
+    record.place(record.name(codec, checkpoint is not None), out)  # before anything is tried
     found = checking.examined(codec)
     content, path = checking.written(codec, found, out, checkpoint is not None)
     show.json(content) if as_json else checking.table(codec, found)
@@ -211,11 +222,17 @@ def convert(
     checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
     half: Annotated[bool, typer.Option("--half", help="As float16.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write an official checkpoint, or trained weights, as safetensors."""
+    from audiotok import outputs
     from audiotok.errors import CodecError
 
+    if out.suffix.lower() != ".safetensors":
+        raise CodecError(f"cannot write {out}: expected a name that ends in .safetensors")
+    outputs.check([out], [name.partition(":")[0], checkpoint], overwrite)
     codec = cli_corpora.load(name, checkpoint, "cpu")
+    outputs.check([out], [codec.checkpoint or checkpoint], overwrite)
     if not hasattr(codec, "save"):
         if codec.network is None:
             raise CodecError(f"{codec.card.name} has no weights to write")
@@ -302,14 +319,11 @@ def _go(training, path, overrides, out, fresh: bool, resume: bool, cpu: bool) ->
 
     if fresh and resume:
         raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
-    try:
-        with show.TrainProgress() as progress:
-            weights = training.train(
-                path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
-            )
-    except KeyboardInterrupt:
-        print("Stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
-        raise typer.Exit(130) from None
+    how = "Stopped. The same command goes on from the last checkpoint."
+    with stopping(how), show.TrainProgress() as progress:
+        weights = training.train(
+            path, overrides or (), out, progress.report, progress.note, fresh, resume, cpu
+        )
     if show.first_process():
         print(weights)
 
@@ -320,6 +334,9 @@ def judge_lm(
     folders: Annotated[
         list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
     ],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+    ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -329,7 +346,9 @@ def judge_lm(
     from audiotok.speech_lm import trained
 
     with show.TrainProgress() as progress:
-        found = trained.judge(model, folders, checkpoint, device, progress.report)
+        found = trained.judge(
+            model, folders, checkpoint, device, tokenizer=tokenizer, report=progress.report
+        )
     if as_json:
         show.json({kind: vars(judged) for kind, judged in found.items()})
         return

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli_options import Checkpoint, Device, Out, Tokenizer
+from audiotok.cli_options import Checkpoint, Device, Out, Overwrite, Tokenizer
 from audiotok.errors import AudiotokError
+from audiotok.interrupts import stopping
 
 if TYPE_CHECKING:
     from audiotok.codec import Codec
@@ -41,8 +42,11 @@ def encode(
     limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
     executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """Sound files to .atok files; a corpus to parquet shards: run again, it goes on."""
+    from audiotok import inputs, outputs
+
     if form not in (None, "atok", "parquet"):
         raise AudiotokError(f"the format is 'atok' or 'parquet', not {form!r}")
     if form is None:
@@ -57,18 +61,25 @@ def encode(
                 f"{len(sources)} inputs for one corpus: name one folder or a manifest, or take "
                 "--format atok for a file each"
             )
+        if overwrite:
+            raise AudiotokError(
+                "--overwrite is for --format atok: a corpus goes on in its own folder, any other "
+                "needs a new one"
+            )
         _encode_corpus(sources[0], tokenizer, out, checkpoint, device, executor, settings)
         return
     given = [name for name, value in settings.items() if value is not None]
     if given or executor != "local":
         name = (given or ["executor"])[0].replace("_", "-")
         raise AudiotokError(f"--{name} is for --format parquet: files are encoded one by one")
-    from audiotok import inputs, show
+    from audiotok import show
 
-    pairs = inputs.pairs([Path(source) for source in sources], out, ".atok", inputs.SOUND)
+    paths = [Path(source) for source in sources]
+    pairs = inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
     codec = load(tokenizer, checkpoint, device)
     for source, target in pairs:
         tokens = codec.encode(source)
+        outputs.prepare(target, overwrite)
         tokens.save(target)
         show.encoded(source, target, tokens)
 
@@ -83,9 +94,10 @@ def decode(
     sample_rate: Annotated[
         int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
     """.atok files, or parquet shards, to sound files."""
-    from audiotok import audio, corpora, inputs
+    from audiotok import audio, corpora, inputs, outputs
     from audiotok.corpora.shards import is_shards
     from audiotok.tokens import Tokens
 
@@ -96,18 +108,19 @@ def decode(
                 f"{sources[0]}: {len(shards.paths)} of {shards.about['shards']} shards are there",
                 file=sys.stderr,
             )
-        tokens = ((out / f"{clip.id}.wav", one) for clip, one in shards)
-        if out.is_file():
-            raise AudiotokError(f"{out} is a file, but there are several clips: name a folder")
-        out.mkdir(parents=True, exist_ok=True)
+        folder = outputs.folder(out, "several clips")
+        outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
+        tokens = ((folder / f"{clip.id}.wav", one) for clip, one in shards)
     else:
-        pairs = inputs.pairs(sources, out, ".wav", (".atok",))
+        pairs = inputs.pairs(sources, out, audio.WRITABLE, inputs.TOKENS, overwrite)
         tokens = ((target, Tokens.load(source)) for source, target in pairs)
     codec = None
     for target, one in tokens:
         if codec is None or (tokenizer is None and codec.card.name != one.codec):
             codec = load(tokenizer or one.codec, checkpoint, device)
-        audio.write(target, codec.decode(one, sample_rate))
+        sound = codec.decode(one, sample_rate)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
         print(target)
 
 
@@ -133,9 +146,9 @@ def load(name: str, checkpoint: Path | None, device: str) -> Codec:
     return registry.load(name, checkpoint, device, quiet=True)
 
 
-def _is_corpus(sources: list[str], out: Path) -> bool:
+def _is_corpus(sources: list[str], out: str) -> bool:
     """Whether it is a corpus that is to be encoded, and not files one by one."""
-    if len(sources) > 1 or out.suffix.lower() == ".atok":
+    if len(sources) > 1 or Path(out).suffix.lower() == ".atok":
         return False
     from audiotok import data
 
@@ -146,19 +159,16 @@ def _is_corpus(sources: list[str], out: Path) -> bool:
 
 
 def _encode_corpus(
-    source: str, tokenizer: str, out: Path, checkpoint: Path | None, device: str, executor: str,
+    source: str, tokenizer: str, out: str, checkpoint: Path | None, device: str, executor: str,
     settings: dict,
 ) -> None:  # fmt: skip
     from audiotok import corpora, show
 
     show.resolved(tokenizer)
-    with show.EncodeProgress("encoding") as progress:
-        try:
-            done = corpora.encode(
-                source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
-                progress=progress, **settings,
-            )  # fmt: skip
-        except KeyboardInterrupt:
-            progress.note("Stopped. The same command goes on where it stopped.")
-            raise typer.Exit(130) from None
+    how = "Stopped. The same command goes on where it stopped."
+    with stopping(how), show.EncodeProgress("encoding") as progress:
+        done = corpora.encode(
+            source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
+            progress=progress, **settings,
+        )  # fmt: skip
     show.corpus(done)

@@ -14,7 +14,12 @@ Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
 ]
 Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="File, or folder for several inputs.")]
+Out = Annotated[  # text, for a Path forgets a slash at the end
+    str, typer.Option("--out", "-o", help="File; or a folder: one that exists, or a name with a /.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace outputs that exist; never an input.")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value ...")]
 Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")]
 Resume = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli_options import Device
+from audiotok.cli_options import Device, Overwrite
 
 if TYPE_CHECKING:
     import pandas
@@ -93,6 +93,7 @@ def report(
         "site/listening"
     ),
     device: Device = "cpu",
+    overwrite: Overwrite = False,
 ) -> None:
     """A page to listen to codecs side by side, and blind."""
     from audiotok import cli_corpora, data, harness, listening, registry
@@ -100,10 +101,11 @@ def report(
     corpus = data.load(source)
     ids = None if clips is None else [name.strip() for name in clips.split(",")]
     chosen = listening.choose(corpus.clips, ids)
+    listening.check_folder(out, chosen, overwrite)
     names = [name for one in harness.split_names(tokenizer) for name in registry.expand(one)]
     codecs = [cli_corpora.load(name, None, device) for name in names]
     with _console(stderr=True).status("listening") as status:
-        print(listening.write(codecs, chosen, out, source, status.update))
+        print(listening.write(codecs, chosen, out, source, status.update, overwrite))
 
 
 def model_index(

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from audiotok.errors import CorpusError, MissingPackageError
-from audiotok.workers import ENVIRONMENT, Job, Scored, describe, score
+from audiotok.failures import LOST, Failure, describe
+from audiotok.workers import ENVIRONMENT, Job, Scored, score
 
 if TYPE_CHECKING:
     from audiotok.tasks import Task
@@ -95,7 +96,7 @@ class RayWorkers:
             try:
                 found = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
-                found = Scored(death=f"its Ray task was lost ({describe(error)})")
+                found = Scored(failure=Failure(f"{LOST} ({describe(error)})", transient=True))
             self._done.append((index, found))
 
 

@@ -7,6 +7,7 @@ computed from kept waveforms, and no codec runs.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -24,11 +25,13 @@ from audiotok.audio import Audio
 from audiotok.cache import CODING, SCORING, Cache, Entry, code_sha256, digest
 from audiotok.data import Clip, Corpus
 from audiotok.errors import CodecError, ResultsError
+from audiotok.failures import Failure
+from audiotok.interrupts import deferred
 from audiotok.plan import Setting, Subject
 from audiotok.tasks import Task
 from audiotok.tasks.speed import hardware
 from audiotok.tokens import Tokens
-from audiotok.workers import Decoder, Failure, Job, Score, Scored, describe
+from audiotok.workers import Decoder, Job, Score, Scored
 
 ONLY_CACHE, FRESH = "only-cache", "fresh"
 
@@ -79,8 +82,9 @@ class Coder:
         except _NotKept as reason:
             raise ResultsError(str(reason)) from None
         except Exception as error:  # the guard around one clip: recorded, counted, never a number
-            failure = {"stage": stage[0], "message": describe(error)}
-            return Coded(failure=Score({}, [failure]))
+            score = Score()
+            score.fail(error, stage=stage[0])
+            return Coded(failure=score)
 
     def score(self, coded: Coded, scored: Scored) -> Score:
         """All scores of a clip, in the order of the tasks; what is new is kept."""
@@ -91,9 +95,10 @@ class Coder:
                 f"{self._subject.name} is not measured: {scored.doubt}; decode may use nothing but "
                 "the tokens, see `audiotok check`"
             )
-        if scored.death is not None:
-            return Score({}, [{"stage": "score", "message": scored.death}])
         total = Score()
+        if scored.failure is not None:
+            total.fail(scored.failure)
+            return total
         for task in self._setting.tasks:
             found = coded.known.get(task.name) or scored.scores[task.name]
             if task.name in coded.keys and found.lasting:
@@ -131,6 +136,12 @@ class Coder:
             content = {index: [score.values, score.failures] for index, score in scores.items()}
             self._cache.put("scores", key, json.dumps(content).encode())
         return scores
+
+    def release(self) -> None:
+        """Gives back what memory it can, before a clip that failed is tried again."""
+        gc.collect()
+        if self._subject.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     # --- one clip ------------------------------------------------------------------------------
 
@@ -194,7 +205,8 @@ class Coder:
             return entry.content, {}
         self._run(clip, reference)
         start = time.perf_counter()
-        tokens = self._codec.encode(reference)
+        with deferred():
+            tokens = self._codec.encode(reference)
         seconds = time.perf_counter() - start
         stage[0] = "tokens"
         content = tokens.to_bytes()
@@ -212,7 +224,8 @@ class Coder:
             return Audio(torch.from_numpy(waveform.astype(np.float32)), rate), {}
         self._run(clip, reference)
         start = time.perf_counter()
-        sound = self._codec.decode(tokens, rate)
+        with deferred():
+            sound = self._codec.decode(tokens, rate)
         seconds = time.perf_counter() - start
         waveform = _array(sound)[0]
         about = {"shape": waveform.shape}
@@ -227,9 +240,10 @@ class Coder:
         for task in tasks:
             self._run(clip, reference)
             try:
-                found[task.name] = task.observe(self._codec, reference, tokens)
+                with deferred():
+                    found[task.name] = task.observe(self._codec, reference, tokens)
             except Exception as error:  # as around the clip
-                found[task.name] = Failure(describe(error))
+                found[task.name] = Failure.of(error)
         return found
 
     def _run(self, clip: Clip, reference: Audio) -> None:
@@ -242,7 +256,7 @@ class Coder:
             )
         if not self._tried:
             self._tried = True
-            with suppress(Exception):  # it will be raised again, where it is recorded
+            with suppress(Exception), deferred():  # it is raised again, where it is recorded
                 self._codec.decode(self._codec.encode(reference), reference.sample_rate)
         torch.manual_seed(self._setting.suite.seed)
 

@@ -7,43 +7,57 @@ import os
 import platform
 import re
 
-import torch
-
 import audiotok
-from audiotok import assets, checkpoints, metrics, provenance, registry, tasks
-from audiotok.kernels import dispatch
-from audiotok.tasks.speed import hardware
+from audiotok import provenance
+from audiotok.dependencies import torchaudio_error
 
 
 def lines() -> list[str]:
-    """The report, line by line."""
-    return [
+    """The report, line by line; what fails in one section is a line there, and the rest follows."""
+    report = [
         f"audiotok {audiotok.__version__}, Python {platform.python_version()}, "
-        f"{platform.system()} {platform.machine()}",
-        f"cpu: {hardware('cpu')}, {os.cpu_count()} cores",
-        _gpu(),
-        _kernels(),
-        "",
-        *_packages(),
-        "",
-        *_bundled(),
-        *(f"suite {name}" for name in assets.names("benchmarks")),
-        *(f"recipe {name}" for name in assets.names("recipes")),
-        "",
-        *_able(),
+        f"{platform.system()} {platform.machine()}"
     ]
+    sections = {
+        "processors": _processors, "codebook search": _kernels, "torchaudio": _pair,
+        "packages": _packages, "files": _bundled, "tasks and metrics": _able,
+    }  # fmt: skip
+    for name, section in sections.items():
+        try:
+            report += section()
+        except Exception as reason:  # a broken installation is what it is run for
+            text = " ".join(str(reason).split())
+            report.append(f"{name}: not known, {type(reason).__name__}: {text}")
+    return report
 
 
-def _gpu() -> str:
+def _processors() -> list[str]:
+    import torch
+
+    from audiotok.tasks.speed import hardware
+
+    gpu = "gpu: none that this torch can use"
     if torch.cuda.is_available():
-        return f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
-    return "gpu: none that this torch can use"
+        gpu = f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
+    return [f"cpu: {hardware('cpu')}, {os.cpu_count()} cores", gpu]
 
 
-def _kernels() -> str:
+def _kernels() -> list[str]:
+    import torch
+
+    from audiotok.kernels import dispatch
+
     if dispatch.path_for(torch.zeros(1)) == "compiled":
-        return "codebook search on the CPU: compiled"
-    return "codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"
+        return ["codebook search on the CPU: compiled"]
+    return ["codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"]
+
+
+def _pair() -> list[str]:
+    """Whether torchaudio works with this torch."""
+    if (error := torchaudio_error()) is not None:
+        return [str(error)]
+    found = provenance.packages(("torch", "torchaudio"))
+    return [f"torch {found['torch']} and torchaudio {found['torchaudio']} work together"]
 
 
 def _packages() -> list[str]:
@@ -54,7 +68,7 @@ def _packages() -> list[str]:
         extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
         if extra is None or extra[1] != "all":
             wanted.setdefault(extra[1] if extra else "", []).append(name)
-    report = []
+    report = [""]
     for extra, names in wanted.items():
         there = provenance.packages(tuple(names))
         listed = ", ".join(f"{name} {there.get(name, '(missing)')}" for name in names)
@@ -66,8 +80,10 @@ def _packages() -> list[str]:
 
 
 def _bundled() -> list[str]:
-    """Weights that ship, and whether they are there and whole."""
-    report = []
+    """Weights that ship, and whether they are there and whole; suites and recipes."""
+    from audiotok import assets, checkpoints, registry
+
+    report = [""]
     for card in registry.list_codecs():
         if card.weights is None or not card.weights.bundled or card.family == "random":
             continue
@@ -76,12 +92,17 @@ def _bundled() -> list[str]:
             report.append(f"bundled {card.name}: {size / 1e6:.1f} MB")
         except audiotok.errors.AudiotokError as error:
             report.append(f"bundled {card.name}: {error}")
-    return report
+    report += (f"suite {name}" for name in assets.names("benchmarks"))
+    return report + [f"recipe {name}" for name in assets.names("recipes")]
 
 
 def _able() -> list[str]:
     """Tasks and metrics that can or cannot run here."""
-    report = []
+    from audiotok import metrics, tasks
+
+    if torchaudio_error() is not None:
+        return ["", "tasks and metrics: none, until torchaudio works with torch"]
+    report = [""]
     for task in tasks.list_tasks():
         report.append(f"task {task.name}: {task.available() or 'ready'}")
         report += [f"  {column}: {why}" for column, why in task.left_out().items()]

@@ -57,3 +57,7 @@ class MissingPackageError(AudiotokError):
             f"{purpose} needs the package {package}, which is not installed: "
             f"pip install 'audiotok[{extra}]'"
         )
+
+
+class DependencyError(AudiotokError):
+    """Packages that audiotok cannot do without: missing, or of versions that do not fit."""

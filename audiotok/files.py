@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 from audiotok.errors import AudiotokError
+
+_TEMPORARY = re.compile(r"\.audiotok-[0-9a-f]{16}\.tmp")
+
+
+def temporary_path(folder: Path) -> Path:
+    """A new name for a file that is being written in `folder`."""
+    return folder / f".audiotok-{secrets.token_hex(8)}.tmp"
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """The temporary files in `folder` that a killed process left; no other files."""
+    return [path for path in folder.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder with those above it; AudiotokError where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise AudiotokError(
+            f"cannot make the folder {path}: {reason.strerror or reason}; name another place"
+        ) from reason
 
 
 @contextmanager
@@ -23,7 +46,7 @@ def replacing(path: str | Path, error: type[AudiotokError]) -> Iterator[BinaryIO
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):
         raise error(f"cannot write {path}: it exists and is not a regular file; name another")
-    temporary = target.parent / f".{secrets.token_hex(8)}.tmp"
+    temporary = temporary_path(target.parent)
     try:
         with open(temporary, "xb") as file:
             yield file

@@ -6,31 +6,25 @@ A plan says all that scores depend on; results of another plan are never mixed w
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cached_property, partial
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import filelock
 import pandas as pd
 
-from audiotok import checkpoints, provenance, registry, results, summary
-from audiotok.cache import Cache, opened
-from audiotok.clusters import RayWorkers
-from audiotok.coding import FRESH, ONLY_CACHE, Coded, Coder
-from audiotok.errors import AudiotokError, CodecError, ResultsError
-from audiotok.journal import Journal, differences, sweep, unfinished
+from audiotok import checkpoints, registry, results
+from audiotok.cache import opened
+from audiotok.coding import FRESH, ONLY_CACHE
+from audiotok.dependencies import torchaudio
+from audiotok.errors import AudiotokError
+from audiotok.names import Recorded
 from audiotok.plan import Observer, Setting, Subject, make_setting
 from audiotok.results import FLOOR, Result
+from audiotok.runner import ONLY_MISSING, Runner
 from audiotok.suite import load_suite
-from audiotok.tasks.speed import hardware
-from audiotok.workers import Scored, Workers
 
-ONLY_MISSING = "only-missing"
 EXECUTORS = ("local", "ray")
 REUSE = (ONLY_MISSING, ONLY_CACHE, FRESH)
 
@@ -71,6 +65,9 @@ def bench(
     Returns:
         One row per codec (the reference itself first, random codes last), one column per metric:
         means over clips, or numbers of the whole corpus; NaN where nothing was measured.
+
+    Where clips failed for what may pass (memory, disk, a process that died), a UserWarning says how
+    many; nothing is stored of these, and the same call tries them again.
     """
     found = run(
         tokenizer,
@@ -87,6 +84,9 @@ def bench(
         executor=executor,
         address=address,
     )
+    for result in found:
+        if line := results.to_try_again(result):
+            warnings.warn(line, stacklevel=2)
     return results.table(found)
 
 
@@ -114,6 +114,7 @@ def run(
             f"the executor is one of {', '.join(EXECUTORS)}, and an address is for ray alone: not "
             f"{executor!r} with the address {address!r}"
         )
+    torchaudio()  # where it does not work every clip would fail
     suite = load_suite(suite)
     typed = split_names(tokenizer) if isinstance(tokenizer, str) else list(tokenizer)
     if checkpoint is not None and len(typed) != 1:
@@ -123,10 +124,14 @@ def run(
         )
     asked = [name for one in typed for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
-    for name in [*asked, *(suite.baselines if baselines else ()), FLOOR]:
+    beside = [name for name in suite.baselines if name not in typed] if baselines else []
+    for name in [*asked, *beside, FLOOR]:
         cards.setdefault(registry.find_card(name).name, name)
     for name in asked:  # weights that are missing are said before anything is measured
         checkpoints.resolve(registry.find_card(name), checkpoint)
+    for name in beside:
+        if isinstance(name, Recorded):
+            registry.check_recorded(name)
     setting = make_setting(suite, data_name, limit, task_names, Path(out), workers, observer)
 
     cache = opened(setting.observer.note)
@@ -175,204 +180,3 @@ def split_names(text: str) -> list[str]:
     if not found:
         raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
     return found
-
-
-class Runner:
-    """Brings subjects to results; its processes start when there is something to measure."""
-
-    def __init__(
-        self, setting: Setting, cache: Cache, reuse: str | None, stack: ExitStack,
-        executor: str, address: str | None,
-    ):  # fmt: skip
-        self._setting, self._cache, self._reuse, self._stack = setting, cache, reuse, stack
-        self._executor, self._address = executor, address
-
-    @cached_property
-    def _pool(self) -> Workers | RayWorkers:
-        tasks = self._setting.tasks
-        if self._executor == "ray":
-            return self._stack.enter_context(RayWorkers(tasks, self._address))
-        return self._stack.enter_context(Workers(tasks, self._setting.workers))
-
-    def result(self, subject: Subject, wait: bool) -> Result | None:
-        """Measured before or now; None where another process measures it, unless we `wait`."""
-        note = self._setting.observer.note
-        result, why = _finished(subject, self._reuse)
-        if result is None:
-            with _lock(subject, wait) as locked:
-                if not locked:
-                    return None
-                if wait:  # the other process may be done with it
-                    result, why = _finished(subject, self._reuse)
-                if result is None:
-                    if why:
-                        note(why)
-                    return self._measured(subject)
-        elif unfinished(subject.folder):  # killed after its last file
-            with suppress(ResultsError), _lock(subject, wait=False) as locked:
-                if locked:
-                    sweep(subject.folder)
-        note(why)
-        return result
-
-    def _measured(self, subject: Subject) -> Result:
-        """Measures what the journal lacks, then writes rows and summary."""
-        note = self._setting.observer.note
-        coder = Coder(subject, self._cache, self._reuse)
-        journal = Journal(subject.folder, subject.plan)
-        if self._reuse == FRESH and journal.entries:
-            journal.remove()
-            journal = Journal(subject.folder, subject.plan)
-        try:
-            seconds = _score_clips(subject, self._pool, journal, coder)
-            _write(subject, journal, coder, seconds)
-        except CodecError:
-            journal.remove()  # what a codec won by cheating is not kept
-            raise
-        except BaseException:
-            journal.close()
-            raise
-        journal.remove()
-        note(f"{subject.name}: measured in {seconds:.0f} s, {subject.folder}")
-        return results.read(subject.folder)
-
-
-def _finished(subject: Subject, reuse: str | None) -> tuple[Result | None, str]:
-    """The finished result, if it may be used, and a line that says why or why not."""
-    if reuse == FRESH or (result := results.read(subject.folder)) is None:
-        return None, ""
-    rows, changed = subject.folder / "rows.parquet", ""
-    if result.summary["plan"] != subject.plan:
-        changed = differences(result.summary["plan"], subject.plan)
-    if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
-        return None, f"{result.codec}: measured again, for {rows} was changed"
-    if result.run.get("clips_not_timed") and reuse is None:
-        return None, f"{result.codec}: measured again, for its times were not taken"
-    if changed and reuse != ONLY_MISSING:
-        return None, f"{result.codec}: measured again, for this changed: {changed}"
-    kept = f"kept as it is, though this changed: {changed}" if changed else "measured before"
-    return result, f"{result.codec}: {kept}, {subject.folder}"
-
-
-@contextmanager
-def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
-    """Nobody else measures this subject meanwhile: True; or False, where somebody does and we do
-    not `wait`. The system releases the lock if this process dies."""
-    folder = subject.setting.folder
-    lock = filelock.FileLock(folder / f".{subject.folder.name}.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with suppress(filelock.Timeout):
-            lock.acquire(timeout=0)
-        if wait and not lock.is_locked:
-            subject.setting.observer.note(
-                f"{subject.name}: waits for another audiotok that measures it into {folder}"
-            )
-            lock.acquire()
-    except OSError as reason:
-        raise ResultsError(
-            f"cannot write into {folder}: {reason.strerror or reason}; give another folder with "
-            "--out"
-        ) from reason
-    try:
-        yield lock.is_locked
-    finally:
-        lock.release()
-
-
-def _score_clips(
-    subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
-) -> float:
-    """Fills the journal; returns the seconds it took."""
-    setting, start = subject.setting, time.perf_counter()
-    clips, observer = setting.corpus.clips, setting.observer
-    todo = [index for index in range(len(clips)) if index not in journal.entries]
-    if len(todo) < len(clips):
-        gone = f"{len(clips) - len(todo)} of {len(clips)} clips"
-        observer.note(f"{subject.name}: goes on after {gone}")
-    coded: dict[int, Coded] = {}  # under way
-
-    def record(index: int, scored: Scored) -> None:
-        score = coder.score(coded.pop(index), scored)
-        entry = {"values": score.values, "failures": score.failures}
-        journal.append({"index": index, "clip": clips[index].id} | entry)
-        observer.progress(subject.name, len(journal.entries), len(clips))
-
-    observer.progress(subject.name, len(journal.entries), len(clips))
-    for index in todo:
-        made = coded[index] = coder.code(index, clips[index])
-        if made.content is not None:
-            journal.tokens.add(index, made.content)
-        job, made.job = made.job, None  # its sounds are not kept longer than they wait
-        if job is None:
-            record(index, Scored())
-        else:
-            pool.submit(index, job)
-        for done in pool.finished():
-            record(*done)
-    for done in pool.finished(wait=True):
-        record(*done)
-    return time.perf_counter() - start
-
-
-def _concluded(subject: Subject, journal: Journal, coder: Coder) -> list[dict[str, Any]]:
-    """The entries of the journal, with what tasks conclude from all clips together."""
-    corpus = subject.setting.corpus
-    entries = [journal.entries[index] for index in sorted(journal.entries)]
-    if subject.given:  # then the sounds are the corpus's own reconstructions
-        corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
-    for task in subject.setting.tasks:
-        if not task.concludes:
-            continue
-        tokens = None
-        if subject.codec is not None:
-            tokens = [journal.tokens.of(index) for index in range(len(corpus))]
-        more = coder.conclude(task, corpus, tokens)
-        for position, entry in enumerate(entries):
-            if (score := more.get(entry["index"])) is not None:
-                values = entry["values"] | score.values
-                failures = entry["failures"] + score.failures
-                entries[position] = entry | {"values": values, "failures": failures}
-    return entries
-
-
-def _write(subject: Subject, journal: Journal, coder: Coder, seconds: float) -> None:
-    """rows, times, run, and last the summary: where it is and fits its rows, a run is finished."""
-    setting, folder = subject.setting, subject.folder
-    entries = _concluded(subject, journal, coder)
-    timing = [task for task in setting.tasks if task.timing]
-    scoring = [task for task in setting.tasks if not task.timing]
-    seed = setting.suite.seed
-    rows = summary.frame(subject.name, entries, scoring, others=timing)
-    times = summary.frame(subject.name, entries, timing, others=scoring)
-    rows_sha256 = results.write_rows(folder / "rows.parquet", rows)
-    results.write_rows(folder / "times.parquet", times)
-    plan = subject.plan
-    content = {
-        "schema": results.SCHEMA,
-        "plan": plan,
-        "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
-        "data": plan["data"],
-        "codec": subject.about,
-        "scores": summary.scores(entries, scoring, journal.tokens, seed),
-        "details": summary.details(entries, scoring, journal.tokens),
-        "failures": summary.failures(entries),
-        "not_measured": setting.not_measured,
-        "packages": provenance.packages(),
-        "rows_sha256": rows_sha256,
-    }
-    results.write_json(folder / "run.json", {
-        "schema": results.SCHEMA,
-        "times": summary.scores(entries, timing, journal.tokens, seed),
-        "seconds": seconds,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": provenance.command(),
-        "git": provenance.git(),
-        "device": subject.device,
-        "hardware": hardware(subject.device),
-        "workers": setting.workers,
-        "clips_timed_before": coder.timed_before,
-        "clips_not_timed": coder.not_timed,
-        "summary_sha256": results.content_sha256(content),
-    })  # fmt: skip
-    results.write_json(folder / "summary.json", content)

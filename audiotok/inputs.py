@@ -5,46 +5,59 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiotok import outputs
 from audiotok.errors import AudiotokError
 
 SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+TOKENS = (".atok",)
 
 
 def pairs(
-    paths: Sequence[Path], out: Path, suffix: str, accepted: Sequence[str]
+    paths: Sequence[Path],
+    out: str | Path,
+    kinds: Sequence[str],
+    accepted: Sequence[str],
+    overwrite: bool = False,
 ) -> list[tuple[Path, Path]]:
-    """(input, output) for each file.
+    """(input, output) for each file; nothing is written yet.
 
-    A single file goes to the file `out`, unless that is a folder; otherwise each goes into the
-    folder `out`, with `suffix`, those out of an input folder under the same relative path.
+    A single file goes to the file `out`; otherwise each goes into the folder `out`, those out of
+    an input folder under the same relative path. `out` is a folder if it exists as one, or ends in
+    a slash.
 
     Args:
         paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones.
         out: file or folder.
-        suffix: of the outputs, e.g. ".atok".
+        kinds: suffixes that an output may have; files in a folder get the first one.
+        accepted: suffixes of inputs, e.g. (".atok",).
+        overwrite: whether outputs that exist may be replaced; an input never is.
+
+    Raises:
+        AudiotokError: a missing input, or an output that would destroy a file.
     """
-    if len(paths) == 1 and paths[0].is_file() and not out.is_dir():
-        return [(paths[0], out)]
-    if out.is_file():
-        raise AudiotokError(f"{out} is a file, but there are several inputs: name a folder")
-    found: dict[Path, Path] = {}
     for path in paths:
         if not path.exists():
             raise AudiotokError(f"{path} does not exist: expected a file or a folder")
-        inside = [path] if path.is_file() else _below(path, accepted)
-        for source in inside:
-            relative = Path(path.name) if path.is_file() else source.relative_to(path)
-            target = out / relative.with_suffix(suffix)
-            if target in found:
-                raise AudiotokError(
-                    f"{found[target]} and {source} would both become {target}: rename one"
-                )
-            found[target] = source
-    for target in found:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as reason:
-            raise AudiotokError(f"cannot make the folder {target.parent}: {reason}") from reason
+    found: dict[Path, Path] = {}
+    if len(paths) == 1 and paths[0].is_file() and not outputs.is_folder(out):
+        if Path(out).suffix.lower() not in kinds:
+            raise AudiotokError(
+                f"cannot write {out}: expected a name that ends in {' or '.join(kinds)}, or a "
+                f"folder, {out}/"
+            )
+        found[Path(out)] = paths[0]
+    else:
+        folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "many outputs")
+        for path in paths:
+            for source in [path] if path.is_file() else _below(path, accepted):
+                relative = Path(path.name) if path.is_file() else source.relative_to(path)
+                target = folder / relative.with_suffix(kinds[0])
+                if target in found:
+                    raise AudiotokError(
+                        f"{found[target]} and {source} would both become {target}: rename one"
+                    )
+                found[target] = source
+    outputs.check(list(found), found.values(), overwrite)
     return [(source, target) for target, source in found.items()]
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
+from audiotok.failures import was_transient
+from audiotok.files import replacing, temporaries
 from audiotok.tokens import Tokens
+
+_RUN = re.compile(r"run-[0-9a-f]{12}")
 
 
 def plan_hash(plan: Mapping[str, Any]) -> str:
@@ -70,10 +74,11 @@ class Journal:
         kept = 0
         for number, line in enumerate(self._file):
             content = _parsed(line)
-            if content is None or (number > 0 and "index" not in content):
+            if content is None or (number > 0 and not _is_index(content.get("index"))):
                 break
             if number > 0:
-                self.entries[content["index"]] = content
+                if not any(map(was_transient, content.get("failures", ()))):
+                    self.entries[content["index"]] = content
             elif content != plan:
                 raise ResultsError(
                     f"{self.path} belongs to another plan ({differences(content, plan)}): remove "
@@ -111,7 +116,8 @@ class Journal:
 
 def unfinished(folder: Path) -> list[Path]:
     """What killed runs, and runs of other plans, left in the folder of a codec."""
-    return [*folder.glob("run-*"), *folder.glob(".*.tmp")]
+    runs = (path for path in folder.glob("run-*") if _RUN.fullmatch(path.name))
+    return [*runs, *temporaries(folder)]
 
 
 def sweep(folder: Path) -> None:
@@ -121,6 +127,10 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _is_index(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 10**9
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

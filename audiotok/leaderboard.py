@@ -38,6 +38,7 @@ _CSV = (
     "suite", "version", "data", "data_sha256", "codec", "role", "column", "unit", "mean", "low",
     "high", "n", "failed", "task", "rank", "mean_rank", "contamination",
 )  # fmt: skip
+_MARKS = (b"Written by `audiotok leaderboard`", ",".join(_CSV[:5]).encode())  # of files of ours
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
@@ -67,14 +68,26 @@ def build(results: str | Path) -> dict[str, bytes]:
     return dict(zip(NAMES, ("\n".join(text).encode(), _csv(whole, rankings)), strict=True))
 
 
-def write(results: str | Path, out: str | Path) -> list[Path]:
-    """Writes both files into the folder `out`; returns their paths."""
-    paths = []
-    for name, content in build(results).items():
-        paths.append(Path(out) / name)
-        with replacing(paths[-1], ResultsError) as file:
-            file.write(content)
-    return paths
+def write(results: str | Path, out: str | Path, overwrite: bool = False) -> list[Path]:
+    """Writes both files into the folder `out`; returns their paths.
+
+    Args:
+        overwrite: replace files of these names also where they are no leaderboard.
+
+    Raises:
+        ResultsError: a file of that name is no leaderboard, or cannot be written.
+    """
+    content = {Path(out) / name: data for name, data in build(results).items()}
+    for path, mark in zip(content, _MARKS, strict=True):
+        if not overwrite and path.is_file() and mark not in path.read_bytes()[:1000]:
+            raise ResultsError(
+                f"{path} is not a file that `audiotok leaderboard` wrote: name another folder with "
+                "--out, or give --overwrite"
+            )
+    for path, data in content.items():
+        with replacing(path, ResultsError) as file:
+            file.write(data)
+    return list(content)
 
 
 def check(results: str | Path, out: str | Path) -> list[Path]:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotok import outputs
 from audiotok.errors import AudiotokError, MetricError
-from audiotok.files import replacing
+from audiotok.files import make_folder, replacing
 from audiotok.results import REFERENCE, slug
 from audiotok.site.pages import Pages
 
@@ -29,6 +30,7 @@ LIFT = 12.0  # dB: a sound further than this below the reference pulls the other
 BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
 FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
 MOST = 16  # clips, where nobody names them
+_ABOUT = "about.json"
 _FILES = ("site.css", "site.js", "listening.js")
 
 
@@ -48,6 +50,7 @@ def write(
     out: str | Path,
     corpus: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
+    overwrite: bool = False,
 ) -> Path:
     """Writes the page into the folder `out`.
 
@@ -57,12 +60,14 @@ def write(
         corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
             bundled ones only.
         progress: is told what is under way.
+        overwrite: replace a page that is in `out` already.
 
     Returns:
         The path of index.html.
 
     Raises:
-        AudiotokError: no codec, no clip, two of one name, or a folder that cannot be written.
+        AudiotokError: no codec, no clip, two of one name, or a folder that cannot be written or
+            holds other files.
     """
     out = Path(out)
     if not codecs or not clips:
@@ -71,21 +76,61 @@ def write(
     for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
         if twice := sorted({one for one in each if each.count(one) > 1}):
             raise AudiotokError(f"two {what} are named {', '.join(twice)}: leave one out")
+    check_folder(out, clips, overwrite)
+    about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
+    make_folder(out)
+    _write(out / _ABOUT, json.dumps(about, indent=1).encode())  # first: whose folder it is
     content = []
     for clip in clips:
         progress(clip.id)
         content.append(_clip(codecs, clip, out))
-    about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
     pages = Pages()
     pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
     files = {name: pages.files[name] for name in _FILES}
     files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
-    files["about.json"] = json.dumps(about, indent=1).encode()
     files["index.html"] = pages.files["index.html"]
     for name, data in files.items():
-        with replacing(out / name, AudiotokError) as file:
-            file.write(data)
+        _write(out / name, data)
     return out / "index.html"
+
+
+def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False) -> None:
+    """Raises AudiotokError where a page in the folder `out` would replace what is there.
+
+    Args:
+        clips: what is heard; their files are never replaced.
+        overwrite: replace a page that is there; other files never.
+    """
+    folder = outputs.folder(out, "several files of a page")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not _is_page(folder):
+        raise AudiotokError(f"{out} holds other files than a page of ours: name a new folder")
+    if not overwrite:
+        raise AudiotokError(f"{out} holds a page already: name another, or give --overwrite")
+    sounds = [file for clip in clips for file in _folder_of(out, clip).glob("*.wav")]
+    outputs.check(sounds, [path for clip in clips for path in _paths(clip)], overwrite)
+
+
+def _is_page(folder: Path) -> bool:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(about, dict) and about.keys() == {"corpus", "codecs", "clips"}
+
+
+def _folder_of(out: str | Path, clip: Clip) -> Path:
+    return Path(out) / "sounds" / slug(clip.id)
+
+
+def _paths(clip: Clip) -> list[Path]:
+    return [path for path in (clip.path, clip.reference) if path is not None]
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replacing(path, AudiotokError) as file:
+        file.write(data)
 
 
 def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip]:
@@ -157,7 +202,8 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     Windows of 32 ms (Hann); at most COLUMNS of them, evenly spaced, at least 8 ms apart.
     """
     import torch
-    import torchaudio
+
+    from audiotok.dependencies import torchaudio
 
     rate, wave = sound.sample_rate, sound.waveform.mean(0)
     size = max(64, round(0.032 * rate))
@@ -167,7 +213,7 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     window = torch.hann_window(size)
     spectrum = torch.stft(wave, points, hop, size, window, center=False, return_complex=True)
     power = spectrum.abs().square()
-    bank = torchaudio.functional.melscale_fbanks(
+    bank = torchaudio().functional.melscale_fbanks(
         len(power), 0.0, rate / 2, BANDS, rate, norm=None, mel_scale="htk"
     )
     decibels = 10 * torch.log10((bank.T @ power).clamp(min=1e-12))
@@ -194,11 +240,8 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
     sounds = [version.sound for version in versions]
     shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
-    folder = out / "sounds" / slug(clip.id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise AudiotokError(f"cannot make the folder {folder}: {reason.strerror}") from reason
+    folder = _folder_of(out, clip)
+    make_folder(folder)
     shown = []
     for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
         path = folder / f"{number}.wav"

@@ -7,13 +7,15 @@ them: a user's step), or a folder that holds them; see also `hub_file` for files
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from audiotok.errors import AudiotokError, MetricError, MissingPackageError
+from audiotok.dependencies import transformers_error
+from audiotok.errors import AudiotokError, MetricError, RecipeError
+from audiotok.names import Recorded
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 WEIGHTS += ("pytorch_model.bin", "pytorch_model.bin.index.json")  # read with weights_only=True
@@ -61,8 +63,8 @@ class Pretrained:
 
     def missing(self) -> AudiotokError | None:
         """The error that says what is not here, the package or the weights; None where all is."""
-        if importlib.util.find_spec("transformers") is None:
-            return MissingPackageError("transformers", self.EXTRA, self.PURPOSE)
+        if (error := transformers_error(self.EXTRA, self.PURPOSE)) is not None:
+            return error
         if Path(self.model).is_dir() or cached(self.model) is not None:
             return None
         return MetricError(
@@ -75,7 +77,7 @@ class Pretrained:
         if (error := self.missing()) is not None:
             raise error
         try:
-            return self._load({"local_files_only": True})
+            return self._load({"local_files_only": True, "trust_remote_code": False})
         except (OSError, ValueError, KeyError, RuntimeError) as reason:
             raise unloadable(self.PURPOSE, self.model, reason) from reason
 
@@ -84,16 +86,31 @@ class Pretrained:
         raise NotImplementedError
 
 
-def cached(model: str) -> Path | None:
-    """Where the weights of a model lie in the cache of the Hub; None where they do not."""
+def cached(model: str, files: Sequence[str] = WEIGHTS) -> Path | None:
+    """Where the first of these files of a model lies in the cache of the Hub; None: nowhere."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = (try_to_load_from_cache(model, name) for name in WEIGHTS)
+        found = (try_to_load_from_cache(model, name) for name in files)
         return next((Path(path) for path in found if isinstance(path, str)), None)
     except HFValidationError:  # a path that is not there
         return None
+
+
+def from_pretrained_options(name: str, what: str) -> dict[str, Any]:
+    """Options for transformers' `from_pretrained` with which no code of the model's author runs.
+
+    A `Recorded` name stands for a folder or for what lies in the cache of the Hub.
+
+    Raises:
+        RecipeError: a recorded name is neither.
+    """
+    if not isinstance(name, Recorded):
+        return {"trust_remote_code": False}
+    if not Path(name).is_dir() and cached(str(name), ("config.json",)) is None:
+        raise RecipeError(name.refusal(what, "which is not on this machine"))
+    return {"trust_remote_code": False, "local_files_only": True}
 
 
 def hub_file(name: str) -> Path:

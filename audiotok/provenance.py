@@ -6,9 +6,9 @@ import platform
 import shlex
 import subprocess
 import sys
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from audiotok.dependencies import version_of
 
 # Packages whose version may move a score.
 PACKAGES = (
@@ -20,16 +20,8 @@ PACKAGES = (
 
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """{package: version} of those that are installed, and Python's own."""
-    found = {name: installed for name in names if (installed := _version(name)) is not None}
+    found = {name: installed for name in names if (installed := version_of(name)) is not None}
     return {"python": platform.python_version()} | found
-
-
-@cache
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def git() -> dict[str, str | bool] | None:

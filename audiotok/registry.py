@@ -1,4 +1,8 @@
-"""From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed."""
+"""From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed.
+
+A name that the user typed may be a path, or one on the Hub. One that a file says (`names.Recorded`)
+is looked up among the cards alone; neither code nor a download comes of it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import json
 import logging
 import pkgutil
 import sys
+from collections.abc import Sequence
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,8 +23,10 @@ import torch
 
 from audiotok import checkpoints
 from audiotok.codec import Codec, CodecCard
+from audiotok.dependencies import torchaudio
 from audiotok.errors import CodecError
 from audiotok.inference import LOADING
+from audiotok.names import Recorded
 from audiotok.variants import vary
 
 log = logging.getLogger("audiotok")
@@ -41,15 +48,18 @@ def load(
     Args:
         name: a card's name, a family's (its default), or `file.py` or `file.py::card`; each may
             carry options, `name:key=value,key=value`. Or a .safetensors file that `audiotok train`
-            or `audiotok convert` wrote.
+            or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
         checkpoint: weights to use instead of the card's.
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: do not warn of what a family's name stands for (once per process), or of a licence.
     """
+    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
+    if isinstance(name, Recorded):
+        return load_recorded(name, checkpoint, device)
     name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
-    if base.endswith(_TRAINED):
+    if is_weights(name):
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
@@ -68,6 +78,23 @@ def _others(family: type[Codec], card: CodecCard) -> str:
     return f"; official weights: {', '.join(names)}" if bundled and names else ""
 
 
+def load_recorded(
+    name: Recorded, checkpoint: str | Path | None = None, device: str = "cpu"
+) -> Codec:
+    """The codec of a name that a file says; arguments as for `load`.
+
+    Raises:
+        CodecError: it is not the name of a card, or its weights are not on this machine yet.
+    """
+    family, card = _find_recorded(name)
+    return family(card, device=_device(device), checkpoint=_weights_here(name, card, checkpoint))
+
+
+def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
+    """Raises CodecError where `load_recorded` would refuse the name; loads nothing."""
+    _weights_here(name, _find_recorded(name)[1], checkpoint)
+
+
 def list_codecs() -> list[CodecCard]:
     """The cards of all codecs that can be loaded by name, in the order of their names."""
     cards = [card for family in _all_families() for card in family.CARDS]
@@ -76,7 +103,7 @@ def list_codecs() -> list[CodecCard]:
 
 def find_card(name: str) -> CodecCard:
     """The card that `name` stands for, with its options in its name."""
-    return _find(name)[1]
+    return (_find_recorded if isinstance(name, Recorded) else _find)(name)[1]
 
 
 def expand(name: str) -> list[str]:
@@ -102,6 +129,11 @@ def expand(name: str) -> list[str]:
     return found
 
 
+def is_weights(name: str) -> bool:
+    """Whether `load` takes the name as the path of a file of weights."""
+    return name.partition(":")[0].endswith(_TRAINED)
+
+
 def name_for(family: type[Codec], card: CodecCard) -> str | None:
     """The name under which `load` finds this family with this card; None where there is none."""
     if family in _all_families():
@@ -120,22 +152,20 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
 def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     path, _, rest = name.partition("::")
     file = path if "::" in name else name.partition(":")[0]
-    if file.endswith(_TRAINED):
+    if is_weights(name):
         return _trained(Path(file), name)
     if file.endswith(".py"):
         families = [_family_in(Path(file))]
         wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
     else:
         families, wanted = _all_families(), name
-    base, _, options = wanted.partition(":")
     for family in families:
         if family.PREFIX and wanted.startswith(family.PREFIX):
             base, _, options = wanted.removeprefix(family.PREFIX).partition(":")
             return family, vary(family.card_named(base), options, family.OPTIONS, family.adapt)
-        for card in family.CARDS:
-            default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
-            if base == card.name or (base == card.family and card.name == default):
-                return family, vary(card, options, family.OPTIONS, family.adapt)
+    if (found := _among(families, wanted)) is not None:
+        return found
+    base = wanted.partition(":")[0]
     if "@" in base:
         raise CodecError(
             f"there is no codec {base!r}: what stands behind @ is the hash of a file of weights; "
@@ -145,6 +175,35 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
     raise CodecError(f"there is no codec {base!r}: {hint}")
+
+
+def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], CodecCard] | None:
+    """The family with a card of that name; nothing is opened, run or fetched."""
+    base, _, options = name.partition(":")
+    for family in families:
+        for card in family.CARDS:
+            default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
+            if base == card.name or (base == card.family and card.name == default):
+                return family, vary(card, options, family.OPTIONS, family.adapt)
+    return None
+
+
+def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:
+    found = _among(_all_families(), str(name))
+    if found is None:
+        why = "which is none of those that `audiotok list` shows"
+        if "@" in name:
+            why += " (an @ stands before the hash of a file of weights: name that file)"
+        raise CodecError(name.refusal("codec", why))
+    return found
+
+
+def _weights_here(name: Recorded, card: CodecCard, checkpoint: str | Path | None) -> Path | None:
+    """`checkpoints.resolve` without a download."""
+    try:
+        return checkpoints.resolve(card, checkpoint, fetch=False)
+    except checkpoints.NotFetchedError:
+        raise CodecError(name.refusal("codec", "whose weights are not on this machine")) from None
 
 
 def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:

@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import soxr
 import torch
-from torchaudio.transforms import Resample
+
+from audiotok.dependencies import torchaudio
 
 from audiotok.defaults import pytorch_defaults
 
@@ -27,12 +28,12 @@ def resampled_length(num_samples: int, sample_rate: int, new_sample_rate: int) -
 
 
 @lru_cache(maxsize=16)
-def _resampler(old: int, new: int) -> Resample | None:
+def _resampler(old: int, new: int) -> torch.nn.Module | None:
     """torchaudio's resampler between two coprime rates; None where its kernel would be too big."""
     width = math.ceil(6 * old / (0.99 * min(old, new)))
     if new * (old + 2 * width) > _KERNEL_LIMIT:
         return None
-    return Resample(old, new)
+    return torchaudio().transforms.Resample(old, new)
 
 
 @pytorch_defaults()

@@ -27,6 +27,7 @@ import pandas as pd
 
 from audiotok import contamination
 from audiotok.errors import ResultsError
+from audiotok.failures import was_transient
 from audiotok.files import replacing
 from audiotok.licences import MARK, restricts
 
@@ -91,6 +92,11 @@ class Result:
         return self.summary["data"]["limit"] is None and measured >= set(
             self.summary["suite"]["tasks"]
         )
+
+    @property
+    def failed_for_now(self) -> list[dict[str, Any]]:
+        """Failures that may pass, such as a lack of memory: their clips are to be tried again."""
+        return [failure for failure in self.summary["failures"] if was_transient(failure)]
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -220,6 +226,18 @@ def table(results: Iterable[Result]) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "codec"
     return frame
+
+
+def to_try_again(result: Result) -> str | None:
+    """One line where clips failed for what may pass; None where none did."""
+    if not (passing := result.failed_for_now):
+        return None
+    clips = len({failure["clip"] for failure in passing})
+    return (
+        f"{result.codec}: {clips} of {result.summary['data']['clips']} clips could not be measured "
+        f"for now, first {passing[0]['clip']}: {passing[0]['message']}; the same command tries "
+        "them again"
+    )
 
 
 def columns(results: Iterable[Result]) -> dict[str, dict[str, Any]]:

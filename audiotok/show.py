@@ -188,6 +188,8 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
     for result in found:
         for line in _failures(result):
             out.print(line, style="red", markup=False)
+        if line := results.to_try_again(result):
+            out.print(line, style="red", markup=False)
     out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from audiotok import assets
+from audiotok import assets, yaml_files
 from audiotok.errors import ResultsError
+from audiotok.names import Name
 
 
 class Suite(BaseModel):
@@ -18,9 +18,9 @@ class Suite(BaseModel):
     name: str
     version: int
     description: str
-    data: str | None = "bundled"  # None: the user's own, --data
+    data: Name | None = "bundled"  # None: the user's own, --data
     tasks: tuple[str, ...]
-    baselines: tuple[str, ...] = ()  # codecs that every table shows for comparison
+    baselines: tuple[Name, ...] = ()  # codecs that every table shows for comparison
     headline: tuple[str, ...] = ()  # columns of the printed table
     seed: int = 0
 
@@ -37,12 +37,16 @@ class Suite(BaseModel):
         return source
 
 
+def _typed(keys: tuple[str, ...]) -> str:
+    return "--data {}" if keys == ("data",) else "-t {}"
+
+
 def load_suite(name: str | Path) -> Suite:
     """A suite by name or path."""
     path = assets.find("benchmarks", name, ResultsError)
     try:
-        return Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as reason:
+        return Suite.model_validate(yaml_files.read(path, _typed))
+    except ValueError as reason:
         lines = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
         first = lines[0]
         where = ".".join(map(str, first.get("loc", ())))

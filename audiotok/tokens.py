@@ -15,6 +15,7 @@ from audiotok import atok
 from audiotok.entropy import entropy
 from audiotok.errors import TokensError
 from audiotok.files import replacing
+from audiotok.names import Recorded
 from audiotok.patterns import Vocabulary, from_ids, to_ids
 
 
@@ -147,8 +148,14 @@ class Tokens:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokens:
-        """Tokens of an .atok file; any other bytes raise one TokensError."""
-        return cls(**atok.parse(bytes(data)))
+        """Tokens of an .atok file; any other bytes raise one TokensError. Their `codec` is a
+        `names.Recorded`."""
+        return cls._parsed(data, "the .atok file")
+
+    @classmethod
+    def _parsed(cls, data: bytes, source: str) -> Tokens:
+        fields = atok.parse(bytes(data))
+        return cls(**fields | {"codec": Recorded(fields["codec"], source)})
 
     def save(self, path: str | Path) -> None:
         """Writes an .atok file, whole or not at all."""
@@ -163,7 +170,7 @@ class Tokens:
         except OSError as reason:
             raise TokensError(f"{path} cannot be read: {reason.strerror}") from reason
         try:
-            return cls.from_bytes(data)
+            return cls._parsed(data, str(path))
         except TokensError as reason:
             raise TokensError(f"{path}: {reason}") from None
 

@@ -166,7 +166,7 @@ class _Summary(_Open):
     data: _Data
     codec: _Codec
     scores: dict[str, _Score]
-    failures: list[dict[str, str]]
+    failures: list[dict[str, str | bool]]
     not_measured: dict[str, str]
     packages: dict[str, str]
     rows_sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -222,6 +222,8 @@ def _wrong(result: Result) -> Iterator[str]:
     try:
         yield from _identity(result)
         yield from _hashes(result)
+        if line := results.to_try_again(result):
+            yield f"is not finished: {line}"
         for frame, part in ((result.rows, "scores"), (result.times, "times")):
             yield from _rows(result, frame, part)
     except (KeyError, TypeError, AttributeError, ValueError) as reason:

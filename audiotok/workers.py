@@ -21,7 +21,9 @@ from functools import lru_cache
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from audiotok.errors import AudiotokError, MetricError, ResultsError
+from audiotok.errors import MetricError, ResultsError
+from audiotok.failures import DIED, Failure, was_transient
+from audiotok.interrupts import deferred
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,12 +73,17 @@ class Job:
 
 @dataclass
 class Score:
-    """What the tasks made of a clip; failures are {"stage", "message"} and perhaps "task"
-    and "column", where only these failed."""
+    """What the tasks made of a clip; failures are {"stage", "message", "transient"} and perhaps
+    "task" and "column", where only these failed."""
 
     values: dict[str, float | str] = field(default_factory=dict)
-    failures: list[dict[str, str]] = field(default_factory=list)
-    lasting: bool = True  # it would be the same again
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    lasting: bool = True  # only failures that a metric declares: the cache may keep it
+
+    @property
+    def transient(self) -> bool:
+        """Whether some of it failed for now only."""
+        return any(map(was_transient, self.failures))
 
     def add(self, task: str, values: Mapping[str, float | str | Exception]) -> None:
         """Takes in what a task returns; a number that is not finite is a failure."""
@@ -88,9 +95,10 @@ class Score:
             else:
                 self.values[column] = value if isinstance(value, str) else float(value)
 
-    def fail(self, error: BaseException, **where: str) -> None:
-        self.failures.append({"stage": "score"} | where | {"message": describe(error)})
-        self.lasting = self.lasting and isinstance(error, MetricError)
+    def fail(self, error: BaseException | Failure, **where: str) -> None:
+        failure = error if isinstance(error, Failure) else Failure.of(error)
+        self.failures.append({"stage": "score"} | where | failure.record)
+        self.lasting = self.lasting and isinstance(error, MetricError) and not failure.transient
 
     def join(self, other: Score) -> None:
         """Takes in the score of further tasks."""
@@ -104,15 +112,8 @@ class Scored:
     """What came of a job."""
 
     scores: dict[str, Score] = field(default_factory=dict)  # by task
-    death: str | None = None  # why the process died instead
+    failure: Failure | None = None  # why there are none: its process died
     doubt: str | None = None  # what decoding elsewhere says against the codec
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A task could not observe a clip."""
-
-    message: str
 
 
 class Workers:
@@ -154,7 +155,8 @@ class Workers:
     def submit(self, index: int, job: Job) -> None:
         """Lets the clip `index` be scored; waits while two for each process are waiting already."""
         if not self._count:
-            self._done.append((index, score(self._tasks, job)))
+            with deferred():
+                self._done.append((index, score(self._tasks, job)))
             self._under_way += 1
             return
         with self._changed:
@@ -229,7 +231,7 @@ class _Process:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with no_main_module(), environment(ENVIRONMENT):
+        with no_main_module(), environment(ENVIRONMENT), without_interrupts():
             self._process.start()
         theirs.close()
 
@@ -252,9 +254,11 @@ class _Process:
         except (EOFError, OSError):
             code = self._exit_code()
             why = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
-            return Scored(death=f"the scoring process died ({why})")
+            return Scored(failure=Failure(f"{DIED} ({why})", transient=True))
         except Exception as error:  # what a task saw cannot be pickled
-            return Scored(death=f"the clip did not reach its process ({describe(error)})")
+            failure = Failure.of(error)
+            text = f"the clip did not reach its process ({failure.message})"
+            return Scored(failure=Failure(text, failure.transient))
 
     def _exit_code(self) -> int | None:
         self.dead = True
@@ -271,9 +275,9 @@ class _Process:
 
 def _serve(pipe: Connection) -> None:
     """The scoring process: tasks, then job after job until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
     import audiotok.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     if hasattr(os, "nice"):
         os.nice(10)  # the codec is timed beside
     with contextlib.suppress(EOFError, OSError):
@@ -301,16 +305,18 @@ def score(tasks: Sequence[Task], job: Job) -> Scored:
         None if job.tokens is None else Tokens.from_bytes(job.tokens),
         **job.seconds,
     )
-    found = Scored(doubt=_doubt(job.decoder, item) if job.decoder else None)
+    found = Scored()
+    if job.decoder is not None:
+        found.doubt = _doubt(job.decoder, item)
+        if isinstance(found.doubt, Failure):
+            return Scored(failure=found.doubt)
     for task in tasks:
         if job.tasks is not None and task.name not in job.tasks:
             continue
         result = found.scores[task.name] = Score()
         seen = job.observed.get(task.name)
         if isinstance(seen, Failure):
-            about = {"stage": "score", "task": task.name, "message": seen.message}
-            result.failures.append(about)
-            result.lasting = False
+            result.fail(seen, task=task.name)
             continue
         try:
             result.add(task.name, task.score(replace(item, observed=seen)))
@@ -319,8 +325,9 @@ def score(tasks: Sequence[Task], job: Job) -> Scored:
     return found
 
 
-def _doubt(decoder: Decoder, item: Item) -> str | None:
-    """What speaks against a codec that never saw the clip and decodes its tokens; None: nothing.
+def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
+    """What speaks against a codec that never saw the clip and decodes its tokens; None: nothing;
+    a Failure: it could not be tried for now.
 
     A codec that keeps the sound beside the tokens, wherever in its process, cannot pass.
     """
@@ -331,7 +338,9 @@ def _doubt(decoder: Decoder, item: Item) -> str | None:
         torch.manual_seed(decoder.seed)
         again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
     except Exception as error:  # a codec may raise anything
-        return f"it cannot decode its tokens in another process ({describe(error)})"
+        failure = Failure.of(error)
+        text = f"it cannot decode its tokens in another process ({failure.message})"
+        return Failure(text, transient=True) if failure.transient else text
     heard = item.reconstruction.waveform
     if again.shape != heard.shape:
         return "in another process its tokens give a sound of another length"
@@ -341,10 +350,17 @@ def _doubt(decoder: Decoder, item: Item) -> str | None:
     return None
 
 
-def describe(error: BaseException) -> str:
-    """One line: our own messages as they are, others with their type."""
-    text = " ".join(str(error).split())[:500]
-    return text if isinstance(error, AudiotokError) else f"{type(error).__name__}: {text}"
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: it is for the main process, which ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

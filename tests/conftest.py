@@ -1,5 +1,8 @@
 """What all tests share: none of them reads or fills the user's cache."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 
@@ -7,3 +10,32 @@ import pytest
 def cache_of_its_own(monkeypatch, tmp_path_factory, request):
     folder = tmp_path_factory.getbasetemp() / "caches" / str(abs(hash(request.node.nodeid)))
     monkeypatch.setenv("AUDIOTOK_CACHE", str(folder))
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    import bench_kit
+
+    bench_kit.install(monkeypatch.setattr)
+    monkeypatch.chdir(tmp_path)
+    Path("shy.py").write_text(bench_kit.CODEC)
+    bench_kit.write_suite(Path("tiny.yaml"))
+    bench_kit.write_clips(Path("clips"), ["a", "b"])
+
+
+@pytest.fixture
+def audiotok(kit, monkeypatch, capsys):
+    """Runs a command line; gives exit code, stdout and stderr."""
+    from audiotok import cli, show
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["audiotok", *words])
+        capsys.readouterr()
+        # rich looks at the streams once: give it those of this call
+        monkeypatch.setattr(show.out, "_file", None)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+            raise SystemExit(0)
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run

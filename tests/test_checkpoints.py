@@ -30,7 +30,7 @@ def hub(tmp_path, monkeypatch):
     checkpoints.save(folder / "w.safetensors", STATE, {})
     downloads = []
 
-    def download(repository, file, revision=None):
+    def download(repository, file, revision=None, local_files_only=False):
         downloads.append(file)
         source = tmp_path / "hub" / repository / (revision or "main") / file
         if not source.is_file():

@@ -1,42 +1,21 @@
 from __future__ import annotations
 
+import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import bench_kit
 import numpy as np
 import pytest
 import soundfile
 
-from audiotok import checkpoints, cli, show
-
-
-@pytest.fixture
-def kit(tmp_path, monkeypatch):
-    bench_kit.install(monkeypatch.setattr)
-    monkeypatch.chdir(tmp_path)
-    Path("shy.py").write_text(bench_kit.CODEC)
-    bench_kit.write_suite(Path("tiny.yaml"))
-    bench_kit.write_clips(Path("clips"), ["a", "b"])
-
-
-@pytest.fixture
-def audiotok(kit, monkeypatch, capsys):
-    """Runs a command line; gives exit code, stdout and stderr."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["audiotok", *words])
-        capsys.readouterr()
-        # rich looks at the streams once: give it those of this call
-        monkeypatch.setattr(show.out, "_file", None)
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            raise SystemExit(0)
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
+from audiotok import checkpoints
+from audiotok.codecs import classical
 
 
 def test_help_imports_nothing_heavy():
@@ -185,15 +164,48 @@ def test_verify_and_doctor(audiotok):
 
 
 def test_ctrl_c_says_how_to_go_on(audiotok, monkeypatch):
-    from audiotok import harness
+    from audiotok import runner
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(harness, "_score_clips", stop)
+    monkeypatch.setattr(runner, "_score_clips", stop)
     code, _, err = audiotok("bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml")
     assert code == 130
     assert "The same command goes on where it stopped" in err
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_inside_of_opus_stops_the_run_and_books_no_failure(
+    audiotok, monkeypatch, number, expected
+):
+    sent = []
+
+    class Interrupting(io.BytesIO):
+        def write(self, data):
+            if not sent:
+                sent.append(os.kill(os.getpid(), number))
+            return super().write(data)
+
+    words = ["bench", "-t", "opus-6k", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    words += ["--tasks", "level"]
+    with monkeypatch.context() as patch:
+        patch.setattr(classical, "io", SimpleNamespace(BytesIO=Interrupting))
+        code, _, err = audiotok(*words)
+    assert code == expected and "The same command goes on where it stopped" in err
+    assert "opus" not in err and not list(Path("results").glob("*/*/opus-6k/summary.json"))
+    code, out, err = audiotok(*words)
+    assert code == 0 and "failed" not in out
+
+
+def test_clips_that_failed_for_now_are_said_and_the_exit_code_is_1(audiotok):
+    memory = bench_kit.CODEC.replace("too loud", "CUDA out of memory")
+    Path("shy.py").write_text(memory.replace("> 0.9", "> 0"))
+    words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    code, out, err = audiotok(*words, "--no-baselines", "--tasks", "level")
+    assert code == 1, out + err
+    assert "shy: 2 of 2 clips could not be measured for now, first a: RuntimeError: CUDA" in out
+    assert "the same command tries them again" in out
 
 
 # --- check and licences ----------------------------------------------------------------------

@@ -262,7 +262,7 @@ def test_a_conclusion_that_fails_costs_its_columns_alone(kit, monkeypatch):
     assert (share["n"], share["failed"], share["mean"]) == (0, 3, None)
     assert found[1].scores["level_error"]["n"] == 3
     failure = {"stage": "conclude", "task": "failing", "message": "too few clips", "clip": "a"}
-    assert found[1].summary["failures"][0] == failure
+    assert found[1].summary["failures"][0] == failure | {"transient": False}
     assert "share is nan" in found[0].summary["failures"][0]["message"]
 
 

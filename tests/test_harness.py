@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import bench_kit
 import filelock
@@ -14,6 +16,7 @@ from audiotok import harness, results, tasks
 from audiotok.errors import AudiotokError, CodecError, CorpusError, MetricError, ResultsError
 from audiotok.plan import Observer
 from audiotok.tasks import Column, Task
+from audiotok.validating import validate
 
 CLIPS = ["a", "b", "c-loud", "d"]
 
@@ -156,6 +159,7 @@ def test_failures_are_counted_and_never_numbers(kit):
     told = {f["clip"]: f for f in shy.summary["failures"]}
     assert told["b-loud"] == {
         "clip": "b-loud", "stage": "encode", "message": "RuntimeError: too loud",
+        "transient": False,
     }  # fmt: skip
     assert told["c-raises"]["task"] == "level"
     assert told["d-peakless"]["column"] == "peak_error"
@@ -166,10 +170,86 @@ def test_failures_are_counted_and_never_numbers(kit):
 
 def test_a_scoring_process_that_dies_costs_its_clip(kit):
     bench_kit.write_clips(Path("deadly"), ["a", "b-dies", "c", "d"])
-    found, _ = run(data="deadly", workers=2)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    found, _ = run(data="deadly", workers=1)
     score = next(r for r in found if r.codec == "resample-16k")
     assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
-    assert "signal 9" in score.summary["failures"][0]["message"]
+    assert "signal 9" in score.failed_for_now[0]["message"]
+    assert not (score.folder / "summary.json").exists() and list(score.folder.glob("run-*"))
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Full for these clips, while it is `full`; `tries` are the clips that were scored."""
+    state = SimpleNamespace(full=True, clips=["b", "d"], tries=[])
+    body = bench_kit.Level.score
+
+    def score(self, item):
+        state.tries.append(item.clip.id)
+        if state.full and item.clip.id in state.clips:
+            raise OSError(28, "No space left on device")
+        return body(self, item)
+
+    monkeypatch.setattr(bench_kit.Level, "score", score)
+    monkeypatch.setenv("AUDIOTOK_CACHE_BYTES", "0")
+    return state
+
+
+def test_what_may_pass_is_no_result_and_exactly_these_clips_are_tried_again(kit, disk):
+    names = ["a", "b", "c-raises", "d"]
+    bench_kit.write_clips(Path("abcd"), names)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    disk.full = False
+    run(data="abcd")
+    whole = contents()
+    shutil.rmtree("results")
+    disk.full, disk.tries = True, []
+    found, _ = run(data="abcd")
+    assert [disk.tries.count(name) for name in names] == [3, 6, 3, 6]  # of three rows
+    for result in found:
+        assert [failure["clip"] for failure in result.failed_for_now] == ["b", "d"]
+        assert result.scores["level_error"]["n"] == 1 and len(result.rows) == 4
+        told = "2 of 4 clips could not be measured for now, first b: OSError: [Errno 28]"
+        assert told in results.to_try_again(result)
+    assert not contents() and len(list(Path("results").rglob("run-*"))) == 3
+    disk.full, disk.tries = False, []
+    found, observer = run(data="abcd")
+    assert sorted(disk.tries) == ["b"] * 3 + ["d"] * 3
+    assert "mulaw: goes on after 2 of 4 clips" in observer.notes
+    assert contents() == whole
+    assert {failure["clip"] for failure in found[0].summary["failures"]} == {"c-raises"}
+    assert not list(Path("results").rglob("run-*"))
+
+
+def test_trying_again_ends(kit, disk):
+    disk.clips = [f"clip-{number}" for number in range(9)]
+    bench_kit.write_clips(Path("many"), disk.clips)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    told = "mulaw: 9 of 9 clips could not be measured for now"
+    with pytest.warns(UserWarning, match=told):
+        harness.bench("mulaw", "many", "tiny.yaml", workers=0)
+    assert len(disk.tries) == 2 * (9 + 3)  # two rows; three clips once more
+
+
+def test_old_results_with_such_failures_are_found_and_measured_again(kit):
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    found, _ = run()
+    before = contents()
+    folder = found[1].folder
+    summary, run_ = found[1].summary, found[1].run
+    old = {"clip": "a", "stage": "encode", "message": "RuntimeError: CUDA out of memory"}
+    content = summary | {"failures": [old]}
+    results.write_json(folder / "summary.json", content)
+    results.write_json(
+        folder / "run.json", run_ | {"summary_sha256": results.content_sha256(content)}
+    )
+    told = [str(finding) for finding in validate("results")[1] if finding.error]
+    assert len(told) == 1 and "1 of 4 clips could not be measured for now, first a:" in told[0]
+    for reuse in (None, "only-missing"):
+        results.write_json(folder / "summary.json", content)
+        _, observer = run(reuse=reuse)
+        assert any("mulaw: measured in" in note for note in observer.notes), observer.notes
+        assert contents() == before
 
 
 def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):

@@ -55,6 +55,15 @@ def test_a_line_that_is_no_entry_is_dropped(tmp_path):
     assert sorted(Journal(tmp_path, PLAN).entries) == [0]
 
 
+def test_failures_that_may_pass_are_no_entries(tmp_path):
+    journal = Journal(tmp_path, PLAN)
+    for index, message in enumerate(["MemoryError: ", "ValueError: no level"]):
+        failure = {"stage": "score", "message": message}
+        journal.append({"index": index, "clip": "x", "values": {}, "failures": [failure]})
+    journal.close()
+    assert list(Journal(tmp_path, PLAN).entries) == [1]
+
+
 def test_another_plan_is_refused_with_what_differs(tmp_path):
     journal = filled(tmp_path)
     lines = journal.path.read_bytes().splitlines(keepends=True)

@@ -78,14 +78,20 @@ def test_what_a_task_raises_is_a_failure_of_that_task():
     scores = collect([bench_kit.Level(), Threads()], ["raises", "peakless"], 0)
     level = scores[0].scores["level"]
     assert level.failures == [
-        {"stage": "score", "task": "level", "message": "ValueError: no level"}
-    ]
+        {
+            "stage": "score", "task": "level", "message": "ValueError: no level",
+            "transient": False,
+        }
+    ]  # fmt: skip
     assert not level.lasting
     assert scores[0].scores["threads"].values["text"] == "words"
     level = scores[1].scores["level"]
     assert level.failures == [
-        {"stage": "score", "task": "level", "column": "peak_error", "message": "no peak"}
-    ]
+        {
+            "stage": "score", "task": "level", "column": "peak_error", "message": "no peak",
+            "transient": False,
+        }
+    ]  # fmt: skip
     assert level.lasting and "level_error" in level.values
 
 
@@ -101,7 +107,7 @@ def test_what_cannot_be_pickled_is_a_failure_and_the_next_clip_is_scored():
         workers.submit(0, Job(Clip("a"), SOUND, SOUND, observed={"threads": lambda: 0}))
         workers.submit(1, Job(Clip("b"), SOUND, SOUND))
         found = dict(workers.finished(wait=True))
-    assert "did not reach" in found[0].death
+    assert "did not reach" in found[0].failure.message and not found[0].failure.transient
     assert found[1].scores["threads"].values["text"] == "words"
 
 

@@ -12,6 +12,7 @@ import torch
 
 from audiotok.asr import pieces
 from audiotok.audio import Audio
+from audiotok.dependencies import torchaudio
 from audiotok.errors import MetricError
 from audiotok.pretrained import folder_sha256, hub_file, hub_missing, unloadable
 
@@ -34,8 +35,7 @@ class Bundle:
 
     @property
     def _found(self):
-        from torchaudio import pipelines
-
+        pipelines = torchaudio().pipelines
         known = {
             name: bundle
             for name, bundle in vars(pipelines).items()

@@ -22,7 +22,8 @@ from torch.nn import functional as F
 from audiotok import checkpoints
 from audiotok.codec import Codec
 from audiotok.codecs._searches import ScalarSearch, latents_of
-from audiotok.errors import CheckpointError, CodecError, MissingPackageError
+from audiotok.dependencies import need_transformers
+from audiotok.errors import CheckpointError, CodecError
 from audiotok.inference import LOADING
 
 EXTRA = "hf"
@@ -143,10 +144,9 @@ def make_config(content: dict[str, Any], model: str, path: Path, name: str) -> A
 
 def known_class(cls: str, name: str) -> Any:
     """A class of transformers, for the codec of that name."""
-    try:
-        import transformers
-    except ImportError:
-        raise MissingPackageError("transformers", EXTRA, name) from None
+    need_transformers(EXTRA, name)
+    import transformers
+
     try:
         with LOADING:  # transformers imports it now, and fails where two threads do so
             return getattr(transformers, cls)

@@ -18,6 +18,7 @@ import torch
 from audiotok import containers
 from audiotok.codec import Codec, CodecCard
 from audiotok.errors import CodecError
+from audiotok.interrupts import deferred
 from audiotok.windows import Pieces
 
 
@@ -129,21 +130,23 @@ class Opus(_Classical):
 
     def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
         file = io.BytesIO()
-        soundfile.write(
-            file,
-            waveform[0, 0].cpu().numpy(),
-            self.card.sample_rate_in,
-            format="OGG",
-            subtype="OPUS",
-            compression_level=self._level,
-        )
+        with deferred():
+            soundfile.write(
+                file,
+                waveform[0, 0].cpu().numpy(),
+                self.card.sample_rate_in,
+                format="OGG",
+                subtype="OPUS",
+                compression_level=self._level,
+            )
         stream = _pack(list(containers.ogg_packets(file.getvalue())))
         return torch.from_numpy(np.frombuffer(stream, np.uint8).astype(np.int64))[None, None]
 
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
         try:
             file = _unpack(codes[0, 0].cpu().numpy().astype(np.uint8).tobytes())
-            samples, _ = soundfile.read(io.BytesIO(file), dtype="float32")
+            with deferred():
+                samples, _ = soundfile.read(io.BytesIO(file), dtype="float32")
         except (IndexError, struct.error, soundfile.LibsndfileError) as reason:
             raise CodecError(f"these bytes are no stream of {self.card.name}: {reason}") from None
         return torch.from_numpy(samples)[None, None]

@@ -93,7 +93,7 @@ class TokenDataset(Dataset):
         index %= len(self)
         group = bisect.bisect_right(self._ends, index)
         first = self._ends[group - 1] if group else 0
-        row = row_of(self._read(group), index - first)
+        row = row_of(self._read(group), index - first, self.shards.paths[self._groups[group][0]])
         tokens = self.shards.tokens(row)
         if self._num_codebooks is not None:
             tokens = tokens.first(self._num_codebooks)

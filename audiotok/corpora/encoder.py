@@ -25,8 +25,8 @@ from audiotok.corpora import shards
 from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
+from audiotok.failures import describe
 from audiotok.tokens import Tokens
-from audiotok.workers import describe
 
 COMPARED = 16  # of so many batches, one clip of one is encoded alone too, and its codes compared
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from audiotok import __version__, registry
+from audiotok import __version__, outputs, registry
 from audiotok.batches import BATCHES, Batch
 from audiotok.codec import Codec
 from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.errors import CorpusError
-from audiotok.files import replacing
+from audiotok.files import replacing, temporaries
 from audiotok.journal import differences
 
 FAILED = "failed.tsv"
@@ -100,9 +100,10 @@ def encode(
         progress: is told how it goes.
 
     Raises:
-        CorpusError: `out` holds other tokens, or no clip could be encoded.
+        CorpusError: `out` holds other tokens or other files, or no clip could be encoded.
     """
     progress = progress or Progress()
+    out = outputs.folder(out, "a corpus to encode")
     if executor not in ("local", "ray"):
         raise CorpusError(f"the executor is 'local' or 'ray', not {executor!r}")
     if address is not None and executor != "ray":
@@ -124,7 +125,7 @@ def encode(
     del codec  # the processes have their own
     works = list(_works(found, about["settings"]["shard_clips"]))
     about["shards"] = len(works)
-    with _opened(Path(out), about) as folder:
+    with _opened(out, about) as folder:
         return _run(folder, about, job, works, workers, executor, address, progress)
 
 
@@ -237,6 +238,10 @@ class _opened:
 
     def __enter__(self) -> Path:
         folder = self._folder
+        if shards.is_shards(folder):  # before anything is written there
+            shards.read_about(folder)
+        else:
+            self._refuse_others()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -253,6 +258,15 @@ class _opened:
             raise
         return folder
 
+    def _refuse_others(self) -> None:
+        """Raises CorpusError where the folder holds files that are not ours."""
+        ours = {self._folder / ".lock", *temporaries(self._folder)}
+        if self._folder.is_dir() and (others := set(self._folder.iterdir()) - ours):
+            raise CorpusError(
+                f"{self._folder} holds no corpus of tokens but other files, e.g. "
+                f"{min(others).name}: name a new folder"
+            )
+
     def _check(self) -> None:
         folder = self._folder
         if shards.is_shards(folder):
@@ -262,13 +276,12 @@ class _opened:
                     f"{folder} holds other tokens ({differences(found, self._about)}): "
                     "name another folder, or remove this one"
                 )
-        elif any(folder.glob("*.parquet")):
-            raise CorpusError(f"{folder} holds other parquet files: name another folder")
         else:
+            self._refuse_others()
             with replacing(folder / shards.ABOUT, CorpusError) as file:
                 file.write(json.dumps(self._about, indent=1, sort_keys=True).encode())
-        for part in folder.glob(".*.tmp"):
-            part.unlink()
+        for part in temporaries(folder):
+            part.unlink(missing_ok=True)
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from audiotok.workers import ENVIRONMENT, environment, no_main_module
+from audiotok.workers import ENVIRONMENT, environment, no_main_module, without_interrupts
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def spawning(
     theirs, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(count, context, _start, (theirs, initializer, arguments))
     try:
-        with no_main_module(), environment(ENVIRONMENT):
+        with no_main_module(), environment(ENVIRONMENT), without_interrupts():
             for _ in range(count):  # each starts one
                 pool.submit(_nothing)
         theirs.close()

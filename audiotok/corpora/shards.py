@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import torch
 
-from audiotok import atok
+from audiotok import atok, names
 from audiotok.corpora.sources import Recording
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
+from audiotok.names import Recorded
 from audiotok.tokens import Tokens
 
 FORMAT = "audiotok-tokens-1"
@@ -132,9 +133,18 @@ class Shards:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)
 
     def __iter__(self) -> Iterator[tuple[Clip, Tokens]]:
+        seen: set[str] = set()
         for path in self.paths:
             for row in _rows(path):
+                if (key := names.key(row["id"])) in seen:
+                    raise CorpusError(f"{path} has the id {row['id']}, which another clip has too")
+                seen.add(key)
                 yield self.clip(row), self.tokens(row)
+
+    def ids(self) -> Iterator[str]:
+        """Ids of all clips, in order; codes are not read."""
+        for path in self.paths:
+            yield from parquet.read_table(path, columns=["id"])["id"].to_pylist()
 
     def of(self, path: Path) -> Iterator[Tokens]:
         """The tokens of one shard."""
@@ -176,11 +186,17 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     for group in range(file.num_row_groups):
         table = file.read_row_group(group)
         for number in range(table.num_rows):
-            yield row_of(table, number)
+            yield row_of(table, number, path)
 
 
-def row_of(table: pa.Table, number: int) -> dict[str, Any]:
-    """The columns of a row; `codes` as arrays, for a long clip has millions."""
+def row_of(table: pa.Table, number: int, path: Path) -> dict[str, Any]:
+    """The columns of a row of that file; `codes` as arrays, for a long clip has millions.
+
+    Raises CorpusError where the id is not safe as the name of a file.
+    """
+    name = table["id"][number].as_py()
+    if (wrong := names.problem(name)) is not None:
+        raise CorpusError(f"{path} has the id {ascii(name)[:80]}, no name for a file: {wrong}")
     row = {name: table[name][number] for name in table.column_names}
     codes = row.pop("codes").values
     books = [codes[k].values.to_numpy() for k in range(len(codes))]
@@ -204,6 +220,7 @@ def read_about(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_bytes())
         if about["format"] != FORMAT:
             raise ValueError(f"format {about['format']!r:.40}, expected {FORMAT!r}")
+        about["codec"] = Recorded(about["codec"], str(path))
     except (OSError, ValueError, KeyError, TypeError) as reason:
         raise CorpusError(
             f"{folder} is no folder of tokens ({_line(reason)}): expected one that "

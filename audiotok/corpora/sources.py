@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from audiotok import audio, data
+from audiotok import audio, data, names
 from audiotok.data import _ids
 from audiotok.errors import CorpusError
 
@@ -96,6 +96,8 @@ def load(name: str | Path, limit: int | None = None) -> Source:
         if limit < 1:
             raise CorpusError(f"a limit of {limit} clips leaves nothing: give 1 or more")
         found = found[:limit]
+    if (same := names.twice(one.id for one in found)) is not None:
+        raise CorpusError(f"{title} has two clips of the ids {same[0]} and {same[1]}: rename one")
     sizes = [_size(recording) for recording in found]
     digest = hashlib.sha256()
     for one, size in zip(found, sizes, strict=True):
@@ -117,7 +119,7 @@ def _of_dataset(name: str) -> list[Recording]:
     speakers = rows.column("speaker", "speaker_id", "client_id")
     labels = rows.column("label")
     ids = _ids.derive(rows.ids)
-    if len(set(ids)) < len(ids):
+    if names.twice(ids) is not None:
         ids = [str(number) for number in range(len(ids))]
     return [
         Recording(

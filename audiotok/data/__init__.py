@@ -4,7 +4,8 @@
     corpus = audiotok.data.load("path/to/folder")     # its manifest.tsv, or every sound below it
     corpus = audiotok.data.load("librispeech/test-clean")   # downloaded once
 
-Named corpora are the modules of this folder without a leading underscore: `NAMES`, `load(name)`.
+Named corpora are the modules of this folder without a leading underscore: `NAMES`, `load(name)`,
+and `place(name)`, the folder of one that is downloaded.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
+from audiotok.names import Recorded
 
 if TYPE_CHECKING:
     from audiotok.audio import Audio
@@ -121,7 +123,7 @@ def names() -> list[str]:
 
 
 def load(source: str | Path, limit: int | None = None) -> Corpus:
-    """A corpus by name or by path.
+    """A corpus by name or by path. One that a file names (`names.Recorded`) is not downloaded.
 
     Args:
         source: one of `names()`; a folder; a manifest (.tsv, .csv, .jsonl); or one sound file.
@@ -146,6 +148,9 @@ def _find(source: str | Path) -> Corpus:
     if not ("/" in name and path.exists()):
         for family in _families():
             if name in family.NAMES:
+                place = getattr(family, "place", None)  # of a corpus that is downloaded
+                if isinstance(source, Recorded) and place and not place(name).is_dir():
+                    raise CorpusError(source.refusal("corpus", "which is not on this machine"))
                 return family.load(name)
     if path.is_dir():
         return _folder.load(path)

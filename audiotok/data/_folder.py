@@ -1,12 +1,14 @@
 """Folders of sound: one with a manifest is read by it, of any other every sound file is a clip.
 
 Transcripts in LibriSpeech's layout (`*.trans.txt` with lines 'SPEAKER-CHAPTER-NUMBER TEXT') give
-texts and speakers to the files of these names.
+texts and speakers to the files of these names, whose ids are then the names alone where only one
+file has each.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from audiotok.data import Clip, Corpus, _ids, _manifest
@@ -29,13 +31,18 @@ def load(folder: Path, name: str | None = None) -> Corpus:
         )
     ids = _ids.derive([path.relative_to(folder).as_posix() for path in files])
     texts = _transcripts(folder)
+    stems = Counter(file.stem for file in files)
+    taken = set(ids)
     clips = []
     for file, clip_id in zip(files, ids, strict=True):
-        if file.stem in texts:
-            speaker = file.stem.partition("-")[0]
-            clips.append(Clip(file.stem, file, text=texts[file.stem], speaker=speaker))
-        else:
+        utterance = file.stem
+        if utterance not in texts:
             clips.append(Clip(clip_id, file))
+            continue
+        if stems[utterance] == 1 and utterance not in taken - {clip_id}:
+            clip_id = utterance
+        speaker = utterance.partition("-")[0]
+        clips.append(Clip(clip_id, file, text=texts[utterance], speaker=speaker))
     return Corpus(name, tuple(clips))
 
 

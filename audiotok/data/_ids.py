@@ -1,45 +1,41 @@
-"""Clip ids: from relative paths, or given; always safe as names of files on every system."""
+"""Clip ids: from relative paths; always safe as names of files on every system."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
+import unicodedata
 from collections import Counter
 
-MAX_LENGTH = 120
-SAFE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_LENGTH - 1}}}")
+from audiotok import names
 
 
 def derive(paths: list[str]) -> list[str]:
-    """One id for each relative path: 'a/b.wav' -> 'a__b'.
+    """One id for each relative path: 'a/b.wav' -> 'a__b'. Letters of all scripts stay.
 
-    Where characters had to go, or two paths would share an id (also if only by case), the path's
-    hash is appended. Equal paths get equal ids.
+    Where characters had to go, or two paths would share an id (also if only by case or by Unicode
+    normalisation), the path's hash is appended. Equal paths get equal ids, others never.
     """
-    plain = [_plain(path) for path in paths]
-    claims = Counter(
-        name.lower() for _, name in {(p, n) for p, n in zip(paths, plain, strict=True)}
-    )
-    return [
-        name if _faithful(path, name) and claims[name.lower()] == 1 else _hashed(path, name)
-        for path, name in zip(paths, plain, strict=True)
-    ]
+    claims = Counter(names.key(_plain(path)) for path in set(paths))
+    for digits in (8, 16, 64):  # 8 are enough, but for a name that looks like another's hash
+        ids = {path: _id(path, claims, digits) for path in set(paths)}
+        if names.twice(ids.values()) is None:
+            break
+    return [ids[path] for path in paths]
+
+
+def _id(path: str, claims: Counter[str], digits: int) -> str:
+    name = _plain(path)
+    faithful = name == unicodedata.normalize("NFC", _stem(path)) and names.problem(name) is None
+    if faithful and claims[names.key(name)] == 1:
+        return name
+    name = names.cleaned(_stem(path), "_", digits + 1) or "clip"
+    return f"{name}-{names.digest(path, digits)}"
 
 
 def _plain(path: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", _stem(path)).lstrip("._-")
-
-
-def _faithful(path: str, name: str) -> bool:
-    return _stem(path) == name and SAFE.fullmatch(name) is not None
+    return names.cleaned(_stem(path), "_", 0)
 
 
 def _stem(path: str) -> str:
     """Without extension, folders joined by two underscores."""
     return os.path.splitext(path)[0].replace(os.sep, "/").replace("/", "__")
-
-
-def _hashed(path: str, name: str) -> str:
-    digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{name[: MAX_LENGTH - 9] or 'clip'}-{digest}"

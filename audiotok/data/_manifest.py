@@ -4,7 +4,8 @@ Columns: `audio` (a path relative to the manifest), and where known `text`, `spe
 `reference` (a path), `licence`, `id`, `split` (train, validation or test). TSV is plain, without
 quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns of other names are not
 read, unless they look like one of these misspelt. A `grammar.jsgf` beside the manifest is the
-closed grammar of its texts.
+closed grammar of its texts. Files lie in the manifest's folder or below; a link that leads out of
+it is followed only where the user sets AUDIOTOK_FOLLOW_LINKS=1.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import csv
 import difflib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from audiotok import names
 from audiotok.data import Clip, Corpus, _ids
 from audiotok.errors import CorpusError
 
@@ -23,6 +25,7 @@ COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "s
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 GRAMMAR = "grammar.jsgf"
+FOLLOW = "AUDIOTOK_FOLLOW_LINKS"
 _OTHER_WORDS = {  # what others call our columns
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
@@ -42,6 +45,8 @@ def load(path: Path, name: str | None = None) -> Corpus:
     ids = _clip_ids(path, rows)
     clips = tuple(_clip(path, line, cells, i) for (line, cells), i in zip(rows, ids, strict=True))
     grammar = path.parent / GRAMMAR
+    if grammar.is_file():
+        _check_links(path, grammar, lambda why: CorpusError(f"{grammar} {why}"))
     licences = sorted({clip.licence for clip in clips if clip.licence})
     own = path.stem if path.stem != "manifest" else path.absolute().parent.name
     return Corpus(
@@ -132,12 +137,12 @@ def _clip_ids(path: Path, rows: list[Row]) -> list[str]:
     ids, first_line = [], {}
     for (line, cells), own in zip(rows, derived, strict=True):
         name = cells.get("id", own)
-        if _ids.SAFE.fullmatch(name) is None:
+        if (wrong := names.problem(name)) is not None:
             raise CorpusError(
-                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name: up to "
-                f"{_ids.MAX_LENGTH} of A-Z a-z 0-9 . _ - are, a letter or digit first"
+                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name ({wrong}): "
+                f"up to {names.MAX_LENGTH} letters, digits and . _ - are, a letter or digit first"
             )
-        if (before := first_line.setdefault(name.lower(), line)) != line:
+        if (before := first_line.setdefault(names.key(name), line)) != line:
             what = "id" if "id" in cells else "audio"
             raise CorpusError(
                 f"{path}, line {line}: {what} {cells[what]!r} was already in line {before}; "
@@ -187,4 +192,16 @@ def _file(path: Path, line: int, column: str, value: str) -> Path:
         found = False
     if not found:
         raise refuse("does not exist or is not a file")
+    _check_links(path, file, refuse)
     return file
+
+
+def _check_links(path: Path, file: Path, refuse: Callable[[str], CorpusError]) -> None:
+    """A link in a data set may not give away other files of this machine. A manifest that is a link
+    itself may name what lies beside its target, as in the cache of the Hub."""
+    own = (path.parent, Path(os.path.realpath(path)).parent)
+    if not os.environ.get(FOLLOW) and names.leads_out(file, *own):
+        raise refuse(
+            f"is a link that leads out of the manifest's folder, to {os.path.realpath(file)}: set "
+            f"{FOLLOW}=1 in the environment to follow it, or name the folder without a manifest"
+        )

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from audiotok import names
 from audiotok.data import _download
 from audiotok.errors import CorpusError
 
@@ -50,8 +51,12 @@ def sounds(root: Path, pattern: str) -> list[Path]:
     return found
 
 
-def existing(path: Path, corpus: Path) -> Path:
-    """`path`, which a list of this corpus names, and which is a file."""
+def existing(folder: Path, value: str, corpus: Path) -> Path:
+    """The file below `folder` that a list of this corpus names."""
+    try:
+        path = names.inside(folder, value)
+    except ValueError as reason:
+        raise CorpusError(f"the lists of {corpus} name {value!r:.200}, which {reason}") from None
     if not path.is_file():
         raise CorpusError(f"the lists of {corpus} name {path}, which is not a file")
     return path

@@ -22,7 +22,7 @@ def load(name: str) -> Corpus:
     clips = (
         Clip(
             clip_id,
-            _place.existing(folder / "audio" / row["filename"], folder),
+            _place.existing(folder / "audio", row["filename"], folder),
             label=row["category"],
             split="test" if row["fold"] == test else "train",
         )

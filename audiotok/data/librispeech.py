@@ -6,6 +6,7 @@ A split is downloaded once into the cache folder, 0.3 GB (dev, test) to 30 GB (t
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from audiotok.data import Corpus, _download, _folder
 
@@ -22,6 +23,11 @@ SHA256 = {
 NAMES = tuple(f"librispeech/{split}" for split in SHA256)
 
 
+def place(name: str) -> Path:
+    """Where a split lies once it was downloaded."""
+    return _download.cache_folder() / name
+
+
 def load(name: str) -> Corpus:
     """A split, downloaded first where it is not in the cache folder yet."""
     split = name.removeprefix("librispeech/")
@@ -29,6 +35,6 @@ def load(name: str) -> Corpus:
         URL.format(split=split),
         SHA256[split],
         inner=f"LibriSpeech/{split}",
-        target=_download.cache_folder() / "librispeech" / split,
+        target=place(name),
     )
     return replace(_folder.load(folder, name), licence="CC BY 4.0")

@@ -17,10 +17,14 @@ NOISE = "_background_noise_"
 NAMES = ("speech_commands",)
 
 
+def place(name: str) -> Path:
+    """Where the corpus lies once it was downloaded."""
+    return _download.cache_folder() / name
+
+
 def load(name: str) -> Corpus:
     """All words; label and text are the word, the speaker is the hash in the name of the file."""
-    target = _download.cache_folder() / "speech_commands"
-    folder = _download.fetch_archive(URL, SHA256, inner=".", target=target)
+    folder = _download.fetch_archive(URL, SHA256, inner=".", target=place(name))
     splits = {path: split for split, file in LISTS.items() for path in _place.lines(folder / file)}
     files = [path for path in _place.sounds(folder, "*/*.wav") if path.parent.name != NOISE]
     paths = [path.relative_to(folder).as_posix() for path in files]

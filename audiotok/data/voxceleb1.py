@@ -51,7 +51,7 @@ def _clips(folder: Path, splits: dict[str, str]) -> dict[str, Clip]:
     return {
         path: Clip(
             clip_id,
-            _place.existing(folder / "wav" / path, folder),
+            _place.existing(folder / "wav", path, folder),
             speaker=_speaker(path),
             split=splits[path],
         )

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiotok import perturbations
+from audiotok import names
 from audiotok.audio import Audio, as_audio
+from audiotok.data import _noise
 from audiotok.errors import AudiotokError, CorpusError, MetricError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
     for index, sound in sounds.items():
         clip = corpus.clips[index]
         whole = _piece(sound, 0.0, 2 * PIECE)
-        random = perturbations.generator(sound, "pairs")
+        random = _noise.generator(sound, "pairs")
         yield Pair("reversed", index, whole, Audio(whole.waveform.flip(1), whole.sample_rate))
         with contextlib.suppress(MetricError):  # silence
             yield _background(index, whole, random)
@@ -78,10 +79,10 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
 def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
     """In one everyday sound throughout, or in two, each SNR dB below the clip."""
     half = whole.num_samples // 2
-    pieces = [np.split(noise, [half], axis=1) for noise in perturbations.backgrounds(whole, random)]
+    pieces = [np.split(noise, [half], axis=1) for noise in _noise.backgrounds(whole, random)]
     one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
     noises = (np.concatenate(halves, axis=1) for halves in (one, [one[0], two[1]]))
-    return Pair("background", index, *(perturbations.noisy(whole, noise, SNR) for noise in noises))
+    return Pair("background", index, *(_noise.noisy(whole, noise, SNR) for noise in noises))
 
 
 def _piece(sound: Audio, start: float, seconds: float) -> Audio:
@@ -131,7 +132,7 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     if (folder / "pairs.tsv").is_file():
         found = [
             FilePair(row.get("kind") or name, row.get("group") or str(number),
-                     folder / row["right"], folder / row["wrong"])
+                     _inside(folder, row["right"]), _inside(folder, row["wrong"]))
             for number, row in enumerate(_table(folder / "pairs.tsv", "\t", ("right", "wrong")))
         ]  # fmt: skip
     elif (folder / "gold.csv").is_file():
@@ -150,6 +151,13 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     return found
 
 
+def _inside(folder: Path, value: str | None) -> Path:
+    try:
+        return names.inside(folder, value or "")
+    except ValueError as reason:
+        raise CorpusError(f"{folder} names {value!r:.200}, which {reason}") from None
+
+
 def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
@@ -163,7 +171,7 @@ def _of_zerospeech(folder: Path, kind: str) -> list[FilePair]:
     once over voices. In sBLIMP ids begin anew in each subtype."""
     sides: dict[tuple[str, str], tuple[list[Path], list[Path]]] = {}
     for row in _table(folder / "gold.csv", ",", ("id", "filename", "voice", "correct")):
-        path = folder / row["filename"]
+        path = _inside(folder, row["filename"])
         path = path if path.suffix else path.with_suffix(".wav")
         item = "/".join(row[name] for name in ("type", "subtype", "id") if row.get(name))
         wrong, right = sides.setdefault((item, row["voice"]), ([], []))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.dependencies import need_transformers
+from audiotok.errors import RecipeError
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
+from audiotok.pretrained import from_pretrained_options
 
 if TYPE_CHECKING:
     from audiotok.lm.transformer import Cache
@@ -29,16 +31,16 @@ class TextBody(nn.Module):
 
     def __init__(self, name: str, weights: bool = True):
         super().__init__()
+        need_transformers("hf", "a language model of text")
+        from transformers import AutoConfig, AutoModel
+
         try:
-            from transformers import AutoConfig, AutoModel
-        except ImportError as error:
-            raise MissingPackageError("transformers", "hf", "a language model of text") from error
-        try:
-            config = AutoConfig.from_pretrained(name)
+            options = from_pretrained_options(name, "language model")
+            config = AutoConfig.from_pretrained(str(name), **options)
             if weights:
-                self.model = AutoModel.from_pretrained(name, dtype=torch.float32)
+                self.model = AutoModel.from_pretrained(str(name), dtype=torch.float32, **options)
             else:
-                self.model = AutoModel.from_config(config)
+                self.model = AutoModel.from_config(config, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as reason:
             text = " ".join(str(reason).split())[:200]
             where = "folder" if Path(name).is_dir() else "model"

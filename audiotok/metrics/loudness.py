@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audiotok.dependencies import torchaudio
 from audiotok.errors import MetricError
 from audiotok.metrics import Column, Metric
 
@@ -23,14 +24,12 @@ MIN_SECONDS = 0.4
 
 def loudness(audio: Audio, what: str) -> float:
     """LUFS; MetricError where the sound lasts less than a block, or no block exceeds -70 LUFS."""
-    import torchaudio
-
     if audio.duration < MIN_SECONDS:
         raise MetricError(
             f"loudness has no value: the sound lasts {audio.duration:.3f} s, "
             f"at least {MIN_SECONDS} s are needed"
         )
-    value = float(torchaudio.functional.loudness(audio.waveform.double(), audio.sample_rate))
+    value = float(torchaudio().functional.loudness(audio.waveform.double(), audio.sample_rate))
     if value != value:
         raise MetricError(f"loudness has no value: no block of the {what} exceeds -70 LUFS")
     return value

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotok.audio import Audio
+from audiotok.dependencies import torchaudio
 from audiotok.errors import MetricError
 from audiotok.metrics import Column
 from audiotok.mos import listened
@@ -30,9 +31,7 @@ class Network(nn.Module):
 
     def __init__(self):
         super().__init__()
-        from torchaudio.models import wav2vec2_base
-
-        self.wav2vec2 = wav2vec2_base()
+        self.wav2vec2 = torchaudio().models.wav2vec2_base()
         self.domain_emb = nn.Parameter(torch.zeros(1, 128))
         self.judge_emb = nn.Parameter(torch.zeros(1, 128))
         self.blstm = nn.LSTM(768 + 128 + 128, 512, batch_first=True, bidirectional=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from audiotok.dependencies import torchaudio
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples
@@ -27,7 +28,7 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mels: int = 80):
         super().__init__()
-        bands = torchaudio.functional.melscale_fbanks(
+        bands = torchaudio().functional.melscale_fbanks(
             WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, num_mels, SAMPLE_RATE, "slaney", "slaney"
         )
         self.register_buffer("bands", bands.T, persistent=False)

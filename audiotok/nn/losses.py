@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from audiotok.dependencies import torchaudio
 
 _FLOOR = 1e-5  # of magnitudes, before the logarithm
 
@@ -117,7 +118,7 @@ class MelSpectrogram(nn.Module):
 
 def _mel_filters(sample_rate: int, window: int, bands: int, scale: str, low: float = 0.0) -> Tensor:
     norm = "slaney" if scale == "slaney" else None
-    filters = torchaudio.functional.melscale_fbanks(
+    filters = torchaudio().functional.melscale_fbanks(
         window // 2 + 1, low, sample_rate / 2, bands, sample_rate, norm, scale
     )
     return filters.T

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torchaudio
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 from torch import Tensor
 
+from audiotok.dependencies import torchaudio
 from audiotok.nn.log_mel import SAMPLE_RATE
 from audiotok.recogniser.recipe import AugmentConfig
 
@@ -17,7 +17,7 @@ def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator)
     """(L,) at 16 kHz -> (L',), L' being L over the pace that was drawn."""
     pace = rng.choice(settings.pace)
     if pace != 1:
-        waveform = torchaudio.functional.resample(
+        waveform = torchaudio().functional.resample(
             waveform, round(SAMPLE_RATE * pace), SAMPLE_RATE, lowpass_filter_width=6
         )
     if settings.reverberation is not None and rng.random() < 0.5:

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.dependencies import need_transformers
+from audiotok.errors import RecipeError
 from audiotok.files import replacing
 from audiotok.nn.log_mel import HOP, SAMPLE_RATE, LogMel, fit
 from audiotok.recogniser.phones import BLANK, PHONES
@@ -23,11 +24,10 @@ class Recogniser(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
-        try:
-            from transformers import WhisperConfig
-            from transformers.models.whisper.modeling_whisper import WhisperEncoder
-        except ImportError as error:
-            raise MissingPackageError("transformers", "train", "the recogniser") from error
+        need_transformers("train", "the recogniser")
+        from transformers import WhisperConfig
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
         self.num_samples = round(config.seconds * SAMPLE_RATE)
         self.mel = LogMel(config.num_mels)
         self.encoder = WhisperEncoder(

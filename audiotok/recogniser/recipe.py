@@ -9,8 +9,9 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
+from audiotok.names import Name
 from audiotok.training.reading import read_plain
-from audiotok.training.settings import OptimizerConfig, Section
+from audiotok.training.settings import OptimizerConfig, RunName, Section
 
 KIND = "recipes"
 
@@ -39,8 +40,8 @@ class AugmentConfig(Section):
 class RecogniserRecipe(Section):
     """One training run, complete in itself."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    corpus: str  # folder or manifest with `text`, and `split` train and test
+    name: RunName
+    corpus: Name  # folder or manifest with `text`, and `split` train and test
     encoder: EncoderConfig
     augment: AugmentConfig = AugmentConfig()
     batch: int = Field(gt=0)  # clips in a step of one process

@@ -12,8 +12,9 @@ from pydantic import Field
 from audiotok.errors import RecipeError
 from audiotok.lm.base import LanguageModel
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
+from audiotok.names import Name
 from audiotok.training.reading import read_plain
-from audiotok.training.settings import OptimizerConfig, Section
+from audiotok.training.settings import OptimizerConfig, RunName, Section
 
 KIND = "recipes/lm"
 
@@ -21,12 +22,12 @@ KIND = "recipes/lm"
 class LMRecipe(Section):
     """One training run, complete in itself."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: RunName
     tokens: str  # folder of shards that `audiotok encode` wrote
     validation: str  # another
     num_codebooks: int | None = Field(default=None, gt=0)  # only the first ones
     pattern: Literal["parallel", "delay", "interleaved", "coarse_first"] = "delay"
-    text_model: str | None = None  # folder or Hub name of the language model to start from
+    text_model: Name | None = None  # folder or Hub name of the language model to start from
     dimension: int = Field(default=256, gt=0)  # of a model that starts from nothing
     heads: int = Field(default=4, gt=0)
     layers: int = Field(default=6, gt=0)

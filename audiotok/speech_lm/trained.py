@@ -20,6 +20,7 @@ from audiotok import registry
 from audiotok.audio import Audio
 from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
+from audiotok.names import Recorded
 from audiotok.speech_lm.recipe import LMRecipe
 
 ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
@@ -60,12 +61,16 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
     tokens = found["tokens"]
     for key in ("codebook_sizes", "strides"):
         tokens[key] = tuple(tokens[key])
-    return LMRecipe.model_validate(found["recipe"]), Learnt(**tokens)
+    tokens["codec"] = Recorded(tokens["codec"], str(path))
+    recipe = found["recipe"]
+    if recipe.get("text_model") is not None:
+        recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
+    return LMRecipe.model_validate(recipe), Learnt(**tokens)
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
     """The model of a file, in evaluation mode. One that started from a text model needs that
-    model's config, at the place which its recipe names.
+    model's config, in the folder which its recipe names or in the cache of the Hub.
 
     Raises:
         RecipeError: as `read_about`; or the text model's config is not there.
@@ -82,6 +87,7 @@ def judge(
     folders: Sequence[str | Path],
     checkpoint: str | Path | None = None,
     device: str = "cpu",
+    tokenizer: str | None = None,
     report: Callable[[int, int, dict[str, float]], None] = lambda done, all_, numbers: None,
 ) -> dict[str, pairs.Judged]:
     """{kind: result} of the pairs in these folders (`audiotok.lm.pairs.read`).
@@ -89,6 +95,7 @@ def judge(
     Args:
         checkpoint: weights of the codec, where its own are not meant.
         device: of codec and model.
+        tokenizer: name or file of the codec, where the one that the model names is not known here.
         report: called after each pair with its number, how many there are, and {}.
 
     Raises:
@@ -97,7 +104,7 @@ def judge(
     """
     found = [pair for folder in folders for pair in pairs.read(folder)]
     _, tokens = read_about(path)
-    codec = registry.load(tokens.codec, checkpoint, device, quiet=True)
+    codec = registry.load(tokenizer or tokens.codec, checkpoint, device, quiet=True)
     if codec.fingerprint != tokens.fingerprint:
         raise CodecError(
             f"{path} learnt tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}), not "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,13 +27,12 @@ def record(codec: Codec, outcomes: Sequence[Outcome], own_weights: bool = False)
         own_weights: the user gave a checkpoint; its hash goes into the name, as in bench.
     """
     card, network = codec.card, codec.network
-    digest = network and checkpoints.network_sha256(network)
     states = [outcome.state for outcome in outcomes]
     return {
         "schema": SCHEMA,
-        "codec": card.name + (f"@{digest[:8]}" if own_weights and digest else ""),
+        "codec": name(codec, own_weights),
         "fingerprint": codec.fingerprint,
-        "network_sha256": digest,
+        "network_sha256": network and checkpoints.network_sha256(network),
         "revision": card.weights and card.weights.revision,
         "licence_weights": card.licence_weights,
         "verified": card.verified,
@@ -50,9 +50,30 @@ def record(codec: Codec, outcomes: Sequence[Outcome], own_weights: bool = False)
     }
 
 
+def name(codec: Codec, own_weights: bool) -> str:
+    """The codec's name; behind it, where the user gave a checkpoint, the hash of its weights."""
+    if own_weights and codec.network is not None:
+        return f"{codec.card.name}@{checkpoints.network_sha256(codec.network)[:8]}"
+    return codec.card.name
+
+
+def place(name: str, out: str | Path = "results") -> Path:
+    """Where the result of the codec `name` goes: checks/<name>.json below the folder `out`.
+
+    An earlier result there may be replaced; ResultsError where it is another file.
+    """
+    path = Path(out) / FOLDER / f"{results.slug(name)}.json"
+    if path.exists() and not _is_record(path):
+        raise ResultsError(
+            f"{path} exists and is no result of `audiotok check`: give another folder with --out"
+        )
+    return path
+
+
 def write(content: dict[str, Any], out: str | Path = "results") -> Path:
-    """Writes checks/<name>.json below the folder `out`, whole or not at all; returns its path."""
-    folder = Path(out) / FOLDER
+    """Writes the result to its `place`, whole or not at all; returns its path."""
+    path = place(content["codec"], out)
+    folder = path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
@@ -60,6 +81,13 @@ def write(content: dict[str, Any], out: str | Path = "results") -> Path:
             f"cannot write into {folder}: {reason.strerror or reason}; give another folder with "
             "--out"
         ) from reason
-    path = folder / f"{results.slug(content['codec'])}.json"
     results.write_json(path, content)
     return path
+
+
+def _is_record(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {"schema", "codec", "promises"} <= found.keys()

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from audiotok import checkpoints, registry
+from audiotok.training import start
 from audiotok.training.recipe import Recipe
 
 
@@ -30,7 +31,7 @@ def training_data(recipe: Recipe) -> list[str]:
         corpus = "/".join(Path(corpus).parts[-2:])
     learned = [corpus + (f", {len(clips)} clips of it" if clips else "")]
     if recipe.start_from:
-        card = registry.find_card(recipe.start_from)
+        card = registry.find_card(start.trusted(recipe.start_from))
         learned += card.training_data or (f"unknown: what {card.name} was trained on",)
     return learned
 

@@ -13,7 +13,7 @@ import filelock
 
 from audiotok import provenance
 from audiotok.errors import RecipeError
-from audiotok.files import replacing
+from audiotok.files import replacing, temporaries
 from audiotok.training.processes import Team
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
@@ -47,9 +47,10 @@ class Folder:
             note: is told where the folder of before is now.
 
         Raises:
-            RecipeError: it belongs to another recipe or to a run that is going on, or holds no
-                state though it should.
+            RecipeError: it belongs to another recipe or to a run that is going on, holds no state
+                though it should, or holds files that no run wrote.
         """
+        self._refuse_others()
         if must_resume and not self.state.exists():
             raise RecipeError(
                 f"{self.path} holds no state to resume: leave out --resume to start, or name the "
@@ -65,13 +66,24 @@ class Folder:
                 f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
                 "continued with changed settings; choose another folder with --out, or --fresh"
             )
-        for left in self.path.glob(".*.tmp"):  # of a run that was killed while it wrote
+        for left in temporaries(self.path):  # of a run that was killed while it wrote
             with suppress(OSError):
                 left.unlink()
         self.write(self.recipe, recipe.to_yaml())
 
     def release(self) -> None:
         self._lock.release()
+
+    def _refuse_others(self) -> None:
+        """Raises RecipeError where files lie in the folder and it is not that of a run."""
+        ours = {self._lock_file, *temporaries(self.path)}
+        others = set(self.path.iterdir()) - ours if self.path.is_dir() else set()
+        run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
+        if others and not run:
+            raise RecipeError(
+                f"{self.path} holds files that no run of audiotok wrote, e.g. {min(others).name}: "
+                "name a new folder with --out"
+            )
 
     def _take(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from audiotok import yaml_files
 from audiotok.errors import RecipeError
 from audiotok.training import families, start
 from audiotok.training.recipe import Recipe, check_network
@@ -24,7 +24,8 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     A recipe may have `axes`, {axis: value}, and `choices`, {axis: {value: keys}}: the keys of each
     axis' value are laid over those of the recipe, and `{axis}` in its name becomes the value. One
-    that starts from a checkpoint may leave out `model`, which is then the checkpoint's.
+    that starts from a checkpoint may leave out `model`, which is then the checkpoint's. Overrides
+    are typed: they may name code and what is on the Hub, a recipe that does not ship may not.
 
     Raises:
         RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
@@ -53,13 +54,17 @@ def read_plain(path: str | Path, overrides: Sequence[str], schema: type[Validate
 
 def _content(path: str | Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        detail = " ".join(str(error).split())
-        raise RecipeError(f"cannot read recipe {path}: {detail}") from error
-    if not isinstance(content, dict):
+        content = yaml_files.read(path, _typed)
+    except ValueError as error:
+        raise RecipeError(f"cannot read recipe {path}: {error}") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise RecipeError(f"recipe {path} holds no mapping: expected keys such as 'name', 'steps'")
     return content
+
+
+def _typed(keys: tuple[str, ...]) -> str:
+    """The override that allows a name which stands there; what an axis chooses loses its place."""
+    return ".".join(keys[3:] if keys[:1] == ("choices",) else keys) + "={} behind the recipe"
 
 
 def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -67,21 +72,29 @@ def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, A
     chosen = [override for override in overrides if override.startswith("axes.")]
     for override in chosen:
         apply_override(content, override)
-    axes, choices = content.pop("axes", {}), content.pop("choices", {})
+    axes, choices = (_mapping(content.pop(key, None), key) for key in ("axes", "choices"))
     for axis, value in axes.items():
         if axis not in choices:
             raise RecipeError(f"unknown axis {axis!r}{_hint(axis, choices)}")
-        if value not in choices[axis]:
-            known = ", ".join(map(_word, choices[axis]))
-            raise RecipeError(f"axes.{axis} = {_word(value)!r}: expected one of {known}")
-        _lay_over(content, choices[axis][value] or {})
-    if axes:
-        words = {axis: _word(value) for axis, value in axes.items()}
-        content["name"] = str(content.get("name", "")).format_map(words)
+        known = _mapping(choices[axis], f"choices.{axis}")
+        if not isinstance(value, str | int | float) or value not in known:
+            listed = ", ".join(map(_word, known))
+            raise RecipeError(f"axes.{axis} = {_word(value)!r:.80}: expected one of {listed}")
+        _lay_over(content, _mapping(known[value], f"choices.{axis}.{_word(value)}"))
+    for axis, value in axes.items() if isinstance(content.get("name"), str) else ():
+        content["name"] = content["name"].replace(f"{{{axis}}}", _word(value))
     for override in overrides:
         if override not in chosen:
             apply_override(content, override)
     return content
+
+
+def _mapping(value: Any, key: str) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RecipeError(f"{key} holds no mapping: expected keys and values, not {value!r:.80}")
+    return value
 
 
 def _word(value: Any) -> str:
@@ -108,9 +121,9 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     for parent in parents:
         place = _inside(place, parent, override)
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"override {override!r}: the value is not YAML") from error
+        parsed = yaml_files.parse(value)
+    except ValueError as error:
+        raise RecipeError(f"override {override!r}: the value is not YAML: {error}") from error
     if isinstance(place, list):
         place[_position(place, last, override)] = parsed
     elif isinstance(place, dict):

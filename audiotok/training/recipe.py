@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, InstanceOf, SerializeAsAny, model_validator
 
 from audiotok.errors import RecipeError
+from audiotok.names import Name
 from audiotok.training import adversary, codebooks, families
 from audiotok.training.settings import (
     BalancerConfig,
@@ -18,6 +19,7 @@ from audiotok.training.settings import (
     LossConfig,
     OptimizerConfig,
     QuantizerConfig,
+    RunName,
     Section,
     StopConfig,
 )
@@ -26,9 +28,9 @@ from audiotok.training.settings import (
 class Recipe(Section):
     """One training run, complete in itself. `load_recipe` reads it from YAML."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # of the codec that comes out
+    name: RunName  # of the codec that comes out
     family: str
-    start_from: str | None = None  # a codec's name or weights of ours, to go on from
+    start_from: Name | None = None  # a codec's name or weights of ours, to go on from
     start_checkpoint: str | None = None  # an official file for the codec named there
     steps: int = Field(gt=0)
     validate_every: int = Field(gt=0)

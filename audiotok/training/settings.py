@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from audiotok.names import MAX_LENGTH, Name
 
 SOUND = (  # losses of a reconstruction against its reference
     "mel", "stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1", "waveform_l2",
 )  # fmt: skip
+
+
+RunName = Annotated[  # of a run's folder, and of what comes out of it
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_LENGTH)
+]
 
 
 class Section(BaseModel):
@@ -27,9 +34,9 @@ class MixingConfig(Section):
 class DataConfig(Section):
     """Which sound a codec learns from, and how it is cut."""
 
-    corpus: str  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
+    corpus: Name  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
     clips: tuple[str, ...] | None = None  # ids; None: all of the corpus
-    validation: str | None = None  # a corpus of its own; None: speakers held out from `corpus`
+    validation: Name | None = None  # a corpus of its own; None: speakers held out from `corpus`
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
     validation_clips: int = Field(default=100, gt=0)  # at most so many
     validation_seconds: float | None = Field(default=None, gt=0)  # at most so much of each
@@ -141,7 +148,7 @@ class QuantizerConfig(Section):
 class DistillationConfig(Section):
     """The semantic codebook learns what a speech encoder knows (SpeechTokenizer, Mimi, LM-SPT)."""
 
-    teacher: str  # an encoder of transformers: a name on the Hub, or a folder
+    teacher: Name  # an encoder of transformers: a name on the Hub, or a folder
     layer: int | Literal["average", "last"] = "average"  # hidden state; 0 enters the first layer
     objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine of each frame, over
     # time, or the squared error of what the teacher hears in sound from semantic codes alone

@@ -13,6 +13,7 @@ import numpy as np
 
 from audiotok import data
 from audiotok.errors import CorpusError, MissingPackageError, RecipeError
+from audiotok.names import Recorded
 from audiotok.training.settings import DataConfig
 
 _SPEAKER = ("speaker", "speaker_id", "client_id")  # columns of datasets
@@ -101,8 +102,11 @@ class Rows:
 
 
 def load(source: str) -> Sounds:
-    """The recordings of a corpus, by a path, a name, or hf:NAME[:SPLIT]."""
+    """The recordings of a corpus, by a path, a name, or hf:NAME[:SPLIT]. One that a file names
+    (`names.Recorded`) is not downloaded."""
     if source.startswith("hf:"):
+        if isinstance(source, Recorded):
+            raise CorpusError(source.refusal("corpus", "which may lie on the Hub"))
         return Rows(source.removeprefix("hf:"))
     return Files([clip for clip in data.load(source) if clip.path is not None])
 

@@ -67,8 +67,14 @@ def _around_quantizer(network: nn.Module) -> dict[str, Any]:
     return {key: value for key, value in state.items() if not key.startswith("quantizer.")}
 
 
+def trusted(name: str) -> str:
+    """`start_from` for the registry: a file of weights holds no code, so that a recipe may name one
+    as a user does; any other name that a recipe says stays `Recorded`."""
+    return str(name) if registry.is_weights(name) else name
+
+
 def _load(name: str, checkpoint: str | None) -> tuple[nn.Module, str]:
-    codec = registry.load(name, checkpoint, quiet=True)
+    codec = registry.load(trusted(name), checkpoint, quiet=True)
     network = getattr(codec, "network", None)
     if not hasattr(network, "config"):
         raise RecipeError(f"start_from {name} has no network that can be trained on")

@@ -10,11 +10,12 @@ import inspect
 from typing import Any, NamedTuple
 
 import torch
-import torchaudio
 from torch import Tensor, nn
 
-from audiotok.errors import MissingPackageError, RecipeError
+from audiotok.dependencies import need_transformers, torchaudio
+from audiotok.errors import RecipeError
 from audiotok.nn.log_mel import Floor, LogMel, fit
+from audiotok.pretrained import from_pretrained_options
 from audiotok.training.settings import DistillationConfig
 
 
@@ -56,7 +57,7 @@ class Teacher:
 
     def __call__(self, waveform: Tensor, sample_rate: int, floor: Floor = "clip") -> Heard:
         """Features of (B, C, L) at that rate, channels mixed; `floor` is that of `LogMel`."""
-        sound = torchaudio.functional.resample(
+        sound = torchaudio().functional.resample(
             waveform.mean(1).float(), sample_rate, self.sample_rate
         )
         inputs = self._inputs(sound, floor)
@@ -89,17 +90,17 @@ class Teacher:
 
 def _load(name: str) -> tuple[Any, nn.Module, Any]:
     """Feature extractor, encoder and its config; an encoder of Whisper may stand alone."""
+    need_transformers("train", "distillation")
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
     try:
-        from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-    except ImportError as error:
-        raise MissingPackageError("transformers", "train", "distillation") from error
-    try:
-        extractor = AutoFeatureExtractor.from_pretrained(name)
-        config = AutoConfig.from_pretrained(name)
+        options = from_pretrained_options(name, "teacher")
+        extractor = AutoFeatureExtractor.from_pretrained(str(name), **options)
+        config = AutoConfig.from_pretrained(str(name), **options)
         if config.architectures == ["WhisperEncoder"]:
-            return extractor, WhisperEncoder.from_pretrained(name), config
-        model = AutoModel.from_pretrained(name)
+            return extractor, WhisperEncoder.from_pretrained(str(name), **options), config
+        model = AutoModel.from_pretrained(str(name), **options)
     except (OSError, ValueError) as error:
         detail = " ".join(str(error).split())[:200]
         raise RecipeError(f"distillation.teacher {name} cannot be loaded: {detail}") from error

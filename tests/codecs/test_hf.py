@@ -179,7 +179,7 @@ def hub(folders, monkeypatch, tmp_path):
     places = {"someone/dac": folders["dac"], "someone/neu": folders["neucodec"]}
     transformers.NeuCodecFeatureExtractor().save_pretrained(folders["neucodec"])
 
-    def download(repository, file, revision):
+    def download(repository, file, revision, local_files_only):
         asked.append((repository, file, revision))
         return str(places[repository] / file)
 
@@ -209,7 +209,7 @@ def test_the_user_s_own_files_come_first(hub, folders, tmp_path):
 
 
 def test_offline(monkeypatch, tmp_path, caplog):
-    def fail(repository, file, revision):
+    def fail(repository, file, revision, local_files_only):
         raise OSError("no network")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)

@@ -99,7 +99,7 @@ def test_kills_at_any_moment_lose_and_double_nothing(clips, tmp_path):
         found = contents(out)
         hit += 0 < len(found) < len(expected)
         assert all(expected[name] == content for name, content in found.items())
-    (out / ".0123456789abcdef.tmp").write_bytes(b"torn")  # what a kill while writing leaves
+    (out / ".audiotok-0123456789abcdef.tmp").write_bytes(b"torn")  # left by a kill
     assert hit >= 2
     encode(clips, out, **settings)
     assert contents(out) == expected

@@ -7,7 +7,7 @@ from plain_codecs import CONSTANT, COPY, NOISE
 
 from audiotok import perturbations
 from audiotok.audio import Audio
-from audiotok.data import Clip
+from audiotok.data import Clip, _noise
 from audiotok.errors import MetricError
 from audiotok.tasks import Item, get
 from audiotok.tasks.stability import agreement, ued
@@ -57,7 +57,7 @@ def test_agreement_by_hand():
 
 @pytest.mark.parametrize(("kind", "slope"), [("white", 0), ("pink", -1), ("brown", -2)])
 def test_colours_of_noise(kind, slope):
-    noise = perturbations.coloured(kind, (2, 2**17), np.random.default_rng(0))
+    noise = _noise.coloured(kind, (2, 2**17), np.random.default_rng(0))
     power = np.abs(np.fft.rfft(noise)[:, 1:]) ** 2
     octaves = 2 ** np.arange(4, 16)
     levels = [np.log2(power[:, low : 2 * low].mean()) for low in octaves]

@@ -144,7 +144,7 @@ def test_resynthesis_needs_an_auxiliary_decoder(hubert, corpus, tmp_path):
 
 def test_a_teacher_that_is_not_there_is_one_line(corpus, tmp_path, hubert):
     for changes, message in (
-        ({"teacher": str(tmp_path / "none")}, "cannot be loaded"),
+        ({"teacher": str(tmp_path / "none")}, "which is not on this machine"),
         ({"teacher": hubert, "layer": 3}, "whose hidden states are 0 to 2"),
         (
             {"teacher": hubert, "floor": "batch"},

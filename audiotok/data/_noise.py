@@ -1,0 +1,70 @@
+"""Noises at a given level below a sound: coloured noise, and the everyday sounds of the corpus
+that ships. Seeded by the sound itself, so that every codec gets the same."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+
+import numpy as np
+import torch
+
+from audiotok.audio import Audio
+from audiotok.data import load
+from audiotok.errors import MetricError
+
+SNR = 20.0  # dB
+_EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # power falls as 1 / frequency ** exponent
+
+
+def noisy(audio: Audio, noise: np.ndarray, snr: float = SNR) -> Audio:
+    """`audio` with `noise` (C, L) `snr` dB below it, both over the whole clip and all channels."""
+    sound = audio.waveform.double()
+    power, added = float(sound.square().mean()), float(np.square(noise).mean())
+    if power == 0 or added == 0:
+        raise MetricError("no noise can be set below digital silence")
+    gain = (power / added) ** 0.5 * 10 ** (-snr / 20)
+    return Audio((sound + gain * torch.from_numpy(noise)).float(), audio.sample_rate)
+
+
+def coloured(kind: str, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    """Gaussian noise (C, L), "white", "pink" or "brown", without a mean; not scaled."""
+    spectrum = np.fft.rfft(generator.standard_normal(shape))
+    frequencies = np.arange(spectrum.shape[1], dtype=np.float64)
+    frequencies[0] = np.inf if spectrum.shape[1] > 1 else 1.0
+    spectrum *= frequencies ** (-_EXPONENTS[kind] / 2)
+    if kind == "white" and spectrum.shape[1] > 1:
+        spectrum[:, 0] = 0
+    return np.fft.irfft(spectrum, shape[1])
+
+
+def background(audio: Audio, generator: np.random.Generator) -> np.ndarray:
+    """A piece (C, L) of an everyday sound of the corpus that ships, repeated where it is short."""
+    sounds = _sounds()
+    return _piece_for(audio, sounds[generator.integers(len(sounds))], generator)
+
+
+def backgrounds(audio: Audio, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of two everyday sounds, as `background` gives one."""
+    sounds = _sounds()
+    one, two = generator.choice(len(sounds), 2, replace=False)
+    return _piece_for(audio, sounds[one], generator), _piece_for(audio, sounds[two], generator)
+
+
+def _piece_for(audio: Audio, sound: Audio, generator: np.random.Generator) -> np.ndarray:
+    samples = sound.resample(audio.sample_rate).to_channels(1).waveform[0].double().numpy()
+    start = generator.integers(len(samples))
+    piece = np.take(samples, np.arange(start, start + audio.num_samples), mode="wrap")
+    return np.tile(piece, (audio.channels, 1))
+
+
+@cache
+def _sounds() -> list[Audio]:
+    return [clip.read() for clip in load("bundled") if clip.label == "sound"]
+
+
+def generator(audio: Audio, what: str) -> np.random.Generator:
+    """Random numbers for one change, named `what`, of one sound."""
+    return np.random.default_rng([
+        zlib.crc32(audio.waveform.contiguous().numpy()), zlib.crc32(what.encode())
+    ])  # fmt: skip

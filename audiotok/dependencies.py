@@ -1,0 +1,74 @@
+"""Imports torchaudio, and says in one line what to install where it does not fit the torch here.
+
+A torchaudio that was built for another torch fails when it is imported (`undefined symbol`), and so
+does transformers, which imports it. pip does not prevent this: torchaudio 2.11.1 declares that it
+works with torch 2.11.0, and older releases declare nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from audiotok.errors import AudiotokError, DependencyError, MissingPackageError
+
+FITTING = ("torch>=2.12", "torchaudio>=2.11.1")  # as in pyproject.toml
+
+
+@cache
+def version_of(package: str) -> str | None:
+    """Version of an installed package; None where it is not installed. Does not import it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def torchaudio() -> ModuleType:
+    """The module torchaudio.
+
+    Raises:
+        DependencyError: it is not installed, or does not work with the installed torch.
+    """
+    try:
+        return importlib.import_module("torchaudio")
+    except Exception as reason:  # libraries of another version fail in many ways
+        raise DependencyError(_explained(reason)) from reason
+
+
+def torchaudio_error() -> DependencyError | None:
+    """The error that `torchaudio` raises, or None where it works."""
+    try:
+        torchaudio()
+    except DependencyError as error:
+        return error
+    return None
+
+
+def transformers_error(extra: str, purpose: str) -> AudiotokError | None:
+    """Why transformers cannot be used for `purpose`, or None; `extra` of audiotok brings it."""
+    if sys.modules.get(name := "transformers") is None and importlib.util.find_spec(name) is None:
+        return MissingPackageError("transformers", extra, purpose)
+    return torchaudio_error()
+
+
+def need_transformers(extra: str, purpose: str) -> None:
+    """Raises what `transformers_error` gives, so that an import of transformers can follow."""
+    if (error := transformers_error(extra, purpose)) is not None:
+        raise error
+
+
+def _explained(reason: Exception) -> str:
+    torch = f"torch {version_of('torch')}"
+    mend = f"pip install -U {' '.join(map(repr, FITTING))}"
+    if isinstance(reason, ModuleNotFoundError) and reason.name == "torchaudio":
+        return f"torchaudio is not installed, only {torch}: {mend}"
+    text = " ".join(f"{type(reason).__name__}: {reason}".split())[:200]
+    return (
+        f"torchaudio {version_of('torchaudio')} does not work with {torch} ({text}); torch 2.12 "
+        f"or newer with torchaudio 2.11.1 or newer works: {mend}"
+    )

@@ -1,0 +1,90 @@
+"""What went wrong with a clip, and whether it may pass.
+
+Transient is what lies outside of code and data: memory, disks, processes, networks, a GPU. It is
+never stored as a result. What a codec or metric makes of a clip would be the same again.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import subprocess
+from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from audiotok.errors import AudiotokError
+
+DIED = "the scoring process died"
+LOST = "its Ray task was lost"
+
+_TRANSIENT = (MemoryError, ImportError, ConnectionError, TimeoutError, BrokenExecutor)
+# Numbers of an OSError that say that the call was wrong, not that the system failed.
+_WRONG_CALLS = {
+    errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+    errno.EBADF, errno.ESPIPE, errno.EDOM, errno.ERANGE, errno.ENOTEMPTY,
+}  # fmt: skip
+# Libraries raise these as a RuntimeError; results of older versions have the text alone.
+_TEXTS = re.compile(
+    rf"{DIED}|{LOST}|out of memory|OutOfMemory|MemoryError|bad_alloc"
+    r"|(not|n't|unable to|failed to) (allocate|mmap)|insufficient memory|no space left on device"
+    r"|disk quota exceeded|too many open files|start new thread|unable to open shared memory"
+    r"|resource temporarily unavailable|(CUDA|HIP|NCCL|cuDNN) (driver )?error"
+    r"|CU[A-Z]+_STATUS_(ALLOC_FAILED|NOT_INITIALIZED|INTERNAL_ERROR|EXECUTION_FAILED)"
+    r"|connection (reset|refused|aborted)|timed out|broken pipe|input/output error"
+    r"|stale file handle|KeyboardInterrupt",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a clip, or a task at a clip, has no value; `transient`: it may have one next time."""
+
+    message: str
+    transient: bool = False
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        return cls(describe(error), is_transient(error))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As journals and summaries hold it."""
+        return {"message": self.message, "transient": self.transient}
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed another time, with the same code and data."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(is_transient, error.exceptions))
+    if isinstance(error, (*_TRANSIENT, subprocess.TimeoutExpired)):
+        return True
+    if isinstance(error, subprocess.CalledProcessError):
+        return error.returncode < 0  # it was killed
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno not in _WRONG_CALLS
+    if _text_is_transient(describe(error)):
+        return True
+    return error.__cause__ is not None and is_transient(error.__cause__)
+
+
+def was_transient(record: Mapping[str, Any]) -> bool:
+    """The same of a failure in a journal or summary; older ones are judged by their text."""
+    known = record.get("transient")
+    return _text_is_transient(str(record.get("message"))) if known is None else bool(known)
+
+
+def _text_is_transient(text: str) -> bool:
+    number = _NUMBER.search(text)
+    if number is not None and int(number[1]) not in _WRONG_CALLS:
+        return True
+    return _TEXTS.search(text) is not None
+
+
+def describe(error: BaseException) -> str:
+    """One line: our own messages as they are, others with their type."""
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, AudiotokError) else f"{type(error).__name__}: {text}"
