@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import importlib
 
+from audiotok import _moved
+
 __version__ = "0.1.0"
 
 _HOMES = {
-    "load": "registry",
-    "list_codecs": "registry",
-    "Audio": "audio",
-    "Tokens": "tokens",
-    "Codec": "codec",
-    "CodecCard": "codec",
-    "bench": "harness",
-    "compare": "comparison",
-    "density": "rates",
-    "rate_quality": "rates",
+    "load": "codec.registry",
+    "list_codecs": "codec.registry",
+    "Audio": "sound.audio",
+    "Tokens": "tokens.tokens",
+    "Codec": "codec.codec",
+    "CodecCard": "codec.codec",
+    "bench": "harness.harness",
+    "compare": "results.comparison",
+    "density": "report.rates",
+    "rate_quality": "report.rates",
 }
 _MODULES = ("corpora", "data", "errors", "metrics", "tasks", "testing")
 
@@ -36,3 +38,6 @@ def __getattr__(name: str):
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+_moved.install()

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import butter, lfilter, sosfilt
 
-from audiotok.audio import Audio, as_audio, read, write
+from audiotok.sound.audio import Audio, as_audio, read, write
 
 RATE = 16_000  # Hz
 LEVEL = 10 ** (-26 / 20)  # RMS of speech and music, full scale 1

@@ -21,9 +21,9 @@ import pandas as pd
 
 import audiotok
 from audiotok import data, metrics
-from audiotok.audio import Audio
 from audiotok.errors import MetricError, ResultsError
-from audiotok.files import replacing
+from audiotok.sound.audio import Audio
+from audiotok.system.files import replacing
 
 LADDERS = {
     "noise": ("noise-20db", "noise-10db", "noise-0db"),

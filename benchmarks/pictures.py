@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from audiotok import rates, results
-from audiotok.results import Result
+from audiotok.report import rates
+from audiotok.results import results
+from audiotok.results.results import Result
 
 COLOURS = {"neural": "#c2410c", "baseline": "#475569", "ceiling": "#94a3b8", "floor": "#94a3b8"}
 

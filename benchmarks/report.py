@@ -47,8 +47,9 @@ from pathlib import Path
 import pictures
 from scipy.stats import kendalltau
 
-from audiotok import comparison, rates, results, statistics
-from audiotok.results import Result
+from audiotok.report import rates
+from audiotok.results import comparison, results, statistics
+from audiotok.results.results import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = re.compile(

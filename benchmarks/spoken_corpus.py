@@ -22,9 +22,9 @@ import numpy as np
 from bundled_corpus import RATE, level
 from rich.progress import track
 
-from audiotok.audio import read, write
 from audiotok.errors import CorpusError
-from audiotok.files import replacing
+from audiotok.sound.audio import read, write
+from audiotok.system.files import replacing
 
 WORDS = 6000
 SECONDS = 4.0  # a clip that is longer loses its last words and is spoken again

@@ -14,7 +14,7 @@ def cache_of_its_own(monkeypatch, tmp_path_factory, request):
 
 @pytest.fixture
 def kit(tmp_path, monkeypatch):
-    import bench_kit
+    from support import bench_kit
 
     bench_kit.install(monkeypatch.setattr)
     monkeypatch.chdir(tmp_path)
@@ -26,7 +26,8 @@ def kit(tmp_path, monkeypatch):
 @pytest.fixture
 def audiotok(kit, monkeypatch, capsys):
     """Runs a command line; gives exit code, stdout and stderr."""
-    from audiotok import cli, show
+    from audiotok import cli
+    from audiotok.cli import show
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["audiotok", *words])

@@ -31,14 +31,14 @@ def test_a_typed_number_is_noticed(tmp_path):
 
 
 def test_the_leaderboard_is_what_was_measured():
-    from audiotok import leaderboard
+    from audiotok.report import leaderboard
 
     assert leaderboard.check(ROOT / "results", ROOT) == []
 
 
 def test_the_site_can_be_built_of_what_was_measured():
     pytest.importorskip("jinja2")
-    from audiotok import site
+    from audiotok.report import site
 
     pages = site.build(ROOT / "results")
     assert {"index.html", "speed.html"} <= pages.keys()

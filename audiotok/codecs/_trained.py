@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
+from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
-from audiotok.inference import plain_state
 
 # What the card of such a file says of what only its recipe knows.
 BY_RECIPE: dict[str, Any] = {

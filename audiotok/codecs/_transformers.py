@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok import checkpoints
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
+from audiotok.codec.inference import LOADING
 from audiotok.codecs._searches import ScalarSearch, latents_of
-from audiotok.dependencies import need_transformers
 from audiotok.errors import CheckpointError, CodecError
-from audiotok.inference import LOADING
+from audiotok.system.dependencies import need_transformers
 
 EXTRA = "hf"
 # Keys of a configuration that say what runs and how, not how large it is.

@@ -15,11 +15,11 @@ import numpy as np
 import soundfile
 import torch
 
-from audiotok import containers
-from audiotok.codec import Codec, CodecCard
+from audiotok.codec.codec import Codec, CodecCard
+from audiotok.codec.windows import Pieces
 from audiotok.errors import CodecError
-from audiotok.interrupts import deferred
-from audiotok.windows import Pieces
+from audiotok.sound import containers
+from audiotok.system.interrupts import deferred
 
 
 def _card(name: str, sample_rate: int, codebook_size: int, description: str, **more) -> CodecCard:

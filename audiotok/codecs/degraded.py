@@ -16,7 +16,7 @@ import numpy as np
 import scipy.signal
 import torch
 
-from audiotok.codec import Codec, CodecCard
+from audiotok.codec.codec import Codec, CodecCard
 from audiotok.errors import CodecError
 
 SAMPLE_RATE = 16_000

@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn import ragged

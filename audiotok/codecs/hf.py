@@ -18,8 +18,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec, CodecCard, Weights
 from audiotok.codecs._searches import FactorizedSearch, full_precision, residual_codes
 from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
 from audiotok.codecs.mimi import Mimi

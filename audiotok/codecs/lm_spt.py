@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.variants import one_of
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn import ragged
@@ -31,7 +32,6 @@ from audiotok.nn.lm_spt import (
     LMSPTConfig,
     LMSPTNetwork,
 )
-from audiotok.variants import one_of
 
 _USAGE = ("quantizer.semantic_vocab_usage", "quantizer.acoustic_vocab_usage")  # counted in training
 _NAMES = (

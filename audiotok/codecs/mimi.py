@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.inference import LOADING
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
-from audiotok.inference import LOADING
 from audiotok.nn.pieces import Pieces, Search, pieces
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from audiotok.codec import CodecCard, Weights
+from audiotok.codec.codec import CodecCard, Weights
 from audiotok.codecs._transformers import WrappedScalar, padded
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiotok.codec import Codec
+from audiotok.codec.codec import Codec
 from audiotok.codecs.wavtokenizer import WavTokenizer
 from audiotok.errors import CodecError
 

@@ -20,8 +20,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from torch import Tensor
 
-from audiotok import checkpoints
-from audiotok.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec, CodecCard, Taxonomy, Weights
 from audiotok.errors import CheckpointError
 from audiotok.nn.dac_keys import from_official
 from audiotok.nn.noise import gaussian, key_of

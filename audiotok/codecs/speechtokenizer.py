@@ -7,7 +7,7 @@ features of their teacher, which only training uses, is left out.
 
 from __future__ import annotations
 
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs.encodec import SEANetCodec
 
 _SNAKE = "snake"

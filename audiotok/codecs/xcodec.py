@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
-from audiotok.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._searches import ResidualSearch
 from audiotok.codecs._transformers import Wrapped, padded
 

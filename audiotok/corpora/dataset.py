@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from audiotok.corpora.shards import Shards, row_of
 from audiotok.errors import CorpusError, TokensError
-from audiotok.patterns import PATTERNS, Vocabulary, to_ids
-from audiotok.tokens import Tokens
+from audiotok.tokens.patterns import PATTERNS, Vocabulary, to_ids
+from audiotok.tokens.tokens import Tokens
 
 _GROUPS = 4  # row groups that a process keeps
 

@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from audiotok import registry
-from audiotok.batches import Batch, Prepared, prepare
-from audiotok.card import CodecCard
+from audiotok.codec import registry
+from audiotok.codec.batches import Batch, Prepared, prepare
+from audiotok.codec.card import CodecCard
 from audiotok.corpora import shards
 from audiotok.corpora.processes import spawning
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
-from audiotok.failures import describe
-from audiotok.tokens import Tokens
+from audiotok.system.failures import describe
+from audiotok.tokens.tokens import Tokens
 
 COMPARED = 16  # of so many batches, one clip of one is encoded alone too, and its codes compared
 

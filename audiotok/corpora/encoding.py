@@ -18,14 +18,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from audiotok import __version__, outputs, registry
-from audiotok.batches import BATCHES, Batch
-from audiotok.codec import Codec
+from audiotok import __version__
+from audiotok.codec import registry
+from audiotok.codec.batches import BATCHES, Batch
+from audiotok.codec.codec import Codec
 from audiotok.corpora import executors, shards, sources
 from audiotok.corpora.encoder import Job, Made, Work
 from audiotok.errors import CorpusError
-from audiotok.files import replacing, temporaries
-from audiotok.journal import differences
+from audiotok.harness.journal import differences
+from audiotok.system import outputs
+from audiotok.system.files import replacing, temporaries
 
 FAILED = "failed.tsv"
 _SHARDS = 32  # that a small corpus is put into, so that there is work for all processes

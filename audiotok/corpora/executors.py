@@ -13,10 +13,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from audiotok.clusters import connected
 from audiotok.corpora.encoder import Encoder, Job, Made, Tick, Work, kept
 from audiotok.corpora.processes import spawning
 from audiotok.errors import CorpusError
+from audiotok.harness.clusters import connected
 
 _LOOK = 0.5  # seconds between two looks at what processes have done
 

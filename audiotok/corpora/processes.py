@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from audiotok.workers import ENVIRONMENT, environment, no_main_module, without_interrupts
+from audiotok.harness.workers import ENVIRONMENT, environment, no_main_module, without_interrupts
 
 
 @contextmanager

@@ -21,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import torch
 
-from audiotok import atok, names
 from audiotok.corpora.sources import Recording
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
-from audiotok.names import Recorded
-from audiotok.tokens import Tokens
+from audiotok.system import names
+from audiotok.system.names import Recorded
+from audiotok.tokens import atok
+from audiotok.tokens.tokens import Tokens
 
 FORMAT = "audiotok-tokens-1"
 ABOUT = "corpus.json"

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import soundfile
 
-from audiotok import audio, data, names
+from audiotok import data
 from audiotok.data import _ids
 from audiotok.errors import CorpusError
+from audiotok.sound import audio
+from audiotok.system import names
 
 if TYPE_CHECKING:
     from audiotok.training import sounds

@@ -19,8 +19,8 @@ import numpy as np
 from audiotok.corpora.shards import Shards
 from audiotok.data import Clip
 from audiotok.errors import CorpusError
-from audiotok.files import replacing
-from audiotok.tokens import Tokens
+from audiotok.system.files import replacing
+from audiotok.tokens.tokens import Tokens
 
 _ABOUT = ("codec", "fingerprint", "codebook_sizes", "strides")
 

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import CorpusError
-from audiotok.names import Recorded
+from audiotok.system.names import Recorded
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Clip:
 
     def read(self) -> Audio:
         """The sound, read anew each time; AudioError says what is wrong with the file."""
-        from audiotok.audio import read
+        from audiotok.sound.audio import read
 
         if self.path is None:
             raise CorpusError(f"the clip {self.id} has no sound file")

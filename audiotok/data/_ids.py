@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import Counter
 
-from audiotok import names
+from audiotok.system import names
 
 
 def derive(paths: list[str]) -> list[str]:

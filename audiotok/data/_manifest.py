@@ -17,9 +17,9 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from audiotok import names
 from audiotok.data import Clip, Corpus, _ids
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")

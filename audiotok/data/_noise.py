@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 import torch
 
-from audiotok.audio import Audio
 from audiotok.data import load
 from audiotok.errors import MetricError
+from audiotok.sound.audio import Audio
 
 SNR = 20.0  # dB
 _EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # power falls as 1 / frequency ** exponent

@@ -6,9 +6,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiotok import names
 from audiotok.data import _download
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 
 def folder(name: str, wanted: Sequence[str], source: str) -> Path:

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiotok import names
-from audiotok.audio import Audio, as_audio
 from audiotok.data import _noise
 from audiotok.errors import AudiotokError, CorpusError, MetricError
+from audiotok.sound.audio import Audio, as_audio
+from audiotok.system import names
 
 if TYPE_CHECKING:
     from audiotok.data import Corpus

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audiotok.dependencies import need_transformers
 from audiotok.errors import RecipeError
+from audiotok.judges.pretrained import from_pretrained_options
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
-from audiotok.pretrained import from_pretrained_options
+from audiotok.system.dependencies import need_transformers
 
 if TYPE_CHECKING:
     from audiotok.lm.transformer import Cache

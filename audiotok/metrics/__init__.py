@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from audiotok.errors import MetricError, MissingPackageError
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 TOLERANCE = 0.1
 """Seconds by which the two durations may differ: codecs of others pad their last frame, of 80 ms at
@@ -117,7 +117,7 @@ def pair(reference, reconstruction) -> tuple[Audio, Audio]:
     that differ by more than TOLERANCE are refused (MetricError), smaller differences are cut off
     the longer one's end.
     """
-    from audiotok.audio import as_audio  # torch: a table of columns needs none of it
+    from audiotok.sound.audio import as_audio  # torch: a table of columns needs none of it
 
     reference, reconstruction = as_audio(reference), as_audio(reconstruction)
     if abs(reference.duration - reconstruction.duration) > TOLERANCE:

@@ -7,9 +7,9 @@ from multiprocessing.reduction import ForkingPickler
 
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import Metric, pair
+from audiotok.sound.audio import Audio
 
 
 def check_metric(metric: Metric) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from audiotok.metrics._signals import at_16k, channels, sounding
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 FLOOR, CEILING = 60.0, 500.0  # Hz
 PERIOD = 10.0  # ms

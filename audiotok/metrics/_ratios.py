@@ -11,7 +11,7 @@ from audiotok.metrics._signals import channels, sounding
 from audiotok.metrics.alignment import align
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 LIMIT = 100.0
 """dB; ratios are cut to ±LIMIT, so that equal sounds, whose ratio is infinite, read 100 dB."""

@@ -9,7 +9,7 @@ import numpy as np
 from audiotok.errors import MetricError
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 SILENCE = 2.0**-15
 """A channel whose highest and lowest sample differ by less, one step of 16 bits, is silent."""

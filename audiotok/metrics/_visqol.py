@@ -16,7 +16,7 @@ from audiotok.errors import MetricError
 from audiotok.metrics._signals import channels, sounding
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 MIN_SECONDS = 1.0
 """Patches last 0.4 to 0.6 s and start after 0.3 s."""

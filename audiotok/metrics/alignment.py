@@ -15,7 +15,7 @@ from audiotok.metrics import Column, Metric
 from audiotok.metrics._signals import channels, sounding
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 MAX_DELAY = 0.1
 """Seconds searched in both directions."""

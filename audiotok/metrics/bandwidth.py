@@ -24,7 +24,7 @@ from audiotok.metrics._signals import channels, sounding
 from audiotok.metrics._spectra import magnitudes
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 BAND = 250  # Hz
 RANGE = 80.0  # dB below the loudest band, or bin: beyond that nothing counts

@@ -16,7 +16,7 @@ from audiotok.metrics._ratios import raw_and_aligned
 from audiotok.metrics.sdr import sdr
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:

@@ -16,7 +16,7 @@ from audiotok.metrics import Column, Metric
 from audiotok.metrics._pitch import tracks
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 MIN_FRAMES = 10
 

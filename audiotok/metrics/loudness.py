@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiotok.dependencies import torchaudio
 from audiotok.errors import MetricError
 from audiotok.metrics import Column, Metric
+from audiotok.system.dependencies import torchaudio
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 MIN_SECONDS = 0.4
 """One block."""

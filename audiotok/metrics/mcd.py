@@ -25,7 +25,7 @@ from audiotok.metrics._signals import channels, sounding
 from audiotok.metrics._spectra import magnitudes, mel_filters
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 ORDER = 13
 BANDS = 80

@@ -19,7 +19,7 @@ from audiotok.metrics._signals import channels
 from audiotok.metrics._spectra import magnitudes, mel_filters
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 WINDOWS = {32: 5, 64: 10, 128: 20, 256: 40, 512: 80, 1024: 160, 2048: 320}  # samples: mel bands
 FLOOR = 1e-5

@@ -18,7 +18,7 @@ from audiotok.metrics import Column, Metric
 from audiotok.metrics._signals import at_16k, channels, sounding
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 MIN_SECONDS = 0.25
 MAX_SECONDS = 20.0

@@ -22,7 +22,7 @@ from audiotok.metrics._ratios import decibels, raw_and_aligned
 from audiotok.metrics.alignment import correlate
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 TAPS = 512
 

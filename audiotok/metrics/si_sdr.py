@@ -17,7 +17,7 @@ from audiotok.metrics import Column, Metric
 from audiotok.metrics._ratios import decibels, raw_and_aligned
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 def si_sdr(reference: np.ndarray, reconstruction: np.ndarray) -> float:

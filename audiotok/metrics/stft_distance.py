@@ -18,7 +18,7 @@ from audiotok.metrics._signals import channels
 from audiotok.metrics._spectra import magnitudes
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 WINDOWS = (2048, 512)  # samples
 FLOOR = 1e-5

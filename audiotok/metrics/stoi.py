@@ -21,7 +21,7 @@ from audiotok.metrics import Column, Metric
 from audiotok.metrics._signals import channels, sounding
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 RATE = 10_000  # Hz
 FRAME, HOP = 256, 128  # samples

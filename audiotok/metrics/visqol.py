@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from audiotok.metrics import Column, Metric, _visqol
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
 
 def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.dependencies import torchaudio
+from audiotok.system.dependencies import torchaudio
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples

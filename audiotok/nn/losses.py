@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.dependencies import torchaudio
+from audiotok.system.dependencies import torchaudio
 
 _FLOOR = 1e-5  # of magnitudes, before the logarithm
 

@@ -16,9 +16,9 @@ from audiotok.metrics._spectra import magnitudes, mel_filters
 from audiotok.probes import PROTOCOL
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
     from audiotok.data import Clip, Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 SAMPLE_RATE = 16_000  # Hz, of the sounds whose log-mel spectra are the ceiling
 WINDOW, HOP, BANDS = 640, 160, 80  # samples: 40 ms every 10 ms

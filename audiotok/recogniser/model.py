@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from audiotok.dependencies import need_transformers
 from audiotok.errors import RecipeError
-from audiotok.files import replacing
 from audiotok.nn.log_mel import HOP, SAMPLE_RATE, LogMel, fit
 from audiotok.recogniser.phones import BLANK, PHONES
 from audiotok.recogniser.recipe import EncoderConfig
+from audiotok.system.dependencies import need_transformers
+from audiotok.system.files import replacing
 
 STRIDE = 2  # mel frames per frame of the encoder
 

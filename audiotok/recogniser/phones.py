@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from audiotok.asr import normalise
 from audiotok.errors import CorpusError, MissingPackageError
+from audiotok.judges.asr import normalise
 
 PHONES = (
     *("AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH"),

@@ -9,7 +9,7 @@ from typing import Literal
 import yaml
 from pydantic import Field
 
-from audiotok.names import Name
+from audiotok.system.names import Name
 from audiotok.training.reading import read_plain
 from audiotok.training.settings import OptimizerConfig, RunName, Section
 

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audiotok import data
-from audiotok.audio import read
 from audiotok.data import Clip
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.nn.log_mel import SAMPLE_RATE
@@ -28,6 +27,7 @@ from audiotok.recogniser.augment import augment
 from audiotok.recogniser.model import Recogniser, hear
 from audiotok.recogniser.phones import BLANK, classes_of
 from audiotok.recogniser.recipe import RecogniserRecipe, load
+from audiotok.sound.audio import read
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
 from audiotok.training.launch import Note, Report, launch

@@ -12,7 +12,7 @@ from pydantic import Field
 from audiotok.errors import RecipeError
 from audiotok.lm.base import LanguageModel
 from audiotok.lm.pattern_lm import PatternLM, PatternLMConfig
-from audiotok.names import Name
+from audiotok.system.names import Name
 from audiotok.training.reading import read_plain
 from audiotok.training.settings import OptimizerConfig, RunName, Section
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from audiotok import registry
-from audiotok.audio import Audio
+from audiotok.codec import registry
 from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
-from audiotok.names import Recorded
+from audiotok.sound.audio import Audio
 from audiotok.speech_lm.recipe import LMRecipe
+from audiotok.system.names import Recorded
 
 ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
 

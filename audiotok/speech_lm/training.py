@@ -18,10 +18,10 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from audiotok.errors import RecipeError
-from audiotok.files import replacing
 from audiotok.speech_lm import trained
 from audiotok.speech_lm.contexts import Contexts
 from audiotok.speech_lm.recipe import LMRecipe, load
+from audiotok.system.files import replacing
 from audiotok.training import state
 from audiotok.training.folder import Folder, environment
 from audiotok.training.launch import Note, Report, launch

@@ -20,10 +20,10 @@ from audiotok.metrics import Column
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Clip, Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 __all__ = ["Column", "Item", "Task", "get", "list_tasks", "names"]
 

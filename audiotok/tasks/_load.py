@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 
 if TYPE_CHECKING:
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
 
 SECONDS = 5
 BATCHES = (1, 2, 4, 8, 16)

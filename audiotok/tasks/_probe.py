@@ -18,11 +18,11 @@ from audiotok.tasks import Column, Item, Task
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Clip, Corpus
     from audiotok.probes.features import Inputs
     from audiotok.probes.splits import Split
-    from audiotok.tokens import Tokens
+    from audiotok.tokens.tokens import Tokens
 
 Row = dict[str, float | str]
 Rows = dict[int, Row]  # by the index of the clip

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
+    from audiotok.sound.audio import Audio
 
 SECONDS = 10.0  # of a clip, at most
 CHUNKS = {
@@ -27,7 +27,7 @@ def frames_per_chunk(codec: Codec) -> dict[str, int]:
 
 def beginning(codec: Codec, reference: Audio) -> tuple[Audio, torch.Tensor]:
     """Of a clip, and what of it a stream takes: (C, L) at the codec's rate."""
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
     length = round(SECONDS * reference.sample_rate)
     sound = Audio(reference.waveform[:, :length].contiguous(), reference.sample_rate)

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotok.asr import fingerprint
 from audiotok.errors import AudiotokError
-from audiotok.pretrained import slug
-from audiotok.speakers import Encoder
+from audiotok.judges.asr import fingerprint
+from audiotok.judges.pretrained import slug
+from audiotok.judges.speakers import Encoder
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
     from audiotok.data import Clip, Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 ENROLLED = 4
 """Clips that stand for a speaker; the clip in question is not among them."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from audiotok.asr import (
+from audiotok.errors import AudiotokError, MetricError
+from audiotok.judges.asr import (
     NORMALISER,
     Recogniser,
     character_errors,
@@ -12,16 +13,15 @@ from audiotok.asr import (
     normalise,
     word_errors,
 )
-from audiotok.errors import AudiotokError, MetricError
-from audiotok.pretrained import slug
+from audiotok.judges.pretrained import slug
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
     from audiotok.data import Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 _heard: dict[tuple[str, str], str] = {}  # per process: (recogniser, fingerprint of a sound) -> text
 

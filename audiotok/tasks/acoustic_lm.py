@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     import pandas
     import torch
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Corpus
     from audiotok.probes.splits import Split
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 SEEDS = 3
 KINDS = ("speaker", "background", "reversed")
@@ -94,8 +94,8 @@ class AcousticLM(Task):
         return tuple(column for column in found if column.name not in left_out)
 
     def left_out(self) -> dict[str, str]:
-        from audiotok import mos
-        from audiotok.speakers.resemblyzer import Resemblyzer
+        from audiotok.judges import mos
+        from audiotok.judges.speakers.resemblyzer import Resemblyzer
 
         judges = {"similarity": Resemblyzer(), "dnsmos": mos.get("dnsmos")}
         return {
@@ -302,7 +302,7 @@ def _heard(
     start: Audio, rest: Audio, said: str, left_out: dict[str, str], suffix: str
 ) -> dict[str, float]:
     """Columns of one continuation; `start` is how the original begins."""
-    from audiotok import mos
+    from audiotok.judges import mos
     from audiotok.tasks.speaker import Speaker
 
     row = {}

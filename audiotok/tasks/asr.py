@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiotok.asr.sphinx import Sphinx
 from audiotok.errors import AudiotokError
+from audiotok.judges.asr.sphinx import Sphinx
 from audiotok.tasks import Column, Item, _words
 
 if TYPE_CHECKING:

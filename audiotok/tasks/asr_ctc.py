@@ -6,7 +6,7 @@ Hub, `asr_ctc:path/of/folder` one's own. See `asr` for what the columns mean.
 
 from __future__ import annotations
 
-from audiotok.asr.ctc import Ctc
+from audiotok.judges.asr.ctc import Ctc
 from audiotok.tasks import _words
 
 

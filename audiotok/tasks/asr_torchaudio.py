@@ -6,7 +6,7 @@ for what the columns mean.
 
 from __future__ import annotations
 
-from audiotok.asr.bundles import Bundle
+from audiotok.judges.asr.bundles import Bundle
 from audiotok.tasks import _words
 
 

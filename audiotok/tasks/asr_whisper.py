@@ -6,7 +6,7 @@ the Hub, `asr_whisper:path/of/folder` one's own. See `asr` for what the columns 
 
 from __future__ import annotations
 
-from audiotok.asr.whisper import Whisper
+from audiotok.judges.asr.whisper import Whisper
 from audiotok.tasks import _words
 
 

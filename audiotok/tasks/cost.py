@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Column, Item, Task
 from audiotok.tasks._load import forked
 from audiotok.tasks._macs import Counter
 
 if TYPE_CHECKING:
-    from audiotok.codec import Codec
-    from audiotok.tokens import Tokens
+    from audiotok.codec.codec import Codec
+    from audiotok.tokens.tokens import Tokens
 
 KERNELS = "AUDIOTOK_KERNELS"
 

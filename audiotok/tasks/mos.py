@@ -1,4 +1,4 @@
-"""mos: opinion scores that networks predict, of the reconstruction alone; see `audiotok.mos`.
+"""mos: opinion scores that networks predict, of the reconstruction alone: `audiotok.judges.mos`.
 
 A predictor whose package or weights are not here leaves its columns out. The reference's own row is
 the measure: a predictor knows no reference, and a codec may surpass it. Clips of a corpus with
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiotok import mos
 from audiotok.errors import AudiotokError
+from audiotok.judges import mos
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Mos(Task):
-    """All predictors of `audiotok.mos` that can run here."""
+    """All predictors of `audiotok.judges.mos` that can run here."""
 
     name = "mos"
     version = 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jiwer
 
-from audiotok.asr import NORMALISER, normalise, word_errors
+from audiotok.judges.asr import NORMALISER, normalise, word_errors
 from audiotok.tasks import Column, _probe
 from audiotok.tasks._words import micro_average
 

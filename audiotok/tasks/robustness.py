@@ -23,20 +23,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from audiotok import atok, metrics
-from audiotok.asr import sphinx
+from audiotok import metrics
 from audiotok.errors import AudiotokError, MetricError
+from audiotok.judges.asr import sphinx
 from audiotok.tasks import Column, Item, Task, _words, speaker
+from audiotok.tokens import atok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 ALPHAS = (0.1, 0.25, 0.5, 1.0)
 DELTAS = (8, 32, 100)

@@ -5,7 +5,7 @@ What the columns mean: `_voices.py`.
 
 from __future__ import annotations
 
-from audiotok.speakers.resemblyzer import Resemblyzer
+from audiotok.judges.speakers.resemblyzer import Resemblyzer
 from audiotok.tasks import _voices
 
 

@@ -6,7 +6,7 @@ such a head on the Hub, `speaker_wavlm:path/of/folder` one's own. The columns: `
 
 from __future__ import annotations
 
-from audiotok.speakers.xvector import XVector
+from audiotok.judges.speakers.xvector import XVector
 from audiotok.tasks import _voices
 
 

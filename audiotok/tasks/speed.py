@@ -16,9 +16,9 @@ from audiotok.tasks import Column, Item, Task, _load
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
-    from audiotok.tokens import Tokens
+    from audiotok.codec.codec import Codec
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 
 class Speed(Task):

@@ -2,8 +2,8 @@
 
 - Unit edit distance (UED): edits that lead from the codes of the sound to those of the perturbed
   one, per code, of each codebook: Levenshtein distance by length. StableToken (Song et al. 2025,
-  arXiv 2509.22220) averages it over six perturbations; ours are in `audiotok.perturbations`. Gain,
-  resampling and a shift by 2 ms have columns of their own.
+  arXiv 2509.22220) averages it over six perturbations; ours are in `audiotok.tasks._perturbations`.
+  Gain, resampling and a shift by 2 ms have columns of their own.
 - Agreement, where frames stay in place: the share of codes that are equal. Shifted by 2 ms, and
   encoded again, 1 to 10 times (AudioCodecBench's ID stability); a slice from the middle alone and
   as a part of the whole, with and without its edges (Liu et al. 2024, arXiv 2409.19283).
@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotok import perturbations
 from audiotok.errors import MetricError
-from audiotok.tasks import Column, Item, Task
+from audiotok.tasks import Column, Item, Task, _perturbations
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
-    from audiotok.tokens import Tokens
+    from audiotok.codec.codec import Codec
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 Codes = list[np.ndarray]  # of each codebook its free codes (C, T)
 
@@ -36,16 +35,16 @@ EDGE = 0.25
 """Seconds at both edges of a slice that `slice_agreement_inside` leaves out."""
 
 _SAID = {
-    "white": f"white noise, SNR {perturbations.SNR:.0f} dB",
-    "pink": f"pink noise, SNR {perturbations.SNR:.0f} dB",
-    "brown": f"brown noise, SNR {perturbations.SNR:.0f} dB",
-    "crush": f"samples of {perturbations.BITS} bits",
-    "background": f"everyday sounds, SNR {perturbations.SNR:.0f} dB",
-    "codec": f"after {perturbations.OPUS}",
-    "louder": f"{perturbations.GAIN:.0f} dB louder",
-    "quieter": f"{perturbations.GAIN:.0f} dB quieter",
+    "white": f"white noise, SNR {_perturbations.SNR:.0f} dB",
+    "pink": f"pink noise, SNR {_perturbations.SNR:.0f} dB",
+    "brown": f"brown noise, SNR {_perturbations.SNR:.0f} dB",
+    "crush": f"samples of {_perturbations.BITS} bits",
+    "background": f"everyday sounds, SNR {_perturbations.SNR:.0f} dB",
+    "codec": f"after {_perturbations.OPUS}",
+    "louder": f"{_perturbations.GAIN:.0f} dB louder",
+    "quieter": f"{_perturbations.GAIN:.0f} dB quieter",
     "resampled": "to 44.1 kHz (48 from there) and back",
-    "shifted": f"{1000 * perturbations.SHIFT:.0f} ms earlier",
+    "shifted": f"{1000 * _perturbations.SHIFT:.0f} ms earlier",
 }
 
 
@@ -77,9 +76,9 @@ class Stability(Task):
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, Any]:
         """The codes of the sound, changed in each way; MetricError in place of those that fail."""
         found: dict[str, Any] = {"frame_rate": codec.frame_rate}
-        for name, change in (perturbations.PERTURBATIONS | perturbations.CHANGES).items():
+        for name, change in (_perturbations.PERTURBATIONS | _perturbations.CHANGES).items():
             try:
-                sound = change(reference, perturbations.generator(reference, name))
+                sound = change(reference, _perturbations.generator(reference, name))
                 found[name] = _codes(codec.encode(sound))
             except MetricError as error:
                 found[name] = error
@@ -100,10 +99,10 @@ class Stability(Task):
             else:
                 distances[name] = [ued(a, b) for a, b in zip(codes, seen[name], strict=True)]
                 row[f"ued_{name}"] = float(np.mean(distances[name]))
-        if missing := [name for name in perturbations.PERTURBATIONS if name not in distances]:
+        if missing := [name for name in _perturbations.PERTURBATIONS if name not in distances]:
             row["ued"] = row["ued_first"] = seen[missing[0]]
         else:
-            six = np.array([distances[name] for name in perturbations.PERTURBATIONS])  # (6, K)
+            six = np.array([distances[name] for name in _perturbations.PERTURBATIONS])  # (6, K)
             row |= {"ued": float(six.mean()), "ued_first": float(six[:, 0].mean())}
         if seen["frame_rate"] is not None:
             row["shift_agreement"] = agreement(codes, seen["shifted"])
@@ -155,7 +154,7 @@ def _slice(codec: Codec, reference: Audio) -> tuple[int, Codes] | None:
     frame of each codebook."""
     import math
 
-    from audiotok.audio import Audio
+    from audiotok.sound.audio import Audio
 
     unit, hop = math.lcm(*codec.card.strides), codec.hop_length
     sound = reference.resample(codec.card.sample_rate_in)

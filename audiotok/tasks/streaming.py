@@ -14,9 +14,9 @@ from audiotok.tasks import Column, Item, Task
 from audiotok.tasks._streams import beginning, decoded, frames_per_chunk, through
 
 if TYPE_CHECKING:
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
-    from audiotok.tokens import Tokens
+    from audiotok.codec.codec import Codec
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 
 class Streaming(Task):

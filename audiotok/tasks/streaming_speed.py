@@ -17,9 +17,9 @@ from audiotok.tasks._streams import CHUNKS, beginning, frames_per_chunk, through
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.audio import Audio
-    from audiotok.codec import Codec
-    from audiotok.tokens import Tokens
+    from audiotok.codec.codec import Codec
+    from audiotok.sound.audio import Audio
+    from audiotok.tokens.tokens import Tokens
 
 
 class StreamingSpeed(Task):

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotok.asr import sphinx
 from audiotok.errors import AudiotokError
+from audiotok.judges.asr import sphinx
 from audiotok.tasks import Column, Item, Task
 
 if TYPE_CHECKING:
     import pandas
 
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Clip, Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.tokens.tokens import Tokens
 
 TURNS = 20
 """Times that labels are turned or drawn anew, of which the mean is subtracted."""

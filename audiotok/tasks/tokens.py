@@ -3,9 +3,10 @@
 Usage and perplexity grow with the number of codes counted, n. They come with n and with the
 ceiling that codes drawn evenly from the whole codebook would reach at this n: only a number well
 below its ceiling says that a codebook is badly used. Entropies are corrected for n, see
-`audiotok.entropy`; that of a code given the one before is left out where so few pairs were seen
-(`pair_coverage` below 0.75) that no correction helps. N-grams need none: each clip is coded by a
-model of the others, see `audiotok.ngrams`. Numbers of each codebook are in the summary's details.
+`audiotok.tokens.entropy`; that of a code given the one before is left out where so few pairs were
+seen (`pair_coverage` below 0.75) that no correction helps. N-grams need none: each clip is coded by
+a model of the others, see `audiotok.tokens.ngrams`. Numbers of each codebook are in the summary's
+details.
 
 Only free codes count. N-grams and compression take at most the first 2^18 codes of a codebook.
 """
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
     import pandas
 
-    from audiotok.codec import Codec
+    from audiotok.codec.codec import Codec
     from audiotok.data import Corpus
-    from audiotok.tokens import Tokens
+    from audiotok.tokens.tokens import Tokens
 
 LIMIT = 2**18
 """Codes of a codebook that n-grams and compression look at: an hour at 75 per second."""
@@ -86,7 +87,7 @@ class TokenStatistics(Task):
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         if not tokens:
             return {}
-        from audiotok.tokens import entropy_bitrate
+        from audiotok.tokens.tokens import entropy_bitrate
 
         tokens = list(tokens)
         counts = _counts(tokens)
@@ -138,14 +139,14 @@ def _counts(tokens: list[Tokens]) -> list[np.ndarray]:
 
 
 def _entropies(counts: list[np.ndarray]) -> list[float]:
-    from audiotok.entropy import entropy
+    from audiotok.tokens.entropy import entropy
 
     return [entropy(c, len(c)) for c in counts]
 
 
 def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]:
     """Of each codebook the entropy given the code before, None where not covered; coverage."""
-    from audiotok.entropy import conditional_entropy, coverage, pair_counts
+    from audiotok.tokens.entropy import conditional_entropy, coverage, pair_counts
 
     entropies, covered = [], []
     for k, size in enumerate(tokens[0].codebook_sizes):
@@ -159,7 +160,7 @@ def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]
 
 def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
     """The n-gram columns of each clip; a clip of less than three codes has none."""
-    from audiotok.ngrams import held_out_bits
+    from audiotok.tokens.ngrams import held_out_bits
 
     most = max(3, LIMIT // len(tokens))
     bits = [
@@ -200,7 +201,7 @@ def _lzma_ratio(tokens: list[Tokens]) -> float:
 
 def usage(counts: list[np.ndarray]) -> dict[str, float]:
     """Usage and perplexity with their ceilings from the counts (V,) of each codebook."""
-    from audiotok.entropy import plug_in
+    from audiotok.tokens.entropy import plug_in
 
     sizes = [(int(c.sum()), len(c)) for c in counts]
     return {

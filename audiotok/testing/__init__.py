@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from audiotok.codec import Codec
+from audiotok.codec.codec import Codec
 from audiotok.metrics._check import check_metric
 from audiotok.testing import (
     codes,

@@ -8,15 +8,15 @@ from functools import cached_property
 
 import torch
 
-from audiotok import checkpoints, registry
-from audiotok.audio import Audio
-from audiotok.card import CodecCard
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints, registry
+from audiotok.codec.card import CodecCard
+from audiotok.codec.codec import Codec
+from audiotok.codec.variants import text_of, vary
 from audiotok.errors import AudiotokError
+from audiotok.sound.audio import Audio
 from audiotok.testing.promise import NotChecked, described, trying
 from audiotok.testing.sounds import sounds
-from audiotok.tokens import Tokens
-from audiotok.variants import text_of, vary
+from audiotok.tokens.tokens import Tokens
 
 # Arithmetic may differ in its last bits between sizes of a batch and numbers of threads, and flip
 # codes that were nearly tied. More codes than this share do not flip so.

@@ -10,8 +10,8 @@ from functools import cached_property
 
 import torch
 
-from audiotok.audio import Audio, resampled_length
-from audiotok.codec import Codec
+from audiotok.codec.codec import Codec
+from audiotok.sound.audio import Audio, resampled_length
 from audiotok.testing.case import Case
 from audiotok.testing.promise import promise, trying
 from audiotok.testing.sounds import noise

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiotok import registry
-from audiotok.audio import Audio
-from audiotok.codec import Codec
+from audiotok.codec import registry
+from audiotok.codec.codec import Codec
+from audiotok.sound.audio import Audio
 from audiotok.testing.promise import described
-from audiotok.tokens import Tokens
+from audiotok.tokens.tokens import Tokens
 
 
 def answer(folder: str) -> None:

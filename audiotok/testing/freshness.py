@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.testing.case import MOST_CHANGED, MOST_ERROR, Case
 from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.sounds import audio, noise, voice
-from audiotok.tokens import Tokens
+from audiotok.tokens.tokens import Tokens
 
 ROUNDS = 3  # of two threads side by side
 PATIENCE = 600  # seconds for another process to start, load the codec, and code two sounds

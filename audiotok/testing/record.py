@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import audiotok
-from audiotok import checkpoints, provenance, results
-from audiotok.codec import Codec
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
 from audiotok.errors import ResultsError
+from audiotok.results import provenance, results
 from audiotok.tasks.speed import hardware
 from audiotok.testing.promise import Outcome
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from audiotok.audio import Audio, resampled_length
-from audiotok.codec import Codec
+from audiotok.codec.codec import Codec
+from audiotok.sound.audio import Audio, resampled_length
 from audiotok.testing.case import MOST_CHANGED, Case
 from audiotok.testing.promise import NotChecked, promise
 from audiotok.testing.sounds import audio, noise, voice

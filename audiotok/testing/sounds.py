@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 
 
 def sounds(sample_rate: int) -> dict[str, Audio]:

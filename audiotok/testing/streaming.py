@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import AudiotokError
+from audiotok.sound.audio import Audio
 from audiotok.testing.case import MOST_ERROR, Case
 from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.refusals import refuses
 from audiotok.testing.sounds import audio, voice
-from audiotok.tokens import Tokens
+from audiotok.tokens.tokens import Tokens
 
 MOST_CHANGED = 0.01  # share of searches that near ties may make unlike those of the whole
 LENGTHS = ((30, 0.0), (17, 0.4), (0, 0.0))  # frames, and part of one; of nothing there is a sample

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from audiotok.batches import prepare
+from audiotok.codec.batches import prepare
 from audiotok.errors import CodecError
 from audiotok.testing.case import MOST_ERROR, Case
 from audiotok.testing.promise import NotChecked, promise, trying

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import torch
 from safetensors.torch import load as from_safetensors
 
-from audiotok.audio import Audio, resampled_length
+from audiotok.sound.audio import Audio, resampled_length
 from audiotok.testing.case import MOST_CHANGED, Case
 from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.refusals import refuses
 from audiotok.testing.sounds import noise
-from audiotok.tokens import Tokens
+from audiotok.tokens.tokens import Tokens
 
 _MOST_BUILT = 4  # instances for which the network is built again
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiotok.audio import Audio
 from audiotok.errors import AudioError
+from audiotok.sound.audio import Audio
 from audiotok.training.index import Index
 from audiotok.training.settings import DataConfig
 from audiotok.training.sounds import Sounds

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from audiotok import checkpoints, registry
+from audiotok.codec import checkpoints, registry
 from audiotok.training import start
 from audiotok.training.recipe import Recipe
 

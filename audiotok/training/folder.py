@@ -11,9 +11,9 @@ from typing import Any
 
 import filelock
 
-from audiotok import provenance
 from audiotok.errors import RecipeError
-from audiotok.files import replacing, temporaries
+from audiotok.results import provenance
+from audiotok.system.files import replacing, temporaries
 from audiotok.training.processes import Team
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from audiotok.errors import RecipeError
-from audiotok.files import replacing
+from audiotok.system.files import replacing
 from audiotok.training.sounds import Sounds
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from audiotok.errors import MissingPackageError, RecipeError
-from audiotok.files import replacing
 from audiotok.nn.losses import MelSpectrogram
+from audiotok.system.files import replacing
 from audiotok.training.processes import Team
 from audiotok.training.validation import Example
 

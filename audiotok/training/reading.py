@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from audiotok import yaml_files
 from audiotok.errors import RecipeError
+from audiotok.system import yaml_files
 from audiotok.training import families, start
 from audiotok.training.recipe import Recipe, check_network
 

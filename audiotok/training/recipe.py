@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, InstanceOf, SerializeAsAny, model_validator
 
 from audiotok.errors import RecipeError
-from audiotok.names import Name
+from audiotok.system.names import Name
 from audiotok.training import adversary, codebooks, families
 from audiotok.training.settings import (
     BalancerConfig,

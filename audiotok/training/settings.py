@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from audiotok.names import MAX_LENGTH, Name
+from audiotok.system.names import MAX_LENGTH, Name
 
 SOUND = (  # losses of a reconstruction against its reference
     "mel", "stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1", "waveform_l2",

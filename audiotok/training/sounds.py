@@ -13,7 +13,7 @@ import numpy as np
 
 from audiotok import data
 from audiotok.errors import CorpusError, MissingPackageError, RecipeError
-from audiotok.names import Recorded
+from audiotok.system.names import Recorded
 from audiotok.training.settings import DataConfig
 
 _SPEAKER = ("speaker", "speaker_id", "client_id")  # columns of datasets

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from audiotok import registry
+from audiotok.codec import registry
 from audiotok.errors import RecipeError
 from audiotok.training.recipe import Recipe
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from audiotok.errors import RecipeError
-from audiotok.files import replacing
+from audiotok.system.files import replacing
 from audiotok.training.processes import Team
 
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiotok.dependencies import need_transformers, torchaudio
 from audiotok.errors import RecipeError
+from audiotok.judges.pretrained import from_pretrained_options
 from audiotok.nn.log_mel import Floor, LogMel, fit
-from audiotok.pretrained import from_pretrained_options
+from audiotok.system.dependencies import need_transformers, torchaudio
 from audiotok.training.settings import DistillationConfig
 
 

@@ -32,12 +32,13 @@ from timing import timed
 from torch import Tensor
 
 import audiotok
-from audiotok import data, provenance
-from audiotok.audio import Audio, as_audio
+from audiotok import data
+from audiotok.codec.inference import inference
+from audiotok.codec.registry import find_card
 from audiotok.errors import CodecError, ResultsError
-from audiotok.files import replacing
-from audiotok.inference import inference
-from audiotok.registry import find_card
+from audiotok.results import provenance
+from audiotok.sound.audio import Audio, as_audio
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 CODECS: dict[str, Callable[[str, Path, Tensor], tuple[Path, dict[str, Peer]]]] = {

@@ -45,11 +45,12 @@ from codec_peers import encodec
 from torch import Tensor
 
 import audiotok
-from audiotok import corpora, data, provenance
-from audiotok.audio import as_audio
-from audiotok.batches import prepare
+from audiotok import corpora, data
+from audiotok.codec.batches import prepare
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
+from audiotok.results import provenance
+from audiotok.sound.audio import as_audio
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 CODECS = ("wavtokenizer-mini", "encodec-24k:codebooks=8")

@@ -34,14 +34,16 @@ from pesq import pesq
 from pystoi import stoi
 
 import audiotok
-from audiotok import data, harness, metrics, provenance
-from audiotok.audio import Audio, as_audio
-from audiotok.cache import Cache
+from audiotok import data, metrics
 from audiotok.data import Corpus
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
-from audiotok.plan import Observer, Setting, Subject, available_cores
-from audiotok.suite import load_suite
+from audiotok.harness import harness
+from audiotok.harness.cache import Cache
+from audiotok.harness.plan import Observer, Setting, Subject, available_cores
+from audiotok.harness.suite import load_suite
+from audiotok.results import provenance
+from audiotok.sound.audio import Audio, as_audio
+from audiotok.system.files import replacing
 from audiotok.tasks.reconstruction import Reconstruction
 from audiotok.tasks.speed import hardware
 

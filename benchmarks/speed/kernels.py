@@ -38,10 +38,10 @@ from timing import MOST_SECONDS, clock, timed
 from torch import Tensor
 
 import audiotok.kernels as kernels
-from audiotok import provenance
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
 from audiotok.kernels import cpu, dispatch, reference
+from audiotok.results import provenance
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 SHAPES = {  # (K, V, D)

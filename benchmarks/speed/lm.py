@@ -30,10 +30,10 @@ import torch
 from timing import clock, timed
 from torch import Tensor, nn
 
-from audiotok import provenance
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
 from audiotok.lm import PatternLM, PatternLMConfig
+from audiotok.results import provenance
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 VOCABULARY = 4096

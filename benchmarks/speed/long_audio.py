@@ -41,12 +41,13 @@ from codec_peers import _draw_codebooks, _livelier
 from torch import Tensor, nn
 
 import audiotok
-from audiotok import checkpoints, data, provenance
-from audiotok.audio import AudioFile, as_audio, write
-from audiotok.codec import Codec
+from audiotok import data
+from audiotok.codec import Codec, checkpoints
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
 from audiotok.nn.dac import DACConfig, DACNetwork
+from audiotok.results import provenance
+from audiotok.sound.audio import AudioFile, as_audio, write
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 RATE = 48_000  # of the file

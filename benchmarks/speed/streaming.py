@@ -32,11 +32,12 @@ from codec_peers import encodec
 from torch import Tensor
 
 import audiotok
-from audiotok import data, provenance
-from audiotok.audio import Audio, as_audio
+from audiotok import data
 from audiotok.codec import Codec
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
+from audiotok.results import provenance
+from audiotok.sound.audio import Audio, as_audio
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 RATE = 24_000

@@ -32,12 +32,12 @@ import torch
 from encodec.quantization.core_vq import VectorQuantization
 from torch import Tensor, nn
 
-from audiotok import provenance
 from audiotok.errors import ResultsError
-from audiotok.files import replacing
 from audiotok.nn.losses import LogMelLoss
 from audiotok.nn.quantizers import MovingAverageLearner
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork
+from audiotok.results import provenance
+from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 GOAL = 1.3

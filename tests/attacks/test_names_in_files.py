@@ -9,18 +9,21 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
-from training_kit import write_recipe
+from support.training_kit import write_recipe
 from typer.testing import CliRunner
 
 import audiotok
-from audiotok import checkpoints, corpora, data, harness, registry, yaml_files
-from audiotok.audio import write
+from audiotok import corpora, data
 from audiotok.cli import app
+from audiotok.codec import checkpoints, registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, CorpusError, RecipeError
-from audiotok.names import Recorded
+from audiotok.harness import harness
+from audiotok.harness.suite import load_suite
+from audiotok.sound.audio import write
 from audiotok.speech_lm import recipe as lm_recipes
 from audiotok.speech_lm import trained
-from audiotok.suite import load_suite
+from audiotok.system import yaml_files
+from audiotok.system.names import Recorded
 from audiotok.tokens import Tokens
 from audiotok.training import load_recipe
 from audiotok.training.start import trusted
@@ -168,7 +171,7 @@ def test_a_suite(name):
 
 
 def test_the_codec_of_ones_own_in_a_suite_of_ones_own():
-    import bench_kit
+    from support import bench_kit
 
     Path("shy.py").write_text(bench_kit.CODEC)
     bench_kit.write_suite(Path("suite.yaml"), tasks=["tokens"], baselines=["shy.py", "mulaw"])
@@ -231,7 +234,7 @@ def test_a_text_model_of_a_recipe():
 
 
 def test_a_config_of_a_local_folder_brings_no_code():
-    from audiotok.pretrained import from_pretrained_options
+    from audiotok.judges.pretrained import from_pretrained_options
 
     for name in ("folder", Recorded("folder")):
         assert from_pretrained_options(name, "teacher")["trust_remote_code"] is False

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 import audiotok
 from audiotok import corpora, data
-from audiotok.audio import write
 from audiotok.cli import app
 from audiotok.errors import AudiotokError, CorpusError
-from audiotok.journal import Journal
+from audiotok.harness.journal import Journal
 from audiotok.lm import pairs
+from audiotok.sound.audio import write
 
 IDS = [
     "../escaped", "{root}/escaped", "C:\\escaped", "a/b", "a\0b", "x" * 300, "..", "nul", "", " a",
@@ -153,7 +153,7 @@ def test_lists_of_known_corpora(tmp_path, monkeypatch, value):
 
 
 def test_the_name_of_a_recipe(tmp_path):
-    from training_kit import write_recipe
+    from support.training_kit import write_recipe
 
     from audiotok.training import load_recipe
 

@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import audiotok
-from audiotok import containers
-from audiotok.audio import Audio
 from audiotok.codecs.classical import _pack, _samples_at_48k, _unpack
 from audiotok.errors import AudiotokError, CodecError
+from audiotok.sound import containers
+from audiotok.sound.audio import Audio
 from audiotok.tokens import Tokens
 
 OPUS = ["opus-6k", "opus-8k", "opus-12k", "opus-16k", "opus-24k"]

@@ -1,10 +1,10 @@
 """DAC against transformers' DacModel, its checkpoints, its options, and what it refuses."""
 
 import pytest
-import tiny_dac as tiny
 import torch
-from parity import assert_close_to_peak
-from stack_parity import agree, draw_codebooks, scatter, speech
+from support import tiny_dac as tiny
+from support.parity import assert_close_to_peak
+from support.stack_parity import agree, draw_codebooks, scatter, speech
 
 import audiotok
 from audiotok.codecs.dac import DAC
@@ -271,4 +271,4 @@ def test_cards():
         "dac-24k": (32, 75, 24000),
         "dac-44k": (9, 44100 / 512, 90 * 44100 / 512),
     }
-    assert audiotok.registry.find_card("dac").name == "dac-24k"
+    assert audiotok.codec.registry.find_card("dac").name == "dac-24k"

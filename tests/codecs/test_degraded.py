@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import audiotok
-from audiotok.audio import Audio
 from audiotok.errors import CodecError
 from audiotok.metrics._check import voice
+from audiotok.sound.audio import Audio
 from audiotok.tokens import Tokens
 
 

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-import tiny_encodec as tiny
 import torch
 from safetensors.torch import load_file, save_file
+from support import tiny_encodec as tiny
 
 import audiotok
 from audiotok import Tokens
+from audiotok.codec.registry import find_card
 from audiotok.errors import CheckpointError, CodecError
-from audiotok.registry import find_card
 from audiotok.testing import check_codec
 
 RATES = {"24k": (24000, 1, 32), "48k": (48000, 2, 16)}

@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import audiotok
-from audiotok import registry
+from audiotok.codec import registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, MissingPackageError
 from audiotok.testing import check_codec, examine
 from audiotok.tokens import Tokens
 
 transformers = pytest.importorskip("transformers", minversion="5.23")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 
 @pytest.fixture(scope="module")

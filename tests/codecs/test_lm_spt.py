@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-import tiny_lm_spt as tiny
 import torch
-from parity import assert_close_to_peak
 from safetensors.torch import load_file, save_file
-from stack_parity import speech
+from support import tiny_lm_spt as tiny
+from support.parity import assert_close_to_peak
+from support.stack_parity import speech
 
 import audiotok
 from audiotok.errors import CheckpointError, CodecError

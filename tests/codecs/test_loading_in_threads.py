@@ -6,7 +6,7 @@ import sys
 import pytest
 
 pytest.importorskip("transformers")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 PROGRAM = """
 import sys

@@ -8,7 +8,7 @@ from audiotok.codecs.mimi import Mimi
 from audiotok.errors import CodecError
 
 pytest.importorskip("transformers", minversion="5.23")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 HOP = 1920
 
@@ -22,9 +22,9 @@ def test_cards():
     eight, all_32 = Mimi.CARDS
     assert (eight.frame_rate, eight.token_rate, eight.bitrate) == (12.5, 100, 1100)
     assert (all_32.token_rate, all_32.bitrate) == (400, 4400)
-    assert audiotok.registry.find_card("mimi") == eight
+    assert audiotok.codec.registry.find_card("mimi") == eight
     assert eight.weights == all_32.weights
-    assert audiotok.registry.find_card("mimi:merge=2").bitrate == 1100 - 12.5 / 2 * 11
+    assert audiotok.codec.registry.find_card("mimi:merge=2").bitrate == 1100 - 12.5 / 2 * 11
 
 
 def test_mimi_8_is_the_first_codebooks_of_mimi_32(folder):

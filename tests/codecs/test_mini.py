@@ -3,11 +3,11 @@
 import json
 
 import pytest
-import tiny_mini as tiny
 import torch
+from support import tiny_mini as tiny
 
 import audiotok
-from audiotok import checkpoints, registry
+from audiotok.codec import checkpoints, registry
 from audiotok.codecs.mini import Mini
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.mini import MiniConfig, MiniNetwork

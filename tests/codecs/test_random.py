@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from audiotok import registry
-from audiotok.audio import Audio
+from audiotok.codec import registry
+from audiotok.codec.variants import vary
 from audiotok.codecs import random
 from audiotok.errors import CodecError
+from audiotok.sound.audio import Audio
 from audiotok.testing import PROMISES, examine
-from audiotok.variants import vary
 
 
 class StandIn:

@@ -5,12 +5,12 @@ import math
 import subprocess
 import sys
 
-import plain_snac
 import pytest
-import tiny_snac as tiny
 import torch
-from parity import assert_close_to_peak
-from stack_parity import agree, speech
+from support import plain_snac
+from support import tiny_snac as tiny
+from support.parity import assert_close_to_peak
+from support.stack_parity import agree, speech
 
 import audiotok
 from audiotok import cli
@@ -351,7 +351,7 @@ def test_cards():
         "snac-32k": (15 * 32000 / 3072, 1875.0),
         "snac-44k": (15 * 44100 / 3072, 2583.98),
     }
-    assert audiotok.registry.find_card("snac").name == "snac-24k"
+    assert audiotok.codec.registry.find_card("snac").name == "snac-24k"
 
 
 def test_converting_says_that_the_official_file_loads(folders, tmp_path):

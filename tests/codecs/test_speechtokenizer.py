@@ -1,14 +1,14 @@
 """SpeechTokenizer against the same network of other blocks, its files, and what it refuses."""
 
 import pytest
-import tiny_encodec as tiny
-import tiny_speechtokenizer as speechtokenizer
 import torch
+from support import tiny_encodec as tiny
+from support import tiny_speechtokenizer as speechtokenizer
 
 import audiotok
 from audiotok import Tokens
+from audiotok.codec.registry import find_card
 from audiotok.errors import CheckpointError, CodecError
-from audiotok.registry import find_card
 from audiotok.testing import check_codec
 
 NAMES = {"speechtokenizer-hubert-avg": False, "speechtokenizer-snake": True}

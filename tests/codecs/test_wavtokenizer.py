@@ -2,14 +2,14 @@
 
 import json
 
-import plain_wavtokenizer as plain
 import pytest
-import tiny_wavtokenizer as tiny
 import torch
+from support import plain_wavtokenizer as plain
+from support import tiny_wavtokenizer as tiny
 
 import audiotok
 import audiotok.testing.sounds
-from audiotok import checkpoints
+from audiotok.codec import checkpoints
 from audiotok.codecs.wavtokenizer import WavTokenizer, read_network
 from audiotok.errors import CheckpointError
 from audiotok.nn.wavtokenizer import WavTokenizerConfig, WavTokenizerNetwork

@@ -13,14 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import audiotok
-from audiotok.audio import Audio
 from audiotok.errors import CheckpointError, CodecError, MissingPackageError
 from audiotok.nn.quantizers.strided import pool, repeat
+from audiotok.sound.audio import Audio
 from audiotok.testing import check_codec
 from audiotok.tokens import Tokens
 
 transformers = pytest.importorskip("transformers", minversion="5.23")
-import tiny_transformers as tiny  # noqa: E402
+from support import tiny_transformers as tiny  # noqa: E402
 
 # family -> (the tiny network, the name to load it by)
 FAMILIES = {
@@ -392,4 +392,7 @@ def test_cards_are_read_without_transformers():
 
 def test_the_cards_of_x_codec_say_what_long_sound_costs():
     for name in ("xcodec-hubert-general", "xcodec-wavlm-mls"):
-        assert "coded in windows, with other codes" in audiotok.registry.find_card(name).description
+        assert (
+            "coded in windows, with other codes"
+            in audiotok.codec.registry.find_card(name).description
+        )

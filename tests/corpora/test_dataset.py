@@ -8,7 +8,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from test_atok import make
+from support.token_kit import make
 from test_shards import write
 
 from audiotok import corpora

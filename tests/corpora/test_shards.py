@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from test_atok import make, same
+from support.token_kit import make, same
 
 from audiotok import corpora
 from audiotok.corpora import shards

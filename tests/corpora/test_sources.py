@@ -7,9 +7,10 @@ import pytest
 import soundfile
 import torch
 
-from audiotok import audio, corpora, data
+from audiotok import corpora, data
 from audiotok.corpora import sources
 from audiotok.errors import CorpusError, MissingPackageError
+from audiotok.sound import audio
 
 
 def test_a_corpus(clips):

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotok import data, names
+from audiotok import data
 from audiotok.data import Clip, Corpus, _download, _ids, bundled, librispeech
 from audiotok.errors import CorpusError
+from audiotok.system import names
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hard import draw
+from support.hard import draw
 
 from audiotok.kernels import RVQStep, cpu, dispatch, reference, rvq_encode, vq_argmin
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from hard import draw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.hard import draw
 
 from audiotok.kernels import (
     code_statistics,

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from hard import draw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.hard import draw
 
 from audiotok.kernels import fsq_decode, fsq_encode, lfq_decode, lfq_encode, reference
 

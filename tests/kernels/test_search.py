@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from hard import draw, one_ulp_up, problems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.hard import draw, one_ulp_up, problems
 
 from audiotok.kernels import reference, rvq_decode, rvq_encode, vq_argmin
 

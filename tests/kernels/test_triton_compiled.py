@@ -13,7 +13,7 @@ pytest.importorskip("triton", reason="Triton is not installed")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter does not compile", allow_module_level=True)
 
-from ahead_of_time import TOOLS, compile_launch, recorded
+from support.ahead_of_time import TOOLS, compile_launch, recorded
 
 from audiotok.kernels import triton_gpu
 

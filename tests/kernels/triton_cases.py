@@ -5,8 +5,8 @@ Not collected by itself: TRITON_INTERPRET=1 has to be set before Triton is impor
 
 import pytest
 import torch
-from hard import draw, one_ulp_up, problems
 from hypothesis import HealthCheck, given, settings
+from support.hard import draw, one_ulp_up, problems
 
 from audiotok.kernels import reference, triton_gpu, triton_pack, triton_rvq, triton_vq
 

@@ -7,10 +7,10 @@ import pytest
 import scipy.signal
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 
 
 def noise(rate=44_100, seed=0, seconds=1):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import voice
+from audiotok.sound.audio import Audio
 
 
 def tone(decibels, sample_rate=48_000, channels=1, seconds=3):

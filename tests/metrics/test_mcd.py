@@ -6,10 +6,10 @@ import pytest
 import scipy.fft
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute, mcd
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 
 
 def noise(seconds=2, seed=0):

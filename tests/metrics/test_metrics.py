@@ -13,10 +13,10 @@ import torch
 
 import audiotok
 from audiotok import metrics
-from audiotok.audio import Audio, write
 from audiotok.errors import AudioError, MetricError, MissingPackageError
 from audiotok.metrics import Column, Metric
 from audiotok.metrics._check import check_metric, noisy, voice
+from audiotok.sound.audio import Audio, write
 
 
 def test_all_metrics_are_found():

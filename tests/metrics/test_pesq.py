@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 
 package = pytest.importorskip("pesq")
 

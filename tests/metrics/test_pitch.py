@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
 from audiotok.metrics.f0 import correlation
 from audiotok.metrics.voicing import compare
+from audiotok.sound.audio import Audio
 
 pytest.importorskip("pyworld")
 TIME = np.arange(3 * 16_000) / 16_000

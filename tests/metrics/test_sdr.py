@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
 from audiotok.metrics.sdr import TAPS, sdr
+from audiotok.sound.audio import Audio
 
 RNG = np.random.default_rng(0)
 NOISE, OTHER = RNG.standard_normal((2, 8000))

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute
 from audiotok.metrics._check import noisy, voice
 from audiotok.metrics.alignment import align, correlate, delay
 from audiotok.metrics.si_sdr import si_sdr
+from audiotok.sound.audio import Audio
 
 
 def test_by_hand():

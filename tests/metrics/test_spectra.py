@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiotok.audio import Audio
 from audiotok.metrics import get, mel_distance, stft_distance
 from audiotok.metrics._check import noisy, voice
 from audiotok.metrics._spectra import magnitudes, mel_filters
+from audiotok.sound.audio import Audio
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 16_000, 22_050, 48_000])

@@ -5,10 +5,10 @@ import pytest
 import scipy.signal
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute, stoi
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 
 pystoi = pytest.importorskip("pystoi")
 

@@ -8,10 +8,10 @@ the original 3.3130.
 import pytest
 import torch
 
-from audiotok.audio import Audio
 from audiotok.errors import MetricError
 from audiotok.metrics import compute, get
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 
 MODES = {"visqol": ("audio", 48_000), "visqol_speech": ("speech", 16_000)}
 

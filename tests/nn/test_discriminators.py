@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from support.twins import assert_judge_alike, give_weights, speech_like
 from torch.nn import functional as F
-from twins import assert_judge_alike, give_weights, speech_like
 
 from audiotok.nn.discriminators import (
     DISCRIMINATORS,

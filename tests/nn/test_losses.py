@@ -4,8 +4,8 @@ import librosa
 import pytest
 import torch
 import torchaudio
+from support.twins import speech_like
 from torch.nn import functional as F
-from twins import speech_like
 
 from audiotok.nn.losses import (
     LogMelLoss,

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from parity import assert_close_to_peak
-from stack_parity import agree, contrast, draw_codebooks, scatter, speech
+from support.parity import assert_close_to_peak
+from support.stack_parity import agree, contrast, draw_codebooks, scatter, speech
 from torch.nn.functional import pad
 
 import audiotok

@@ -4,14 +4,9 @@ Found on PYTHONPATH: descript-audio-codec, vocos, speechtokenizer, checkouts of 
 has no balancer) and of WavTokenizer (which is no package).
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "nn"))
-from twins import assert_judge_alike, give_weights, speech_like  # noqa: E402
+from support.twins import assert_judge_alike, give_weights, speech_like  # noqa: E402
 
 from audiotok.nn import adversarial  # noqa: E402
 from audiotok.nn.balancer import Balancer  # noqa: E402

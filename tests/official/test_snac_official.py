@@ -3,10 +3,10 @@
 import json
 
 import pytest
-import tiny_snac as tiny
 import torch
-from parity import assert_close_to_peak
-from stack_parity import agree, contrast, draw_codebooks, scatter, speech
+from support import tiny_snac as tiny
+from support.parity import assert_close_to_peak
+from support.stack_parity import agree, contrast, draw_codebooks, scatter, speech
 
 import audiotok
 

@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
 from audiotok.errors import AudiotokError, CorpusError
 from audiotok.probes import PROTOCOL, features, splits, trials
+from audiotok.sound.audio import Audio
 from audiotok.tokens import Tokens
 
 

@@ -8,15 +8,15 @@ import soundfile
 import torch
 import yaml
 from safetensors.torch import load_file
-from training_kit import same_state
+from support.training_kit import same_state
 
-from audiotok import assets
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.recogniser.augment import augment
 from audiotok.recogniser.model import Recogniser, collapse, hear
 from audiotok.recogniser.phones import PHONES, classes_of
 from audiotok.recogniser.recipe import AugmentConfig, load
 from audiotok.recogniser.training import train
+from audiotok.system import assets
 from audiotok.training import load_recipe
 from audiotok.training.settings import DistillationConfig
 from audiotok.training.teacher import Teacher

@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
-from audiotok import assets, corpora, registry
+from audiotok import corpora
 from audiotok.cli import app
+from audiotok.codec import registry
 from audiotok.errors import CodecError, CorpusError, RecipeError
 from audiotok.speech_lm import recipe, trained, training
 from audiotok.speech_lm.contexts import Contexts
+from audiotok.system import assets
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import soundfile
-from plain_codecs import CONSTANT, COPY, NOISE
+from support.plain_codecs import CONSTANT, COPY, NOISE
 
 from audiotok import tasks
 from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
+from audiotok.harness.summary import frame
 from audiotok.lm import acoustic
 from audiotok.lm.learning import Budget
-from audiotok.summary import frame
 
 RATE = 8000
 

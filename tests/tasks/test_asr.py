@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from audiotok import data
-from audiotok.asr.sphinx import Sphinx
-from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
+from audiotok.judges.asr.sphinx import Sphinx
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, _words, get
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 import audiotok
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, get
 from audiotok.tasks._macs import Counter
 from audiotok.tasks.cost import measure
 
-TINY = Path(__file__).parents[1] / "tiny_codec.py"
+TINY = Path(__file__).parents[1] / "support" / "tiny_codec.py"
 
 
 def count(network, *inputs):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiotok import summary, tasks
+from audiotok import tasks
 from audiotok.data import Clip, Corpus
+from audiotok.harness import summary
 from audiotok.probes import PROTOCOL
 from audiotok.tasks import _probe, probe_asr
 from audiotok.tokens import Tokens

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from audiotok import metrics, tasks
-from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
 from audiotok.metrics._check import noisy, voice
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, Task
 from audiotok.tasks.reconstruction import Reconstruction
 

@@ -5,14 +5,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from plain_codecs import CONSTANT, COPY
+from support.plain_codecs import CONSTANT, COPY
 
 import audiotok
 from audiotok import tasks
-from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
 from audiotok.errors import CodecError
-from audiotok.summary import frame
+from audiotok.harness.summary import frame
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, robustness
 from audiotok.tasks.robustness import ALPHAS, DELTAS, nearest, perturbed
 from audiotok.tokens import Tokens

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from audiotok import data
-from audiotok.audio import Audio
 from audiotok.data import Clip, Corpus
-from audiotok.speakers.resemblyzer import Resemblyzer
+from audiotok.judges.speakers.resemblyzer import Resemblyzer
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, _voices, get
 from audiotok.tasks._voices import equal_error_rate
 

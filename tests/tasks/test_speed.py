@@ -8,7 +8,7 @@ import torch
 
 import audiotok
 from audiotok import tasks
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item, _load
 from audiotok.tasks.speed import hardware
 

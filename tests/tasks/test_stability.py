@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from plain_codecs import CONSTANT, COPY, NOISE
+from support.plain_codecs import CONSTANT, COPY, NOISE
 
-from audiotok import perturbations
-from audiotok.audio import Audio
 from audiotok.data import Clip, _noise
 from audiotok.errors import MetricError
-from audiotok.tasks import Item, get
+from audiotok.sound.audio import Audio
+from audiotok.tasks import Item, _perturbations, get
 from audiotok.tasks.stability import agreement, ued
 
 
@@ -68,7 +67,7 @@ def test_colours_of_noise(kind, slope):
 @pytest.mark.parametrize("name", ["white", "pink", "brown", "background"])
 def test_noise_is_as_loud_as_it_says(name):
     sound = _sound()
-    changed = perturbations.PERTURBATIONS[name](sound, perturbations.generator(sound, name))
+    changed = _perturbations.PERTURBATIONS[name](sound, _perturbations.generator(sound, name))
     noise = changed.waveform.double() - sound.waveform
     snr = 10 * torch.log10(sound.waveform.double().square().mean() / noise.square().mean())
     assert float(snr) == pytest.approx(20, abs=0.01)
@@ -77,18 +76,20 @@ def test_noise_is_as_loud_as_it_says(name):
 def test_other_changes():
     sound = _sound(0.5)
     assert (
-        len(perturbations.crushed(Audio(torch.linspace(-1, 1, 9999)[None], 8000)).waveform.unique())
+        len(
+            _perturbations.crushed(Audio(torch.linspace(-1, 1, 9999)[None], 8000)).waveform.unique()
+        )
         == 257
     )
-    assert perturbations.louder(sound, 6.0).waveform.std() / sound.waveform.std() == pytest.approx(
+    assert _perturbations.louder(sound, 6.0).waveform.std() / sound.waveform.std() == pytest.approx(
         1.995, abs=1e-3
     )
-    back = perturbations.resampled(sound)
+    back = _perturbations.resampled(sound)
     assert back.num_samples == sound.num_samples and not back.waveform.equal(sound.waveform)
-    early = perturbations.shifted(sound).waveform
+    early = _perturbations.shifted(sound).waveform
     assert early[:, :-16].equal(sound.waveform[:, 16:]) and not early[:, -16:].any()
-    for change in (perturbations.PERTURBATIONS | perturbations.CHANGES).values():
-        again = [change(sound, perturbations.generator(sound, "x")).waveform for _ in range(2)]
+    for change in (_perturbations.PERTURBATIONS | _perturbations.CHANGES).values():
+        again = [change(sound, _perturbations.generator(sound, "x")).waveform for _ in range(2)]
         assert again[0].equal(again[1]) and again[0].shape == sound.waveform.shape
 
 
@@ -98,7 +99,7 @@ def test_a_codec_that_always_says_the_same_is_perfectly_stable():
 
 
 def test_a_codec_of_pure_noise_is_as_far_from_itself_as_chance():
-    row = _row(NOISE, perturbations.louder(_sound(10.0), -1.0))  # off the grid: 8 bits change it
+    row = _row(NOISE, _perturbations.louder(_sound(10.0), -1.0))  # off the grid: 8 bits change it
     # random binary sequences lie 0.29 edits per code apart, those of 1024 codes nearly 1
     assert row["ued_first"] == pytest.approx(0.995, abs=0.005)
     assert 2 * row["ued"] - row["ued_first"] == pytest.approx(0.29, abs=0.03)

@@ -8,7 +8,7 @@ import torch
 
 import audiotok
 from audiotok import tasks
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item
 from audiotok.testing.sounds import audio, voice
 from audiotok.tokens import Tokens
@@ -17,7 +17,7 @@ REFERENCE = audio(voice(16_000, 0.5), 16_000)
 
 
 def stranger():
-    return audiotok.load(Path(__file__).parents[1] / "stranger_codec.py", quiet=True)
+    return audiotok.load(Path(__file__).parents[1] / "support" / "stranger_codec.py", quiet=True)
 
 
 def row_of(name, codec):

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from audiotok import data, tasks
-from audiotok.asr import sphinx
 from audiotok.data import Clip, Corpus
 from audiotok.errors import MetricError
-from audiotok.summary import frame
+from audiotok.harness.summary import frame
+from audiotok.judges.asr import sphinx
 from audiotok.tasks import token_information as module
 from audiotok.tasks.token_information import information
 from audiotok.tokens import Tokens

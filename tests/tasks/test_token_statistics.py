@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiotok import tasks
-from audiotok.audio import Audio
+from audiotok.sound.audio import Audio
 from audiotok.tasks import Item
 from audiotok.tasks.tokens import even_entropy, usage
 from audiotok.tokens import Tokens

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from training_kit import write_corpus, write_recipe
+from support.training_kit import write_corpus, write_recipe
 
 pytest.importorskip("accelerate")
 

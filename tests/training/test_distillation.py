@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchaudio
-from training_kit import write_recipe
+from support.training_kit import write_recipe
 
 from audiotok.errors import RecipeError
 from audiotok.nn.lm_spt import LMSPTConfig, LMSPTNetwork

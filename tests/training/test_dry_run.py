@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from training_kit import ADVERSARIAL, write_recipe
+from support.training_kit import ADVERSARIAL, write_recipe
 from typer.testing import CliRunner
 
-from audiotok import cli, show
+from audiotok import cli
+from audiotok.cli import show
 from audiotok.errors import RecipeError
 from audiotok.training import dry_run
 

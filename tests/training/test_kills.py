@@ -5,7 +5,7 @@ import multiprocessing
 import random
 import time
 
-from training_kit import ADVERSARIAL, same_state, same_tensors, write_recipe
+from support.training_kit import ADVERSARIAL, same_state, same_tensors, write_recipe
 
 from audiotok.training import train
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import torch
-from training_kit import ADVERSARIAL, SLOW, assert_close_states, write_recipe
+from support.training_kit import ADVERSARIAL, SLOW, assert_close_states, write_recipe
 
 from audiotok.training import train
 

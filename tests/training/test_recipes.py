@@ -5,11 +5,11 @@ import copy
 import pytest
 import torch
 import yaml
-from training_kit import ADVERSARIAL, TINY, write_recipe
+from support.training_kit import ADVERSARIAL, TINY, write_recipe
 
-from audiotok import assets
 from audiotok.errors import AudiotokError, RecipeError
 from audiotok.nn.lm_spt import LMSPTConfig
+from audiotok.system import assets
 from audiotok.training import codebooks, families, load_recipe, train
 from audiotok.training.optimisers import learning_rate
 from audiotok.training.settings import OptimizerConfig

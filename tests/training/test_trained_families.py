@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from training_kit import TINY, write_corpus
+from support.training_kit import TINY, write_corpus
 
 import audiotok
 from audiotok.errors import CheckpointError

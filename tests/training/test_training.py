@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training_kit import (
+from support.training_kit import (
     ADVERSARIAL,
     SLOW,
     TINY,
@@ -17,7 +17,7 @@ from training_kit import (
 )
 
 import audiotok
-from audiotok import checkpoints
+from audiotok.codec import checkpoints
 from audiotok.errors import CheckpointError, CodecError, RecipeError
 from audiotok.nn.mini import MiniConfig
 from audiotok.training import load_recipe, train

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from training_kit import write_corpus, write_recipe
+from support.training_kit import write_corpus, write_recipe
 
 from audiotok.errors import CorpusError, MissingPackageError, RecipeError
 from audiotok.training import crops as crops_module

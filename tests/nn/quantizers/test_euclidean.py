@@ -3,7 +3,7 @@
 import encodec.quantization.core_vq as official
 import pytest
 import torch
-from parity import (
+from support.parity import (
     assert_close_to_peak,
     drawn_codebooks,
     euclidean_margin,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parity import assert_close_to_peak, cosine_margin, near_ties, rows_of, speech_like
+from support.parity import assert_close_to_peak, cosine_margin, near_ties, rows_of, speech_like
 from torch.nn import functional as F
 
 from audiotok.nn.quantizers import (

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parity import (
+from support.parity import (
     assert_close_to_peak,
     drawn_codebooks,
     euclidean_margin,

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parity import UNIT_ROUNDOFF, assert_close_to_peak, near_ties, rows_of, speech_like
+from support.parity import UNIT_ROUNDOFF, assert_close_to_peak, near_ties, rows_of, speech_like
 
 from audiotok.nn.quantizers import FiniteScalarQuantizer, LookupFreeQuantizer
 

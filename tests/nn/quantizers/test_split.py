@@ -2,7 +2,13 @@
 
 import pytest
 import torch
-from parity import assert_close_to_peak, drawn_codebooks, euclidean_margin, near_ties, speech_like
+from support.parity import (
+    assert_close_to_peak,
+    drawn_codebooks,
+    euclidean_margin,
+    near_ties,
+    speech_like,
+)
 
 from audiotok.nn.quantizers import (
     FactorizedResidualQuantizer,

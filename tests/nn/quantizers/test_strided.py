@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from parity import (
+from support.parity import (
     assert_close_to_peak,
     cosine_margin,
     drawn_codebooks,

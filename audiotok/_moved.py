@@ -1,0 +1,59 @@
+"""Old import paths, for one release: `audiotok.audio` is now `audiotok.sound.audio`, and so on.
+
+Each works as before and warns. Remove this file, and its use in `audiotok/__init__.py`, after 0.2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+import warnings
+
+_FOLDERS = {
+    "system": ("files", "assets"),
+    "sound": ("audio", "containers", "resampling"),
+    "tokens": ("atok", "patterns", "entropy", "ngrams"),
+    "codec": (
+        "card", "variants", "merged", "batches", "windows", "streaming", "registry",
+        "checkpoints", "inference", "licences",
+    ),
+    "judges": ("pretrained", "asr", "speakers", "mos"),
+    "harness": ("plan", "suite", "coding", "cache", "journal", "workers", "summary", "clusters"),
+    "results": (
+        "provenance", "statistics", "comparison", "ranking", "contamination", "validating",
+        "published",
+    ),
+    "report": ("leaderboard", "site", "listening", "hub", "rates"),
+    "cli": ("show", "inputs", "doctor", "checking"),
+}  # fmt: skip
+MOVED = {name: f"{folder}.{name}" for folder, names in _FOLDERS.items() for name in names}
+MOVED["perturbations"] = "tasks._perturbations"
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Gives the module at its new place for a name at its old one."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        package, _, rest = fullname.partition(".")
+        if package == "audiotok" and rest.partition(".")[0] in MOVED:
+            return importlib.util.spec_from_loader(fullname, self)
+        return None
+
+    def exec_module(self, module) -> None:
+        old = module.__name__
+        name, dot, rest = old.partition(".")[2].partition(".")
+        new = f"audiotok.{MOVED[name]}{dot}{rest}"
+        warnings.warn(
+            f"{old} is now {new}: change the import, the old path goes with the next release",
+            FutureWarning,
+            stacklevel=2,
+        )
+        sys.modules[old] = importlib.import_module(new)
+
+
+def install() -> None:
+    """Lets the import system ask here, before it looks into the moved packages themselves."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())

@@ -1,0 +1,77 @@
+"""`audiotok check`: the conformance kit with a bar while it runs, a table, and a result file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from audiotok import testing
+from audiotok.cli import show
+from audiotok.codec.codec import Codec
+from audiotok.errors import AudiotokError, CodecError
+from audiotok.testing import Outcome, record
+from audiotok.testing.promise import described
+
+_STYLES = {"kept": "green", "broken": "bold red", "not checked": "yellow"}
+
+
+def load(loading: Callable[[], Codec], name: str) -> Codec:
+    """The codec; whatever a stranger's `_load` raises becomes one line."""
+    try:
+        return loading()
+    except AudiotokError:
+        raise
+    except Exception as reason:  # the codec may be anybody's
+        raise CodecError(f"{name} cannot be loaded: it raises {described(reason)}") from reason
+
+
+def examined(codec: Codec) -> list[Outcome]:
+    """What became of every promise, with a bar on stderr meanwhile."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=show.err, transient=True) as progress:
+        task = progress.add_task(codec.card.name, total=len(testing.PROMISES), completed=-1)
+
+        def before(promise: testing.Promise) -> None:
+            progress.update(task, advance=1, description=f"{codec.card.name}: {promise.name}")
+
+        return testing.examine(codec, before=before)
+
+
+def written(
+    codec: Codec, found: Sequence[Outcome], out: Path, own_weights: bool
+) -> tuple[dict[str, Any], Path]:
+    """The content of the result file, and where it was written."""
+    content = record.record(codec, found, own_weights)
+    return content, record.write(content, out)
+
+
+def table(codec: Codec, found: Sequence[Outcome]) -> None:
+    """One line per promise, and what it says where nothing else is to be said."""
+    rows = Table("promise", "", "what was found", box=None, padding=(0, 2, 0, 0))
+    for outcome in found:
+        state = Text(outcome.state, style=_STYLES[outcome.state])
+        numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in outcome.numbers.items())
+        if outcome.why is not None:
+            told = Text(outcome.why, style=_STYLES[outcome.state])
+        else:
+            told = Text(numbers) if numbers else Text(outcome.says, style="dim")
+        rows.add_row(outcome.promise, state, told)
+    show.out.print(rows)
+    name = codec.card.name
+    broken = [outcome.promise for outcome in found if outcome.state == "broken"]
+    skipped = sum(outcome.state == "not checked" for outcome in found)
+    unchecked = f" ({skipped} not checked, for the reasons given)" if skipped else ""
+    if broken:
+        names = ", ".join(broken)
+        show.out.print(f"{name} breaks {len(broken)} of {len(found)} promises: {names}{unchecked}")
+    else:
+        show.out.print(f"{name} keeps every promise that was checked{unchecked}")
+
+
+def _number(name: str, value: float) -> str:
+    return f"{100 * value:.3g} %" if name.startswith("share") else f"{value:.4g}"

@@ -1,0 +1,181 @@
+"""The verbs between sound and tokens: encode, decode, export; for files and for whole corpora."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiotok.cli.options import Checkpoint, Device, Out, Overwrite, Tokenizer
+from audiotok.errors import AudiotokError
+from audiotok.system.interrupts import stopping
+
+if TYPE_CHECKING:
+    from audiotok.codec.codec import Codec
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(help="Sound files; or a folder, manifest, corpus by name or hf:NAME[:SPLIT]."),
+]
+
+
+def encode(
+    sources: Sources, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    form: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="atok (for files) or parquet (for a corpus)."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that encode, or read for a GPU; default: cores.")
+    ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(help="strict: clip by clip; length or ragged: together. Default: fastest."),
+    ] = None,
+    batch_seconds: Annotated[
+        float | None, typer.Option(help="Of sound in one forward, at most.")
+    ] = None,
+    shard_clips: Annotated[int | None, typer.Option(help="Of one shard, at most.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
+    executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    overwrite: Overwrite = False,
+) -> None:  # fmt: skip
+    """Sound files to .atok files; a corpus to parquet shards: run again, it goes on."""
+    from audiotok.cli import inputs
+    from audiotok.system import outputs
+
+    if form not in (None, "atok", "parquet"):
+        raise AudiotokError(f"the format is 'atok' or 'parquet', not {form!r}")
+    if form is None:
+        form = "parquet" if _is_corpus(sources, out) else "atok"
+    settings = {
+        "workers": workers, "batch": batch, "batch_seconds": batch_seconds,
+        "shard_clips": shard_clips, "limit": limit, "address": address,
+    }  # fmt: skip
+    if form == "parquet":
+        if len(sources) > 1:
+            raise AudiotokError(
+                f"{len(sources)} inputs for one corpus: name one folder or a manifest, or take "
+                "--format atok for a file each"
+            )
+        if overwrite:
+            raise AudiotokError(
+                "--overwrite is for --format atok: a corpus goes on in its own folder, any other "
+                "needs a new one"
+            )
+        _encode_corpus(sources[0], tokenizer, out, checkpoint, device, executor, settings)
+        return
+    given = [name for name, value in settings.items() if value is not None]
+    if given or executor != "local":
+        name = (given or ["executor"])[0].replace("_", "-")
+        raise AudiotokError(f"--{name} is for --format parquet: files are encoded one by one")
+    from audiotok.cli import show
+
+    paths = [Path(source) for source in sources]
+    pairs = inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
+    codec = load(tokenizer, checkpoint, device)
+    for source, target in pairs:
+        tokens = codec.encode(source)
+        outputs.prepare(target, overwrite)
+        tokens.save(target)
+        show.encoded(source, target, tokens)
+
+
+def decode(
+    sources: Annotated[list[Path], typer.Argument(help=".atok files, or folders of tokens.")],
+    out: Out,
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the tokens name.")
+    ] = None,
+    checkpoint: Checkpoint = None, device: Device = "cpu",
+    sample_rate: Annotated[
+        int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:  # fmt: skip
+    """.atok files, or parquet shards, to sound files."""
+    from audiotok import corpora
+    from audiotok.cli import inputs
+    from audiotok.corpora.shards import is_shards
+    from audiotok.sound import audio
+    from audiotok.system import outputs
+    from audiotok.tokens.tokens import Tokens
+
+    if len(sources) == 1 and is_shards(sources[0]):
+        shards = corpora.Shards(sources[0])
+        if not shards.complete:
+            print(
+                f"{sources[0]}: {len(shards.paths)} of {shards.about['shards']} shards are there",
+                file=sys.stderr,
+            )
+        folder = outputs.folder(out, "several clips")
+        outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
+        tokens = ((folder / f"{clip.id}.wav", one) for clip, one in shards)
+    else:
+        pairs = inputs.pairs(sources, out, audio.WRITABLE, inputs.TOKENS, overwrite)
+        tokens = ((target, Tokens.load(source)) for source, target in pairs)
+    codec = None
+    for target, one in tokens:
+        if codec is None or (tokenizer is None and codec.card.name != one.codec):
+            codec = load(tokenizer or one.codec, checkpoint, device)
+        sound = codec.decode(one, sample_rate)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
+        print(target)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of shards that `encode` wrote.")],
+    webdataset: Annotated[Path, typer.Option("--webdataset", help="New folder of tar files.")],
+    clips_per_file: Annotated[int, typer.Option(help="Of one tar file, at most.")] = 10_000,
+) -> None:
+    """Parquet shards to WebDataset: codes as .npy, the rest as .json."""
+    from audiotok import corpora
+    from audiotok.cli import show
+
+    with show.EncodeProgress("exporting") as progress:
+        progress.start(len(corpora.Shards(folder)), 0)
+        paths = corpora.export_webdataset(folder, webdataset, clips_per_file, progress.tick)
+    print(*paths, sep="\n")
+
+
+def load(name: str, checkpoint: Path | None, device: str) -> Codec:
+    """A codec; says what its name stands for."""
+    from audiotok.cli import show
+    from audiotok.codec import registry
+
+    show.resolved(name)
+    return registry.load(name, checkpoint, device, quiet=True)
+
+
+def _is_corpus(sources: list[str], out: str) -> bool:
+    """Whether it is a corpus that is to be encoded, and not files one by one."""
+    if len(sources) > 1 or Path(out).suffix.lower() == ".atok":
+        return False
+    from audiotok import data
+
+    path = Path(sources[0])
+    manifest = path.suffix.lower() in (".tsv", ".csv", ".jsonl")
+    named = sources[0].startswith("hf:") or sources[0] in data.names()
+    return path.is_dir() or (path.is_file() and manifest) or (named and not path.is_file())
+
+
+def _encode_corpus(
+    source: str, tokenizer: str, out: str, checkpoint: Path | None, device: str, executor: str,
+    settings: dict,
+) -> None:  # fmt: skip
+    from audiotok import corpora
+    from audiotok.cli import show
+
+    show.resolved(tokenizer)
+    how = "Stopped. The same command goes on where it stopped."
+    with stopping(how), show.EncodeProgress("encoding") as progress:
+        done = corpora.encode(
+            source, tokenizer, out, checkpoint=checkpoint, device=device, executor=executor,
+            progress=progress, **settings,
+        )  # fmt: skip
+    show.corpus(done)

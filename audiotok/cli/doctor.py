@@ -1,0 +1,112 @@
+"""What is installed, what is missing and how to get it, devices, bundled files."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+
+import audiotok
+from audiotok.results import provenance
+from audiotok.system.dependencies import torchaudio_error
+
+
+def lines() -> list[str]:
+    """The report, line by line; what fails in one section is a line there, and the rest follows."""
+    report = [
+        f"audiotok {audiotok.__version__}, Python {platform.python_version()}, "
+        f"{platform.system()} {platform.machine()}"
+    ]
+    sections = {
+        "processors": _processors, "codebook search": _kernels, "torchaudio": _pair,
+        "packages": _packages, "files": _bundled, "tasks and metrics": _able,
+    }  # fmt: skip
+    for name, section in sections.items():
+        try:
+            report += section()
+        except Exception as reason:  # a broken installation is what it is run for
+            text = " ".join(str(reason).split())
+            report.append(f"{name}: not known, {type(reason).__name__}: {text}")
+    return report
+
+
+def _processors() -> list[str]:
+    import torch
+
+    from audiotok.tasks.speed import hardware
+
+    gpu = "gpu: none that this torch can use"
+    if torch.cuda.is_available():
+        gpu = f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
+    return [f"cpu: {hardware('cpu')}, {os.cpu_count()} cores", gpu]
+
+
+def _kernels() -> list[str]:
+    import torch
+
+    from audiotok.kernels import dispatch
+
+    if dispatch.path_for(torch.zeros(1)) == "compiled":
+        return ["codebook search on the CPU: compiled"]
+    return ["codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"]
+
+
+def _pair() -> list[str]:
+    """Whether torchaudio works with this torch."""
+    if (error := torchaudio_error()) is not None:
+        return [str(error)]
+    found = provenance.packages(("torch", "torchaudio"))
+    return [f"torch {found['torch']} and torchaudio {found['torchaudio']} work together"]
+
+
+def _packages() -> list[str]:
+    """Base packages, then each extra: what is there, what is missing, and its command."""
+    wanted: dict[str, list[str]] = {}
+    for requirement in importlib.metadata.requires("audiotok") or []:
+        name = re.match(r"[\w.-]+", requirement)[0]
+        extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if extra is None or extra[1] != "all":
+            wanted.setdefault(extra[1] if extra else "", []).append(name)
+    report = [""]
+    for extra, names in wanted.items():
+        there = provenance.packages(tuple(names))
+        listed = ", ".join(f"{name} {there.get(name, '(missing)')}" for name in names)
+        report.append(f"{extra or 'base'}: {listed}")
+        if missing := [name for name in names if name not in there]:
+            what = f"audiotok[{extra}]" if extra else "audiotok"
+            report.append(f"  {', '.join(missing)} missing: pip install '{what}'")
+    return report
+
+
+def _bundled() -> list[str]:
+    """Weights that ship, and whether they are there and whole; suites and recipes."""
+    from audiotok.codec import checkpoints, registry
+    from audiotok.system import assets
+
+    report = [""]
+    for card in registry.list_codecs():
+        if card.weights is None or not card.weights.bundled or card.family == "random":
+            continue
+        try:
+            size = checkpoints.resolve(card).stat().st_size
+            report.append(f"bundled {card.name}: {size / 1e6:.1f} MB")
+        except audiotok.errors.AudiotokError as error:
+            report.append(f"bundled {card.name}: {error}")
+    report += (f"suite {name}" for name in assets.names("benchmarks"))
+    return report + [f"recipe {name}" for name in assets.names("recipes")]
+
+
+def _able() -> list[str]:
+    """Tasks and metrics that can or cannot run here."""
+    from audiotok import metrics, tasks
+
+    if torchaudio_error() is not None:
+        return ["", "tasks and metrics: none, until torchaudio works with torch"]
+    report = [""]
+    for task in tasks.list_tasks():
+        report.append(f"task {task.name}: {task.available() or 'ready'}")
+        report += [f"  {column}: {why}" for column, why in task.left_out().items()]
+    missing = {metric.name: metric.missing() for metric in metrics.list_metrics()}
+    ready = ", ".join(name for name, error in missing.items() if error is None)
+    return [*report, f"metrics ready: {ready}"]

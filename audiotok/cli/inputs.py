@@ -1,0 +1,68 @@
+"""Which files a command reads, and where it puts what it makes of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiotok.errors import AudiotokError
+from audiotok.system import outputs
+
+SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
+TOKENS = (".atok",)
+
+
+def pairs(
+    paths: Sequence[Path],
+    out: str | Path,
+    kinds: Sequence[str],
+    accepted: Sequence[str],
+    overwrite: bool = False,
+) -> list[tuple[Path, Path]]:
+    """(input, output) for each file; nothing is written yet.
+
+    A single file goes to the file `out`; otherwise each goes into the folder `out`, those out of
+    an input folder under the same relative path. `out` is a folder if it exists as one, or ends in
+    a slash.
+
+    Args:
+        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones.
+        out: file or folder.
+        kinds: suffixes that an output may have; files in a folder get the first one.
+        accepted: suffixes of inputs, e.g. (".atok",).
+        overwrite: whether outputs that exist may be replaced; an input never is.
+
+    Raises:
+        AudiotokError: a missing input, or an output that would destroy a file.
+    """
+    for path in paths:
+        if not path.exists():
+            raise AudiotokError(f"{path} does not exist: expected a file or a folder")
+    found: dict[Path, Path] = {}
+    if len(paths) == 1 and paths[0].is_file() and not outputs.is_folder(out):
+        if Path(out).suffix.lower() not in kinds:
+            raise AudiotokError(
+                f"cannot write {out}: expected a name that ends in {' or '.join(kinds)}, or a "
+                f"folder, {out}/"
+            )
+        found[Path(out)] = paths[0]
+    else:
+        folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "many outputs")
+        for path in paths:
+            for source in [path] if path.is_file() else _below(path, accepted):
+                relative = Path(path.name) if path.is_file() else source.relative_to(path)
+                target = folder / relative.with_suffix(kinds[0])
+                if target in found:
+                    raise AudiotokError(
+                        f"{found[target]} and {source} would both become {target}: rename one"
+                    )
+                found[target] = source
+    outputs.check(list(found), found.values(), overwrite)
+    return [(source, target) for target, source in found.items()]
+
+
+def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in accepted)
+    if not files:
+        raise AudiotokError(f"{folder} holds no {' or '.join(accepted)} files")
+    return files

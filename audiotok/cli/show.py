@@ -1,0 +1,284 @@
+"""What the command line prints: notes and progress on stderr, what was asked for on stdout."""
+
+from __future__ import annotations
+
+import json as _json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from audiotok.codec import registry
+from audiotok.codec.licences import MARK, NOTE
+from audiotok.harness.plan import Observer
+from audiotok.results import contamination, results
+
+if TYPE_CHECKING:
+    from audiotok import corpora
+    from audiotok.codec.card import CodecCard
+    from audiotok.results.results import Result
+    from audiotok.tokens.tokens import Tokens
+
+_WIDE = None if sys.stdout.isatty() else 200  # a pipe has no width: nothing is cut off
+out = Console(width=_WIDE, highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def json(content: Any) -> None:
+    print(_json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False))
+
+
+# --- codecs ----------------------------------------------------------------------------------
+
+
+def resolved(name: str) -> None:
+    """Says what a family's name stands for, with the other members and their downloads; and what
+    licence restricts the use of the weights."""
+    card = registry.find_card(name)
+    if card.restricted:
+        err.print(f"The weights of {card.name} are under {card.licence_weights}: see its terms.")
+    base = name.partition(":")[0]
+    if base != card.family or card.name.partition(":")[0] == base:
+        return
+    others = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
+    listed = ", ".join(f"{c.name} ({download(c)})" for c in others)
+    err.print(f"{base} is {card.name}: {card.description}.")
+    if listed:
+        err.print(f"  By their own names: {listed}.")
+
+
+def download(card: CodecCard) -> str:
+    """Size of the weights to download."""
+    if card.weights is None:
+        return "no weights"
+    if card.weights.bundled:
+        return "bundled"
+    if card.weights.size:
+        return f"{card.weights.size / 1e6:.0f} MB"
+    about = card.weights.size_about
+    return f"about {about / 1e6:.0f} MB" if about else "download, size not known"
+
+
+def card_fields(card: CodecCard) -> dict[str, Any]:
+    """All fields of a card, and what is derived from them."""
+    derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
+    derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
+    return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
+
+
+def codecs(cards: Sequence[CodecCard]) -> None:
+    table = Table(
+        "codec", "token/s", "bit/s", "Hz", "weights", "what", box=None, padding=(0, 2, 0, 0)
+    )
+    for card in cards:
+        rate, bitrate = card.token_rate, card.bitrate
+        table.add_row(
+            card.name + (MARK if card.restricted else ""),
+            "measured" if rate is None else f"{rate:g}",
+            "measured" if bitrate is None else f"{bitrate:g}",
+            str(card.sample_rate_out),
+            download(card),
+            card.description,
+        )
+    out.print(table)
+    if any(card.restricted for card in cards):
+        out.print(f"{NOTE}: `audiotok info NAME` has it", style="dim")
+
+
+def card(card: CodecCard) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for key, value in card_fields(card).items():
+        if isinstance(value, dict):
+            for inner, part in value.items():
+                if part is not None:
+                    table.add_row(f"{key}.{inner}", str(part))
+        elif value not in (None, (), []):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = f"{value:g}" if isinstance(value, float) else text
+            table.add_row(key, text)
+    out.print(table)
+    if card.restricted:
+        out.print(f"§ {card.licence_weights}, {NOTE.partition(' ')[2]}")
+    if card.bitrate is not None:
+        books = zip(card.strides, card.codebook_sizes, strict=True)
+        sums = " + ".join(f"{card.frame_rate / s:g} Hz x {math.log2(v):g} bit" for s, v in books)
+        out.print(f"bitrate = {sums} = {card.bitrate:g} bit/s")
+
+
+def weights(card: CodecCard, path: Path | None, own: bool) -> None:
+    """Where the weights are and whether their hash is known."""
+    if path is None:
+        print(f"{card.name} has no weights")
+        return
+    known = card.weights is not None and card.weights.sha256 and not own
+    digest = results.sha256(path)
+    print(f"{path}: sha256 {digest}{' as on the card' if known else ''}")
+    if not known:
+        print("  (nothing to compare it with: the card has no hash, or the file is your own)")
+
+
+def encoded(source: Path, target: Path, tokens: Tokens) -> None:
+    channels, codebooks, frames = tokens.codes.shape
+    print(
+        f"{target}: {channels * codebooks * frames} codes of {tokens.codec}, "
+        f"{tokens.bitrate:.0f} bit/s, {target.stat().st_size} bytes from {source}"
+    )
+
+
+# --- bench -----------------------------------------------------------------------------------
+
+
+class BenchProgress(Observer):
+    """A bar per codec while it is measured, a line when it is done."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
+        self._task: tuple[str, Any] | None = None
+
+    def __enter__(self) -> BenchProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def progress(self, codec: str, done: int, total: int) -> None:
+        if self._task is None or self._task[0] != codec:
+            if self._task is not None:
+                self._progress.remove_task(self._task[1])
+            self._task = (codec, self._progress.add_task(codec, total=total))
+        self._progress.update(self._task[1], completed=done)
+
+
+def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
+    """The headline columns, or all where none of them was measured, and what is missing and why."""
+    known = results.columns(found)
+    names = [name for name in headline if name in known] or list(known)
+    data = found[0].summary["data"]
+    suite = found[0].summary["suite"]
+    title = f"{suite['name']} v{suite['version']} on {data['name']}, {data['clips']} clips"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("codec")
+    for name in names:
+        unit = f"\n{known[name]['unit']}" if known[name]["unit"] else ""
+        table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
+    for result in found:
+        cells = [results.cell(result.scores.get(name)) for name in names]
+        table.add_row(result.marked, *cells)
+    out.print(table)
+    if any(result.restricted for result in found):
+        out.print(NOTE, style="dim")
+    for line in contamination.notes(result.contamination for result in found):
+        out.print(line, style="dim")
+    out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
+    hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
+    out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
+    for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
+        out.print(f"{what} not measured: {why}", style="yellow", markup=False)
+    for result in found:
+        for line in _failures(result):
+            out.print(line, style="red", markup=False)
+        if line := results.to_try_again(result):
+            out.print(line, style="red", markup=False)
+    out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
+
+
+def _failures(result: Result) -> list[str]:
+    """One line per kind of failure: how often, and the first."""
+    kinds: dict[tuple, list[dict]] = {}
+    for failure in result.summary["failures"]:
+        where = (failure["stage"], failure.get("task"), failure.get("column"))
+        kinds.setdefault(where, []).append(failure)
+    return [
+        f"{result.codec}: {' '.join(filter(None, where))} failed for {len(several)} clips, first "
+        f"{several[0]['clip']}: {several[0]['message']}"
+        for where, several in kinds.items()
+    ]
+
+
+def first_process() -> bool:
+    """Whether this is the process that speaks, among those that `accelerate launch` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+class EncodeProgress:
+    """A `corpora.Progress`: a bar over the clips, with seconds of sound per second behind it."""
+
+    def __init__(self, what: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, transient=True)
+        self._what, self._seconds, self._begin = what, 0.0, time.monotonic()
+        self._task = self._progress.add_task(what, total=None)
+
+    def __enter__(self) -> EncodeProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def start(self, clips: int, done: int) -> None:
+        self._begin = time.monotonic()
+        self._progress.update(self._task, completed=done, total=clips)
+        if done:
+            self.note(f"{done} of {clips} clips were encoded before.")
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def tick(self, clips: int, seconds: float) -> None:
+        self._seconds += seconds
+        rate = self._seconds / max(time.monotonic() - self._begin, 1e-3)
+        self._progress.update(
+            self._task, advance=clips, description=f"{self._what}, {rate:.0f} s/s"
+        )
+
+
+def corpus(done: corpora.Encoded) -> None:
+    """What an encoded corpus holds; what could not be encoded, and what batches changed."""
+    print(f"{done.folder}: {done.clips} clips, {done.seconds / 3600:.2f} h")
+    if done.compared:
+        err.print(
+            f"Batches changed {done.changed} of {done.compared} codes "
+            f"({done.changed / done.compared:.3%}) that were computed clip by clip to compare."
+        )
+    for failure in done.failures[:10]:
+        err.print(f"{failure['clip']} left out: {failure['message']}", style="red", markup=False)
+    if done.failures:
+        where = done.folder / "failed.tsv"
+        err.print(f"{len(done.failures)} clips could not be encoded: {where}", style="red")
+
+
+class TrainProgress:
+    """A bar over the steps, with the last step's numbers behind it."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        silent = not first_process()
+        self._progress = Progress(*columns, TimeRemainingColumn(), console=err, disable=silent)
+        self._task = self._progress.add_task("starting", total=None)
+
+    def __enter__(self) -> TrainProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        self._progress.console.print(text, markup=False)
+
+    def report(self, step: int, steps: int, numbers: dict[str, float]) -> None:
+        text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+        self._progress.update(self._task, completed=step, total=steps, description=text)

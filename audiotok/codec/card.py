@@ -1,0 +1,164 @@
+"""CodecCard: what is known of a codec before it is loaded.
+
+Everything here is data; what can be derived is derived.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from audiotok.codec.licences import restricts
+from audiotok.sound.audio import SAMPLE_RATES
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(_Frozen):
+    """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
+
+    repository: str | None = None
+    file: str | None = None
+    beside: tuple[str, ...] = ()  # files of the repository that must lie in the same folder
+    revision: str | None = None
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    size: int | None = None  # bytes
+    size_about: int | None = None  # bytes, to tell a user what a download takes; not checked
+    bundled: str | None = None  # name of the file inside audiotok/bundled/
+
+
+class Taxonomy(_Frozen):
+    """The axes of the survey "Discrete Audio Tokens: More Than a Survey!" (arXiv 2506.10274)."""
+
+    encoder_decoder: str  # e.g. "CNN+RNN, Time -> CNN+T, Time-Freq"
+    quantization: str  # e.g. "SVQ, Fixed"
+    training_paradigm: str  # e.g. "GAN"
+    streamability: str  # "yes" or "no"
+    domain: str  # e.g. "speech, music, audio"
+
+
+class CodecCard(_Frozen):
+    """What is known of a codec before it is loaded. What can be derived is derived."""
+
+    name: str  # with its options
+    options: dict[str, Any] = {}  # what the options in the name say, see `variants`
+    family: str
+    description: str
+    kind: Literal["neural", "baseline"] = "neural"
+    sample_rate_in: int = Field(ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1])  # Hz
+    sample_rate_out: int = Field(ge=SAMPLE_RATES[0], le=SAMPLE_RATES[1])  # Hz
+    channels: int = Field(1, ge=1, le=2)
+    hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
+    codebook_counts: tuple[int, ...] = ()  # how many of the first ones decode without the rest
+    mergeable: bool = False  # its latents can be pooled before the search of any codebook
+    byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
+    causal: bool = False
+    streamable: bool = False
+    lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
+    settled_lookahead: int | None = None  # the same after the first frames, where it is less there
+    taxonomy: Taxonomy | None = None
+    licence_code: str
+    licence_weights: str | None = None
+    training_data: tuple[str, ...] = ()
+    weights: Weights | None = None
+    verified: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_by_codebooks(cls, fields: dict) -> dict:
+        sizes = fields.get("codebook_sizes", ())
+        strides = fields.get("strides") or (1,) * len(sizes)
+        return {
+            **fields,
+            "strides": strides,
+            "codebook_counts": fields.get("codebook_counts") or (len(sizes),),
+        }
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> CodecCard:
+        if len(self.strides) != len(self.codebook_sizes):
+            raise ValueError(f"{self.name}: strides and codebook_sizes differ in number")
+        if self.codebook_counts[-1:] != (self.num_codebooks,) or min(self.codebook_counts) < 1:
+            raise ValueError(f"{self.name}: codebook_counts do not end with all codebooks")
+        if not self.byte_stream and self.hop_length * self.sample_rate_out % self.sample_rate_in:
+            raise ValueError(f"{self.name}: a frame is not a whole number of samples at the output")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_have_a_place(self) -> CodecCard:
+        weights = self.weights
+        if weights and not weights.bundled and not (weights.repository and weights.file):
+            raise ValueError(f"{self.name}: weights need a repository and a file, or bundled")
+        return self
+
+    @property
+    def base_name(self) -> str:
+        """The name without its options; a prefix as in hf:org/name is part of it."""
+        return self.name.rpartition(":")[0] if self.options else self.name
+
+    @property
+    def num_codebooks(self) -> int:
+        return len(self.codebook_sizes)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence of the weights is not one that allows any use."""
+        return restricts(self.licence_weights)
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames per second, Hz; None for a byte stream."""
+        return None if self.byte_stream else self.sample_rate_in / self.hop_length
+
+    @property
+    def token_rate(self) -> float | None:
+        """Tokens per second, all codebooks; None for a byte stream."""
+        if self.byte_stream:
+            return None
+        return sum(self.frame_rate / stride for stride in self.strides)
+
+    @property
+    def bitrate(self) -> float | None:
+        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured."""
+        if self.byte_stream:
+            return None
+        rates = (self.frame_rate / stride for stride in self.strides)
+        return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
+
+    @property
+    def algorithmic_latency_ms(self) -> float | None:
+        """From the first sample of a frame to the one that decides its codes: hop and lookahead.
+
+        None where that is all of the sound, and for a byte stream.
+        """
+        return self._latency_ms(self.lookahead)
+
+    @property
+    def settled_latency_ms(self) -> float | None:
+        """The same after the first frames of a sound."""
+        settled = self.settled_lookahead
+        return self._latency_ms(self.lookahead if settled is None else settled)
+
+    def _latency_ms(self, lookahead: int | None) -> float | None:
+        if lookahead is None or self.byte_stream:
+            return None
+        return 1000 * (self.hop_length + lookahead) / self.sample_rate_in
+
+    @property
+    def not_streamable(self) -> str | None:
+        """Why it cannot stream, in one line; None where it can."""
+        if self.streamable:
+            return None
+        if self.byte_stream:
+            return "its bytes are those of a whole file"
+        if self.lookahead is None:
+            return "its codes depend on all of the sound"
+        if self.causal:
+            return "it was not written to"
+        return f"it is not causal, codes depend on {self.lookahead} samples past their frame"

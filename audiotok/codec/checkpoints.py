@@ -1,0 +1,239 @@
+"""Weights: find or download them, verify their sha256, read them without running code, load them
+strictly, write them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+
+from audiotok.codec.card import CodecCard, Weights
+from audiotok.codec.inference import plain_state
+from audiotok.errors import CheckpointError
+from audiotok.system.files import replacing
+from audiotok.system.shared_settings import Level, SharedSettings
+
+_QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
+BUNDLED = Path(__file__).parents[1] / "bundled"
+
+
+class NotFetchedError(CheckpointError):
+    """Weights that are not on this machine, where they may not be fetched."""
+
+
+def resolve(
+    card: CodecCard, checkpoint: str | Path | None = None, fetch: bool = True
+) -> Path | None:
+    """The file with the weights of `card`, verified; None where it has none.
+
+    In this order: `checkpoint` (the user's own choice: its hash is not compared; a file, or a
+    folder with one), the file that ships, the user's folder (`local_path`), the Hub's cache, a
+    download from the Hub. What the card wants beside the weights lies in the folder of the result.
+
+    Raises:
+        NotFetchedError: they would have to be downloaded, and `fetch` is False.
+    """
+    if checkpoint is not None:
+        path = _in_folder(Path(checkpoint))
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not a file: expected weights for {card.name}")
+        return path
+    weights = card.weights
+    if weights is None:
+        return None
+    if weights.bundled:
+        path = BUNDLED / weights.bundled
+        if not path.is_file():
+            raise CheckpointError(
+                f"{path} is missing, though {card.name} ships with audiotok: install it again, "
+                "or give a file with --checkpoint"
+            )
+    else:
+        path = local_path(card)
+        if not all(path.with_name(name).is_file() for name in (path.name, *weights.beside)):
+            path = download(card.base_name, weights, fetch=fetch)
+    verify(path, weights)
+    return path
+
+
+def _in_folder(path: Path) -> Path:
+    """The file of weights in a folder as transformers writes it; other paths as they are."""
+    names = ("model.safetensors", "pytorch_model.bin")
+    return next((file for name in names if (file := path / name).is_file()), path)
+
+
+def local_path(card: CodecCard) -> Path:
+    """Where a user may put a file of weights that he downloaded himself."""
+    # options do not change the weights
+    return local_folder(card.base_name) / Path(card.weights.file).name
+
+
+def local_folder(name: str) -> Path:
+    """Where files of the codec of that name, without options, may lie."""
+    home = os.environ.get("AUDIOTOK_HOME") or Path.home() / ".cache" / "audiotok"
+    return Path(home, *name.split(":"))
+
+
+def download(
+    name: str,
+    weights: Weights,
+    otherwise: str = "give it with --checkpoint",
+    fetch: bool = True,
+) -> Path:
+    """The file of weights and what lies beside it, from the Hub or its cache.
+
+    Args:
+        name: of the codec, without options.
+        otherwise: what a user without a network can do, beside putting the file into its place.
+        fetch: False looks into the cache alone; NotFetchedError where it lacks a file.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        with _QUIET_HUB:  # it tells of every retry; what is left of them is one line below
+            *_, path = (
+                hf_hub_download(
+                    weights.repository, file, revision=weights.revision, local_files_only=not fetch
+                )
+                for file in (*weights.beside, weights.file)
+            )
+        return Path(path)
+    except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
+        if not fetch:
+            raise NotFetchedError(f"{_files(weights)} of {name} is not on this machine") from reason
+        size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
+        revision = weights.revision or "main"
+        raise CheckpointError(
+            f"{name} needs {_files(weights)}{size}, which could not be downloaded "
+            f"({type(reason).__name__}): get https://huggingface.co/{weights.repository}/resolve/"
+            f"{revision}/{weights.file} and put it at "
+            f"{local_folder(name) / Path(weights.file).name}, or {otherwise}"
+        ) from reason
+
+
+def _files(weights: Weights) -> str:
+    return " and ".join((weights.file, *weights.beside))
+
+
+def verify(path: Path, weights: Weights) -> None:
+    """Raises CheckpointError unless size and sha256 of the file are those of the card."""
+    size = path.stat().st_size
+    if weights.size is not None and size != weights.size:
+        raise CheckpointError(f"{path} has {size} bytes, expected {weights.size}: remove it, retry")
+    if weights.sha256 is not None:
+        verify_sha256(path, weights.sha256)
+
+
+def sha256(path: str | Path) -> str:
+    """Hex sha256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def network_sha256(network: torch.nn.Module) -> str:
+    """Hex sha256 of all names and numbers of a network."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(plain_state(network).items()):
+        digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def verify_sha256(path: str | Path, expected: str) -> None:
+    """Raises CheckpointError unless the sha256 of the file is `expected` (hex)."""
+    found = sha256(path)
+    if found != expected:
+        raise CheckpointError(
+            f"{path} has sha256 {found}, expected {expected}: it is another file or damaged; "
+            "remove it and download it again"
+        )
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError) as reason:
+        raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
+
+
+def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code of theirs.
+
+    A PyTorch checkpoint is read with weights_only=True, and a "state_dict" in it unwrapped.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            head = file.read(9)
+        if head[8:] == b"{":
+            with safe_open(path, framework="pt") as file:
+                names, metadata = file.keys(), file.metadata() or {}
+                return {name: file.get_tensor(name) for name in names}, metadata
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError) as reason:
+        raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
+    except Exception as reason:  # any bytes may be in there, and the reader raises what it likes
+        raise CheckpointError(
+            f"{path} is refused: it is damaged, or holds other things than tensors, "
+            f"which could run code ({type(reason).__name__})"
+        ) from reason
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise CheckpointError(f"{path} holds no state dict: expected tensors by name")
+    return dict(state), {}
+
+
+def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:
+    """Loads `state` into `module`; every key must be there once, with its shape.
+
+    Args:
+        where: what the message calls the origin of `state`, e.g. its path.
+    """
+    wanted = module.state_dict()
+    missing = wanted.keys() - state.keys()
+    extra = state.keys() - wanted.keys()
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in sorted(wanted.keys() & state.keys())
+        if state[key].shape != wanted[key].shape
+    ]
+    problems = [
+        f"{len(names)} {kind}: {some(names)}"
+        for kind, names in (("missing", missing), ("extra", extra), ("misshapen", misshapen))
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{where} does not fit {type(module).__name__}: {'; '.join(problems)}; "
+            "is it the checkpoint of another codec?"
+        )
+    module.load_state_dict(state)
+
+
+def save(path: str | Path, state: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file, whole or not at all."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    data = to_safetensors(tensors, metadata)
+    with replacing(path, CheckpointError) as file:
+        file.write(data)
+
+
+def some(names: Iterable[str], limit: int = 3) -> str:
+    names = sorted(names)
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
+
+
+def _first_line(reason: BaseException) -> str:
+    return (str(reason) or type(reason).__name__).splitlines()[0]

@@ -1,0 +1,295 @@
+"""From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed.
+
+A name that the user typed may be a path, or one on the Hub. One that a file says (`names.Recorded`)
+is looked up among the cards alone; neither code nor a download comes of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import json
+import logging
+import pkgutil
+import sys
+from collections.abc import Sequence
+from functools import cache, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import torch
+
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec, CodecCard
+from audiotok.codec.inference import LOADING
+from audiotok.codec.variants import vary
+from audiotok.errors import CodecError
+from audiotok.system.dependencies import torchaudio
+from audiotok.system.names import Recorded
+
+log = logging.getLogger("audiotok")
+_TRAINED = ".safetensors"
+_said: set[str] = set()  # names of families whose meaning was said
+_TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
+MERGES = 4  # the last merge rate that `merge=*` stands for
+_CODECS = Path(__file__).parents[1] / "codecs"
+
+
+def load(
+    name: str | Path,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> Codec:
+    """The codec of that name, ready to encode and decode.
+
+    Args:
+        name: a card's name, a family's (its default), or `file.py` or `file.py::card`; each may
+            carry options, `name:key=value,key=value`. Or a .safetensors file that `audiotok train`
+            or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
+        checkpoint: weights to use instead of the card's.
+        device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
+        quiet: do not warn of what a family's name stands for (once per process), or of a licence.
+    """
+    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
+    if isinstance(name, Recorded):
+        return load_recorded(name, checkpoint, device)
+    name = str(name)
+    family, card = _find(name)
+    base = name.partition(":")[0]
+    if is_weights(name):
+        if checkpoint is not None:
+            raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
+        checkpoint = base
+    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _said:
+        _said.add(base)
+        log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
+    if card.restricted and not quiet:
+        log.warning("the weights of %s are under %s", card.name, card.licence_weights)
+    return family(card, device=_device(device), checkpoint=checkpoints.resolve(card, checkpoint))
+
+
+def _others(family: type[Codec], card: CodecCard) -> str:
+    """What to say of the official weights, where a family's name stands for small ones of ours."""
+    names = [other.name for other in family.CARDS if not (other.weights and other.weights.bundled)]
+    bundled = card.weights is not None and card.weights.bundled
+    return f"; official weights: {', '.join(names)}" if bundled and names else ""
+
+
+def load_recorded(
+    name: Recorded, checkpoint: str | Path | None = None, device: str = "cpu"
+) -> Codec:
+    """The codec of a name that a file says; arguments as for `load`.
+
+    Raises:
+        CodecError: it is not the name of a card, or its weights are not on this machine yet.
+    """
+    family, card = _find_recorded(name)
+    return family(card, device=_device(device), checkpoint=_weights_here(name, card, checkpoint))
+
+
+def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
+    """Raises CodecError where `load_recorded` would refuse the name; loads nothing."""
+    _weights_here(name, _find_recorded(name)[1], checkpoint)
+
+
+def list_codecs() -> list[CodecCard]:
+    """The cards of all codecs that can be loaded by name, in the order of their names."""
+    cards = [card for family in _all_families() for card in family.CARDS]
+    return sorted(cards, key=lambda card: card.name)
+
+
+def find_card(name: str) -> CodecCard:
+    """The card that `name` stands for, with its options in its name."""
+    return (_find_recorded if isinstance(name, Recorded) else _find)(name)[1]
+
+
+def expand(name: str) -> list[str]:
+    """The names that one with stars stands for: `codebooks=*` is every number of codebooks that
+    the codec decodes, `merge=*` all of them merged by 1 to MERGES; what it does not allow is left
+    out. Any other name stands for itself."""
+    base, _, text = name.rpartition(":")
+    parts = [part.strip() for part in text.split(",")]
+    stars = {part.partition("=")[0] for part in parts if part in ("codebooks=*", "merge=*")}
+    if not stars:
+        return [name]
+    kept = [part for part in parts if part.partition("=")[0] not in stars]
+    card = find_card(":".join(filter(None, [base, ",".join(kept)])))
+    counts = card.codebook_counts if "codebooks" in stars else card.codebook_counts[-1:]
+    rates = range(1, MERGES + 1) if "merge" in stars and card.mergeable else (1,)
+    found = []
+    for count in counts:
+        for rate in rates:
+            options = list(kept)
+            options += [f"codebooks={count}"] * (count < card.num_codebooks)
+            options += [f"merge={'/'.join([str(rate)] * count)}"] * (rate > 1)
+            found.append(":".join(filter(None, [base, ",".join(options)])))
+    return found
+
+
+def is_weights(name: str) -> bool:
+    """Whether `load` takes the name as the path of a file of weights."""
+    return name.partition(":")[0].endswith(_TRAINED)
+
+
+def name_for(family: type[Codec], card: CodecCard) -> str | None:
+    """The name under which `load` finds this family with this card; None where there is none."""
+    if family in _all_families():
+        return card.name
+    module = sys.modules.get(family.__module__)
+    if module is not None and family.__module__.startswith(_TYPED):
+        return f"{module.__file__}::{card.name}"
+    return None
+
+
+def _find(name: str) -> tuple[type[Codec], CodecCard]:
+    with LOADING:  # a module of a user is imported once
+        return _find_alone(name)
+
+
+def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
+    path, _, rest = name.partition("::")
+    file = path if "::" in name else name.partition(":")[0]
+    if is_weights(name):
+        return _trained(Path(file), name)
+    if file.endswith(".py"):
+        families = [_family_in(Path(file))]
+        wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
+    else:
+        families, wanted = _all_families(), name
+    for family in families:
+        if family.PREFIX and wanted.startswith(family.PREFIX):
+            base, _, options = wanted.removeprefix(family.PREFIX).partition(":")
+            return family, vary(family.card_named(base), options, family.OPTIONS, family.adapt)
+    if (found := _among(families, wanted)) is not None:
+        return found
+    base = wanted.partition(":")[0]
+    if "@" in base:
+        raise CodecError(
+            f"there is no codec {base!r}: what stands behind @ is the hash of a file of weights; "
+            "give that file instead of the name (-t FILE.safetensors)"
+        )
+    names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
+    close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    raise CodecError(f"there is no codec {base!r}: {hint}")
+
+
+def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], CodecCard] | None:
+    """The family with a card of that name; nothing is opened, run or fetched."""
+    base, _, options = name.partition(":")
+    for family in families:
+        for card in family.CARDS:
+            default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
+            if base == card.name or (base == card.family and card.name == default):
+                return family, vary(card, options, family.OPTIONS, family.adapt)
+    return None
+
+
+def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:
+    found = _among(_all_families(), str(name))
+    if found is None:
+        why = "which is none of those that `audiotok list` shows"
+        if "@" in name:
+            why += " (an @ stands before the hash of a file of weights: name that file)"
+        raise CodecError(name.refusal("codec", why))
+    return found
+
+
+def _weights_here(name: Recorded, card: CodecCard, checkpoint: str | Path | None) -> Path | None:
+    """`checkpoints.resolve` without a download."""
+    try:
+        return checkpoints.resolve(card, checkpoint, fetch=False)
+    except checkpoints.NotFetchedError:
+        raise CodecError(name.refusal("codec", "whose weights are not on this machine")) from None
+
+
+def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
+    """Family and card of a file of weights, by its metadata; its hash goes into the name."""
+    metadata = checkpoints.read_metadata(path)
+    named = metadata.get("family", "")
+    for family in _all_families():
+        if named in [card.family for card in family.CARDS]:
+            card = family.card_of(metadata, checkpoints.sha256(path)[:8])
+            card = card.model_copy(update={"training_data": _learned_from(metadata)})
+            return family, vary(card, name.partition(":")[2], family.OPTIONS, family.adapt)
+    raise CodecError(
+        f"{path} does not name a family that is known here: expected a file that `audiotok train` "
+        "or `audiotok convert` wrote"
+    )
+
+
+def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
+    """The training data that a file of weights names; () where it names none."""
+    try:
+        names = json.loads(metadata.get("training_data", "[]"))
+    except ValueError:
+        return ()
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list else ()
+
+
+@cache
+def _all_families() -> list[type[Codec]]:
+    families = []
+    for module in pkgutil.iter_modules([str(_CODECS)]):
+        if module.name.startswith("_"):
+            continue
+        families += _families_of(importlib.import_module(f"audiotok.codecs.{module.name}"))
+    for plugin in entry_points(group="audiotok.codecs"):
+        try:
+            families.append(plugin.load())
+        except Exception as reason:  # somebody else's code: it must not take the others along
+            log.warning("the codec plug-in %s cannot be imported: %s", plugin.value, reason)
+    seen = {}
+    for family in families:
+        for card in family.CARDS:
+            if seen.setdefault(card.name, family) is not family:
+                raise CodecError(f"two families have a codec {card.name!r}: uninstall one")
+    return families
+
+
+def _families_of(module) -> list[type[Codec]]:
+    """The families that are written in this module: classes with cards or other ways to a name."""
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, Codec)
+        and value.__module__ == module.__name__
+        and (value.CARDS or value.PREFIX)
+    ]
+
+
+@cache
+def _family_in(path: Path) -> type[Codec]:
+    """The one class with cards in a .py file that the user typed."""
+    if not path.is_file():
+        raise CodecError(f"{path} does not exist: expected a file with a Codec class")
+    spec = importlib.util.spec_from_file_location(f"{_TYPED}{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as reason:  # the user's code may raise anything
+        text = " ".join(str(reason).split())
+        raise CodecError(f"{path} cannot be imported: {type(reason).__name__}: {text}") from reason
+    families = [family for family in _families_of(module) if family.CARDS]
+    if len(families) != 1:
+        raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
+    families[0].FOUND_BY = partial(_family_in, path.resolve())  # by another process
+    return families[0]
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        raise CodecError(f"there is no device {device!r}: use cpu, cuda, cuda:1 or auto") from None
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
+    return found

@@ -1,0 +1,122 @@
+"""Variants: the options that a codec's name may carry, and the card they make.
+
+    encodec-24k:codebooks=8,merge=2
+
+Every codec takes those of `common` that its card allows; a family may add its own. Options are
+part of the name, so rows, files and pages say them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from audiotok.codec.card import CodecCard
+from audiotok.codec.merged import merge, merge_rates
+from audiotok.errors import CodecError
+
+Options = dict[str, object]
+Known = dict[str, Callable[[str], object]]
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """A type of options that takes only these words."""
+
+    def convert(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(text)
+        return text
+
+    convert.__name__ = f"choice of {', '.join(allowed)}"
+    return convert
+
+
+def common(card: CodecCard) -> Known:
+    """The options that any codec with such a card takes.
+
+    codebooks: only the first so many.
+    merge: VALL-E R's codec-merging, see `audiotok.codec.merged`.
+    channels: of a codec for one channel: "mix" them (the default) or code "each".
+    precision: "exact" (float32, the default) or "fast" (bfloat16 where PyTorch deems it safe).
+    """
+    known: Known = {}
+    if card.byte_stream or card.kind == "baseline":
+        return known
+    if len(card.codebook_counts) > 1:
+        known["codebooks"] = int
+    if card.mergeable:
+        known["merge"] = merge_rates
+    if card.channels == 1:
+        known["channels"] = one_of("mix", "each")
+    known["precision"] = one_of("exact", "fast")
+    return known
+
+
+def parse_options(name: str, known: Known) -> tuple[str, Options]:
+    """Splits "name:key=value,key=value" and converts the values to their types.
+
+    Raises:
+        CodecError: an option that is not known or there twice, or a value that does not convert.
+    """
+    base, colon, text = name.rpartition(":")  # hf:org/name has a colon of its own
+    base, text = (base, text) if colon else (name, "")
+    options: Options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or key not in known:
+            choice = ", ".join(known) or "it has none"
+            raise CodecError(f"{base} has no option {part!r}; options: {choice}")
+        if key in options:
+            raise CodecError(f"option {key} of {base} is there twice: leave one out")
+        try:
+            options[key] = known[key](value)
+        except ValueError:
+            raise CodecError(
+                f"option {key} of {base} is a {known[key].__name__}, not {value!r}"
+            ) from None
+    return base, options
+
+
+def vary(
+    card: CodecCard,
+    text: str,
+    own: Known,
+    adapt: Callable[[CodecCard, Options], CodecCard] = lambda card, options: card,
+) -> CodecCard:
+    """The card of `card` with the options in `text` ("key=value,..."), which go into its name.
+
+    Args:
+        own: options of the family.
+        adapt: what these change of the card.
+
+    Raises:
+        CodecError: an option that this codec does not take, or a value that it does not have.
+    """
+    _, options = parse_options(f"{card.name}:{text}", {**own, **common(card)})
+    varied = adapt(card, options)
+    if (count := options.get("codebooks")) is not None:
+        varied = _first(card, count)
+    if (rates := options.get("merge")) is not None:
+        varied = merge(varied, rates)
+    if not options:
+        return card
+    said = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
+    return varied.model_copy(update={"name": f"{card.name}:{said}", "options": options})
+
+
+def _first(card: CodecCard, count: int) -> CodecCard:
+    """The card of the first `count` codebooks."""
+    if count not in card.codebook_counts:
+        allowed = ", ".join(map(str, card.codebook_counts))
+        raise CodecError(f"{card.name} cannot stop after {count} codebooks; allowed: {allowed}")
+    return card.model_copy(
+        update={
+            "codebook_sizes": card.codebook_sizes[:count],
+            "strides": card.strides[:count],
+            "codebook_counts": tuple(k for k in card.codebook_counts if k <= count),
+        }
+    )
+
+
+def text_of(value: object) -> str:
+    """The value of an option as a name says it."""
+    return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)

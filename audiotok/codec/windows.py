@@ -1,0 +1,152 @@
+"""Long sound in bounded memory: in pieces that remember, or in windows that overlap.
+
+A family whose layers can be fed piece by piece (`nn/pieces.py`) says so, and then a long sound has
+the codes, or the samples, of the whole in one piece. The others code windows with some context on
+each side; where the network looks no farther than the context, that too changes nothing but the
+last bits of arithmetic.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from audiotok.codec.card import CodecCard
+from audiotok.errors import CodecError
+
+log = logging.getLogger("audiotok")
+
+# (B, ..., N) on the codec's device and whether nothing follows -> what is known by then
+Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
+
+
+class Windowed:
+    """How a codec, which this is a part of, codes sound of any length. See `Codec`."""
+
+    card: CodecCard
+    options: dict[str, Any]
+    network: torch.nn.Module | None
+    device: torch.device
+    fast: bool
+    window_seconds: float = 60.0
+    context_seconds: float = 5.0
+    piece_seconds: float = 10.0  # of what is fed to an encoder or decoder that remembers
+
+    def _encoder_in_pieces(self) -> Pieces | None:
+        """A new encoder that remembers: waveform (B, C, L) and whether nothing follows -> codes
+        (B, K, T) of the frames that are known by then. L is a multiple of the hop unless nothing
+        follows. None where there is no such thing."""
+        return None
+
+    def _decoder_in_pieces(self) -> Pieces | None:
+        """The same for codes (B, K, T) -> waveform (B, C, L) of whole frames."""
+        return None
+
+    @property
+    def _unit(self) -> int:
+        """Frames at whose multiples windows start: those of whole codes of every codebook."""
+        return math.lcm(*self.card.strides)
+
+    @property
+    def _piece(self) -> int:
+        """Frames of a piece."""
+        seconds = min(self.piece_seconds, self.window_seconds)
+        return max(1, round(seconds * self.card.frame_rate))
+
+    def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
+        """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
+        if self.card.byte_stream:
+            yield 0, 0, num_frames, num_frames
+            return
+        unit = self._unit
+        step = max(1, round(self.window_seconds * self.card.frame_rate / unit)) * unit
+        context = math.ceil(self.context_seconds * self.card.frame_rate / unit) * unit
+        if num_frames <= step + context:
+            step = num_frames
+        for start in range(0, num_frames, step):
+            stop = min(start + step, num_frames)
+            yield max(0, start - context), start, stop, min(stop + context, num_frames)
+
+    def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, C, L) -> codes (B, K, T) and side information (B, ...) if any, on the CPU."""
+        card, hop = self.card, self.card.hop_length
+        if card.byte_stream:
+            return self._encode(waveform), None
+        num_frames = self.num_frames(waveform.shape[-1])
+        codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
+        windows = list(self._windows(num_frames))
+        encoder = self._encoder_in_pieces() if len(windows) > 1 else None
+        if encoder is not None:
+            step = self._piece * hop
+            for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
+                codes[..., start : start + piece.shape[-1]] = piece
+            return codes, None
+        if len(windows) > 1 and card.lookahead is None:
+            log.warning(
+                "%s looks at all of a sound: of this one, longer than %g s, it codes windows, and "
+                "codes differ from those of the whole", card.name, self.window_seconds,
+            )  # fmt: skip
+        for low, start, stop, high in windows:
+            piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
+            expected = (*codes.shape[:2], high - low)
+            if tuple(piece.shape) != expected or piece.dtype != torch.int64:
+                raise CodecError(
+                    f"{card.name} gave {piece.dtype} codes of shape {tuple(piece.shape)}, "
+                    f"expected torch.int64 {expected}: its _encode is wrong"
+                )
+            codes[..., start:stop] = piece[..., start - low : stop - low]
+        return codes, None
+
+    def _decode_windows(
+        self, codes: torch.Tensor, length: int, side: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Codes (B, K, T) and side information (B, ...) -> (B, C, length) on the CPU."""
+        card = self.card
+        hop = card.hop_length * card.sample_rate_out // card.sample_rate_in
+        windows = list(self._windows(codes.shape[-1]))
+        decoder = self._decoder_in_pieces() if len(windows) > 1 else None
+        if decoder is not None:
+            waveform = torch.empty(len(codes), card.channels, length)
+            shape = (len(codes), card.channels, codes.shape[-1] * hop)
+            for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
+                waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
+            return waveform
+        waveform = None
+        for low, start, stop, high in windows:
+            begin = start * hop
+            end = length if card.byte_stream else min(stop * hop, length)
+            piece = self._decode(codes[..., low:high].to(self.device))
+            piece = piece[..., (start - low) * hop :][..., : end - begin]
+            expected = (len(codes), card.channels, end - begin)
+            if tuple(piece.shape) != expected:
+                raise CodecError(
+                    f"{card.name} decoded {tuple(piece.shape)} of (B, C, samples), expected "
+                    f"{expected}: its _decode is wrong, or num_samples"
+                )
+            if waveform is None:
+                waveform = torch.empty(len(codes), card.channels, length)
+            waveform[..., begin:end] = piece
+        return waveform
+
+
+def _fed(
+    pieces: Pieces, whole: torch.Tensor, step: int, device: torch.device, shape: tuple[int, ...]
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Feeds `whole`, `step` at a time; gives where what came out belongs, and what.
+
+    Raises:
+        CodecError: all together is not of this shape.
+    """
+    made = 0
+    for start in range(0, whole.shape[-1], step):
+        last = start + step >= whole.shape[-1]
+        piece = pieces(whole[..., start : start + step].to(device), last)
+        found = (*piece.shape[:-1], made + piece.shape[-1])
+        if found[:-1] != shape[:-1] or found[-1] > shape[-1] or (last and found != shape):
+            raise CodecError(f"pieces of a long sound make {found}, expected {shape}")
+        yield made, piece
+        made = found[-1]

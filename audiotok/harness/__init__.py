@@ -1,0 +1,1 @@
+"""From a plan to a result: what `audiotok.bench` does, step by step."""

@@ -1,0 +1,337 @@
+"""A clip through the codec, by way of bytes, or out of the cache: what is left of it to score.
+
+Tokens and waveforms are found again by the sound and by all that tells one codec from another,
+scores by both sounds, the tokens, and all that tells one task from another. So a changed metric is
+computed from kept waveforms, and no codec runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from audiotok.codec import checkpoints, registry
+from audiotok.data import Clip, Corpus
+from audiotok.errors import CodecError, ResultsError
+from audiotok.harness import summary
+from audiotok.harness.cache import CODING, SCORING, Cache, Entry, code_sha256, digest
+from audiotok.harness.plan import Setting, Subject
+from audiotok.harness.workers import Decoder, Job, Score, Scored
+from audiotok.results import provenance
+from audiotok.sound.audio import Audio
+from audiotok.system.failures import Failure
+from audiotok.system.interrupts import deferred
+from audiotok.tasks import Task
+from audiotok.tasks.speed import hardware
+from audiotok.tokens.tokens import Tokens
+
+ONLY_CACHE, FRESH = "only-cache", "fresh"
+
+
+@dataclass
+class Coded:
+    """A clip whose codec is done.
+
+    Attributes:
+        content: of its .atok file, where it has tokens.
+        known: what the cache has of its scores, by task.
+        keys: of the cache, for what is still to be scored, by task.
+        job: what is still to be scored; None: nothing.
+        failure: why there is nothing at all to score.
+    """
+
+    content: bytes | None = None
+    known: Mapping[str, Score] = ()
+    keys: Mapping[str, dict] = ()
+    job: Job | None = None
+    failure: Score | None = None
+
+
+class Coder:
+    """Codes the clips of one subject.
+
+    Args:
+        reuse: "fresh" reads nothing from the cache; "only-cache" runs no codec.
+    """
+
+    def __init__(self, subject: Subject, cache: Cache, reuse: str | None):
+        self._subject, self._cache, self._reuse = subject, cache, reuse
+        self._setting, self._codec = subject.setting, subject.codec
+        self._setting.keys = self._setting.keys or task_keys(self._setting)
+        self._hardware = hardware(subject.device)
+        self._tried = False  # whether the codec ran in this process
+        self.timed_before = 0  # clips whose times are those of an earlier run
+        self.not_timed = 0  # clips whose times are missing, for no codec was to run
+
+    def code(self, index: int, clip: Clip) -> Coded:
+        """What is left to score of this clip; whatever the codec raises is its failure."""
+        stage = ["read"]
+        device = self._codec and self._codec.device
+        try:
+            reference = clip.original()
+            with torch.random.fork_rng([device] if device and device.type == "cuda" else []):
+                return self._coded(index, clip, reference, stage)
+        except _NotKept as reason:
+            raise ResultsError(str(reason)) from None
+        except Exception as error:  # the guard around one clip: recorded, counted, never a number
+            score = Score()
+            score.fail(error, stage=stage[0])
+            return Coded(failure=score)
+
+    def score(self, coded: Coded, scored: Scored) -> Score:
+        """All scores of a clip, in the order of the tasks; what is new is kept."""
+        if coded.failure is not None:
+            return coded.failure
+        if scored.doubt is not None:
+            raise CodecError(
+                f"{self._subject.name} is not measured: {scored.doubt}; decode may use nothing but "
+                "the tokens, see `audiotok check`"
+            )
+        total = Score()
+        if scored.failure is not None:
+            total.fail(scored.failure)
+            return total
+        for task in self._setting.tasks:
+            found = coded.known.get(task.name) or scored.scores[task.name]
+            if task.name in coded.keys and found.lasting:
+                content = json.dumps([found.values, found.failures]).encode()
+                self._cache.put("scores", coded.keys[task.name], content)
+            total.join(found)
+        return total
+
+    def conclude(
+        self, task: Task, corpus: Corpus, tokens: list[Tokens | None] | None
+    ) -> dict[int, Score]:
+        """What the task concludes of clips; the same is not concluded from the same tokens again.
+        Where it fails, it has failed for every clip."""
+        said = tokens and [one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens]
+        about = [corpus.sha256, digest(said), self._subject.given, self._setting.suite.seed]
+        key = self._setting.keys[task.name] | {"concluded": about}
+        codec = self._codec if self._reuse != ONLY_CACHE else None
+        if self._codec is not None and task.hears:
+            key = key | self._codec_key
+        if (entry := self._get("scores", key)) is not None:
+            return {int(index): Score(*score) for index, score in json.loads(entry.content).items()}
+        note = self._setting.observer.note
+        try:
+            found = task.conclude(
+                corpus, tokens, lambda text: note(f"{self._subject.name}: {text}"), codec
+            )
+        except Exception as error:  # it costs its columns, not the table
+            failed = Score()
+            failed.fail(error, stage="conclude", task=task.name)
+            return dict.fromkeys(range(len(corpus)), failed)
+        scores = {index: Score() for index in sorted(found)}
+        for index, score in scores.items():
+            score.add(task.name, found[index])
+        if all(score.lasting for score in scores.values()):
+            content = {index: [score.values, score.failures] for index, score in scores.items()}
+            self._cache.put("scores", key, json.dumps(content).encode())
+        return scores
+
+    def release(self) -> None:
+        """Gives back what memory it can, before a clip that failed is tried again."""
+        gc.collect()
+        if self._subject.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    # --- one clip ------------------------------------------------------------------------------
+
+    def _coded(self, index: int, clip: Clip, reference: Audio, stage: list[str]) -> Coded:
+        setting, heard = self._setting, _sound_sha256(reference)
+        keys, known = {}, {}
+        self._look(keys, known, [t for t in setting.tasks if t.timing], self._timing_key(heard))
+        timed_before = not keys  # where times are to be taken, what is kept is made again
+        content, tokens, seconds, observed = None, None, {}, {}
+        if self._codec is None:
+            sound = clip.read() if self._subject.given else reference
+        else:
+            if keys and self._reuse == ONLY_CACHE:
+                keys, timed_before = {}, True
+                self.not_timed += 1
+            stage[0] = "encode"
+            content, encoding = self._encoded(clip, reference, heard, timed_before, stage)
+            tokens = Tokens.from_bytes(content)
+            stage[0] = "decode"
+            sound, decoding = self._decoded(clip, reference, content, tokens, timed_before)
+            seconds = encoding | decoding
+            self.timed_before += timed_before and bool(known)
+        about = {
+            "clip": [clip.id, clip.text, clip.speaker, clip.label],
+            "reference": heard,
+            "reconstruction": _sound_sha256(sound),
+            "tokens": content and hashlib.sha256(content).hexdigest(),
+        }
+        self._look(keys, known, [t for t in setting.tasks if not t.timing], about)
+        todo = [task for task in setting.tasks if task.name not in known]
+        if not todo:
+            return Coded(content, known, keys)
+        if self._codec is not None:
+            stage[0] = "observe"
+            observing = [task for task in todo if task.observes and task.name in keys]
+            observed = self._observed(clip, observing, reference, tokens)
+        arrays = _array(reference), _array(sound)
+        names = [task.name for task in todo]
+        job = Job(clip, *arrays, content, seconds, observed, names, self._decoder(index))
+        return Coded(content, known, keys, job)
+
+    def _look(
+        self, keys: dict, known: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
+    ) -> None:
+        """Adds to `known` the scores that are kept, to `keys` the keys of all others."""
+        for task in tasks:
+            key = self._setting.keys[task.name] | about
+            if task.observes and self._codec is not None:
+                key = key | self._codec_key
+            if (entry := self._get("scores", key)) is not None:
+                known[task.name] = Score(*json.loads(entry.content))
+            else:
+                keys[task.name] = key
+
+    def _encoded(
+        self, clip: Clip, reference: Audio, heard: str, kept: bool, stage: list[str]
+    ) -> tuple[bytes, dict[str, float]]:
+        """Bytes of the tokens, and the seconds that encode took, where it ran."""
+        key = self._codec_key | {"sound": heard}
+        if kept and (entry := self._get("tokens", key)) is not None:
+            return entry.content, {}
+        self._run(clip, reference)
+        start = time.perf_counter()
+        with deferred():
+            tokens = self._codec.encode(reference)
+        seconds = time.perf_counter() - start
+        stage[0] = "tokens"
+        content = tokens.to_bytes()
+        self._cache.put("tokens", key, content)
+        return content, {"seconds_encode": seconds}
+
+    def _decoded(
+        self, clip: Clip, reference: Audio, content: bytes, tokens: Tokens, kept: bool
+    ) -> tuple[Audio, dict[str, float]]:
+        """The reconstruction at the reference's rate, and the seconds decode took, where it ran."""
+        rate = reference.sample_rate
+        key = self._codec_key | {"tokens": hashlib.sha256(content).hexdigest(), "rate": rate}
+        if kept and (entry := self._get("waveforms", key)) is not None:
+            waveform = np.frombuffer(entry.content, "<f4").reshape(entry.about["shape"])
+            return Audio(torch.from_numpy(waveform.astype(np.float32)), rate), {}
+        self._run(clip, reference)
+        start = time.perf_counter()
+        with deferred():
+            sound = self._codec.decode(tokens, rate)
+        seconds = time.perf_counter() - start
+        waveform = _array(sound)[0]
+        about = {"shape": waveform.shape}
+        self._cache.put("waveforms", key, waveform.astype("<f4").tobytes(), about)
+        return sound, {"seconds_decode": seconds}
+
+    def _observed(
+        self, clip: Clip, tasks: list[Task], reference: Audio, tokens: Tokens
+    ) -> dict[str, Any]:
+        """What tasks see of the codec at this clip; one that fails leaves the others alone."""
+        found: dict[str, Any] = {}
+        for task in tasks:
+            self._run(clip, reference)
+            try:
+                with deferred():
+                    found[task.name] = task.observe(self._codec, reference, tokens)
+            except Exception as error:  # as around the clip
+                found[task.name] = Failure.of(error)
+        return found
+
+    def _run(self, clip: Clip, reference: Audio) -> None:
+        """Before the codec runs: may it? Then its random numbers are the same whatever ran before,
+        and the first call, which takes longer, is not one that is timed."""
+        if self._reuse == ONLY_CACHE:
+            raise _NotKept(
+                f"{self._subject.name}: the clip {clip.id} is not in the cache "
+                f"{self._cache.folder}: measure it without --only-cache"
+            )
+        if not self._tried:
+            self._tried = True
+            with suppress(Exception), deferred():  # it is raised again, where it is recorded
+                self._codec.decode(self._codec.encode(reference), reference.sample_rate)
+        torch.manual_seed(self._setting.suite.seed)
+
+    def _decoder(self, index: int) -> Decoder | None:
+        """For a codec that is not ours, on the clips of one process: it is decoded there again."""
+        family = type(self._codec)
+        ours = self._codec is None or family.__module__.startswith("audiotok.codecs.")
+        if ours or index % max(1, self._setting.workers):
+            return None
+        name = registry.name_for(family, self._codec.card)
+        checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())
+        seed = self._setting.suite.seed
+        return name and Decoder(name, checkpoint, self._subject.device, seed)
+
+    # --- keys ----------------------------------------------------------------------------------
+
+    def _get(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
+        return None if self._reuse == FRESH else self._cache.get(kind, key)
+
+    @cached_property
+    def _codec_key(self) -> dict[str, str]:
+        """All that codes and sounds depend on beside the clip."""
+        codec, subject = self._codec, self._subject
+        file = codec.checkpoint if codec.network is None else None  # else its numbers are known
+        about = {
+            "card": codec.card.model_dump(mode="json"),
+            "identity": subject.identity,
+            "checkpoint": file and checkpoints.sha256(file),
+            "code": code_sha256(type(codec), CODING),
+            "packages": provenance.packages(),
+            "seed": self._setting.suite.seed,
+            "device": subject.device.partition(":")[0],
+        }
+        return {"codec": subject.name, "codec_sha256": digest(about)}
+
+    def _timing_key(self, heard: str) -> dict[str, str]:
+        """What times depend on: taken on the same hardware, they are as good as new ones."""
+        return (self._codec_key if self._codec is not None else {}) | {
+            "sound": heard,
+            "hardware": self._hardware,
+        }
+
+
+def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
+    """Of each task, all that its scores depend on beside the clip; before anything is scored, for
+    that may leave traces in a task."""
+    keys = {}
+    for task in setting.tasks:
+        about = {
+            "versions": summary.versions(task),
+            "columns": [asdict(column) for column in task.columns],
+            "state": json.dumps(vars(task), skipkeys=True, default=_plain),
+            "corpus": task.cache_key(setting.corpus),
+            "code": code_sha256(type(task), SCORING),
+            "packages": provenance.packages(),
+        }
+        keys[task.name] = {"task": task.name, "task_sha256": digest(about)}
+    return keys
+
+
+class _NotKept(Exception):
+    """The cache lacks what may not be made."""
+
+
+def _plain(value: object) -> Any:
+    """Of what JSON cannot say: sets in order; of all else its kind, for `prepare` made it."""
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(type(value))
+
+
+def _array(audio: Audio) -> tuple[np.ndarray, int]:
+    return audio.waveform.cpu().numpy(), audio.sample_rate
+
+
+def _sound_sha256(audio: Audio) -> str:
+    waveform = np.ascontiguousarray(_array(audio)[0], "<f4")
+    return f"{hashlib.sha256(waveform.data).hexdigest()}@{audio.sample_rate}x{audio.channels}"

@@ -1,0 +1,182 @@
+"""The plan of a bench: suite, clips, tasks, codec, and all else that its scores depend on.
+
+Results of another plan are never mixed with it: other data, another limit or other tasks have
+another folder; a codec of changed weights or a metric of a new version is measured again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import audiotok
+from audiotok import data, tasks
+from audiotok.codec import checkpoints
+from audiotok.codec.codec import Codec
+from audiotok.data import Corpus
+from audiotok.errors import AudiotokError
+from audiotok.harness import summary
+from audiotok.harness.suite import Suite
+from audiotok.results import results
+from audiotok.results.results import FLOOR, GIVEN, REFERENCE
+from audiotok.tasks import Task
+
+MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the tasks' models
+
+
+class Observer:
+    """Is told what happens; the command line shows it."""
+
+    def note(self, text: str) -> None:
+        """One line about what is done or reused."""
+
+    def progress(self, codec: str, done: int, total: int) -> None:
+        """`done` of `total` clips of this codec are scored."""
+
+
+@dataclass
+class Setting:
+    """What all codecs of one call have in common."""
+
+    suite: Suite
+    corpus: Corpus
+    limit: int | None  # clips; None: the whole corpus
+    tasks: list[Task]
+    not_measured: dict[str, str]  # task or column -> why
+    folder: Path
+    workers: int
+    observer: Observer
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # of tasks: `coding.task_keys`
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {
+            "name": self.corpus.name,
+            "sha256": self.corpus.sha256,
+            "clips": len(self.corpus.clips),
+            "limit": self.limit,
+        }
+
+
+def make_setting(
+    suite: Suite,
+    data_name: str | Path | None,
+    limit: int | None,
+    task_names: Sequence[str] | None,
+    out: Path,
+    workers: int | None,
+    observer: Observer | None,
+) -> Setting:
+    """Loads the corpus, and prepares those of the tasks that can run here."""
+    chosen = list(suite.tasks if task_names is None else dict.fromkeys(task_names))
+    for what, number, least in ("--limit", limit, 1), ("--workers", workers, 0):
+        if number is not None and number < least:
+            raise AudiotokError(f"{what} {number}: expected {least} or more")
+    if not chosen:
+        raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
+    not_measured: dict[str, str] = {}
+    able = []
+    for task in map(tasks.get, chosen):
+        if (reason := task.available()) is not None:
+            not_measured[task.name] = reason
+        else:
+            not_measured |= task.left_out()
+            able.append(task)
+    corpus = data.load(suite.source(data_name), limit=limit)
+    if limit is not None and limit > len(corpus.clips):
+        limit = None  # the whole corpus
+    unsuited = {task.name: task.unsuited(corpus) for task in able}
+    not_measured |= {name: reason for name, reason in unsuited.items() if reason is not None}
+    able = [task for task in able if unsuited[task.name] is None]
+    if not able:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in not_measured.items())
+        raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
+    for task in able:
+        task.prepare(corpus)
+    count = min(available_cores(), MOST_WORKERS) if workers is None else workers
+    count = min(count, len(corpus.clips))
+    setting = Setting(suite, corpus, limit, able, not_measured, out, count, observer or Observer())
+    part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
+    setting.folder = out / results.setting(suite.name, suite.version, setting.data, part)
+    return setting
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass
+class Subject:
+    """One row of the table: a codec; without one, the reference itself or what the corpus gives."""
+
+    setting: Setting
+    codec: Codec | None
+    own_weights: bool = False  # the user gave a checkpoint: not the card's weights
+    given: bool = False  # the corpus's own reconstructions of its references
+
+    @property
+    def name(self) -> str:
+        """The full name of the codec; with weights of the user's own, their hash behind it."""
+        if self.codec is None:
+            return GIVEN if self.given else REFERENCE
+        own = f"@{self.identity['network_sha256'][:8]}" if self.own_weights else ""
+        return self.codec.card.name + own
+
+    @property
+    def folder(self) -> Path:
+        return self.setting.folder / results.slug(self.name)
+
+    @property
+    def device(self) -> str:
+        return "cpu" if self.codec is None else str(self.codec.device)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells this codec from any other, also one of the same name."""
+        if self.codec is None:
+            return {}
+        card, network = self.codec.card, self.codec.network
+        return {
+            "fingerprint": self.codec.fingerprint,
+            "network_sha256": network and checkpoints.network_sha256(network),
+            "revision": card.weights and card.weights.revision,
+        }
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """All that the scores depend on; equal plans give equal scores."""
+        setting = self.setting
+        return {
+            "audiotok": audiotok.__version__,
+            "suite": {"name": setting.suite.name, "version": setting.suite.version},
+            "seed": setting.suite.seed,
+            "data": setting.data,
+            "tasks": {task.name: summary.versions(task) for task in setting.tasks},
+            "not_measured": sorted(setting.not_measured),
+            "codec": {"name": self.name} | self.identity,
+            "device": self.device.partition(":")[0],
+        }
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a table wants to know of the codec: its card, what is derived from it, its role."""
+        if self.codec is None:
+            return {"name": self.name, "role": "given" if self.given else "ceiling"}
+        card = self.codec.card
+        return (
+            card.model_dump(mode="json")
+            | {key: getattr(card, key) for key in ("num_codebooks", *_RATES)}
+            | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
+            | self.identity
+            | ({"training_data": []} if self.own_weights else {})  # the card speaks of others
+        )
+
+
+_RATES = ("frame_rate", "token_rate", "bitrate")

@@ -1,0 +1,54 @@
+"""Suites: which tasks, on what data, beside which baselines; one YAML each in benchmarks/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from audiotok.errors import ResultsError
+from audiotok.system import assets, yaml_files
+from audiotok.system.names import Name
+
+
+class Suite(BaseModel):
+    """What is measured, on what; a YAML file in benchmarks/. A changed meaning: a new version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    version: int
+    description: str
+    data: Name | None = "bundled"  # None: the user's own, --data
+    tasks: tuple[str, ...]
+    baselines: tuple[Name, ...] = ()  # codecs that every table shows for comparison
+    headline: tuple[str, ...] = ()  # columns of the printed table
+    seed: int = 0
+
+    def source(self, data: str | Path | None) -> str | Path:
+        """The corpus that the user names, else the suite's.
+
+        Raises ResultsError where neither names one.
+        """
+        if (source := data or self.data) is None:
+            raise ResultsError(
+                f"the suite {self.name} brings no corpus: give yours with --data, a folder or a "
+                "manifest (audio, text, speaker, label)"
+            )
+        return source
+
+
+def _typed(keys: tuple[str, ...]) -> str:
+    return "--data {}" if keys == ("data",) else "-t {}"
+
+
+def load_suite(name: str | Path) -> Suite:
+    """A suite by name or path."""
+    path = assets.find("benchmarks", name, ResultsError)
+    try:
+        return Suite.model_validate(yaml_files.read(path, _typed))
+    except ValueError as reason:
+        lines = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
+        first = lines[0]
+        where = ".".join(map(str, first.get("loc", ())))
+        text = " ".join(f"{where} {first['msg']}".split())
+        raise ResultsError(f"{path} is not a suite: {text}") from reason

@@ -1,0 +1,110 @@
+"""From the entries of a journal to rows, times and scores of one codec. Imports no torch.
+
+A column that failed for a clip is missing there and counted; a column that does not apply to a clip
+(no text, no tokens) is missing and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from audiotok import metrics
+from audiotok.results import statistics
+
+if TYPE_CHECKING:
+    from audiotok.tasks import Task
+    from audiotok.tokens.tokens import Tokens
+
+Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failures
+
+
+def versions(task: Task) -> dict[str, int | str]:
+    """Versions of a task and of the metrics it computes, and which weights it uses."""
+    chosen = map(metrics.get, getattr(task, "chosen", ()))
+    found = {m.name: m.version for m in chosen if m.missing() is None}
+    return {"task": task.version} | found | task.identity
+
+
+def frame(
+    codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
+) -> pd.DataFrame:
+    """One row per clip: `codec`, `clip`, the columns of these tasks, then what is no column.
+
+    Texts (what a recogniser heard) and points of curves are not declared; `others` are tasks whose
+    columns to leave out.
+    """
+    declared = [column.name for task in tasks for column in task.columns]
+    elsewhere = {column.name for task in others for column in task.columns}
+    texts = {key for entry in entries for key in entry["values"]} - set(declared) - elsewhere
+    rows = [{"codec": codec, "clip": entry["clip"]} | entry["values"] for entry in entries]
+    table = pd.DataFrame(rows, columns=["codec", "clip", *declared, *sorted(texts)])
+    return table.astype(dict.fromkeys(declared, "float64"))
+
+
+def scores(
+    entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of each column of these tasks what `results.Result.scores` says."""
+    return {
+        column: score
+        for task in tasks
+        for column, score in _scores_of(task, entries, tokens, seed).items()
+    }
+
+
+def details(
+    entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens]
+) -> dict[str, dict[str, Any]]:
+    """Of each of these tasks, by name, what it says beside its columns."""
+    found = {task.name: task.details(frame("", entries, [task]), tokens) for task in tasks}
+    return {name: said for name, said in found.items() if said}
+
+
+def _scores_of(
+    task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
+) -> dict[str, dict[str, Any]]:
+    rows = frame("", entries, [task])
+    scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
+    whole = task.summarise(rows, tokens)
+    again = _bootstrap(task, rows, seed) if whole else []
+    found = {}
+    for column in task.columns:
+        values = rows[column.name].dropna()
+        failed = sum(_failed(entry, task.name, column.name) for entry in entries)
+        if column.name in whole:
+            drawn = [sample[column.name] for sample in again if column.name in sample]
+            score = {"mean": whole[column.name], "ci95": statistics.interval(drawn)}
+            score |= {"n": len(values) or int(scored.sum()), "failed": failed}
+        else:
+            score = statistics.mean_score(values, failed, seed)
+        about = {key: value for key, value in asdict(column).items() if key != "name"}
+        found[column.name] = score | about | {"task": task.name}
+    return found
+
+
+def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, float]]:
+    """Numbers of the corpus for clips drawn again: those that the rows alone determine."""
+    generator = np.random.default_rng(seed)
+    n = len(rows)
+    picks = (
+        generator.integers(0, n, n) for _ in range(statistics.CORPUS_RESAMPLES if n > 1 else 0)
+    )
+    return [task.summarise(rows.iloc[pick], []) for pick in picks]
+
+
+def _failed(entry: Entry, task: str, column: str) -> bool:
+    """Whether this column failed for this clip: alone, with its task, or with the clip."""
+    return any(
+        failure.get("task", task) == task and failure.get("column", column) == column
+        for failure in entry["failures"]
+    )
+
+
+def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """All failures: clip, stage, message, and the task and column where it was only theirs."""
+    return [{"clip": entry["clip"]} | failure for entry in entries for failure in entry["failures"]]

@@ -1,0 +1,389 @@
+"""Processes that score clips beside the codec: one thread each, and none can stop the run.
+
+A process takes clips of its own index first, so that what a task caches per clip (the text of a
+reference) is found again for the next codec; those of a busy one it takes when it has none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from audiotok.errors import MetricError, ResultsError
+from audiotok.system.failures import DIED, Failure, was_transient
+from audiotok.system.interrupts import deferred
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from audiotok.codec.codec import Codec
+    from audiotok.data import Clip
+    from audiotok.tasks import Item, Task
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
+ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
+    "PYTHONWARNINGS": "ignore",
+    # oneDNN keeps 1024 compiled operations, each of one length of sound: memory grows by a GB
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+}
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What another process needs to load the codec and to decode as this one did."""
+
+    name: str
+    checkpoint: str | None
+    device: str
+    seed: int
+
+    @lru_cache(maxsize=1)  # noqa: B019 - of the process that scores: it keeps the last one
+    def load(self) -> Codec:
+        from audiotok.codec import registry
+
+        return registry.load(self.name, self.checkpoint, self.device, quiet=True)
+
+
+@dataclass
+class Job:
+    """A clip to score; arrays are (C, L) float32."""
+
+    clip: Clip
+    reference: tuple[np.ndarray, int]
+    reconstruction: tuple[np.ndarray, int]
+    tokens: bytes | None = None
+    seconds: dict[str, Any] = field(default_factory=dict)  # further fields of Item
+    observed: dict[str, Any] = field(default_factory=dict)  # task -> what it saw, or its failure
+    tasks: Collection[str] | None = None  # only these; None: all
+    decoder: Decoder | None = None  # decode the tokens once more, with this
+
+
+@dataclass
+class Score:
+    """What the tasks made of a clip; failures are {"stage", "message", "transient"} and perhaps
+    "task" and "column", where only these failed."""
+
+    values: dict[str, float | str] = field(default_factory=dict)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    lasting: bool = True  # only failures that a metric declares: the cache may keep it
+
+    @property
+    def transient(self) -> bool:
+        """Whether some of it failed for now only."""
+        return any(map(was_transient, self.failures))
+
+    def add(self, task: str, values: Mapping[str, float | str | Exception]) -> None:
+        """Takes in what a task returns; a number that is not finite is a failure."""
+        for column, value in values.items():
+            if not isinstance(value, str | Exception) and not math.isfinite(value):
+                value = MetricError(f"{column} is {value}, expected a finite number")
+            if isinstance(value, Exception):
+                self.fail(value, task=task, column=column)
+            else:
+                self.values[column] = value if isinstance(value, str) else float(value)
+
+    def fail(self, error: BaseException | Failure, **where: str) -> None:
+        failure = error if isinstance(error, Failure) else Failure.of(error)
+        self.failures.append({"stage": "score"} | where | failure.record)
+        self.lasting = self.lasting and isinstance(error, MetricError) and not failure.transient
+
+    def join(self, other: Score) -> None:
+        """Takes in the score of further tasks."""
+        self.values |= other.values
+        self.failures += other.failures
+        self.lasting = self.lasting and other.lasting
+
+
+@dataclass
+class Scored:
+    """What came of a job."""
+
+    scores: dict[str, Score] = field(default_factory=dict)  # by task
+    failure: Failure | None = None  # why there are none: its process died
+    doubt: str | None = None  # what decoding elsewhere says against the codec
+
+
+class Workers:
+    """`count` scoring processes with their own copy of `tasks`; use it in a `with`.
+
+    A count of 0 scores in this process, for a debugger.
+    """
+
+    def __init__(self, tasks: Sequence[Task], count: int):
+        self._tasks, self._count = list(tasks), count
+        self._waiting: list[tuple[int, Job]] = []
+        self._done: deque[tuple[int, Scored] | ResultsError] = deque()
+        self._under_way = 0  # jobs submitted and not yielded
+        self._busy = set(range(count))  # places of processes that score, or start
+        self._closed = False
+        self._changed = threading.Condition()
+        self._processes: list[_Process] = []
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> Workers:
+        self._processes = [_Process() for _ in range(self._count)]
+        for place in range(self._count):
+            thread = threading.Thread(target=self._serve, args=(place,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for process in self._processes:
+            process.terminate()
+        for thread in self._threads:
+            thread.join(10)
+        for process in self._processes:
+            process.close()
+
+    def submit(self, index: int, job: Job) -> None:
+        """Lets the clip `index` be scored; waits while two for each process are waiting already."""
+        if not self._count:
+            with deferred():
+                self._done.append((index, score(self._tasks, job)))
+            self._under_way += 1
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < 2 * self._count or self._broken())
+            self._waiting.append((index, job))
+            self._under_way += 1
+            self._changed.notify_all()
+
+    def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
+        """(index, what came of it) of the clips that are done; with `wait`, of all submitted."""
+        while True:
+            with self._changed:
+                if wait and self._under_way:
+                    self._changed.wait_for(lambda: self._done)
+                if not self._done:
+                    return
+                found = self._done.popleft()
+            if isinstance(found, ResultsError):
+                raise found
+            self._under_way -= 1
+            yield found
+
+    def _broken(self) -> bool:
+        return any(isinstance(found, ResultsError) for found in self._done)
+
+    def _serve(self, place: int) -> None:
+        """The thread of one process: hands it one clip after another."""
+        try:
+            self._processes[place].begin(self._tasks)
+            while (taken := self._take(place)) is not None:
+                index, job = taken
+                self._put((index, self._processes[place].score(job)))
+                if self._processes[place].dead and not self._closed:
+                    self._processes[place].close()
+                    self._processes[place] = _Process()
+                    self._processes[place].begin(self._tasks)
+        except ResultsError as error:
+            self._put(error)
+
+    def _put(self, found: tuple[int, Scored] | ResultsError) -> None:
+        with self._changed:
+            self._done.append(found)
+            self._changed.notify_all()
+
+    def _take(self, place: int) -> tuple[int, Job] | None:
+        """The next clip for this process; None when all is over."""
+
+        def mine(index: int) -> bool:
+            owner = index % self._count
+            return owner == place or owner in self._busy
+
+        with self._changed:
+            self._busy.discard(place)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._closed or any(mine(i) for i, _ in self._waiting))
+            if self._closed:
+                return None
+            own = (pair for pair in self._waiting if pair[0] % self._count == place)
+            other = (pair for pair in self._waiting if mine(pair[0]))
+            taken = next(own, None) or next(other)
+            self._waiting.remove(taken)
+            self._busy.add(place)
+            self._changed.notify_all()
+            return taken
+
+
+class _Process:
+    """One process; its end of the pipe closes when this process dies, and then it ends."""
+
+    def __init__(self):
+        self.dead = False
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        with no_main_module(), environment(ENVIRONMENT), without_interrupts():
+            self._process.start()
+        theirs.close()
+
+    def begin(self, tasks: list[Task]) -> None:
+        """Hands over the tasks; waits until it is ready."""
+        try:
+            self._pipe.send(tasks)
+            self._pipe.recv()
+        except (EOFError, OSError):
+            raise ResultsError(
+                f"the processes that score clips cannot start (exit code {self._exit_code()}): see "
+                "the text above, or try --workers 1"
+            ) from None
+
+    def score(self, job: Job) -> Scored:
+        """What came of the job; if the process dies, that says so."""
+        try:
+            self._pipe.send(job)
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            code = self._exit_code()
+            why = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
+            return Scored(failure=Failure(f"{DIED} ({why})", transient=True))
+        except Exception as error:  # what a task saw cannot be pickled
+            failure = Failure.of(error)
+            text = f"the clip did not reach its process ({failure.message})"
+            return Scored(failure=Failure(text, failure.transient))
+
+    def _exit_code(self) -> int | None:
+        self.dead = True
+        self._process.join(10)
+        return self._process.exitcode
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def close(self) -> None:
+        self._process.join(10)
+        self._pipe.close()
+
+
+def _serve(pipe: Connection) -> None:
+    """The scoring process: tasks, then job after job until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
+    import audiotok.tokens.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
+
+    if hasattr(os, "nice"):
+        os.nice(10)  # the codec is timed beside
+    with contextlib.suppress(EOFError, OSError):
+        tasks = pipe.recv()
+        pipe.send("ready")
+        while True:
+            pipe.send(score(tasks, pipe.recv()))
+
+
+def score(tasks: Sequence[Task], job: Job) -> Scored:
+    """The job's tasks on its clip; whatever one of them raises is recorded as its failure."""
+    import torch
+
+    from audiotok.sound.audio import Audio
+    from audiotok.tasks import Item
+    from audiotok.tokens.tokens import Tokens
+
+    def audio(array: np.ndarray, sample_rate: int) -> Audio:
+        return Audio(torch.from_numpy(array), sample_rate)
+
+    item = Item(
+        job.clip,
+        audio(*job.reference),
+        audio(*job.reconstruction),
+        None if job.tokens is None else Tokens.from_bytes(job.tokens),
+        **job.seconds,
+    )
+    found = Scored()
+    if job.decoder is not None:
+        found.doubt = _doubt(job.decoder, item)
+        if isinstance(found.doubt, Failure):
+            return Scored(failure=found.doubt)
+    for task in tasks:
+        if job.tasks is not None and task.name not in job.tasks:
+            continue
+        result = found.scores[task.name] = Score()
+        seen = job.observed.get(task.name)
+        if isinstance(seen, Failure):
+            result.fail(seen, task=task.name)
+            continue
+        try:
+            result.add(task.name, task.score(replace(item, observed=seen)))
+        except Exception as error:  # the guard around one clip: a metric may raise anything
+            result.fail(error, task=task.name)
+    return found
+
+
+def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
+    """What speaks against a codec that never saw the clip and decodes its tokens; None: nothing;
+    a Failure: it could not be tried for now.
+
+    A codec that keeps the sound beside the tokens, wherever in its process, cannot pass.
+    """
+    import torch
+
+    try:
+        codec = decoder.load()
+        torch.manual_seed(decoder.seed)
+        again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
+    except Exception as error:  # a codec may raise anything
+        failure = Failure.of(error)
+        text = f"it cannot decode its tokens in another process ({failure.message})"
+        return Failure(text, transient=True) if failure.transient else text
+    heard = item.reconstruction.waveform
+    if again.shape != heard.shape:
+        return "in another process its tokens give a sound of another length"
+    error = float((again - heard).abs().max()) / max(float(heard.abs().max()), 1e-6)
+    if error > MOST_ERROR:
+        return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
+    return None
+
+
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: it is for the main process, which ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def no_main_module() -> Iterator[None]:
+    """Hides __main__ from spawn, which would run a script without a main guard again."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Sets environment variables for the processes started inside."""
+    before = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value

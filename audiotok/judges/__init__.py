@@ -1,0 +1,1 @@
+"""Networks of others that judge sound: recognisers, speaker encoders, predictors of opinions."""

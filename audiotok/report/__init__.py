@@ -1,0 +1,1 @@
+"""What people look at: leaderboard, site, listening pages, curves."""

@@ -1,0 +1,270 @@
+"""`audiotok report`: a page to listen to codecs side by side, and blind. No server, no network.
+
+For each clip the reference and every codec's reconstruction, decoded from re-read token bytes, as
+16-bit WAV files of one loudness; their spectrograms and codes as data that the page draws.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiotok.errors import AudiotokError, MetricError
+from audiotok.report.site.pages import Pages
+from audiotok.results.results import REFERENCE, slug
+from audiotok.system import outputs
+from audiotok.system.files import make_folder, replacing
+
+if TYPE_CHECKING:
+    from audiotok.codec.codec import Codec
+    from audiotok.data import Clip
+    from audiotok.sound.audio import Audio
+
+LIFT = 12.0  # dB: a sound further than this below the reference pulls the others no further down
+BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
+FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
+MOST = 16  # clips, where nobody names them
+_ABOUT = "about.json"
+_FILES = ("site.css", "site.js", "listening.js")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One sound of a clip: of the reference (`codes` None) or of a codec."""
+
+    name: str
+    sound: Audio
+    codes: Any = None  # (C, K, T) int64
+    sizes: Sequence[int] = ()
+
+
+def write(
+    codecs: Sequence[Codec],
+    clips: Sequence[Clip],
+    out: str | Path,
+    corpus: str | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes the page into the folder `out`.
+
+    Args:
+        codecs: loaded.
+        clips: what is heard; each is read at its own sample rate.
+        corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
+            bundled ones only.
+        progress: is told what is under way.
+        overwrite: replace a page that is in `out` already.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        AudiotokError: no codec, no clip, two of one name, or a folder that cannot be written or
+            holds other files.
+    """
+    out = Path(out)
+    if not codecs or not clips:
+        raise AudiotokError("a report needs at least one codec and one clip: name them")
+    names = [REFERENCE, *(codec.card.name for codec in codecs)]
+    for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
+        if twice := sorted({one for one in each if each.count(one) > 1}):
+            raise AudiotokError(f"two {what} are named {', '.join(twice)}: leave one out")
+    check_folder(out, clips, overwrite)
+    about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
+    make_folder(out)
+    _write(out / _ABOUT, json.dumps(about, indent=1).encode())  # first: whose folder it is
+    content = []
+    for clip in clips:
+        progress(clip.id)
+        content.append(_clip(codecs, clip, out))
+    pages = Pages()
+    pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
+    files = {name: pages.files[name] for name in _FILES}
+    files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
+    files["index.html"] = pages.files["index.html"]
+    for name, data in files.items():
+        _write(out / name, data)
+    return out / "index.html"
+
+
+def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False) -> None:
+    """Raises AudiotokError where a page in the folder `out` would replace what is there.
+
+    Args:
+        clips: what is heard; their files are never replaced.
+        overwrite: replace a page that is there; other files never.
+    """
+    folder = outputs.folder(out, "several files of a page")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not _is_page(folder):
+        raise AudiotokError(f"{out} holds other files than a page of ours: name a new folder")
+    if not overwrite:
+        raise AudiotokError(f"{out} holds a page already: name another, or give --overwrite")
+    sounds = [file for clip in clips for file in _folder_of(out, clip).glob("*.wav")]
+    outputs.check(sounds, [path for clip in clips for path in _paths(clip)], overwrite)
+
+
+def _is_page(folder: Path) -> bool:
+    try:
+        about = json.loads((folder / _ABOUT).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(about, dict) and about.keys() == {"corpus", "codecs", "clips"}
+
+
+def _folder_of(out: str | Path, clip: Clip) -> Path:
+    return Path(out) / "sounds" / slug(clip.id)
+
+
+def _paths(clip: Clip) -> list[Path]:
+    return [path for path in (clip.path, clip.reference) if path is not None]
+
+
+def _write(path: Path, data: bytes) -> None:
+    with replacing(path, AudiotokError) as file:
+        file.write(data)
+
+
+def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip]:
+    """The clips of these ids; else the first of each speaker and all that have none, at most MOST.
+
+    Raises AudiotokError for an id that is not there.
+    """
+    if ids is not None:
+        known = {clip.id: clip for clip in clips}
+        if lost := [name for name in ids if name not in known]:
+            close = difflib.get_close_matches(lost[0], known, n=3, cutoff=0.3) or list(known)[:3]
+            raise AudiotokError(f"there is no clip {lost[0]}: there are {', '.join(close)}")
+        return [known[name] for name in ids]
+    heard: set[str] = set()
+    chosen = []
+    for clip in clips:
+        if clip.speaker is None or clip.speaker not in heard:
+            chosen.append(clip)
+            heard |= {clip.speaker} if clip.speaker else set()
+    return chosen[:MOST]
+
+
+def gains(levels: Sequence[float]) -> list[float]:
+    """dB for each sound, so that all are as loud as the softest of them.
+
+    Args:
+        levels: in dB (LUFS, or of the power); that of the reference first. -inf for silence, which
+            stays as it is.
+    """
+    heard = [level for level in levels if math.isfinite(level)]
+    if not heard:
+        return [0.0] * len(levels)
+    target = min(heard)
+    if math.isfinite(levels[0]):
+        target = max(target, levels[0] - LIFT)
+    return [target - level if math.isfinite(level) else 0.0 for level in levels]
+
+
+def fitting(gains: Sequence[float], peaks: Sequence[float]) -> list[float]:
+    """The gains, dB, less what would exceed full scale: a sound that is lifted gives way alone, one
+    that is not takes all others down with it."""
+    room = [-20 * math.log10(peak) if peak > 0 else math.inf for peak in peaks]
+    lifted = [min(gain, max(most, 0.0)) for gain, most in zip(gains, room, strict=True)]
+    excess = max(gain - most for gain, most in zip(lifted, room, strict=True))
+    return [gain - max(excess, 0.0) for gain in lifted]
+
+
+def levels(sounds: Sequence[Audio]) -> list[float]:
+    """The loudness of each by ITU-R BS.1770, LUFS; where one has none, the power of all, dB."""
+    from audiotok.metrics.loudness import loudness
+    from audiotok.sound.audio import Audio
+
+    def measured(sound: Audio) -> float:
+        # The filters clamp at full scale, which a loud sound exceeds within them.
+        less = min(1.0, 0.25 / (float(sound.waveform.abs().max()) or 1.0))
+        softer = Audio(sound.waveform * less, sound.sample_rate)
+        return loudness(softer, "sound") - 20 * math.log10(less)
+
+    try:
+        return [measured(sound) for sound in sounds]
+    except MetricError:
+        powers = [float(sound.waveform.double().square().mean()) for sound in sounds]
+        return [10 * math.log10(power) if power > 0 else -math.inf for power in powers]
+
+
+def spectrogram(sound: Audio) -> dict[str, Any]:
+    """Power in mel bands as bytes: 0 is RANGE dB or more below the loudest, 255 the loudest.
+
+    Windows of 32 ms (Hann); at most COLUMNS of them, evenly spaced, at least 8 ms apart.
+    """
+    import torch
+
+    from audiotok.system.dependencies import torchaudio
+
+    rate, wave = sound.sample_rate, sound.waveform.mean(0)
+    size = max(64, round(0.032 * rate))
+    points = max(size, 2048)
+    hop = max(1, round(0.008 * rate), math.ceil(len(wave) / COLUMNS))
+    wave = torch.nn.functional.pad(wave, (points // 2, points // 2))
+    window = torch.hann_window(size)
+    spectrum = torch.stft(wave, points, hop, size, window, center=False, return_complex=True)
+    power = spectrum.abs().square()
+    bank = torchaudio().functional.melscale_fbanks(
+        len(power), 0.0, rate / 2, BANDS, rate, norm=None, mel_scale="htk"
+    )
+    decibels = 10 * torch.log10((bank.T @ power).clamp(min=1e-12))
+    scaled = ((decibels - decibels.max()) / RANGE + 1).clamp(0, 1) * 255
+    data = scaled.round().to(torch.uint8).T.contiguous().numpy().tobytes()
+    return {
+        "bands": BANDS,
+        "columns": scaled.shape[1],
+        "data": base64.b64encode(data).decode(),
+    }
+
+
+def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
+    """What the page shows of one clip, whose sounds are written."""
+    from audiotok.sound.audio import Audio
+    from audiotok.sound.audio import write as write_audio
+    from audiotok.tokens.tokens import Tokens
+
+    original = clip.original()
+    versions = [Version(REFERENCE, original)]
+    for codec in codecs:
+        tokens = Tokens.from_bytes(codec.encode(original).to_bytes())
+        sound = codec.decode(tokens, original.sample_rate)
+        versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
+    sounds = [version.sound for version in versions]
+    shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
+    folder = _folder_of(out, clip)
+    make_folder(folder)
+    shown = []
+    for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
+        path = folder / f"{number}.wav"
+        louder = version.sound.waveform * 10 ** (gain / 20)
+        write_audio(path, Audio(louder.clamp(-1, 1), version.sound.sample_rate), "PCM_16")
+        shown.append({
+            "name": version.name, "file": path.relative_to(out).as_posix(), "gain": round(gain, 2),
+            "spectrogram": spectrogram(version.sound), "codes": _codes(version),
+        })  # fmt: skip
+    about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
+    return about | {"seconds": original.duration, "versions": shown}
+
+
+def _codes(version: Version) -> dict[str, Any] | None:
+    """Codes as rows of one channel's codebooks after another's."""
+    if version.codes is None:
+        return None
+    channels, codebooks, frames = version.codes.shape
+    step = math.ceil(frames / FRAMES) or 1
+    thin = version.codes[:, :, ::step].reshape(channels * codebooks, -1)
+    return {"sizes": list(version.sizes) * channels, "step": step, "rows": thin.tolist()}
+
+
+def _inside(out: Path) -> bool:
+    """Whether the page lies in the folder of a leaderboard, to which it then links back."""
+    return (out.parent / "index.html").is_file() and (out.parent / "site.css").is_file()

@@ -1,0 +1,75 @@
+"""Templates to pages, and how numbers are written in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from audiotok.codec import licences
+from audiotok.errors import ResultsError
+from audiotok.report.site.settings import codec_page, facts_of
+from audiotok.results import contamination
+from audiotok.results.results import arrow
+
+_HERE = Path(__file__).parent
+
+
+class Pages:
+    """The files of a site, by their path in it."""
+
+    def __init__(self, **shared: Any) -> None:
+        """`shared` is known to every page."""
+        self.files: dict[str, bytes] = {
+            path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
+        }
+        self._environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {"plain": plain, "number": number}
+        self._environment.globals |= {
+            "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
+            "contamination_notes": contamination.NOTES, "codec_page": codec_page,
+            "facts_of": facts_of, **shared,
+        }  # fmt: skip
+
+    def put(self, name: str, template: str, **context: Any) -> None:
+        """Renders a page; links in it start from the root of the site."""
+        root = "../" * name.count("/")
+        page = self._environment.get_template(template).render(root=root, name=name, **context)
+        self.add(name, page.encode())
+
+    def add(self, name: str, content: bytes) -> None:
+        """A file; ResultsError where two would have one name."""
+        if name in self.files:
+            raise ResultsError(f"two pages would be named {name}: rename one of the codecs or data")
+        self.files[name] = content
+
+    def finished(self) -> dict[str, bytes]:
+        return dict(sorted(self.files.items()))
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def plain(value: object) -> str:
+    """A value of a card or a table as people read it; – where it is not known."""
+    if value is None or value != value or value == "" or value == [] or value == {}:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(each)}" for key, each in value.items())
+    return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+
+
+def number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if is_number(value) else "–"

@@ -1,0 +1,219 @@
+"""One suite on one corpus: its tables, its ranks, and the numbers that pictures are drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiotok.report.rates import curve_of
+from audiotok.results import comparison, contamination
+from audiotok.results.ranking import Ranking, rank
+from audiotok.results.results import Result, columns, slug
+
+COSTS = ("bitrate", "entropy_bitrate", "token_rate")  # what quality is drawn against
+QUALITY = "stoi"  # which is drawn first, where it was measured
+_DETAILS = ("_16k", "_aligned")  # of a column that is there without it, too
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task: `names` of its columns, those among them that are details, and ranks."""
+
+    task: str
+    names: list[str]
+    details: set[str]
+    ranking: Ranking | None
+    published: list[dict[str, Any]]
+
+    def rank(self, name: str, codec: str) -> str:
+        """The rank of a codec in a column, with = where it is shared; "" where there is none."""
+        places = self.ranking.columns.get(name, {}) if self.ranking else {}
+        if codec not in places:
+            return ""
+        shared = list(places.values()).count(places[codec]) > 1
+        return f"{'=' if shared else ''}{places[codec]}"
+
+    def mean(self, codec: str) -> float | None:
+        return self.ranking.mean.get(codec) if self.ranking else None
+
+    def lacking(self, codec: str) -> list[str]:
+        return self.ranking.incomplete.get(codec, []) if self.ranking else []
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the pages of one setting show."""
+
+    group: list[Result]
+    key: str
+    known: dict[str, dict[str, Any]]
+    tables: list[Table]
+    payload: bytes
+
+    @property
+    def title(self) -> str:
+        suite = self.suite
+        return f"{suite['name']} v{suite['version']} on {self.group[0].summary['data']['name']}"
+
+    @property
+    def suite(self) -> dict[str, Any]:
+        return self.group[0].summary["suite"]
+
+    @property
+    def corpus(self) -> dict[str, Any]:
+        return self.group[0].summary["data"]
+
+    @property
+    def page(self) -> str:
+        return f"{self.key}.html"
+
+    @property
+    def compare(self) -> str:
+        return f"compare-{self.key}.html"
+
+    @property
+    def data(self) -> str:
+        return f"data/{self.key}.js"
+
+    @property
+    def notes(self) -> list[str]:
+        return contamination.notes(result.contamination for result in self.group)
+
+    def machines(self, table: Table) -> dict[str, list[str]]:
+        """{hardware: codecs} of the times in a table; {} where it has none."""
+        found: dict[str, list[str]] = {}
+        for result in self.group:
+            if any(name in result.run["times"] for name in table.names):
+                found.setdefault(result.run["hardware"], []).append(result.codec)
+        return found
+
+    @property
+    def restricted(self) -> bool:
+        return any(result.restricted for result in self.group)
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """What can be chosen in each filter."""
+        facts = [facts_of(result) for result in self.group]
+        return {
+            key: sorted({str(fact[key]) for fact in facts if fact[key] not in (None, "")})
+            for key in ("rate", "domain", "licence", "streamable", "quantizer")
+        }
+
+
+def describe(group: Sequence[Result], theirs: pd.DataFrame | None) -> Setting:
+    """All that is shown of one setting."""
+    group, known = list(group), columns(group)
+    tables = []
+    for task in dict.fromkeys(column["task"] for column in known.values()):
+        names = [name for name, column in known.items() if column["task"] == task]
+        details = {name for name in names if _is_detail(name, known)}
+        if len(details) == len(names):
+            details = set()
+        rows = _published(theirs, [name for name in names if name not in details])
+        tables.append(Table(task, names, details, rank(group, task), rows))
+    key = slug("-".join(group[0].folder.parts[-3:-1]))
+    return Setting(group, key, known, tables, _payload(group, known))
+
+
+def facts_of(result: Result) -> dict[str, Any]:
+    """What rows are filtered by."""
+    codec = result.summary["codec"]
+    taxonomy = codec.get("taxonomy") or {}
+    streamable = codec.get("streamable")
+    return {
+        "codec": result.codec,
+        "role": result.role,
+        "bitrate": _measured(result, "bitrate") or codec.get("bitrate"),
+        "tokens": _measured(result, "token_rate") or codec.get("token_rate"),
+        "rate": codec.get("sample_rate_out"),
+        "domain": taxonomy.get("domain"),
+        "licence": codec.get("licence_weights"),
+        "streamable": None if streamable is None else ("yes" if streamable else "no"),
+        "quantizer": taxonomy.get("quantization"),
+    }
+
+
+def codec_page(name: str) -> str:
+    """Where the page of a codec is."""
+    return f"codecs/{slug(name)}.html"
+
+
+def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:
+    base = name
+    for end in _DETAILS * 2:
+        base = base.removesuffix(end)
+    return known[name]["higher_is_better"] is None or (base != name and base in known)
+
+
+def _measured(result: Result, column: str) -> float | None:
+    return (result.scores.get(column) or {}).get("mean")
+
+
+def _published(theirs: pd.DataFrame | None, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of others that have any of these columns: {"theirs", "table", "corpus", "cells"}."""
+    if theirs is None:
+        return []
+    rows: dict[tuple, dict[str, Any]] = {}
+    for cell in theirs[theirs["column"].isin(names)].to_dict("records"):
+        codebooks = "" if pd.isna(cell["codebooks"]) else f"{cell['codebooks']:.0f}"
+        row = rows.setdefault(
+            (cell["table"], cell["theirs"], codebooks),
+            {"theirs": cell["theirs"], "codebooks": codebooks, "table": cell["table"],
+             "corpus": cell["corpus"] or "clips not said", "cells": {}},
+        )  # fmt: skip
+        row["cells"][cell["column"]] = cell
+    return list(rows.values())
+
+
+def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes:
+    """A script that hands over means, intervals and the rows of each clip."""
+    clips = sorted(set().union(*(result.rows["clip"] for result in group if _has_rows(result))))
+    place = pd.Index(clips)
+    about = {}
+    for name, column in known.items():
+        better = column["higher_is_better"]
+        drawn = [r for r in group if _has_rows(r) and name in r.rows]
+        drawn = [r for r in drawn if _measured(r, name) is not None]
+        weight = comparison.weight_of(drawn, name) if drawn and better is not None else ""
+        about[name] = {
+            "unit": column["unit"], "digits": column["digits"], "better": better,
+            "task": column["task"], "description": column["description"], "weight": weight,
+        }  # fmt: skip
+    needed = {name for name, column in about.items() if column["weight"] != ""}
+    needed |= {column["weight"] for column in about.values() if column["weight"]}
+    alike = len({result.run["hardware"] for result in group}) == 1
+    codecs = []
+    for result in group:
+        scores = {
+            name: [score["mean"], *(score["ci95"] or (None, None))]
+            for name, score in result.scores.items()
+            if score["mean"] is not None and (alike or name not in result.run["times"])
+        }
+        codecs.append({
+            "name": result.codec, "title": result.marked, "role": result.role,
+            "curve": curve_of(result), "page": codec_page(result.codec), "scores": scores,
+            "rows": _rows(result, needed, place) if _has_rows(result) else {},
+        })  # fmt: skip
+    content = {"costs": COSTS, "quality": QUALITY, "columns": about}
+    content |= {"clips": clips, "codecs": codecs}
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return f"window.audiotok = {text};\n".encode()
+
+
+def _rows(result: Result, needed: set[str], place: pd.Index) -> dict[str, list[float | None]]:
+    """Each column as a list over all clips of the setting."""
+    frame = result.rows.set_index("clip").reindex(place)
+    return {
+        name: [float(f"{x:.6g}") if np.isfinite(x) else None for x in frame[name].to_numpy(float)]
+        for name in sorted(needed & set(frame.columns))
+    }
+
+
+def _has_rows(result: Result) -> bool:
+    return (result.folder / "rows.parquet").is_file()

@@ -1,0 +1,84 @@
+"""The page of speed: every table in results/speed/, its goals, and rooflines drawn as SVG."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from audiotok.errors import ResultsError
+from audiotok.report.site.pages import Pages
+
+_WIDE, _HIGH = 720, 380
+_LEFT, _RIGHT, _BOTTOM, _TOP = 62, 30, 46, 14
+
+
+def put(pages: Pages, folder: Path) -> None:
+    """speed.html; without measurements it says so."""
+    parts = []
+    for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
+        try:
+            frame = pd.read_csv(path)
+            about = json.loads(path.with_suffix(".json").read_bytes())
+        except (OSError, ValueError) as reason:
+            raise ResultsError(
+                f"{path} or its .json cannot be read: {reason}; restore both or remove both"
+            ) from reason
+        parts.append({
+            "name": path.stem, "about": about, "goals": about.get("goals", []),
+            "columns": list(frame.columns), "rows": frame.to_dict("records"),
+            "rooflines": _rooflines(frame, about.get("ceilings") or {}),
+        })  # fmt: skip
+    pages.put("speed.html", "speed.html", parts=parts)
+
+
+def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str, Any]]:
+    """Work against arithmetic intensity beneath what the machine can do (Williams, Waterman and
+    Patterson 2009); a drawing where both ceilings and the work are known."""
+    copy, product = ceilings.get("copy_gb_per_s"), ceilings.get("fp32_product_gflop_per_s")
+    if not copy or not product or not {"gflop", "mbytes", "ms"} <= set(frame.columns):
+        return []
+    done = frame[(frame[["gflop", "mbytes", "ms"]] > 0).all(axis=1)]
+    points = [
+        {
+            "x": 1000 * row["gflop"] / row["mbytes"],
+            "y": 1000 * row["gflop"] / row["ms"],
+            "own": row["peer"] == "audiotok",
+            "label": f"{row['peer']}, {row['work']}, {row['shape']}, N {row['N']}",
+        }
+        for row in done.to_dict("records")
+    ]
+    if not points:
+        return []
+    low, high = _decades([p["x"] for p in points] + [product / copy])
+    bottom, top = _decades([p["y"] for p in points] + [product])
+
+    def across(x: float) -> float:
+        return round(_LEFT + (_WIDE - _LEFT - _RIGHT) * (math.log10(x) - low) / (high - low), 1)
+
+    def up(y: float) -> float:
+        tall = _HIGH - _BOTTOM - _TOP
+        return round(_HIGH - _BOTTOM - tall * (math.log10(y) - bottom) / (top - bottom), 1)
+
+    start = max(10.0**low, 10.0**bottom / copy)
+    roof = [(start, start * copy), (product / copy, product), (10.0**high, product)]
+    return [{
+        "width": _WIDE, "height": _HIGH, "left": _LEFT, "floor": _HIGH - _BOTTOM, "top": _TOP,
+        "right": _WIDE - _RIGHT, "copy": copy, "product": product,
+        "roof": " ".join(f"{across(x)},{up(y)}" for x, y in roof),
+        "points": [p | {"cx": across(p["x"]), "cy": up(p["y"])} for p in points],
+        "x_ticks": [(across(10.0**e), _power(e)) for e in range(low, high + 1)],
+        "y_ticks": [(up(10.0**e), _power(e)) for e in range(bottom, top + 1)],
+    }]  # fmt: skip
+
+
+def _decades(values: list[float]) -> tuple[int, int]:
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return low, max(high, low + 1)
+
+
+def _power(exponent: int) -> str:
+    return f"{10.0**exponent:g}"

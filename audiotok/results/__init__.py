@@ -1,0 +1,1 @@
+"""Numbers on disk, and what they mean."""

@@ -1,0 +1,46 @@
+"""Where a number came from: versions, commit, machine, command. Imports none of the packages."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from audiotok.system.dependencies import version_of
+
+# Packages whose version may move a score.
+PACKAGES = (
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
+    "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
+    "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+)  # fmt: skip
+
+
+def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """{package: version} of those that are installed, and Python's own."""
+    found = {name: installed for name in names if (installed := version_of(name)) is not None}
+    return {"python": platform.python_version()} | found
+
+
+def git() -> dict[str, str | bool] | None:
+    """Commit of this checkout, and whether the package differs from it; None outside of one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+
+    def ask(*words: str) -> str:
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        dirty = bool(ask("status", "--porcelain", "--", "audiotok", "benchmarks"))
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": dirty}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def command() -> str:
+    """The command line of this process."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

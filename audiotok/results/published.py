@@ -1,0 +1,305 @@
+"""Other people's tables, shown as theirs, and our numbers beside them. Imports no torch.
+
+    published.load("dates_reconstruction_speech")    # pandas, with a column `flags`
+    published.beside("results", "encodec-24k")       # metric by metric: ours, theirs, difference
+
+results/published/ holds the tables as they were published and SOURCES.yaml: where each is from,
+what its columns mean, which of our codecs and columns they correspond to, and which cells
+contradict themselves or other cells. Nothing there is ever mixed into our own results.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from audiotok.errors import ResultsError
+from audiotok.results import comparison
+from audiotok.system import assets
+
+SANITY = "metric_sanity"  # our scores of the audio that the survey published
+_SURVEY = "dates_reconstruction_speech"
+
+
+def names(folder: str | Path | None = None) -> list[str]:
+    """The names of all tables."""
+    return sorted(_sources(_folder(folder))["tables"])
+
+
+def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
+    """A table as it was published, and a column `flags`: what is wrong with which cells.
+
+    Args:
+        name: one of `names()`.
+        folder: with the tables and SOURCES.yaml; None: those that ship.
+
+    `attrs` of the table has "name", "source" (title, authors, venue, link, licence, table, what).
+    """
+    folder = _folder(folder)
+    about = _about(name, folder)
+    frame = _read(folder, name)
+    told = _flags(name, folder)
+    frame["flags"] = [
+        "; ".join(f"{column}: {text}" for (row, column), text in told.items() if row == index)
+        for index in frame.index
+    ]
+    source = _sources(folder)["sources"][about["source"]]
+    frame.attrs = {"name": name, "source": source | {k: about[k] for k in ("table", "what")}}
+    return frame
+
+
+def cells(folder: str | Path | None = None) -> pd.DataFrame:
+    """Every published number that has a counterpart here, one row each.
+
+    Columns: `table`, `source`, `theirs` (their name of the codec), `codec` and `codebooks` (ours;
+    where we have no such codec, their name), `corpus`, `column` (ours), `published` (in our unit),
+    `comparable`, `note`, `flag`.
+    """
+    folder = _folder(folder)
+    found = []
+    for name in names(folder):
+        about = _about(name, folder)
+        told = _flags(name, folder) if about.get("metrics") else {}
+        for index, row in _read(folder, name).iterrows() if about.get("metrics") else ():
+            codec, codebooks, doubt = _ours(row, _sources(folder)["names"].get(about["names"], ()))
+            for column, ours in about["metrics"].items():
+                value = pd.to_numeric(row.get(column), errors="coerce")
+                if pd.isna(value):
+                    continue
+                found.append({
+                    "table": name, "source": about["source"], "theirs": _label(row),
+                    "codec": codec, "codebooks": codebooks, "corpus": about.get("corpus"),
+                    "column": ours["ours"], "published": float(value) * ours.get("times", 1),
+                    "comparable": ours.get("comparable", True),
+                    "note": "; ".join(filter(None, (ours.get("note"), doubt))),
+                    "flag": told.get((index, column), ""),
+                })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def beside(
+    results: str | Path,
+    name: str | None = None,
+    suite: str | None = None,
+    data: str | None = None,
+    folder: str | Path | None = None,
+) -> pd.DataFrame:
+    """Our numbers beside the published ones of the same codec with the same codebooks.
+
+    Args:
+        results: folder of our results; its metric_sanity/ is read too.
+        name: of a codec, as we or as they call it; None: all.
+        suite, data: only these of our settings; None: all, and metric_sanity/.
+        folder: see `load`; None: the folder "published" of `results`, where there is one.
+
+    Returns:
+        One row per our number and their cell: `codec`, `ours_on`, `column`, `ours` with its 95 %
+        interval `low`, `high` and its `n`, `table`, `theirs`, `theirs_on`, `published`,
+        `difference` (ours - published; NaN where the definitions are others), `note`, `flag`.
+
+    Raises ResultsError where nothing of ours corresponds to a published number.
+    """
+    if folder is None and (Path(results) / "published" / "SOURCES.yaml").is_file():
+        folder = Path(results) / "published"
+    theirs = cells(folder)
+    sanity = _sanity(results, theirs, folder) if suite is None and data is None else ()
+    ours = pd.DataFrame([*_measured(results, suite, data), *sanity])
+    if len(ours) and name is not None:
+        ours = ours[
+            [name in (row["codec"], row["label"], row["theirs"]) for _, row in ours.iterrows()]
+        ]
+    if not len(ours):
+        raise ResultsError(_nothing(results, name, theirs))
+    both = ours.drop(columns="theirs").merge(theirs, on=["codec", "codebooks", "column"])
+    if both.empty:
+        raise ResultsError(_nothing(results, name, theirs))
+    both["difference"] = (both["ours"] - both["published"]).where(both["comparable"])
+    both["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in both.iterrows()]
+    both["codec"] = both["label"]
+    both = both.rename(columns={"corpus": "theirs_on"})
+    columns = (
+        "codec ours_on column ours low high n table theirs theirs_on published difference note flag"
+    )
+    return both.sort_values(["table", "codec", "column"], kind="stable")[columns.split()]
+
+
+# --- ours ------------------------------------------------------------------------------------
+
+
+def _measured(results: str | Path, suite: str | None, data: str | None) -> Iterator[dict[str, Any]]:
+    """The numbers of our own results, one by one."""
+    for group in comparison.chosen(results, suite, data):
+        for result in group:
+            codec = result.summary["codec"]
+            options = dict(codec.get("options") or {})
+            options.pop("codebooks", None)
+            if options or "@" in result.codec:  # merged, or weights of one's own: another codec
+                continue
+            about = result.summary
+            where = (
+                f"{about['suite']['name']} v{about['suite']['version']}, {about['data']['name']}"
+            )
+            for column, score in about["scores"].items():
+                if score["mean"] is None:
+                    continue
+                low, high = score["ci95"] or (np.nan, np.nan)
+                yield {
+                    "label": result.codec, "codec": result.codec.partition(":")[0], "theirs": "",
+                    "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
+                    "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
+                }  # fmt: skip
+
+
+def _sanity(
+    results: str | Path, theirs: pd.DataFrame, folder: str | Path | None
+) -> Iterator[dict[str, Any]]:
+    """Our scores of the survey's published audio: one sentence of each codec."""
+    doubts = {a["file"]: a["reason"] for a in _sources(_folder(folder)).get("audio", ())}
+    known = _sources(_folder(folder))["names"]["dates"]
+    for path in sorted((Path(results) / SANITY).glob("*_against_*.csv")):
+        frame = pd.read_csv(path)
+        metrics = sorted(set(frame.columns) & set(theirs["column"]))
+        for _, row in frame.iterrows():
+            about = row.rename({f"published_{k}": k for k in ("tokenizer", "num_codebooks")})
+            codec, codebooks, _ = _ours(about, known)
+            for column in metrics:
+                yield {
+                    "label": row["codec"], "codec": codec, "codebooks": codebooks, "column": column,
+                    "theirs": about["tokenizer"], "ours_on": "the survey's audio, one sentence",
+                    "ours": row[column], "low": np.nan, "high": np.nan, "n": 1,
+                    "doubt": doubts.get(row["codec"], ""),
+                }  # fmt: skip
+
+
+def _nothing(results: str | Path, name: str | None, theirs: pd.DataFrame) -> str:
+    if name is None:
+        return f"nothing in {results} was published by others too: run `audiotok bench` first"
+    ours = sorted(set(theirs["codec"][theirs["codec"] != theirs["theirs"]]))
+    known = {*theirs["codec"], *theirs["theirs"]}
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are numbers of {', '.join(ours)}"
+    if name.partition(":")[0] in known:
+        hint = "others published it; run `audiotok bench` with it first"
+    return f"{results} has nothing of {name} beside a published number: {hint}"
+
+
+# --- theirs ----------------------------------------------------------------------------------
+
+
+def _folder(folder: str | Path | None) -> Path:
+    return assets.folder("results/published") if folder is None else Path(folder)
+
+
+@lru_cache(maxsize=8)
+def _sources(folder: Path) -> dict[str, Any]:
+    path = folder / "SOURCES.yaml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as reason:
+        raise ResultsError(f"{path} cannot be read: {' '.join(str(reason).split())}") from reason
+
+
+def _about(name: str, folder: Path) -> dict[str, Any]:
+    tables = _sources(folder)["tables"]
+    if name not in tables:
+        close = difflib.get_close_matches(name, tables, n=3, cutoff=0.3) or sorted(tables)
+        raise ResultsError(f"no published table is named {name}: there are {', '.join(close)}")
+    return tables[name]
+
+
+def _read(folder: Path, name: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(folder / f"{name}.csv")
+    except (OSError, ValueError) as reason:
+        raise ResultsError(f"{folder / name}.csv cannot be read: {reason}") from reason
+
+
+def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
+    """{(row, column): what is wrong with the cell}."""
+    frame, rules = _read(folder, name), _about(name, folder).get("flags", {})
+    shared = [flag for key in rules.get("shared", ()) for flag in _sources(folder)["shared"][key]]
+    told: dict[tuple[int, str], list[str]] = {}
+    for flag in [*rules.get("cells", ()), *shared]:
+        for row in frame.index[_matches(frame, flag["match"])]:
+            for column in flag["columns"]:
+                told.setdefault((row, column), []).append(flag["reason"])
+    for key, text in (
+        *_too_good(frame, rules.get("best")),
+        *(_differing(frame, _read(folder, other), other) if (other := rules.get("also")) else ()),
+        *_spread(frame, rules.get("spread")),
+    ):
+        told.setdefault(key, []).append(text)
+    return {key: "; ".join(texts) for key, texts in told.items()}
+
+
+def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:
+    """Rows that are better than the one that nothing can be better than."""
+    if rule is None:
+        return
+    best = frame[_matches(frame, rule["match"])].iloc[0]
+    for sign, columns in ((1, rule.get("higher", ())), (-1, rule.get("lower", ()))):
+        for column in columns:
+            for row in frame.index[sign * (frame[column] - best[column]) > 0]:
+                yield (row, column), f"better than the {_label(best).lower()} ({best[column]:g})"
+
+
+def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[tuple]:
+    """Cells that the other publication of the same table has otherwise."""
+    keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
+    twin = other.set_index(keys)
+    for row, values in frame.set_index(keys).iterrows():
+        index = frame.index[(frame[keys] == list(row)).all(axis=1)][0]
+        for column in values.index.drop("source_table"):
+            one, two = values[column], twin.loc[row, column]
+            if not (one == two or (pd.isna(one) and pd.isna(two))):
+                yield (index, column), f"{two:g} in {name}"
+
+
+def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
+    """Means over seeds that lie so far apart that some may have diverged."""
+    for column in frame.columns if share is not None else ():
+        if not column.endswith("_std"):
+            continue
+        mean = column.replace("_std", "_mean")
+        for row in frame.index[frame[column] > share * frame[mean].abs()]:
+            yield (
+                (row, mean),
+                f"{frame[mean][row]:g} ± {frame[column][row]:g} over seeds: some may have diverged "
+                "and were averaged in",
+            )
+
+
+def _matches(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
+    fits = pd.Series(True, index=frame.index)
+    for column, value in wanted.items():
+        fits &= frame[column] == value
+    return fits
+
+
+def _ours(row: pd.Series, known: list[dict[str, Any]]) -> tuple[str, int | None, str | None]:
+    """Our codec, its codebooks and a doubt; where we have none, their name."""
+    for entry in known:
+        target = entry.get("ours", entry["codec"])
+        about = {"ours", "codebooks", "note"} | ({"codec"} if "ours" not in entry else set())
+        if all(row.get(key) == value for key, value in entry.items() if key not in about):
+            codebooks = entry.get("codebooks", row.get("num_codebooks"))
+            return target, None if pd.isna(codebooks) else int(codebooks), entry.get("note")
+    codebooks = row.get("num_codebooks")
+    return _label(row), None if codebooks is None or pd.isna(codebooks) else int(codebooks), None
+
+
+def _label(row: pd.Series) -> str:
+    """What they call the codec of a row."""
+    return next(str(row[key]) for key in ("tokenizer", "codec", "model", "method") if key in row)
+
+
+def _joined(*texts: str) -> str:
+    return re.sub(r"^; |; $", "", "; ".join(texts))

@@ -1,0 +1,306 @@
+"""Results on disk: their folders, files, numbers and tables. Imports no torch.
+
+    results/<suite>-v<version>/<data>-<its hash>[-first<N>][-<tasks>]/<codec>/
+        rows.parquet    one row per clip, one column per metric: scores only
+        summary.json    means, intervals, failures, and all that the scores depend on
+        times.parquet   seconds and real-time factors per clip
+        run.json        times summarised, and where, when and by which command they were taken
+        run-<plan>/     only while measuring: journal.jsonl and the tokens of each clip
+
+rows.parquet and summary.json hold nothing that changes when the same thing is measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from audiotok.codec.licences import MARK, restricts
+from audiotok.errors import ResultsError
+from audiotok.results import contamination
+from audiotok.system.failures import was_transient
+from audiotok.system.files import replacing
+
+SCHEMA = 1
+REFERENCE = "reference"  # the ceiling: the reference scored against itself
+GIVEN = "given"  # reconstructions that the corpus itself brings along with their references
+FLOOR = "random"
+ROLES = ("ceiling", "given", "neural", "baseline", "floor")  # the order of every table
+MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One codec on one corpus: what summary.json and run.json say."""
+
+    folder: Path
+    summary: dict[str, Any]
+    run: dict[str, Any]
+
+    @property
+    def codec(self) -> str:
+        return self.summary["codec"]["name"]
+
+    @property
+    def role(self) -> str:
+        """One of ROLES."""
+        return self.summary["codec"]["role"]
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the licence of its weights restricts their use."""
+        return restricts(self.summary["codec"].get("licence_weights"))
+
+    @property
+    def title(self) -> str:
+        """The name with its marks, as tables show it."""
+        return self.codec + MARKS.get(self.role, "") + (MARK if self.restricted else "")
+
+    @property
+    def contamination(self) -> str:
+        """The sign of a codec that may have heard these clips before, see `contamination`."""
+        if self.role != "neural":
+            return contamination.CLEAN
+        heard = self.summary["codec"].get("training_data", ())
+        return contamination.mark(heard, self.summary["data"]["name"])
+
+    @property
+    def marked(self) -> str:
+        """The title with the sign of contamination, for tables that explain it below."""
+        return f"{self.title} {self.contamination}".rstrip()
+
+    @property
+    def scores(self) -> dict[str, dict[str, Any]]:
+        """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
+        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column."""
+        return self.summary["scores"] | self.run["times"]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all clips and all tasks of the suite were measured, or could not be here."""
+        measured = set(self.summary["plan"]["tasks"]) | set(self.summary["not_measured"])
+        return self.summary["data"]["limit"] is None and measured >= set(
+            self.summary["suite"]["tasks"]
+        )
+
+    @property
+    def failed_for_now(self) -> list[dict[str, Any]]:
+        """Failures that may pass, such as a lack of memory: their clips are to be tried again."""
+        return [failure for failure in self.summary["failures"] if was_transient(failure)]
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
+        return pd.read_parquet(self.folder / "rows.parquet")
+
+    @cached_property
+    def times(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "times.parquet")
+
+    @cached_property
+    def rows_by_clip(self) -> pd.DataFrame:
+        return self.rows.set_index("clip")
+
+    @cached_property
+    def times_by_clip(self) -> pd.DataFrame:
+        return self.times.set_index("clip")
+
+
+# --- folders ---------------------------------------------------------------------------------
+
+
+def slug(name: str) -> str:
+    """A name as a folder: what is not a letter, digit or one of `. _ = , -` becomes `+`."""
+    return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
+
+
+def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[str] = ()) -> Path:
+    """Folder, below the results, of all codecs measured in the same way on the same clips.
+
+    Args:
+        data: "name", "sha256", "limit" (None: whole) of the corpus.
+        tasks: the tasks measured, where they are not all of the suite's.
+    """
+    name = f"{slug(data['name'])}-{data['sha256'][:8]}"
+    if data["limit"] is not None:
+        name += f"-first{data['limit']}"
+    return Path(f"{slug(suite)}-v{version}") / "-".join([name, *map(slug, tasks)])
+
+
+def read(folder: Path) -> Result | None:
+    """The finished result in `folder`; None where there is none."""
+    try:
+        summary = json.loads((folder / "summary.json").read_bytes())
+        run = json.loads((folder / "run.json").read_bytes())
+        if summary["schema"] != SCHEMA:
+            raise ResultsError(
+                f"{folder} is of schema {summary['schema']}, this audiotok reads {SCHEMA}: use the "
+                "version that wrote it, or move the folder away"
+            )
+        return Result(folder, summary, run)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as reason:
+        raise ResultsError(
+            f"{folder}: summary.json or run.json cannot be read ({reason}): restore the folder or "
+            "remove it and measure again"
+        ) from reason
+
+
+def read_all(results: str | Path) -> list[Result]:
+    """All finished results below a folder, in a fixed order."""
+    root = Path(results)
+    if not root.is_dir():
+        raise ResultsError(f"{root} is not a folder: run `audiotok bench` first, or name another")
+    found = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
+    return sorted(filter(None, found), key=lambda r: (r.folder.parent, *order(r)))
+
+
+def order(result: Result) -> tuple[int, str]:
+    """Sorts a table: ceiling, codecs, baselines, floor."""
+    return ROLES.index(result.role), result.codec
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def to_json(content: Any) -> bytes:
+    """Sorted keys, six significant digits, one final newline: equal content gives equal bytes."""
+    text = json.dumps(_rounded(content), sort_keys=True, indent=1, ensure_ascii=False)
+    return (text + "\n").encode()
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes `to_json`, whole or not at all."""
+    with replacing(path, ResultsError) as file:
+        file.write(to_json(content))
+
+
+def write_rows(path: Path, rows: pd.DataFrame) -> str:
+    """Writes parquet, whole or not at all; returns the sha256 of the file."""
+    with replacing(path, ResultsError) as file:
+        rows.to_parquet(file, index=False)
+    return sha256(path)
+
+
+def content_sha256(content: Any) -> str:
+    """Of what `write_json` would write."""
+    return hashlib.sha256(to_json(content)).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def table(results: Iterable[Result]) -> pd.DataFrame:
+    """One row per codec, one column per metric (means); what was not measured is NaN."""
+    rows = {}
+    for result in sorted(results, key=order):
+        rows[result.codec] = {"role": result.role} | {
+            name: score["mean"] for name, score in result.scores.items()
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = "codec"
+    return frame
+
+
+def to_try_again(result: Result) -> str | None:
+    """One line where clips failed for what may pass; None where none did."""
+    if not (passing := result.failed_for_now):
+        return None
+    clips = len({failure["clip"] for failure in passing})
+    return (
+        f"{result.codec}: {clips} of {result.summary['data']['clips']} clips could not be measured "
+        f"for now, first {passing[0]['clip']}: {passing[0]['message']}; the same command tries "
+        "them again"
+    )
+
+
+def columns(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
+    """Of every column in these results: unit, digits, higher_is_better, task."""
+    known: dict[str, dict[str, Any]] = {}
+    for result in results:
+        for name, score in result.scores.items():
+            known.setdefault(name, score)
+    return known
+
+
+def cell(score: Mapping[str, Any] | None, interval: bool = False) -> str:
+    """A number as tables show it; what is missing is shown as missing."""
+    if score is None or score["mean"] is None:
+        return f"– ({score['failed']} failed)" if score and score["failed"] else "–"
+    digits = score["digits"]
+    text = f"{score['mean']:.{digits}f}"
+    if interval and score["ci95"]:
+        text += f" [{score['ci95'][0]:.{digits}f}, {score['ci95'][1]:.{digits}f}]"
+    return text + (f" ({score['failed']} failed)" if score["failed"] else "")
+
+
+def arrow(column: Mapping[str, Any]) -> str:
+    """↑ where higher is better, ↓ where lower is, else nothing."""
+    return {True: " ↑", False: " ↓", None: ""}[column["higher_is_better"]]
+
+
+def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]:
+    """Results that may be compared, together."""
+    groups: dict[Path, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.folder.parent, []).append(result)
+    yield from sorted(groups.items())
+
+
+def refuse_mixed(group: Sequence[Result]) -> None:
+    """Raises ResultsError where results of one setting were not measured in the same way.
+
+    Suite, data, seed, and the versions of audiotok, of tasks, metrics and packages must agree,
+    where two results have them.
+    """
+    seen: dict[str, tuple[str, Result]] = {}
+    for result in group:
+        for what, value in _way(result.summary):
+            other, first = seen.setdefault(what, (value, result))
+            if value != other:
+                raise ResultsError(
+                    f"{first.folder} and {result.folder} are mixed: {what} is {other} in the one "
+                    f"and {value} in the other; remove the older one and measure it again"
+                )
+
+
+def _way(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """How a result was measured: (what, version)."""
+    plan = summary["plan"]
+    for key in ("audiotok", "seed"):
+        if key in plan:
+            yield key, str(plan[key])
+    yield "suite", f"{summary['suite']['name']} v{summary['suite']['version']}"
+    yield "data", str(summary["data"]["sha256"])
+    for task, versions in plan["tasks"].items():
+        for what, version in versions.items() if isinstance(versions, Mapping) else ():
+            yield f"{task} ({what})", f"v{version}" if isinstance(version, int) else str(version)
+    for package, version in summary.get("packages", {}).items():
+        if package != "python":
+            yield package, version.partition("+")[0]  # 2.11.0+cpu is 2.11.0

@@ -1,0 +1,376 @@
+"""`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
+
+Errors: files that are missing or torn, another schema, rows of another hash, means that are not
+those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
+a commit that is not known or had changes, a run that is not finished, one network under two names.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from audiotok.errors import AudiotokError, ResultsError
+from audiotok.results import results, statistics
+from audiotok.results.results import ROLES, SCHEMA, Result
+
+FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
+HALF = 0.500001  # of the last of the six digits that files hold
+# Columns that have a range, by name; the first pattern that fits. Others may be any finite number.
+RANGES: dict[str, tuple[float, float]] = {
+    "stoi": (-1, 1),
+    "estoi": (-1, 1),
+    "pesq": (-0.5, 5),
+    "polarity": (-1, 1),
+    "correlation": (0, 1),
+    "speaker_similarity*": (-1, 1),
+    "speaker_identified*": (0, 1),
+    "codebook_usage*": (0, 1),
+    "perplexity*": (1, math.inf),
+    "mel_distance*": (0, math.inf),
+    "stft_distance*": (0, math.inf),
+    "*wer*": (0, math.inf),
+    "words*": (0, math.inf),
+    "seconds_*": (0, math.inf),
+    "rtf_*": (0, math.inf),
+    "*bitrate": (0, math.inf),
+    "token_rate": (0, math.inf),
+}
+ROUNDING = 1e-6  # a cosine of 1.0000001 is no mistake
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with, or doubtful about, a folder."""
+
+    folder: Path
+    text: str
+    error: bool = True
+
+    def __str__(self) -> str:
+        return f"{'error' if self.error else 'warning'}: {self.folder}: {self.text}"
+
+
+def validate(
+    root: str | Path, progress: Callable[[Path], None] = lambda folder: None
+) -> tuple[int, list[Finding]]:
+    """The number of results below a folder, and all that is wrong with them.
+
+    Args:
+        root: a folder of results, as `bench --out` writes it.
+        progress: is told each folder before it is read.
+
+    Raises ResultsError where `root` is not a folder or holds no results.
+    """
+    folders = _folders(Path(root))
+    if not folders:
+        raise ResultsError(f"{root} holds no results: expected what `audiotok bench --out` writes")
+    found: list[Finding] = []
+    settings: dict[Path, list[Result]] = {}
+    for folder in folders:
+        progress(folder)
+        result = None
+        for finding in _read(folder):
+            if isinstance(finding, Result):
+                result = finding
+            else:
+                found.append(finding)
+        if result is not None:
+            found += [Finding(folder, text) for text in _wrong(result)]
+            found += [Finding(folder, text, error=False) for text in _doubtful(result)]
+            settings.setdefault(folder.parent, []).append(result)
+    for folder, group in settings.items():
+        found += _together(folder, group)
+    return len(folders), found
+
+
+def untrue(result: Result) -> str | None:
+    """Quickly, what was lost or changed since it was measured: by files and hashes alone."""
+    missing = [name for name in FILES if not (result.folder / name).is_file()]
+    if missing:
+        return f"{', '.join(missing)} missing: restore the folder or measure again"
+    return next(_hashes(result), None)
+
+
+def _folders(root: Path) -> list[Path]:
+    """Folders of one codec: those with any file of a result, or the journal of a run."""
+    if not root.is_dir():
+        raise ResultsError(f"{root} is not a folder: expected what `audiotok bench --out` writes")
+    return [
+        folder
+        for folder in sorted(root.glob("*-v*/*/*"))
+        if any((folder / name).exists() for name in FILES) or any(folder.glob("run-*"))
+    ]
+
+
+# --- one result ------------------------------------------------------------------------------
+
+
+class _Open(BaseModel):
+    """Keys that a later version adds are let through."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Score(_Open):
+    mean: float | None
+    ci95: tuple[float, float] | None = Field(strict=False)
+    n: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    unit: str
+    digits: int
+    higher_is_better: bool | None
+    description: str
+    task: str
+
+
+class _Codec(_Open):
+    name: str
+    role: Literal[ROLES]
+
+
+class _Suite(_Open):
+    name: str
+    version: int
+    tasks: list[str]
+
+
+class _Data(_Open):
+    name: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    clips: int = Field(ge=1)
+    limit: int | None
+
+
+class _Plan(_Open):
+    audiotok: str
+    seed: int
+    suite: dict[str, Any]
+    data: _Data
+    tasks: dict[str, dict[str, Any]]
+    codec: dict[str, Any]
+
+
+class _Summary(_Open):
+    schema_: Literal[SCHEMA] = Field(alias="schema")
+    plan: _Plan
+    suite: _Suite
+    data: _Data
+    codec: _Codec
+    scores: dict[str, _Score]
+    failures: list[dict[str, str | bool]]
+    not_measured: dict[str, str]
+    packages: dict[str, str]
+    rows_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Run(_Open):
+    schema_: Literal[SCHEMA] = Field(alias="schema")
+    times: dict[str, _Score]
+    seconds: float
+    finished: str
+    command: str
+    git: dict[str, Any] | None
+    device: str
+    hardware: str
+
+
+def _read(folder: Path) -> Iterator[Finding | Result]:
+    """The result in a folder; or what keeps it from being read."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if len(missing) == len(FILES):
+        yield Finding(folder, "a run that is not finished: its command goes on", error=False)
+        return
+    if missing:
+        yield Finding(folder, f"{', '.join(missing)} missing: restore the folder or measure again")
+        return
+    contents = {}
+    for name, schema in (("summary.json", _Summary), ("run.json", _Run)):
+        try:
+            contents[name] = json.loads((folder / name).read_bytes())
+            schema.model_validate(contents[name])
+        except ValidationError as reason:
+            first = reason.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            yield Finding(
+                folder, f"{name}: {where}: {first['msg']}, not {str(first['input'])[:60]}"
+            )
+        except (OSError, ValueError) as reason:
+            yield Finding(folder, f"{name} cannot be read: {reason}")
+    for name in FILES[2:]:
+        try:
+            pd.read_parquet(folder / name)
+        except Exception as reason:  # whatever the reader makes of bytes that are no parquet
+            yield Finding(folder, f"{name} cannot be read: {' '.join(str(reason).split())[:120]}")
+            return
+    try:
+        yield Result(folder, contents["summary.json"], contents["run.json"])
+    except KeyError:  # one of them could not be read, which was said
+        return
+
+
+def _wrong(result: Result) -> Iterator[str]:
+    """What is wrong with a result that can be read."""
+    try:
+        yield from _identity(result)
+        yield from _hashes(result)
+        if line := results.to_try_again(result):
+            yield f"is not finished: {line}"
+        for frame, part in ((result.rows, "scores"), (result.times, "times")):
+            yield from _rows(result, frame, part)
+    except (KeyError, TypeError, AttributeError, ValueError) as reason:
+        if isinstance(reason, KeyError):
+            reason = f"{reason} is missing"
+        yield f"does not have the structure of a result ({reason})"
+
+
+def _identity(result: Result) -> Iterator[str]:
+    """Whether the folder, the plan and the summary speak of the same thing."""
+    summary, plan = result.summary, result.summary["plan"]
+    if results.slug(result.codec) != result.folder.name:
+        yield f"holds {result.codec}: expected a folder {results.slug(result.codec)}"
+    if plan["codec"].get("name") != result.codec:
+        yield f"the plan names the codec {plan['codec'].get('name')}, the summary {result.codec}"
+    for key in ("fingerprint", "network_sha256"):
+        if plan["codec"].get(key) != summary["codec"].get(key):
+            yield f"{key} is not the same in the plan and in the summary"
+    if plan["data"] != summary["data"]:
+        yield "data is not the same in the plan and in the summary"
+    suite = summary["suite"]
+    setting = results.setting(suite["name"], suite["version"], summary["data"])
+    place = "/".join(result.folder.parts[-3:-1])
+    if not f"{place}-".startswith(f"{setting.as_posix()}-"):  # the tasks may stand behind it
+        yield f"belongs into {setting}, by its suite, data and limit"
+
+
+def _hashes(result: Result) -> Iterator[str]:
+    for name, expected in (
+        ("rows.parquet", result.summary["rows_sha256"]),
+        ("summary.json", result.run.get("summary_sha256")),  # older results have none
+    ):
+        found = results.sha256(result.folder / name)
+        if expected is not None and found != expected:
+            yield f"{name} was changed: its sha256 is {found[:12]}…, not {expected[:12]}…"
+
+
+def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
+    """Clips, counts, ranges, and means of the rows against the summary."""
+    clips = result.summary["data"]["clips"]
+    if len(rows) != clips or rows["clip"].nunique() != clips:
+        yield f"{part}: {len(rows)} rows of {rows['clip'].nunique()} clips, expected {clips}"
+    if set(rows["codec"]) - {result.codec}:
+        yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
+    scores = result.summary["scores"] if part == "scores" else result.run["times"]
+    whole, known = _whole(result, rows, scores)
+    for name, score in scores.items():
+        values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
+        if score["n"] > clips or score["failed"] > clips:
+            yield f"{name}: n {score['n']}, failed {score['failed']}, of {clips} clips"
+        if len(values) and score["n"] != len(values):
+            yield f"{name}: n is {score['n']}, but {len(values)} rows have a value"
+        yield from _range(name, score, values)
+        if name in whole:
+            if not _alike([score["mean"]], [whole[name]]):
+                yield f"{name}: {score['mean']} is not what its task makes of the rows"
+        else:
+            seed, strict = result.summary["plan"]["seed"], score["task"] in known
+            yield from _mean(name, score, values, seed, strict)
+
+
+def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
+    fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
+    low, high = next(fits, (-math.inf, math.inf))
+    mean = [] if score["mean"] is None else [score["mean"]]
+    for value in (values.min(), values.max(), *mean, *(score["ci95"] or ())):
+        if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
+            yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
+            return
+
+
+def _mean(
+    name: str, score: dict[str, Any], values: pd.Series, seed: int, strict: bool
+) -> Iterator[str]:
+    """A mean over clips must be theirs, with its interval.
+
+    Where its task is not known here in that version (not `strict`), a number may also be one of the
+    corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
+    """
+    true = statistics.mean_score(values, score["failed"], seed)
+    if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
+        return  # a number of the corpus that needs more than its rows: the tokens
+    fits = {
+        "mean": _alike([score["mean"]], [true["mean"]]),
+        "ci95": _alike(score["ci95"], true["ci95"]),
+    }
+    if strict or fits["ci95"]:
+        for what in (key for key, fit in fits.items() if not fit):
+            yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
+
+
+def _alike(told: Sequence[float] | None, true: Sequence[float] | None) -> bool:
+    """Whether the numbers of a file are these numbers, rounded."""
+    if told is None or true is None or None in told or None in true:
+        return told == true
+    return all(abs(t - x) <= HALF * _unit(t) for t, x in zip(told, true, strict=True))
+
+
+def _unit(value: float) -> float:
+    """One of the last digit that a file holds of this number."""
+    return 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 1e-12
+
+
+def _whole(
+    result: Result, rows: pd.DataFrame, scores: dict[str, Any]
+) -> tuple[dict[str, float], set[str]]:
+    """The numbers of the corpus that tasks make of these rows, and the tasks that are known here
+    in the version that measured."""
+    from audiotok import tasks
+
+    found: dict[str, float] = {}
+    known: set[str] = set()
+    for name in {score["task"] for score in scores.values()}:
+        try:
+            task = tasks.get(name)
+        except AudiotokError:
+            continue
+        if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
+            found |= task.summarise(rows, [])
+            known.add(name)
+    return found, known
+
+
+def _doubtful(result: Result) -> Iterator[str]:
+    git = result.run.get("git")
+    if git is None:
+        yield "which commit measured it is not known: it was not a checkout"
+    elif git.get("dirty"):
+        yield f"measured with changes to commit {str(git.get('commit'))[:12]}"
+
+
+# --- results together ------------------------------------------------------------------------
+
+
+def _together(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
+    """What is wrong with the results of one setting beside each other."""
+    try:
+        results.refuse_mixed(group)
+    except ResultsError as reason:
+        yield Finding(folder, str(reason))
+    except (KeyError, TypeError, AttributeError):  # said of the result itself
+        return
+    networks: dict[str, str] = {}
+    for result in group:
+        codec = result.summary["codec"]
+        if not codec.get("network_sha256") or result.role == "floor" or codec.get("options"):
+            continue
+        other = networks.setdefault(codec["network_sha256"], result.codec)
+        if other != result.codec:
+            yield Finding(folder, f"{other} and {result.codec} are one network", error=False)

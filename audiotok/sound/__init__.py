@@ -1,0 +1,1 @@
+"""A waveform and the files it comes in."""

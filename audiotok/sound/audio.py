@@ -1,0 +1,376 @@
+"""Audio: a waveform with its sample rate; reading, writing, resampling, channels, every check.
+
+A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from audiotok.errors import AudioError
+from audiotok.sound.containers import describe
+from audiotok.sound.resampling import BLOCK, resample, resampled_length
+from audiotok.system.files import replacing
+
+__all__ = [
+    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
+    "check_sample_rate", "read", "resampled_length", "write",
+]  # fmt: skip
+
+SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
+MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
+MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
+_UNKNOWN_FRAMES = 2**62  # libsndfile gives such a number for a FLAC file that came through a pipe
+_WRITERS = {  # extension: format and subtype of libsndfile
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A sound.
+
+    Attributes:
+        waveform: (C, L) float32 on the CPU, nominally in [-1, 1]; C is 1 or 2, L at least 1, all
+            finite.
+        sample_rate: Hz.
+    """
+
+    waveform: torch.Tensor
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        check_sample_rate(self.sample_rate)
+        waveform = self.waveform
+        if not isinstance(waveform, torch.Tensor) or waveform.dtype != torch.float32:
+            kind = getattr(waveform, "dtype", type(waveform).__name__)
+            raise AudioError(f"a waveform is a float32 tensor, not {kind}: use as_audio to convert")
+        if waveform.device.type != "cpu":
+            raise AudioError(f"a waveform is kept on the CPU, not on {waveform.device}: use .cpu()")
+        if waveform.ndim != 2 or waveform.shape[0] not in (1, 2):
+            raise AudioError(
+                f"a waveform has shape (1 or 2 channels, samples), not {tuple(waveform.shape)}"
+            )
+        if waveform.shape[1] == 0:
+            raise AudioError("the waveform is empty: at least 1 sample is needed")
+        if not all(edge.isfinite() for edge in torch.aminmax(waveform)):
+            first = _not_finite(waveform)
+            raise AudioError(f"the waveform is not finite (NaN or infinity) at sample {first}")
+
+    @property
+    def channels(self) -> int:
+        return self.waveform.shape[0]
+
+    @property
+    def num_samples(self) -> int:
+        """Samples per channel."""
+        return self.waveform.shape[1]
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.num_samples / self.sample_rate
+
+    def resample(self, sample_rate: int) -> Audio:
+        """The same sound at another rate, `resampled_length` samples long.
+
+        torchaudio's sinc interpolation with its defaults, as the official WavTokenizer and EnCodec
+        use it; where the ratio is so awkward that its kernel would be huge (44099 -> 24000), soxr.
+        """
+        check_sample_rate(sample_rate)
+        if sample_rate == self.sample_rate:
+            return self
+        waveform = self.waveform
+        stretch = lambda start, stop: waveform[:, start:stop]  # noqa: E731
+        waveform = resample(stretch, tuple(waveform.shape), (self.sample_rate, sample_rate))
+        return Audio(waveform, sample_rate)
+
+    def to_channels(self, channels: int) -> Audio:
+        """The same sound with 1 channel (the mean of two) or 2 (one, twice)."""
+        if channels not in (1, 2):
+            raise AudioError(f"{channels} channels were asked for: audiotok knows 1 and 2")
+        if channels == self.channels:
+            return self
+        return Audio(_mixed(self.waveform, channels), self.sample_rate)
+
+    def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
+        """The waveform after `to_channels` (but for None) and `resample`, (C, L)."""
+        audio = self if channels is None else self.to_channels(channels)
+        return audio.resample(sample_rate).waveform
+
+
+def check_sample_rate(sample_rate: int) -> None:
+    """Raises AudioError unless `sample_rate` is an int within SAMPLE_RATES."""
+    low, high = SAMPLE_RATES
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int):
+        raise AudioError(f"a sample rate is an int in Hz, not {sample_rate!r}")
+    if not low <= sample_rate <= high:
+        raise AudioError(f"a sample rate of {sample_rate} Hz is not between {low} and {high} Hz")
+
+
+class AudioFile:
+    """A sound file that is decoded when it is asked for, block by block. See `read`.
+
+    Attributes:
+        num_samples: per channel.
+        channels, sample_rate: of the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._container = describe(self.path)
+        with self._decoding() as file:
+            _check_declared(file, self.path)
+            self.num_samples, self.channels = file.frames, file.channels
+            self.sample_rate = file.samplerate
+
+    def read(self) -> Audio:
+        """All of it."""
+        return Audio(self.converted(None, self.sample_rate), self.sample_rate)
+
+    def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
+        """The waveform of `read` after `to_channels` (but for None) and `resample`, (C, L).
+
+        Beside it there are never more than some blocks of the file in memory.
+        """
+        shape = (channels or self.channels, self.num_samples)
+        ahead = _Ahead(_mixed(block, shape[0]) for block in self._blocks())
+        if sample_rate != self.sample_rate:
+            waveform = resample(ahead.stretch, shape, (self.sample_rate, sample_rate))
+        else:
+            waveform = torch.empty(shape, dtype=torch.float32, device="cpu")
+            for start in range(0, self.num_samples, BLOCK):
+                block = ahead.stretch(start, start + BLOCK)
+                waveform[:, start : start + block.shape[1]] = block
+        ahead.stretch(self.num_samples, self.num_samples + 1)  # so that the end is checked
+        return waveform
+
+    def _blocks(self) -> Iterator[torch.Tensor]:
+        """(C, n) one after another; checked."""
+        found = 0
+        with self._decoding() as file:
+            declared = max(file.frames, self._container.frames)
+            while len(samples := file.read(BLOCK // 4, np.float32, always_2d=True)):
+                yield _checked(torch.from_numpy(samples.T), str(self.path), found)
+                found += len(samples)
+        if found < declared:
+            raise AudioError(
+                f"{self.path} is damaged or cut short: of {declared} samples declared, "
+                f"{found} are there"
+            )
+
+    @contextmanager
+    def _decoding(self) -> Iterator[soundfile.SoundFile]:
+        try:
+            with open(self.path, "rb") as raw, _Forwards(raw.fileno(), closefd=False) as file:
+                yield file
+        except (soundfile.LibsndfileError, OSError, MemoryError) as reason:
+            raise AudioError(
+                f"{self.path} cannot be decoded as {self._container.name}, it is damaged or cut "
+                f"short ({_first_line(reason)})"
+            ) from reason
+
+
+class _Forwards(soundfile.SoundFile):
+    """Read from the beginning to the end; soundfile would seek between blocks, which is inexact."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Ahead:
+    """Stretches of what comes in blocks, asked for from left to right; they may overlap."""
+
+    def __init__(self, blocks: Iterator[torch.Tensor]) -> None:
+        self._blocks, self._held, self._start = blocks, [], 0
+
+    def stretch(self, start: int, stop: int) -> torch.Tensor:
+        while self._held and self._start + self._held[0].shape[1] <= start:
+            self._start += self._held.pop(0).shape[1]
+        have = self._start + sum(block.shape[1] for block in self._held)
+        while have < stop and (block := next(self._blocks, None)) is not None:
+            self._held.append(block)
+            have += block.shape[1]
+            if have <= start:
+                self._start += self._held.pop(0).shape[1]
+        if not self._held:
+            return torch.empty(0, 0, dtype=torch.float32, device="cpu")
+        return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
+
+
+def read(path: str | Path) -> Audio:
+    """Reads a WAV, FLAC, Ogg (Vorbis, Opus), MP3 or AIFF file of 1 or 2 channels.
+
+    Integers are scaled to [-1, 1]. Floats are kept as they are, also where they overshoot [-1, 1];
+    a peak beyond MAX_PEAK is refused, for such floats are integers that nobody scaled.
+
+    Raises:
+        AudioError: missing, not a file, unreadable, mislabelled, cut short, empty, not finite,
+            more than two channels, absurd rate.
+    """
+    return AudioFile(path).read()
+
+
+def _check_declared(file: soundfile.SoundFile, path: Path) -> None:
+    """Raises AudioError where the header alone shows that the file cannot be used."""
+    if file.channels > 2:
+        raise AudioError(f"{path} has {file.channels} channels: mix it to 1 or 2 first")
+    low, high = SAMPLE_RATES
+    if not low <= file.samplerate <= high:
+        raise AudioError(f"{path} has {file.samplerate} Hz, which is not between {low} and {high}")
+    if file.frames == 0:
+        raise AudioError(f"{path} is empty: it holds 0 samples")
+    if file.frames >= _UNKNOWN_FRAMES:
+        raise AudioError(
+            f"{path} does not declare its length: convert it, e.g. with `flac` or `sox`"
+        )
+    if file.frames > MAX_SAMPLES:
+        raise AudioError(f"{path} has {file.frames} samples, more than {MAX_SAMPLES}: cut it")
+
+
+def _checked(waveform: torch.Tensor, where: str, first: int = 0) -> torch.Tensor:
+    """The waveform, whose first sample is number `first` of what is called `where`."""
+    edges = torch.aminmax(waveform) if waveform.numel() else ()
+    if not all(edge.isfinite() for edge in edges):
+        number = first + _not_finite(waveform)
+        raise AudioError(
+            f"{where}: the waveform is not finite (NaN or infinity) at sample {number}"
+        )
+    peak = max((abs(float(edge)) for edge in edges), default=0.0)
+    if peak > MAX_PEAK:
+        raise AudioError(
+            f"{where} peaks at {peak:g}: floats are expected in [-1, 1]; were integers not scaled?"
+        )
+    return waveform
+
+
+def _not_finite(waveform: torch.Tensor) -> int:
+    return int((~waveform.isfinite()).any(0).nonzero()[0])
+
+
+def _mixed(waveform: torch.Tensor, channels: int) -> torch.Tensor:
+    """(C, L) -> (channels, L): the mean of two, or one twice."""
+    if channels == len(waveform):
+        return waveform
+    return waveform.mean(0, keepdim=True) if channels == 1 else waveform.repeat(2, 1)
+
+
+def _first_line(reason: BaseException) -> str:
+    text = getattr(reason, "error_string", None) or str(reason) or type(reason).__name__
+    return text.strip().splitlines()[0].removeprefix("Error : ").rstrip(".")
+
+
+def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
+    """Writes `audio` in the format that the extension of `path` names, whole or not at all.
+
+    Args:
+        path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
+        subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
+            [-1, 1] are clipped in every format but FLOAT and DOUBLE.
+    """
+    extension = Path(path).suffix.lower()
+    if extension not in _WRITERS:
+        raise AudioError(
+            f"cannot write {path}: the extension {extension!r} is none of {', '.join(_WRITERS)}"
+        )
+    file_format, default = _WRITERS[extension]
+    subtype = subtype or default
+    if not soundfile.check_format(file_format, subtype):
+        raise AudioError(f"cannot write {path}: {file_format} has no sample format {subtype!r}")
+    about = {"samplerate": audio.sample_rate, "channels": audio.channels}
+    about |= {"format": file_format, "subtype": subtype}
+    try:
+        with (
+            replacing(path, AudioError) as file,
+            soundfile.SoundFile(file.fileno(), "w", closefd=False, **about) as sound,
+        ):
+            for block in audio.waveform.detach().split(BLOCK, dim=1):
+                sound.write(block.T.numpy())
+    except soundfile.LibsndfileError as reason:
+        raise AudioError(
+            f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
+            f"{_first_line(reason)}; resample, choose .wav, or look for room on the disk"
+        ) from reason
+
+
+_FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}
+
+
+def as_audio(source: Any) -> Audio:
+    """Audio from a path, an open file or BytesIO, an Audio, (array or tensor, sample_rate), or a
+    dictionary with "array" and "sampling_rate", as data sets have it.
+
+    Arrays are (L,), (1 or 2, L) or (L, 1 or 2), floats or integers; int8, int16, int32 and uint8
+    are scaled from their full range. A shape that could be read both ways is refused.
+    """
+    if isinstance(source, Audio):
+        return source
+    if isinstance(source, (str, Path)):
+        return read(source)
+    if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():  # of a data set
+        source = source["array"], source["sampling_rate"]
+    if callable(getattr(source, "read", None)):
+        return _read_stream(source)
+    if not (isinstance(source, tuple) and len(source) == 2):
+        raise AudioError(
+            "expected a path, a file object, an Audio, (array, sample_rate) or a dictionary with "
+            f"array and sampling_rate, not {type(source).__name__}"
+        )
+    array, sample_rate = source
+    if isinstance(sample_rate, np.integer):
+        sample_rate = int(sample_rate)
+    check_sample_rate(sample_rate)
+    try:
+        waveform = torch.as_tensor(array, device="cpu").detach()
+    except (TypeError, ValueError, RuntimeError) as reason:
+        raise AudioError(f"the array is not numeric: {_first_line(reason)}") from None
+    audio = _two_dimensions(_float32(waveform)).contiguous()
+    return Audio(_checked(audio, "the array"), sample_rate)
+
+
+def _read_stream(file: Any) -> Audio:
+    """A sound file that is open, or in a BytesIO, from where it stands."""
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise AudioError(f"a file object gave {type(data).__name__}: open it in binary mode, 'rb'")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "sound").with_suffix(Path(str(getattr(file, "name", ""))).suffix)
+        copy.write_bytes(data)
+        return read(copy)
+
+
+def _float32(waveform: torch.Tensor) -> torch.Tensor:
+    if waveform.is_floating_point():
+        return waveform.to(torch.float32)
+    if waveform.dtype == torch.uint8:
+        return (waveform.to(torch.float32) - 128) / 128
+    if waveform.dtype in _FULL_SCALE:
+        return (waveform.to(torch.float64) / _FULL_SCALE[waveform.dtype]).to(torch.float32)
+    raise AudioError(
+        f"an array of {waveform.dtype} has no known full scale: use floats in [-1, 1] or int16"
+    )
+
+
+def _two_dimensions(waveform: torch.Tensor) -> torch.Tensor:
+    shape = tuple(waveform.shape)
+    if len(shape) == 1:
+        return waveform[None]
+    if len(shape) != 2 or min(shape) > 2:
+        raise AudioError(f"an array of shape {shape} is not (samples,) or (1 or 2, samples)")
+    if max(shape) <= 2 and shape != (1, 1) and min(shape) > 0:
+        raise AudioError(f"shape {shape} could be (channels, samples) or the reverse: use Audio")
+    return waveform if shape[0] <= 2 else waveform.T

@@ -1,0 +1,1 @@
+"""What touches the machine: files, paths, names, packages, interrupts, failures."""

@@ -1,0 +1,78 @@
+"""Where a command may write: never over its input, over other files only when it is asked to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from audiotok.errors import AudiotokError
+from audiotok.system.files import make_folder
+
+FILES = (".atok", ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".safetensors")
+
+
+def check(outputs: Sequence[Path], inputs: Iterable[str | Path], overwrite: bool = False) -> None:
+    """Raises AudiotokError where writing these files would destroy others.
+
+    Files are compared by device and inode, so links and other spellings of a path are recognised.
+
+    Args:
+        outputs: files that will be written.
+        inputs: files that are read; they are never written, even with `overwrite`.
+        overwrite: whether files that exist may be replaced.
+    """
+    sources = {identity: path for path in inputs if (identity := _identity(path))}
+    targets: dict[str, Path] = {}
+    for output in outputs:
+        if (source := sources.get(_identity(output))) is not None:
+            raise AudiotokError(
+                f"the output {output} is the input {source}: name another output, the input is "
+                "never overwritten"
+            )
+        other = targets.setdefault(os.path.realpath(output), output)
+        if other is not output:
+            raise AudiotokError(f"{other} and {output} are one file: name different outputs")
+        if os.path.exists(output) and not os.path.isfile(output):
+            raise AudiotokError(f"cannot write {output}: it exists and is not a regular file")
+    existing = [output for output in outputs if os.path.lexists(output)]
+    if existing and not overwrite:
+        many = f" ({len(existing)} of {len(outputs)} outputs do)" if len(outputs) > 1 else ""
+        raise AudiotokError(
+            f"{existing[0]} exists already{many}: name another output, or give --overwrite"
+        )
+
+
+def prepare(output: Path, overwrite: bool = False) -> None:
+    """To be called just before `output` is written: makes its folder, and refuses to replace a file
+    that appeared since `check`."""
+    make_folder(output.parent)
+    check([output], [], overwrite)
+
+
+def is_folder(out: str | Path) -> bool:
+    """Whether `out` names a folder: one that exists, or any path with a slash at its end."""
+    return os.path.isdir(out) or str(out).endswith(("/", os.sep))
+
+
+def folder(out: str | Path, what: str) -> Path:
+    """The path `out`, which shall be a folder; AudiotokError where it names a file.
+
+    Args:
+        what: what makes a folder necessary, e.g. "several inputs".
+    """
+    path = Path(out)
+    if path.is_file():
+        raise AudiotokError(f"{out} is a file, but there are {what}: name a folder")
+    if path.suffix.lower() in FILES and not is_folder(out):
+        raise AudiotokError(f"{out} names a file, but there are {what}: name a folder, or {out}/")
+    return path
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no file that can be looked at."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,89 @@
+"""YAML files (recipes, suites) read as data, within bounds; the texts in them are `Recorded`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from audiotok.system import assets
+from audiotok.system.names import Recorded
+
+Typed = Callable[[tuple[str, ...]], str]
+BYTES = 2**20  # of a file, at most
+NODES = 100_000  # of a file with its aliases written out, at most
+
+
+def read(path: str | Path, typed: Typed) -> Any:
+    """The content of a YAML file. Every text in it is a `Recorded`, unless the file ships with
+    audiotok.
+
+    Args:
+        typed: the keys under which the file says a name ("data", "corpus") -> what the user types
+            to allow it, with `{}` for the name.
+
+    Raises:
+        ValueError: it cannot be read, is no YAML, or is larger than BYTES or NODES allow.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(BYTES + 1)
+        if len(text) > BYTES:
+            raise ValueError(f"it has more than {BYTES} bytes")
+        content = parse(text.decode("utf-8"))
+    except OSError as reason:
+        raise ValueError(reason.strerror or str(reason)) from reason
+    return content if _ships(Path(path)) else _recorded(content, str(path), typed, ())
+
+
+def parse(text: str) -> Any:
+    """The content of YAML text; ValueError where it is none, or unfolds to more than NODES."""
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            if _size(node, {}) > NODES:
+                raise ValueError(f"its aliases unfold to more than {NODES} values")
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except yaml.YAMLError as reason:
+        raise ValueError(" ".join(str(reason).split())) from reason
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (TypeError, OverflowError, AttributeError, KeyError) as reason:  # odd tags and keys
+        raise ValueError(f"a value in it cannot be read: {reason}") from reason
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """Values in a node, aliases written out; infinite for one that contains itself."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.SequenceNode):
+            children = node.value
+        elif isinstance(node, yaml.MappingNode):
+            children = [one for pair in node.value for one in pair]
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
+
+
+def _ships(path: Path) -> bool:
+    folders = (assets.folder(kind).resolve() for kind in ("recipes", "benchmarks"))
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
+
+
+def _recorded(content: Any, source: str, typed: Typed, keys: tuple[str, ...]) -> Any:
+    if isinstance(content, str):
+        return Recorded(content, source, typed(keys))
+    if isinstance(content, list):
+        return [_recorded(one, source, typed, (*keys, str(n))) for n, one in enumerate(content)]
+    if isinstance(content, dict):
+        return {
+            key: _recorded(one, source, typed, (*keys, str(key))) for key, one in content.items()
+        }
+    return content

@@ -1,0 +1,230 @@
+"""The .atok file: the codes of one clip, bit-packed, in a safetensors file.
+
+The tensor `codes` (uint8) holds the free codes, ceil(log2 V) bits each, most significant bit first,
+codebook after codebook, each starting on a whole byte; `side` holds the side information, if any;
+the metadata holds everything else as text, and a CRC-32 over metadata, entries and tensors.
+
+Bytes from anywhere may come in here: every declared size is checked against the file before
+anything is allocated, and what does not fit is one TokensError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from audiotok.errors import TokensError
+from audiotok.sound.audio import SAMPLE_RATES
+
+FORMAT = "atok-1"
+MAX_HEADER = 65_536  # bytes
+MAX_CODES = 2**29  # C * K * T of one clip: 6 hours of 24 kHz PCM, 77 days of 80 tokens/s
+MAX_CODEBOOKS = 64
+MAX_CODEBOOK_SIZE = 2**24
+MAX_STRIDE = 32  # frames
+MAX_NUM_SAMPLES = 2**40
+SIDE_TYPES = {"I32": torch.int32, "I64": torch.int64}
+_CHUNK = 2**18  # codes packed at once; a multiple of 8
+_NUMBERS = ("num_samples", "sample_rate", "shape", "codebook_sizes", "strides")
+_FIELDS = {"format", "codec", "fingerprint", *_NUMBERS, "crc32"}
+
+
+def check_numbers(
+    shape: Sequence[int],
+    codebook_sizes: Sequence[int],
+    strides: Sequence[int],
+    num_samples: int,
+    sample_rate: int,
+) -> None:
+    """Raises TokensError unless the numbers that describe a clip are sane and fit together."""
+    channels, codebooks, frames = shape
+    for name, value, low, high in (
+        ("channels", channels, 1, 2),
+        ("codebooks", codebooks, 1, MAX_CODEBOOKS),
+        ("frames", frames, 1, MAX_CODES),
+        ("codes in total", channels * codebooks * frames, 1, MAX_CODES),
+        ("num_samples", num_samples, 1, MAX_NUM_SAMPLES),
+        ("sample_rate", sample_rate, *SAMPLE_RATES),
+        *(("codebook_size", size, 2, MAX_CODEBOOK_SIZE) for size in codebook_sizes),
+        *(("stride", stride, 1, MAX_STRIDE) for stride in strides),
+    ):
+        if type(value) is not int or not low <= value <= high:
+            raise TokensError(f"{name} {value!r:.40} is not an integer in {low}..{high}")
+    if not codebooks == len(codebook_sizes) == len(strides):
+        raise TokensError(
+            f"{codebooks} codebooks have {len(codebook_sizes)} sizes and {len(strides)} strides"
+        )
+
+
+def repeat(free: torch.Tensor, stride: int, num_frames: int) -> torch.Tensor:
+    """Free codes (..., ceil(T / stride)) -> (..., T)."""
+    if stride == 1:
+        return free
+    return free.repeat_interleave(stride, dim=-1)[..., :num_frames]
+
+
+def dump(
+    free_codes: list[torch.Tensor],
+    shape: Sequence[int],
+    codebook_sizes: Sequence[int],
+    strides: Sequence[int],
+    num_samples: int,
+    sample_rate: int,
+    codec: str,
+    fingerprint: str,
+    side: torch.Tensor | None,
+) -> bytes:
+    """The file of a clip. Arguments as in `Tokens`; free_codes[k] is (C, ceil(T / strides[k]))."""
+    payload = b"".join(
+        pack(free.reshape(-1), _bits(size))
+        for free, size in zip(free_codes, codebook_sizes, strict=True)
+    )
+    entries = {"codes": _entry("U8", (len(payload),), 0, len(payload))}
+    if side is not None:
+        name = next(name for name, dtype in SIDE_TYPES.items() if dtype == side.dtype)
+        begin = len(payload)
+        payload += side.cpu().contiguous().numpy().astype(f"<i{side.element_size()}").tobytes()
+        entries["side"] = _entry(name, side.shape, begin, len(payload))
+    numbers = (num_samples,), (sample_rate,), shape, codebook_sizes, strides
+    metadata = {"format": FORMAT, "codec": codec, "fingerprint": fingerprint}
+    for field, values in zip(_NUMBERS, numbers, strict=True):
+        metadata[field] = ",".join(str(int(value)) for value in values)
+    metadata["crc32"] = _checksum(metadata, entries, payload)
+    header = json.dumps({"__metadata__": metadata, **entries}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER:
+        raise TokensError(f"the header of the .atok file has more than {MAX_HEADER} bytes")
+    return struct.pack("<Q", len(header)) + header + payload
+
+
+def parse(data: bytes) -> dict:
+    """The arguments of `Tokens` in the bytes of a file; anything else raises TokensError."""
+    metadata, entries, payload = _sections(data)
+    if _checksum(metadata, entries, payload) != metadata["crc32"]:
+        raise TokensError("the .atok file is damaged: its checksum does not fit")
+    numbers = {field: _integers(field, metadata[field]) for field in _NUMBERS}
+    (num_samples, *_), (sample_rate, *_), shape, codebook_sizes, strides = numbers.values()
+    if len(shape) != 3:
+        raise TokensError(f"the .atok file has codes of shape {shape}, not (C, K, T)")
+    check_numbers(shape, codebook_sizes, strides, num_samples, sample_rate)
+    channels, _, frames = shape
+    counts = [channels * -(-frames // stride) for stride in strides]
+    bits = [_bits(size) for size in codebook_sizes]
+    sizes = [-(-count * b // 8) for count, b in zip(counts, bits, strict=True)]
+    side = _side(entries, payload, sum(sizes))
+    codes = torch.empty(shape, dtype=torch.int64, device="cpu")
+    start = 0
+    for k, (count, size) in enumerate(zip(counts, sizes, strict=True)):
+        free = unpack(payload[start : start + size], count, bits[k])
+        codes[:, k] = repeat(free.reshape(channels, -1), strides[k], frames)
+        start += size
+    return {
+        "codes": codes,
+        "codec": metadata["codec"],
+        "fingerprint": metadata["fingerprint"],
+        "num_samples": num_samples,
+        "sample_rate": sample_rate,
+        "codebook_sizes": codebook_sizes,
+        "strides": strides,
+        "side": side,
+    }
+
+
+def pack(codes: torch.Tensor, bits: int) -> bytes:
+    """(N,) codes below 2**bits as ceil(N * bits / 8) bytes."""
+    values = codes.cpu().numpy()
+    if bits in (8, 16):  # whole bytes: the same, faster
+        return values.astype(f">u{bits // 8}").tobytes()
+    shifts = np.arange(bits - 1, -1, -1)
+    chunks = (values[i : i + _CHUNK, None] >> shifts & 1 for i in range(0, len(values), _CHUNK))
+    return b"".join(np.packbits(chunk.astype(np.uint8)).tobytes() for chunk in chunks)
+
+
+def unpack(data: bytes, count: int, bits: int) -> torch.Tensor:
+    """The inverse of `pack`: (count,) int64."""
+    if bits in (8, 16):
+        return torch.from_numpy(np.frombuffer(data, f">u{bits // 8}", count).astype(np.int64))
+    raw = np.frombuffer(data, np.uint8)
+    codes = np.empty(count, np.int64)
+    weights = 1 << np.arange(bits - 1, -1, -1)
+    for start in range(0, count, _CHUNK):
+        number = min(_CHUNK, count - start)
+        first = start * bits // 8
+        block = np.unpackbits(raw[first : first + -(-number * bits // 8)], count=number * bits)
+        codes[start : start + number] = block.reshape(number, bits) @ weights
+    return torch.from_numpy(codes)
+
+
+def _bits(codebook_size: int) -> int:
+    """Bits that a code of 0..codebook_size - 1 takes in a file."""
+    return (codebook_size - 1).bit_length()
+
+
+def _entry(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict:
+    return {"dtype": dtype, "shape": [int(n) for n in shape], "data_offsets": [begin, end]}
+
+
+def _checksum(metadata: dict, entries: dict, payload: bytes) -> str:
+    """CRC-32 over the fields of the header (but itself) and all tensors, as 8 hex digits."""
+    fields = {name: value for name, value in metadata.items() if name != "crc32"}
+    head = json.dumps([fields, entries], sort_keys=True).encode()
+    return f"{zlib.crc32(payload, zlib.crc32(head)):08x}"
+
+
+def _sections(data: bytes) -> tuple[dict[str, str], dict[str, dict], bytes]:
+    """Metadata, entries and payload of the file, their kinds checked, not yet their values."""
+    if len(data) < 8:
+        raise TokensError(f"not an .atok file: {len(data)} bytes are too few")
+    length = struct.unpack("<Q", data[:8])[0]
+    if length > min(MAX_HEADER, len(data) - 8):
+        raise TokensError(
+            f"not an .atok file, or cut short: it promises a header of {length} bytes"
+        )
+    try:
+        entries = json.loads(data[8 : 8 + length].decode())
+        metadata = entries.pop("__metadata__")
+        fits = set(metadata) == _FIELDS and all(isinstance(v, str) for v in metadata.values())
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        raise TokensError("not an .atok file, or damaged: its header is not the one expected")
+    if metadata["format"] != FORMAT:
+        raise TokensError(
+            f"the .atok file has format {metadata['format']!r:.40}; this version reads {FORMAT!r}"
+        )
+    return metadata, entries, data[8 + length :]
+
+
+def _integers(field: str, text: str) -> tuple[int, ...]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise TokensError(f"the .atok file says {field} is {text!r:.40}, where integers belong")
+    return tuple(map(int, parts))
+
+
+def _side(entries: dict, payload: bytes, begin: int) -> torch.Tensor | None:
+    """The side information, which starts at byte `begin`; the entries must cover the payload."""
+    fits = entries.get("codes") == _entry("U8", (begin,), 0, begin)
+    if set(entries) == {"codes"}:
+        fits = fits and begin == len(payload)
+    else:
+        try:
+            side = entries["side"]
+            dtype, shape = SIDE_TYPES[side["dtype"]], side["shape"]
+            fits = fits and set(entries) == {"codes", "side"} and len(shape) <= 4
+            fits = fits and all(type(n) is int and n > 0 for n in shape)
+            fits = fits and begin + math.prod(shape) * dtype.itemsize == len(payload)
+            fits = fits and side == _entry(side["dtype"], shape, begin, len(payload))
+        except (KeyError, TypeError):
+            fits = False
+    if not fits:
+        raise TokensError("the .atok file is damaged: its tensors do not fit its header")
+    if set(entries) == {"codes"}:
+        return None
+    return torch.frombuffer(bytearray(payload[begin:]), dtype=dtype).reshape(shape)

@@ -1,0 +1,257 @@
+"""Tokens: the codes of one clip with all that decoding needs; bitrates; sequences for language
+models. The bytes of the file are in `atok.py`, the patterns of sequences in `patterns.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from audiotok.errors import TokensError
+from audiotok.system.files import replacing
+from audiotok.system.names import Recorded
+from audiotok.tokens import atok
+from audiotok.tokens.entropy import entropy
+from audiotok.tokens.patterns import Vocabulary, from_ids, to_ids
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """The codes of one clip.
+
+    Attributes:
+        codes: (C, K, T) int64, rectangular at the finest rate; 0 <= code < codebook_sizes[k].
+        codec: full name of the codec, with its options.
+        fingerprint: hex sha256 of the codebooks (where they are implicit: of the configuration).
+        num_samples: exact length of the source, at `sample_rate`.
+        sample_rate: of the source, Hz.
+        codebook_sizes: K sizes V.
+        strides: K numbers of frames: codebook k is free only every strides[k] frames, and repeats
+            its code between; () means that all are free.
+        side: int32 or int64 side information of up to 4 dimensions; it counts in the bitrate.
+
+    Raises:
+        TokensError: a code out of range, or numbers that do not fit together; the limits are the
+            constants MAX_... of `atok.py`.
+    """
+
+    codes: torch.Tensor
+    codec: str
+    fingerprint: str
+    num_samples: int
+    sample_rate: int
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...] = ()
+    side: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
+        object.__setattr__(self, "strides", tuple(self.strides) or (1,) * len(self.codebook_sizes))
+        codes, side = self.codes, self.side
+        if not isinstance(codes, torch.Tensor) or codes.dtype != torch.int64 or codes.ndim != 3:
+            raise TokensError(f"codes are an int64 tensor (C, K, T), not {_kind(codes)}")
+        for field in ("codec", "fingerprint"):
+            text = getattr(self, field)
+            if not isinstance(text, str) or not 0 < len(text) <= 1024:
+                raise TokensError(f"{field} is text of 1 to 1024 characters, not {text!r:.40}")
+        if side is not None and (
+            not isinstance(side, torch.Tensor)
+            or side.dtype not in atok.SIDE_TYPES.values()
+            or not (side.numel() and side.ndim <= 4)
+        ):
+            raise TokensError(f"side information is int32 or int64, not {_kind(side)}")
+        atok.check_numbers(
+            tuple(codes.shape),
+            self.codebook_sizes,
+            self.strides,
+            self.num_samples,
+            self.sample_rate,
+        )
+        for k in range(self.num_codebooks):
+            self._check_codebook(k)
+
+    def _check_codebook(self, k: int) -> None:
+        codes, size, stride = self.codes[:, k], self.codebook_sizes[k], self.strides[k]
+        low, high = (int(edge) for edge in torch.aminmax(codes))
+        if low < 0 or high >= size:
+            wrong = low if low < 0 else high
+            frame = int((codes == wrong).any(0).nonzero()[0])
+            why = ": the latents there were not finite" if wrong == -1 else ""
+            raise TokensError(
+                f"code {wrong} in codebook {k} at frame {frame} is not in 0..{size - 1}{why}"
+            )
+        if stride > 1:
+            repeated = atok.repeat(codes[:, ::stride], stride, self.num_frames)
+            if not torch.equal(repeated, codes):
+                raise TokensError(f"codebook {k} changes more often than every {stride} frames")
+
+    @property
+    def num_codebooks(self) -> int:
+        return self.codes.shape[1]
+
+    @property
+    def num_frames(self) -> int:
+        return self.codes.shape[2]
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the source."""
+        return self.num_samples / self.sample_rate
+
+    @property
+    def free_codes(self) -> list[torch.Tensor]:
+        """Of each codebook the codes that are free, (C, ceil(T / stride))."""
+        return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
+
+    # --- bitrates ------------------------------------------------------------------------------
+
+    @property
+    def num_bits(self) -> float:
+        """Information of the free codes at log2(V) bits each, plus side information."""
+        pairs = zip(self.free_codes, self.codebook_sizes, strict=True)
+        return sum(free.numel() * math.log2(size) for free, size in pairs) + self.side_bits
+
+    @property
+    def bitrate(self) -> float:
+        """Computed bitrate, bit/s."""
+        return self.num_bits / self.duration
+
+    @property
+    def file_bitrate(self) -> float:
+        """Bitrate of the .atok file with its header, bit/s."""
+        return 8 * len(self.to_bytes()) / self.duration
+
+    @property
+    def side_bits(self) -> int:
+        """Bits of the side information."""
+        return 0 if self.side is None else 8 * self.side.numel() * self.side.element_size()
+
+    # --- bytes ---------------------------------------------------------------------------------
+
+    def to_bytes(self) -> bytes:
+        """The .atok file."""
+        return atok.dump(
+            self.free_codes,
+            self.codes.shape,
+            self.codebook_sizes,
+            self.strides,
+            self.num_samples,
+            self.sample_rate,
+            self.codec,
+            self.fingerprint,
+            self.side,
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Tokens:
+        """Tokens of an .atok file; any other bytes raise one TokensError. Their `codec` is a
+        `names.Recorded`."""
+        return cls._parsed(data, "the .atok file")
+
+    @classmethod
+    def _parsed(cls, data: bytes, source: str) -> Tokens:
+        fields = atok.parse(bytes(data))
+        return cls(**fields | {"codec": Recorded(fields["codec"], source)})
+
+    def save(self, path: str | Path) -> None:
+        """Writes an .atok file, whole or not at all."""
+        with replacing(path, TokensError) as file:
+            file.write(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Tokens:
+        """Reads an .atok file."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as reason:
+            raise TokensError(f"{path} cannot be read: {reason.strerror}") from reason
+        try:
+            return cls._parsed(data, str(path))
+        except TokensError as reason:
+            raise TokensError(f"{path}: {reason}") from None
+
+    # --- for language models -------------------------------------------------------------------
+
+    def first(self, k: int) -> Tokens:
+        """The first `k` codebooks alone."""
+        if not 1 <= k <= self.num_codebooks:
+            raise TokensError(f"cannot take {k} of {self.num_codebooks} codebooks")
+        sizes, strides = self.codebook_sizes[:k], self.strides[:k]
+        return replace(self, codes=self.codes[:, :k], codebook_sizes=sizes, strides=strides)
+
+    def to_sequence(
+        self,
+        pattern: str = "interleaved",
+        offset: int = 0,
+        special: Sequence[str] = (),
+        special_first: bool = False,
+    ) -> torch.Tensor:
+        """The free codes as ids of a language model's vocabulary, int64.
+
+        Args:
+            pattern: one of `patterns.PATTERNS`, which are described there.
+            offset, special, special_first: what id means what, see `patterns.Vocabulary`: codebook
+                k has the ids from offset + sum(codebook_sizes[:k]) on, special ids stand behind
+                or before all of them.
+        """
+        if self.codes.shape[0] != 1:
+            raise TokensError("a sequence is made of one channel; take them one by one")
+        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
+        return to_ids(self.codes[0], self.strides, pattern, vocabulary)
+
+    def from_sequence(
+        self,
+        ids: torch.Tensor | Sequence,
+        pattern: str = "interleaved",
+        offset: int = 0,
+        special: Sequence[str] = (),
+        special_first: bool = False,
+        trim: bool = False,
+    ) -> Tokens:
+        """The inverse of `to_sequence`: this clip's description with the codes in `ids`, integers
+        in a tensor, an array or lists.
+
+        `ids` may be longer or shorter than this clip by whole frames, e.g. when a language model
+        wrote them: `num_samples` then changes in proportion.
+
+        Args:
+            trim: leave out a frame at the end that is not whole, as where a language model stopped
+                inside of it; how many ids that are is logged.
+
+        Raises:
+            TokensError: an id outside of its codebook, or a part of a frame.
+        """
+        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
+        codes = from_ids(
+            ids, self.strides, pattern, vocabulary, num_frames=self.num_frames, trim=trim
+        )
+        num_samples = self.num_samples
+        if codes.shape[1] != self.num_frames:
+            num_samples = max(1, round(num_samples * codes.shape[1] / self.num_frames))
+        return replace(self, codes=codes[None], num_samples=num_samples)
+
+
+def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
+    """Bitrate by the entropy of the codes of each codebook over all clips, bit/s.
+
+    The entropy is that of the source, estimated from the frequencies: `audiotok.tokens.entropy`.
+    """
+    if not tokens:
+        raise TokensError("the entropy of no tokens at all is not defined")
+    if len({one.codebook_sizes for one in tokens}) > 1:
+        raise TokensError("the entropy of tokens of different codecs is not defined")
+    bits = float(sum(one.side_bits for one in tokens))
+    for k, size in enumerate(tokens[0].codebook_sizes):
+        codes = torch.cat([one.free_codes[k].reshape(-1) for one in tokens])
+        bits += len(codes) * entropy(codes.unique(return_counts=True)[1].numpy(), size)
+    return bits / sum(one.duration for one in tokens)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return type(value).__name__

@@ -1,0 +1,445 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import filelock
+import pytest
+from support import bench_kit
+
+from audiotok import tasks
+from audiotok.errors import AudiotokError, CodecError, CorpusError, MetricError, ResultsError
+from audiotok.harness import harness
+from audiotok.harness.plan import Observer
+from audiotok.results import results
+from audiotok.results.validating import validate
+from audiotok.tasks import Column, Task
+
+CLIPS = ["a", "b", "c-loud", "d"]
+
+
+class Notes(Observer):
+    def __init__(self):
+        self.notes: list[str] = []
+        self.scored: list[tuple] = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def progress(self, *what):
+        self.scored.append(what)
+
+
+@pytest.fixture
+def kit(tmp_path, monkeypatch):
+    bench_kit.install(monkeypatch.setattr)
+    monkeypatch.chdir(tmp_path)
+    Path("shy.py").write_text(bench_kit.CODEC)
+    bench_kit.write_suite(Path("tiny.yaml"))
+    bench_kit.write_clips(Path("clips"), CLIPS)
+
+
+def run(tokenizer="resample-16k", data="clips", **options):
+    observer = Notes()
+    options = {"suite": "tiny.yaml", "workers": 0, "observer": observer} | options
+    return harness.run(tokenizer, data, **options), observer
+
+
+def contents(folder="results") -> dict[str, bytes]:
+    """Files that must be the same whenever the same is measured."""
+    kept = {"rows.parquet", "summary.json"}
+    return {str(p): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in kept}
+
+
+def test_a_table_has_ceiling_codec_and_floor(kit):
+    found, observer = run()
+    assert [(r.codec, r.role) for r in found] == [
+        ("reference", "ceiling"), ("mulaw", "baseline"), ("resample-16k", "baseline"),
+    ]  # fmt: skip
+    assert found[0].scores["level_error"]["mean"] == 0
+    assert found[0].scores["bitrate"] == found[0].scores["bitrate"] | {"mean": None, "n": 0}
+    assert found[1].scores["bitrate"]["mean"] == 128_000
+    assert found[2].scores["level_error"]["n"] == 4
+    assert ("mulaw", 4, 4) in observer.scored
+    table = results.table(found)
+    assert list(table.index) == ["reference", "mulaw", "resample-16k"]
+    assert table.loc["mulaw", "level_error"] > table.loc["reference", "level_error"]
+
+
+def test_files_of_a_result(kit):
+    found, _ = run()
+    folder = found[2].folder
+    assert folder.parent.parent == Path("results/tiny-v3")
+    assert folder.parent.name.startswith("clips-")
+    files = {p.name for p in folder.iterdir()}
+    assert files == {"rows.parquet", "summary.json", "times.parquet", "run.json"}
+    rows = found[2].rows
+    assert list(rows["clip"]) == CLIPS
+    assert set(rows["codec"]) == {"resample-16k"}
+    assert list(rows["level_words"]) == ["some words"] * 4
+    assert not any("seconds" in name or "rtf" in name for name in rows)
+    summary, run_ = found[2].summary, found[2].run
+    assert summary["codec"]["fingerprint"] and summary["packages"]["torch"]
+    assert run_["hardware"] and run_["times"]["rtf_encode"]["mean"] > 0
+    assert summary["plan"]["tasks"]["level"] == {"task": 2}
+    low, high = summary["scores"]["level_total"]["ci95"]
+    assert low <= summary["scores"]["level_total"]["mean"] <= high
+
+
+def test_measured_once_and_the_same_again(kit):
+    run()
+    before = contents()
+    _, observer = run()
+    assert contents() == before
+    assert observer.scored == []
+    assert len([note for note in observer.notes if "measured before" in note]) == 3
+    run(out="again", workers=2)
+    assert list(contents("again").values()) == list(before.values())
+
+
+def test_other_clips_limits_and_tasks_have_other_folders(kit):
+    whole, _ = run(data="clips")
+    fewer, _ = run(data="clips", limit=2)
+    tokens, _ = run(data="clips", task_names=["tokens"])
+    bench_kit.write_clips(Path("clips"), ["zz"])
+    more, _ = run(data="clips")
+    folders = {found[0].folder.parent for found in (whole, fewer, tokens, more)}
+    assert len(folders) == 4
+    assert [found[0].summary["data"]["clips"] for found in (whole, fewer, more)] == [4, 2, 5]
+    assert list(tokens[1].summary["plan"]["tasks"]) == ["tokens"]
+
+
+def test_a_new_version_of_a_task_is_measured_again(kit, monkeypatch):
+    run()
+    monkeypatch.setattr(bench_kit.Level, "version", 3)
+    found, observer = run()
+    assert any("measured again" in n and "tasks.level.task 2 -> 3" in n for n in observer.notes)
+    assert found[0].summary["plan"]["tasks"]["level"] == {"task": 3}
+
+
+def test_a_changed_row_file_is_measured_again(kit):
+    found, _ = run()
+    before = contents()
+    (found[1].folder / "rows.parquet").write_bytes(b"PAR1")
+    _, observer = run()
+    assert any("mulaw: measured again" in note for note in observer.notes)
+    assert contents() == before
+
+
+def test_reconstructions_that_come_with_a_corpus_are_a_row(kit):
+    bench_kit.write_clips(Path("given"), ["a", "a-original-loud"])
+    Path("given.tsv").write_text("audio\treference\ngiven/a.wav\tgiven/a-original-loud.wav\n")
+    found, _ = run(data="given.tsv")
+    assert [r.codec for r in found] == ["reference", "given", "mulaw", "resample-16k"]
+    error = {r.codec: r.scores["level_error"]["mean"] for r in found}
+    assert error["reference"] == 0
+    assert error["given"] > 0.3
+    assert error["resample-16k"] < 0.01
+
+
+def test_failures_are_counted_and_never_numbers(kit):
+    names = ["a", "b-loud", "c-raises", "d-peakless", "e-infinite", "f"]
+    bench_kit.write_clips(Path("bad"), names)
+    (Path("bad") / "g.wav").write_bytes(b"RIFF no sound")
+    try:
+        found, _ = run("shy.py", "bad")
+    except CorpusError:  # a corpus that refuses unreadable files at once is as good
+        (Path("bad") / "g.wav").unlink()
+        found, _ = run("shy.py", "bad")
+    unread = int((Path("bad") / "g.wav").exists())
+    shy = next(r for r in found if r.codec == "shy")
+    assert shy.role == "neural"
+    level, peak = shy.scores["level_error"], shy.scores["peak_error"]
+    assert (level["n"], level["failed"]) == (4, 2 + unread)
+    assert (peak["n"], peak["failed"]) == (2, 4 + unread)
+    assert (shy.scores["bitrate"]["failed"]) == 1 + unread
+    told = {f["clip"]: f for f in shy.summary["failures"]}
+    assert told["b-loud"] == {
+        "clip": "b-loud", "stage": "encode", "message": "RuntimeError: too loud",
+        "transient": False,
+    }  # fmt: skip
+    assert told["c-raises"]["task"] == "level"
+    assert told["d-peakless"]["column"] == "peak_error"
+    assert "inf" in told["e-infinite"]["message"]
+    rows = shy.rows.set_index("clip")
+    assert rows.loc["c-raises"].isna()["level_error"] and rows.loc["c-raises", "bitrate"] == 64_000
+
+
+def test_a_scoring_process_that_dies_costs_its_clip(kit):
+    bench_kit.write_clips(Path("deadly"), ["a", "b-dies", "c", "d"])
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    found, _ = run(data="deadly", workers=1)
+    score = next(r for r in found if r.codec == "resample-16k")
+    assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
+    assert "signal 9" in score.failed_for_now[0]["message"]
+    assert not (score.folder / "summary.json").exists() and list(score.folder.glob("run-*"))
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Full for these clips, while it is `full`; `tries` are the clips that were scored."""
+    state = SimpleNamespace(full=True, clips=["b", "d"], tries=[])
+    body = bench_kit.Level.score
+
+    def score(self, item):
+        state.tries.append(item.clip.id)
+        if state.full and item.clip.id in state.clips:
+            raise OSError(28, "No space left on device")
+        return body(self, item)
+
+    monkeypatch.setattr(bench_kit.Level, "score", score)
+    monkeypatch.setenv("AUDIOTOK_CACHE_BYTES", "0")
+    return state
+
+
+def test_what_may_pass_is_no_result_and_exactly_these_clips_are_tried_again(kit, disk):
+    names = ["a", "b", "c-raises", "d"]
+    bench_kit.write_clips(Path("abcd"), names)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    disk.full = False
+    run(data="abcd")
+    whole = contents()
+    shutil.rmtree("results")
+    disk.full, disk.tries = True, []
+    found, _ = run(data="abcd")
+    assert [disk.tries.count(name) for name in names] == [3, 6, 3, 6]  # of three rows
+    for result in found:
+        assert [failure["clip"] for failure in result.failed_for_now] == ["b", "d"]
+        assert result.scores["level_error"]["n"] == 1 and len(result.rows) == 4
+        told = "2 of 4 clips could not be measured for now, first b: OSError: [Errno 28]"
+        assert told in results.to_try_again(result)
+    assert not contents() and len(list(Path("results").rglob("run-*"))) == 3
+    disk.full, disk.tries = False, []
+    found, observer = run(data="abcd")
+    assert sorted(disk.tries) == ["b"] * 3 + ["d"] * 3
+    assert "mulaw: goes on after 2 of 4 clips" in observer.notes
+    assert contents() == whole
+    assert {failure["clip"] for failure in found[0].summary["failures"]} == {"c-raises"}
+    assert not list(Path("results").rglob("run-*"))
+
+
+def test_trying_again_ends(kit, disk):
+    disk.clips = [f"clip-{number}" for number in range(9)]
+    bench_kit.write_clips(Path("many"), disk.clips)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    told = "mulaw: 9 of 9 clips could not be measured for now"
+    with pytest.warns(UserWarning, match=told):
+        harness.bench("mulaw", "many", "tiny.yaml", workers=0)
+    assert len(disk.tries) == 2 * (9 + 3)  # two rows; three clips once more
+
+
+def test_old_results_with_such_failures_are_found_and_measured_again(kit):
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    found, _ = run()
+    before = contents()
+    folder = found[1].folder
+    summary, run_ = found[1].summary, found[1].run
+    old = {"clip": "a", "stage": "encode", "message": "RuntimeError: CUDA out of memory"}
+    content = summary | {"failures": [old]}
+    results.write_json(folder / "summary.json", content)
+    results.write_json(
+        folder / "run.json", run_ | {"summary_sha256": results.content_sha256(content)}
+    )
+    told = [str(finding) for finding in validate("results")[1] if finding.error]
+    assert len(told) == 1 and "1 of 4 clips could not be measured for now, first a:" in told[0]
+    for reuse in (None, "only-missing"):
+        results.write_json(folder / "summary.json", content)
+        _, observer = run(reuse=reuse)
+        assert any("mulaw: measured in" in note for note in observer.notes), observer.notes
+        assert contents() == before
+
+
+def test_killed_twenty_times_it_goes_on_to_the_same_result(tmp_path):
+    bench_kit.write_clips(tmp_path / "clips", CLIPS)
+    bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens", "rank"])
+    moments = random.Random(0)
+    points = [-30, 0, *(moments.randint(3, 16) for _ in range(18))]
+    driver = [sys.executable, Path(__file__).parents[1] / "support" / "bench_driver.py"]
+    command = [*driver, *(tmp_path / name for name in ("clips", "tiny.yaml", "killed")), *points]
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    died, once, again = map(int, done.stdout.split())
+    assert died == 20
+    assert once == 2 * (len(CLIPS) + 1)  # two codecs; the first clip once more, for the times
+    assert again <= once + 2 * died  # at most a clip, and the first call of a codec, each time
+    whole = contents(tmp_path / "killed-whole").values()
+    assert list(contents(tmp_path / "killed").values()) == list(whole) and len(whole) == 6
+    assert not [*(tmp_path / "killed").rglob("*.tmp"), *(tmp_path / "killed").rglob("run-*")]
+
+
+def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
+    found, _ = run(out="before", limit=1)
+    held = filelock.FileLock(Path("results/tiny-v3") / found[0].folder.parent.name / ".mulaw.lock")
+    Path(held.lock_file).parent.mkdir(parents=True)
+
+    class Releasing(Notes):
+        def note(self, text):
+            super().note(text)
+            if "waits for another" in text:
+                held.release()
+
+    observer = Releasing()
+    with held:
+        again, _ = run(limit=1, observer=observer)
+    assert [r.codec for r in again] == ["reference", "mulaw", "resample-16k"]
+    told = [note.partition(" in ")[0].partition(" that ")[0] for note in observer.notes]
+    assert told == [
+        "reference: measured", "resample-16k: measured", "mulaw: waits for another audiotok",
+        "mulaw: measured",
+    ]  # fmt: skip
+
+
+def test_processes_on_one_folder_share_the_work(tmp_path):
+    bench_kit.write_clips(tmp_path / "clips", CLIPS)
+    bench_kit.write_suite(tmp_path / "tiny.yaml", tasks=["level", "tokens"])
+    program = (
+        "import sys; from support import bench_kit; from audiotok.harness import harness;"
+        "bench_kit.install();"
+        "found = harness.run(sys.argv[1], 'clips', 'tiny.yaml', out='results', workers=0);"
+        "print(*(r.codec for r in found))"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[1]}:{Path.cwd()}"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, names],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for names in ("resample-16k", "resample-16k,resample-24k")
+    ]
+    told = [process.communicate(timeout=600)[0].split() for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert told[1] == ["reference", "mulaw", "resample-16k", "resample-24k"]
+    assert len(contents(tmp_path / "results")) == 8
+    assert not list((tmp_path / "results").rglob("run-*"))
+
+
+def test_folders_that_cannot_be_written(kit):
+    Path("file").write_text("")
+    with pytest.raises(ResultsError, match="cannot write into file/.*--out"):
+        run(out="file/results")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_read_only_folder_is_one_line_and_finished_results_are_read(kit):
+    run()
+    folders = [Path("results"), *(path for path in Path("results").rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        _, observer = run()
+        assert len([note for note in observer.notes if "measured before" in note]) == 3
+        with pytest.raises(ResultsError, match="cannot write into .*Permission denied.*--out"):
+            run(limit=1)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("size", [100, 1500, 4000])
+def test_a_full_disk_is_one_line_and_no_loss(kit, size):
+    resource = pytest.importorskip("resource")
+    run(out="whole")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(ResultsError, match="cannot write .*File too large; ") as told:
+            run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(told.value)
+    run()
+    assert list(contents().values()) == list(contents("whole").values())
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"tokenizer": "opus-6kk"}, CodecError, "opus-6k"),
+        ({"tokenizer": ","}, AudiotokError, "no codec is named"),
+        ({"suite": "smok"}, ResultsError, "did you mean smoke"),
+        ({"task_names": ["tokenz"]}, MetricError, "tokens"),
+        ({"limit": 0}, AudiotokError, "--limit 0: expected 1 or more"),
+        ({"workers": -1}, AudiotokError, "--workers -1: expected 0 or more"),
+        ({"tokenizer": "mulaw,opus-6k", "checkpoint": "x"}, AudiotokError, "one codec, but 2"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(kit, options, error, message):
+    with pytest.raises(error, match=message) as raised:
+        run(**options)
+    assert "\n" not in str(raised.value)
+    assert not Path("results").exists()
+
+
+def test_names_with_options_stay_whole():
+    assert harness.split_names("a, b:x=1,y=2,c") == ["a", "b:x=1,y=2", "c"]
+
+
+def test_a_suite_that_is_none(kit):
+    Path("bad.yaml").write_text("name: x\nversion: one\n")
+    with pytest.raises(
+        ResultsError, match="bad.yaml is not a suite: version Input should be a valid int"
+    ):
+        run(suite="bad.yaml")
+    Path("bad.yaml").write_text("a: [")
+    with pytest.raises(ResultsError, match="bad.yaml is not a suite"):
+        run(suite="bad.yaml")
+
+
+def test_bench_gives_a_table(kit):
+    table = harness.bench("mulaw", "clips", "tiny.yaml", limit=1, workers=0)
+    assert table.loc["mulaw", "bitrate"] == 128_000
+    assert table.loc["reference", "level_error"] == 0
+
+
+class Watcher(Task):
+    """Sees how often codes change, and ranks clips among all of them."""
+
+    name = "watcher"
+    observes = concludes = True
+    columns = (
+        Column("changes", "", None, 2, "share of codes unlike the one before"),
+        Column("rank", "", None, 0, "of the clip by its changes"),
+    )
+
+    def observe(self, codec, reference, tokens):
+        if reference.waveform.abs().max() > 0.9:
+            raise MetricError("too loud to watch")
+        again = codec.encode(reference)
+        assert again.codes.equal(tokens.codes)
+        return float((again.codes[..., 1:] != again.codes[..., :-1]).double().mean())
+
+    def score(self, item):
+        return {} if item.observed is None else {"changes": item.observed}
+
+    def conclude(self, corpus, tokens, note, codec=None):
+        if tokens is None:
+            return {}
+        note(f"{sum(one is not None for one in tokens)} of {len(corpus)} clips")
+        return {index: {"rank": float(index)} for index in range(len(tokens))}
+
+
+def test_tasks_see_the_codec_and_all_clips_together(kit, monkeypatch):
+    known = tasks.get
+    monkeypatch.setattr(tasks, "get", lambda n: Watcher() if n == "watcher" else known(n))
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "watcher"])
+    found, observer = run("shy.py", baselines=False)
+    reference, mulaw, shy = found[0], found[2], found[1]
+    assert reference.scores["changes"]["n"] == 0 and reference.scores["rank"]["n"] == 0
+    assert mulaw.scores["changes"] | {"n": 3, "failed": 1} == mulaw.scores["changes"]
+    assert mulaw.scores["rank"]["mean"] == 1.5
+    assert mulaw.summary["failures"][0]["message"] == "too loud to watch"
+    assert "shy: 3 of 4 clips" in observer.notes and shy.scores["level_error"]["n"] == 3

@@ -1,0 +1,93 @@
+"""Whisper on a tiny model with random weights, saved here: its words mean nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+
+import pytest
+import torch
+
+from audiotok.errors import MetricError
+from audiotok.harness.summary import versions
+from audiotok.judges.asr import whisper
+from audiotok.sound.audio import Audio
+from audiotok.tasks import Item
+from audiotok.tasks.asr_whisper import AsrWhisper
+
+transformers = pytest.importorskip("transformers")
+ByteLevel = pytest.importorskip("tokenizers.pre_tokenizers").ByteLevel
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Whisper of 2 layers and 16 channels with a vocabulary of bytes."""
+    path = tmp_path_factory.mktemp("whisper")
+    symbols = sorted(ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
+    vocabulary = {s: i for i, s in enumerate([*symbols, *special])}
+    (path / "vocab.json").write_text(json.dumps(vocabulary))
+    (path / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = transformers.WhisperTokenizer(str(path / "vocab.json"), str(path / "merges.txt"))
+    features = transformers.WhisperFeatureExtractor()
+    transformers.WhisperProcessor(features, tokenizer).save_pretrained(path)
+    start, end = vocabulary["<|startoftranscript|>"], vocabulary["<|endoftext|>"]
+    config = transformers.WhisperConfig(
+        vocab_size=len(vocabulary), d_model=16, encoder_layers=2, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8,
+        max_target_positions=16, decoder_start_token_id=start, bos_token_id=end, eos_token_id=end,
+        pad_token_id=end, suppress_tokens=[], begin_suppress_tokens=[],
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = transformers.WhisperForConditionalGeneration(config)
+    network.generation_config.no_timestamps_token_id = vocabulary["<|notimestamps|>"]
+    network.generation_config.max_length = 12
+    network.save_pretrained(path)
+    return path
+
+
+def test_it_transcribes_what_it_is_given(folder):
+    recogniser = whisper.Whisper(folder)
+    sound = Audio(0.1 * torch.randn(1, 24_000, generator=torch.Generator().manual_seed(1)), 24_000)
+    text = recogniser.transcribe(sound)
+    assert text and text == recogniser.transcribe(sound)
+    copy = pickle.loads(pickle.dumps(recogniser))
+    assert "network" not in vars(copy) and copy.transcribe(sound) == text
+
+
+def test_the_task_scores_with_it(folder):
+    from audiotok.data import Clip
+
+    task = AsrWhisper(str(folder))
+    assert task.available() is None
+    sound = Audio(0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(1)), 16_000)
+    row = task.score(Item(Clip("a", text="two words"), sound, sound))
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).digest()
+    digest = hashlib.sha256(digest).hexdigest()
+    assert task.name == f"asr_whisper:{folder.name}@{digest[:8]}"
+    assert versions(task) == {"task": 2, "weights": digest}
+    end = task.suffix
+    assert end == f"_whisper_{folder.name}_{digest[:8]}"
+    assert row[f"words{end}"] == 2 and isinstance(row[f"wer{end}"], float)
+    assert row[f"dwer{end}"] == 0 or isinstance(row[f"dwer{end}"], MetricError)
+    assert {c.name for c in task.columns} == set(row) - {f"transcript{end}"}
+
+
+def test_it_searches_with_five_beams(folder):
+    processor, network = whisper.Whisper(folder).network
+    sound = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(2))
+    features = processor(sound[0].numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+    codes = network.generate(features, num_beams=5, do_sample=False)
+    expected = processor.batch_decode(codes, skip_special_tokens=True)[0].strip()
+    assert whisper.Whisper(folder).transcribe(Audio(sound, 16_000)) == expected
+
+
+def test_weights_that_are_not_here_are_said_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    reason = AsrWhisper("openai/whisper-none").available()
+    assert "hf download openai/whisper-none" in reason and "\n" not in reason
+    with pytest.raises(MetricError, match="not on this machine"):
+        whisper.Whisper("openai/whisper-none").transcribe(Audio(torch.zeros(1, 16_000), 16_000))
+    with pytest.raises(MetricError, match="cannot be loaded"):
+        whisper.Whisper(tmp_path).transcribe(Audio(torch.zeros(1, 16_000), 16_000))

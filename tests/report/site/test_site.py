@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from support.result_kit import put, spread
+
+from audiotok.errors import ResultsError
+from audiotok.report import site
+from audiotok.results import comparison
+
+TAXONOMY = {"quantization": "RVQ, Fixed", "domain": "speech"}
+PAGE, DATA = "smoke-v1-clips-0a0b0a0b.html", "data/smoke-v1-clips-0a0b0a0b.js"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "results"
+    put(root, "good", {"pesq": spread(3.0), "stoi": spread(0.9, seed=1)}, bitrate=900.0,
+        token_rate=75.0, taxonomy=TAXONOMY, training_data=["LibriTTS"])  # fmt: skip
+    put(root, "good:k=2", {"pesq": spread(3.0), "stoi": spread(0.9, seed=1)})
+    poor = [float("nan"), *spread(1.0, n=39)]
+    put(root, "<b>holes</b>", {"pesq": poor, "stoi": spread(0.5)}, licence_weights="CC-BY-NC-4.0")
+    put(root, "opus-6k", {"pesq": spread(2.0), "stoi": spread(0.7)}, role="baseline")
+    put(root, "random", {"pesq": spread(1.0), "stoi": spread(0.0)}, role="floor")
+    return root
+
+
+def cells(page: bytes, codec: str) -> list[str]:
+    """The texts of the first row of the first table that starts with this codec."""
+
+    class Rows(HTMLParser):
+        rows: list[list[str]] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag == "tr":
+                self.rows = [*self.rows, []]
+            elif tag in ("td", "th") and self.rows:
+                self.rows[-1].append("")
+
+        def handle_data(self, data):
+            if self.rows and self.rows[-1]:
+                self.rows[-1][-1] += f" {data.strip()}"
+
+    parser = Rows()
+    parser.feed(page.decode())
+    return next(
+        [" ".join(cell.split()) for cell in row] for row in parser.rows if row and codec in row[0]
+    )
+
+
+def payload(files):
+    return json.loads(files[DATA].decode().removeprefix("window.audiotok = ").rstrip(";\n"))
+
+
+def test_the_same_results_give_the_same_bytes(folder, tmp_path):
+    assert site.build(folder) == site.build(folder)
+    site.write(folder, tmp_path / "site")
+    assert site.check(folder, tmp_path / "site") == []
+
+
+def test_numbers_intervals_and_ties_are_on_the_page(folder):
+    row = cells(site.build(folder)[PAGE], "good:k=2")
+    scores = json.loads((folder / "smoke-v1/clips-0a0b0a0b/good+k=2/summary.json").read_bytes())
+    pesq = scores["scores"]["pesq"]
+    low, high = pesq["ci95"]
+    assert any(c == f"{pesq['mean']:.2f} =1 {low:.2f} to {high:.2f}" for c in row)
+
+
+def test_what_is_missing_incomplete_contaminated_or_restricted_is_marked(folder):
+    page = site.build(folder)[PAGE]
+    row = cells(page, "holes")
+    assert "incomplete" in row[0] and "§" in row[0] and "1 failed" in " ".join(row)
+    assert row[1] == "–"
+    assert b"<b>holes" not in page and b"&lt;b&gt;holes" in page
+    assert "its card does not say what it was trained on" in page.decode()
+
+
+def test_the_published_are_told_apart_and_never_ranked(folder):
+    shipped = site.published.published._folder(None)
+    (folder / "published").symlink_to(shipped)
+    page = site.build(folder)[PAGE].decode()
+    ours, theirs = page.split('<tbody class="published">', 1)
+    assert "published</span>" not in ours.split("<tbody>")[1]
+    head = theirs.split("</tbody>")[0]
+    assert "dates_reconstruction_speech" in head and 'class="rank"' not in head
+
+
+def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
+    content = payload(site.build(folder))
+    by_name = {codec["name"]: codec for codec in content["codecs"]}
+    a, b = by_name["good"], by_name["<b>holes</b>"]
+    assert b["rows"]["pesq"][content["clips"].index("clip0")] is None
+    both = [
+        (x, y) for x, y in zip(a["rows"]["pesq"], b["rows"]["pesq"], strict=True) if y is not None
+    ]
+    mean = sum(x - y for x, y in both) / len(both)
+    frame = comparison.compare("good", "<b>holes</b>", folder).set_index("column")
+    assert mean == pytest.approx(frame["difference"]["pesq"], rel=1e-5)
+    assert len(both) == frame["n"]["pesq"] == 39
+
+
+def test_words_weigh_the_clips_of_an_error_rate(tmp_path):
+    rows = {"wer": [0.0, 0.5, 0.25], "words": [2.0, 10.0, 4.0]}
+    for name in ("one", "two"):
+        put(tmp_path, name, rows)
+    assert payload(site.build(tmp_path))["columns"]["wer"]["weight"] == "words"
+
+
+def test_no_page_needs_the_network(folder):
+    for name, content in site.build(folder).items():
+        text = content.decode()
+        assert 'src="http' not in text and "url(" not in text and "fetch(" not in text, name
+
+
+def test_every_link_leads_somewhere(folder):
+    files = site.build(folder)
+    for name, content in files.items():
+        if not name.endswith(".html"):
+            continue
+        links: list[str] = []
+        parser = HTMLParser()
+        parser.handle_starttag = lambda tag, attrs, links=links: links.extend(
+            value for key, value in attrs if key in ("href", "src")
+        )
+        parser.feed(content.decode())
+        base = name.rpartition("/")[0]
+        for link in links:
+            target = link.partition("#")[0]
+            if not target or target.startswith("http"):
+                continue
+            inside = target.removeprefix("../") if target.startswith("../") else target
+            place = inside if target.startswith("../") or not base else f"{base}/{inside}"
+            assert place in files, (name, link)
+
+
+def test_an_edited_digit_is_caught(folder):
+    path = next(folder.glob("*/*/good/summary.json"))
+    text = path.read_text()
+    mean = str(json.loads(text)["scores"]["pesq"]["mean"])
+    path.write_text(text.replace(mean, mean[:-1] + str((int(mean[-1]) + 1) % 10), 1))
+    with pytest.raises(ResultsError, match=r"summary.json was changed.*audiotok validate"):
+        site.build(folder)
+
+
+def test_a_missing_file_is_caught(folder):
+    next(folder.glob("*/*/good/rows.parquet")).unlink()
+    with pytest.raises(ResultsError, match=r"good: rows.parquet missing"):
+        site.build(folder)
+
+
+def test_mixed_versions_are_refused(folder):
+    put(folder, "late", {"pesq": spread(3.0), "stoi": spread(0.9)}, packages={"pesq": "0.0.5"})
+    with pytest.raises(ResultsError, match="mixed: pesq is"):
+        site.build(folder)
+
+
+def test_check_sees_what_differs_and_what_is_too_much(folder, tmp_path):
+    out = tmp_path / "site"
+    site.write(folder, out)
+    page = out / PAGE
+    page.write_text(page.read_text().replace("3.0", "3.1", 1))
+    (out / "codecs" / "gone.html").write_text("old")
+    assert site.check(folder, out) == [page, out / "codecs" / "gone.html"]
+    site.write(folder, out)
+    assert site.check(folder, out) == []
+
+
+def test_a_folder_of_other_things_is_left_alone(folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("my page")
+    with pytest.raises(ResultsError, match="holds something else"):
+        site.write(folder, tmp_path / "mine")
+    assert (tmp_path / "mine" / "index.html").read_text() == "my page"
+
+
+def test_it_needs_no_torch(folder, tmp_path):
+    code = (
+        "import sys; from audiotok.report import site; site.write(*sys.argv[1:]);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, folder, tmp_path / "site"], check=True)
+
+
+def test_without_any_result_it_says_so(tmp_path):
+    assert "No codec was measured" in site.build(tmp_path)["index.html"].decode()
+
+
+def test_the_listening_page_is_linked_for_bundled_clips_only(tmp_path):
+    root, out = tmp_path / "results", tmp_path / "site"
+    put(root, "mini", {"stoi": spread(0.9)}, data="bundled")
+    put(root, "mini", {"stoi": spread(0.9)}, data="mine")
+    (out / "listening").mkdir(parents=True)
+    about = out / "listening" / "about.json"
+    for corpus, links in (("bundled", 1), ("mine", 0)):
+        about.write_text(json.dumps({"corpus": corpus, "codecs": ["mini"]}))
+        site.write(root, out)
+        assert (out / "index.html").read_text().count("listening/index.html") == links
+        assert (out / "codecs" / "mini.html").read_text().count("listening/index.html") == links
+        assert "listening/" not in (out / "smoke-v1-mine-0a0b0a0b.html").read_text()
+    assert about.is_file()
+
+
+def test_times_stand_with_their_hardware_and_are_not_drawn_together(tmp_path):
+    put(tmp_path, "here", {"stoi": spread(0.9)}, hardware="a CPU")
+    put(tmp_path, "there", {"stoi": spread(0.9)}, hardware="a GPU")
+    files = site.build(tmp_path)
+    assert "a CPU (here), a GPU (there); they are not ranked" in files[PAGE].decode()
+    assert all("seconds_encode" not in codec["scores"] for codec in payload(files)["codecs"])
+
+
+def test_two_codecs_of_one_page_are_refused(tmp_path):
+    put(tmp_path, "a:b", {"stoi": spread(0.9)})
+    put(tmp_path, "a/b", {"stoi": spread(0.9)}, data="others")
+    with pytest.raises(ResultsError, match=r"two pages would be named codecs/a\+b.html"):
+        site.build(tmp_path)
+
+
+def test_promises_stand_on_the_page_of_the_codebooks_that_kept_them(folder):
+    said = {
+        "fingerprint": None, "date": "2026-01-02T03:04:05", "kept": 1, "broken": 1,
+        "not_checked": 0,
+        "promises": [
+            {"promise": "length", "state": "kept", "says": "as long as the source", "why": None},
+            {"promise": "codes", "state": "broken", "says": "in range", "why": "a code of 300"},
+        ],
+    }  # fmt: skip
+    (folder / "checks").mkdir()
+    (folder / "checks" / "good.json").write_text(json.dumps(said))
+    page = site.build(folder)["codecs/good.html"].decode()
+    assert "kept 1 promises and broke 1" in page and "a code of 300" in page
+    (folder / "checks" / "good.json").write_text(json.dumps(said | {"fingerprint": "another"}))
+    assert "a code of 300" not in site.build(folder)["codecs/good.html"].decode()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+
+import pytest
+
+from audiotok.errors import ResultsError
+from audiotok.report import leaderboard
+from audiotok.results import results
+
+
+def score(mean, task="quality", failed=0, better=True):
+    return {
+        "mean": mean, "ci95": None if mean is None else [mean - 1, mean + 1], "n": 4,
+        "failed": failed, "unit": "dB", "higher_is_better": better, "digits": 1,
+        "description": "how good", "task": task,
+    }  # fmt: skip
+
+
+def put(
+    folder, name, role, mean, limit=None, tasks=("quality",), failed=0, version=1, licence=None
+):
+    setting = f"smoke-v{version}/clips-0a0b" + (f"-first{limit}" if limit else "")
+    path = folder / setting / results.slug(name)
+    path.mkdir(parents=True)
+    codec = {"name": name, "role": role}
+    if role != "ceiling":
+        codec |= {"bitrate": 900.0, "token_rate": 75.0, "training_data": ["A|B"]}
+    if licence:
+        codec["licence_weights"] = licence
+    failures = [{"clip": "c", "stage": "encode", "message": "loud"}] * failed
+    suite = {"name": "smoke", "version": version, "tasks": ["quality", "asr"]}
+    results.write_json(path / "summary.json", {
+        "schema": 1, "codec": codec, "suite": suite,
+        "data": {"name": "clips", "sha256": "0a0b" * 16, "clips": 4, "limit": limit},
+        "plan": {"tasks": dict.fromkeys(tasks, {"task": 1})},
+        "scores": {"goodness": score(mean, failed=failed)},
+        "failures": failures, "not_measured": {"asr": "no recogniser"},
+    })  # fmt: skip
+    times = {} if role == "ceiling" else {"rtf": score(7.0, "speed")}
+    results.write_json(path / "run.json", {"schema": 1, "times": times, "hardware": "a CPU"})
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "results"
+    put(folder, "random", "floor", -3.0)
+    put(folder, "opus-6k", "baseline", 5.0)
+    put(folder, "zebra", "neural", None, failed=2)
+    put(folder, "aardvark:k=1", "neural", 6.25)
+    put(folder, "reference", "ceiling", 40.0)
+    put(folder, "aardvark:k=1", "neural", 6.0, limit=2)
+    return folder
+
+
+def test_the_board(folder):
+    files = leaderboard.build(folder)
+    text = files["LEADERBOARD.md"].decode()
+    rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if "[" in line]
+    assert rows[:4] == ["reference (ceiling)", "aardvark:k=1", "opus-6k °", "random (floor)"]
+    assert "| zebra | – (2 failed) |" in text
+    assert "| aardvark:k=1 | 6.2 [5.2, 7.2] |" in text
+    assert "| reference (ceiling) | – |" in text  # speed
+    assert "goodness ↑" in text and "- goodness (dB): how good" in text
+    assert "A\\|B" in text
+    assert "asr not measured: no recogniser" in text
+    assert "Not shown: 1 partial results" in text
+    table = list(csv.DictReader(io.StringIO(files["leaderboard.csv"].decode())))
+    assert {row["codec"] for row in table} == {
+        "reference", "aardvark:k=1", "opus-6k", "zebra", "random",
+    }  # fmt: skip
+    missing = next(r for r in table if r["codec"] == "zebra" and r["column"] == "goodness")
+    assert (missing["mean"], missing["failed"]) == ("", "2")
+
+
+def test_weights_that_restrict_their_use_are_marked(folder):
+    assert "§" not in leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    put(folder, "fenced", "neural", 3.0, licence="CC-BY-NC-4.0")
+    put(folder, "free", "neural", 3.0, licence="MIT")
+    text = leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    assert "| fenced § | 3.0 [2.0, 4.0] |" in text and "| free | 3.0 [2.0, 4.0] |" in text
+    assert text.count("§ the licence of the weights restricts their use.") == 1
+    assert any("fenced §" in line and "CC-BY-NC-4.0" in line for line in text.splitlines())
+    assert "§" not in leaderboard.build(folder)["leaderboard.csv"].decode()
+
+
+def test_versions_are_never_in_one_table(folder):
+    put(folder, "aardvark:k=1", "neural", 1.0, version=2)
+    text = leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    assert text.index("## smoke v1") < text.index("## smoke v2")
+    assert text.count("aardvark:k=1 | 6.2") == text.count("aardvark:k=1 | 1.0") == 1
+
+
+def test_check_sees_every_difference(folder, tmp_path):
+    assert len(leaderboard.check(folder, tmp_path)) == 2
+    paths = leaderboard.write(folder, tmp_path)
+    assert leaderboard.check(folder, tmp_path) == []
+    paths[0].write_text(paths[0].read_text().replace("6.2", "6.3"))
+    assert leaderboard.check(folder, tmp_path) == [paths[0]]
+    leaderboard.write(folder, tmp_path)
+    put(folder, "newcomer", "neural", 9.0)
+    assert leaderboard.check(folder, tmp_path) == paths
+
+
+def test_no_results(tmp_path):
+    with pytest.raises(ResultsError, match="audiotok bench"):
+        leaderboard.build(tmp_path / "results")
+    assert "No codec was measured" in leaderboard.build(tmp_path)["LEADERBOARD.md"].decode()
+
+
+def test_it_needs_no_torch(folder, tmp_path):
+    code = (
+        "import sys; from audiotok.report import leaderboard; leaderboard.write(*sys.argv[1:]);"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, folder, tmp_path], check=True)

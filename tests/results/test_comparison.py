@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.result_kit import put, spread
+
+import audiotok
+from audiotok import tasks
+from audiotok.errors import ResultsError
+from audiotok.results import comparison, results
+
+HARD = np.array(spread(0, seed=9, width=0.5))  # the same clips are hard for all
+
+
+@pytest.fixture
+def folder(tmp_path):
+    words = [float(3 + n % 7) for n in range(40)]
+    good = list(2.5 + HARD + spread(0, seed=1, width=0.05))
+    same = list(2.5 + HARD + spread(0, seed=2, width=0.05))
+    bad = list(2.4 + HARD + spread(0, seed=3, width=0.05))
+    wer = [n % 4 / 4 for n in range(40)]
+    put(tmp_path, "good", {"pesq": good, "mel_distance": bad, "wer": wer, "words": words})
+    put(tmp_path, "same", {"pesq": same, "mel_distance": good, "wer": wer, "words": words})
+    worse = [rate + 0.25 for rate in wer]
+    put(tmp_path, "bad", {"pesq": bad, "mel_distance": good, "wer": worse, "words": words})
+    return tmp_path
+
+
+def row(frame, column):
+    return frame[frame["column"] == column].iloc[0]
+
+
+def test_better_worse_and_a_tie(folder):
+    frame = audiotok.compare("good", "bad", folder)
+    pesq = row(frame, "pesq")
+    assert (
+        pesq["difference"] == pytest.approx(pesq["a"] - pesq["b"]) == pytest.approx(0.1, abs=0.03)
+    )
+    assert pesq["low"] < pesq["difference"] < pesq["high"] and pesq["n"] == 40
+    assert pesq["better"] == "good" and pesq["low"] > 0
+    assert row(frame, "mel_distance")["better"] == "good"  # lower is better
+    assert row(audiotok.compare("bad", "good", folder), "pesq")["better"] == "good"
+    tie = row(audiotok.compare("good", "same", folder), "pesq")
+    assert tie["better"] == "tie" and tie["low"] < 0 < tie["high"]
+    assert (frame["suite"].unique(), frame["data"].unique()) == (["smoke v1"], ["clips"])
+
+
+def test_word_errors_are_weighed_by_their_words(folder):
+    wer = row(audiotok.compare("good", "bad", folder), "wer")
+    words = np.array([3 + n % 7 for n in range(40)])
+    rates = np.array([n % 4 / 4 for n in range(40)])
+    assert wer["a"] == pytest.approx((words * rates).sum() / words.sum())
+    assert wer["a"] != pytest.approx(rates.mean())
+    assert wer["difference"] == pytest.approx(-0.25) and wer["better"] == "good"
+    assert wer["low"] == pytest.approx(-0.25) == wer["high"]  # each clip differs by as much
+
+
+def test_only_clips_that_both_have(folder):
+    holes = list(2.5 + HARD)
+    holes[0] = holes[7] = float("nan")
+    put(folder, "shy", {"pesq": holes})
+    pesq = row(audiotok.compare("shy", "good", folder), "pesq")
+    assert pesq["n"] == 38 and (pesq["failed_a"], pesq["failed_b"]) == (2, 0)
+    assert pesq["a"] == pytest.approx(np.nanmean(holes))
+
+
+def test_what_failed_for_all_clips_is_missing_and_counted(folder):
+    put(folder, "mute", {"pesq": [float("nan")] * 40})
+    pesq = row(audiotok.compare("mute", "good", folder), "pesq")
+    assert np.isnan(pesq["a"]) and np.isnan(pesq["difference"]) and pesq["b"] > 2
+    assert (pesq["n"], pesq["failed_a"]) == (0, 40) and not isinstance(pesq["better"], str)
+
+
+def test_numbers_that_the_rows_do_not_determine_have_no_interval(folder):
+    put(folder, "odd", {"pesq": [2.0] * 40})
+    path = folder / "smoke-v1/clips-0a0b0a0b/odd/summary.json"
+    path.write_text(path.read_text().replace('"mean": 2.0', '"mean": 3.0'))
+    pesq = row(audiotok.compare("odd", "good", folder), "pesq")
+    assert np.isnan(pesq["low"]) and pesq["a"] == 3.0 and not isinstance(pesq["better"], str)
+
+
+def test_times_only_on_the_same_hardware(folder):
+    assert "seconds_encode" in set(audiotok.compare("good", "bad", folder)["column"])
+    put(folder, "elsewhere", {"pesq": list(2.5 + HARD)}, hardware="a GPU")
+    assert "seconds_encode" not in set(audiotok.compare("elsewhere", "good", folder)["column"])
+
+
+def test_a_family_name_stands_for_its_only_member(folder):
+    put(folder, "good:k=1", {"pesq": list(2.5 + HARD)}, family="better")
+    assert set(comparison.compare("better", "bad", folder)["codec_a"]) == {"good:k=1"}
+    put(folder, "good:k=2", {"pesq": list(2.5 + HARD)}, family="better")
+    with pytest.raises(ResultsError, match="better may be good:k=1, good:k=2: name one"):
+        comparison.compare("better", "bad", folder)
+
+
+def test_what_cannot_be_compared_is_one_line(folder, tmp_path):
+    with pytest.raises(ResultsError, match="goood was not measured: did you mean good"):
+        comparison.compare("goood", "bad", folder)
+    put(folder, "far", {"pesq": [1.0, 2.0]}, data="others")
+    with pytest.raises(ResultsError, match="not measured on the same clips by .*audiotok bench"):
+        comparison.compare("far", "bad", folder)
+    with pytest.raises(ResultsError, match="is of suite speech: there is smoke, smoke v1"):
+        comparison.compare("good", "bad", folder, suite="speech")
+    with pytest.raises(ResultsError, match="is of data nothing: there is clips, others"):
+        comparison.compare("good", "bad", folder, data="nothing")
+    put(folder, "old", {"pesq": list(2.5 + HARD)}, packages={"pesq": "0.0.3"})
+    with pytest.raises(ResultsError, match=r"good and .*old are mixed: pesq is 0\.0\.4 .* 0\.0\.3"):
+        comparison.compare("good", "old", folder)
+
+
+class Median(tasks.Task):
+    """A number of the corpus that is no weighted mean."""
+
+    name = "reconstruction"
+
+    def summarise(self, rows, tokens):
+        return {"pesq": float(rows["pesq"].median())}
+
+
+def test_a_number_that_a_task_makes_of_its_rows_is_drawn_by_that_task(folder, monkeypatch):
+    frames = {}
+    for name in ("good", "bad"):
+        path = folder / "smoke-v1/clips-0a0b0a0b" / name
+        frames[name] = results.read(path).rows["pesq"]
+        content = json.loads((path / "summary.json").read_text())
+        content["scores"]["pesq"]["mean"] = float(frames[name].median())
+        results.write_json(path / "summary.json", content)
+    monkeypatch.setattr(tasks, "get", lambda name: Median())
+    pesq = row(audiotok.compare("good", "bad", folder), "pesq")
+    expected = frames["good"].median() - frames["bad"].median()
+    assert pesq["difference"] == pytest.approx(expected) and pesq["n"] == 40
+    assert pesq["low"] < expected < pesq["high"]
+    again = row(audiotok.compare("good", "bad", folder), "pesq")
+    assert again["low"] == pesq["low"]

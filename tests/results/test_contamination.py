@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from support.result_kit import put, spread
+
+from audiotok.codec import checkpoints, registry
+from audiotok.harness import plan
+from audiotok.report import leaderboard
+from audiotok.results import contamination, results
+from audiotok.results.contamination import CLEAN, CONTAMINATED, RELATED, UNKNOWN, mark
+from audiotok.training import export
+
+
+@pytest.mark.parametrize(
+    ("trained", "measured", "sign"),
+    [
+        (("LibriSpeech test-other",), "librispeech/test-other", CONTAMINATED),
+        (("librispeech/test-clean, 20 clips of it",), "librispeech/test-clean", CONTAMINATED),
+        (("my corpus",), "My-Corpus", CONTAMINATED),
+        (("LibriSpeech train-clean-100",), "librispeech/test-clean", RELATED),
+        (("LibriSpeech test-clean",), "librispeech/test-other", RELATED),
+        (("LibriSpeech train-clean-100",), "librispeech-mini-test", RELATED),
+        (("LibriSpeech",), "librispeech/test-clean", RELATED),  # which split is not said
+        (("LibriTTS",), "librispeech/test-clean", RELATED),  # the same books, read by the same
+        (("MLS, English",), "librispeech/test-other", RELATED),
+        (("DNS Challenge 4",), "AudioSet", RELATED),
+        (("FSD50K",), "ESC-50", RELATED),
+        (("Common Voice", "LibriSpeech test-clean"), "librispeech/test-clean", CONTAMINATED),
+        ((), "librispeech/test-clean", UNKNOWN),
+        (("80,000 hours",), "librispeech/test-clean", UNKNOWN),
+        (("unknown: what dac-16k was trained on", "VCTK"), "bundled", UNKNOWN),
+        (("80,000 hours", "LibriTTS"), "librispeech/test-clean", RELATED),  # the graver one
+        (("LibriSpeech", "Common Voice"), "bundled", CLEAN),
+        (("Jamendo",), "musdb18hq/test", CLEAN),
+        (("AudioSet",), "holiday recordings", CLEAN),
+    ],
+)
+def test_the_rule(trained, measured, sign):
+    assert mark(trained, measured) == sign
+
+
+def test_every_card_has_a_sign():
+    """What the cards of today say: nothing slips through as clean because of its spelling."""
+    signs = {
+        card.name: mark(card.training_data, "librispeech/test-clean")
+        for card in registry.list_codecs()
+        if card.kind == "neural"
+    }
+    assert signs["wavtokenizer-mini"] == signs["speechtokenizer-snake"] == RELATED
+    assert signs["encodec-24k"] == RELATED  # by way of the DNS Challenge
+    assert signs["wavtokenizer-large-speech-75"] == signs["dac-16k"] == UNKNOWN
+    assert signs["encodec-48k"] == CLEAN
+    for card in registry.list_codecs():
+        for entry in card.training_data:
+            known = mark((entry,), "elsewhere") == UNKNOWN or contamination._named(
+                contamination._words(entry)
+            )
+            assert known, f"{card.name}: contamination.ORIGINS does not know {entry!r}"
+
+
+def test_marks_and_their_meaning_in_the_leaderboard(tmp_path):
+    name = "librispeech/test-clean"
+    for codec, trained in (
+        ("heard", ["LibriSpeech test-clean"]), ("near", ["LibriTTS"]), ("blank", []),
+        ("clean", ["Jamendo"]),
+    ):  # fmt: skip
+        put(tmp_path, codec, {"pesq": spread(2)}, data=name, training_data=trained)
+    put(tmp_path, "opus", {"pesq": spread(2)}, data=name, role="baseline")
+    text = leaderboard.build(tmp_path)["LEADERBOARD.md"].decode()
+    for cell in ("| heard † |", "| near ‡ |", "| blank ? |", "| clean |", "| opus ° |"):
+        assert cell in text
+    for sign in (CONTAMINATED, RELATED, UNKNOWN):
+        assert text.count(f"{sign} {contamination.NOTES[sign]}.") == 1
+    (only,) = [r for r in results.read_all(tmp_path) if r.codec == "clean"]
+    assert only.marked == "clean"
+
+
+def recipe(corpus, clips=None, start_from=None):
+    return SimpleNamespace(data=SimpleNamespace(corpus=corpus, clips=clips), start_from=start_from)
+
+
+def test_what_trained_weights_learned_from():
+    said = export.training_data(recipe("librispeech/train-clean-100", ("a", "b")))
+    assert said == ["librispeech/train-clean-100, 2 clips of it"]
+    assert mark(said, "librispeech/train-clean-100") == CONTAMINATED
+    assert export.training_data(recipe("/home/me/LibriSpeech/dev-clean")) == [
+        "LibriSpeech/dev-clean"
+    ]
+    tuned = export.training_data(recipe("mine", start_from="encodec-48k"))
+    assert tuned == ["mine", "Jamendo"]
+    blank = export.training_data(recipe("mine", start_from="dac-16k"))
+    assert blank == ["mine", "unknown: what dac-16k was trained on"]
+    assert mark(blank, "bundled") == UNKNOWN
+
+
+@pytest.mark.parametrize("told", [None, "", "{", '"text"', "[1]", '{"a": 1}'])
+def test_metadata_that_name_no_training_data_are_unknown(told):
+    metadata = {} if told is None else {"training_data": told}
+    assert registry._learned_from(metadata) == ()
+
+
+def test_weights_of_ones_own_do_not_inherit_the_card():
+    if not (checkpoints.BUNDLED / "wavtokenizer-mini.safetensors").is_file():
+        pytest.skip("the bundled weights are not there")
+    codec = registry.load("wavtokenizer-mini")
+    assert plan.Subject(None, codec).about["training_data"]
+    assert plan.Subject(None, codec, own_weights=True).about["training_data"] == []

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from audiotok.errors import ResultsError
+from audiotok.results import results
+
+
+def test_json_is_sorted_rounded_and_ends_with_a_newline():
+    content = {"b": 1 / 3, "a": [np.float32(0.1), np.int64(3), float("nan")], "ü": "é"}
+    text = results.to_json(content).decode()
+    assert text == '{\n "a": [\n  0.1,\n  3,\n  null\n ],\n "b": 0.333333,\n "ü": "é"\n}\n'
+    assert results.to_json(json.loads(text)).decode() == text
+
+
+def test_cells():
+    score = {"mean": 0.12345, "ci95": [0.1, 0.2], "failed": 0, "digits": 2}
+    assert results.cell(score) == "0.12"
+    assert results.cell(score, interval=True) == "0.12 [0.10, 0.20]"
+    assert results.cell(score | {"failed": 2}) == "0.12 (2 failed)"
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("encodec-24k:codebooks=8,merge=2", "encodec-24k+codebooks=8,merge=2"),
+        ("../../etc", "+..+etc"),
+        ("..", "+"),
+        ("a/b\\c d", "a+b+c+d"),
+    ],
+)
+def test_names_never_leave_their_folder(name, folder):
+    assert results.slug(name) == folder
+
+
+def test_settings_that_differ_have_other_folders():
+    data = {"name": "clips", "sha256": "0123456789abcdef", "limit": None}
+    assert str(results.setting("smoke", 1, data)) == "smoke-v1/clips-01234567"
+    part = results.setting("smoke", 1, data | {"limit": 5}, ["asr", "tokens"])
+    assert str(part) == "smoke-v1/clips-01234567-first5-asr-tokens"
+
+
+def test_a_result_that_cannot_be_read_is_one_line(tmp_path):
+    assert results.read(tmp_path) is None
+    (tmp_path / "run.json").write_text("{}")
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(ResultsError, match="cannot be read .* measure again"):
+        results.read(tmp_path)
+    (tmp_path / "summary.json").write_text('{"schema": 99}')
+    with pytest.raises(ResultsError, match="is of schema 99, this audiotok reads 1"):
+        results.read(tmp_path)
+    with pytest.raises(ResultsError, match="is not a folder"):
+        results.read_all(tmp_path / "nowhere")

@@ -1,0 +1,1 @@
+"""What several tests share: small codecs, plain implementations, corpora and results."""

@@ -1,0 +1,102 @@
+"""Writes results as `bench` does, without measuring anything: the tests say what the rows are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from audiotok.results import results, statistics
+from audiotok.tasks import _words, get
+
+ABOUT = {  # column: task, unit, higher_is_better, digits
+    "pesq": ("reconstruction", "MOS", True, 2),
+    "stoi": ("reconstruction", "", True, 3),
+    "mel_distance": ("reconstruction", "log10", False, 3),
+    "wer": ("asr", "", False, 3),
+    "words": ("asr", "", None, 0),
+    "seconds_encode": ("speed", "s", False, 3),
+}
+PACKAGES = {"python": "3.11.7", "pesq": "0.0.4", "torch": "2.11.0"}
+SHA256 = "0a0b" * 16
+
+
+def put(
+    root: Path,
+    name: str,
+    rows: dict[str, list[float]],
+    times: dict[str, list[float]] | None = None,
+    role: str = "neural",
+    data: str = "clips",
+    limit: int | None = None,
+    version: int = 1,
+    seal: bool = True,
+    packages: dict[str, str] | None = None,
+    versions: dict[str, int] | None = None,
+    hardware: str = "a CPU",
+    git: dict | None = None,
+    **codec,
+) -> Path:
+    """A finished result; NaN in `rows` is a clip for which the column failed. Its folder."""
+    frame = _frame(name, rows)
+    spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)})
+    about = {"name": data, "sha256": SHA256, "clips": len(frame), "limit": limit}
+    folder = root / results.setting("smoke", version, about) / results.slug(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks = {ABOUT[column][0] for column in rows}
+    codec = {"name": name, "role": role, "family": name, "options": {}, "num_codebooks": 1} | codec
+    suite = {"name": "smoke", "version": version}
+    content = {
+        "schema": 1,
+        "plan": {
+            "audiotok": "0.1.0", "suite": suite, "seed": 0, "data": about, "device": "cpu",
+            "tasks": {
+                name: {"task": get(name).version} | (versions or {})
+                for name in sorted(tasks | {"speed"})
+            },
+            "not_measured": [], "codec": {"name": name},
+        },
+        "suite": suite | {"tasks": sorted(tasks)},
+        "data": about, "codec": codec, "scores": _scores(frame), "failures": [],
+        "not_measured": {}, "packages": packages or PACKAGES,
+        "rows_sha256": results.write_rows(folder / "rows.parquet", frame),
+    }  # fmt: skip
+    results.write_rows(folder / "times.parquet", spent)
+    run = {
+        "schema": 1, "times": _scores(spent), "seconds": 1.0, "workers": 0, "device": "cpu",
+        "finished": "2026-01-01T00:00:00+00:00", "command": "audiotok bench", "hardware": hardware,
+        "git": {"commit": "0" * 40, "dirty": False} if git is None else git,
+    }  # fmt: skip
+    if seal:
+        run["summary_sha256"] = results.content_sha256(content)
+    results.write_json(folder / "run.json", run)
+    results.write_json(folder / "summary.json", content)
+    return folder
+
+
+def _frame(name: str, rows: dict[str, list[float]]) -> pd.DataFrame:
+    count = len(next(iter(rows.values())))
+    clips = [f"clip{number}" for number in range(count)]
+    return pd.DataFrame({"codec": [name] * count, "clip": clips, **rows})
+
+
+def _scores(frame: pd.DataFrame) -> dict[str, dict]:
+    found = {}
+    for column in frame.columns[2:]:
+        task, unit, better, digits = ABOUT[column]
+        values = frame[column].dropna()
+        score = statistics.mean_score(values, int(frame[column].isna().sum()))
+        if column == "wer":
+            score["mean"] = _words.micro_average(frame, "wer", "words")["wer"]
+            score["ci95"] = [score["mean"] - 0.1, score["mean"] + 0.1]
+        found[column] = score | {
+            "task": task, "unit": unit, "higher_is_better": better, "digits": digits,
+            "description": f"what {column} is",
+        }  # fmt: skip
+    return found
+
+
+def spread(mean: float, n: int = 40, seed: int = 0, width: float = 0.1) -> list[float]:
+    """n numbers around a mean."""
+    return list(np.random.default_rng(seed).normal(mean, width, n))

@@ -1,0 +1,203 @@
+"""Where torchaudio is broken or missing, one line says so; what the package imports is declared."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import audiotok
+from audiotok.errors import DependencyError
+from audiotok.system import dependencies
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+UNDEFINED = "OSError('libtorchaudio.abi3.so: undefined symbol: torch_library_impl')"
+BROKEN = f"raise {UNDEFINED}"
+MISSING = "import sys; sys.modules['torchaudio'] = None"
+MEND = "pip install -U 'torch>=2.12' 'torchaudio>=2.11.1'"
+
+
+@pytest.fixture(params=["broken", "missing"])
+def run(request, tmp_path):
+    """Runs audiotok in a process whose torchaudio is broken, or not there."""
+    if request.param == "broken":
+        (tmp_path / "torchaudio").mkdir()
+        (tmp_path / "torchaudio/__init__.py").write_text(BROKEN)
+    else:
+        (tmp_path / "sitecustomize.py").write_text(MISSING)
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": paths},
+        )  # fmt: skip
+
+    run.how = request.param
+    return run
+
+
+PROGRAM = """
+import sys
+from unittest.mock import patch
+from audiotok import cli
+
+open("a.wav", "wb").close()
+for words in {verbs}:
+    with patch("sys.argv", ["audiotok", *words.split()]):
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    print("END", words, code, flush=True)
+    print("END", file=sys.stderr, flush=True)
+"""
+REFUSING = (
+    "encode a.wav -t mulaw -o b.atok",
+    "decode a.atok -o b.wav",
+    "bench -t mulaw -o results",
+    "reconstruct a.wav -t opus-6k -o b.wav",
+)
+
+
+def test_every_verb_works_or_says_one_line(run, tmp_path):
+    (tmp_path / "a.atok").write_bytes(make_tokens())
+    verbs = ("--help", "list", "info mimi-8", "doctor", *REFUSING)
+    done = run("-c", PROGRAM.format(verbs=verbs))
+    assert "Traceback" not in done.stderr
+    outs, errors = re.split(r"END .*\n", done.stdout), done.stderr.split("END\n")
+    codes = [line.rsplit(" ", 1)[1] for line in done.stdout.splitlines() if line[:4] == "END "]
+    assert codes == ["0"] * 4 + ["2"] * len(REFUSING), done.stderr
+    assert "wavtokenizer-mini" in outs[1]
+    said = "undefined symbol" if run.how == "broken" else "torchaudio is not installed"
+    for text in (outs[3], *errors[4:-1]):
+        [line] = [line for line in text.splitlines() if MEND in line]
+        assert said in line and "torch 2." in line
+    said = [[line for line in text.splitlines() if line.strip()] for text in errors[4:-1]]
+    assert all(len(lines) == 1 for lines in said), said
+    assert "tasks and metrics: none, until torchaudio works with torch" in outs[3]
+    assert not (tmp_path / "results").exists()
+
+
+def make_tokens():
+    codec = audiotok.load("mulaw", quiet=True)
+    return codec.encode(([0.0] * 160, codec.card.sample_rate_in)).to_bytes()
+
+
+PYTHON = """
+import audiotok
+from audiotok.audio import Audio
+from audiotok.codecs import _transformers
+from audiotok.errors import DependencyError
+import torch
+
+sound = Audio(torch.zeros(1, 8000), 8000)
+for use in (
+    lambda: audiotok.load("mulaw"),
+    lambda: sound.resample(16000),
+    lambda: audiotok.metrics.compute(["loudness"], reference=sound, reconstruction=sound),
+    lambda: _transformers.known_class("MimiModel", "mimi-8"),
+    lambda: audiotok.bench("mulaw", limit=1),
+):
+    try:
+        use()
+    except DependencyError as error:
+        print(error)
+import transformers
+print("transformers imports")
+"""
+
+
+def test_the_python_functions_raise_one_error(run):
+    pytest.importorskip("transformers")
+    done = run("-c", PYTHON)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6 and all(MEND in line for line in lines[:5])
+
+
+def test_doctor_survives_a_broken_torch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open')")
+    paths = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-m", "audiotok", "doctor"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "processors: not known, OSError: libcudart.so: cannot open" in done.stdout
+    assert "base: " in done.stdout
+
+
+def test_a_working_torchaudio_is_given():
+    assert dependencies.torchaudio_error() is None
+    assert dependencies.torchaudio().functional.resample
+
+
+def test_any_failure_of_the_import_is_explained(monkeypatch):
+    def fail(name):
+        raise RuntimeError("PyTorch has CUDA version 13.0\nwhereas torchaudio has 12.8")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(DependencyError) as caught:
+        dependencies.torchaudio()
+    assert "RuntimeError: PyTorch has CUDA version 13.0 whereas" in str(caught.value)
+    assert "\n" not in str(caught.value) and MEND in str(caught.value)
+
+
+def test_the_command_installs_what_the_package_asks_for():
+    assert set(dependencies.FITTING) <= set(PROJECT["dependencies"])
+
+
+def imported_at(path):
+    """(package, line) of every import of a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module]
+        yield from ((name.partition(".")[0], node.lineno) for name in names)
+
+
+def test_torchaudio_is_imported_in_one_place():
+    for path in (ROOT / "audiotok").rglob("*.py"):
+        found = [line for name, line in imported_at(path) if name == "torchaudio"]
+        assert not found, f"{path}:{found}: use audiotok.system.dependencies.torchaudio()"
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """What only comes along with another package can vanish with its next release."""
+    renamed = {"yaml": "pyyaml", "visqol": "visqol-python"}
+    used = {name for path in (ROOT / "audiotok").rglob("*.py") for name, _ in imported_at(path)}
+    used -= {*sys.stdlib_module_names, "audiotok", "triton"}  # torch brings triton where it runs
+    used = {renamed.get(name, name).replace("_", "-").lower() for name in used}
+    extras = PROJECT["optional-dependencies"]
+
+    def plain(requirements):
+        return {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in requirements}
+
+    base = plain(PROJECT["dependencies"])
+    anywhere = base.union(*(plain(extras[name]) for name in extras if name != "dev"))
+    assert base <= used | {"torchaudio"}  # that one by dependencies.torchaudio
+    assert used <= anywhere, "declare these in pyproject.toml"
+
+
+def test_the_tested_versions_are_in_the_declared_ranges():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
+    extras = PROJECT["optional-dependencies"]
+    found = [Requirement(one) for one in sum(extras.values(), PROJECT["dependencies"])]
+    found = [one for one in found if one.name.lower() != "audiotok"]
+    outside = [
+        f"{one} is not {pins.get(one.name.lower().replace('_', '-'))}"
+        for one in found
+        if pins.get(one.name.lower().replace("_", "-"), "nothing") not in one.specifier
+    ]
+    assert not outside
