@@ -260,7 +260,12 @@ def convert(
     codec = coding.load(name, checkpoint, "cpu")
     outputs.check([out], [codec.checkpoint or checkpoint], overwrite)
     if not hasattr(codec, "save"):
-        raise CodecError(f"{codec.card.name} has no weights to write")
+        if codec.network is None:
+            raise CodecError(f"{codec.card.name} has no weights to write")
+        raise CodecError(
+            f"weights of {codec.card.family} are not converted: {codec.card.name} loads the "
+            "official file as it is, with --checkpoint"
+        )
     codec.save(out, half)
     print(out)
 

@@ -81,7 +81,7 @@ def padded(clips: Sequence[Prepared]) -> tuple[torch.Tensor, list[int]]:
     """All waveforms of `clips` in one batch (B, C, L), zeros behind each, and their lengths."""
     waveforms = [waveform for clip in clips for waveform in clip.waveform]  # (C, L) each
     lengths = [waveform.shape[-1] for waveform in waveforms]
-    batch = torch.zeros(len(waveforms), waveforms[0].shape[0], max(lengths))
+    batch = waveforms[0].new_zeros(len(waveforms), waveforms[0].shape[0], max(lengths))
     for row, waveform in zip(batch, waveforms, strict=True):
         row[:, : waveform.shape[-1]] = waveform
     return batch, lengths

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import struct
@@ -19,11 +20,14 @@ from safetensors.torch import save as to_safetensors
 from torch.overrides import TorchFunctionMode
 
 from audiotok.codec.card import CodecCard, Weights
+from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
 from audiotok.system.files import cache_root, regular_size, replacing
+from audiotok.system.shared_settings import Level, SharedSettings
 
 # What a file may unpack to, in times its size: tensors are kept as they are, and may be shared.
 MOST_UNPACKED = 4
+_QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
@@ -98,17 +102,15 @@ def download(
         fetch: False looks into the cache alone; NotFetchedError where it lacks a file.
     """
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.utils import logging
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it tells of every retry; what is left of them is one line below
     try:
-        *_, path = (
-            hf_hub_download(
-                weights.repository, file, revision=weights.revision, local_files_only=not fetch
+        with _QUIET_HUB:  # it tells of every retry; what is left of them is one line below
+            *_, path = (
+                hf_hub_download(
+                    weights.repository, file, revision=weights.revision, local_files_only=not fetch
+                )
+                for file in (*weights.beside, weights.file)
             )
-            for file in (*weights.beside, weights.file)
-        )
         return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
         files = " and ".join((weights.file, *weights.beside))
@@ -125,8 +127,6 @@ def download(
             f"{name} needs {files}{size}, which could not be downloaded "
             f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
         ) from reason
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 def verify(path: Path, weights: Weights) -> None:
@@ -147,7 +147,7 @@ def sha256(path: str | Path) -> str:
 def network_sha256(network: torch.nn.Module) -> str:
     """Hex sha256 of all names and numbers of a network."""
     digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
+    for key, tensor in sorted(plain_state(network).items()):
         digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()

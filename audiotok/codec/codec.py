@@ -1,8 +1,8 @@
 """Codec, the base class: what every codec promises.
 
-A family writes CARDS, `_load`, `_encode`, `_decode` and, for explicit codebooks, `_codebooks`. What
-all of them need is here, once: checks, resampling, channels, eval and inference mode, batches, long
-audio in windows, exact output length, code range, fingerprint.
+A family writes CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
+codebooks, `_codebooks`. What all of them need is here, once: checks, resampling, channels, eval
+mode, batches, long audio in windows, exact output length, code range, fingerprint.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ import torch
 from audiotok.codec import batches
 from audiotok.codec.batches import Batch, LongClip, Prepared, by_group, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
-from audiotok.codec.inference import inference
+from audiotok.codec.inference import LOADING, inference
+from audiotok.codec.portable import Portable
 from audiotok.codec.streaming import Stream
+from audiotok.codec.tensor_level import TensorLevel
 from audiotok.codec.windows import Windowed
 from audiotok.errors import AudioError, CodecError
 from audiotok.sound.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
+from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.memory import free_memory
 from audiotok.tokens.tokens import Tokens
 
@@ -33,7 +36,7 @@ __all__ = ["Codec", "CodecCard", "Taxonomy", "Weights"]
 log = logging.getLogger("audiotok")
 
 
-class Codec(Windowed, ABC):
+class Codec(Portable, TensorLevel, Windowed, ABC):
     """A pair of encode and decode with its quantizer.
 
     Args:
@@ -63,35 +66,16 @@ class Codec(Windowed, ABC):
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
         self._compared = False  # whether it was said what precision=fast changes
-        self._load(self.checkpoint)
-        if self.network is not None:
-            self.network.to(self.device).eval()
+        with LOADING, pytorch_defaults():
+            self._load(self.checkpoint)
+            if self.network is not None:
+                self.network.to(self.device).eval()
 
     # --- what a family writes ------------------------------------------------------------------
 
     @abstractmethod
     def _load(self, checkpoint: Path | None) -> None:
         """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
-
-    @abstractmethod
-    def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
-        """(B, C, L) float32 at sample_rate_in -> codes (B, K, ceil(L / hop_length)) int64.
-
-        K and the rates are those of `self.card`: num_codebooks, which can be fewer than the
-        network has, and strides, which can be merged. A frame whose latents are not finite gets
-        the code -1.
-        """
-
-    @abstractmethod
-    def _decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, K, T) -> waveform (B, C, T frames of samples at sample_rate_out, or more).
-
-        K is one of the card's codebook_counts.
-        """
-
-    def _encode_ragged(self, waveform: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-        """As `_encode`, each clip as if it ended at its length alone; any codes behind that."""
-        raise NotImplementedError
 
     def _codebooks(self) -> list[torch.Tensor] | None:
         """All codebooks (V, D) float32 that the network has; None where they are implicit."""
@@ -148,6 +132,7 @@ class Codec(Windowed, ABC):
         return self.card.codebook_sizes
 
     @cached_property
+    @pytorch_defaults()
     def fingerprint(self) -> str:
         """Hex sha256 of the codebooks; where they are implicit, of what the card says of codes."""
         codebooks = self._codebooks()
@@ -171,6 +156,7 @@ class Codec(Windowed, ABC):
         others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
         return base + (f":{others}" if others else "")
 
+    @pytorch_defaults()
     def codebook(self, k: int) -> torch.Tensor:
         """Codebook `k` (V, D) float32, on the CPU."""
         codebooks = self._codebooks()
@@ -192,6 +178,7 @@ class Codec(Windowed, ABC):
 
     # --- encode and decode ---------------------------------------------------------------------
 
+    @pytorch_defaults()
     def encode(self, source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
@@ -218,10 +205,12 @@ class Codec(Windowed, ABC):
         clip = Prepared(torch.empty(0), audio.num_samples, audio.sample_rate)
         return self._tokens(clip, codes, side)
 
+    @pytorch_defaults()
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
         return self._decode_alike([tokens], sample_rate)[0]
 
+    @pytorch_defaults()
     def reconstruct(self, source) -> Audio:
         """Encodes, writes the tokens as bytes, reads these and decodes.
 
@@ -231,6 +220,7 @@ class Codec(Windowed, ABC):
         tokens = Tokens.from_bytes(self.encode(audio).to_bytes())
         return self.decode(tokens, audio.sample_rate)
 
+    @pytorch_defaults()
     def encode_batch(self, sources: Sequence, batch: Batch = "strict") -> list[Tokens]:
         """Tokens of each source.
 
@@ -245,6 +235,7 @@ class Codec(Windowed, ABC):
             return [self.encode(source) for source in sources]
         return self.encode_prepared([prepare(as_audio(one), self.card) for one in sources], batch)
 
+    @pytorch_defaults()
     def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
         """As `encode_batch`, for clips that were prepared before."""
         if self._one_by_one(batch):
@@ -264,6 +255,7 @@ class Codec(Windowed, ABC):
         frames = self.num_frames(clip.waveform.shape[-1])
         return batches.MIN_FRAMES <= frames <= self.window_seconds * self.frame_rate
 
+    @pytorch_defaults()
     def decode_batch(self, tokens: Sequence[Tokens], batch: Batch = "strict") -> list[Audio]:
         """Sound of each of `tokens`; `batch` as in `encode_batch`, "ragged" being as "length"."""
         if self._one_by_one(batch):
@@ -326,10 +318,9 @@ class Codec(Windowed, ABC):
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         with inference(self.network, self.device, fast):
             codes, side = self._encode_windows(waveform)
-        if codes.is_inference():  # a copy outside of inference mode can be used in training
-            codes = codes.clone()
         return codes, side
 
+    @pytorch_defaults()
     def changed_codes(self, source) -> float:
         """Share of the codes of `source` that precision=fast changes, 0 to 1."""
         waveform = prepare(as_audio(source), self.card).waveform
@@ -364,7 +355,10 @@ class Codec(Windowed, ABC):
         """Raises CodecError unless `tokens` are this codec's."""
         card = self.card
         if not isinstance(tokens, Tokens):
-            raise CodecError(f"decode takes Tokens, not {type(tokens).__name__}")
+            raise CodecError(
+                f"decode takes Tokens, not {type(tokens).__name__}: make them of codes with "
+                "codec.tokens(codes), or decode a batch with codec.decode_codes(codes)"
+            )
         if tokens.fingerprint != self.fingerprint:
             raise CodecError(
                 f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "

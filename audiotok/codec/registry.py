@@ -15,7 +15,7 @@ import logging
 import pkgutil
 import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import torch
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec, CodecCard
+from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
 from audiotok.system.dependencies import torchaudio
@@ -30,6 +31,7 @@ from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
+_said: set[str] = set()  # names of families whose meaning was said
 _TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
 MERGES = 4  # the last merge rate that `merge=*` stands for
 _CODECS = Path(__file__).parents[1] / "codecs"
@@ -49,7 +51,7 @@ def load(
             or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
         checkpoint: weights to use instead of the card's.
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
-        quiet: do not log what a family's name stands for.
+        quiet: do not warn of what a family's name stands for (once per process), or of a licence.
     """
     torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
     if isinstance(name, Recorded):
@@ -61,12 +63,20 @@ def load(
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
-    if not quiet and base == card.family != card.name.partition(":")[0]:
-        log.info("%s is %s", base, card.name)
+    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _said:
+        _said.add(base)
+        log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
     path = checkpoints.resolve(card, checkpoint)
     return family(card, device=find_device(device), checkpoint=path)
+
+
+def _others(family: type[Codec], card: CodecCard) -> str:
+    """What to say of the official weights, where a family's name stands for small ones of ours."""
+    names = [other.name for other in family.CARDS if not (other.weights and other.weights.bundled)]
+    bundled = card.weights is not None and card.weights.bundled
+    return f"; official weights: {', '.join(names)}" if bundled and names else ""
 
 
 def load_recorded(
@@ -143,6 +153,11 @@ def name_for(family: type[Codec], card: CodecCard) -> str | None:
 
 
 def _find(name: str) -> tuple[type[Codec], CodecCard]:
+    with LOADING:  # a module of a user is imported once
+        return _find_alone(name)
+
+
+def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     path, _, rest = name.partition("::")
     file = path if "::" in name else name.partition(":")[0]
     if is_weights(name):
@@ -159,6 +174,11 @@ def _find(name: str) -> tuple[type[Codec], CodecCard]:
     if (found := _among(families, wanted)) is not None:
         return found
     base = wanted.partition(":")[0]
+    if "@" in base:
+        raise CodecError(
+            f"there is no codec {base!r}: what stands behind @ is the hash of a file of weights; "
+            "give that file instead of the name (-t FILE.safetensors)"
+        )
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
@@ -293,6 +313,7 @@ def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
     families = [family for family in _families_of(module) if family.CARDS]
     if len(families) != 1:
         raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
+    families[0].FOUND_BY = partial(_family_in, path.resolve())  # by another process
     return families[0]
 
 

@@ -22,6 +22,7 @@ from audiotok.codec.inference import inference
 from audiotok.codec.windows import Pieces, Windowed
 from audiotok.errors import CodecError
 from audiotok.sound.audio import Audio, as_audio
+from audiotok.system.defaults import pytorch_defaults
 
 log = logging.getLogger("audiotok")
 
@@ -53,6 +54,7 @@ class Stream:
                 )  # fmt: skip
             half.pieces = None
 
+    @pytorch_defaults()
     def encode(self, chunk: Any = None, last: bool = False) -> torch.Tensor:
         """Codes (C, K, T) int64 of the frames that are known now; T may be 0.
 
@@ -79,6 +81,7 @@ class Stream:
             raise CodecError(f"{name}: latents are not finite, so that there are no codes of them")
         return codes
 
+    @pytorch_defaults()
     def decode(self, codes: Any = None, last: bool = False) -> torch.Tensor:
         """Waveform (C, L) float32 of the samples that are known now; L may be 0.
 
@@ -96,6 +99,7 @@ class Stream:
             raise CodecError(f"{self.codec.card.name} decoded no usable sound: it is not finite")
         return waveform.float().flatten(0, 1)
 
+    @pytorch_defaults()
     def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
         """What both directions still hold, codes (C, K, T) and waveform (C, L); then it is over.
 
@@ -188,4 +192,4 @@ class _Half:
         self.shape, self.ended = shape, last
         self.given += given.shape[-1]
         self.made += made.shape[-1]
-        return made.clone() if made.is_inference() else made  # the copy can be trained on
+        return made

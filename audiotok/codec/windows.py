@@ -8,6 +8,7 @@ last bits of arithmetic.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,8 @@ import torch
 
 from audiotok.codec.card import CodecCard
 from audiotok.errors import CodecError
+
+log = logging.getLogger("audiotok")
 
 # (B, ..., N) on the codec's device and whether nothing follows -> what is known by then
 Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
@@ -74,8 +77,7 @@ class Windowed:
         if card.byte_stream:
             return self._encode(waveform), None
         num_frames = self.num_frames(waveform.shape[-1])
-        with torch.inference_mode(False):
-            codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
+        codes = torch.empty(len(waveform), card.num_codebooks, num_frames, dtype=torch.int64)
         windows = list(self._windows(num_frames))
         encoder = self._encoder_in_pieces() if len(windows) > 1 else None
         if encoder is not None:
@@ -83,6 +85,11 @@ class Windowed:
             for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
                 codes[..., start : start + piece.shape[-1]] = piece
             return codes, None
+        if len(windows) > 1 and card.lookahead is None:
+            log.warning(
+                "%s looks at all of a sound: of this one, longer than %g s, it codes windows, and "
+                "codes differ from those of the whole", card.name, self.window_seconds,
+            )  # fmt: skip
         for low, start, stop, high in windows:
             piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
             expected = (*codes.shape[:2], high - low)
@@ -103,8 +110,7 @@ class Windowed:
         windows = list(self._windows(codes.shape[-1]))
         decoder = self._decoder_in_pieces() if len(windows) > 1 else None
         if decoder is not None:
-            with torch.inference_mode(False):
-                waveform = torch.empty(len(codes), card.channels, length)
+            waveform = torch.empty(len(codes), card.channels, length)
             shape = (len(codes), card.channels, codes.shape[-1] * hop)
             for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
                 waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
@@ -122,8 +128,7 @@ class Windowed:
                     f"{expected}: its _decode is wrong, or num_samples"
                 )
             if waveform is None:
-                with torch.inference_mode(False):  # so that the result may be trained on
-                    waveform = torch.empty(len(codes), card.channels, length)
+                waveform = torch.empty(len(codes), card.channels, length)
             waveform[..., begin:end] = piece
         return waveform
 

@@ -8,12 +8,40 @@ it), and -1 where latents are not finite. No host read is added.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from audiotok.nn.quantizers.strided import pool, repeat
+
+
+class _Reached(Exception):
+    """A network has come to its quantizer."""
+
+    def __init__(self, latents: Tensor):
+        self.latents = latents
+
+
+_thread = threading.local()
+
+
+def latents_of(encode: Callable[[], object]) -> Tensor:
+    """What a network that encodes hands to the stand-in for its quantizer, which stops it there."""
+    _thread.stops = True
+    try:
+        encode()
+    except _Reached as reached:
+        return reached.latents
+    finally:
+        _thread.stops = False
+    raise RuntimeError("the network does not call the stand-in for its quantizer")
+
+
+def _stop_at(latents: Tensor) -> None:
+    if getattr(_thread, "stops", False):
+        raise _Reached(latents)
 
 
 def full_precision(device: torch.device) -> torch.autocast:
@@ -47,6 +75,7 @@ class ResidualSearch(nn.Module):
 
     def encode(self, latents: Tensor, bandwidth: float | None = None) -> Tensor:
         """Latents (B, D, T) -> codes (K, B, T); the bandwidth is not looked at, the strides are."""
+        _stop_at(latents)
         with full_precision(latents.device):
             codes = residual_codes(self.quantizer.quantizers, latents.float(), self.strides)
         return codes.transpose(0, 1)
@@ -82,6 +111,7 @@ class SplitSearch(nn.Module):
 
     def encode(self, latents: Tensor, num_quantizers: int | None = None) -> Tensor:
         """Latents (B, D, T) -> codes (K, B, T); as many codebooks as there are strides."""
+        _stop_at(latents)
         semantic = self.quantizer.semantic_residual_vector_quantizer
         acoustic = self.quantizer.acoustic_residual_vector_quantizer
         split = len(semantic.layers)
@@ -112,6 +142,7 @@ class ScalarSearch(nn.Module):
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, T, D) -> quantized (B, T, D), codes (B, T, 1)."""
+        _stop_at(latents)
         with full_precision(latents.device):
             quantized, codes = self.quantizer(latents.float())
         return quantized, torch.where(latents.isfinite().all(-1, keepdim=True), codes, -1)
@@ -130,6 +161,7 @@ class FactorizedSearch(nn.Module):
 
     def forward(self, latents: Tensor, n_quantizers: int | None = None) -> tuple[Tensor, ...]:
         """Latents (B, D, T) -> quantized (B, D, T), codes (B, K, T), what else DAC's own gives."""
+        _stop_at(latents)
         with full_precision(latents.device):
             quantized, codes, projected, *losses = self.quantizer(
                 latents.float(), self.num_codebooks

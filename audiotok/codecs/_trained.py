@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec
+from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
 from audiotok.nn.seanet import as_float32
 
@@ -70,7 +71,7 @@ class Trained(Codec):
             "config": self.network.config.model_dump_json(),
             "training_data": json.dumps(self.card.training_data),
         }
-        state = self.network.state_dict()
+        state = plain_state(self.network)
         if half:
             state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
         checkpoints.save(path, state, metadata)

@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec
-from audiotok.codecs._searches import ScalarSearch
+from audiotok.codec.inference import LOADING
+from audiotok.codecs._searches import ScalarSearch, latents_of
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.system.dependencies import need_transformers
 
@@ -57,6 +58,13 @@ class Wrapped(Codec):
         if self.EXTRACTOR:
             self.extractor = self._read_extractor(checkpoint.with_name("preprocessor_config.json"))
         self._prepare()
+
+    def _run_encoder(self, waveform: Tensor) -> None:
+        """Runs the network's own `encode` on (B, C, L)."""
+        raise NotImplementedError
+
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return latents_of(lambda: self._run_encoder(waveform))
 
     def _check_sizes(self, sizes: dict[str, Any], path: Path) -> None:
         count = self.card.num_codebooks
@@ -140,7 +148,8 @@ def known_class(cls: str, name: str) -> Any:
     import transformers
 
     try:
-        return getattr(transformers, cls)
+        with LOADING:  # transformers imports it now, and fails where two threads do so
+            return getattr(transformers, cls)
     except AttributeError:
         raise CodecError(
             f"{name} needs a newer transformers than {transformers.__version__}, which has no "
@@ -152,7 +161,7 @@ def build(
     model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
 ) -> nn.Module:
     """The network of a configuration with the weights of `state`, all of them, in float32."""
-    with _quiet(), checkpoints.sized_by(state, path):
+    with LOADING, _quiet(), checkpoints.sized_by(state, path):
         try:
             network, report = known_class(model, str(path)).from_pretrained(
                 None,
@@ -210,7 +219,8 @@ def _check_report(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers inside; as before afterwards."""
+    """No progress bars and reports of transformers inside; as before afterwards. For one thread at
+    a time."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -262,15 +272,27 @@ class WrappedScalar(Wrapped):
             return self.codebook(k)
         return self.network.quantizer.quantizer.quantizer.codebook.detach().to("cpu").float()
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return super()._encode_latents(waveform).mT
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer(latents.mT)[1].mT.long()
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.from_codes(codes.mT).mT
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decode(latents=quantized).audio_values
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
         """(B, 1, L) -> what the network's `encode` takes."""
-        with torch.autocast("cpu", enabled=False):
-            features = self.extractor(
-                list(waveform[:, 0].cpu().numpy()),
-                sampling_rate=self.card.sample_rate_in,
-                return_tensors="pt",
-            )
-        return {key: tensor.to(self.device) for key, tensor in features.items()}
+        features = self.extractor(
+            list(waveform[:, 0].detach().cpu().numpy()),
+            sampling_rate=self.card.sample_rate_in,
+            return_tensors="pt",
+        )
+        features = {key: tensor.to(self.device) for key, tensor in features.items()}
+        if torch.is_grad_enabled():  # which the spectral features have not
+            missing = features["input_values"].shape[-1] - waveform.shape[-1]
+            features["input_values"] = F.pad(waveform, (0, missing))
+        return features

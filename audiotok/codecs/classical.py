@@ -42,6 +42,8 @@ def _card(name: str, sample_rate: int, codebook_size: int, description: str, **m
 
 
 class _Classical(Codec):
+    NO_LATENTS = "its codes are made of samples"
+
     def _load(self, checkpoint: Path | None) -> None:
         if checkpoint is not None:
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")
@@ -91,7 +93,11 @@ class MuLaw(_SampleWise):
         return companded.sign() * (companded.abs() * np.log1p(self.MU)).expm1() / self.MU
 
     def codewords(self, k: int) -> torch.Tensor:
-        return self.codebook(k) if k else self._decode(torch.arange(self.MU + 1))[:, None]
+        return (
+            self.codebook(k)
+            if k
+            else self._decode(torch.arange(self.MU + 1, device="cpu"))[:, None]
+        )
 
 
 class Opus(_Classical):

@@ -132,15 +132,20 @@ class DAC(Trained):
             **BY_RECIPE,
         )
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform, self.num_codebooks)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
 
-    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        latents = ragged.encode(self.network.encoder, waveform, lengths)
+    def _quantize(self, latents: Tensor) -> Tensor:
         return self.network.quantize(latents, self.num_codebooks)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes)
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decoder(quantized)
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
 
     def _codebooks(self) -> list[Tensor]:
         return self.network.quantizer.codebooks

@@ -43,6 +43,8 @@ def _card(name: str, description: str, lookahead: int | None) -> CodecCard:
 class _Degraded(Codec):
     """PCM of what `_degrade` makes of the samples (L,) float64; louder than 1 is clipped."""
 
+    NO_LATENTS = "its codes are the bytes of samples"
+
     def _load(self, checkpoint: Path | None) -> None:
         if checkpoint is not None:
             raise CodecError(f"{self.card.name} has no weights: leave out checkpoint {checkpoint}")

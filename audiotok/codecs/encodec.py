@@ -114,18 +114,24 @@ class SEANetCodec(Trained):
         for what, wanted in expected.items():
             if (found := getattr(config, what)) != wanted:
                 raise CheckpointError(
-                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}"
+                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}; "
+                    "hf:FOLDER loads networks of other sizes as transformers writes them"
                 )
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform, self.num_codebooks)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
 
-    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        latents = ragged.encode(self.network.encoder, waveform, lengths)
+    def _quantize(self, latents: Tensor) -> Tensor:
         return self.network.quantizer.encode(latents.float(), self.num_codebooks)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes)
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decoder(quantized)
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
 
     def _encoder_in_pieces(self) -> Pieces | None:
         network, config = self.network, self.network.config
@@ -134,15 +140,13 @@ class SEANetCodec(Trained):
         return self._search(pieces(network.encoder))
 
     def _search(self, encoder: Pieces) -> Search:
-        search = lambda latents: self.network.quantizer.encode(latents, self.num_codebooks)  # noqa: E731
-        return Search(encoder, search, self.num_codebooks, self._unit)
+        return Search(encoder, self._quantize, self.num_codebooks, self._unit)
 
     def _decoder_in_pieces(self) -> Pieces | None:
-        network = self.network
-        if network.config.group_norm:
+        if self.network.config.group_norm:
             return None
-        decoder = pieces(network.decoder)
-        return lambda codes, last: decoder(network.quantizer.decode(codes), last)
+        decoder = pieces(self.network.decoder)
+        return lambda codes, last: decoder(self._dequantize(codes), last)
 
     def _codebooks(self) -> list[Tensor]:
         return list(self.network.quantizer.codebooks)
@@ -217,7 +221,8 @@ class Encodec(SEANetCodec):
         if odd:
             raise CheckpointError(
                 f"{path} is not that of {self.card.name}: {odd[0]} is {said[odd[0]]!r}, "
-                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}"
+                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}; hf:FOLDER loads networks of "
+                "other sizes"
             )
 
 
@@ -253,6 +258,7 @@ class ChunkedEncodec(Encodec):
         "overlap": 0.01,
     }
     RAGGED = False
+    NO_TENSORS = "each second has a level beside its codes; encode and decode take care of it"
     chunk_length = 48000  # samples
     chunk_step = 47520
 

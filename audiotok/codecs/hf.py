@@ -4,8 +4,8 @@
     audiotok encode talk.wav -t hf:org/name@revision:codebooks=4 -o talk.atok
 
 A folder is as `save_pretrained` writes it. Networks with a family of their own here run as that
-family does, whatever their sizes, but for EnCodec, which is native. Latents without a codebook
-(VibeVoice, Pocket TTS) are refused.
+family does, whatever their sizes; those of DAC and EnCodec run as transformers does. Latents
+without a codebook (VibeVoice, Pocket TTS) are refused.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from torch.nn import functional as F
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec, CodecCard, Weights
-from audiotok.codecs._searches import FactorizedSearch, SingleSearch
+from audiotok.codecs._searches import (
+    FactorizedSearch,
+    SingleSearch,
+    full_precision,
+    residual_codes,
+)
 from audiotok.codecs._transformers import Wrapped, make_config, padded, read_config
 from audiotok.codecs.mimi import Mimi
 from audiotok.codecs.neucodec import NeuCodec
-from audiotok.codecs.xcodec import XCodec
+from audiotok.codecs.xcodec import LONG, XCodec
 from audiotok.codecs.xcodec2 import XCodec2
 from audiotok.errors import CheckpointError, CodecError
 
@@ -49,16 +54,69 @@ class Dac(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = FactorizedSearch(self.network.quantizer, self.card.num_codebooks)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(padded(waveform, self.hop_length)).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(padded(waveform, self.hop_length))
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        waveform = self.network.decode(audio_codes=codes).audio_values[:, None]
-        missing = codes.shape[-1] * self.hop_length - waveform.shape[-1]  # odd strides lose some
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer(latents)[1]
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.from_codes(codes)[0]
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        waveform = self.network.decode(quantized).audio_values[:, None]
+        missing = (
+            quantized.shape[-1] * self.hop_length - waveform.shape[-1]
+        )  # odd strides lose some
         return F.pad(waveform, (0, max(0, missing)))
 
     def _codebooks(self) -> list[Tensor]:
         return [layer.codebook.weight for layer in self.network.quantizer.quantizer.quantizers]
+
+
+class EncodecModel(Wrapped):
+    """An EnCodec of any size, in one piece: MusicGen's at 32 kHz, for example.
+
+    The official weights at 24 kHz are a family of their own here, with exact search and streams.
+    """
+
+    MODEL_TYPE = "encodec"
+    MODEL = "EncodecModel"
+
+    @classmethod
+    def sizes(cls, config: Any) -> dict[str, Any]:
+        if config.chunk_length_s is not None or config.normalize:
+            raise CodecError(
+                "an EnCodec that codes in chunks, each at its own level: load encodec-48k with "
+                "--checkpoint FOLDER; of other sizes it is not supported"
+            )
+        return {
+            "sample_rate_in": config.sampling_rate,
+            "sample_rate_out": config.sampling_rate,
+            "channels": config.audio_channels,
+            "hop_length": config.hop_length,
+            "codebook_sizes": (config.codebook_size,) * config.num_quantizers,
+        }
+
+    def _prepare(self) -> None:
+        """Its parts are called one by one."""
+
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        with full_precision(latents.device):
+            layers = self.network.quantizer.layers
+            return residual_codes(layers, latents.float(), self.card.strides)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes.transpose(0, 1))
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decoder(quantized)
+
+    def _codebooks(self) -> list[Tensor]:
+        return [layer.codebook.embed for layer in self.network.quantizer.layers]
 
 
 class Higgs(XCodec):
@@ -102,7 +160,8 @@ class WavTokenizer(Wrapped):
 
 
 _KINDS: dict[str, type[Wrapped]] = {
-    kind.MODEL_TYPE: kind for kind in (Dac, Higgs, Mimi, NeuCodec, WavTokenizer, XCodec, XCodec2)
+    kind.MODEL_TYPE: kind
+    for kind in (Dac, EncodecModel, Higgs, Mimi, NeuCodec, WavTokenizer, XCodec, XCodec2)
 }
 _CONTINUOUS = ("vibevoice_acoustic_tokenizer", "pocket_tts")
 _REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w-][\w./-]*))?")
@@ -144,7 +203,8 @@ class HuggingFace(Codec):
                 **sizes,
                 name=full,
                 family="hf",
-                description=f"{kind.MODEL} of transformers; its repository tells the licence",
+                description=f"{kind.MODEL} of transformers; its repository tells the licence"
+                + (f"; {LONG}" if issubclass(kind, XCodec) else ""),
                 codebook_counts=counts,
                 mergeable=kind.MERGEABLE,
                 licence_code="Apache-2.0",
@@ -168,11 +228,17 @@ class HuggingFace(Codec):
         """That of the family that the network is of."""
         return self._codec.fingerprint
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self._codec._encode(waveform)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self._codec._encode_latents(waveform)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self._codec._decode(codes)
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self._codec._quantize(latents)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self._codec._dequantize(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self._codec._decode_latents(quantized)
 
     def _codebooks(self) -> list[Tensor] | None:
         return self._codec._codebooks()
@@ -194,11 +260,6 @@ def _kind(content: dict[str, Any], name: str) -> type[Wrapped]:
         return _KINDS[model_type]
     if model_type.startswith(_CONTINUOUS):
         raise CodecError(f"{name} ({model_type}) gives continuous latents: there are no tokens")
-    if model_type == "encodec":
-        raise CodecError(
-            f"{name} is an EnCodec, which is a family of its own here: load encodec-24k or "
-            "encodec-48k, with --checkpoint FOLDER for weights of your own"
-        )
     raise CodecError(
         f"{name} is of model_type {model_type!r}, no audio tokenizer known here: known are "
         f"{', '.join(_KINDS)}"

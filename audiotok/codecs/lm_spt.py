@@ -217,8 +217,28 @@ class LMSPT(Trained):
             **BY_RECIPE,
         )
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform, self.num_codebooks)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        """Of both encoders, (B, 2 D, T); twice the semantic ones where these alone are coded."""
+        if self.num_codebooks > 1:
+            return self.network.encoder(waveform)
+        latents = self.network.semantic_encoder(waveform)
+        return torch.cat([latents, latents], 1)
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantize(latents, self.num_codebooks)
+
+    def _quantized_latents(self, latents: Tensor) -> Tensor:
+        """The acoustic ones, to which the vectors of all codebooks add up."""
+        return self.network.quantizer.halves(latents)[1]
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        if self.options.get("semantic_only") == "auxiliary":
+            codes = codes[:, :1]
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        auxiliary = self.options.get("semantic_only") == "auxiliary"
+        return (self.network.auxiliary_decoder if auxiliary else self.network.decoder)(quantized)
 
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
         network = self.network
@@ -226,12 +246,7 @@ class LMSPT(Trained):
         others = latents
         if self.num_codebooks > 1:
             others = ragged.encode(network.acoustic_encoder, waveform, lengths)
-        return network.quantize(torch.cat([latents, others], 1), self.num_codebooks)
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        if self.options.get("semantic_only") == "auxiliary":
-            return self.network.resynthesize(codes)
-        return self.network.decode(codes)
+        return self._quantize(torch.cat([latents, others], 1))
 
     def _codebooks(self) -> list[Tensor]:
         return self.network.quantizer.codebooks

@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.inference import LOADING
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
 from audiotok.nn.pieces import Pieces, Search, pieces
@@ -79,28 +80,31 @@ class Mimi(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = SplitSearch(self.network.quantizer, self.card.strides)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(waveform)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer.encode(latents).transpose(0, 1)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.decoder(quantized).audio_values
 
     def _encoder_in_pieces(self) -> Pieces:
-        encode = self.network.quantizer.encode
-        search = lambda latents: encode(latents).transpose(0, 1)  # noqa: E731
-        return Search(self._pieces(self.network.encoder), search, self.num_codebooks, self._unit)
+        encoder = self._pieces(self.network.encoder)
+        return Search(encoder, self._quantize, self.num_codebooks, self._unit)
 
-    def _vectors(self, codes: Tensor) -> Tensor:
+    def _dequantize(self, codes: Tensor) -> Tensor:
         """Codes (B, K, T) -> (B, D, T); transformers' projections take no T of 0."""
         some = codes if codes.shape[-1] else codes.new_zeros(*codes.shape[:2], 1)
         return self.network.quantizer.decode(some)[..., : codes.shape[-1]]
 
     def _decoder_in_pieces(self) -> Pieces:
         decoder = self._pieces(self.network.decoder)
-        return lambda codes, last: decoder(self._vectors(codes), last)
+        return lambda codes, last: decoder(self._dequantize(codes), last)
 
     def _pieces(self, half: nn.Module) -> Pieces:
-        from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
+        with LOADING:
+            from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
 
         return pieces(half)
 

@@ -116,17 +116,24 @@ class Mini(Trained):
             **BY_RECIPE,
         )
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self._search(self.network.encoder(waveform).float())
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.head(self.network.backbone(quantized))
 
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        return self._search(ragged.encode(self.network.encoder, waveform, lengths).float())
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
 
     def _encoder_in_pieces(self) -> Pieces:
         encoder = pieces(self.network.encoder)
-        return Search(encoder, self._search, self.num_codebooks, self._unit)
+        return Search(encoder, self._quantize, self.num_codebooks, self._unit)
 
-    def _search(self, latents: Tensor) -> Tensor:
+    def _quantize(self, latents: Tensor) -> Tensor:
+        latents = latents.float()
         quantizer, strides = self.network.quantizer, self.card.strides
         config = self.network.config.quantizer
         if config.nested:
@@ -136,9 +143,6 @@ class Mini(Trained):
             return quantizer.encode(latents)
         codes = quantizer.encode(pool(latents, strides[0]))
         return repeat(codes, strides[0], latents.shape[-1])
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes)
 
     def _codebooks(self) -> list[Tensor] | None:
         if self.network.config.quantizer.kind in _WITHOUT_CODEBOOK:

@@ -61,6 +61,5 @@ class NeuCodec(WrappedScalar):
             "codebook_sizes": (math.prod(config.quantization_levels),),
         }
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        features = self._features(padded(waveform, self.hop_length))
-        return self.network.encode(**features).audio_codes.long()
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(**self._features(padded(waveform, self.hop_length)))

@@ -33,6 +33,7 @@ class Random(Codec):
         ),
     )
     OPTIONS = {"seed": int}
+    NO_LATENTS = "its codes are drawn, whatever the sound is"
 
     def _load(self, checkpoint: Path | None) -> None:
         if self.options.get("seed", 0) < 0:
@@ -41,9 +42,8 @@ class Random(Codec):
         self.network = self.decoder.network
 
     def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return self._encode(
-            waveform
-        ), None  # in one piece: windows of one length would repeat themselves
+        # in one piece: windows of one length would repeat themselves
+        return self._encode(waveform).cpu(), None
 
     def _encode(self, waveform: torch.Tensor) -> torch.Tensor:
         batch, _, length = waveform.shape
@@ -51,10 +51,13 @@ class Random(Codec):
         codes = [
             generator.integers(size, size=self.num_frames(length)) for size in self.codebook_sizes
         ]
-        return torch.from_numpy(np.stack(codes)).repeat(batch, 1, 1)
+        return torch.from_numpy(np.stack(codes)).repeat(batch, 1, 1).to(self.device)
 
-    def _decode(self, codes: torch.Tensor) -> torch.Tensor:
-        return self.decoder._decode(codes)
+    def _dequantize(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.decoder._dequantize(codes)
+
+    def _decode_latents(self, quantized: torch.Tensor) -> torch.Tensor:
+        return self.decoder._decode_latents(quantized)
 
     def _codebooks(self) -> list[torch.Tensor] | None:
         return self.decoder._codebooks()

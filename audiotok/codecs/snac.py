@@ -83,6 +83,7 @@ class SNAC(Codec):
     """SNAC behind the common interface. The bare name stands for 24 kHz, the one for speech."""
 
     DEFAULT = "snac-24k"
+    SOUND_NEEDS_CODES = True
     window_seconds = 10.0  # wide activations: a minute of them would take gigabytes
     context_seconds = 2.0  # more than the convolutions and windows of attention reach
     CARDS = (
@@ -133,8 +134,19 @@ class SNAC(Codec):
     def _unit(self) -> int:
         return math.lcm(super()._unit, self.network.config.unit)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform, self.num_codebooks)
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.latents(waveform)
+
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantize(latents, self.num_codebooks)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        """With the noise of key 0: the codes, which are the key, are not known here."""
+        noise = self._noise([0] * len(quantized), 0, quantized.shape[-1])
+        return self.network.synthesize(quantized, noise)
 
     def _decode(self, codes: Tensor) -> Tensor:
         keys = [key_of(clip) for clip in codes]
@@ -144,8 +156,7 @@ class SNAC(Codec):
         """As of any codec; each window hears its part of the noise of the whole clip."""
         keys = [key_of(clip) for clip in codes]
         hop = self.card.hop_length
-        with torch.inference_mode(False):  # so that the result may be trained on
-            waveform = torch.empty(len(codes), 1, codes.shape[-1] * hop)
+        waveform = torch.empty(len(codes), 1, codes.shape[-1] * hop)
         for low, start, stop, high in self._windows(codes.shape[-1]):
             noise = self._noise(keys, low, high)
             piece = self.network.decode(codes[..., low:high].to(self.device), noise)

@@ -200,22 +200,25 @@ class WavTokenizer(Trained):
             **BY_RECIPE,
         )
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self._search(self.network.encoder(waveform).float())
+    def _encode_latents(self, waveform: Tensor) -> Tensor:
+        return self.network.encoder(waveform)
 
-    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        return self._search(ragged.encode(self.network.encoder, waveform, lengths).float())
-
-    def _encoder_in_pieces(self) -> Pieces:
-        return Search(pieces(self.network.encoder), self._search, 1, self._unit)
-
-    def _search(self, latents: Tensor) -> Tensor:
+    def _quantize(self, latents: Tensor) -> Tensor:
         (stride,) = self.card.strides
-        codes = self.network.quantizer.encode(pool(latents, stride))
+        codes = self.network.quantizer.encode(pool(latents.float(), stride))
         return repeat(codes, stride, latents.shape[-1])
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes)
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes)
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        return self.network.head(self.network.backbone(quantized))
+
+    def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
+        return self._quantize(ragged.encode(self.network.encoder, waveform, lengths))
+
+    def _encoder_in_pieces(self) -> Pieces:
+        return Search(pieces(self.network.encoder), self._quantize, 1, self._unit)
 
     def _codebooks(self) -> list[Tensor]:
         return [self.network.quantizer.codebook]

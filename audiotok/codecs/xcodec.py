@@ -4,6 +4,9 @@ Ye et al. 2024, arXiv 2408.17175; weights at huggingface.co/hf-audio. The networ
 XcodecModel: a DAC-like encoder beside HuBERT or WavLM, whose features enter the same residual
 quantizer. It stops after any number of codebooks, not only after those of its bandwidths.
 
+The network looks at all of a sound. One longer than the window (60 s) is coded in windows, and most
+codes may differ from those of the whole, more than at their seams: `encode` warns of it.
+
 Sound is filled up with zeros to whole frames, as transformers' feature extractor for it does; codes
 are those of XcodecModel for the sound filled up.
 """
@@ -18,6 +21,7 @@ from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._searches import ResidualSearch
 from audiotok.codecs._transformers import Wrapped, padded
 
+LONG = "sound longer than a minute is coded in windows, with other codes than the whole has"
 _SPEECH, _GENERAL = "speech", "speech, music, audio"
 
 
@@ -27,7 +31,7 @@ def _card(
     return CodecCard(
         name=f"xcodec-{variant}",
         family="xcodec",
-        description=f"official weights, {what}",
+        description=f"official weights, {what}; {LONG}",
         sample_rate_in=16_000,
         sample_rate_out=16_000,
         hop_length=320,
@@ -85,11 +89,18 @@ class XCodec(Wrapped):
     def _prepare(self) -> None:
         self.network.quantizer = ResidualSearch(self.network.quantizer, self.card.strides)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(padded(waveform, self.hop_length)).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(padded(waveform, self.hop_length))
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.quantizer.encode(latents).transpose(0, 1)
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.quantizer.decode(codes.transpose(0, 1))
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        acoustic = self.network.fc2(quantized.transpose(1, 2)).transpose(1, 2)
+        return self.network.acoustic_decoder(acoustic)
 
     def _codebooks(self) -> list[Tensor]:
         layers = self.network.quantizer.quantizer.quantizers

@@ -61,6 +61,5 @@ class XCodec2(WrappedScalar):
             "codebook_sizes": (math.prod(config.quantization_levels),),
         }
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        codes = self.network.encode(**self._features(waveform)).audio_codes
-        return codes[..., : self.num_frames(waveform.shape[-1])].long()
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(**self._features(waveform))

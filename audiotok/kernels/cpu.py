@@ -72,7 +72,7 @@ def _encode(
 ) -> Tensor:
     latents, codebooks = latents.detach().contiguous(), codebooks.detach().contiguous()
     (rows, dimension), (stages, size, _) = latents.shape, codebooks.shape
-    codes = torch.empty(rows, stages, dtype=torch.int64)
+    codes = torch.empty(rows, stages, dtype=torch.int64, device="cpu")
     if rows and stages:
         _call(
             LIBRARY.audiotok_encode,
@@ -95,7 +95,7 @@ def _encode(
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
     """As `reference.rvq_decode`."""
     codes, codebooks = codes.contiguous(), codebooks.detach().contiguous()
-    decoded = torch.empty(len(codes), codebooks.shape[2])
+    decoded = codebooks.new_empty(len(codes), codebooks.shape[2])
     _call(
         LIBRARY.audiotok_decode,
         codes,
@@ -111,7 +111,10 @@ def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
 def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
     """As `reference.code_statistics`."""
     latents, codes = latents.detach().contiguous(), codes.contiguous()
-    counts, sums = torch.empty(codebook_size), torch.empty(codebook_size, latents.shape[1])
+    counts, sums = (
+        latents.new_empty(codebook_size),
+        latents.new_empty(codebook_size, latents.shape[1]),
+    )
     _call(
         LIBRARY.audiotok_statistics,
         latents,

@@ -36,8 +36,7 @@ def overlap_add(chunks: Iterable[Tensor], step: int, num_samples: int) -> Tensor
             ramp = torch.linspace(0, 1, chunk.shape[-1] + 2, device=chunk.device)[1:-1]
             triangle = 0.5 - (ramp - 0.5).abs()
             weights = torch.zeros_like(triangle)  # of what lies from `start` on
-            with torch.inference_mode(False):  # so that the result may be trained on
-                sound = chunk.new_zeros(*chunk.shape[:2], num_samples)
+            sound = chunk.new_zeros(*chunk.shape[:2], num_samples)
         stop = min(start + chunk.shape[-1], num_samples)
         weight = triangle[: stop - start]
         sound[..., start:stop] += weight * chunk[..., : stop - start]

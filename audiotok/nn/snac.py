@@ -164,11 +164,18 @@ class SNACNetwork(nn.Module):
         As in the official code, zeros fill the last window and the last code of each codebook
         before the encoder sees the waveform; the codes of whole frames of zeros are left out.
         """
-        length, unit = waveform.shape[-1], self.config.unit * self.hop_length
-        latents = self.encoder(F.pad(waveform, (0, -length % unit)))
+        codes = self.quantize(self.latents(waveform), num_codebooks)
+        return codes[..., : -(-waveform.shape[-1] // self.hop_length)]
+
+    def latents(self, waveform: Tensor) -> Tensor:
+        """Waveform (B, 1, L) -> latents (B, D, T), T frames up to the end of the last window."""
+        unit = self.config.unit * self.hop_length
+        return self.encoder(F.pad(waveform, (0, -waveform.shape[-1] % unit)))
+
+    def quantize(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
+        """Latents (B, D, T) -> codes (B, K, T), -1 where they are not finite."""
         with exactly(latents):
-            codes = self.quantizer.encode(latents.float(), num_codebooks)
-        return codes[..., : -(-length // self.hop_length)]
+            return self.quantizer.encode(latents.float(), num_codebooks)
 
     def decode(self, codes: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> waveform (B, 1, T * hop_length).
@@ -177,8 +184,11 @@ class SNACNetwork(nn.Module):
             noise: for each block of the decoder (B, 1, samples), as `noise_rates` says; not read
                 where the configuration has none.
         """
+        return self.synthesize(self.quantizer.decode(codes), noise)
+
+    def synthesize(self, hidden: Tensor, noise: Sequence[Tensor]) -> Tensor:
+        """Quantized vectors (B, D, T) and noise as in `decode` -> (B, 1, T * hop_length)."""
         noise = iter(noise)
-        hidden = self.quantizer.decode(codes)
         for layer in self.decoder.layers:
             if isinstance(layer, SNACDecoderBlock):
                 hidden = layer(hidden, next(noise, None))

@@ -6,9 +6,11 @@ A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywh
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -18,6 +20,7 @@ from audiotok.errors import AudioError
 from audiotok.sound.containers import truncation_allowed
 from audiotok.sound.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.sound.resampling import BLOCK, resample, resampled_blocks, resampled_length
+from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.files import replacing
 from audiotok.system.memory import free_memory
 
@@ -143,6 +146,7 @@ class AudioFile:
         """All of it."""
         return Audio(self.converted(None, self.sample_rate), self.sample_rate)
 
+    @pytorch_defaults()
     def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
         """The waveform of `read` after `to_channels` (but for None) and `resample`, (C, L).
 
@@ -150,7 +154,7 @@ class AudioFile:
         """
         long = self.stretches(channels, sample_rate)
         long.check_memory()
-        waveform = torch.zeros(long.shape)
+        waveform = torch.zeros(long.shape, dtype=torch.float32, device="cpu")
         begin = 0
         for block in long.blocks:
             waveform[:, begin : begin + block.shape[1]] = block
@@ -206,7 +210,7 @@ class LongWaveform:
             if have <= start:
                 self._start += self._held.pop(0).shape[1]
         if not self._held:
-            return torch.empty(0, 0)
+            return torch.empty(0, 0, dtype=torch.float32, device="cpu")
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
     def check_memory(self) -> None:
@@ -316,8 +320,9 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}
 
 
-def as_audio(source: str | Path | Audio | tuple) -> Audio:
-    """Audio from a path, an Audio, or (array or tensor, sample_rate).
+def as_audio(source: Any) -> Audio:
+    """Audio from a path, an open file or BytesIO, an Audio, (array or tensor, sample_rate), or a
+    dictionary with "array" and "sampling_rate", as data sets have it.
 
     Arrays are (L,), (1 or 2, L) or (L, 1 or 2), floats or integers; int8, int16, int32 and uint8
     are scaled from their full range. A shape that could be read both ways is refused.
@@ -326,20 +331,36 @@ def as_audio(source: str | Path | Audio | tuple) -> Audio:
         return source
     if isinstance(source, (str, Path)):
         return read(source)
+    if isinstance(source, dict) and {"array", "sampling_rate"} <= source.keys():  # of a data set
+        source = source["array"], source["sampling_rate"]
+    if callable(getattr(source, "read", None)):
+        return _read_stream(source)
     if not (isinstance(source, tuple) and len(source) == 2):
         raise AudioError(
-            f"expected a path, an Audio, or (array, sample_rate), not {type(source).__name__}"
+            "expected a path, a file object, an Audio, (array, sample_rate) or a dictionary with "
+            f"array and sampling_rate, not {type(source).__name__}"
         )
     array, sample_rate = source
     if isinstance(sample_rate, np.integer):
         sample_rate = int(sample_rate)
     check_sample_rate(sample_rate)
     try:
-        waveform = torch.as_tensor(array).detach().cpu()
+        waveform = torch.as_tensor(array, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as reason:
         raise AudioError(f"the array is not numeric: {_first_line(reason)}") from None
     audio = _two_dimensions(_float32(waveform)).contiguous()
     return Audio(_checked(audio, "the array"), sample_rate)
+
+
+def _read_stream(file: Any) -> Audio:
+    """A sound file that is open, or in a BytesIO, from where it stands."""
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise AudioError(f"a file object gave {type(data).__name__}: open it in binary mode, 'rb'")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "sound").with_suffix(Path(str(getattr(file, "name", ""))).suffix)
+        copy.write_bytes(data)
+        return read(copy)
 
 
 def _float32(waveform: torch.Tensor) -> torch.Tensor:

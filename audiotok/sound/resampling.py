@@ -15,6 +15,7 @@ import numpy as np
 import soxr
 import torch
 
+from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.dependencies import torchaudio
 
 _KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
@@ -35,6 +36,7 @@ def _resampler(old: int, new: int) -> torch.nn.Module | None:
     return torchaudio().transforms.Resample(old, new)
 
 
+@pytorch_defaults()
 def resample(
     stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
 ) -> torch.Tensor:

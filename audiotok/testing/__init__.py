@@ -22,6 +22,7 @@ from audiotok.testing import (
     refusals,
     sharing,
     streaming,
+    tensors,
     variants,
 )
 from audiotok.testing.case import Case
@@ -45,8 +46,11 @@ PROMISES: tuple[Promise, ...] = (
     sharing.lookahead,
     sharing.windows,
     streaming.streaming,
+    tensors.tensor_level,
     context.training_mode,
+    context.ambient_state,
     freshness.threads,
+    freshness.simultaneous_calls,
     freshness.processes,
     refusals.bad_sounds,
     refusals.bad_tokens,

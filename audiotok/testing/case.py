@@ -70,12 +70,19 @@ class Case:
         """The same codec built anew, or why that cannot be."""
         codec = self.codec
         try:
-            other = type(codec)(codec.card, codec.device, codec.checkpoint)
+            other = self._built()
         except Exception as reason:  # the constructor may be anybody's
             return f"another instance cannot be built ({described(reason)})"
         if other.fingerprint != codec.fingerprint or not _same_weights(other, codec):
             return "another instance has other weights: these are not what a checkpoint gives"
         return other
+
+    def _built(self) -> Codec:
+        return type(self.codec)(self.card, self.codec.device, self.codec.checkpoint)
+
+    def again(self) -> Codec | None:
+        """The same codec built now; None where building it does not give this codec."""
+        return self._built() if isinstance(self._again, Codec) else None
 
     def another(self) -> Codec:
         """A second instance with the same weights: built anew, or else a copy made now."""

@@ -1,4 +1,4 @@
-"""Promises on what is around a codec: no global state touched, and train() changes nothing."""
+"""Promises on what is around a codec: it changes no global state, and none of it changes codes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import os
 import random
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 import torch
 
 from audiotok.testing.case import Case
-from audiotok.testing.promise import NotChecked, promise
+from audiotok.testing.promise import NotChecked, promise, trying
 
 _GLOBAL: dict[str, Callable[[], object]] = {
     "the number of threads": torch.get_num_threads,
@@ -75,6 +76,56 @@ def _changed(before: dict[str, object], by: str) -> Iterator[str]:
     for what, read in _GLOBAL.items():
         if before[what] != read():
             yield f"{by} changes {what}"
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+_AMBIENT: dict[str, Callable[[], AbstractContextManager]] = {
+    "a default dtype of float64": lambda: _default_dtype(torch.float64),
+    "a default dtype of bfloat16": lambda: _default_dtype(torch.bfloat16),
+    "another default device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
+    "gradients recorded": torch.enable_grad,
+    "no gradients recorded": torch.no_grad,
+    "inference mode": torch.inference_mode,
+}
+
+
+@promise(
+    "ambient state",
+    "default dtype and device, autocast, gradient and inference mode of the caller change nothing",
+)
+def ambient_state(case: Case) -> Iterator[str]:
+    codec, names = case.codec, ("a voice", "a stereo sweep at 44.1 kHz")
+    sounds = {name: codec.decode(case.tokens(name), 44_100).waveform for name in names}
+    states = dict(_AMBIENT)
+    if codec.device.type == "cuda":
+        states["autocast on the GPU"] = lambda: torch.autocast("cuda", dtype=torch.bfloat16)
+    for what, state in states.items():
+        for name in names:
+            with trying(f"encoding and decoding {name} with {what}"), state():
+                tokens = codec.encode(case.sounds[name])
+                sound = codec.decode(case.tokens(name), 44_100)
+            if not torch.equal(tokens.codes, case.tokens(name).codes):
+                yield f"{what} changes the codes of {name}"
+            if not torch.equal(sound.waveform, sounds[name]):
+                yield f"{what} changes the sound of {name}"
+            if tokens.codes.is_inference() or sound.waveform.is_inference():
+                yield f"{what} makes inference tensors, which cannot be trained on"
+    state = _default_dtype(torch.float64)
+    with trying("loading with another default dtype and device"), state, torch.device("meta"):
+        other = case.again()
+    expected = case.tokens("a voice").codes
+    if other and not torch.equal(other.encode(case.sounds["a voice"]).codes, expected):
+        yield "loaded with another default dtype and device it gives other codes"
 
 
 @promise("training mode", "train() changes neither codes nor sound, and is left as it is")

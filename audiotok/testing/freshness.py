@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from audiotok.testing.promise import NotChecked, promise, trying
 from audiotok.testing.sounds import audio, noise, voice
 from audiotok.tokens.tokens import Tokens
 
+ROUNDS = 3  # of two threads side by side
 PATIENCE = 600  # seconds for another process to start, load the codec, and code two sounds
 
 
@@ -67,6 +70,34 @@ def threads(case: Case) -> Iterator[str]:
     case.numbers["change of the sound, of its peak"] = error
     if error > MOST_ERROR:
         yield f"the sound changes by {error:.2g} of its peak with the number of threads"
+
+
+@promise("simultaneous calls", "two threads at once get the codes and the sound that one gets")
+def simultaneous_calls(case: Case) -> Iterator[str]:
+    codec, names = case.codec, ("a voice", "noise")
+    expected = {name: codec.decode(case.tokens(name)) for name in names}
+    together = threading.Barrier(len(names))
+
+    def work(name: str) -> tuple[float, float]:
+        share = error = 0.0
+        try:
+            for _ in range(ROUNDS):
+                together.wait(PATIENCE)
+                codes = codec.encode(case.sounds[name]).codes
+                share = max(share, float((codes != case.tokens(name).codes).double().mean()))
+                sound = codec.decode(case.tokens(name))
+                error = max(error, _error(sound, expected[name]))
+        except Exception:
+            together.abort()  # or the other thread would wait
+            raise
+        return share, error
+
+    with ThreadPoolExecutor(len(names)) as pool, trying("encoding and decoding in two threads"):
+        for name, (share, error) in zip(names, pool.map(work, names), strict=True):
+            if share > MOST_CHANGED:
+                yield f"{share:.2%} of the codes of {name} change beside another thread"
+            if error > MOST_ERROR:
+                yield f"the sound of {name} changes by {error:.2g} of its peak in two threads"
 
 
 @promise("processes", "another process gives the same codes and the same sound")

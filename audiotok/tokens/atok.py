@@ -124,7 +124,7 @@ def parse(data: bytes) -> dict:
     payload = memoryview(data)[begin:]
     if _checksum(metadata, entries, payload) != metadata["crc32"]:
         raise TokensError("the .atok file is damaged: its checksum does not fit")
-    codes = torch.empty(shape, dtype=torch.int64)
+    codes = torch.empty(shape, dtype=torch.int64, device="cpu")
     start = 0
     for k, (count, size) in enumerate(zip(counts, sizes, strict=True)):
         free = unpack(payload[start : start + size], count, _bits(codebook_sizes[k]))

@@ -12,6 +12,7 @@ the others out, and two-dimensional ones have the padding id in their place.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ import torch
 from audiotok.errors import TokensError
 from audiotok.tokens import atok
 
+log = logging.getLogger("audiotok")
 PATTERNS = ("parallel", "delay", "interleaved", "coarse_first")
 SPECIAL = ("pad", "bos", "eos", "sep")
 _GRIDS = ("parallel", "delay")
@@ -57,7 +59,7 @@ class Vocabulary:
     def starts(self) -> torch.Tensor:
         """The id of code 0 of each codebook, (K,) int64."""
         first = self.offset + len(self.special) * self.special_first
-        return torch.tensor([0, *self.codebook_sizes[:-1]]).cumsum(0) + first
+        return torch.tensor([0, *self.codebook_sizes[:-1]], device="cpu").cumsum(0) + first
 
     @property
     def end(self) -> int:
@@ -112,24 +114,30 @@ def from_ids(
     pattern: str,
     vocabulary: Vocabulary,
     num_frames: int | None = None,
+    trim: bool = False,
 ) -> torch.Tensor:
     """The inverse of `to_ids`: codes (K, T). What follows the first eos, and padding behind the
     last frame, is left out.
 
     Args:
+        ids: integers, in a tensor, an array or lists.
         num_frames: T, where the number of ids allows several.
+        trim: leave out what stands behind the last whole frame, and log how much that is.
 
     Raises:
         TokensError: ids that are no whole number of frames, or a code where there is none. An id
             outside of its codebook gives a code outside of it, which `Tokens` refuses.
     """
     _check(pattern)
+    ids = _integers(ids)
     codebooks = len(vocabulary.codebook_sizes)
     dimensions = 2 if pattern in _GRIDS else 1
     if ids.ndim != dimensions or (dimensions == 2 and len(ids) != codebooks):
         shape = f"({codebooks}, columns)" if dimensions == 2 else "(N,)"
         raise TokensError(f"ids of {pattern} have shape {shape}, not {tuple(ids.shape)}")
     ids = _without_ends(ids, vocabulary)
+    if trim:
+        ids = _trimmed(ids, strides, pattern, vocabulary)
     if dimensions == 2:
         codes = _from_grid(ids, strides, pattern == "delay", vocabulary, num_frames)
     else:
@@ -140,9 +148,48 @@ def from_ids(
     return codes
 
 
+def _integers(ids: torch.Tensor | Sequence) -> torch.Tensor:
+    """Ids of any integer type as int64, on the CPU."""
+    try:
+        found = torch.as_tensor(ids, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as reason:
+        raise TokensError(f"these are no ids: {str(reason).splitlines()[0]}") from None
+    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        raise TokensError(f"ids are integers, not {found.dtype}")
+    return found.long()
+
+
+def _trimmed(
+    ids: torch.Tensor, strides: Sequence[int], pattern: str, vocabulary: Vocabulary
+) -> torch.Tensor:
+    """`ids` up to the end of the last frame that is whole."""
+    if pattern == "coarse_first":
+        raise TokensError("coarse_first has no frame that could be left out: its codebooks follow")
+    if pattern == "interleaved":
+        counts = free_codes(strides, max(1, len(ids) * max(strides))).sum(0).cumsum(0)
+        fitting = counts[counts <= len(ids)]
+        kept = ids[: int(fitting[-1])] if len(fitting) else ids[:0]
+        lost = len(ids) - len(kept)
+    else:
+        pad, (codebooks, width) = vocabulary.id("pad"), ids.shape
+        shifts = [k * (pattern == "delay") for k in range(codebooks)]
+        longer = torch.cat([ids, ids.new_full((codebooks, shifts[-1]), pad)], dim=1)
+        frames = [row[shift : shift + width] for row, shift in zip(longer, shifts, strict=True)]
+        whole = ((torch.stack(frames) != pad) | ~free_codes(strides, width)).all(0)
+        count = int(whole.long().cumprod(0).sum())
+        kept = ids.clone()
+        for row, shift in zip(kept, shifts, strict=True):
+            row[count + shift :] = pad
+        lost = int(((ids != pad) & (kept == pad)).sum())
+        kept = kept[:, : count + shifts[-1]] if count else kept[:, :0]
+    if lost:
+        log.warning("%d ids of a frame that is not whole were left out", lost)
+    return kept
+
+
 def free_codes(strides: Sequence[int], num_frames: int) -> torch.Tensor:
     """Which codes are free: (K, T) bool."""
-    frames = torch.arange(num_frames)
+    frames = torch.arange(num_frames, device="cpu")
     return torch.stack([frames % stride == 0 for stride in strides])
 
 
@@ -178,14 +225,14 @@ def _from_grid(
     codebooks, width = ids.shape
     shifts = [k * delayed for k in range(codebooks)]
     filled = ids != vocabulary.id("pad")
-    ends = (filled * torch.arange(1, width + 1)).amax(1) if width else filled.sum(1)
-    possible = torch.arange(1, width + max(strides) + 1)  # numbers of frames
+    ends = (filled * torch.arange(1, width + 1, device="cpu")).amax(1) if width else filled.sum(1)
+    possible = torch.arange(1, width + max(strides) + 1, device="cpu")  # numbers of frames
     fits = torch.ones_like(possible, dtype=torch.bool)
     for end, stride, shift in zip(ends, strides, shifts, strict=True):
         fits &= (possible - 1) // stride * stride + shift + 1 == end  # behind its last code
     num_frames = _choose(possible[fits], num_frames, f"{width} columns")
     free = free_codes(strides, num_frames)
-    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64)
+    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64, device="cpu")
     rest = ids.clone()
     for k, shift in enumerate(shifts):
         columns = free[k].nonzero()[:, 0] + shift
@@ -212,10 +259,10 @@ def _from_row(
     codebooks = len(strides)
     separated = coarse_first and "sep" in vocabulary.special
     count = len(ids) - (codebooks - 1) * separated
-    possible = torch.arange(1, max(count, 0) * min(strides) + 1)
+    possible = torch.arange(1, max(count, 0) * min(strides) + 1, device="cpu")
     filled = sum(-(-possible // stride) for stride in strides)
     num_frames = _choose(possible[filled == count], num_frames, f"{len(ids)} ids")
-    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64)
+    codes = torch.zeros(codebooks, num_frames, dtype=torch.int64, device="cpu")
     if not coarse_first:
         codes.T[free_codes(strides, num_frames).T] = ids
         return codes
@@ -237,5 +284,7 @@ def _from_row(
 def _choose(possible: torch.Tensor, wanted: int | None, what: str) -> int:
     """Frames: as many as `wanted` where these are possible, else the most that are."""
     if not len(possible):
-        raise TokensError(f"{what} are no whole number of frames")
+        raise TokensError(
+            f"{what} are no whole number of frames: trim=True leaves out what follows the last one"
+        )
     return wanted if wanted in possible.tolist() else int(possible[-1])

@@ -218,22 +218,30 @@ class Tokens:
 
     def from_sequence(
         self,
-        ids: torch.Tensor,
+        ids: torch.Tensor | Sequence,
         pattern: str = "interleaved",
         offset: int = 0,
         special: Sequence[str] = (),
         special_first: bool = False,
+        trim: bool = False,
     ) -> Tokens:
-        """The inverse of `to_sequence`: this clip's description with the codes in `ids`.
+        """The inverse of `to_sequence`: this clip's description with the codes in `ids`, integers
+        in a tensor, an array or lists.
 
         `ids` may be longer or shorter than this clip by whole frames, e.g. when a language model
         wrote them: `num_samples` then changes in proportion.
+
+        Args:
+            trim: leave out a frame at the end that is not whole, as where a language model stopped
+                inside of it; how many ids that are is logged.
 
         Raises:
             TokensError: an id outside of its codebook, or a part of a frame.
         """
         vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
-        codes = from_ids(ids, self.strides, pattern, vocabulary, self.num_frames)
+        codes = from_ids(
+            ids, self.strides, pattern, vocabulary, num_frames=self.num_frames, trim=trim
+        )
         num_samples = self.num_samples
         if codes.shape[1] != self.num_frames:
             num_samples = max(1, round(num_samples * codes.shape[1] / self.num_frames))

@@ -375,3 +375,15 @@ def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
     soundfile.write(path, np.zeros(5 * 22_050), 22_050)
     with pytest.raises(AudioError, match="more than fit into memory"):
         codec.encode(path)
+
+
+def test_windows_of_a_codec_that_looks_at_all_of_a_sound_are_said(caplog):
+    for lookahead, said in ((None, 1), (0, 0)):
+        caplog.clear()
+        codec = tiny_codec.Tiny(CARD.model_copy(update={"lookahead": lookahead}))
+        codec.window_seconds, codec.context_seconds = 0.5, 0.1
+        codec.encode(noise(32_000))
+        assert len(caplog.messages) == said
+    codec = tiny_codec.Tiny(CARD)
+    codec.encode(noise(32_000))
+    assert not caplog.messages

@@ -37,11 +37,12 @@ def test_names_are_unique_and_cards_are_of_their_family():
         assert card.kind in ("neural", "baseline") and card.description and card.verified
 
 
-def test_a_family_s_name_is_its_default(caplog):
+def test_a_family_s_name_is_its_default(caplog, monkeypatch):
+    monkeypatch.setattr(registry, "_said", set())
     with caplog.at_level(logging.INFO, logger="audiotok"):
         codec = audiotok.load("opus")
         assert codec.card.name == "opus-12k"
-        assert caplog.messages == ["opus is opus-12k"]
+        assert caplog.messages == [f"opus is opus-12k ({codec.card.description})"]
         caplog.clear()
         audiotok.load("opus", quiet=True)
         audiotok.load("opus-12k")
@@ -243,3 +244,8 @@ def test_a_file_of_the_same_name_elsewhere_is_another_codec(tmp_path, monkeypatc
         assert registry.find_card("codec.py").name == name
     (tmp_path / "two" / "codec.py").write_text(text.replace('"two"', '"changed"'))
     assert registry.find_card("codec.py").name == "changed"
+
+
+def test_tokens_of_a_trained_file_are_decoded_with_that_file():
+    with pytest.raises(CodecError, match="the hash of a file of weights; give that file"):
+        registry.find_card("my-codec@12345678")

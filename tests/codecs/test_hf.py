@@ -14,7 +14,7 @@ from torch.nn import functional as F
 import audiotok
 from audiotok.codec import registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, MissingPackageError
-from audiotok.testing import check_codec
+from audiotok.testing import check_codec, examine
 from audiotok.tokens import Tokens
 
 transformers = pytest.importorskip("transformers", minversion="5.23")
@@ -158,7 +158,6 @@ def configured(folder, **content):
     [
         ("vibevoice_acoustic_tokenizer", "gives continuous latents: there are no tokens"),
         ("pocket_tts_audio_tokenizer", "gives continuous latents: there are no tokens"),
-        ("encodec", "a family of its own here: load encodec-24k or encodec-48k"),
         ("llama", "model_type 'llama', no audio tokenizer known here: known are dac, higgs"),
         (None, "model_type 'None'"),
     ],
@@ -270,3 +269,54 @@ def test_without_transformers(folders, monkeypatch):
         MissingPackageError, match=r"needs the package transformers.*audiotok\[hf\]"
     ):
         audiotok.load(f"hf:{folders['dac']}")
+
+
+MUSIC = dict(
+    sampling_rate=32_000,
+    target_bandwidths=[2.2],
+    codebook_size=2048,
+    upsampling_ratios=[8, 5, 4, 4],
+    use_causal_conv=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "codebooks"),
+    [
+        (MUSIC, (2048,) * 4),  # as facebook/encodec_32khz, of MusicGen
+        (dict(target_bandwidths=[1.5, 3.0, 6.0]), (1024,) * 8),
+        (dict(codebook_size=64, upsampling_ratios=[3, 2], num_residual_layers=2), (64,)),
+        (dict(audio_channels=2, kernel_size=5, compress=4, num_lstm_layers=1), (1024,) * 32),
+    ],
+)
+def test_an_encodec_of_any_size(sizes, codebooks, tmp_path):
+    torch.manual_seed(0)
+    config = transformers.EncodecConfig(hidden_size=32, num_filters=4, **sizes)
+    model = transformers.EncodecModel(config).eval()
+    rate, hop = config.sampling_rate, config.hop_length
+    sound = tiny.sound(2.0, rate).repeat(1, config.audio_channels, 1)
+    with torch.no_grad():
+        residual = model.encoder(sound)
+        for layer in model.quantizer.layers:
+            layer.codebook.embed.copy_(tiny.drawn(residual, config.codebook_size))
+            residual = residual - layer.decode(layer.encode(residual))
+    model.save_pretrained(tmp_path)
+    codec = audiotok.load(f"hf:{tmp_path}")
+    assert codec.codebook_sizes[: len(codebooks)] == codebooks
+    assert codec.card.sample_rate_in == config.sampling_rate
+    sound = sound[..., : 50 * hop + 3]
+    with torch.no_grad():
+        expected = model.encode(sound, bandwidth=config.target_bandwidths[-1]).audio_codes[0]
+        waveform = model.decode(expected[None], [None]).audio_values
+    codes = codec.encode((sound[0], rate)).codes
+    assert torch.equal(codes, expected) and len(codes.unique()) > 5
+    found = codec.decode_codes(codes)
+    torch.testing.assert_close(found, waveform[..., : found.shape[-1]], rtol=0, atol=1e-6)
+    (outcome,) = examine(codec, ["tensor level"])
+    assert outcome.state == "kept", outcome
+
+
+def test_an_encodec_in_chunks_is_refused(tmp_path):
+    name = configured(tmp_path, model_type="encodec", chunk_length_s=1.0, normalize=True)
+    with pytest.raises(CodecError, match="in chunks, each at its own level: load encodec-48k"):
+        audiotok.load(name)

@@ -13,8 +13,9 @@ from support.parity import assert_close_to_peak
 from support.stack_parity import agree, speech
 
 import audiotok
+from audiotok import cli
 from audiotok.codecs.snac import SNAC
-from audiotok.errors import CheckpointError
+from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.noise import gaussian, key_of
 from audiotok.nn.quantizers.base import rows_of
 from audiotok.nn.quantizers.strided import pool, repeat
@@ -351,3 +352,10 @@ def test_cards():
         "snac-44k": (15 * 44100 / 3072, 2583.98),
     }
     assert audiotok.codec.registry.find_card("snac").name == "snac-24k"
+
+
+def test_converting_says_that_the_official_file_loads(folders, tmp_path):
+    with pytest.raises(CodecError, match="snac-24k loads the official file as it is"):
+        cli.convert("snac-24k", folders["snac-24k"], tmp_path / "out.safetensors")
+    with pytest.raises(CodecError, match="opus-6k has no weights|leave out"):
+        cli.convert("opus-6k", None, tmp_path / "out.safetensors")

@@ -388,3 +388,11 @@ def test_cards_are_read_without_transformers():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "False"
+
+
+def test_the_cards_of_x_codec_say_what_long_sound_costs():
+    for name in ("xcodec-hubert-general", "xcodec-wavlm-mls"):
+        assert (
+            "coded in windows, with other codes"
+            in audiotok.codec.registry.find_card(name).description
+        )

@@ -1,5 +1,6 @@
 """Reading, writing, resampling and every check of a waveform."""
 
+import io
 import math
 import os
 
@@ -421,3 +422,20 @@ def test_as_audio_refuses(source, message):
     with pytest.raises(AudioError, match=message) as caught:
         as_audio(source)
     assert "\n" not in str(caught.value)
+
+
+def test_open_files_and_dictionaries_of_data_sets(tmp_path):
+    samples = 0.1 * np.random.default_rng(0).standard_normal(1_000).astype(np.float32)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    with open(path, "rb") as file:
+        sources = [io.BytesIO(path.read_bytes()), file]
+        sources += [{"path": "a.wav", "array": samples, "sampling_rate": 16_000}]
+        for source in sources:
+            audio = as_audio(source)
+            assert audio.sample_rate == 16_000
+            np.testing.assert_array_equal(audio.waveform[0], samples)
+    for wrong in (io.BytesIO(b"no sound"), io.StringIO("text"), {"array": samples}, 3):
+        with pytest.raises(AudioError) as caught:
+            as_audio(wrong)
+        assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ BROKEN: promise -> {pattern of the counter-example: what the class has instead}.
 import logging
 import os
 import random
+import time
 import warnings
 
 import numpy as np
@@ -270,6 +271,62 @@ def patient(self):
     return Patient(self, *halves(self))
 
 
+def louder_in_float64(self, source):
+    gain = 2 if torch.get_default_dtype() == torch.float64 else 1
+    return Stranger.encode(self, Audio(gain * source.waveform, source.sample_rate))
+
+
+def on_the_default_device(self, source):
+    torch.zeros(1).item()
+    return Stranger.encode(self, source)
+
+
+def as_the_caller(self, tokens, sample_rate=None):
+    sound = Stranger.decode(self, tokens, sample_rate)
+    return Audio(1.0 * sound.waveform, sound.sample_rate)
+
+
+def noting_the_dtype(self, *arguments):
+    Stranger.__init__(self, *arguments)
+    self.gain = 1 if torch.get_default_dtype() == torch.float32 else 3
+
+
+def by_way_of_itself(self, waveform):
+    self.length = waveform.shape[-1]
+    time.sleep(0.05)
+    return waveform.roll(self.length // 3, -1)
+
+
+def _vectors(self, codes):
+    return self.network.quantizer.decode(codes)
+
+
+def _sound(self, quantized):
+    return 0.1 * self.network.decoder(quantized.transpose(1, 2)).float().flatten(1)[:, None]
+
+
+def in_steps(**broken):
+    """A family that writes the steps, one of them wrong; `_encode` and `_decode` are right."""
+    return {
+        "_encode_latents": lambda self, waveform: self.network.latents(waveform),
+        "_quantize": lambda self, latents: self.quantizer.encode(latents, self.num_codebooks),
+        "_dequantize": _vectors,
+        "_decode_latents": _sound,
+    } | broken
+
+
+def shifted(self, latents):
+    return self.quantizer.encode(latents.roll(1, -1), self.num_codebooks)
+
+
+def louder(self, quantized):
+    return 2 * _sound(self, quantized)
+
+
+def without_gradient(self, waveform):
+    return self.network.latents(waveform).detach()
+
+
 BROKEN = {
     "card": CARD_BREAKERS,
     "global state": {name: before_encoding(action) for name, action in STATE_BREAKERS.items()},
@@ -349,11 +406,35 @@ BROKEN = {
         },
         "a chunk that ends inside of a frame: not refused": {"stream": patient},
     },
+    "tensor level": {
+        "encode_codes gives other codes of a voice": {
+            "encode_codes": lambda self, waveform: good_encode(self, -waveform)
+        },
+        "decode_codes makes another sound of a voice": {
+            "decode_codes": lambda self, codes: good_decode(self, codes.flip(-1))
+        },
+        "quantize.encode_latents... gives other codes": in_steps(_quantize=shifted),
+        "decode_latents.dequantize... makes another sound": in_steps(_decode_latents=louder),
+        "a gradient through the codec raises": in_steps(_encode_latents=without_gradient),
+        "codes that are floats: not refused": {"_checked_codes": lambda self, codes: codes.long()},
+    },
     "training mode": {
         "changes the codes": {
             "_codes_of": never_in_eval
         },
         "in another mode": {"decode": left_in_eval},
+    },
+    "ambient state": {
+        "a default dtype of float64 changes the codes": {"encode": louder_in_float64},
+        "with another default device raises": {"encode": on_the_default_device},
+        "inference mode makes inference tensors": {"decode": as_the_caller},
+        "loaded with another default dtype": {
+            "__init__": noting_the_dtype,
+            "_encode": lambda self, waveform: good_encode(self, waveform * self.gain),
+        },
+    },
+    "simultaneous calls": {
+        "of the codes of .* change beside another thread": before_encoding(by_way_of_itself),
     },
     "threads": {
         "of the codes change with the number of threads": before_encoding(

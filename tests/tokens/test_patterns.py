@@ -123,3 +123,58 @@ def test_refuses_separators_and_special_ids():
         tokens.to_sequence(offset=-1)
     with pytest.raises(TokensError, match="one channel"):
         make((4,), (1,), channels=2).to_sequence()
+
+
+@pytest.mark.parametrize("ids", [list, lambda i: i.int(), lambda i: i.numpy(), torch.Tensor.tolist])
+def test_ids_of_any_integers(ids):
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    again = tokens.from_sequence(ids(tokens.to_sequence()))
+    assert torch.equal(again.codes, tokens.codes)
+
+
+@pytest.mark.parametrize("ids", [[0.5, 1.5], torch.zeros(4), torch.zeros(4).bool(), "ab", [[1], 2]])
+def test_what_are_no_ids(ids):
+    with pytest.raises(TokensError, match="ids"):
+        tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20)).from_sequence(ids)
+
+
+@pytest.mark.parametrize("strides", [(1, 1, 1), (4, 2, 1), (1, 3, 2)])
+@pytest.mark.parametrize("special", [(), ("bos", "eos", "pad")])
+@pytest.mark.parametrize("pattern", ["parallel", "delay", "interleaved"])
+def test_a_sequence_that_stopped_early_is_trimmed(pattern, special, strides, caplog):
+    """Whatever the length: the frames that are whole come back, and what was left out is said."""
+    generator = torch.Generator().manual_seed(0)
+    frames = 12
+    rows = [
+        torch.randint(9, (-(-frames // s),), generator=generator).repeat_interleave(s)[:frames]
+        for s in strides
+    ]
+    tokens = tokens_of([row.tolist() for row in rows], (9, 9, 9), strides)
+    ids = tokens.to_sequence(pattern, special=special)
+    shortest = ("bos" in special) + (1 if pattern == "parallel" else 3)
+    for length in range(ids.shape[-1] + 1):
+        caplog.clear()
+        stopped = ids[..., :length]
+        if length < shortest:
+            with pytest.raises(TokensError, match="no whole number of frames"):
+                tokens.from_sequence(stopped, pattern, special=special, trim=True)
+            continue
+        found = tokens.from_sequence(stopped, pattern, special=special, trim=True)
+        assert torch.equal(found.codes, tokens.codes[..., : found.num_frames])
+        lost = sum(free.numel() for free in tokens.free_codes) - sum(
+            free.numel() for free in found.free_codes
+        )
+        if length == ids.shape[-1]:
+            assert not lost and not caplog.messages
+        if caplog.messages:
+            assert "ids of a frame that is not whole were left out" in caplog.text
+        if pattern == "parallel":
+            assert found.num_frames == min(length - ("bos" in special), frames)
+
+
+def test_trimming_is_asked_for():
+    tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
+    with pytest.raises(TokensError, match="5 ids are no whole number of frames: trim=True leaves"):
+        tokens.from_sequence(tokens.to_sequence()[:-1])
+    with pytest.raises(TokensError, match="coarse_first has no frame that could be left out"):
+        tokens.from_sequence(tokens.to_sequence("coarse_first")[:-1], "coarse_first", trim=True)

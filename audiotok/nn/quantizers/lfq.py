@@ -44,7 +44,7 @@ class LookupFreeQuantizer(nn.Module):
     @property
     def codebook(self) -> Tensor:
         """All codewords (2^dimension, dimension)."""
-        return lfq_decode(torch.arange(2**self.dimension), self.dimension, self.scale)
+        return lfq_decode(torch.arange(2**self.dimension, device="cpu"), self.dimension, self.scale)
 
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite."""

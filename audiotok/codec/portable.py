@@ -1,0 +1,85 @@
+"""A codec as an object: how it is shown, copied, moved to a device and sent to another process."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from audiotok.codec.card import CodecCard
+from audiotok.codec.inference import plain_state
+from audiotok.errors import CodecError
+
+
+class Portable:
+    """What a codec, which this is a part of, does as any object. See `Codec`."""
+
+    FOUND_BY: ClassVar[Callable | None] = None  # gives the class where its module has no name
+
+    card: CodecCard
+    network: torch.nn.Module | None
+    device: torch.device
+    checkpoint: Path | None
+
+    def __reduce__(self) -> tuple:
+        """Built again from card and checkpoint, with the weights as they are now."""
+        plain = str | int | float | None
+        settings = {key: value for key, value in vars(self).items() if isinstance(value, plain)}
+        state = None if self.network is None else plain_state(self.network)
+        family = vars(type(self)).get("FOUND_BY") or type(self)
+        return _rebuild, (family, self.card, str(self.device), self.checkpoint, settings, state)
+
+    def __deepcopy__(self, memo: dict) -> Portable:
+        other = object.__new__(type(self))
+        memo[id(self)] = other
+        vars(other).update(copy.deepcopy(vars(self), memo))
+        return other
+
+    def __repr__(self) -> str:
+        card = self.card
+        rates = "a byte stream"
+        if not card.byte_stream:
+            sizes = sorted(set(card.codebook_sizes))
+            rates = (
+                f"{card.frame_rate:g} frames per second, {card.num_codebooks} codebook(s) of "
+                f"{'/'.join(map(str, sizes))}, {card.bitrate:g} bit/s"
+            )
+        weights = "no weights" if self.network is None else f"weights {self.checkpoint}"
+        return (
+            f"<{type(self).__name__} {card.name}: {card.sample_rate_in} Hz in, "
+            f"{card.sample_rate_out} Hz out, {rates}; {weights}; on {self.device}>"
+        )
+
+    def to(self, device: str | torch.device) -> Portable:
+        """Moves the network, as `torch.nn.Module.to` does; returns the codec."""
+        try:
+            device = torch.device(device)
+            if self.network is not None:
+                self.network.to(device)
+        except (RuntimeError, AssertionError) as reason:
+            line = str(reason).splitlines()[0]
+            raise CodecError(f"{self.card.name} cannot move to {device}: {line}") from reason
+        for codec in (self, *vars(self).values()):  # one that another family runs is part of it
+            if isinstance(codec, Portable):
+                codec.device = device
+        return self
+
+
+def _rebuild(
+    family: type[Portable] | Callable[[], type[Portable]],
+    card: CodecCard,
+    device: str,
+    checkpoint: Path | None,
+    settings: dict[str, object],
+    state: dict[str, torch.Tensor] | None,
+) -> Portable:
+    """A codec in another process; see `Portable.__reduce__`."""
+    family = family if isinstance(family, type) else family()
+    codec = family(card, device, checkpoint)
+    vars(codec).update(settings)
+    if state is not None:
+        codec.network.load_state_dict(state)
+    return codec

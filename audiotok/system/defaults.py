@@ -1,0 +1,54 @@
+"""PyTorch's defaults, whatever the caller has set: dtype and device, autocast, gradient mode.
+
+What is computed inside is the same in every program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from audiotok.system.shared_settings import SharedSettings
+
+
+class _DefaultDtype:
+    """PyTorch's default dtype, which is one of the whole process."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.get_default_dtype()
+
+    @dtype.setter
+    def dtype(self, dtype: torch.dtype) -> None:
+        torch.set_default_dtype(dtype)
+
+
+_DEFAULT_DTYPE = SharedSettings((_DefaultDtype(), "dtype", torch.float32))
+
+
+@contextmanager
+def pytorch_defaults() -> Iterator[None]:
+    """Inside, PyTorch is as in a new process, but without gradients: new tensors are float32 on the
+    CPU, there is no autocast, and no inference mode."""
+    with (
+        _DEFAULT_DTYPE,
+        _cpu_is_default(),
+        no_autocast("cpu"),
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):
+        yield
+
+
+def _cpu_is_default() -> AbstractContextManager:
+    if torch.get_default_device().type == "cpu":
+        return nullcontext()
+    return torch.device("cpu")
+
+
+def no_autocast(device: str) -> AbstractContextManager:
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
