@@ -108,10 +108,8 @@ def bench(
     with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
         found = harness.run(settings, progress)
     show.bench_table(found, headline)
-    if not any(score["n"] for result in found for score in result.scores.values()):
-        print("Nothing was measured: every clip failed, see above.", file=sys.stderr)
-        raise typer.Exit(1)
-    raise typer.Exit(1 if any(result.failed_for_now for result in found) else 0)
+    incomplete = any(result.failed_for_now or result.is_empty for result in found)
+    raise typer.Exit(1 if incomplete else 0)
 
 
 @app.command()

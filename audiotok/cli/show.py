@@ -167,15 +167,21 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
     for name in names:
         unit = f"\n{known[name]['unit']}" if known[name]["unit"] else ""
         table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
-    for result in found:
-        cells = [results.cell(result.scores.get(name)) for name in names]
-        table.add_row(result.marked, *cells)
+    cells = [[results.cell(result.scores.get(name)) for name in names] for result in found]
+    for result, row in zip(found, cells, strict=True):
+        table.add_row(result.marked, *row)
     out.print(table)
     if any(result.restricted for result in found):
         out.print(NOTE, style="dim")
     for line in contamination.notes(result.contamination for result in found):
         out.print(line, style="dim")
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
+    if any("(" in cell for row in cells for cell in row):
+        out.print(
+            "(4 of 6, 1 failed): clips that a number is made of, where they are not all: a column "
+            "may not apply to a clip, or fail",
+            style="dim",
+        )
     hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
     for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
@@ -184,6 +190,9 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
         for line in _failures(result):
             out.print(line, style="red")
         if line := results.to_try_again(result):
+            out.print(line, style="red")
+        if result.is_empty:
+            line = f"{result.codec}: nothing was measured, on none of {data['clips']} clips"
             out.print(line, style="red")
     out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
 

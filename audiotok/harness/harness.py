@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from audiotok.codec import checkpoints, registry
-from audiotok.errors import AudiotokError
+from audiotok.errors import AudiotokError, ResultsError
 from audiotok.harness.cache import opened
 from audiotok.harness.plan import Observer, Setting, Subject, make_setting
 from audiotok.harness.runner import Runner
@@ -102,7 +102,21 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
                 result = runner.result(make(), wait)
                 (busy if result is None else found).append(make if result is None else result)
             todo = busy
+    _refuse_nothing(found)
     return sorted(found, key=results.order)
+
+
+def _refuse_nothing(found: Sequence[Result]) -> None:
+    """Raises ResultsError where no row has a number, and not only for now."""
+    if any(result.failed_for_now or not result.is_empty for result in found):
+        return
+    clips = found[0].summary["data"]["clips"]
+    failures = [failure for result in found for failure in result.summary["failures"]]
+    first = f", first {failures[0]['clip']}: {failures[0]['message']}" if failures else ""
+    raise ResultsError(
+        f"nothing was measured: none of the {clips} clips has a value in any column{first}; see "
+        f"{found[0].folder.parent}"
+    )
 
 
 def _subjects(

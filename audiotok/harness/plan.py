@@ -88,6 +88,12 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
     for task in able:
         task.prepare(corpus)
+    if silent := sum(not corpus.is_speech(clip) for clip in corpus):
+        observer.note(
+            f"{silent} of {len(corpus.clips)} clips of {corpus.name} have neither a text nor a "
+            "speaker, unlike the others: they count as sound without speech, and columns of speech "
+            "leave them out"
+        )
     count = settings.workers
     if count is None:
         count = min(available_cores(), MOST_WORKERS)

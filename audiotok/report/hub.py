@@ -31,7 +31,8 @@ def eval_results(result: Result) -> list[EvalResult]:
     for name, score in result.scores.items():
         if score["mean"] is None:
             continue
-        args = {"n": score["n"], "failed": score["failed"], "suite_version": suite["version"]}
+        args = {"n": score["n"], "failed": score["failed"], "clips": score["clips"]}
+        args |= {"suite_version": suite["version"]}
         args |= {"ci95": list(score["ci95"])} if score["ci95"] else {}
         args |= {"unit": score["unit"]} if score["unit"] else {}
         if result.contamination:

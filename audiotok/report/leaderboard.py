@@ -30,14 +30,16 @@ _ROLES = {
 }
 _CSV = (
     "suite", "version", "data", "data_sha256", "codec", "role", "column", "unit", "mean", "low",
-    "high", "n", "failed", "task", "rank", "mean_rank", "contamination",
+    "high", "n", "failed", "not_applicable", "task", "rank", "mean_rank", "contamination",
 )  # fmt: skip
 _MARKS = (b"Written by `audiotok leaderboard`", ",".join(_CSV[:5]).encode())  # of files of ours
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
-of the whole corpus, with their 95 % bootstrap interval; – was not measured; clips that failed are
-counted, never scored. ↑ higher is better, ↓ lower is better, ° a classical baseline.
+of the whole corpus, with their 95 % bootstrap interval; – was not measured; "(4 of 6, 1 failed)"
+are the clips that a number is made of, where they are not all: clips that failed, or to which the
+column does not apply, are counted, never scored. ↑ higher is better, ↓ lower is better, ° a
+classical baseline.
 
 A rank is 1 + the number of codecs that are better on the same clips (the 95 % interval of the
 paired difference excludes 0), so that codecs which the clips cannot tell apart share one; only
@@ -212,6 +214,6 @@ def _csv(group: Sequence[Result], rankings: dict) -> bytes:
             writer.writerow(map(spreadsheet, [
                 suite["name"], suite["version"], data["name"], data["sha256"], result.codec,
                 result.role, name, score["unit"], mean, low, high, score["n"], score["failed"],
-                score["task"], place, overall, result.contamination,
+                score["not_applicable"], score["task"], place, overall, result.contamination,
             ]))  # fmt: skip
     return file.getvalue().encode()

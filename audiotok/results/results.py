@@ -84,8 +84,20 @@ class Result:
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
         """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
-        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column."""
-        return self.summary["scores"] | self.run["times"]
+        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column; and
+        `clips`, all of the corpus, and `not_applicable`, those without a value or a failure."""
+        clips = self.summary["data"]["clips"]
+        found = self.summary["scores"] | self.run["times"]
+        return {
+            name: score
+            | {"clips": clips, "not_applicable": max(0, clips - score["n"] - score["failed"])}
+            for name, score in found.items()
+        }
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no column has a value for any clip."""
+        return not any(score["n"] for score in self.scores.values())
 
     @property
     def is_whole(self) -> bool:
@@ -252,14 +264,28 @@ def sha256(path: Path) -> str:
 
 
 def table(results: Iterable[Result]) -> pd.DataFrame:
-    """One row per codec, one column per metric (means); what was not measured is NaN."""
-    rows = {}
+    """One row per codec, one column per metric (means); what was not measured is NaN.
+
+    Before them stand `role`, `clips` (of the corpus), `n` (the fewest clips that any number of the
+    row is made of) and `failed` (clips where anything failed). `attrs["coverage"]` has, by codec
+    and column, `n`, `failed` and `not_applicable`, which together are all clips.
+    """
+    rows, counts = {}, {}
     for result in sorted(results, key=order):
-        rows[result.codec] = {"role": result.role} | {
-            name: score["mean"] for name, score in result.scores.items()
+        scores = result.scores
+        rows[result.codec] = {
+            "role": result.role,
+            "clips": result.summary["data"]["clips"],
+            "n": min((score["n"] for score in scores.values() if score["n"]), default=0),
+            "failed": len({failure["clip"] for failure in result.summary["failures"]}),
+        } | {name: score["mean"] for name, score in scores.items()}
+        counts[result.codec] = {
+            name: {key: score[key] for key in ("n", "failed", "not_applicable")}
+            for name, score in scores.items()
         }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "codec"
+    frame.attrs["coverage"] = counts
     return frame
 
 
@@ -285,14 +311,27 @@ def columns(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
 
 
 def cell(score: Mapping[str, Any] | None, interval: bool = False) -> str:
-    """A number as tables show it; what is missing is shown as missing."""
-    if score is None or score["mean"] is None:
-        return f"– ({score['failed']} failed)" if score and score["failed"] else "–"
+    """A number as tables show it, with its coverage where that is not all clips; what is missing is
+    shown as missing."""
+    if score is None:
+        return "–"
+    if score["mean"] is None:
+        return "–" + coverage(score)
     digits = score["digits"]
     text = f"{score['mean']:.{digits}f}"
     if interval and score["ci95"]:
         text += f" [{score['ci95'][0]:.{digits}f}, {score['ci95'][1]:.{digits}f}]"
-    return text + (f" ({score['failed']} failed)" if score["failed"] else "")
+    return text + coverage(score)
+
+
+def coverage(score: Mapping[str, Any]) -> str:
+    """ " (4 of 6, 1 failed)": the clips that a number is made of, where they are not all."""
+    parts = []
+    if score["mean"] is not None and score["n"] < score.get("clips", 0):
+        parts.append(f"{score['n']} of {score['clips']}")
+    if score["failed"]:
+        parts.append(f"{score['failed']} failed")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def arrow(column: Mapping[str, Any]) -> str:

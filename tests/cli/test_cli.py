@@ -199,10 +199,20 @@ def test_a_signal_inside_of_opus_stops_the_run_and_books_no_failure(
     assert code == 0 and "failed" not in out
 
 
+def test_a_codec_without_any_number_is_exit_code_1(audiotok):
+    Path("mute.py").write_text(bench_kit.CODEC.replace("> 0.9", "> 0"))
+    words = ["bench", "-t", "mute.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    code, out, _ = audiotok(*words, "--tasks", "level")
+    assert code == 1 and "shy: nothing was measured, on none of 2 clips" in out
+    Path("clips/c-raises.wav").write_bytes(Path("clips/a.wav").read_bytes())
+    code, out, _ = audiotok(*words[:2], "mulaw", *words[3:], "--tasks", "level")
+    assert code == 0 and "(2 of 3, 1 failed)" in out and "clips that a number is made of" in out
+
+
 def test_clips_that_failed_for_now_are_said_and_the_exit_code_is_1(audiotok):
     memory = bench_kit.CODEC.replace("too loud", "CUDA out of memory")
-    Path("shy.py").write_text(memory.replace("> 0.9", "> 0"))
-    words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
+    Path("hungry.py").write_text(memory.replace("> 0.9", "> 0"))
+    words = ["bench", "-t", "hungry.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
     code, out, err = audiotok(*words, "--no-baselines", "--tasks", "level")
     assert code == 1, out + err
     assert "shy: 2 of 2 clips could not be measured for now, first a: RuntimeError: CUDA" in out

@@ -421,6 +421,42 @@ def test_bench_gives_a_table(kit):
     assert table.loc["reference", "level_error"] == 0
 
 
+def test_coverage_stands_beside_numbers_that_are_not_of_all_clips(kit):
+    names = ["a", "b-loud", "c-raises", "d-peakless"]
+    bench_kit.write_clips(Path("some"), names)
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "tokens"])
+    table = harness.bench("shy.py", "some", suite="tiny.yaml", workers=0)
+    assert list(table.columns[:4]) == ["role", "clips", "n", "failed"]
+    assert table.loc["shy", ["clips", "n", "failed"]].tolist() == [4, 1, 3]
+    counts = table.attrs["coverage"]["shy"]
+    assert counts["level_error"] == {"n": 2, "failed": 2, "not_applicable": 0}
+    assert counts["peak_error"] == {"n": 1, "failed": 3, "not_applicable": 0}
+    counts = table.attrs["coverage"]["reference"]
+    assert counts["bitrate"] == {"n": 0, "failed": 0, "not_applicable": 4}
+    assert sum(counts["level_error"].values()) == table.loc["reference", "clips"] == 4
+
+
+def test_clips_without_a_text_beside_clips_with_one_are_said(kit):
+    rows = ["audio\ttext", "clips/a.wav\tsome words", "clips/b.wav\t"]
+    Path("part.tsv").write_text("\n".join(rows))
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    _, observer = run("mulaw", "part.tsv")
+    assert "1 of 2 clips of part have neither a text nor a speaker" in observer.notes[0]
+
+
+def test_a_run_that_measures_nothing_is_an_error(kit):
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
+    Path("broken").mkdir()
+    Path("broken/a.wav").write_bytes(b"")
+    Path("broken/b.wav").write_text("hello")
+    for _ in range(2):  # also where that was measured before
+        with pytest.raises(
+            AudiotokError, match="2 clips has a value in any column, first a: "
+        ) as e:
+            run("mulaw", "broken")
+        assert "\n" not in str(e.value)
+
+
 class Watcher(Task):
     """Sees how often codes change, and ranks clips among all of them."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 
@@ -82,6 +83,21 @@ def test_the_board(folder):
     }  # fmt: skip
     missing = next(r for r in table if r["codec"] == "zebra" and r["column"] == "goodness")
     assert (missing["mean"], missing["failed"]) == ("", "2")
+
+
+def test_coverage(folder):
+    put(folder, "partial", "neural", 3.0, failed=1)
+    path = folder / "smoke-v1/clips-0a0b/partial/summary.json"
+    content = json.loads(path.read_text())
+    content["scores"]["goodness"]["n"] = 2
+    results.write_json(path, content)
+    files = leaderboard.build(folder)
+    text = files["LEADERBOARD.md"].decode()
+    assert "| partial | 3.0 [2.0, 4.0] (2 of 4, 1 failed) |" in text
+    assert "are the clips that a number is made of" in text
+    table = csv.DictReader(io.StringIO(files["leaderboard.csv"].decode()))
+    row = next(r for r in table if (r["codec"], r["column"]) == ("partial", "goodness"))
+    assert (row["n"], row["failed"], row["not_applicable"]) == ("2", "1", "1")
 
 
 def test_weights_that_restrict_their_use_are_marked(folder):

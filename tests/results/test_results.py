@@ -19,10 +19,15 @@ def test_json_is_sorted_rounded_and_ends_with_a_newline():
 
 
 def test_cells():
-    score = {"mean": 0.12345, "ci95": [0.1, 0.2], "failed": 0, "digits": 2}
+    score = {"mean": 0.12345, "ci95": [0.1, 0.2], "n": 6, "clips": 6}
+    score |= {"failed": 0, "digits": 2}
     assert results.cell(score) == "0.12"
     assert results.cell(score, interval=True) == "0.12 [0.10, 0.20]"
-    assert results.cell(score | {"failed": 2}) == "0.12 (2 failed)"
+    assert results.cell(score | {"n": 4, "clips": 6, "failed": 2}) == "0.12 (4 of 6, 2 failed)"
+    assert results.cell(score | {"n": 4, "clips": 6}) == "0.12 (4 of 6)"
+    missing = score | {"mean": None, "n": 0, "clips": 6}
+    assert results.cell(missing | {"failed": 6}) == "– (6 failed)"
+    assert results.cell(missing) == results.cell(None) == "–"
 
 
 @pytest.mark.parametrize(
