@@ -1,4 +1,4 @@
-"""The verbs between sound and tokens: encode, decode, export; for files and for whole corpora."""
+"""The verbs between sound and tokens: encode, decode, reconstruct, export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli.options import AllowTruncated, Checkpoint, Device, Out, Overwrite, Tokenizer
+from audiotok.cli.options import (
+    AllowTruncated,
+    Checkpoint,
+    Device,
+    Out,
+    Overwrite,
+    Paths,
+    Tokenizer,
+)
 from audiotok.errors import AudiotokError
 from audiotok.system.interrupts import stopping
 
@@ -229,3 +237,25 @@ def _encode_corpus(
         )
     show.corpus(done)
     raise typer.Exit(1 if done.failures else 0)
+
+
+def reconstruct(
+    paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
+    device: Device = "cpu", overwrite: Overwrite = False,
+    allow_truncated: AllowTruncated = False,
+) -> None:  # fmt: skip
+    """Sound files through a codec, at their own sample rate and length."""
+    from audiotok.cli import inputs
+    from audiotok.sound import audio
+    from audiotok.system import outputs
+
+    pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
+    codec = load(tokenizer, checkpoint, device)
+
+    def make(source: Path, target: Path) -> None:
+        sound = codec.reconstruct(source)
+        outputs.prepare(target, overwrite)
+        audio.write(target, sound)
+        print(target)
+
+    each(pairs, make)

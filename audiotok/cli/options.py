@@ -50,3 +50,4 @@ AllowTruncated = Annotated[
         callback=_allow_truncated,
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="As JSON.")]

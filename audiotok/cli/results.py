@@ -1,14 +1,15 @@
-"""The verbs that show what was measured: compare, validate, report, model-index. Heavy things are
-imported when they run."""
+"""The verbs that show what was measured: compare, validate, report, model-index, leaderboard."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audiotok.cli.options import Device, Overwrite
+from audiotok.errors import AudiotokError
 
 if TYPE_CHECKING:
     import pandas
@@ -205,3 +206,38 @@ def _number(value: float, digits: int, sign: str = "") -> str:
 
 def _interval(low: float, high: float, digits: int) -> str:
     return "–" if low != low else f"[{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def leaderboard(
+    results: Annotated[Path, typer.Option("--results", "-r", help="Folder of results.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
+    folder: Annotated[
+        Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
+    from audiotok.report import leaderboard as board
+    from audiotok.report import site
+
+    if overwrite and (check or folder is not None):
+        raise AudiotokError(
+            "--overwrite is for the two files: --check writes nothing, and a site "
+            "goes on in its own folder, any other needs a new one"
+        )
+    if check:
+        paths = board.check(results, out) if folder is None else site.check(results, folder)
+    elif folder is None:
+        paths = board.write(results, out, overwrite)
+    else:
+        paths = site.write(results, folder)
+    if not check:
+        for path in paths if folder is None else [folder / "index.html"]:
+            print(path)
+        return
+    for path in paths:
+        print(f"{path} is not what {results} gives: run `audiotok leaderboard`", file=sys.stderr)
+    raise typer.Exit(1 if paths else 0)

@@ -1,0 +1,99 @@
+"""The verbs about codecs themselves: list, info, check, verify, convert, doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiotok.cli import coding
+from audiotok.cli.options import Checkpoint, Device, Json, Overwrite
+
+
+def list_(as_json: Json = False) -> None:
+    """All codecs that can be named."""
+    from audiotok.cli import show
+    from audiotok.codec import registry
+
+    cards = registry.list_codecs()
+    show.json([show.card_fields(card) for card in cards]) if as_json else show.codecs(cards)
+
+
+def info(name: str, as_json: Json = False) -> None:
+    """All that is known of a codec, without loading it."""
+    from audiotok.cli import show
+    from audiotok.codec import registry
+
+    card = registry.find_card(name)
+    show.json(show.card_fields(card)) if as_json else show.card(card)
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A codec, a .py or .safetensors file, or hf:...")],
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Try all that codecs promise on this one: exit code 1 where it breaks a promise."""
+    from audiotok.cli import checking, show
+    from audiotok.testing import record
+
+    codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
+    record.place(record.name(codec, checkpoint is not None), out)  # before anything is tried
+    found = checking.examined(codec)
+    content, path = checking.written(codec, found, out, checkpoint is not None)
+    show.json(content) if as_json else checking.table(codec, found)
+    print(f"Written: {path}", file=sys.stderr)
+    raise typer.Exit(1 if content["broken"] else 0)
+
+
+def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> None:
+    """Get the weights of a codec, check their hash, load them, and check what codecs promise."""
+    from audiotok.cli import checking, show
+    from audiotok.codec import checkpoints, registry
+
+    card = registry.find_card(name)
+    path = checkpoints.resolve(card, checkpoint)
+    show.weights(card, path, checkpoint is not None)
+    codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
+    print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
+    found = checking.examined(codec)
+    checking.table(codec, found)
+    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in found) else 0)
+
+
+def convert(
+    name: str,
+    checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
+    half: Annotated[bool, typer.Option("--half", help="As float16.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write an official checkpoint, or trained weights, as safetensors."""
+    from audiotok.errors import CodecError
+    from audiotok.system import outputs
+
+    if out.suffix.lower() != ".safetensors":
+        raise CodecError(f"cannot write {out}: expected a name that ends in .safetensors")
+    outputs.check([out], [name.partition(":")[0], checkpoint], overwrite)
+    codec = coding.load(name, checkpoint, "cpu")
+    outputs.check([out], [codec.checkpoint or checkpoint], overwrite)
+    if not hasattr(codec, "save"):
+        if codec.network is None:
+            raise CodecError(f"{codec.card.name} has no weights to write")
+        raise CodecError(
+            f"weights of {codec.card.family} are not converted: {codec.card.name} loads the "
+            "official file as it is, with --checkpoint"
+        )
+    codec.save(out, half)
+    print(out)
+
+
+def doctor() -> None:
+    """What is installed, what is missing and how to get it, devices, bundled files."""
+    from audiotok.cli import doctor as physician
+
+    print("\n".join(physician.lines()))

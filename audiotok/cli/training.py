@@ -1,0 +1,133 @@
+"""The verbs that train: train, train-lm, train-asr; and judge-lm, which asks what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiotok.cli.options import Checkpoint, Cpu, Device, Fresh, Json, Overrides, Resume, Run
+from audiotok.system.interrupts import stopping
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe that ships, or a YAML file.")],
+    overrides: Overrides = None,
+    out: Run = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Ten steps: shapes, memory, speed, time; keeps none.")
+    ] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a codec by a recipe; a run that was stopped goes on. Many GPUs: accelerate launch."""
+    from audiotok import training
+    from audiotok.cli import show
+    from audiotok.errors import RecipeError
+    from audiotok.system import assets
+
+    path = assets.find("recipes", recipe, RecipeError)
+    if dry:
+        report = training.dry_run(path, overrides or (), cpu)
+        print("\n".join(report if show.first_process() else []))
+        return
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+
+
+def train_lm(
+    recipe: Annotated[str, typer.Argument(help="speech-lm, mini-lm, or a YAML file.")],
+    overrides: Overrides = None,
+    out: Run = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Parameters, sound in a step, memory; trains nothing.")
+    ] = False,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a language model of tokens by a recipe; a run that was stopped goes on."""
+    from audiotok.errors import RecipeError
+    from audiotok.speech_lm import recipe as recipes
+    from audiotok.speech_lm import training
+    from audiotok.system import assets
+
+    path = assets.find(recipes.KIND, recipe, RecipeError)
+    if dry:
+        print("\n".join(training.dry_run(path, overrides or ())))
+        return
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+
+
+def train_asr(
+    recipe: Annotated[str, typer.Argument(help="asr-mini, or a YAML file.")],
+    overrides: Overrides = None,
+    out: Run = None,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a small recogniser, whose encoder can teach codecs; a run that was stopped goes on."""
+    from audiotok.errors import RecipeError
+    from audiotok.recogniser import recipe as recipes
+    from audiotok.recogniser import training
+    from audiotok.system import assets
+
+    path = assets.find(recipes.KIND, recipe, RecipeError)
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+
+
+def _go(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
+    """A run of one of the modules that train, with its progress."""
+    from audiotok.cli import show
+    from audiotok.errors import RecipeError
+
+    if fresh and resume:
+        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
+    how = "Stopped. The same command goes on from the last checkpoint."
+    with stopping(how), show.TrainProgress() as progress:
+        weights = training.train(
+            path,
+            overrides or (),
+            out,
+            report=progress.report,
+            note=progress.note,
+            fresh=fresh,
+            resume=resume,
+            cpu=cpu,
+        )
+    if show.first_process():
+        print(weights)
+
+
+def judge_lm(
+    model: Annotated[Path, typer.Argument(help="model.safetensors that `train-lm` wrote.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
+    ],
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """How often a language model of tokens finds the right sound of a pair likelier."""
+    from audiotok.cli import show
+    from audiotok.speech_lm import trained
+
+    with show.TrainProgress() as progress:
+        found = trained.judge(
+            model,
+            folders,
+            checkpoint=checkpoint,
+            device=device,
+            tokenizer=tokenizer,
+            report=progress.report,
+        )
+    if as_json:
+        show.json({kind: vars(judged) for kind, judged in found.items()})
+        return
+    for kind, of in found.items():
+        print(f"{kind}: {of.accuracy:.3f} [{of.low:.3f}, {of.high:.3f}] of {of.groups} pairs")
