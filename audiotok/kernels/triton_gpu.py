@@ -12,8 +12,8 @@ from functools import wraps
 import torch
 
 from audiotok.kernels import triton_pack, triton_rvq, triton_train, triton_vq
+from audiotok.kernels.triton_codebooks import pack
 from audiotok.kernels.triton_step import Step as prepare_step
-from audiotok.kernels.triton_vq import pack
 
 __all__ = [
     "code_statistics",

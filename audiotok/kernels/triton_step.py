@@ -12,8 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from audiotok.kernels.triton_codebooks import pack, padded_width
 from audiotok.kernels.triton_search import scan
-from audiotok.kernels.triton_vq import pack, padded_width
 
 CODEWORDS = 16  # per program: 128 programs for a codebook of 2,048
 

@@ -1,7 +1,7 @@
 """Triton `vq_argmin`: one codebook, or a group of them, searched exactly without a distance matrix.
 
 Three prefilters, by width: fp32 multiply-adds up to D = 16, the residual stack's kernel with one
-stage up to D = 256 (`triton_rvq`), and above that a tensor-core product over chunks of D. What a
+stage up to D = 256 (`triton_stack`), and above that a tensor-core product over chunks of D. What a
 prefilter cannot prove goes to a list, and `_settle` decides it in fp64 (`triton_search`). Nothing
 is read back by the host, so a call can be captured in a CUDA graph.
 """
@@ -15,6 +15,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from audiotok.kernels.triton_codebooks import (
+    SIMT_WIDTH,
+    STACK_WIDTH,
+    Packed,
+    pack,
+    padded_width,
+)
 from audiotok.kernels.triton_search import (
     INFINITY_KEY,
     decide,
@@ -24,83 +31,11 @@ from audiotok.kernels.triton_search import (
     product,
     verdict,
 )
+from audiotok.kernels.triton_stack import encode_stack
 
-SIMT_WIDTH = 16  # up to here no tensor cores
-STACK_WIDTH = 256  # up to here the latents of a tile stay on chip
-CHUNK_ELEMENTS = 1 << 24  # bf16 copies of latents held at once: 32 MiB
 DEDUPLICATE_FROM = 4096  # rows from which looking for duplicate codewords pays
-CODEWORD_TILE = 128
 
-
-class Packed(NamedTuple):
-    """Codebooks (G, V, D) made ready for a prefilter; V and D padded, see `pack`."""
-
-    codebooks: Tensor  # (G, V, D) fp32
-    centres: Tensor  # (G, D) fp32, taken off latents and codewords before scoring
-    words: Tensor  # (G, VP, DP) bf16 or fp32
-    half_norms: Tensor  # (G, VP) fp32; infinite where a codeword cannot win
-    norms: Tensor  # (G, 2) fp32: the largest ||c|| and ||c - low-precision c||
-    cosine: bool
-
-
-def pack(
-    codebooks: Tensor, cosine: bool = False, deduplicate: bool = True, stack: bool = False
-) -> Packed:
-    """Low-precision copies of codebooks (G, V, D) fp32, norms and error norms.
-
-    bf16, but fp32 for D <= 16 unless it is for a `stack`, which always uses tensor cores.
-
-    Later duplicates of a codeword, codewords that are not finite, and padding get an infinite
-    half norm, so that no prefilter proposes them.
-    """
-    codebooks = codebooks.detach().contiguous()
-    _, size, width = codebooks.shape
-    usable = torch.isfinite(codebooks).all(dim=2)
-    if cosine:
-        centres = torch.zeros_like(codebooks[:, 0])
-        exact = codebooks.double()
-        norms = exact.square().sum(dim=2, keepdim=True).sqrt()
-        words = torch.where(norms > 0, exact / norms, exact).float()
-    else:
-        kept = torch.where(usable[..., None], codebooks, 0.0)
-        centres = torch.nan_to_num(kept.mean(dim=1), 0.0, 0.0, 0.0)
-        words = codebooks - centres[:, None]
-    words = torch.where(usable[..., None], words, 0.0)
-    half_norms = torch.zeros_like(words[..., 0]) if cosine else words.square().sum(dim=2) / 2
-    low = words if width <= SIMT_WIDTH and not stack else words.bfloat16()
-    tiny = width * 1e-37
-    norms = (words.square().sum(dim=2) + tiny).sqrt().amax(dim=1)
-    errors = ((words - low.float()).square().sum(dim=2) + tiny).sqrt().amax(dim=1)
-    if deduplicate:
-        usable = usable & ~_duplicates(codebooks)
-    half_norms = torch.where(usable, half_norms, torch.inf)
-    rows = -size % CODEWORD_TILE
-    columns = padded_width(width) - width
-    return Packed(
-        codebooks,
-        centres,
-        torch.nn.functional.pad(low, (0, columns, 0, rows)),
-        torch.nn.functional.pad(half_norms, (0, rows), value=torch.inf),
-        torch.stack([norms, errors], dim=1),
-        cosine,
-    )
-
-
-def padded_width(width: int) -> int:
-    """Columns of a tile: a power of two, at least 16 (tensor cores take no fewer)."""
-    return max(16, triton.next_power_of_2(width))
-
-
-def _duplicates(codebooks: Tensor) -> Tensor:
-    """Which codewords (G, V) equal an earlier one. A hash collision may hide one, never add one."""
-    bits = (codebooks + 0.0).view(torch.int32).long()  # -0 + 0 is 0
-    odd = 2 * torch.arange(codebooks.shape[2], device=codebooks.device) + 1
-    hashes = ((bits ^ (bits << 17)) * (odd * 0x9E3779B97F4A7C1)).sum(dim=2)
-    order = hashes.sort(dim=1, stable=True).indices
-    ordered = torch.gather(codebooks, 1, order[..., None].expand_as(codebooks))
-    repeats = (ordered[:, 1:] == ordered[:, :-1]).all(dim=2)
-    found = torch.zeros_like(hashes, dtype=torch.bool)
-    return found.scatter(1, order[:, 1:], repeats)
+CHUNK_ELEMENTS = 1 << 24  # bf16 copies of latents held at once: 32 MiB
 
 
 def vq_argmin(
@@ -122,8 +57,6 @@ def vq_argmin(
 
 
 def _search(rows: Tensor, packed: Packed, codes: Tensor) -> None:
-    from audiotok.kernels.triton_rvq import encode_stack
-
     width = rows.shape[2]
     if SIMT_WIDTH < width <= STACK_WIDTH:
         encode_stack(rows, packed, codes[..., None])

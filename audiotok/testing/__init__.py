@@ -25,8 +25,8 @@ from audiotok.testing import (
     tensors,
     variants,
 )
-from audiotok.testing.case import Case
-from audiotok.testing.promise import Outcome, Promise, judge
+from audiotok.testing.case import Case, judge
+from audiotok.testing.promise import Outcome, Promise
 
 __all__ = ["PROMISES", "Outcome", "Promise", "check_codec", "check_metric", "examine"]
 

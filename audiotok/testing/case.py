@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from functools import cached_property
 
 import torch
@@ -14,7 +15,14 @@ from audiotok.codec.codec import Codec
 from audiotok.codec.variants import text_of, vary
 from audiotok.errors import AudiotokError
 from audiotok.sound.audio import Audio
-from audiotok.testing.promise import NotChecked, described, trying
+from audiotok.testing.promise import (
+    Broken,
+    NotChecked,
+    Outcome,
+    Promise,
+    described,
+    trying,
+)
 from audiotok.testing.sounds import sounds
 from audiotok.tokens.tokens import Tokens
 
@@ -159,4 +167,23 @@ def _same_weights(one: Codec, other: Codec) -> bool:
     return mine.keys() == yours.keys() and all(
         not isinstance(mine[key], torch.Tensor) or torch.equal(mine[key], yours[key])
         for key in mine
+    )
+
+
+def judge(promise: Promise, case: Case) -> Outcome:
+    """Tries a promise until the first counter-example."""
+    case.numbers = {}
+    start = time.perf_counter()
+    try:
+        why = next(iter(promise.check(case)), None)
+        state = "kept" if why is None else "broken"
+    except NotChecked as reason:
+        state, why = "not checked", str(reason)
+    except Broken as reason:
+        state, why = "broken", str(reason)
+    except Exception as reason:  # the codec may be anybody's, and raise anything
+        state, why = "broken", f"raises {described(reason)}"
+    seconds = time.perf_counter() - start
+    return Outcome(
+        promise.name, promise.says, state, why=why, numbers=case.numbers, seconds=seconds
     )

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from audiotok.testing.case import Case
+from typing import Literal
 
 
 class NotChecked(Exception):
@@ -27,13 +23,13 @@ class Promise:
     Attributes:
         name: a word or two.
         says: one line.
-        check: yields counter-examples, one line each, and nothing where the promise is kept; may
-            raise NotChecked, and puts what it measures into `case.numbers`.
+        check: of a `Case`; yields counter-examples, one line each, and nothing where the promise
+            is kept; may raise NotChecked, and puts what it measures into `case.numbers`.
     """
 
     name: str
     says: str
-    check: Callable[[Case], Iterator[str]]
+    check: Callable[..., Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -59,25 +55,6 @@ class Outcome:
 def promise(name: str, says: str) -> Callable[[Callable], Promise]:
     """Makes a Promise of the function below it."""
     return lambda check: Promise(name, says, check)
-
-
-def judge(promise: Promise, case: Case) -> Outcome:
-    """Tries a promise until the first counter-example."""
-    case.numbers = {}
-    start = time.perf_counter()
-    try:
-        why = next(iter(promise.check(case)), None)
-        state = "kept" if why is None else "broken"
-    except NotChecked as reason:
-        state, why = "not checked", str(reason)
-    except Broken as reason:
-        state, why = "broken", str(reason)
-    except Exception as reason:  # the codec may be anybody's, and raise anything
-        state, why = "broken", f"raises {described(reason)}"
-    seconds = time.perf_counter() - start
-    return Outcome(
-        promise.name, promise.says, state, why=why, numbers=case.numbers, seconds=seconds
-    )
 
 
 @contextmanager

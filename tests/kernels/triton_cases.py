@@ -8,7 +8,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from support.hard import draw, one_ulp_up, problems
 
-from audiotok.kernels import reference, triton_gpu, triton_pack, triton_rvq, triton_vq
+from audiotok.kernels import (
+    reference,
+    triton_codebooks,
+    triton_gpu,
+    triton_pack,
+    triton_stack,
+    triton_vq,
+)
 
 few = settings(
     deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -115,7 +122,7 @@ def test_only_later_duplicates_are_left_out_of_the_prefilter(d):
     codebook = draw(10, d)[torch.tensor([3, 1, 3, 2, 1, 0])]
     codebook[5] = 0.0
     codebook = torch.cat([codebook, -codebook[5:]])  # minus zero equals zero
-    packed = triton_vq.pack(codebook[None])
+    packed = triton_codebooks.pack(codebook[None])
     assert packed.half_norms[0, :7].isinf().tolist() == [0, 0, 1, 0, 1, 0, 1]
     found = triton_gpu.vq_argmin(codebook, codebook, packed=packed)
     assert found.tolist() == [0, 1, 0, 3, 1, 5, 5]
@@ -136,7 +143,7 @@ def test_the_prefilter_alone_proves_what_is_clear(d, monkeypatch):
 @pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e4, 1e15])
 def test_the_error_bound_bounds_the_error(scale):
     latents, codebook = draw(30, 300, scale=scale), draw(64, 300, seed=1, scale=scale) + scale
-    packed = triton_vq.pack(codebook[None])
+    packed = triton_codebooks.pack(codebook[None])
     low = torch.empty(30, 512, dtype=torch.bfloat16)
     bounds = torch.empty(30)
     triton_vq._lower[(2, 1)](
@@ -168,7 +175,7 @@ def test_a_narrow_stack_goes_through_bf16_too():
 
 
 def test_more_rows_than_programs(monkeypatch):
-    monkeypatch.setattr(triton_rvq, "PROGRAMS", 2)
+    monkeypatch.setattr(triton_stack, "PROGRAMS", 2)
     latents, codebook = clustered(85, 20, 20)
     codebooks = torch.stack([codebook, codebook / 20])
     codes = triton_gpu.rvq_encode(latents, codebooks)
