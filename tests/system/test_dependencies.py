@@ -15,7 +15,7 @@ import audiotok
 from audiotok.errors import DependencyError
 from audiotok.system import dependencies
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 UNDEFINED = "OSError('libtorchaudio.abi3.so: undefined symbol: torch_library_impl')"
 BROKEN = f"raise {UNDEFINED}"
