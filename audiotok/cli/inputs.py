@@ -53,7 +53,7 @@ def pairs(
             )
         found[Path(out)] = paths[0]
     else:
-        folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "many outputs")
+        folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "the outputs")
         for path in paths:
             for source in [path] if path.is_file() else _below(path, accepted):
                 relative = Path(path.name) if path.is_file() else source.relative_to(path)

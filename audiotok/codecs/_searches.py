@@ -94,6 +94,7 @@ class SingleSearch(nn.Module):
 
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, D, T) -> codes (B, T)."""
+        _stop_at(latents)
         with full_precision(latents.device):
             return residual_codes([self.quantizer], latents.float(), self.strides)[:, 0]
 

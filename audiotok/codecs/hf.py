@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -149,11 +150,18 @@ class WavTokenizer(Wrapped):
         encoder = self.network.encoder_model
         encoder.quantizer = SingleSearch(encoder.quantizer, self.card.strides)
 
-    def _encode(self, waveform: Tensor) -> Tensor:
-        return self.network.encode(waveform).audio_codes
+    def _run_encoder(self, waveform: Tensor) -> None:
+        self.network.encode(waveform)
 
-    def _decode(self, codes: Tensor) -> Tensor:
-        return self.network.decode(codes).audio_values
+    def _quantize(self, latents: Tensor) -> Tensor:
+        return self.network.encoder_model.quantizer.encode(latents)[:, None]
+
+    def _dequantize(self, codes: Tensor) -> Tensor:
+        return self.network.encoder_model.quantizer.decode(codes[:, 0])
+
+    def _decode_latents(self, quantized: Tensor) -> Tensor:
+        bandwidth = torch.tensor([0], device=quantized.device)
+        return self.network.head(self.network.backbone(quantized, bandwidth))
 
     def _codebooks(self) -> list[Tensor]:
         return [self.network.encoder_model.quantizer.quantizer.codebook.embed]

@@ -296,4 +296,8 @@ def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
 
 
 def _listed(sizes: dict[str, Any], names: list[str]) -> str:
-    return ", ".join(f"{name} {sizes[name]}" for name in names)
+    listed = [f"{name} {sizes[name]}" for name in names]
+    if "strides" in names:  # what people know a WavTokenizer by
+        rate = sizes["sample_rate"] / math.prod(sizes["strides"])
+        listed.insert(0, f"{rate:g} tokens per second")
+    return ", ".join(listed)

@@ -109,7 +109,7 @@ def encode(
             again.
     """
     progress = progress or Progress()
-    out = outputs.folder(out, "a corpus to encode")
+    out = outputs.folder(out, "the tokens of a corpus")
     if executor not in ("local", "ray"):
         raise CorpusError(f"the executor is 'local' or 'ray', not {executor!r}")
     if address is not None and executor != "ray":

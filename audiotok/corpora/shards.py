@@ -103,9 +103,13 @@ class Shards:
                 yield clip, tokens
 
     def ids(self) -> Iterator[str]:
-        """Ids of all clips, in order; codes are not read."""
+        """Ids of all clips, in order, safe as names of files; codes are not read."""
         for path in self.paths:
-            yield from parquet.read_table(path, columns=["id"])["id"].to_pylist()
+            with reading(path):
+                ids = parquet.read_table(path, columns=["id"])["id"].to_pylist()
+            for name in ids:
+                _check_id(path, name)
+                yield name
 
     def of(self, path: Path) -> Iterator[Tokens]:
         """The tokens of one shard."""
@@ -139,9 +143,7 @@ class Shards:
             row = rows.row_of(table, number)
             if not isinstance(row["id"], str):
                 raise TokensError("it has no id")
-            if (wrong := names.problem(row["id"])) is not None:
-                shown = ascii(row["id"])[:80]
-                raise CorpusError(f"{path} has the id {shown}, no name for a file: {wrong}")
+            _check_id(path, row["id"])
             return row, self.tokens(row)
 
     @staticmethod
@@ -152,6 +154,13 @@ class Shards:
     def tokens(self, row: Mapping[str, Any]) -> Tokens:
         """The tokens of a row; TokensError where they do not fit together."""
         return rows.tokens_of(row, self.about)
+
+
+def _check_id(path: Path, name: str) -> None:
+    """Raises CorpusError where an id cannot be the name of a file."""
+    wrong = names.problem(name) if isinstance(name, str) else "it is no text"
+    if wrong is not None:
+        raise CorpusError(f"{path} has the id {ascii(name)[:80]}, no name for a file: {wrong}")
 
 
 @cache

@@ -103,7 +103,7 @@ def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False
         clips: what is heard; their files are never replaced.
         overwrite: replace a page that is there; other files never.
     """
-    folder = outputs.folder(out, "several files of a page")
+    folder = outputs.folder(out, "the files of a page")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not _is_page(folder):

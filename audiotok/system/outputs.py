@@ -59,13 +59,13 @@ def folder(out: str | Path, what: str) -> Path:
     """The path `out`, which shall be a folder; AudiotokError where it names a file.
 
     Args:
-        what: what makes a folder necessary, e.g. "several inputs".
+        what: what the folder is for, e.g. "several clips".
     """
     path = Path(out)
     if path.is_file():
-        raise AudiotokError(f"{out} is a file, but there are {what}: name a folder")
+        raise AudiotokError(f"{out} is a file, expected a folder for {what}: name one")
     if path.suffix.lower() in FILES and not is_folder(out):
-        raise AudiotokError(f"{out} names a file, but there are {what}: name a folder, or {out}/")
+        raise AudiotokError(f"{out} names a file, expected a folder for {what}, e.g. {out}/")
     return path
 
 

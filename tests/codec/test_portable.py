@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from support import stranger_codec
 
 import audiotok
-from audiotok.codec import checkpoints
+from audiotok.codec import checkpoints, registry
 from audiotok.testing.sounds import audio, voice
 
 SOUND = audio(voice(16_000, 0.5), 16_000)
@@ -78,7 +78,7 @@ def test_weights_are_saved_after_compile(whole, tmp_path):
 
 
 def test_a_family_s_name_warns_once(caplog, monkeypatch):
-    monkeypatch.setattr(audiotok.registry, "_said", set())
+    monkeypatch.setattr(registry, "_said", set())
     for _ in range(2):
         audiotok.load("wavtokenizer")
     (record,) = caplog.records
