@@ -381,7 +381,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
-    """The cards of a family and of all that were made from it."""
-    yield from vars(family).get("CARDS", ())
+    """The cards of a family and of all that were made from it; what is no card is left out."""
+    yield from (card for card in vars(family).get("CARDS", ()) if isinstance(card, CodecCard))
     for other in family.__subclasses__():
         yield from _all_cards(other)

@@ -24,6 +24,7 @@ from audiotok.codec.codec import Codec
 from audiotok.codec.inference import LOADING
 from audiotok.codecs._searches import ScalarSearch, latents_of
 from audiotok.errors import CheckpointError, CodecError
+from audiotok.system.defaults import no_autocast
 from audiotok.system.dependencies import need_transformers
 
 EXTRA = "hf"
@@ -286,11 +287,12 @@ class WrappedScalar(Wrapped):
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
         """(B, 1, L) -> what the network's `encode` takes."""
-        features = self.extractor(
-            list(waveform[:, 0].detach().cpu().numpy()),
-            sampling_rate=self.card.sample_rate_in,
-            return_tensors="pt",
-        )
+        with no_autocast():  # it goes through NumPy, which has no bfloat16
+            features = self.extractor(
+                list(waveform[:, 0].detach().cpu().numpy()),
+                sampling_rate=self.card.sample_rate_in,
+                return_tensors="pt",
+            )
         features = {key: tensor.to(self.device) for key, tensor in features.items()}
         if torch.is_grad_enabled():  # which the spectral features have not
             missing = features["input_values"].shape[-1] - waveform.shape[-1]
