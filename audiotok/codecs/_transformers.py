@@ -287,7 +287,7 @@ class WrappedScalar(Wrapped):
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
         """(B, 1, L) -> what the network's `encode` takes."""
-        with no_autocast():  # it goes through NumPy, which has no bfloat16
+        with no_autocast("cpu"):  # it goes through NumPy, which has no bfloat16
             features = self.extractor(
                 list(waveform[:, 0].detach().cpu().numpy()),
                 sampling_rate=self.card.sample_rate_in,
