@@ -128,10 +128,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _difference(one: Recipe, other: Recipe) -> str:
-    """The first key that differs, with both values."""
+    """The first key, or position in a list, that differs, with both values."""
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
     path = []
-    while isinstance(first, dict) and isinstance(second, dict):
+    while type(first) is type(second) and isinstance(first, dict | list):
+        if isinstance(first, list):
+            first, second = dict(enumerate(first)), dict(enumerate(second))
         keys = dict.fromkeys([*first, *second])
         key = next(key for key in keys if first.get(key) != second.get(key))
         path.append(key)
