@@ -14,7 +14,7 @@ import filelock
 from audiotok.errors import RecipeError
 from audiotok.results import provenance
 from audiotok.system.files import replacing, temporaries
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
 
@@ -105,14 +105,14 @@ class Folder:
             file.write(text.encode())
 
 
-def environment(team: Team, threads: int) -> dict[str, Any]:
+def environment(group: ProcessGroup, threads: int) -> dict[str, Any]:
     """Where a run takes place."""
     from audiotok.tasks.speed import hardware
 
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware(str(team.device)),
-        "processes": team.count,
+        "hardware": hardware(str(group.device)),
+        "processes": group.count,
         "threads": threads,
         "packages": provenance.packages(_PACKAGES),
         "git": provenance.git(),
