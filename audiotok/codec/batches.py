@@ -37,7 +37,7 @@ class Prepared:
     sample_rate: int
 
     @property
-    def alike(self) -> tuple:
+    def shape_key(self) -> tuple:
         """Clips that have this in common can go into one forward as they are."""
         return self.waveform.shape, self.num_samples, self.sample_rate
 
@@ -100,13 +100,13 @@ def split(codes: torch.Tensor, clips: Sequence[Prepared], frames: Callable) -> I
         start += separate
 
 
-def sizes(tokens: Tokens) -> tuple:
+def shape_key(tokens: Tokens) -> tuple:
     """Tokens that have this in common can be decoded in one forward."""
     side = None if tokens.side is None else tokens.side.shape
     return tokens.codes.shape, side, tokens.num_samples, tokens.sample_rate
 
 
-def by_group(items: Sequence, key: Callable, work: Callable[[list], list]) -> list:
+def map_groups(items: Sequence, key: Callable, work: Callable[[list], list]) -> list:
     """Applies `work` to each group of items with equal keys; the results in the items' order."""
     groups = defaultdict(list)
     for index, item in enumerate(items):

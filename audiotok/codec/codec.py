@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 
 from audiotok.codec import batches
-from audiotok.codec.batches import Batch, LongClip, Prepared, by_group, padded, prepare, split
+from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING, inference
 from audiotok.codec.portable import Portable
@@ -82,7 +82,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return None
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         """The card of a file of weights that is loaded by its path, from what the file says.
 
         Args:
@@ -140,8 +140,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         if codebooks is None:
             fields = ("sample_rate_in", "sample_rate_out", "channels", "hop_length")
             fields += ("codebook_sizes", "strides", "byte_stream")
-            said = self.card.model_dump(include=set(fields)) | {"name": self._plain_name}
-            digest.update(json.dumps(said, sort_keys=True).encode())
+            about = self.card.model_dump(include=set(fields)) | {"name": self._plain_name}
+            digest.update(json.dumps(about, sort_keys=True).encode())
         else:
             for codebook in codebooks:
                 rows = codebook.detach().to("cpu", torch.float32).contiguous().numpy()
@@ -184,7 +184,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
         if isinstance(audio, AudioFile) and self._by_windows(audio):
             return self._encode_long(audio)
-        return self._encode_alike([prepare(audio, self.card)])[0]
+        return self._encode_equal_lengths([prepare(audio, self.card)])[0]
 
     def _by_windows(self, audio: AudioFile) -> bool:
         """Whether the file is so long that it is read window by window, not as a whole."""
@@ -208,7 +208,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @pytorch_defaults()
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
-        return self._decode_alike([tokens], sample_rate)[0]
+        return self._decode_equal_lengths([tokens], sample_rate)[0]
 
     @pytorch_defaults()
     def reconstruct(self, source) -> Audio:
@@ -239,12 +239,14 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
         """As `encode_batch`, for clips that were prepared before."""
         if self._one_by_one(batch):
-            return [self._encode_alike([clip])[0] for clip in clips]
+            return [self._encode_equal_lengths([clip])[0] for clip in clips]
         if batch == "length":
-            return by_group(clips, lambda clip: clip.alike, self._encode_alike)
+            return map_groups(clips, lambda clip: clip.shape_key, self._encode_equal_lengths)
         if not self.ragged:
             raise CodecError(f"{self.card.name} knows no batch 'ragged': 'length' or 'strict'")
-        return by_group(clips, lambda clip: self._fits(clip) or clip.alike, self._encode_together)
+        return map_groups(
+            clips, lambda clip: self._fits(clip) or clip.shape_key, self._encode_ragged_batch
+        )
 
     @property
     def ragged(self) -> bool:
@@ -260,7 +262,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Sound of each of `tokens`; `batch` as in `encode_batch`, "ragged" being as "length"."""
         if self._one_by_one(batch):
             return [self.decode(one) for one in tokens]
-        return by_group(tokens, batches.sizes, self._decode_alike)
+        return map_groups(tokens, batches.shape_key, self._decode_equal_lengths)
 
     def stream(self) -> Stream:
         """A new sound, to be encoded and decoded chunk by chunk: see `Stream`.
@@ -284,7 +286,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
             raise CodecError(f"batch is one of {', '.join(batches.BATCHES)}, not {batch!r}")
         return batch == "strict" or self.card.byte_stream
 
-    def _encode_alike(self, clips: list[Prepared]) -> list[Tokens]:
+    def _encode_equal_lengths(self, clips: list[Prepared]) -> list[Tokens]:
         """Tokens of clips of the same shape and rate, in one forward per window."""
         waveforms = [clip.waveform for clip in clips]
         waveform = waveforms[0][None] if len(clips) == 1 else torch.stack(waveforms)
@@ -299,10 +301,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         sides = [None] * len(clips) if side is None else side.split(separate)
         return [self._tokens(*parts) for parts in zip(clips, codes, sides, strict=True)]
 
-    def _encode_together(self, clips: list[Prepared]) -> list[Tokens]:
+    def _encode_ragged_batch(self, clips: list[Prepared]) -> list[Tokens]:
         """Tokens of clips of different lengths, in one forward."""
         if len(clips) == 1 or not self._fits(clips[0]):
-            return self._encode_alike(clips)
+            return self._encode_equal_lengths(clips)
         waveform, lengths = padded(clips)
         with inference(self.network, self.device, self.fast):
             codes = self._encode_ragged(waveform.to(self.device), lengths).cpu()
@@ -327,7 +329,9 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         exact, fast = (self._codes_of(waveform, fast)[0] for fast in (False, True))
         return float((exact != fast).double().mean())
 
-    def _decode_alike(self, tokens: list[Tokens], sample_rate: int | None = None) -> list[Audio]:
+    def _decode_equal_lengths(
+        self, tokens: list[Tokens], sample_rate: int | None = None
+    ) -> list[Audio]:
         """Sound of tokens of the same shape, length and rate, in one forward per window."""
         if sample_rate is not None:
             check_sample_rate(sample_rate)

@@ -31,7 +31,9 @@ from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
-_said: set[str] = set()  # names of families whose meaning was said
+_announced: set[str] = (
+    set()
+)  # names of families for which the log has the codec that they stand for
 _TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
 MERGES = 4  # the last merge rate that `merge=*` stands for
 _CODECS = Path(__file__).parents[1] / "codecs"
@@ -63,8 +65,8 @@ def load(
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
-    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _said:
-        _said.add(base)
+    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _announced:
+        _announced.add(base)
         log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
@@ -220,7 +222,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     named = metadata.get("family", "")
     for family in _all_families():
         if named in [card.family for card in family.CARDS]:
-            card = family.card_of(metadata, checkpoints.sha256(path)[:8])
+            card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
             card = card.model_copy(update={"training_data": _learned_from(metadata)})
             return family, vary(card, name.partition(":")[2], family.OPTIONS, family.adapt)
     raise CodecError(

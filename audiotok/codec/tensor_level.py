@@ -238,9 +238,9 @@ class TensorLevel:
         if not isinstance(tensor, Tensor) or tensor.ndim != 3 or not tensor.numel():
             found = tuple(getattr(tensor, "shape", ())) or type(tensor).__name__
             raise CodecError(f"{what} of {name} are a tensor {shape}, not {found}")
-        ours, theirs = self.device, tensor.device
-        if ours.type != theirs.type or (ours.index or 0) != (theirs.index or 0):
-            raise CodecError(f"{what} are on {theirs}, {name} is on {ours}: move one with .to()")
+        expected, found = self.device, tensor.device
+        if expected.type != found.type or (expected.index or 0) != (found.index or 0):
+            raise CodecError(f"{what} are on {found}, {name} is on {expected}: move one with .to()")
 
     def _check_waveform(self, waveform: Tensor) -> None:
         channels = self.card.channels

@@ -99,8 +99,8 @@ def vary(
         varied = merge(varied, rates)
     if not options:
         return card
-    said = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
-    return varied.model_copy(update={"name": f"{card.name}:{said}", "options": options})
+    text = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
+    return varied.model_copy(update={"name": f"{card.name}:{text}", "options": options})
 
 
 def _first(card: CodecCard, count: int) -> CodecCard:

@@ -114,8 +114,10 @@ class Coder:
     ) -> dict[int, Score]:
         """What the task concludes of clips; the same is not concluded from the same tokens again.
         Where it fails, it has failed for every clip."""
-        said = tokens and [one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens]
-        about = [corpus.sha256, digest(said), self._subject.given, self._setting.suite.seed]
+        token_hashes = tokens and [
+            one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens
+        ]
+        about = [corpus.sha256, digest(token_hashes), self._subject.given, self._setting.suite.seed]
         key = self._setting.keys[task.name] | {"concluded": about}
         codec = self._codec if self._reuse != ONLY_CACHE else None
         if self._codec is not None and task.hears:
@@ -148,9 +150,11 @@ class Coder:
     # --- one clip ------------------------------------------------------------------------------
 
     def _coded(self, index: int, clip: Clip, reference: Audio, stage: list[str]) -> Coded:
-        setting, heard = self._setting, _sound_sha256(reference)
+        setting, reference_sha256 = self._setting, _sound_sha256(reference)
         keys, known = {}, {}
-        self._look(keys, known, [t for t in setting.tasks if t.timing], self._timing_key(heard))
+        self._look(
+            keys, known, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
+        )
         timed_before = not keys  # where times are to be taken, what is kept is made again
         content, tokens, seconds, observed = None, None, {}, {}
         if self._codec is None:
@@ -161,7 +165,7 @@ class Coder:
                 self.not_timed += 1
             stage[0] = "encode"
             content, encoding = self._encoded(
-                clip, reference, heard=heard, kept=timed_before, stage=stage
+                clip, reference, reference_sha256=reference_sha256, kept=timed_before, stage=stage
             )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
@@ -172,7 +176,7 @@ class Coder:
             self.timed_before += timed_before and bool(known)
         about = {
             "clip": [clip.id, clip.text, clip.speaker, clip.label],
-            "reference": heard,
+            "reference": reference_sha256,
             "reconstruction": _sound_sha256(sound),
             "tokens": content and hashlib.sha256(content).hexdigest(),
         }
@@ -210,10 +214,10 @@ class Coder:
                 keys[task.name] = key
 
     def _encoded(
-        self, clip: Clip, reference: Audio, *, heard: str, kept: bool, stage: list[str]
+        self, clip: Clip, reference: Audio, *, reference_sha256: str, kept: bool, stage: list[str]
     ) -> tuple[bytes, dict[str, float]]:
         """Bytes of the tokens, and the seconds that encode took, where it ran."""
-        key = self._codec_key | {"sound": heard}
+        key = self._codec_key | {"sound": reference_sha256}
         if kept and (entry := self._get("tokens", key)) is not None:
             return entry.content, {}
         self._run(clip, reference)
@@ -302,10 +306,10 @@ class Coder:
         about |= {"code": whole["code"]["codec"]}
         return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
-    def _timing_key(self, heard: str) -> dict[str, str]:
+    def _timing_key(self, reference_sha256: str) -> dict[str, str]:
         """What times depend on: taken on the same hardware, they are as good as new ones."""
         return (self._codec_key if self._codec is not None else {}) | {
-            "sound": heard,
+            "sound": reference_sha256,
             "hardware": self._hardware,
         }
 

@@ -224,8 +224,8 @@ class _Process:
         self.dead = False
         context = multiprocessing.get_context("spawn")
         try:
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._pipe, child_end = context.Pipe()
+            self._process = context.Process(target=_serve, args=(child_end,), daemon=True)
             with worker_start():
                 self._process.start()
         except OSError as reason:  # too many open files or processes, too little memory
@@ -233,7 +233,7 @@ class _Process:
                 f"a process that scores clips cannot start ({reason.strerror or reason}): raise "
                 "that limit (ulimit), or give fewer --workers"
             ) from reason
-        theirs.close()
+        child_end.close()
 
     def begin(self, tasks: list[Task]) -> None:
         """Hands over the tasks; waits until it is ready."""
@@ -345,10 +345,12 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
         failure = Failure.of(error)
         text = f"it cannot decode its tokens in another process ({failure.message})"
         return Failure(text, transient=True) if failure.transient else text
-    heard = item.reconstruction.waveform
-    if again.shape != heard.shape:
+    reconstruction = item.reconstruction.waveform
+    if again.shape != reconstruction.shape:
         return "in another process its tokens give a sound of another length"
-    error = float((again - heard).abs().max()) / max(float(heard.abs().max()), 1e-6)
+    error = float((again - reconstruction).abs().max()) / max(
+        float(reconstruction.abs().max()), 1e-6
+    )
     if error > MOST_ERROR:
         return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
     return None

@@ -154,11 +154,11 @@ def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]])
     """Wrong phones by phones of the texts."""
     model.eval()
     device = model.head.weight.device
-    said, heard = [], []
+    references, hypotheses = [], []
     for clip, classes in clips:
-        said.append(" ".join(map(str, classes)))
-        heard.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
-    return jiwer.wer(said, heard)
+        references.append(" ".join(map(str, classes)))
+        hypotheses.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
+    return jiwer.wer(references, hypotheses)
 
 
 def sound_of(clip: Clip) -> Tensor:

@@ -61,10 +61,10 @@ class Folder:
             self._lock.release()
             note(f"what was in {self.path} is now in {self._move_aside()}")
             self._take()
-        if self.state.exists() and (theirs := self._load(self.recipe)) != recipe:
+        if self.state.exists() and (recorded := self._load(self.recipe)) != recipe:
             raise RecipeError(
-                f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
-                "continued with changed settings; choose another folder with --out, or --fresh"
+                f"{self.recipe} is another recipe ({_difference(recorded, recipe)}): a run "
+                "never goes on with other settings; choose another folder with --out, or --fresh"
             )
         for left in temporaries(self.path):  # of a run that was killed while it wrote
             with suppress(OSError):
@@ -76,8 +76,8 @@ class Folder:
 
     def _refuse_others(self) -> None:
         """Raises RecipeError where files lie in the folder and it is not that of a run."""
-        ours = {self._lock_file, *temporaries(self.path)}
-        others = set(self.path.iterdir()) - ours if self.path.is_dir() else set()
+        own = {self._lock_file, *temporaries(self.path)}
+        others = set(self.path.iterdir()) - own if self.path.is_dir() else set()
         run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
         if others and not run:
             raise RecipeError(

@@ -148,16 +148,16 @@ class Model:
             output = self.network(waveform, self.quantizes(step))
         reconstruction = output.waveform[..., : waveform.shape[-1]].float()
         with self.group.autocast():
-            theirs, judged = self.adversary.own_losses(waveform, reconstruction, step)
-        if theirs:
-            sum(theirs.values()).backward()
+            discriminator_losses, judged = self.adversary.own_losses(waveform, reconstruction, step)
+        if discriminator_losses:
+            sum(discriminator_losses.values()).backward()
         losses = self.reconstruction(waveform, reconstruction)
         with self.adversary.held():
             with self.group.autocast():
                 losses |= self.adversary.losses(reconstruction, judged, step)
             others = self._others(waveform, output)
             self._backward(losses, others, reconstruction)
-        return output, losses | others | theirs
+        return output, losses | others | discriminator_losses
 
     def _others(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
         """Losses that are not of the reconstruction."""
