@@ -1,8 +1,8 @@
 """Codec, the base class: what every codec promises.
 
-A family writes CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
-codebooks, `_codebooks`. What all of them need is here, once: checks, resampling, channels, eval
-mode, batches, long audio in windows, exact output length, code range, fingerprint.
+A family defines CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
+codebooks, `_codebooks`. This class does the rest for all families: checks, resampling, channels,
+eval mode, batches, long audio in windows, exact output length, code range, fingerprint.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         device: "cpu", "cuda", "cuda:1", ...
         checkpoint: file of weights, handed to `_load`.
 
-    Sound longer than `window_seconds` is coded so that memory stays bounded: in pieces by a network
-    that remembers the ones before, else in windows that overlap by `context_seconds` on each side.
-    A network that looks farther than the context gives codes and samples near the seams that differ
-    from those of the whole.
+    Sound longer than `window_seconds` is coded in bounded memory: chunk by chunk where the network
+    keeps a state, else in windows that overlap by `context_seconds` on each side. If the receptive
+    field is larger than the context, codes and samples near the window edges differ from those of
+    the whole sound.
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
@@ -65,7 +65,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self.options = card.options
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
-        self._compared = False  # whether it was said what precision=fast changes
+        self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
             self._load(self.checkpoint)
             if self.network is not None:
@@ -78,16 +78,16 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
 
     def _codebooks(self) -> list[torch.Tensor] | None:
-        """All codebooks (V, D) float32 that the network has; None where they are implicit."""
+        """All codebooks (V, D) float32 of the network; None if they are implicit."""
         return None
 
     @classmethod
     def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
-        """The card of a file of weights that is loaded by its path, from what the file says.
+        """The card of a file of weights that is loaded by path, made from the metadata of the file.
 
         Args:
             metadata: of the safetensors file.
-            digest: of the file; goes into the name, behind an @.
+            digest: hash of the file; it is appended to the name, after an @.
         """
         raise CodecError(
             f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
@@ -95,7 +95,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     @classmethod
     def adapt(cls, card: CodecCard, options: dict[str, object]) -> CodecCard:
-        """The card with what those of OPTIONS change of it."""
+        """The card after the family's own OPTIONS have been applied."""
         return card
 
     @classmethod
@@ -134,7 +134,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @cached_property
     @pytorch_defaults()
     def fingerprint(self) -> str:
-        """Hex sha256 of the codebooks; where they are implicit, of what the card says of codes."""
+        """Hex sha256 of the codebooks; if they are implicit, of the card's fields about codes."""
         codebooks = self._codebooks()
         digest = hashlib.sha256()
         if codebooks is None:
@@ -167,7 +167,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return codebooks[k].detach().to("cpu", torch.float32).clone()
 
     def codewords(self, k: int) -> torch.Tensor:
-        """As `codebook`, and where it is implicit (V, D) that codes stand for, if known."""
+        """As `codebook`; for an implicit codebook, the vectors (V, D) of its codes, if known."""
         return self.codebook(k)
 
     def num_frames(self, num_samples: int) -> int:
@@ -187,7 +187,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return self._encode_equal_lengths([prepare(audio, self.card)])[0]
 
     def _by_windows(self, audio: AudioFile) -> bool:
-        """Whether the file is so long that it is read window by window, not as a whole."""
+        """Whether the file is so long that it has to be read window by window."""
         windows = type(self)._encode_windows is Windowed._encode_windows
         long = audio.num_samples > 2 * self.window_seconds * audio.sample_rate
         return windows and long and not (self.card.byte_stream or self.fast)
@@ -226,10 +226,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
         Args:
             sources: as for `encode`.
-            batch: "strict" is one clip per forward, and equals `encode`; "length" puts clips of
-                equal length into one forward, "ragged" clips of any, where the codec is `ragged`,
-                each padded as when it is alone. That is faster, while a network's arithmetic may
-                differ in its last bits, and so a few codes.
+            batch: "strict" runs one clip per forward and gives the same as `encode`. "length" runs
+                clips of equal length together. "ragged" runs clips of any length together, where
+                the codec is `ragged`, and pads each as if it were alone. The last two are faster,
+                but rounding may differ in the last bits and change a few codes.
         """
         if self._one_by_one(batch):
             return [self.encode(source) for source in sources]
@@ -237,7 +237,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     @pytorch_defaults()
     def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
-        """As `encode_batch`, for clips that were prepared before."""
+        """As `encode_batch`, for clips that `prepare` has already converted."""
         if self._one_by_one(batch):
             return [self._encode_equal_lengths([clip])[0] for clip in clips]
         if batch == "length":
@@ -253,7 +253,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Whether clips of different lengths can go into one forward."""
         return self.RAGGED and max(self.card.strides) == 1
 
-    def _fits(self, clip: Prepared) -> bool:  # into one forward with others
+    def _fits(self, clip: Prepared) -> bool:  # in one forward with clips of other lengths
         frames = self.num_frames(clip.waveform.shape[-1])
         return batches.MIN_FRAMES <= frames <= self.window_seconds * self.frame_rate
 
@@ -265,10 +265,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return map_groups(tokens, batches.shape_key, self._decode_equal_lengths)
 
     def stream(self) -> Stream:
-        """A new sound, to be encoded and decoded chunk by chunk: see `Stream`.
+        """A `Stream` that encodes and decodes a new sound chunk by chunk.
 
         Raises:
-            CodecError: the card does not say streamable.
+            CodecError: the codec cannot stream.
         """
         card = self.card
         if not card.streamable:
@@ -356,7 +356,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return audios
 
     def _check(self, tokens: Tokens) -> None:
-        """Raises CodecError unless `tokens` are this codec's."""
+        """Raises CodecError unless this codec can decode `tokens`."""
         card = self.card
         if not isinstance(tokens, Tokens):
             raise CodecError(
@@ -385,7 +385,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
-    """The cards of a family and of all that were made from it."""
+    """The cards of a family and of all its subclasses."""
     yield from vars(family).get("CARDS", ())
     for other in family.__subclasses__():
         yield from _all_cards(other)
