@@ -58,10 +58,10 @@ def table(codec: Codec, found: Sequence[Outcome]) -> None:
         state = Text(outcome.state, style=_STYLES[outcome.state])
         numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in outcome.numbers.items())
         if outcome.why is not None:
-            told = Text(outcome.why, style=_STYLES[outcome.state])
+            text = Text(outcome.why, style=_STYLES[outcome.state])
         else:
-            told = Text(numbers) if numbers else Text(outcome.says, style="dim")
-        rows.add_row(outcome.promise, state, told)
+            text = Text(numbers) if numbers else Text(outcome.says, style="dim")
+        rows.add_row(outcome.promise, state, text)
     show.out.print(rows)
     name = codec.card.name
     broken = [outcome.promise for outcome in found if outcome.state == "broken"]

@@ -179,9 +179,11 @@ def _published(frame: pandas.DataFrame, out: Console) -> None:
             numeric = head in ("ours", "n", "published", "difference")
             table.add_column(head, justify="right" if numeric else "left")
         for _, row in rows.iterrows():
-            told = [("!", row["flag"]), ("", row["note"])]
+            flags = [("!", row["flag"]), ("", row["note"])]
             signs = [
-                f"{sign}{remarks.setdefault(text, len(remarks) + 1)}" for sign, text in told if text
+                f"{sign}{remarks.setdefault(text, len(remarks) + 1)}"
+                for sign, text in flags
+                if text
             ]
             ours = f"{_number(row['ours'], 3)} {_interval(row['low'], row['high'], 3)}".strip(" –")
             table.add_row(

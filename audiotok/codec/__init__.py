@@ -1,7 +1,7 @@
-"""What every codec promises, and how one is found.
+"""The base class of codecs, and how a codec is found by its name.
 
-The names that a codec's author needs are here, and are imported when they are first used: what
-reads a licence or a card loads no network.
+The names that the author of a codec needs are imported on first use, so that code which only reads
+a licence or a card does not load PyTorch networks.
 """
 
 import importlib

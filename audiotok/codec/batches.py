@@ -1,6 +1,6 @@
-"""Clips on their way into a codec's network: prepared one by one, and put into batches.
+"""Clips before they enter a codec's network: each is prepared alone, then batches are made.
 
-Preparing needs the card alone, so that other processes can read and resample for the one that has
+`prepare` needs the card only, so other processes can read and resample for the process that holds
 the network.
 """
 
@@ -19,7 +19,7 @@ from audiotok.tokens.tokens import Tokens
 
 Batch = Literal["strict", "length", "ragged"]
 BATCHES = get_args(Batch)
-MIN_FRAMES = 9  # of a clip in a ragged batch: shorter ones are padded in other ways
+MIN_FRAMES = 9  # of a clip in a ragged batch: networks pad shorter clips differently
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Prepared:
     """A clip before its encoding.
 
     Attributes:
-        waveform: (S, C, L) float32 at the card's sample_rate_in; S channels, or pairs of them,
-            are coded one by one, C are those of the network.
+        waveform: (S, C, L) float32 at the card's sample_rate_in. The network takes C channels at a
+            time; S is how many such rows are coded separately.
         num_samples, sample_rate: of the source, Hz.
     """
 
@@ -37,14 +37,14 @@ class Prepared:
     sample_rate: int
 
     @property
-    def alike(self) -> tuple:
-        """Clips that have this in common can go into one forward as they are."""
+    def shape_key(self) -> tuple:
+        """Clips with equal keys can go into one forward without padding."""
         return self.waveform.shape, self.num_samples, self.sample_rate
 
 
 class LongClip:
-    """The waveform (S, C, L) that `prepare` would give of a file, for one that is too long to be
-    held as a whole; it is sliced like a tensor, from left to right.
+    """The waveform (S, C, L) that `prepare` would make of a file too long for memory. It is sliced
+    like a tensor, from left to right.
 
     Attributes:
         shape: (S, C, L).
@@ -60,17 +60,17 @@ class LongClip:
         return self.shape[0]
 
     def __getitem__(self, place: tuple) -> torch.Tensor:
-        """`[..., start:stop]`; stretches may overlap."""
+        """`[..., start:stop]`; consecutive slices may overlap."""
         start, stop, _ = place[-1].indices(self.shape[-1])
         return self._long.stretch(start, stop).reshape(*self.shape[:2], stop - start)
 
     def finish(self) -> None:
-        """Reads to the end: AudioError where the file is damaged behind what was asked for."""
+        """Read to the end; raises AudioError if the rest of the file is damaged."""
         self._long.stretch(self.shape[-1], self.shape[-1] + 1)
 
 
 def prepare(audio: Audio | AudioFile, card: CodecCard) -> Prepared:
-    """`audio` resampled, with the channels that the codec of that card takes."""
+    """`audio` at the rate and with the channels that the codec of this card takes."""
     each = card.options.get("channels") == "each"
     waveform = audio.converted(None if each else card.channels, card.sample_rate_in)
     waveform = waveform[:, None] if each else waveform[None]
@@ -78,7 +78,7 @@ def prepare(audio: Audio | AudioFile, card: CodecCard) -> Prepared:
 
 
 def padded(clips: Sequence[Prepared]) -> tuple[torch.Tensor, list[int]]:
-    """All waveforms of `clips` in one batch (B, C, L), zeros behind each, and their lengths."""
+    """All waveforms of `clips` in one zero-padded batch (B, C, L), and their lengths in samples."""
     waveforms = [waveform for clip in clips for waveform in clip.waveform]  # (C, L) each
     lengths = [waveform.shape[-1] for waveform in waveforms]
     batch = waveforms[0].new_zeros(len(waveforms), waveforms[0].shape[0], max(lengths))
@@ -88,10 +88,10 @@ def padded(clips: Sequence[Prepared]) -> tuple[torch.Tensor, list[int]]:
 
 
 def split(codes: torch.Tensor, clips: Sequence[Prepared], frames: Callable) -> Iterator:
-    """Codes (B, K, T) of `padded(clips)` -> those of each clip (S, K, its frames).
+    """Split the codes (B, K, T) of `padded(clips)` into those of each clip, (S, K, T of the clip).
 
     Args:
-        frames: samples -> frames.
+        frames: function from samples to frames.
     """
     start = 0
     for clip in clips:
@@ -100,14 +100,14 @@ def split(codes: torch.Tensor, clips: Sequence[Prepared], frames: Callable) -> I
         start += separate
 
 
-def sizes(tokens: Tokens) -> tuple:
-    """Tokens that have this in common can be decoded in one forward."""
+def shape_key(tokens: Tokens) -> tuple:
+    """Tokens with equal keys can be decoded in one forward."""
     side = None if tokens.side is None else tokens.side.shape
     return tokens.codes.shape, side, tokens.num_samples, tokens.sample_rate
 
 
-def by_group(items: Sequence, key: Callable, work: Callable[[list], list]) -> list:
-    """Applies `work` to each group of items with equal keys; the results in the items' order."""
+def map_groups(items: Sequence, key: Callable, work: Callable[[list], list]) -> list:
+    """Apply `work` to each group of items with equal keys; return the results in input order."""
     groups = defaultdict(list)
     for index, item in enumerate(items):
         groups[key(item)].append(index)

@@ -1,6 +1,6 @@
-"""CodecCard: what is known of a codec before it is loaded.
+"""CodecCard: what is known about a codec before it is loaded.
 
-Everything here is data; what can be derived is derived.
+A card holds data only; what can be computed from it is a property.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Taxonomy(_Frozen):
 
 
 class CodecCard(_Frozen):
-    """What is known of a codec before it is loaded. What can be derived is derived."""
+    """What is known about a codec before it is loaded; rates and sizes are derived from it."""
 
     name: str  # with its options
-    options: dict[str, Any] = {}  # what the options in the name say, see `variants`
+    options: dict[str, Any] = {}  # parsed from the name, see `variants`
     family: str
     description: str
     kind: Literal["neural", "baseline"] = "neural"
@@ -54,14 +54,16 @@ class CodecCard(_Frozen):
     channels: int = Field(1, ge=1, le=2)
     hop_length: int = Field(ge=1)  # samples at sample_rate_in per frame
     codebook_sizes: tuple[int, ...]
-    strides: tuple[int, ...] = ()  # frames; () means that each codebook is free in each frame
-    codebook_counts: tuple[int, ...] = ()  # how many of the first ones decode without the rest
+    strides: tuple[int, ...] = ()  # frames per code of each codebook; (): 1 for all
+    codebook_counts: tuple[
+        int, ...
+    ] = ()  # numbers of codebooks, from the first on, that can be decoded
     mergeable: bool = False  # its latents can be pooled before the search of any codebook
-    byte_stream: bool = False  # the bytes are the codes: frames are bytes, the bitrate is measured
+    byte_stream: bool = False  # codes are bytes, one a frame; the bitrate is measured
     causal: bool = False
     streamable: bool = False
     lookahead: int | None = None  # samples at sample_rate_in; None: all of the sound
-    settled_lookahead: int | None = None  # the same after the first frames, where it is less there
+    settled_lookahead: int | None = None  # after the first frames, if it is smaller then
     taxonomy: Taxonomy | None = None
     licence_code: str
     licence_weights: str | None = None
@@ -108,7 +110,7 @@ class CodecCard(_Frozen):
 
     @property
     def restricted(self) -> bool:
-        """Whether the licence of the weights is not one that allows any use."""
+        """Whether the licence of the weights restricts their use."""
         return restricts(self.licence_weights)
 
     @property
@@ -133,9 +135,9 @@ class CodecCard(_Frozen):
 
     @property
     def algorithmic_latency_ms(self) -> float | None:
-        """From the first sample of a frame to the one that decides its codes: hop and lookahead.
+        """Hop length plus lookahead, in ms: from a frame's first sample to the last one it needs.
 
-        None where that is all of the sound, and for a byte stream.
+        None if codes need the whole sound, and for a byte stream.
         """
         return self._latency_ms(self.lookahead)
 
@@ -152,7 +154,7 @@ class CodecCard(_Frozen):
 
     @property
     def not_streamable(self) -> str | None:
-        """Why it cannot stream, in one line; None where it can."""
+        """Why it cannot stream, in one line; None if it can."""
         if self.streamable:
             return None
         if self.byte_stream:
@@ -160,5 +162,5 @@ class CodecCard(_Frozen):
         if self.lookahead is None:
             return "its codes depend on all of the sound"
         if self.causal:
-            return "it was not written to"
+            return "its family has no streaming encoder and decoder"
         return f"it is not causal, codes depend on {self.lookahead} samples past their frame"

@@ -25,14 +25,14 @@ from audiotok.errors import CheckpointError
 from audiotok.system.files import cache_root, regular_size, replacing
 from audiotok.system.shared_settings import Level, SharedSettings
 
-# What a file may unpack to, in times its size: tensors are kept as they are, and may be shared.
+# How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
 MOST_UNPACKED = 4
 _QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 class NotFetchedError(CheckpointError):
-    """Weights that are not on this machine, where they may not be fetched."""
+    """Weights that are not on this machine and may not be downloaded."""
 
 
 def resolve(
@@ -40,9 +40,9 @@ def resolve(
 ) -> Path | None:
     """The file with the weights of `card`, verified; None where it has none.
 
-    In this order: `checkpoint` (the user's own choice: its hash is not compared; a file, or a
-    folder with one), the file that ships, the user's folder (`local_path`), the Hub's cache, a
-    download from the Hub. What the card wants beside the weights lies in the folder of the result.
+    Searched in this order: `checkpoint` (a file, or a folder with one; the user chose it, so its
+    hash is not compared), the file that ships, the user's folder (`local_path`), the Hub's cache, a
+    download from the Hub. Further files that the card names are in the same folder as the result.
 
     Raises:
         NotFetchedError: they would have to be downloaded, and `fetch` is False.
@@ -71,14 +71,14 @@ def resolve(
 
 
 def _in_folder(path: Path) -> Path:
-    """The file of weights in a folder as transformers writes it; other paths as they are."""
+    """The file of weights in a folder that transformers wrote; any other path unchanged."""
     names = ("model.safetensors", "pytorch_model.bin")
     return next((file for name in names if (file := path / name).is_file()), path)
 
 
 def local_path(card: CodecCard) -> Path:
-    """Where a user may put a file of weights that he downloaded himself."""
-    # options do not change the weights
+    """Where a user may put a file of weights that was downloaded by hand."""
+    # without options: these do not change the weights
     return local_folder(card.base_name) / Path(card.weights.file).name
 
 
@@ -94,17 +94,18 @@ def download(
     otherwise: str = "give it with --checkpoint",
     fetch: bool = True,
 ) -> Path:
-    """The file of weights and what lies beside it, from the Hub or its cache.
+    """The file of weights, and the further files of the card, from the Hub or its cache.
 
     Args:
         name: of the codec, without options.
-        otherwise: what a user without a network can do, beside putting the file into its place.
-        fetch: False looks into the cache alone; NotFetchedError where it lacks a file.
+        otherwise: what a user without a network can do instead of copying the file, for the
+            message.
+        fetch: False searches the cache only, and raises NotFetchedError if a file is missing.
     """
     from huggingface_hub import hf_hub_download
 
     try:
-        with _QUIET_HUB:  # it tells of every retry; what is left of them is one line below
+        with _QUIET_HUB:  # it logs every retry; the error below says the same in one line
             *_, path = (
                 hf_hub_download(
                     weights.repository, file, revision=weights.revision, local_files_only=not fetch
@@ -174,9 +175,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code of theirs.
+    """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code from it.
 
-    A PyTorch checkpoint is read with weights_only=True, and a "state_dict" in it unwrapped.
+    A PyTorch checkpoint is read with weights_only=True; a "state_dict" in it is unwrapped.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, holds other things than plain tensors, or
@@ -194,7 +195,7 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         if head.startswith(b"PK"):
             with zipfile.ZipFile(path) as archive:
                 _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
-        with open(path, "rb") as file:  # of a path, newer torch looks at the name too
+        with open(path, "rb") as file:  # not the path: newer PyTorch also checks the extension
             state = torch.load(file, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
@@ -202,7 +203,7 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
     except MemoryError as reason:
         raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
-    except Exception as reason:  # any bytes may be in there, and the reader raises what it likes
+    except Exception as reason:  # the file may hold any bytes, and the reader may raise anything
         raise CheckpointError(
             f"{path} is refused: it is damaged, or holds other things than tensors, "
             f"which could run code ({type(reason).__name__})"
@@ -231,12 +232,12 @@ def _check_unpacked(path: Path, unpacked: int, size: int) -> None:
 
 
 def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:
-    """Loads `state` into `module`; every key must be there once, with its shape and kind of number.
+    """Load `state` into `module`; keys and shapes must be equal, and dtypes of the same kind.
 
-    Floating point of any precision fits floating point; other kinds must be the same.
+    All floating-point dtypes are of one kind; any other dtype must be equal.
 
     Args:
-        where: what the message calls the origin of `state`, e.g. its path.
+        where: the origin of `state` for the message, e.g. its path.
     """
     wanted = module.state_dict()
     missing = wanted.keys() - state.keys()
@@ -262,9 +263,11 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
 
 
 class sized_by(TorchFunctionMode):
-    """In the block a network is built for the weights `state`: tensors may hold MOST_UNPACKED times
-    as many numbers as these, and a million more, before CheckpointError. So sizes that a file only
-    says cost no memory."""
+    """Limits the tensors that are created in the block, where a network is built for `state`.
+
+    Raises CheckpointError beyond MOST_UNPACKED times the numbers in `state` and a million more, so
+    a file that only declares large sizes costs no memory.
+    """
 
     def __init__(self, state: dict[str, torch.Tensor], where: str | Path):
         super().__init__()
@@ -272,20 +275,20 @@ class sized_by(TorchFunctionMode):
         self._where = where
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if not any(isinstance(argument, torch.Tensor) for argument in args):  # it makes a new one
+        if not any(isinstance(argument, torch.Tensor) for argument in args):  # it creates a tensor
             sizes = args[0] if args and isinstance(args[0], list | tuple) else args
             if all(isinstance(size, int) for size in sizes):
                 self._left -= math.prod(sizes)
             if self._left < 0:
                 raise CheckpointError(
-                    f"{self._where} says sizes of a network much larger than its weights: it is "
+                    f"{self._where} declares a network much larger than its weights: it is "
                     "damaged, or of another codec"
                 )
         return func(*args, **(kwargs or {}))
 
 
 def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:
-    """Whether numbers of one type may be loaded as those of another."""
+    """Whether a tensor of one dtype may be loaded into one of the other."""
     return found == wanted or (found.is_floating_point and wanted.is_floating_point)
 
 

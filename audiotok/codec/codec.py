@@ -1,8 +1,8 @@
 """Codec, the base class: what every codec promises.
 
-A family writes CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
-codebooks, `_codebooks`. What all of them need is here, once: checks, resampling, channels, eval
-mode, batches, long audio in windows, exact output length, code range, fingerprint.
+A family defines CARDS, `_load`, the methods at the top of `tensor_level.py` and, for explicit
+codebooks, `_codebooks`. This class does the rest for all families: checks, resampling, channels,
+eval mode, batches, long audio in windows, exact output length, code range, fingerprint.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 
 from audiotok.codec import batches
-from audiotok.codec.batches import Batch, LongClip, Prepared, by_group, padded, prepare, split
+from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING, inference
 from audiotok.codec.portable import Portable
@@ -44,10 +44,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         device: "cpu", "cuda", "cuda:1", ...
         checkpoint: file of weights, handed to `_load`.
 
-    Sound longer than `window_seconds` is coded so that memory stays bounded: in pieces by a network
-    that remembers the ones before, else in windows that overlap by `context_seconds` on each side.
-    A network that looks farther than the context gives codes and samples near the seams that differ
-    from those of the whole.
+    Sound longer than `window_seconds` is coded in bounded memory: chunk by chunk where the network
+    keeps a state, else in windows that overlap by `context_seconds` on each side. If the receptive
+    field is larger than the context, codes and samples near the window edges differ from those of
+    the whole sound.
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
@@ -65,7 +65,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self.options = card.options
         self.fast = self.options.get("precision") == "fast"
         self.network: torch.nn.Module | None = None
-        self._compared = False  # whether it was said what precision=fast changes
+        self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
             self._load(self.checkpoint)
             if self.network is not None:
@@ -78,16 +78,16 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
 
     def _codebooks(self) -> list[torch.Tensor] | None:
-        """All codebooks (V, D) float32 that the network has; None where they are implicit."""
+        """All codebooks (V, D) float32 of the network; None if they are implicit."""
         return None
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
-        """The card of a file of weights that is loaded by its path, from what the file says.
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+        """The card of a file of weights that is loaded by path, made from the metadata of the file.
 
         Args:
             metadata: of the safetensors file.
-            digest: of the file; goes into the name, behind an @.
+            digest: hash of the file; it is appended to the name, after an @.
         """
         raise CodecError(
             f"codecs of the family {cls.CARDS[0].family} load by name, not from a file"
@@ -95,7 +95,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     @classmethod
     def adapt(cls, card: CodecCard, options: dict[str, object]) -> CodecCard:
-        """The card with what those of OPTIONS change of it."""
+        """The card after the family's own OPTIONS have been applied."""
         return card
 
     @classmethod
@@ -134,14 +134,14 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @cached_property
     @pytorch_defaults()
     def fingerprint(self) -> str:
-        """Hex sha256 of the codebooks; where they are implicit, of what the card says of codes."""
+        """Hex sha256 of the codebooks; if they are implicit, of the card's fields about codes."""
         codebooks = self._codebooks()
         digest = hashlib.sha256()
         if codebooks is None:
             fields = ("sample_rate_in", "sample_rate_out", "channels", "hop_length")
             fields += ("codebook_sizes", "strides", "byte_stream")
-            said = self.card.model_dump(include=set(fields)) | {"name": self._plain_name}
-            digest.update(json.dumps(said, sort_keys=True).encode())
+            about = self.card.model_dump(include=set(fields)) | {"name": self._plain_name}
+            digest.update(json.dumps(about, sort_keys=True).encode())
         else:
             for codebook in codebooks:
                 rows = codebook.detach().to("cpu", torch.float32).contiguous().numpy()
@@ -167,7 +167,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return codebooks[k].detach().to("cpu", torch.float32).clone()
 
     def codewords(self, k: int) -> torch.Tensor:
-        """As `codebook`, and where it is implicit (V, D) that codes stand for, if known."""
+        """As `codebook`; for an implicit codebook, the vectors (V, D) of its codes, if known."""
         return self.codebook(k)
 
     def num_frames(self, num_samples: int) -> int:
@@ -184,10 +184,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
         if isinstance(audio, AudioFile) and self._by_windows(audio):
             return self._encode_long(audio)
-        return self._encode_alike([prepare(audio, self.card)])[0]
+        return self._encode_equal_lengths([prepare(audio, self.card)])[0]
 
     def _by_windows(self, audio: AudioFile) -> bool:
-        """Whether the file is so long that it is read window by window, not as a whole."""
+        """Whether the file is so long that it has to be read window by window."""
         windows = type(self)._encode_windows is Windowed._encode_windows
         long = audio.num_samples > 2 * self.window_seconds * audio.sample_rate
         return windows and long and not (self.card.byte_stream or self.fast)
@@ -208,7 +208,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @pytorch_defaults()
     def decode(self, tokens: Tokens, sample_rate: int | None = None) -> Audio:
         """Sound as long as the source, at `sample_rate` (default: the codec's output rate)."""
-        return self._decode_alike([tokens], sample_rate)[0]
+        return self._decode_equal_lengths([tokens], sample_rate)[0]
 
     @pytorch_defaults()
     def reconstruct(self, source) -> Audio:
@@ -226,10 +226,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
         Args:
             sources: as for `encode`.
-            batch: "strict" is one clip per forward, and equals `encode`; "length" puts clips of
-                equal length into one forward, "ragged" clips of any, where the codec is `ragged`,
-                each padded as when it is alone. That is faster, while a network's arithmetic may
-                differ in its last bits, and so a few codes.
+            batch: "strict" runs one clip per forward and gives the same as `encode`. "length" runs
+                clips of equal length together. "ragged" runs clips of any length together, where
+                the codec is `ragged`, and pads each as if it were alone. The last two are faster,
+                but rounding may differ in the last bits and change a few codes.
         """
         if self._one_by_one(batch):
             return [self.encode(source) for source in sources]
@@ -237,21 +237,23 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     @pytorch_defaults()
     def encode_prepared(self, clips: Sequence[Prepared], batch: Batch = "strict") -> list[Tokens]:
-        """As `encode_batch`, for clips that were prepared before."""
+        """As `encode_batch`, for clips that `prepare` has already converted."""
         if self._one_by_one(batch):
-            return [self._encode_alike([clip])[0] for clip in clips]
+            return [self._encode_equal_lengths([clip])[0] for clip in clips]
         if batch == "length":
-            return by_group(clips, lambda clip: clip.alike, self._encode_alike)
+            return map_groups(clips, lambda clip: clip.shape_key, self._encode_equal_lengths)
         if not self.ragged:
             raise CodecError(f"{self.card.name} knows no batch 'ragged': 'length' or 'strict'")
-        return by_group(clips, lambda clip: self._fits(clip) or clip.alike, self._encode_together)
+        return map_groups(
+            clips, lambda clip: self._fits(clip) or clip.shape_key, self._encode_ragged_batch
+        )
 
     @property
     def ragged(self) -> bool:
         """Whether clips of different lengths can go into one forward."""
         return self.RAGGED and max(self.card.strides) == 1
 
-    def _fits(self, clip: Prepared) -> bool:  # into one forward with others
+    def _fits(self, clip: Prepared) -> bool:  # in one forward with clips of other lengths
         frames = self.num_frames(clip.waveform.shape[-1])
         return batches.MIN_FRAMES <= frames <= self.window_seconds * self.frame_rate
 
@@ -260,13 +262,13 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Sound of each of `tokens`; `batch` as in `encode_batch`, "ragged" being as "length"."""
         if self._one_by_one(batch):
             return [self.decode(one) for one in tokens]
-        return by_group(tokens, batches.sizes, self._decode_alike)
+        return map_groups(tokens, batches.shape_key, self._decode_equal_lengths)
 
     def stream(self) -> Stream:
-        """A new sound, to be encoded and decoded chunk by chunk: see `Stream`.
+        """A `Stream` that encodes and decodes a new sound chunk by chunk.
 
         Raises:
-            CodecError: the card does not say streamable.
+            CodecError: the codec cannot stream.
         """
         card = self.card
         if not card.streamable:
@@ -284,7 +286,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
             raise CodecError(f"batch is one of {', '.join(batches.BATCHES)}, not {batch!r}")
         return batch == "strict" or self.card.byte_stream
 
-    def _encode_alike(self, clips: list[Prepared]) -> list[Tokens]:
+    def _encode_equal_lengths(self, clips: list[Prepared]) -> list[Tokens]:
         """Tokens of clips of the same shape and rate, in one forward per window."""
         waveforms = [clip.waveform for clip in clips]
         waveform = waveforms[0][None] if len(clips) == 1 else torch.stack(waveforms)
@@ -299,10 +301,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         sides = [None] * len(clips) if side is None else side.split(separate)
         return [self._tokens(*parts) for parts in zip(clips, codes, sides, strict=True)]
 
-    def _encode_together(self, clips: list[Prepared]) -> list[Tokens]:
+    def _encode_ragged_batch(self, clips: list[Prepared]) -> list[Tokens]:
         """Tokens of clips of different lengths, in one forward."""
         if len(clips) == 1 or not self._fits(clips[0]):
-            return self._encode_alike(clips)
+            return self._encode_equal_lengths(clips)
         waveform, lengths = padded(clips)
         with inference(self.network, self.device, self.fast):
             codes = self._encode_ragged(waveform.to(self.device), lengths).cpu()
@@ -327,7 +329,9 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         exact, fast = (self._codes_of(waveform, fast)[0] for fast in (False, True))
         return float((exact != fast).double().mean())
 
-    def _decode_alike(self, tokens: list[Tokens], sample_rate: int | None = None) -> list[Audio]:
+    def _decode_equal_lengths(
+        self, tokens: list[Tokens], sample_rate: int | None = None
+    ) -> list[Audio]:
         """Sound of tokens of the same shape, length and rate, in one forward per window."""
         if sample_rate is not None:
             check_sample_rate(sample_rate)
@@ -352,7 +356,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return audios
 
     def _check(self, tokens: Tokens) -> None:
-        """Raises CodecError unless `tokens` are this codec's."""
+        """Raises CodecError unless this codec can decode `tokens`."""
         card = self.card
         if not isinstance(tokens, Tokens):
             raise CodecError(
@@ -381,7 +385,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
-    """The cards of a family and of all that were made from it; what is no card is left out."""
+    """The cards of a family and of all its subclasses; what is no card is left out."""
     yield from (card for card in vars(family).get("CARDS", ()) if isinstance(card, CodecCard))
     for other in family.__subclasses__():
         yield from _all_cards(other)

@@ -1,6 +1,6 @@
-"""How every codec runs, whatever the caller has set: eval mode, full float32, PyTorch's defaults.
+"""Run every codec in eval mode, full float32 and PyTorch's defaults, whatever the caller has set.
 
-Nothing is changed afterwards, also where several threads run codecs at the same time.
+All settings are restored afterwards, also if several threads run codecs at the same time.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _ON_CUDA = SharedSettings(  # no TF32, no algorithm chosen by a race
 def inference(
     network: torch.nn.Module | None, device: torch.device, fast: bool = False, grad: bool = False
 ) -> Iterator[None]:
-    """Eval mode, full float32, fixed algorithms and PyTorch's defaults; as before afterwards.
+    """Eval mode, full float32, deterministic algorithms and PyTorch's defaults, then restored.
 
-    Any number of threads may be inside, with one network or several. Flags of PyTorch that belong
-    to the whole process are held while any thread is inside: on a CPU those of oneDNN alone.
+    Any number of threads may be inside, with one network or several. PyTorch's process-wide flags
+    stay set while any thread is inside; on a CPU only those of oneDNN.
 
     Args:
-        fast: what PyTorch's autocast takes to bfloat16 runs in bfloat16.
-        grad: gradients are recorded.
+        fast: run under PyTorch's autocast to bfloat16.
+        grad: record gradients.
     """
     exact = _ON_CUDA if device.type == "cuda" else nullcontext()
     cast = torch.autocast(device.type, dtype=torch.bfloat16) if fast else no_autocast(device.type)
@@ -65,8 +65,8 @@ _networks_lock = threading.Lock()
 class _Parts:
     """The modules below a network, and the modes of those that were changed.
 
-    To list the 420 modules of Mimi at each call costs milliseconds. So they are kept, and it is
-    only compared, without a loop in Python, whether any has got other children.
+    Listing the 420 modules of Mimi at each call would cost milliseconds. So the list is kept, and
+    each call only compares, without a loop in Python, whether any module has new children.
     """
 
     def __init__(self, network: torch.nn.Module) -> None:

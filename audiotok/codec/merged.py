@@ -1,13 +1,13 @@
 """Codec-merging (VALL-E R): several frames share one code of a codebook, without any training.
 
 Han et al. 2024 (VALL-E R), arXiv 2406.07855, section 3.1. Before the search of a codebook the
-latents left over are averaged over `rate` frames and the codeword found is repeated over them; what
-the next codebook gets is the latents as they were before the averaging, less that codeword. The
-paper merges the first codebook of EnCodec by 2: `encodec-24k:merge=2`.
+residual is averaged over `rate` frames, and the codeword found is repeated over them. The next
+codebook gets the residual before the averaging, minus that codeword. The paper merges the first
+codebook of EnCodec by 2: `encodec-24k:merge=2`.
 
-It is the search of a codec with slower codebooks (SNAC): `nn/quantizers/strided.py`. Here is the
-card; only the codes that are free go into files, token rates and bitrates. The last group of an
-odd number of frames is shorter. Over a single codebook it is plain pooling over time.
+The search is that of a codec with slower codebooks (SNAC), in `nn/quantizers/strided.py`; this file
+makes the card. Files, token rates and bitrates count a merged code once. The last group of frames
+may be shorter. With a single codebook, merging is plain pooling over time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
     """The card with its codebooks merged by these rates; those not named stay as they are.
 
     Raises:
-        CodecError: more rates than codebooks, or frames that share a code than files can say.
+        CodecError: more rates than codebooks, or more frames per code than a file can store.
     """
     if len(rates) > card.num_codebooks:
         raise CodecError(
@@ -52,16 +52,16 @@ def merge(card: CodecCard, rates: Sequence[int]) -> CodecCard:
     what = "plain pooling over time" if card.num_codebooks == 1 else "codebooks merged in time"
     changed = {"strides": strides, "description": f"{card.description}; {what}"}
     frames = _frames_ahead(strides) - _frames_ahead(card.strides)
-    for field in ("lookahead", "settled_lookahead"):  # a code waits for the frames that share it
+    for field in ("lookahead", "settled_lookahead"):  # a code needs all the frames that share it
         if (samples := getattr(card, field)) is not None:
             changed[field] = samples + card.hop_length * frames
     return card.model_copy(update=changed)
 
 
 def _frames_ahead(strides: Sequence[int]) -> int:
-    """How many frames past its own a code may depend on, in a residual stack of such strides."""
+    """How many later frames a code may depend on, in a residual stack with these strides."""
     period = math.lcm(*strides)
-    reach = list(range(period))  # of each frame: the last frame that its residual has seen
+    reach = list(range(period))  # for each frame, the last frame that its residual depends on
     for stride in strides:
         groups = [reach[start : start + stride] for start in range(0, period, stride)]
         reach = [max(group) for group in groups for _ in group]

@@ -1,4 +1,4 @@
-"""A codec as an object: how it is shown, copied, moved to a device and sent to another process."""
+"""A codec as a Python object: repr, copies, pickling, and moving to a device."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from audiotok.errors import CodecError
 
 
 class Portable:
-    """What a codec, which this is a part of, does as any object. See `Codec`."""
+    """The object protocol of a codec; a base class of `Codec`."""
 
-    FOUND_BY: ClassVar[Callable | None] = None  # gives the class where its module has no name
+    FOUND_BY: ClassVar[Callable | None] = (
+        None  # returns the class, if its module cannot be imported by name
+    )
 
     card: CodecCard
     network: torch.nn.Module | None
@@ -25,7 +27,7 @@ class Portable:
     checkpoint: Path | None
 
     def __reduce__(self) -> tuple:
-        """Built again from card and checkpoint, with the weights as they are now."""
+        """Rebuilt from card and checkpoint, with the current weights."""
         plain = str | int | float | None
         settings = {key: value for key, value in vars(self).items() if isinstance(value, plain)}
         state = None if self.network is None else plain_state(self.network)
@@ -62,7 +64,7 @@ class Portable:
         except (RuntimeError, AssertionError) as reason:
             line = str(reason).splitlines()[0]
             raise CodecError(f"{self.card.name} cannot move to {device}: {line}") from reason
-        for codec in (self, *vars(self).values()):  # one that another family runs is part of it
+        for codec in (self, *vars(self).values()):  # also codecs that this one contains
             if isinstance(codec, Portable):
                 codec.device = device
         return self
@@ -76,7 +78,7 @@ def _rebuild(
     settings: dict[str, object],
     state: dict[str, torch.Tensor] | None,
 ) -> Portable:
-    """A codec in another process; see `Portable.__reduce__`."""
+    """The unpickled codec; see `Portable.__reduce__`."""
     family = family if isinstance(family, type) else family()
     codec = family(card, device, checkpoint)
     vars(codec).update(settings)

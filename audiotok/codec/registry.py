@@ -1,7 +1,7 @@
 """From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed.
 
-A name that the user typed may be a path, or one on the Hub. One that a file says (`names.Recorded`)
-is looked up among the cards alone; neither code nor a download comes of it.
+A name that the user typed may be a path or a name on the Hub. A name that comes from a file
+(`names.Recorded`) is only looked up among the cards: it never runs code or starts a download.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
-_said: set[str] = set()  # names of families whose meaning was said
-_TYPED = "audiotok_user_"  # modules of .py files that a user typed are named so
-MERGES = 4  # the last merge rate that `merge=*` stands for
+# Names of families for which a warning has said which codec they stand for
+_announced: set[str] = set()
+_TYPED = "audiotok_user_"  # prefix of the modules of .py files that a user typed
+MERGES = 4  # the highest merge rate that `merge=*` stands for
 _CODECS = Path(__file__).parents[1] / "codecs"
 
 
@@ -51,9 +52,10 @@ def load(
             or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
         checkpoint: weights to use instead of the card's.
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
-        quiet: do not warn of what a family's name stands for (once per process), or of a licence.
+        quiet: no warning that a family's name stands for a codec (once per process), or about a
+            licence.
     """
-    torchaudio()  # most sound is resampled: where that cannot be, it is said before any work
+    torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device)
     name = str(name)
@@ -63,8 +65,8 @@ def load(
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
-    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _said:
-        _said.add(base)
+    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _announced:
+        _announced.add(base)
         log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
@@ -73,7 +75,7 @@ def load(
 
 
 def _others(family: type[Codec], card: CodecCard) -> str:
-    """What to say of the official weights, where a family's name stands for small ones of ours."""
+    """Text that names the official weights, if the family's name stands for small bundled ones."""
     names = [other.name for other in family.CARDS if not (other.weights and other.weights.bundled)]
     bundled = card.weights is not None and card.weights.bundled
     return f"; official weights: {', '.join(names)}" if bundled and names else ""
@@ -82,10 +84,10 @@ def _others(family: type[Codec], card: CodecCard) -> str:
 def load_recorded(
     name: Recorded, checkpoint: str | Path | None = None, device: str = "cpu"
 ) -> Codec:
-    """The codec of a name that a file says; arguments as for `load`.
+    """The codec of a name that comes from a file; arguments as for `load`.
 
     Raises:
-        CodecError: it is not the name of a card, or its weights are not on this machine yet.
+        CodecError: no card has this name, or its weights are not on this machine yet.
     """
     family, card = _find_recorded(name)
     return family(
@@ -94,7 +96,7 @@ def load_recorded(
 
 
 def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
-    """Raises CodecError where `load_recorded` would refuse the name; loads nothing."""
+    """Raises CodecError if `load_recorded` would refuse the name; loads nothing."""
     _weights_here(name, _find_recorded(name)[1], checkpoint)
 
 
@@ -115,9 +117,9 @@ def find(name: str) -> tuple[type[Codec], CodecCard]:
 
 
 def expand(name: str) -> list[str]:
-    """The names that one with stars stands for: `codebooks=*` is every number of codebooks that
-    the codec decodes, `merge=*` all of them merged by 1 to MERGES; what it does not allow is left
-    out. Any other name stands for itself."""
+    """Expand the stars in a name: `codebooks=*` to every number of codebooks that the codec can
+    decode, `merge=*` to merge rates 1 to MERGES of all codebooks, if the codec can merge. Any other
+    name gives a list of itself."""
     base, _, text = name.rpartition(":")
     parts = [part.strip() for part in text.split(",")]
     stars = {part.partition("=")[0] for part in parts if part in ("codebooks=*", "merge=*")}
@@ -143,7 +145,7 @@ def is_weights(name: str) -> bool:
 
 
 def name_for(family: type[Codec], card: CodecCard) -> str | None:
-    """The name under which `load` finds this family with this card; None where there is none."""
+    """The name for which `load` gives this family with this card; None if there is none."""
     if family in _all_families():
         return card.name
     module = sys.modules.get(family.__module__)
@@ -176,7 +178,7 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     base = wanted.partition(":")[0]
     if "@" in base:
         raise CodecError(
-            f"there is no codec {base!r}: what stands behind @ is the hash of a file of weights; "
+            f"there is no codec {base!r}: the part after @ is the hash of a file of weights; "
             "give that file instead of the name (-t FILE.safetensors)"
         )
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
@@ -186,7 +188,7 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
 
 
 def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], CodecCard] | None:
-    """The family with a card of that name; nothing is opened, run or fetched."""
+    """The family with a card of that name; opens, runs and downloads nothing."""
     base, _, options = name.partition(":")
     for family in families:
         for card in family.CARDS:
@@ -199,7 +201,7 @@ def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], Cod
 def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:
     found = _among(_all_families(), str(name))
     if found is None:
-        why = "which is none of those that `audiotok list` shows"
+        why = "which is not in `audiotok list`"
         if "@" in name:
             why += " (an @ stands before the hash of a file of weights: name that file)"
         raise CodecError(name.refusal("codec", why))
@@ -215,12 +217,12 @@ def _weights_here(name: Recorded, card: CodecCard, checkpoint: str | Path | None
 
 
 def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
-    """Family and card of a file of weights, by its metadata; its hash goes into the name."""
+    """Family and card of a file of weights, from its metadata; the name contains its hash."""
     metadata = checkpoints.read_metadata(path)
     named = metadata.get("family", "")
     for family in _all_families():
         if named in [card.family for card in family.CARDS]:
-            card = family.card_of(metadata, checkpoints.sha256(path)[:8])
+            card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
             card = card.model_copy(update={"training_data": _learned_from(metadata)})
             return family, vary(card, name.partition(":")[2], family.OPTIONS, family.adapt)
     raise CodecError(
@@ -230,7 +232,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
 
 
 def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
-    """The training data that a file of weights names; () where it names none."""
+    """The training data named in a file of weights; () if there is none."""
     try:
         names = json.loads(metadata.get("training_data", "[]"))
     except (ValueError, RecursionError):
@@ -254,14 +256,17 @@ def _all_families() -> list[type[Codec]]:
     for plugin in entry_points(group="audiotok.codecs"):
         try:
             families.append(_checked(plugin.load(), families))
-        except (Exception, SystemExit) as reason:  # somebody else's code: all others go on
+        except (
+            Exception,
+            SystemExit,
+        ) as reason:  # a plug-in may raise anything; the others still load
             text = " ".join(str(reason).split()) or type(reason).__name__
             log.warning("the codec plug-in %s is left out: %s", plugin.value, text)
     return families
 
 
 def _checked(family: object, others: Sequence[type[Codec]]) -> type[Codec]:
-    """What a plug-in names, if it can stand beside the other families; ValueError says why not."""
+    """The class of a plug-in, if it is a valid family; else ValueError with the reason."""
     if not (inspect.isclass(family) and issubclass(family, Codec)):
         raise ValueError("it is no subclass of audiotok.Codec")
     cards, prefix = family.CARDS, family.PREFIX
@@ -280,7 +285,7 @@ def _checked(family: object, others: Sequence[type[Codec]]) -> type[Codec]:
 
 
 def _families_of(module) -> list[type[Codec]]:
-    """The families that are written in this module: classes with cards or other ways to a name."""
+    """The families defined in this module: Codec classes with CARDS or a PREFIX."""
     return [
         value
         for value in vars(module).values()
@@ -292,7 +297,7 @@ def _families_of(module) -> list[type[Codec]]:
 
 
 def _family_in(path: Path) -> type[Codec]:
-    """The one class with cards in a .py file that the user typed; read anew when it has changed."""
+    """The one class with CARDS in a .py file that the user typed; reloaded if it has changed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
     found = path.stat()
@@ -301,7 +306,9 @@ def _family_in(path: Path) -> type[Codec]:
 
 @cache
 def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
-    named = f"{_TYPED}{digest(str(path), 12)}"  # two files of one name are two modules
+    named = (
+        f"{_TYPED}{digest(str(path), 12)}"  # files of equal names in two folders are two modules
+    )
     spec = importlib.util.spec_from_file_location(named, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -313,12 +320,14 @@ def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
     families = [family for family in _families_of(module) if family.CARDS]
     if len(families) != 1:
         raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
-    families[0].FOUND_BY = partial(_family_in, path.resolve())  # by another process
+    families[0].FOUND_BY = partial(
+        _family_in, path.resolve()
+    )  # so another process can find the class
     return families[0]
 
 
 def find_device(device: str) -> torch.device:
-    """The device of that name; CodecError where this PyTorch has none on which it can compute."""
+    """The device of that name; CodecError if this PyTorch cannot compute on it."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -329,7 +338,7 @@ def find_device(device: str) -> torch.device:
         raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
     try:
         torch.ones(1, device=found).cpu()
-    except Exception as reason:  # each backend has errors of its own
+    except Exception as reason:  # each backend raises its own types
         raise CodecError(
             f"device {device!r} cannot be used by this PyTorch ({type(reason).__name__}): use cpu, "
             "cuda, cuda:1 or auto"

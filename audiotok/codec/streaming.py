@@ -1,13 +1,13 @@
-"""Stream: one sound through a codec while it comes in, chunk by chunk.
+"""Stream: encode and decode one sound chunk by chunk, while it arrives.
 
     with codec.stream() as stream:
         for chunk in chunks:  # (C, L), L a multiple of the hop
             play(stream.decode(stream.encode(chunk)))
         play(stream.decode(stream.encode(rest, last=True), last=True))
 
-What comes out, put together, is what the whole sound gives in one piece: codes equal but for near
-ties that the last bits of arithmetic decide, sound to 1e-5 of its peak. What cannot be known yet is
-held back, so that a chunk may give no frames, and a later one more than its own.
+The concatenated output equals that of the whole sound: codes up to near ties that rounding in the
+last bits decides, samples to 1e-5 of the peak. Frames that depend on later samples are held back: a
+chunk may return no frames, and a later chunk more than its own.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ log = logging.getLogger("audiotok")
 
 
 class Stream:
-    """The encoder and the decoder of one codec for one sound; each remembers what it was given.
+    """A stateful encoder and decoder of one codec, for one sound.
 
-    The two know nothing of each other: the codes that are decoded may come from anywhere. Several
-    streams of a codec may be open at a time. A chunk that is refused changes nothing.
+    They are independent: the codes to decode may come from anywhere. Several streams of a codec may
+    be open at the same time. A chunk that is refused does not change the state.
     """
 
     def __init__(self, codec: Windowed, encoder: Pieces, decoder: Pieces) -> None:
@@ -56,43 +56,42 @@ class Stream:
 
     @pytorch_defaults()
     def encode(self, chunk: Any = None, last: bool = False) -> torch.Tensor:
-        """Codes (C, K, T) int64 of the frames that are known now; T may be 0.
+        """Codes (C, K, T) int64 of the frames that are complete now; T may be 0.
 
         Args:
             chunk: waveform (C, L) or (L,) at the card's sample_rate_in, an array, a tensor or an
-                Audio. L is a multiple of the hop, of the last chunk any length.
-            last: nothing follows: the codes of all that was held back come as well.
+                Audio. L is a multiple of the hop length; the last chunk may have any length.
+            last: this is the last chunk; the result includes all frames that were held back.
 
         Raises:
-            CodecError: a chunk of another length, rate or number of channels; or the last one was
-                here already.
-            AudioError: a chunk that is not finite, or was not scaled.
+            CodecError: a chunk of another length, rate or number of channels, or after the last
+                chunk.
+            AudioError: a chunk that is not finite, or not scaled to [-1, 1].
         """
         name, hop = self.codec.card.name, self.codec.card.hop_length
         waveform = self._waveform(chunk)
         length = waveform.shape[-1]
         if length % hop and not last:
             raise CodecError(
-                f"a chunk of {length} samples is no multiple of {hop}, the samples of a frame of "
-                f"{name}: only the last chunk may end inside of a frame, encode(chunk, last=True)"
+                f"a chunk of {length} samples is no multiple of {hop}, the hop length of "
+                f"{name}: only the last chunk may end within a frame, encode(chunk, last=True)"
             )
         codes = self._encoder.run(self.codec, waveform, last)
         if codes.numel() and codes.min() < 0:
-            raise CodecError(f"{name}: latents are not finite, so that there are no codes of them")
+            raise CodecError(f"{name}: latents are not finite, so they have no codes")
         return codes
 
     @pytorch_defaults()
     def decode(self, codes: Any = None, last: bool = False) -> torch.Tensor:
-        """Waveform (C, L) float32 of the samples that are known now; L may be 0.
+        """Waveform (C, L) float32 of the samples that are complete now; L may be 0.
 
         Args:
             codes: (C, K, T) integers, T of any length. K is one of the card's codebook_counts.
-            last: nothing follows: the sound of all that was held back comes as well. All together
-                there are as many samples as whole frames have: cut off what is past the end of
-                the sound.
+            last: these are the last codes; the result includes all samples that were held back. The
+                total length is that of whole frames: cut off what is after the end of the sound.
 
         Raises:
-            CodecError: codes of another shape, or out of range; or the last ones were here already.
+            CodecError: codes of another shape, out of range, or after the last ones.
         """
         waveform = self._decoder.run(self.codec, self._codes(codes), last)
         if not waveform.isfinite().all():
@@ -101,9 +100,9 @@ class Stream:
 
     @pytorch_defaults()
     def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """What both directions still hold, codes (C, K, T) and waveform (C, L); then it is over.
+        """End both directions; returns what they held back, codes (C, K, T) and waveform (C, L).
 
-        These codes are not in this waveform: to hear them, end `encode` and decode what it gives.
+        These codes are not part of this waveform: to hear them, end `encode` and decode its result.
         """
         nothing = torch.empty(1, self.codec.card.num_codebooks, 0, dtype=torch.int64)
         codes = nothing if self._encoder.ended else self.encode(last=True)
@@ -111,7 +110,7 @@ class Stream:
         return codes, silence if self._decoder.ended else self.decode(last=True)
 
     def _waveform(self, chunk: Any) -> torch.Tensor:
-        """(B, C, L): what is coded apart, and the channels of the network."""
+        """(B, C, L): rows that are coded separately, and the channels of the network."""
         card = self.codec.card
         each = self.codec.options.get("channels") == "each"
         if chunk is None:
@@ -162,18 +161,18 @@ class Stream:
 
 
 class _Half:
-    """One direction of a stream: its memory, and how far it is."""
+    """One direction of a stream: its state and its position."""
 
     def __init__(self, name: str, pieces: Pieces, hop: int, hop_out: int) -> None:
         self.name, self.pieces = name, pieces
-        self.hop, self.hop_out = hop, hop_out  # what a frame has of what goes in, and comes out
-        self.shape: tuple[int, ...] = ()  # of what goes in, but for the time
+        self.hop, self.hop_out = hop, hop_out  # length of a frame at the input and at the output
+        self.shape: tuple[int, ...] = ()  # of the input, without the time axis
         self.given = self.made = 0
         self.ended = False
 
     @property
     def held(self) -> int:
-        """Frames that were given and have not come out."""
+        """Frames that went in and have not come out."""
         return max(0, -(-self.given // self.hop) - self.made // self.hop_out)
 
     def run(self, codec: Windowed, given: torch.Tensor, last: bool) -> torch.Tensor:
@@ -185,7 +184,7 @@ class _Half:
         if self.given and shape != self.shape:
             raise CodecError(
                 f"{self.name} was given {self.shape} so far and {shape} now: channels and "
-                "codebooks stay what they are within a stream"
+                "codebooks cannot change within a stream"
             )
         with inference(codec.network, codec.device, codec.fast):
             made = self.pieces(given.to(codec.device), last).cpu()

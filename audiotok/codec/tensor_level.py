@@ -7,8 +7,9 @@
     waveform = codec.decode_latents(quantized)  # -> (B, C, L)
     waveform = codec.decode_codes(codes)        # both
 
-`encode` and `decode` run the same methods of the family, on windows of a long sound; here the whole
-goes through the network at once. Nothing is resampled, checked for NaN or copied to the CPU.
+`encode` and `decode` call the same methods of the family, on windows of a long sound. Here the
+whole tensor goes through the network at once. Nothing is resampled, checked for NaN or copied to
+the CPU.
 """
 
 from __future__ import annotations
@@ -28,23 +29,23 @@ from audiotok.tokens.tokens import Tokens
 
 
 class TensorLevel:
-    """What a codec, which this is a part of, does with tensors. See `Codec`.
+    """The tensor methods of a codec; a base class of `Codec`.
 
-    All methods take and give tensors on the codec's device, in eval mode and full float32. With
-    `grad=True` gradients are recorded, for the input and for the weights of the network; the
-    arithmetic may then differ in its last bits. Otherwise results have no gradients.
+    All methods take and return tensors on the codec's device and run in eval mode and full
+    float32. With `grad=True` gradients are recorded for the input and for the weights of the
+    network; results may then differ in the last bits. Otherwise results have no gradients.
     """
 
-    NO_TENSORS: ClassVar[str | None] = None  # why there is nothing of this
+    NO_TENSORS: ClassVar[str | None] = None  # why the codec has no tensor methods; None: it has
     SOUND_NEEDS_CODES: ClassVar[bool] = False  # whether vectors alone decode to another sound
-    NO_LATENTS: ClassVar[str] = "its class encodes and decodes in one step"  # why there may be none
+    NO_LATENTS: ClassVar[str] = "its class encodes and decodes in one step"  # the reason, if so
 
     card: CodecCard
     network: torch.nn.Module | None
     device: torch.device
     fast: bool
 
-    # --- what a family writes: these four, or `_encode` and `_decode` ----------------------------
+    # --- a family defines these four, or `_encode` and `_decode` ---------------------------------
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
         """(B, C, L) float32 at sample_rate_in -> latents (B, D, ceil(L / hop_length), or more)."""
@@ -55,7 +56,7 @@ class TensorLevel:
         raise self._without("latents")
 
     def _dequantize(self, codes: Tensor) -> Tensor:
-        """Codes (B, K, T) -> the vectors that they stand for, (B, D, T)."""
+        """Codes (B, K, T) -> their quantized vectors (B, D, T)."""
         raise self._without("quantized vectors")
 
     def _decode_latents(self, quantized: Tensor) -> Tensor:
@@ -65,9 +66,8 @@ class TensorLevel:
     def _encode(self, waveform: Tensor) -> Tensor:
         """(B, C, L) float32 at sample_rate_in -> codes (B, K, ceil(L / hop_length)) int64.
 
-        K and the rates are those of `self.card`: num_codebooks, which can be fewer than the
-        network has, and strides, which can be merged. A frame whose latents are not finite gets
-        the code -1.
+        K and the rates are those of `self.card`: num_codebooks may be smaller than in the network,
+        and strides may be merged. A frame whose latents are not finite gets the code -1.
         """
         codes = self._quantize(self._encode_latents(waveform))
         return codes[..., : self.num_frames(waveform.shape[-1])]
@@ -80,19 +80,19 @@ class TensorLevel:
         return self._decode_latents(self._dequantize(codes))
 
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
-        """As `_encode`, each clip as if it ended at its length alone; any codes behind that."""
+        """As `_encode`, but each clip ends at its own length; codes after it are undefined."""
         raise NotImplementedError
 
     def _quantized_latents(self, latents: Tensor) -> Tensor:
-        """Those of the latents (B, D', T) that the quantized vectors (B, D, T) are near to."""
+        """The part of the latents (B, D', T) that the quantized vectors (B, D, T) approximate."""
         return latents
 
-    # --- what a user calls -----------------------------------------------------------------------
+    # --- public methods --------------------------------------------------------------------------
 
     def encode_latents(self, waveform: Tensor, grad: bool = False) -> Tensor:
         """Latents (B, D, T) float32 of a waveform (B, C, L) at sample_rate_in.
 
-        T is ceil(L / hop_length); SNAC's latents go on to the end of a window of its attention.
+        T is ceil(L / hop_length); SNAC's are longer, up to a whole attention window.
 
         Raises:
             CodecError: another shape or device, or a codec without latents.
@@ -111,8 +111,8 @@ class TensorLevel:
         """Codes (B, K, ceil(L / hop_length)) int64 of a waveform (B, C, L) at sample_rate_in.
 
         Args:
-            lengths: samples of each clip, where shorter ones have something behind them: each gets
-                the codes that it has alone, up to last bits of the arithmetic, and -1 behind them.
+            lengths: samples of each clip without its padding. Each clip gets the codes that it
+                would get alone, up to rounding in the last bits, and -1 after its last frame.
 
         Raises:
             CodecError: another shape or device, or lengths for a codec that is not `ragged`.
@@ -128,12 +128,12 @@ class TensorLevel:
     def dequantize(
         self, codes: Tensor, straight_through: Tensor | None = None, grad: bool = False
     ) -> Tensor:
-        """The vectors (B, D, T) float32 that codes (B, K, T) stand for.
+        """The quantized vectors (B, D, T) float32 of codes (B, K, T).
 
         Args:
-            straight_through: the latents that `codes` were made of: the result has the same values,
-                and its gradient is passed on to these latents as it is (arXiv 1308.3432).
-            grad: gradients for codebooks and projections, where these are parameters.
+            straight_through: the latents that `codes` were computed from. The values of the result
+                do not change; its gradient goes to these latents unchanged (arXiv 1308.3432).
+            grad: record gradients for codebooks and projections that are parameters.
         """
         codes = self._checked_codes(codes)
         with self._running(grad), self._in_range():
@@ -151,7 +151,7 @@ class TensorLevel:
     def decode_latents(self, quantized: Tensor, grad: bool = False) -> Tensor:
         """Waveform (B, C, T frames of samples at sample_rate_out) of vectors (B, D, T).
 
-        The noise that SNAC's decoder adds depends on the codes, which are not known here: it is
+        SNAC's decoder adds noise seeded by the codes. They are not known here, so the noise is
         that of key 0.
         """
         self._check_tensor(quantized, "quantized vectors", "(batch, dimensions, frames)")
@@ -173,12 +173,12 @@ class TensorLevel:
     def tokens(
         self, codes, num_samples: int | None = None, sample_rate: int | None = None
     ) -> Tokens:
-        """Tokens of codes that come from elsewhere, e.g. a language model.
+        """Tokens of given codes, e.g. from a language model.
 
         Args:
             codes: integers (C, K, T), (K, T), or (T,) of a codec with one codebook: a tensor, an
                 array or lists. K is one of the card's codebook_counts.
-            num_samples: of the sound, at `sample_rate`; None: that of whole frames.
+            num_samples: length of the sound at `sample_rate`; None: that of whole frames.
             sample_rate: Hz; None: sample_rate_in.
 
         Raises:
@@ -238,9 +238,9 @@ class TensorLevel:
         if not isinstance(tensor, Tensor) or tensor.ndim != 3 or not tensor.numel():
             found = tuple(getattr(tensor, "shape", ())) or type(tensor).__name__
             raise CodecError(f"{what} of {name} are a tensor {shape}, not {found}")
-        ours, theirs = self.device, tensor.device
-        if ours.type != theirs.type or (ours.index or 0) != (theirs.index or 0):
-            raise CodecError(f"{what} are on {theirs}, {name} is on {ours}: move one with .to()")
+        expected, found = self.device, tensor.device
+        if expected.type != found.type or (expected.index or 0) != (found.index or 0):
+            raise CodecError(f"{what} are on {found}, {name} is on {expected}: move one with .to()")
 
     def _check_waveform(self, waveform: Tensor) -> None:
         channels = self.card.channels
@@ -265,7 +265,7 @@ class TensorLevel:
 
     @contextmanager
     def _in_range(self) -> Iterator[None]:
-        """What layers say of codes that are out of range, in our words."""
+        """Turn the layers' errors about codes out of range into a CodecError."""
         try:
             yield
         except (IndexError, ValueError) as reason:

@@ -1,9 +1,9 @@
-"""Variants: the options that a codec's name may carry, and the card they make.
+"""Variants: options in a codec's name, and the card that results from them.
 
     encodec-24k:codebooks=8,merge=2
 
-Every codec takes those of `common` that its card allows; a family may add its own. Options are
-part of the name, so rows, files and pages say them.
+Every codec takes those options of `common` that its card allows; a family may add its own. Options
+are part of the name, so rows, files and pages show them.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def one_of(*allowed: str) -> Callable[[str], str]:
 def common(card: CodecCard) -> Known:
     """The options that any codec with such a card takes.
 
-    codebooks: only the first so many.
+    codebooks: use only this many, from the first on.
     merge: VALL-E R's codec-merging, see `audiotok.codec.merged`.
-    channels: of a codec for one channel: "mix" them (the default) or code "each".
+    channels: for a codec with one channel: "mix" the channels (default) or code "each".
     precision: "exact" (float32, the default) or "fast" (bfloat16 where PyTorch deems it safe).
     """
     known: Known = {}
@@ -55,7 +55,7 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
     """Splits "name:key=value,key=value" and converts the values to their types.
 
     Raises:
-        CodecError: an option that is not known or there twice, or a value that does not convert.
+        CodecError: an unknown or repeated option, or a value that does not convert.
     """
     base, colon, text = name.rpartition(":")  # hf:org/name has a colon of its own
     base, text = (base, text) if colon else (name, "")
@@ -66,7 +66,7 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
             choice = ", ".join(known) or "it has none"
             raise CodecError(f"{base} has no option {part!r}; options: {choice}")
         if key in options:
-            raise CodecError(f"option {key} of {base} is there twice: leave one out")
+            raise CodecError(f"option {key} of {base} is given twice: leave one out")
         try:
             options[key] = known[key](value)
         except ValueError:
@@ -82,14 +82,14 @@ def vary(
     own: Known,
     adapt: Callable[[CodecCard, Options], CodecCard] = lambda card, options: card,
 ) -> CodecCard:
-    """The card of `card` with the options in `text` ("key=value,..."), which go into its name.
+    """`card` with the options in `text` ("key=value,...") applied and added to its name.
 
     Args:
         own: options of the family.
-        adapt: what these change of the card.
+        adapt: applies these to the card.
 
     Raises:
-        CodecError: an option that this codec does not take, or a value that it does not have.
+        CodecError: an option that this codec does not take, or a value that does not fit it.
     """
     _, options = parse_options(f"{card.name}:{text}", {**own, **common(card)})
     varied = adapt(card, options)
@@ -99,8 +99,8 @@ def vary(
         varied = merge(varied, rates)
     if not options:
         return card
-    said = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
-    return varied.model_copy(update={"name": f"{card.name}:{said}", "options": options})
+    text = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))
+    return varied.model_copy(update={"name": f"{card.name}:{text}", "options": options})
 
 
 def _first(card: CodecCard, count: int) -> CodecCard:
@@ -118,5 +118,5 @@ def _first(card: CodecCard, count: int) -> CodecCard:
 
 
 def text_of(value: object) -> str:
-    """The value of an option as a name says it."""
+    """The value of an option as it is written in a name."""
     return "/".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,9 +1,8 @@
-"""Long sound in bounded memory: in pieces that remember, or in windows that overlap.
+"""Long sound in bounded memory: in chunks with a state, or in overlapping windows.
 
-A family whose layers can be fed piece by piece (`nn/pieces.py`) says so, and then a long sound has
-the codes, or the samples, of the whole in one piece. The others code windows with some context on
-each side; where the network looks no farther than the context, that too changes nothing but the
-last bits of arithmetic.
+A family whose layers can run chunk by chunk (`nn/pieces.py`) gives the same codes and samples for a
+long sound as for the whole at once. The others code windows with some context on each side. If the
+receptive field is within the context, only rounding in the last bits differs.
 """
 
 from __future__ import annotations
@@ -20,12 +19,13 @@ from audiotok.errors import CodecError
 
 log = logging.getLogger("audiotok")
 
-# (B, ..., N) on the codec's device and whether nothing follows -> what is known by then
+# A stateful function: (B, ..., N) on the codec's device, and whether it is the last chunk -> all
+# output that is complete by then
 Pieces = Callable[[torch.Tensor, bool], torch.Tensor]
 
 
 class Windowed:
-    """How a codec, which this is a part of, codes sound of any length. See `Codec`."""
+    """How a codec processes sound of any length; a base class of `Codec`."""
 
     card: CodecCard
     options: dict[str, Any]
@@ -34,12 +34,12 @@ class Windowed:
     fast: bool
     window_seconds: float = 60.0
     context_seconds: float = 5.0
-    piece_seconds: float = 10.0  # of what is fed to an encoder or decoder that remembers
+    piece_seconds: float = 10.0  # length of a chunk for a stateful encoder or decoder
 
     def _encoder_in_pieces(self) -> Pieces | None:
-        """A new encoder that remembers: waveform (B, C, L) and whether nothing follows -> codes
-        (B, K, T) of the frames that are known by then. L is a multiple of the hop unless nothing
-        follows. None where there is no such thing."""
+        """A new stateful encoder: waveform (B, C, L), and whether it is the last chunk -> codes
+        (B, K, T) of the frames that are complete by then. L is a multiple of the hop length, except
+        in the last chunk. None if the family has no such encoder."""
         return None
 
     def _decoder_in_pieces(self) -> Pieces | None:
@@ -48,7 +48,7 @@ class Windowed:
 
     @property
     def _unit(self) -> int:
-        """Frames at whose multiples windows start: those of whole codes of every codebook."""
+        """Windows start at multiples of this many frames, where codes of all codebooks start."""
         return math.lcm(*self.card.strides)
 
     @property
@@ -58,7 +58,7 @@ class Windowed:
         return max(1, round(seconds * self.card.frame_rate))
 
     def _windows(self, num_frames: int) -> Iterator[tuple[int, int, int, int]]:
-        """Frames (low, start, stop, high): start..stop is kept of what low..high gives."""
+        """Frames (low, start, stop, high): low..high is coded, and start..stop of it is kept."""
         if self.card.byte_stream:
             yield 0, 0, num_frames, num_frames
             return
@@ -87,8 +87,8 @@ class Windowed:
             return codes, None
         if len(windows) > 1 and card.lookahead is None:
             log.warning(
-                "%s looks at all of a sound: of this one, longer than %g s, it codes windows, and "
-                "codes differ from those of the whole", card.name, self.window_seconds,
+                "%s depends on the whole sound; this one, longer than %g s, is coded in windows, "
+                "so its codes differ from those of the whole", card.name, self.window_seconds,
             )  # fmt: skip
         for low, start, stop, high in windows:
             piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
@@ -136,10 +136,10 @@ class Windowed:
 def _fed(
     pieces: Pieces, whole: torch.Tensor, step: int, device: torch.device, shape: tuple[int, ...]
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Feeds `whole`, `step` at a time; gives where what came out belongs, and what.
+    """Feed `whole` to `pieces` in chunks of `step`; yield each output after its position.
 
     Raises:
-        CodecError: all together is not of this shape.
+        CodecError: the concatenated output does not have this shape.
     """
     made = 0
     for start in range(0, whole.shape[-1], step):
@@ -147,6 +147,6 @@ def _fed(
         piece = pieces(whole[..., start : start + step].to(device), last)
         found = (*piece.shape[:-1], made + piece.shape[-1])
         if found[:-1] != shape[:-1] or found[-1] > shape[-1] or (last and found != shape):
-            raise CodecError(f"pieces of a long sound make {found}, expected {shape}")
+            raise CodecError(f"the chunks of a long sound give {found}, expected {shape}")
         yield made, piece
         made = found[-1]

@@ -123,7 +123,7 @@ class DAC(Trained):
             )
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', 'dac')}@{digest}",
             cls.config_in(metadata, "the file"),

@@ -187,7 +187,7 @@ class Encodec(SEANetCodec):
         super()._load(checkpoint)
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         config = cls.config_in(metadata, "the file")
         if config.group_norm:  # which is over a chunk: of a whole clip it would be another codec
             raise CheckpointError(
@@ -214,13 +214,13 @@ class Encodec(SEANetCodec):
         if not path.is_file():
             return
         try:
-            said = json.loads(path.read_bytes())
-            odd = [k for k, v in self._SAID_BY_TRANSFORMERS.items() if said.get(k, v) != v]
+            config = json.loads(path.read_bytes())
+            odd = [k for k, v in self._SAID_BY_TRANSFORMERS.items() if config.get(k, v) != v]
         except (ValueError, AttributeError) as reason:
             raise CheckpointError(f"{path} is not a configuration of transformers") from reason
         if odd:
             raise CheckpointError(
-                f"{path} is not that of {self.card.name}: {odd[0]} is {said[odd[0]]!r}, "
+                f"{path} is not that of {self.card.name}: {odd[0]} is {config[odd[0]]!r}, "
                 f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}; hf:FOLDER loads networks of "
                 "other sizes"
             )

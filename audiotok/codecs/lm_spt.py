@@ -208,7 +208,7 @@ class LMSPT(Trained):
         return super().ragged and self.network.config.encoder.kind == "dac"
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', 'lm-spt')}@{digest}",
             cls.config_in(metadata, "the file"),
@@ -256,9 +256,9 @@ def _from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of the official code in our names, without its counters."""
     renamed = {}
     for key, tensor in from_official({k: v for k, v in state.items() if k not in _USAGE}).items():
-        for theirs, ours in _NAMES:
-            if key.startswith(theirs):
-                key = ours + key.removeprefix(theirs)
+        for official_prefix, prefix in _NAMES:
+            if key.startswith(official_prefix):
+                key = prefix + key.removeprefix(official_prefix)
         renamed[key] = tensor
     return renamed
 

@@ -107,7 +107,7 @@ class Mini(Trained):
         checkpoints.load_strict(self.network, in_float32(state), checkpoint)
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', 'mini')}@{digest}",
             cls.config_in(metadata, "the file"),

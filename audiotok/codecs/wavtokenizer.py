@@ -191,7 +191,7 @@ class WavTokenizer(Trained):
         checkpoints.load_strict(self.network, state, checkpoint)
 
     @classmethod
-    def card_of(cls, metadata: dict[str, str], digest: str) -> CodecCard:
+    def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(
             f"{metadata.get('name', cls.CARDS[0].family)}@{digest}",
             cls.config_in(metadata, "the file"),

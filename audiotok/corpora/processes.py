@@ -24,16 +24,16 @@ def spawning(
         initializer: called with `arguments` in each of them.
     """
     context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(count, context, _start, (theirs, initializer, arguments))
+    child_end, parent_end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(count, context, _start, (child_end, initializer, arguments))
     try:
         with worker_start():
             for _ in range(count):  # each starts one
                 pool.submit(_nothing)
-        theirs.close()
+        child_end.close()
         yield pool
     finally:
-        ours.close()
+        parent_end.close()
         pool.shutdown(cancel_futures=True)
 
 

@@ -61,7 +61,7 @@ def load(path: Path, name: str | None = None) -> Corpus:
                 f"{path}, line {line}: no recording {one.get('recording_id')!r} in {recordings[0]}"
             )
         rows.append((line, by_id[one["recording_id"]] | _segment(path, line, one)))
-        rows[-1][1].update(_said(path, line, one))
+        rows[-1][1].update(_supervision(path, line, one))
     return _corpus(path, rows, [one.get("id") for _, one in found], name)
 
 
@@ -87,14 +87,18 @@ def _cut(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
             f"{path}, line {line}: a cut of type {cut.get('type')!r}: expected a MonoCut with its "
             "recording"
         )
-    said = cut.get("supervisions") or []
-    if not isinstance(said, list) or len(said) > 1 or not all(isinstance(x, dict) for x in said):
+    supervisions = cut.get("supervisions") or []
+    if (
+        not isinstance(supervisions, list)
+        or len(supervisions) > 1
+        or not all(isinstance(x, dict) for x in supervisions)
+    ):
         raise CorpusError(
             f"{path}, line {line}: expected a cut with one supervision at most: "
             "`lhotse cut trim-to-supervisions` makes such"
         )
     cells = _audio(path, line, cut["recording"]) | _segment(path, line, cut)
-    return cells | (_said(path, line, said[0]) if said else {})
+    return cells | (_supervision(path, line, supervisions[0]) if supervisions else {})
 
 
 def _audio(path: Path, line: int, recording: dict[str, Any]) -> dict[str, str]:
@@ -124,6 +128,6 @@ def _segment(path: Path, line: int, one: dict[str, Any]) -> dict[str, str]:
     return {ours: _jsonl.cell(path, line, k, one[k]) for k, ours in names.items() if k in one}
 
 
-def _said(path: Path, line: int, supervision: dict[str, Any]) -> dict[str, str]:
+def _supervision(path: Path, line: int, supervision: dict[str, Any]) -> dict[str, str]:
     cells = {key: _jsonl.cell(path, line, key, supervision.get(key)) for key in ("text", "speaker")}
     return _manifest.filled(cells)

@@ -1,17 +1,16 @@
-"""What was coded and scored is kept by its content: tokens, waveforms, scores of clips.
+"""A content-addressed cache of tokens, waveforms and scores of clips.
 
     <folder>/<kind>/<2 digits>/<sha256 of the key>
 
-An entry is a line of JSON (its whole key, facts beside the content, hashes of both), then the
-content. When it is read, all of it is compared with these hashes: what is torn, damaged or in
-another's place is named in one line, removed, and made again. So nothing here has to be fsynced or
-locked; the folder may be removed at any time. The hashes protect from accidents alone: whoever may
-write here can write an entry with hashes that fit, and it is believed. Keep the folder yours, and
-take --fresh where you do not trust it.
+An entry is a line of JSON (its whole key, further facts, hashes of both), then the content. Reading
+an entry checks all of it against these hashes. An entry that is torn, damaged or misplaced is
+reported in one line, removed, and computed again. So entries need no fsync and no lock, and the
+folder may be removed at any time. The hashes protect against accidents only: anybody who can write
+to the folder can write a valid entry. Use a folder of your own, and --fresh if you do not trust it.
 
-It lies at $AUDIOTOK_CACHE, else ~/.cache/audiotok/bench, and is kept below $AUDIOTOK_CACHE_BYTES
-(10 GB; 0 keeps nothing): waveforms go first, the oldest before.
-Other files in that folder are neither counted nor removed.
+The folder is $AUDIOTOK_CACHE, else ~/.cache/audiotok/bench. Its size is limited to
+$AUDIOTOK_CACHE_BYTES (10 GB; 0 stores nothing): waveforms are removed first, oldest first.
+Other files in the folder are neither counted nor removed.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
 BYTES = 10_000_000_000
 _NAME = re.compile(r"[0-9a-f]{64}")
 _BEGIN = b'{"key": {'
-_STALE = 3600.0  # seconds after which a half-written entry was left by a killed process
+_STALE = 3600.0  # seconds after which a half-written entry must be from a killed process
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What was kept under a key."""
+    """The content stored under a key."""
 
     content: bytes
     about: dict[str, Any]
@@ -52,8 +51,8 @@ class Cache:
     """Entries in `folder`; see the top of this file.
 
     Args:
-        note: is told of entries that are not what they should be, and of a folder that cannot be
-            written, once.
+        note: called with one line for each invalid entry, and once for a folder that cannot be
+            written.
     """
 
     def __init__(self, folder: Path, limit: int, note: Callable[[str], None]):
@@ -62,14 +61,14 @@ class Cache:
         self._added = 0  # bytes since the last look at the whole
 
     def get(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
-        """The entry of this key; None where there is none, or none that can be trusted."""
+        """The entry of this key; None if there is none, or if it is invalid."""
         path = self._path(kind, key)
         try:
             head, _, content = path.read_bytes().partition(b"\n")
         except OSError:
             return None
         if (wrong := _wrong(head, key, content)) is not None:
-            self._note(f"cache: {path} is not used but made again, for {wrong}")
+            self._note(f"cache: {path} is ignored and computed again: {wrong}")
             self.drop(kind, key)
             return None
         with suppress(OSError):
@@ -80,7 +79,7 @@ class Cache:
     def put(
         self, kind: str, key: Mapping[str, Any], content: bytes, about: Mapping[str, Any] = {}
     ) -> None:
-        """Keeps `content` under `key`; a disk that is full or read-only costs the entry alone."""
+        """Store `content` under `key`. A full or read-only disk loses the entry, not the run."""
         if not self._writes:
             return
         head = {"key": key, "about": about, "sha256": hashlib.sha256(content).hexdigest()}
@@ -108,12 +107,12 @@ class Cache:
             self._path(kind, key).unlink()
 
     def close(self) -> None:
-        """At the end of a run: nothing needs it but the limit."""
+        """Enforce the size limit at the end of a run."""
         if self._added:
             self.prune()
 
     def prune(self) -> None:
-        """Removes entries that are over the limit, and old half-written ones; no other file."""
+        """Remove entries beyond the limit and old half-written ones, but no other file."""
         self._added, total, files = 0, 0, []
         for order, kind in enumerate(KINDS):
             for folder in (self.folder / kind).glob("[0-9a-f][0-9a-f]"):
@@ -139,8 +138,8 @@ class Cache:
 
 
 def _is_entry(path: Path, found: os.stat_result) -> bool:
-    """Whether a file has the name of an entry and begins as `put` writes it: a user may keep files
-    in a folder that he gave to the cache."""
+    """Whether a file has the name of an entry and begins as `put` writes it: the folder may hold
+    other files of the user."""
     if not stat.S_ISREG(found.st_mode) or not _NAME.fullmatch(path.name):
         return False
     with open(path, "rb") as file:
@@ -148,7 +147,7 @@ def _is_entry(path: Path, found: os.stat_result) -> bool:
 
 
 def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
-    """What does not fit in an entry; None where all does."""
+    """Why an entry is invalid; None if it is valid."""
     try:
         found = json.loads(head)
         seal = found.pop("seal")
@@ -159,7 +158,7 @@ def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
         if hashlib.sha256(content).hexdigest() != found["sha256"]:
             return "its content was changed or torn"
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "its first line is no entry's"
+        return "its first line is not that of an entry"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Ray clusters: connecting to one, and scoring clips on one. The scheduling is Ray's."""
+"""Connect to a Ray cluster, and score clips on it; Ray schedules the tasks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from audiotok.system.processes import ENVIRONMENT
 if TYPE_CHECKING:
     from audiotok.tasks import Task
 
-RETRIES = 3  # of a clip whose process died, be it with its node
+RETRIES = 3  # of a clip whose process or node died
 
 
 @contextmanager
 def connected(address: str | None) -> Iterator[Any]:
-    """The package ray, connected in the block.
+    """The package ray, connected to a cluster inside the block.
 
     Args:
         address: of the cluster, e.g. "ray://head:10001" or "auto"; None: this machine alone, or
@@ -48,15 +48,15 @@ def connected(address: str | None) -> Iterator[Any]:
 
 
 class RayWorkers:
-    """Scoring on a cluster, with the methods of `workers.Workers`: a Ray task for each clip.
+    """Scores clips on a cluster, one Ray task per clip; same methods as `workers.Workers`.
 
-    A clip whose process or node was lost is scored elsewhere, RETRIES times. Every node must have
-    audiotok installed and see the sounds under the same path.
+    If a process or node is lost, its clip is scored on another, up to RETRIES times. Every node
+    needs audiotok and the sound files at the same paths.
     """
 
     def __init__(self, tasks: Sequence[Task], address: str | None):
         self._tasks, self._address = list(tasks), address
-        self._running: dict[Any, int] = {}  # what Ray works on -> index of the clip
+        self._running: dict[Any, int] = {}  # Ray's reference of a running task -> index of the clip
         self._done: deque[tuple[int, Scored]] = deque()
 
     def __enter__(self) -> RayWorkers:
@@ -76,13 +76,13 @@ class RayWorkers:
         self._connection.__exit__(*about)
 
     def submit(self, index: int, job: Job) -> None:
-        """Lets the clip `index` be scored; waits while two for each core are waiting already."""
+        """Queue the clip `index` for scoring; waits while the queue holds two clips per core."""
         while len(self._running) >= 2 * self._slots:
             self._collect()
         self._running[self._score.remote(self._handed, job)] = index
 
     def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
-        """(index, what came of it) of the clips that are done; with `wait`, of all submitted."""
+        """(index, result) of the finished clips; with `wait`, of all submitted clips."""
         self._collect(0)
         while self._done or (wait and self._running):
             if not self._done:
@@ -91,7 +91,7 @@ class RayWorkers:
             yield self._done.popleft()
 
     def _collect(self, seconds: float | None = None) -> None:
-        """Takes what is done, waiting for one at most so long."""
+        """Collect finished tasks; wait up to `seconds` for one."""
         if not self._running:
             return
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
@@ -105,7 +105,7 @@ class RayWorkers:
 
 
 def _score(tasks: Sequence[Task], job: Job) -> Scored:
-    """In the process that Ray gives."""
+    """The Ray task: runs in a process of Ray."""
     import torch
 
     torch.set_num_threads(1)

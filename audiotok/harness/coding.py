@@ -1,8 +1,8 @@
-"""A clip through the codec, by way of bytes, or out of the cache: what is left of it to score.
+"""Encode a clip to bytes and decode it, or take both from the cache; then say what is to be scored.
 
-Tokens and waveforms are found again by the sound and by all that tells one codec from another,
-scores by both sounds, the tokens, and all that tells one task from another. So a changed metric is
-computed from kept waveforms, and no codec runs.
+Cache keys of tokens and waveforms: the hash of the sound and the identity of the codec. Keys of
+scores: the hashes of reference, reconstruction and tokens, and the identity of the task. So after a
+change of a metric, scores are computed from cached waveforms and no codec runs.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from audiotok.tokens.tokens import Tokens
 
 @dataclass
 class Coded:
-    """A clip whose codec is done.
+    """A clip after encoding and decoding.
 
     Attributes:
-        content: of its .atok file, where it has tokens.
-        known: what the cache has of its scores, by task.
-        keys: of the cache, for what is still to be scored, by task.
-        job: what is still to be scored; None: nothing.
-        failure: why there is nothing at all to score.
+        content: bytes of its .atok file, if it has tokens.
+        known: cached scores, by task.
+        keys: cache keys of the scores that are missing, by task.
+        job: what is still to be scored; None if nothing is.
+        failure: set if encoding or decoding failed, so that nothing can be scored.
     """
 
     content: bytes | None = None
@@ -58,10 +58,10 @@ class Coded:
 
 
 class Coder:
-    """Codes the clips of one subject.
+    """Encodes and decodes the clips of one subject.
 
-    With the setting `reuse` "fresh" it reads nothing from the cache; with "only-cache" it runs no
-    codec.
+    With the setting `reuse` "fresh" it does not read the cache; with "only-cache" it does not run
+    the codec.
     """
 
     def __init__(self, subject: Subject, cache: Cache):
@@ -70,11 +70,11 @@ class Coder:
         self._setting.keys = self._setting.keys or task_keys(self._setting)
         self._hardware = hardware(subject.device)
         self._tried = False  # whether the codec ran in this process
-        self.timed_before = 0  # clips whose times are those of an earlier run
-        self.not_timed = 0  # clips whose times are missing, for no codec was to run
+        self.timed_before = 0  # clips with times from an earlier run
+        self.not_timed = 0  # clips without times, since no codec was to run
 
     def code(self, index: int, clip: Clip) -> Coded:
-        """What is left to score of this clip; whatever the codec raises is its failure."""
+        """Encode and decode this clip; an exception of the codec is recorded as its failure."""
         stage = ["read"]
         device = self._codec and self._codec.device
         try:
@@ -89,7 +89,7 @@ class Coder:
             return Coded(failure=score)
 
     def score(self, coded: Coded, scored: Scored) -> Score:
-        """All scores of a clip, in the order of the tasks; what is new is kept."""
+        """All scores of a clip, in the order of the tasks; new ones are cached."""
         if coded.failure is not None:
             return coded.failure
         if scored.doubt is not None:
@@ -112,10 +112,12 @@ class Coder:
     def conclude(
         self, task: Task, corpus: Corpus, tokens: list[Tokens | None] | None
     ) -> dict[int, Score]:
-        """What the task concludes of clips; the same is not concluded from the same tokens again.
-        Where it fails, it has failed for every clip."""
-        said = tokens and [one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens]
-        about = [corpus.sha256, digest(said), self._subject.given, self._setting.suite.seed]
+        """The task's `conclude` over all clips, cached by their tokens. If it fails, it fails for
+        every clip."""
+        token_hashes = tokens and [
+            one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens
+        ]
+        about = [corpus.sha256, digest(token_hashes), self._subject.given, self._setting.suite.seed]
         key = self._setting.keys[task.name] | {"concluded": about}
         codec = self._codec if self._reuse != ONLY_CACHE else None
         if self._codec is not None and task.hears:
@@ -127,7 +129,7 @@ class Coder:
             found = task.conclude(
                 corpus, tokens, lambda text: note(f"{self._subject.name}: {text}"), codec
             )
-        except Exception as error:  # it costs its columns, not the table
+        except Exception as error:  # only the columns of this task are lost
             failed = Score()
             failed.fail(error, stage="conclude", task=task.name)
             return dict.fromkeys(range(len(corpus)), failed)
@@ -140,7 +142,7 @@ class Coder:
         return scores
 
     def release(self) -> None:
-        """Gives back what memory it can, before a clip that failed is tried again."""
+        """Free memory before a clip that failed is tried again."""
         gc.collect()
         if self._subject.device.startswith("cuda"):
             torch.cuda.empty_cache()
@@ -148,10 +150,12 @@ class Coder:
     # --- one clip ------------------------------------------------------------------------------
 
     def _coded(self, index: int, clip: Clip, reference: Audio, stage: list[str]) -> Coded:
-        setting, heard = self._setting, _sound_sha256(reference)
+        setting, reference_sha256 = self._setting, _sound_sha256(reference)
         keys, known = {}, {}
-        self._look(keys, known, [t for t in setting.tasks if t.timing], self._timing_key(heard))
-        timed_before = not keys  # where times are to be taken, what is kept is made again
+        self._look(
+            keys, known, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
+        )
+        timed_before = not keys  # if times are needed, encode and decode again
         content, tokens, seconds, observed = None, None, {}, {}
         if self._codec is None:
             sound = clip.read() if self._subject.given else reference
@@ -161,7 +165,7 @@ class Coder:
                 self.not_timed += 1
             stage[0] = "encode"
             content, encoding = self._encoded(
-                clip, reference, heard=heard, kept=timed_before, stage=stage
+                clip, reference, reference_sha256=reference_sha256, kept=timed_before, stage=stage
             )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
@@ -172,7 +176,7 @@ class Coder:
             self.timed_before += timed_before and bool(known)
         about = {
             "clip": [clip.id, clip.text, clip.speaker, clip.label],
-            "reference": heard,
+            "reference": reference_sha256,
             "reconstruction": _sound_sha256(sound),
             "tokens": content and hashlib.sha256(content).hexdigest(),
         }
@@ -199,7 +203,7 @@ class Coder:
     def _look(
         self, keys: dict, known: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
     ) -> None:
-        """Adds to `known` the scores that are kept, to `keys` the keys of all others."""
+        """Add cached scores to `known`, and the keys of the missing ones to `keys`."""
         for task in tasks:
             key = self._setting.keys[task.name] | about
             if task.observes and self._codec is not None:
@@ -210,10 +214,10 @@ class Coder:
                 keys[task.name] = key
 
     def _encoded(
-        self, clip: Clip, reference: Audio, *, heard: str, kept: bool, stage: list[str]
+        self, clip: Clip, reference: Audio, *, reference_sha256: str, kept: bool, stage: list[str]
     ) -> tuple[bytes, dict[str, float]]:
-        """Bytes of the tokens, and the seconds that encode took, where it ran."""
-        key = self._codec_key | {"sound": heard}
+        """Bytes of the tokens, and the seconds that encode took, if it ran."""
+        key = self._codec_key | {"sound": reference_sha256}
         if kept and (entry := self._get("tokens", key)) is not None:
             return entry.content, {}
         self._run(clip, reference)
@@ -229,7 +233,7 @@ class Coder:
     def _decoded(
         self, clip: Clip, reference: Audio, *, content: bytes, tokens: Tokens, kept: bool
     ) -> tuple[Audio, dict[str, float]]:
-        """The reconstruction at the reference's rate, and the seconds decode took, where it ran."""
+        """The reconstruction at the reference's rate, and the seconds of decode, if it ran."""
         rate = reference.sample_rate
         key = self._codec_key | {"tokens": hashlib.sha256(content).hexdigest(), "rate": rate}
         if kept and (entry := self._get("waveforms", key)) is not None:
@@ -248,7 +252,7 @@ class Coder:
     def _observed(
         self, clip: Clip, tasks: list[Task], reference: Audio, tokens: Tokens
     ) -> dict[str, Any]:
-        """What tasks see of the codec at this clip; one that fails leaves the others alone."""
+        """The observations of tasks that run the codec; if one fails, the others are still made."""
         found: dict[str, Any] = {}
         for task in tasks:
             self._run(clip, reference)
@@ -260,8 +264,8 @@ class Coder:
         return found
 
     def _run(self, clip: Clip, reference: Audio) -> None:
-        """Before the codec runs: may it? Then its random numbers are the same whatever ran before,
-        and the first call, which takes longer, is not one that is timed."""
+        """Before a call of the codec: check that it may run, run it once so that a slow first call
+        is not timed, and seed its random numbers."""
         if self._reuse == ONLY_CACHE:
             raise _NotKept(
                 f"{self._subject.name}: the clip {clip.id} is not in the cache "
@@ -269,12 +273,13 @@ class Coder:
             )
         if not self._tried:
             self._tried = True
-            with suppress(Exception), deferred():  # it is raised again, where it is recorded
+            with suppress(Exception), deferred():  # the timed call raises it again
                 self._codec.decode(self._codec.encode(reference), reference.sample_rate)
         torch.manual_seed(self._setting.suite.seed)
 
     def _decoder(self, index: int) -> Decoder | None:
-        """For a codec that is not ours, on the clips of one process: it is decoded there again."""
+        """For third-party codecs: how the scoring process can decode the tokens once more. Only for
+        the clips of one process."""
         family = type(self._codec)
         ours = self._codec is None or family.__module__.startswith("audiotok.codecs.")
         if ours or index % max(1, self._setting.workers):
@@ -296,23 +301,23 @@ class Coder:
 
     @cached_property
     def _codec_key(self) -> dict[str, str]:
-        """All that codes and sounds depend on beside the clip."""
+        """All that codes and reconstructions depend on, except the clip."""
         whole = self._subject.identity
         about = {key: whole[key] for key in ("codec", "packages", "seed", "device")}
         about |= {"code": whole["code"]["codec"]}
         return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
-    def _timing_key(self, heard: str) -> dict[str, str]:
-        """What times depend on: taken on the same hardware, they are as good as new ones."""
+    def _timing_key(self, reference_sha256: str) -> dict[str, str]:
+        """All that times depend on: cached times of the same hardware are valid."""
         return (self._codec_key if self._codec is not None else {}) | {
-            "sound": heard,
+            "sound": reference_sha256,
             "hardware": self._hardware,
         }
 
 
 def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
-    """Of each task, all that its scores depend on beside the clip; before anything is scored, for
-    that may leave traces in a task."""
+    """For each task, all that its scores depend on, except the clip. Call it before scoring, which
+    may change the state of a task."""
     keys = {}
     for task in setting.tasks:
         about = {
@@ -328,11 +333,12 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
 
 
 class _NotKept(Exception):
-    """The cache lacks what may not be made."""
+    """A cache entry is missing, and the codec may not run."""
 
 
 def _plain(value: object) -> Any:
-    """Of what JSON cannot say: sets in order; of all else its kind, for `prepare` made it."""
+    """For values that JSON cannot store: sorted sets; the type of anything else, which `prepare`
+    made."""
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(type(value))
 
 

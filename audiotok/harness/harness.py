@@ -1,7 +1,7 @@
-"""Bench: a plan, a run that survives crashes, rows, a summary. `audiotok.bench` is its function.
+"""`audiotok.bench`: measure codecs, resume after crashes, and write rows and a summary.
 
-Per clip, in this process: read -> encode -> bytes -> decode. Beside it, worker processes score.
-A plan says all that scores depend on; results of another plan are never mixed with it.
+For each clip this process does: read -> encode -> bytes -> decode. Worker processes score.
+A plan holds all that scores depend on; results of different plans are never mixed.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ def bench(
     address: str | None = None,
     reuse: str | None = None,
 ) -> pd.DataFrame:
-    """Measures codecs; what was measured before is taken from `out`.
+    """Measure codecs; results that are already in `out` are reused.
 
     Args:
         tokenizer: a codec's name, or several.
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
 
-    The others are those of `audiotok.harness.settings.BenchSettings`.
+    The other arguments are attributes of `audiotok.harness.settings.BenchSettings`.
 
     Returns:
         One row per codec (the reference itself first, random codes last), one column per metric:
-        means over clips, or numbers of the whole corpus; NaN where nothing was measured.
+        means over clips, or numbers of the whole corpus; NaN if nothing was measured.
 
-    Where clips failed for what may pass (memory, disk, a process that died), a UserWarning says how
-    many; nothing is stored of these, and the same call tries them again.
+    If clips failed for a transient reason (memory, disk, a process that died), a UserWarning gives
+    their number; these failures are not stored, and the same call tries the clips again.
     """
     found = run(BenchSettings(**locals()))
     for result in found:
@@ -66,9 +66,9 @@ def bench(
 
 
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
-    """`bench`, but tells an observer, and returns the results themselves."""
+    """As `bench`, but reports to an observer and returns `Result` objects."""
     registry.find_device(settings.device)
-    torchaudio()  # where it does not work every clip would fail
+    torchaudio()  # if it does not work, every clip would fail
     suite = load_suite(settings.suite)
     asked = [name for one in settings.tokenizer for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
@@ -83,7 +83,7 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
                 f"{same} and {name} are both named {kind[1].name}, and a table has one row for "
                 "each name: give one of the cards another name"
             )
-    for name in asked:  # weights that are missing are said before anything is measured
+    for name in asked:  # report missing weights before anything is measured
         checkpoints.resolve(registry.find_card(name), settings.checkpoint)
     for name in beside:
         if isinstance(name, Recorded):
@@ -96,7 +96,7 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
         stack.callback(cache.close)
         runner = Runner(setting, cache, stack)
         todo = _subjects(setting, list(cards.values()), asked)
-        for wait in False, True:  # what another process measures comes last
+        for wait in False, True:  # subjects that another process measures come last
             busy = []
             for make in todo:
                 result = runner.result(make(), wait)
@@ -107,7 +107,7 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
 
 
 def _refuse_nothing(found: Sequence[Result]) -> None:
-    """Raises ResultsError where no row has a number, and not only for now."""
+    """Raises ResultsError if no row has a number and no failure is transient."""
     if any(result.failed_for_now or not result.is_empty for result in found):
         return
     clips = found[0].summary["data"]["clips"]
@@ -122,7 +122,7 @@ def _refuse_nothing(found: Sequence[Result]) -> None:
 def _subjects(
     setting: Setting, names: Sequence[str], asked: Sequence[str]
 ) -> list[Callable[[], Subject]]:
-    """What gives the rows of the table; each loads its codec when it is called."""
+    """Functions that make the rows of the table; each loads its codec when it is called."""
     settings = setting.settings
 
     def coded(name: str) -> Subject:

@@ -1,7 +1,7 @@
 """The plan of a bench: suite, clips, tasks, codec, and all else that its scores depend on.
 
-Results of another plan are never mixed with it: other data, another limit or other tasks have
-another folder; a codec of changed weights or a metric of a new version is measured again.
+Results of different plans are never mixed: different data, limits or tasks use different folders; a
+codec with changed weights or a metric with a new version is measured again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the task
 
 
 class Observer:
-    """Is told what happens; the command line shows it."""
+    """Receives reports of a run; the command line shows them."""
 
     def note(self, text: str) -> None:
         """One line about what is done or reused."""
@@ -40,7 +40,7 @@ class Observer:
 
 @dataclass(kw_only=True)
 class Setting:
-    """What all codecs of one call have in common: its settings, and what was loaded for them."""
+    """What all codecs of one call share: its settings, and the suite, corpus and tasks loaded."""
 
     settings: BenchSettings
     suite: Suite
@@ -64,7 +64,7 @@ class Setting:
 
 
 def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> Setting:
-    """Loads the corpus, and prepares those of the tasks that can run here."""
+    """Load the corpus, and prepare the tasks that can run here."""
     chosen = suite.tasks if settings.tasks is None else settings.tasks
     if not chosen:
         raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
@@ -128,16 +128,16 @@ def available_cores() -> int:
 
 @dataclass
 class Subject:
-    """One row of the table: a codec; without one, the reference itself or what the corpus gives."""
+    """One row of the table: a codec; with None, the reference, or reconstructions of the corpus."""
 
     setting: Setting
     codec: Codec | None
-    own_weights: bool = False  # the user gave a checkpoint: not the card's weights
-    given: bool = False  # the corpus's own reconstructions of its references
+    own_weights: bool = False  # the user gave a checkpoint instead of the card's weights
+    given: bool = False  # reconstructions that the corpus contains
 
     @property
     def name(self) -> str:
-        """The full name of the codec; with weights of the user's own, their hash behind it."""
+        """The full name of the codec; for the user's own weights, followed by @ and their hash."""
         if self.codec is None:
             return GIVEN if self.given else REFERENCE
         own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
@@ -153,17 +153,17 @@ class Subject:
 
     @cached_property
     def weights(self) -> dict[str, Any]:
-        """What tells this codec from any other, also one of the same name."""
+        """What distinguishes this codec from any other, also one with the same name."""
         return {} if self.codec is None else identity.of_codec(self.codec)
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that the scores depend on; the same identity gives the same scores."""
+        """All that the scores depend on; equal identities give equal scores."""
         return self.plan | {"packages": identity.packages()}
 
     @property
     def plan(self) -> dict[str, Any]:
-        """The identity but for packages, whose versions a summary holds in full beside it."""
+        """The identity without packages; a summary stores all their versions separately."""
         setting = self.setting
         code = {} if self.codec is None else {"codec": identity.code_sha256(type(self.codec))}
         code["tasks"] = {task.name: identity.code_of_task(task) for task in setting.tasks}
@@ -181,7 +181,7 @@ class Subject:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a table wants to know of the codec: its card, what is derived from it, its role."""
+        """What a table shows about the codec: its card, values derived from it, its role."""
         if self.codec is None:
             return {"name": self.name, "role": "given" if self.given else "ceiling"}
         card = self.codec.card
@@ -190,7 +190,9 @@ class Subject:
             | {key: getattr(card, key) for key in ("num_codebooks", *_RATES)}
             | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
             | {key: self.weights[key] for key in _WEIGHTS}
-            | ({"training_data": []} if self.own_weights else {})  # the card speaks of others
+            | (
+                {"training_data": []} if self.own_weights else {}
+            )  # the card's training data is that of other weights
         )
 
 

@@ -1,4 +1,4 @@
-"""The settings of one run of `bench`: what is measured, on what, where to, and how."""
+"""The settings of one run of `bench`: codecs, data, output folder, and how to run."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ EXECUTORS = ("local", "ray")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """All that a caller can choose of a run; built once, and handed on whole.
+    """All options of a run; built once and passed on as one object.
 
     Attributes:
         tokenizer: names of codecs, a string of several separated by commas or a sequence of names;
-            `codebooks=*` and `merge=*` stand for all of them. Kept as a tuple.
+            `codebooks=*` and `merge=*` stand for all values. Stored as a tuple.
         checkpoint: weights for the one codec in `tokenizer`.
         baselines: measure the suite's baselines as well.
         suite: name of a suite that ships, or a YAML file.
         tasks: only these of the suite's tasks; None: all.
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
-        limit: only the first so many clips.
+        limit: use only this many clips, from the first on.
         out: folder of all results.
         device: of the codecs: "cpu", "cuda", "cuda:1", "auto".
-        workers: processes that score; None: as many as there are cores, at most 8; 0: none.
-        executor: who scores, "local" processes or "ray", a cluster at `address`; codecs run here.
+        workers: scoring processes; None: one per core, at most 8; 0: score in this process.
+        executor: where clips are scored: "local" processes, or "ray", a cluster at `address`.
+            Codecs always run in this process.
         address: of the Ray cluster, e.g. "auto".
-        reuse: of what was measured before. None: all that would come out the same. "only-missing":
-            finished results also where versions or weights have changed since. "only-cache": run
-            no codec, only score what the cache holds. "fresh": nothing.
+        reuse: which earlier results are used. None: those with the same identity. "only-missing":
+            all finished results, also if versions or weights have changed. "only-cache": run no
+            codec, and score only what is cached. "fresh": none.
 
-    Raises AudiotokError where they are out of range or contradict each other.
+    Raises AudiotokError if values are out of range or contradict each other.
     """
 
     tokenizer: str | Sequence[str]

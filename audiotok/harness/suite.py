@@ -1,4 +1,4 @@
-"""Suites: which tasks, on what data, beside which baselines; one YAML each in benchmarks/."""
+"""Suites: tasks, data and baselines of a benchmark; one YAML file each in benchmarks/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiotok.system.names import Name
 
 
 class Suite(BaseModel):
-    """What is measured, on what; a YAML file in benchmarks/. A changed meaning: a new version."""
+    """What is measured on which data; a YAML file. If its meaning changes, raise `version`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -25,9 +25,9 @@ class Suite(BaseModel):
     seed: int = 0
 
     def source(self, data: str | Path | None) -> str | Path:
-        """The corpus that the user names, else the suite's.
+        """The corpus that the user named, else the suite's.
 
-        Raises ResultsError where neither names one.
+        Raises ResultsError if neither names one.
         """
         if (source := data or self.data) is None:
             raise ResultsError(

@@ -1,7 +1,7 @@
-"""From the entries of a journal to rows, times and scores of one codec. Imports no torch.
+"""Rows, times and scores of one codec from the entries of a journal. Imports no torch.
 
-A column that failed for a clip is missing there and counted; a column that does not apply to a clip
-(no text, no tokens) is missing and not counted.
+If a column failed for a clip, it is missing in that row and counted as failed. If it does not apply
+to the clip (no text, no tokens), it is missing and not counted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failure
 
 
 def versions(task: Task) -> dict[str, int | str]:
-    """Versions of a task and of the metrics it computes, and which weights it uses."""
+    """Versions of a task and of its metrics, and the weights that it uses."""
     chosen = map(metrics.get, getattr(task, "chosen", ()))
     found = {m.name: m.version for m in chosen if m.missing() is None}
     return {"task": task.version} | found | task.identity
@@ -33,10 +33,10 @@ def versions(task: Task) -> dict[str, int | str]:
 def frame(
     codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
 ) -> pd.DataFrame:
-    """One row per clip: `codec`, `clip`, the columns of these tasks, then what is no column.
+    """One row per clip: `codec`, `clip`, the columns of these tasks, then undeclared values.
 
-    Texts (what a recogniser heard) and points of curves are not declared; `others` are tasks whose
-    columns to leave out.
+    Undeclared values are texts (transcripts) and points of curves. Columns of the tasks `others`
+    are left out.
     """
     declared = [column.name for task in tasks for column in task.columns]
     elsewhere = {column.name for task in others for column in task.columns}
@@ -49,7 +49,7 @@ def frame(
 def scores(
     entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens], seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Of each column of these tasks what `results.Result.scores` says."""
+    """The score of each column of these tasks, as in `results.Result.scores`."""
     return {
         column: score
         for task in tasks
@@ -60,9 +60,9 @@ def scores(
 def details(
     entries: Sequence[Entry], tasks: Sequence[Task], tokens: Sequence[Tokens]
 ) -> dict[str, dict[str, Any]]:
-    """Of each of these tasks, by name, what it says beside its columns."""
+    """The details of each of these tasks, by name; tasks without details are left out."""
     found = {task.name: task.details(frame("", entries, [task]), tokens) for task in tasks}
-    return {name: said for name, said in found.items() if said}
+    return {name: detail for name, detail in found.items() if detail}
 
 
 def _scores_of(
@@ -88,7 +88,7 @@ def _scores_of(
 
 
 def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, float]]:
-    """Numbers of the corpus for clips drawn again: those that the rows alone determine."""
+    """Numbers of the corpus for bootstrap samples of the rows, if rows alone determine them."""
     generator = np.random.default_rng(seed)
     n = len(rows)
     picks = (
@@ -98,7 +98,7 @@ def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, floa
 
 
 def _failed(entry: Entry, task: str, column: str) -> bool:
-    """Whether this column failed for this clip: alone, with its task, or with the clip."""
+    """Whether this column failed for this clip, alone or with its task or the whole clip."""
     return any(
         failure.get("task", task) == task and failure.get("column", column) == column
         for failure in entry["failures"]
@@ -106,5 +106,5 @@ def _failed(entry: Entry, task: str, column: str) -> bool:
 
 
 def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:
-    """All failures: clip, stage, message, and the task and column where it was only theirs."""
+    """All failures: clip, stage, message, and task and column if only these failed."""
     return [{"clip": entry["clip"]} | failure for entry in entries for failure in entry["failures"]]

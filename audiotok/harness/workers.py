@@ -1,7 +1,8 @@
-"""Processes that score clips beside the codec: one thread each, and none can stop the run.
+"""Processes that score clips while the codec runs: one thread each; a crash does not stop the run.
 
-A process takes clips of its own index first, so that what a task caches per clip (the text of a
-reference) is found again for the next codec; those of a busy one it takes when it has none.
+Each process prefers clips whose index belongs to it, so that results that a task caches per clip
+(such as the transcript of a reference) are reused for the next codec. It takes clips of a busy
+process only if it has none of its own.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.tasks import Item, Task
 
-MOST_ERROR = 1e-4  # of the peak: what other threads may do to the last bits of a sound
+MOST_ERROR = 1e-4  # relative to the peak: rounding may differ with the number of threads
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """What another process needs to load the codec and to decode as this one did."""
+    """What another process needs to load the codec and to decode in the same way."""
 
     name: str
     checkpoint: str | None
@@ -44,7 +45,7 @@ class Decoder:
     seed: int
     code: str  # `identity.code_sha256` of its class
 
-    @lru_cache(maxsize=1)  # noqa: B019 - of the process that scores: it keeps the last one
+    @lru_cache(maxsize=1)  # noqa: B019 - in the scoring process, which keeps the last codec
     def load(self) -> Codec:
         from audiotok.codec import registry
 
@@ -60,27 +61,27 @@ class Job:
     reconstruction: tuple[np.ndarray, int]
     tokens: bytes | None = None
     seconds: dict[str, Any] = field(default_factory=dict)  # further fields of Item
-    observed: dict[str, Any] = field(default_factory=dict)  # task -> what it saw, or its failure
+    observed: dict[str, Any] = field(default_factory=dict)  # task -> observation, or its failure
     tasks: Collection[str] | None = None  # only these; None: all
-    decoder: Decoder | None = None  # decode the tokens once more, with this
+    decoder: Decoder | None = None  # decodes the tokens once more, as a check
 
 
 @dataclass
 class Score:
-    """What the tasks made of a clip; failures are {"stage", "message", "transient"} and perhaps
-    "task" and "column", where only these failed."""
+    """The values and failures of one clip. A failure has "stage", "message" and "transient", and
+    "task" and "column" if only these failed."""
 
     values: dict[str, float | str] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
-    lasting: bool = True  # only failures that a metric declares: the cache may keep it
+    lasting: bool = True  # no failure but MetricError: the cache may store it
 
     @property
     def transient(self) -> bool:
-        """Whether some of it failed for now only."""
+        """Whether some failure is transient."""
         return any(map(was_transient, self.failures))
 
     def add(self, task: str, values: Mapping[str, float | str | Exception]) -> None:
-        """Takes in what a task returns; a number that is not finite is a failure."""
+        """Add the values that a task returned; a number that is not finite is a failure."""
         for column, value in values.items():
             if not isinstance(value, str | Exception) and not math.isfinite(value):
                 value = MetricError(f"{column} is {value}, expected a finite number")
@@ -95,7 +96,7 @@ class Score:
         self.lasting = self.lasting and isinstance(error, MetricError) and not failure.transient
 
     def join(self, other: Score) -> None:
-        """Takes in the score of further tasks."""
+        """Add the values and failures of further tasks."""
         self.values |= other.values
         self.failures += other.failures
         self.lasting = self.lasting and other.lasting
@@ -103,11 +104,11 @@ class Score:
 
 @dataclass
 class Scored:
-    """What came of a job."""
+    """The result of a job."""
 
     scores: dict[str, Score] = field(default_factory=dict)  # by task
-    failure: Failure | None = None  # why there are none: its process died
-    doubt: str | None = None  # what decoding elsewhere says against the codec
+    failure: Failure | None = None  # why there are no scores, e.g. the process died
+    doubt: str | None = None  # how decoding in this process contradicts the codec
 
 
 class Workers:
@@ -120,7 +121,7 @@ class Workers:
         self._tasks, self._count = list(tasks), count
         self._waiting: list[tuple[int, Job]] = []
         self._done: deque[tuple[int, Scored] | ResultsError] = deque()
-        self._under_way = 0  # jobs submitted and not yielded
+        self._under_way = 0  # jobs submitted and not yet yielded
         self._busy = set(range(count))  # places of processes that score, or start
         self._closed = False
         self._changed = threading.Condition()
@@ -147,7 +148,7 @@ class Workers:
             process.close()
 
     def submit(self, index: int, job: Job) -> None:
-        """Lets the clip `index` be scored; waits while two for each process are waiting already."""
+        """Queue the clip `index` for scoring; waits while the queue holds two clips per process."""
         if not self._count:
             with deferred():
                 self._done.append((index, score(self._tasks, job)))
@@ -160,7 +161,7 @@ class Workers:
             self._changed.notify_all()
 
     def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
-        """(index, what came of it) of the clips that are done; with `wait`, of all submitted."""
+        """(index, result) of the finished clips; with `wait`, of all submitted clips."""
         while True:
             with self._changed:
                 if wait and self._under_way:
@@ -177,7 +178,7 @@ class Workers:
         return any(isinstance(found, ResultsError) for found in self._done)
 
     def _serve(self, place: int) -> None:
-        """The thread of one process: hands it one clip after another."""
+        """The thread of one process: sends it one clip after another."""
         try:
             self._processes[place].begin(self._tasks)
             while (taken := self._take(place)) is not None:
@@ -196,7 +197,7 @@ class Workers:
             self._changed.notify_all()
 
     def _take(self, place: int) -> tuple[int, Job] | None:
-        """The next clip for this process; None when all is over."""
+        """The next clip for this process; None after `__exit__`."""
 
         def mine(index: int) -> bool:
             owner = index % self._count
@@ -218,14 +219,14 @@ class Workers:
 
 
 class _Process:
-    """One process; its end of the pipe closes when this process dies, and then it ends."""
+    """A scoring process. If the parent dies, its end of the pipe closes and the child exits."""
 
     def __init__(self):
         self.dead = False
         context = multiprocessing.get_context("spawn")
         try:
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._pipe, child_end = context.Pipe()
+            self._process = context.Process(target=_serve, args=(child_end,), daemon=True)
             with worker_start():
                 self._process.start()
         except OSError as reason:  # too many open files or processes, too little memory
@@ -233,10 +234,10 @@ class _Process:
                 f"a process that scores clips cannot start ({reason.strerror or reason}): raise "
                 "that limit (ulimit), or give fewer --workers"
             ) from reason
-        theirs.close()
+        child_end.close()
 
     def begin(self, tasks: list[Task]) -> None:
-        """Hands over the tasks; waits until it is ready."""
+        """Send the tasks, and wait until the process is ready."""
         try:
             self._pipe.send(tasks)
             self._pipe.recv()
@@ -247,7 +248,7 @@ class _Process:
             ) from None
 
     def score(self, job: Job) -> Scored:
-        """What came of the job; if the process dies, that says so."""
+        """The result of the job; if the process dies, the result is that failure."""
         try:
             self._pipe.send(job)
             return self._pipe.recv()
@@ -255,7 +256,7 @@ class _Process:
             code = self._exit_code()
             why = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
             return Scored(failure=Failure(f"{DIED} ({why})", transient=True))
-        except Exception as error:  # what a task saw cannot be pickled
+        except Exception as error:  # an observation of a task cannot be pickled
             failure = Failure.of(error)
             text = f"the clip did not reach its process ({failure.message})"
             return Scored(failure=Failure(text, failure.transient))
@@ -274,12 +275,12 @@ class _Process:
 
 
 def _serve(pipe: Connection) -> None:
-    """The scoring process: tasks, then job after job until the other end closes."""
+    """The scoring process: receives tasks, then jobs until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
     import audiotok.tokens.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
 
     if hasattr(os, "nice"):
-        os.nice(10)  # the codec is timed beside
+        os.nice(10)  # the parent measures the codec's time
     with contextlib.suppress(EOFError, OSError):
         tasks = pipe.recv()
         pipe.send("ready")
@@ -288,7 +289,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def score(tasks: Sequence[Task], job: Job) -> Scored:
-    """The job's tasks on its clip; whatever one of them raises is recorded as its failure."""
+    """Run the job's tasks on its clip; an exception of a task is recorded as its failure."""
     import torch
 
     from audiotok.sound.audio import Audio
@@ -326,10 +327,10 @@ def score(tasks: Sequence[Task], job: Job) -> Scored:
 
 
 def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
-    """What speaks against a codec that never saw the clip and decodes its tokens; None: nothing;
-    a Failure: it could not be tried for now.
+    """Decode the tokens with a new instance of the codec and compare with the reconstruction.
 
-    A codec that keeps the sound beside the tokens, wherever in its process, cannot pass.
+    Returns None if they agree, a text if they differ, a Failure if decoding failed for now. A codec
+    that passes sound to its decoder outside the tokens fails here.
     """
     import torch
 
@@ -345,10 +346,12 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
         failure = Failure.of(error)
         text = f"it cannot decode its tokens in another process ({failure.message})"
         return Failure(text, transient=True) if failure.transient else text
-    heard = item.reconstruction.waveform
-    if again.shape != heard.shape:
+    reconstruction = item.reconstruction.waveform
+    if again.shape != reconstruction.shape:
         return "in another process its tokens give a sound of another length"
-    error = float((again - heard).abs().max()) / max(float(heard.abs().max()), 1e-6)
+    error = float((again - reconstruction).abs().max()) / max(
+        float(reconstruction.abs().max()), 1e-6
+    )
     if error > MOST_ERROR:
         return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
     return None

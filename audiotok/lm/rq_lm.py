@@ -63,13 +63,13 @@ class RQLM(LanguageModel):
         found = self.depth(torch.stack(entered, 1) + self.places)
         logits = [head(found[:, k]).float() for k, head in enumerate(self.heads)]
         costs = [
-            F.cross_entropy(said, rows[:, k], reduction="none") for k, said in enumerate(logits)
+            F.cross_entropy(each, rows[:, k], reduction="none") for k, each in enumerate(logits)
         ]
         hits = [
             torch.zeros_like(rows[:, k], dtype=torch.bool)
             if self.training
-            else said.argmax(-1) == rows[:, k]
-            for k, said in enumerate(logits)
+            else each.argmax(-1) == rows[:, k]
+            for k, each in enumerate(logits)
         ]
         free = self.free(num_frames).to(codes.device)
         nats, hits = (

@@ -171,11 +171,11 @@ class LMSPTConfig(BaseModel):
             ("decoder", self.sample_rate),
             ("auxiliary_decoder", AUXILIARY_RATE),
         ):
-            theirs = sample_rate / getattr(self, name).hop_length
-            if theirs != rate:
+            frame_rate = sample_rate / getattr(self, name).hop_length
+            if frame_rate != rate:
                 raise ValueError(
-                    f"{name} makes its {sample_rate} Hz of {theirs:g} frames per second, but the "
-                    f"encoders give {rate:g}"
+                    f"{name} takes {frame_rate:g} frames per second for its {sample_rate} Hz, but "
+                    f"the encoders give {rate:g}"
                 )
         return self
 

@@ -14,8 +14,8 @@ _DRAWS = 4  # 64-bit words per step of the counter
 def key_of(codes: Tensor) -> int:
     """A key of 128 bits from the codes (K, T) of one clip."""
     values = codes.detach().to("cpu", torch.int64).contiguous().numpy()
-    said = str(values.shape).encode() + values.astype("<i8").tobytes()
-    return int.from_bytes(hashlib.blake2b(said, digest_size=16).digest(), "little")
+    content = str(values.shape).encode() + values.astype("<i8").tobytes()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=16).digest(), "little")
 
 
 def gaussian(key: int, stream: int, start: int, stop: int) -> Tensor:

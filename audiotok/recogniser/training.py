@@ -36,7 +36,7 @@ from audiotok.training.optimisers import (
     make_optimizer,
     set_learning_rate,
 )
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 
 
 def train(
@@ -58,7 +58,7 @@ def train(
     if not isinstance(recipe, RecogniserRecipe):
         recipe = load(recipe, overrides)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
-    make = lambda recipe, folder, team, note: Run(recipe, folder, team)  # noqa: E731
+    make = lambda recipe, folder, group, note: Run(recipe, folder, group)  # noqa: E731
     launch(make, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
     return folder.path / "encoder"
 
@@ -66,20 +66,20 @@ def train(
 class Run:
     """One training run in its folder."""
 
-    def __init__(self, recipe: RecogniserRecipe, folder: Folder, team: Team):
-        self.recipe, self.folder, self.team = recipe, folder, team
+    def __init__(self, recipe: RecogniserRecipe, folder: Folder, group: ProcessGroup):
+        self.recipe, self.folder, self.group = recipe, folder, group
         corpus = data.load(recipe.corpus)
         self.learnt, self.asked = (_with_phones(corpus, split) for split in ("train", "test"))
         state.seed_everything(recipe.seed)
-        self.model = Recogniser(recipe.encoder).to(team.device)
+        self.model = Recogniser(recipe.encoder).to(group.device)
         self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self._parts = {"model": self.model, "optimizer": self.optimizer}
         if folder.state.exists():
-            progress = state.load(folder.state, self._parts, team)
+            progress = state.load(folder.state, self._parts, group)
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
-        elif team.is_main:
-            about = environment(team, torch.get_num_threads())
+        elif group.is_main:
+            about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
 
     def train(self, report: Report) -> None:
@@ -95,25 +95,25 @@ class Run:
 
     def update(self, step: int) -> dict[str, float]:
         """One step; the loss is in nats per phone."""
-        recipe, team = self.recipe, self.team
+        recipe, group = self.recipe, self.group
         sounds, targets = zip(*self._batch(step), strict=True)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         longest = max(map(len, sounds))
         waveform = torch.stack([F.pad(sound, (0, longest - len(sound))) for sound in sounds])
-        with team.autocast():
-            odds = self.model(waveform.to(team.device))
+        with group.autocast():
+            odds = self.model(waveform.to(group.device))
         frames = torch.tensor([self.model.frames(len(sound)) for sound in sounds])
         counts = torch.tensor([len(target) for target in targets])
         loss = F.ctc_loss(
             odds.transpose(0, 1), torch.cat(targets), frames, counts, BLANK, zero_infinity=True
         )
         loss.backward()
-        team.average_gradients(self.model.parameters(), 1)
+        group.average_gradients(self.model.parameters(), 1)
         rate = learning_rate(recipe.optimizer, step, recipe.steps)
         set_learning_rate(self.optimizer, rate)
         norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
-        mean = team.sum(loss.detach()) / team.count
+        mean = group.sum(loss.detach()) / group.count
         if not torch.isfinite(mean) or not torch.isfinite(norm):
             raise RecipeError(
                 f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
@@ -124,8 +124,8 @@ class Run:
 
     def _batch(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Sound and classes of the clips of this step and process; a function of the seed."""
-        recipe, team = self.recipe, self.team
-        number = step * team.count + team.rank
+        recipe, group = self.recipe, self.group
+        number = step * group.count + group.rank
         for place in range(number * recipe.batch, (number + 1) * recipe.batch):
             epoch, position = divmod(place, len(self.learnt))
             order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.learnt))
@@ -136,7 +136,7 @@ class Run:
 
     def _validate(self, numbers: dict[str, float]) -> None:
         score = phone_error_rate(self.model, self.asked)
-        if self.team.is_main:
+        if self.group.is_main:
             line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
             path = self.folder.path / "log.jsonl"
             lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -147,18 +147,18 @@ class Run:
                 self.model.save(self.folder.path / "encoder")
         self.best = min(self.best, score)
         progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
-        state.save(self.folder.state, self._parts, progress, self.team)
+        state.save(self.folder.state, self._parts, progress, self.group)
 
 
 def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]]) -> float:
     """Wrong phones by phones of the texts."""
     model.eval()
     device = model.head.weight.device
-    said, heard = [], []
+    references, hypotheses = [], []
     for clip, classes in clips:
-        said.append(" ".join(map(str, classes)))
-        heard.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
-    return jiwer.wer(said, heard)
+        references.append(" ".join(map(str, classes)))
+        hypotheses.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
+    return jiwer.wer(references, hypotheses)
 
 
 def sound_of(clip: Clip) -> Tensor:

@@ -146,12 +146,12 @@ def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip
             close = difflib.get_close_matches(lost[0], known, n=3, cutoff=0.3) or list(known)[:3]
             raise AudiotokError(f"there is no clip {lost[0]}: there are {', '.join(close)}")
         return [known[name] for name in ids]
-    heard: set[str] = set()
+    speakers: set[str] = set()
     chosen = []
     for clip in clips:
-        if clip.speaker is None or clip.speaker not in heard:
+        if clip.speaker is None or clip.speaker not in speakers:
             chosen.append(clip)
-            heard |= {clip.speaker} if clip.speaker else set()
+            speakers |= {clip.speaker} if clip.speaker else set()
     return chosen[:MOST]
 
 
@@ -162,10 +162,10 @@ def gains(levels: Sequence[float]) -> list[float]:
         levels: in dB (LUFS, or of the power); that of the reference first. -inf for silence, which
             stays as it is.
     """
-    heard = [level for level in levels if math.isfinite(level)]
-    if not heard:
+    finite = [level for level in levels if math.isfinite(level)]
+    if not finite:
         return [0.0] * len(levels)
-    target = min(heard)
+    target = min(finite)
     if math.isfinite(levels[0]):
         target = max(target, levels[0] - LIFT)
     return [target - level if math.isfinite(level) else 0.0 for level in levels]

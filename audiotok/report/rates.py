@@ -131,8 +131,8 @@ def curve_of(result: Result) -> str:
     options = codec.get("options") or {}
     if not options:
         return codec["family"] if result.role == "baseline" else result.codec
-    base, _, said = result.codec.rpartition(":")
-    weights = re.search(r"@[0-9a-f]{8}$", said)
+    base, _, last = result.codec.rpartition(":")
+    weights = re.search(r"@[0-9a-f]{8}$", last)
     kept = [f"{key}={options[key]}" for key in sorted(options) if key not in MERGED]
     return base + (f":{','.join(kept)}" if kept else "") + (weights[0] if weights else "")
 

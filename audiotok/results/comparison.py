@@ -150,11 +150,11 @@ def _rows(one: Result, other: Result) -> Iterator[dict[str, Any]]:
             n, (mean_a, mean_b), drawn = found
             ci95 = statistics.interval(drawn[:, 0] - drawn[:, 1]) if n > 1 else None
         low, high = ci95 or (np.nan, np.nan)
-        said = statistics.verdict(ci95, about["higher_is_better"])
+        verdict = statistics.verdict(ci95, about["higher_is_better"])
         yield row | {
             "a": mean_a, "b": mean_b, "difference": mean_a - mean_b, "low": low, "high": high,
             "n": n, "failed_a": about["failed"], "failed_b": second["failed"],
-            "better": {1: one.codec, -1: other.codec, 0: TIE, None: None}[said],
+            "better": {1: one.codec, -1: other.codec, 0: TIE, None: None}[verdict],
         }  # fmt: skip
 
 

@@ -46,9 +46,9 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     folder = _folder(folder)
     about = _about(name, folder)
     frame = _read(folder, name)
-    told = _flags(name, folder)
+    flags = _flags(name, folder)
     frame["flags"] = [
-        "; ".join(f"{column}: {text}" for (row, column), text in told.items() if row == index)
+        "; ".join(f"{column}: {text}" for (row, column), text in flags.items() if row == index)
         for index in frame.index
     ]
     source = _sources(folder)["sources"][about["source"]]
@@ -67,7 +67,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
     found = []
     for name in names(folder):
         about = _about(name, folder)
-        told = _flags(name, folder) if about.get("metrics") else {}
+        flags = _flags(name, folder) if about.get("metrics") else {}
         for index, row in _read(folder, name).iterrows() if about.get("metrics") else ():
             codec, codebooks, doubt = _ours(row, _sources(folder)["names"].get(about["names"], ()))
             for column, ours in about["metrics"].items():
@@ -80,7 +80,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                     "column": ours["ours"], "published": float(value) * ours.get("times", 1),
                     "comparable": ours.get("comparable", True),
                     "note": "; ".join(filter(None, (ours.get("note"), doubt))),
-                    "flag": told.get((index, column), ""),
+                    "flag": flags.get((index, column), ""),
                 })  # fmt: skip
     return pd.DataFrame(found)
 
@@ -235,18 +235,18 @@ def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
     """{(row, column): what is wrong with the cell}."""
     frame, rules = _read(folder, name), _about(name, folder).get("flags", {})
     shared = [flag for key in rules.get("shared", ()) for flag in _sources(folder)["shared"][key]]
-    told: dict[tuple[int, str], list[str]] = {}
+    flags: dict[tuple[int, str], list[str]] = {}
     for flag in [*rules.get("cells", ()), *shared]:
         for row in frame.index[_matches(frame, flag["match"])]:
             for column in flag["columns"]:
-                told.setdefault((row, column), []).append(flag["reason"])
+                flags.setdefault((row, column), []).append(flag["reason"])
     for key, text in (
         *_too_good(frame, rules.get("best")),
         *(_differing(frame, _read(folder, other), other) if (other := rules.get("also")) else ()),
         *_spread(frame, rules.get("spread")),
     ):
-        told.setdefault(key, []).append(text)
-    return {key: "; ".join(texts) for key, texts in told.items()}
+        flags.setdefault(key, []).append(text)
+    return {key: "; ".join(texts) for key, texts in flags.items()}
 
 
 def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:

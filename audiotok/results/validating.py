@@ -65,7 +65,7 @@ def validate(
 
     Args:
         root: a folder of results, as `bench --out` writes it.
-        progress: is told each folder before it is read.
+        progress: called with each folder before it is read.
 
     Raises ResultsError where `root` is not a folder or holds no results.
     """
@@ -214,7 +214,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
             yield f"{name}: n is {score['n']}, but {len(values)} rows have a value"
         yield from _range(name, score, values)
         if name in whole:
-            if not _alike([score["mean"]], [whole[name]]):
+            if not _agrees([score["mean"]], [whole[name]]):
                 yield f"{name}: {score['mean']} is not what its task makes of the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
@@ -243,19 +243,19 @@ def _mean(
     if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
         return  # a number of the corpus that needs more than its rows: the tokens
     fits = {
-        "mean": _alike([score["mean"]], [true["mean"]]),
-        "ci95": _alike(score["ci95"], true["ci95"]),
+        "mean": _agrees([score["mean"]], [true["mean"]]),
+        "ci95": _agrees(score["ci95"], true["ci95"]),
     }
     if strict or fits["ci95"]:
         for what in (key for key, fit in fits.items() if not fit):
             yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
 
 
-def _alike(told: Sequence[float] | None, true: Sequence[float] | None) -> bool:
-    """Whether the numbers of a file are these numbers, rounded."""
-    if told is None or true is None or None in told or None in true:
-        return told == true
-    return all(abs(t - x) <= HALF * _unit(t) for t, x in zip(told, true, strict=True))
+def _agrees(reported: Sequence[float] | None, computed: Sequence[float] | None) -> bool:
+    """Whether the numbers in a file are the computed ones, rounded."""
+    if reported is None or computed is None or None in reported or None in computed:
+        return reported == computed
+    return all(abs(t - x) <= HALF * _unit(t) for t, x in zip(reported, computed, strict=True))
 
 
 def _unit(value: float) -> float:

@@ -29,7 +29,7 @@ __all__ = [
     "check_sample_rate", "read", "resampled_length", "write",
 ]  # fmt: skip
 
-MAX_PEAK = 8.0  # floats may overshoot [-1, 1]; beyond this they were not scaled at all
+MAX_PEAK = 8.0  # floats may exceed [-1, 1]; a larger peak means that they were not scaled
 _WRITTEN = 2**16  # samples written at once: libsndfile's Vorbis encoder crashes on millions
 _WRITERS = {  # extension: format and subtype of libsndfile
     ".wav": ("WAV", "PCM_16"),
@@ -92,8 +92,8 @@ class Audio:
     def resample(self, sample_rate: int) -> Audio:
         """The same sound at another rate, `resampled_length` samples long.
 
-        torchaudio's sinc interpolation with its defaults, as the official WavTokenizer and EnCodec
-        use it; where the ratio is so awkward that its kernel would be huge (44099 -> 24000), soxr.
+        By torchaudio's sinc interpolation with its defaults, as in the official WavTokenizer and
+        EnCodec; by soxr if the ratio of the rates would need a huge kernel (44099 -> 24000).
         """
         check_sample_rate(sample_rate)
         if sample_rate == self.sample_rate:
@@ -104,7 +104,7 @@ class Audio:
         return Audio(waveform, sample_rate)
 
     def to_channels(self, channels: int) -> Audio:
-        """The same sound with 1 channel (the mean of two) or 2 (one, twice)."""
+        """The same sound with 1 channel (the mean of two) or 2 (the one repeated)."""
         if channels not in (1, 2):
             raise AudioError(f"{channels} channels were asked for: audiotok knows 1 and 2")
         if channels == self.channels:
@@ -112,7 +112,7 @@ class Audio:
         return Audio(_mixed(self.waveform, channels), self.sample_rate)
 
     def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
-        """The waveform after `to_channels` (but for None) and `resample`, (C, L)."""
+        """The waveform (C, L) after `to_channels`, unless `channels` is None, and `resample`."""
         audio = self if channels is None else self.to_channels(channels)
         return audio.resample(sample_rate).waveform
 
@@ -127,7 +127,7 @@ def check_sample_rate(sample_rate: int) -> None:
 
 
 class AudioFile:
-    """A sound file that is decoded when it is asked for, block by block. See `read`.
+    """A sound file that is decoded on demand, block by block. See `read`.
 
     Attributes:
         num_samples: per channel.
@@ -148,9 +148,9 @@ class AudioFile:
 
     @pytorch_defaults()
     def converted(self, channels: int | None, sample_rate: int) -> torch.Tensor:
-        """The waveform of `read` after `to_channels` (but for None) and `resample`, (C, L).
+        """The waveform (C, L) of `read` after `to_channels`, unless None, and `resample`.
 
-        Beside it there are never more than some blocks of the file in memory.
+        Besides the result, only a few blocks of the file are in memory at any time.
         """
         long = self.stretches(channels, sample_rate)
         long.check_memory()
@@ -162,7 +162,7 @@ class AudioFile:
         return waveform
 
     def stretches(self, channels: int | None, sample_rate: int) -> LongWaveform:
-        """As `converted`, for sound of any length: it is never in memory as a whole."""
+        """As `converted`, for sound of any length: it is never in memory at once."""
         shape = (channels or self.channels, self.num_samples)
         blocks = (_mixed(block, shape[0]) for block in self._blocks())
         if sample_rate != self.sample_rate:
@@ -176,7 +176,7 @@ class AudioFile:
         self, blocks: Iterator[torch.Tensor], stretch: Callable[[int, int], torch.Tensor]
     ) -> Iterator[torch.Tensor]:
         yield from blocks
-        stretch(self.num_samples, self.num_samples + 1)  # what is behind the last block is checked
+        stretch(self.num_samples, self.num_samples + 1)  # also check the end of the file
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
@@ -187,20 +187,20 @@ class AudioFile:
 
 
 class LongWaveform:
-    """A waveform (C, L) that comes in blocks and is asked for from left to right.
+    """A waveform (C, L) that arrives in blocks and is read from left to right.
 
     Attributes:
         shape: (C, L).
-        blocks: (C, n) each, those that were not asked for yet.
+        blocks: (C, n) each, those that were not read yet.
     """
 
     def __init__(self, path: Path, shape: tuple[int, int], blocks: Iterator[torch.Tensor]) -> None:
         self.path, self.shape, self.blocks = path, shape, blocks
         self._held: list[torch.Tensor] = []
-        self._start = 0  # of what is held
+        self._start = 0  # of the first block held
 
     def stretch(self, start: int, stop: int) -> torch.Tensor:
-        """(C, stop - start), or as much as there is; stretches may overlap."""
+        """(C, stop - start), shorter at the end; consecutive stretches may overlap."""
         while self._held and self._start + self._held[0].shape[1] <= start:
             self._start += self._held.pop(0).shape[1]
         have = self._start + sum(block.shape[1] for block in self._held)
@@ -214,8 +214,8 @@ class LongWaveform:
         return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
 
     def check_memory(self) -> None:
-        """Raises AudioError where the whole would take more than half of the memory that is free:
-        what is made of it takes as much again."""
+        """Raises AudioError if the whole would take more than half of the free memory, since later
+        steps need as much again."""
         needed, free = 4 * self.shape[0] * self.shape[1], free_memory()
         if needed > free / 2:
             raise AudioError(
@@ -228,27 +228,27 @@ class LongWaveform:
 def read(path: str | Path, allow_truncated: bool | None = None) -> Audio:
     """Reads a sound file of 1 or 2 channels: (C, L) at its own rate.
 
-    WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, W64, CAF and AU are read by libsndfile; m4a, webm and
-    others by FFmpeg, where PyAV is installed. The content decides what a file is; files that were
-    joined into one (MP3, Ogg) are read one after another.
+    libsndfile reads WAV, FLAC, Ogg (Vorbis, Opus), MP3, AIFF, W64, CAF and AU; FFmpeg reads m4a,
+    webm and others, if PyAV is installed. The format is found from the content. Concatenated files
+    (MP3, Ogg) are read one after another.
 
-    Integers are scaled to [-1, 1]. Floats are kept as they are, also where they overshoot [-1, 1];
-    a peak beyond MAX_PEAK is refused, for such floats are integers that nobody scaled.
+    Integers are scaled to [-1, 1]. Floats are not changed, also if they exceed [-1, 1]; a peak
+    above MAX_PEAK is refused, since such floats are most likely integers that were not scaled.
 
     Args:
-        allow_truncated: read what is there of a file that ends before it should. Default: whether
-            the environment variable AUDIOTOK_ALLOW_TRUNCATED is set, and not to 0.
+        allow_truncated: read a file that is cut short, up to where it ends. Default: whether the
+            environment variable AUDIOTOK_ALLOW_TRUNCATED is set, and not to 0.
 
     Raises:
         AudioError: missing, not a file, unreadable, mislabelled, damaged, cut short, empty, not
-            finite, more than two channels, absurd rate, too long for the memory; or it needs PyAV,
-            which is not installed.
+            finite, more than two channels, a sample rate out of range, too long for the memory; or
+            it needs PyAV, which is not installed.
     """
     return AudioFile(path, allow_truncated).read()
 
 
 def _checked(waveform: torch.Tensor, where: str, first: int = 0) -> torch.Tensor:
-    """The waveform, whose first sample is number `first` of what is called `where`."""
+    """Check a waveform, and return it. Its first sample is number `first` of the sound `where`."""
     edges = torch.aminmax(waveform) if waveform.numel() else ()
     if not all(edge.isfinite() for edge in edges):
         number = first + _not_finite(waveform)
@@ -268,7 +268,7 @@ def _not_finite(waveform: torch.Tensor) -> int:
 
 
 def _mixed(waveform: torch.Tensor, channels: int) -> torch.Tensor:
-    """(C, L) -> (channels, L): the mean of two, or one twice."""
+    """(C, L) -> (channels, L): the mean of two channels, or one repeated."""
     if channels == len(waveform):
         return waveform
     return waveform.mean(0, keepdim=True) if channels == 1 else waveform.repeat(2, 1)
@@ -322,10 +322,10 @@ _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}
 
 def as_audio(source: Any) -> Audio:
     """Audio from a path, an open file or BytesIO, an Audio, (array or tensor, sample_rate), or a
-    dictionary with "array" and "sampling_rate", as data sets have it.
+    dictionary with "array" and "sampling_rate", as in Hugging Face data sets.
 
     Arrays are (L,), (1 or 2, L) or (L, 1 or 2), floats or integers; int8, int16, int32 and uint8
-    are scaled from their full range. A shape that could be read both ways is refused.
+    are scaled from their full range. A shape that fits both orders, such as (2, 2), is refused.
     """
     if isinstance(source, Audio):
         return source

@@ -1,8 +1,8 @@
-"""WAV, RF64, AIFF, W64, CAF and AU: where their sound lies, and how much of it they promise.
+"""WAV, RF64, AIFF, W64, CAF and AU: where the samples are, and how many the header declares.
 
-These files are rows of chunks, each with a name and a length. A program that writes into a pipe
-does not know the length and writes a number that stands for "unknown": 0, -1, or some huge round
-number. Such a number promises nothing: the sound goes on to the end of the file.
+These files consist of chunks, each with a name and a length. A program that writes into a pipe does
+not know the length and writes a placeholder: 0, -1, or a large round number. Then the sound goes on
+to the end of the file.
 
 Sources: RIFF/WAVE, EBU Tech 3306 (RF64), AIFF, Sony Wave64, Apple CAF, Sun AU.
 """
@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from audiotok.errors import AudioError
 
-_LONGEST_HEAD = 2**26  # bytes in front of the sound, of a file whose length must be mended
-_MOST = 1000  # chunks in front of the sound; more are not a sound file
+_LONGEST_HEAD = 2**26  # bytes before the sound, in a file whose header has to be rewritten
+_MOST = 1000  # chunks before the sound; a file with more is refused
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class _Layout:
     name: int  # bytes of a name
     length: str  # format of a length for `struct`
     sound: bytes  # name of the chunk with the sound, b"" where there are no chunks
-    counted: int = 0  # bytes of the chunk's own head which the length counts too
-    align: int = 1  # chunks begin at multiples of so many bytes
+    counted: int = 0  # bytes of the chunk's own header that its length includes
+    align: int = 1  # chunks begin at multiples of this many bytes
 
     @property
     def head(self) -> int:
-        """Bytes in front of the content of a chunk."""
+        """Bytes before the content of a chunk."""
         return self.name + struct.calcsize(self.length)
 
 
@@ -42,9 +42,9 @@ class Sound:
 
     Attributes:
         start: byte where its content begins.
-        missing: bytes that it promises beyond the end of the file.
-        head: the bytes in front of `start`, with the true length, where libsndfile does not
-            understand those of the file; else None.
+        missing: bytes that it declares beyond the end of the file.
+        head: the bytes before `start` with the true length, if libsndfile cannot read those of
+            the file; else None.
     """
 
     start: int
@@ -67,7 +67,7 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     """The chunk with the sound of a file of `size` bytes; None where there is none.
 
     Raises:
-        AudioError: there are too many chunks before it, or more than its format can hold.
+        AudioError: there are too many chunks before it, or more bytes than its format can declare.
     """
     layout = _layout(file)
     found = _find(file, size, layout)
@@ -89,7 +89,7 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     if length and "Q" not in form and layout.sound:
         return Sound(start)  # libsndfile takes what is there
     if start > _LONGEST_HEAD:
-        raise AudioError(f"its sound begins behind byte {_LONGEST_HEAD}, and no length is declared")
+        raise AudioError(f"its sound begins after byte {_LONGEST_HEAD}, and no length is declared")
     file.seek(0)
     head = bytearray(file.read(start))
     struct.pack_into(form, head, at, true)
@@ -102,8 +102,8 @@ def _layout(file: BinaryIO) -> _Layout:
 
 
 def _find(file: BinaryIO, size: int, layout: _Layout) -> tuple[int, int, str, int] | None:
-    """The chunk with the sound: byte where its content begins, byte where its length stands, the
-    format of that for `struct`, and the length."""
+    """The chunk with the sound: byte where its content begins, byte where its length is stored, the
+    `struct` format of that length, and the length."""
     if not layout.sound and size >= 12:
         file.seek(4)
         start, length = struct.unpack(">II", file.read(8))
@@ -131,7 +131,7 @@ def _find(file: BinaryIO, size: int, layout: _Layout) -> tuple[int, int, str, in
 
 
 def _stands_in(length: int, start: int, size: int) -> bool:
-    """Whether a length is no promise: unknown, or that of the whole file."""
+    """Whether a length is a placeholder: unknown, or that of the whole file."""
     if length == 0 or size - length in (0, 8, 24, 32) or length >= 2**62:
         return True
     if start + length <= size:

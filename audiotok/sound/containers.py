@@ -1,9 +1,8 @@
-"""What the bytes of a sound file say: its format, and how much sound it should hold.
+"""The format of a sound file, and how much sound it declares.
 
-libsndfile reads a file that was cut short as far as it goes and says nothing, guesses the length of
-some MP3 files, and reads the first of several files that were joined into one. Here the promises in
-headers, frames and pages are read without decoding, so that `audiotok.sound.decoding` can keep to
-them.
+libsndfile reads a truncated file without an error, guesses the length of some MP3 files, and reads
+only the first of several concatenated files. Here the lengths declared in headers, frames and pages
+are read without decoding, so that `audiotok.sound.decoding` can check them.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from typing import BinaryIO
 from audiotok.errors import AudioError
 from audiotok.sound import chunks, mpeg, ogg
 
-SUFFIXES = {  # of what libsndfile reads, and the format that each promises
+SUFFIXES = {  # of files that libsndfile reads, and the format that each stands for
     ".wav": "WAV", ".flac": "FLAC", ".ogg": "Ogg", ".oga": "Ogg", ".opus": "Ogg Opus",
     ".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF", ".aifc": "AIFF", ".w64": "W64", ".caf": "CAF",
     ".au": "AU", ".snd": "AU",
 }  # fmt: skip
-MEDIA_SUFFIXES = {  # of what needs FFmpeg
+MEDIA_SUFFIXES = {  # of files that need FFmpeg
     ".m4a": "MP4", ".mp4": "MP4", ".m4b": "MP4", ".mov": "MP4", ".3gp": "MP4",
     ".webm": "Matroska", ".mka": "Matroska", ".mkv": "Matroska", ".aac": "AAC",
     ".wma": "ASF", ".amr": "AMR", ".wv": "WavPack",
 }  # fmt: skip
-_MEDIA = (  # where a mark stands, the mark, and the format
+_MEDIA = (  # position of a signature, the signature, and the format
     (4, b"ftyp", "MP4"), (0, b"\x1a\x45\xdf\xa3", "Matroska"), (0, b"#!AMR", "AMR"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "ASF"), (0, b"wvpk", "WavPack"),
     (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"),
@@ -40,15 +39,15 @@ Pieces = tuple[bytes | tuple[int, int], ...]  # bytes, or [start, stop) of the f
 
 @dataclass(frozen=True)
 class Container:
-    """A sound file by its content.
+    """What the content of a sound file declares.
 
     Attributes:
         name: of the format.
-        parts: each is to be decoded as a file of its own, one after another; None is the file as
-            it is.
-        media: whether libsndfile does not read the format, but FFmpeg does.
-        md5: of the samples, where the file has one, and bits of each of them.
-        missing: how the file is cut short; "" where it is not.
+        parts: each is decoded as a file of its own, one after another; None is the whole file,
+            unchanged.
+        media: whether FFmpeg has to read it, since libsndfile cannot.
+        md5: checksum of the samples, and bits per sample; None if the file has none.
+        missing: how the file is cut short; "" if it is not.
     """
 
     name: str
@@ -64,20 +63,20 @@ def truncation_allowed() -> bool:
 
 
 def sniff(path: Path) -> str | None:
-    """The format of a file by its first bytes; None where it is no sound that is known."""
+    """The format of a file from its first bytes; None if it is no known sound format."""
     with open(path, "rb") as file:
         return _format(file)
 
 
 def describe(path: Path, allow_truncated: bool = False) -> Container:
-    """Looks at a sound file.
+    """Read what a sound file declares, without decoding it.
 
     Args:
-        allow_truncated: take a file that is cut short.
+        allow_truncated: accept a file that is cut short.
 
     Raises:
-        AudioError: missing, not a regular file, not a sound file, another format than its
-            extension says, damaged, or cut short.
+        AudioError: missing, not a regular file, not a sound file, a format that does not match
+            its extension, damaged, or cut short.
     """
     try:
         if not path.exists():
@@ -153,7 +152,7 @@ def _format(file: BinaryIO) -> str | None:
 
 
 def _md5(file: BinaryIO) -> tuple[bytes, int] | None:
-    """The MD5 of a FLAC file's samples and their bits; None where its encoder left it out."""
+    """The MD5 of a FLAC file's samples and the bits per sample; None if its encoder left it out."""
     file.seek(0)
     file.seek(mpeg.tag(file.read(64)))
     head = file.read(42)  # the mark, and the first block of metadata

@@ -1,6 +1,6 @@
-"""The samples of a sound file, block by block, as libsndfile or FFmpeg decodes them.
+"""The samples of a sound file, decoded block by block with libsndfile or FFmpeg.
 
-They are compared with what the file promises: how many there are, and the checksum over all.
+Their number and their checksum are compared with what the file declares.
 """
 
 from __future__ import annotations
@@ -25,9 +25,15 @@ from audiotok.system.failures import is_of_the_machine
 SAMPLE_RATES = (1_000, 768_000)  # Hz, the lowest and the highest accepted
 MAX_SAMPLES = 2**31  # per channel: 12 hours at 48 kHz
 BLOCK = 2**20  # samples decoded at once
-_SMALL_BLOCK = 2**10  # the same where decoding may fail, which loses the block
+_SMALL_BLOCK = 2**10  # the same if decoding may fail, since an error loses the block
 _COPIED = 2**20  # bytes copied at once
-_OTHER_CODECS = ("WAV", "AIFF", "W64", "CAF", "Ogg")  # may hold what libsndfile does not decode
+_OTHER_CODECS = (
+    "WAV",
+    "AIFF",
+    "W64",
+    "CAF",
+    "Ogg",
+)  # may contain codecs that libsndfile cannot decode
 log = logging.getLogger("audiotok")
 
 
@@ -35,7 +41,7 @@ class Decoder:
     """A sound file.
 
     Args:
-        allow_truncated: of a file that is cut short, take what is there.
+        allow_truncated: read a file that is cut short, up to where it ends.
 
     Attributes:
         num_samples: per channel.
@@ -61,7 +67,7 @@ class Decoder:
         """Samples (n, C) float32, one block after another, n at most `size`.
 
         Raises:
-            AudioError: behind the last block, where it was not all, or its checksum is wrong.
+            AudioError: after the last block, if samples are missing or the checksum is wrong.
         """
         found, digest = 0, hashlib.md5(usedforsecurity=False)
         md5 = None if self._allow_truncated else self._container.md5
@@ -77,14 +83,14 @@ class Decoder:
             )
         if md5 is not None and digest.digest() != md5[0]:
             raise AudioError(
-                f"{self._path} is damaged: the checksum (MD5) of its samples is another than it "
-                "declares; convert it anew, e.g. with `flac`"
+                f"{self._path} is damaged: the checksum (MD5) of its samples is not the one it "
+                "declares; get it again, or re-encode it, e.g. with `flac`"
             )
         if self._cut:
-            log.warning("%s is cut short: its %d samples are taken", self._path, found)
+            log.warning("%s is cut short: only its first %d samples are read", self._path, found)
 
     def _declared(self) -> tuple[int, int, int | None]:
-        """Channels, rate and samples, all parts together; None where these are not known."""
+        """Channels, rate and total samples of all parts; samples are None if not declared."""
         try:
             kinds = self._kinds()
         except _Broken as reason:
@@ -92,7 +98,7 @@ class Decoder:
                 raise
             if not media.installed():
                 raise AudioError(
-                    f"{reason}; where it is whole, FFmpeg may know it: pip install "
+                    f"{reason}; if it is not damaged, FFmpeg may read it: pip install "
                     "'audiotok[media]'"
                 ) from reason
             self._container = replace(self._container, media=True, parts=(None,))
@@ -100,7 +106,7 @@ class Decoder:
         channels, rate, _ = kinds[0]
         if other := next((kind for kind in kinds if kind[:2] != (channels, rate)), None):
             raise AudioError(
-                f"{self._path} is joined from files of {channels} channel(s) at {rate} Hz and of "
+                f"{self._path} consists of files of {channels} channel(s) at {rate} Hz and of "
                 f"{other[0]} at {other[1]} Hz: split it"
             )
         if channels > 2:
@@ -145,7 +151,7 @@ class Decoder:
 
     @contextmanager
     def _opened(self, part: Pieces | None) -> Iterator[soundfile.SoundFile | media.MediaFile]:
-        """One part of the file; errors of decoding are explained."""
+        """Open one part of the file; decoding errors become AudioError."""
         try:
             with open(self._path, "rb") as whole:
                 if self._container.media:
@@ -162,7 +168,7 @@ class Decoder:
                         yield file
         except AudioError:
             raise
-        except Exception as reason:  # a file may make a library raise anything
+        except Exception as reason:  # a damaged file may make a library raise anything
             if is_of_the_machine(reason):
                 raise
             raise _Broken(
@@ -172,11 +178,11 @@ class Decoder:
 
 
 class _Broken(AudioError):
-    """Decoding stopped inside of a file."""
+    """Decoding stopped before the end of a file."""
 
 
 class _Forwards(soundfile.SoundFile):
-    """Read from the beginning to the end; soundfile would seek between blocks, which is inexact."""
+    """Reads from start to end without seeking; soundfile would seek between blocks, inexactly."""
 
     def seekable(self) -> bool:
         return False
@@ -202,7 +208,7 @@ def _copied(file: BinaryIO, pieces: Pieces) -> Iterator[BinaryIO]:
 
 def _integers(samples: np.ndarray, bits: int) -> bytes:
     """Floats in [-1, 1] as the little-endian integers of `bits` bits that they came from."""
-    integers = samples * np.float32(2.0 ** (bits - 1))  # without a remainder
+    integers = samples * np.float32(2.0 ** (bits - 1))  # exact
     if bits <= 16:
         return integers.astype(f"<i{bits // 8}").tobytes()
     return integers.astype("<i4").view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()

@@ -1,6 +1,6 @@
-"""The files of a folder that a command takes, and those that it leaves out: these are named.
+"""The files of a folder that a command processes, and those that it skips and names in a warning.
 
-Hidden files and folders (._name.wav holds no sound) are passed over.
+Hidden files and folders are ignored (._name.wav holds no sound).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from audiotok.errors import AudiotokError
 from audiotok.sound.containers import MEDIA_SUFFIXES, SUFFIXES, sniff
 
 SOUND = (*SUFFIXES, *MEDIA_SUFFIXES)
-_NAMED = 5  # files that are left out, in a message
+_NAMED = 5  # skipped files that a message names
 log = logging.getLogger("audiotok")
 
 
@@ -25,15 +25,15 @@ class Found:
     """Files below a folder, sorted.
 
     Attributes:
-        files: that are taken.
-        left_out: that are not: of another kind, broken links, links to folders, pipes, devices.
+        files: to be processed.
+        left_out: skipped: of another kind, broken links, links to folders, pipes, devices.
     """
 
     files: tuple[Path, ...]
     left_out: tuple[Path, ...]
 
     def say(self, folder: Path, kind: str) -> None:
-        """A warning that counts and names what is left out, where something is."""
+        """Log a warning that counts and names the skipped files, if there are any."""
         if count := len(self.left_out):
             names = [str(path.relative_to(folder)) for path in self.left_out[:_NAMED]]
             more = f" and {count - _NAMED} more" if count > _NAMED else ""
@@ -47,10 +47,10 @@ def find(
     """All files below a folder.
 
     Args:
-        accepted: suffixes, in lower case. For SOUND, files without suffix, or with one that is not
-            known, are looked into: the content decides.
-        error: is raised where a folder cannot be read.
-        used: endings of names of files that are read in another way, and so not left out.
+        accepted: suffixes, in lower case. For SOUND, files without a suffix or with an unknown one
+            are opened, and their content decides.
+        error: class of the error raised if a folder cannot be read.
+        used: endings of file names that are read in another way, and so are not reported.
     """
 
     def refuse(reason: OSError) -> None:
@@ -73,7 +73,7 @@ def find(
 
 
 def is_kind(path: Path, accepted: Sequence[str]) -> bool:
-    """Whether a file has an accepted suffix, or, for SOUND, is sound by its content."""
+    """Whether a file has an accepted suffix or, for SOUND, its content is sound."""
     if path.name.startswith(".") or not path.is_file():
         return False
     if path.suffix.lower() in accepted:
@@ -87,6 +87,6 @@ def is_kind(path: Path, accepted: Sequence[str]) -> bool:
 
 
 def _may_be_sound(name: str) -> bool:
-    """Whether the suffix says nothing, or nothing else (as .txt and .jpg do)."""
+    """Whether the suffix is unknown or fits sound, unlike .txt or .jpg."""
     kind = mimetypes.guess_type(name)[0] or "audio"
     return kind.startswith(("audio", "video")) or kind == "application/octet-stream"

@@ -1,6 +1,6 @@
-"""Sound that libsndfile does not read (m4a, webm, wma, ...), decoded by FFmpeg through PyAV.
+"""Sound that libsndfile cannot read (m4a, webm, wma, ...), decoded by FFmpeg through PyAV.
 
-PyAV is optional: `pip install 'audiotok[media]'` brings it with an FFmpeg of its own.
+PyAV is optional: `pip install 'audiotok[media]'` installs it together with FFmpeg.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from audiotok.errors import AudioError
 
 _FORMATS = "mov,mp4,m4a,3gp,matroska,webm,aac,amr,asf,wv,ape,wav,ogg,caf,aiff,mp3"  # no playlists
-_SLACK = 0.1  # seconds that may be missing: encoders count some that decoders leave out
-UNKNOWN = 2**62  # as many samples as libsndfile says where it does not know
+_SLACK = 0.1  # seconds that may be missing: encoders count padding that decoders remove
+UNKNOWN = 2**62  # number of samples that libsndfile reports if it does not know it
 
 
 def installed() -> bool:
-    """Whether PyAV is there."""
+    """Whether PyAV is installed."""
     return importlib.util.find_spec("av") is not None
 
 
@@ -29,15 +29,15 @@ class MediaError(Exception):
 
 
 class MediaFile:
-    """The first sound of a file, read from the beginning to the end like `soundfile.SoundFile`.
+    """The first audio stream of a file, read from start to end like `soundfile.SoundFile`.
 
     Args:
-        file: open for reading. FFmpeg gets this alone, and may open nothing else.
-        allow_truncated: do not compare what is read with the length that is declared.
+        file: open for reading. FFmpeg reads this file only, and cannot open any other.
+        allow_truncated: do not compare the decoded length with the declared one.
 
     Attributes:
-        channels, samplerate: of the sound, Hz.
-        frames: not known before all is decoded, for such files declare it inexactly.
+        channels, samplerate: of the stream, Hz.
+        frames: UNKNOWN, since such files declare their length inexactly.
     """
 
     frames = UNKNOWN
@@ -47,8 +47,8 @@ class MediaFile:
             import av
         except ImportError as reason:
             raise AudioError(
-                f"{file.name} is nothing that libsndfile reads; FFmpeg does, through the package "
-                "av, which is not installed: pip install 'audiotok[media]'"
+                f"{file.name} has a format that libsndfile cannot read; FFmpeg can, through the "
+                "package av, which is not installed: pip install 'audiotok[media]'"
             ) from reason
         self._av, self._stack = av, ExitStack()
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
@@ -83,12 +83,12 @@ class MediaFile:
         found = 0
         try:
             for frame in container.decode(stream):
-                frame.pts = None  # so that gaps between time stamps are left as they are
+                frame.pts = None  # so that the resampler does not fill gaps between time stamps
                 for part in resampler.resample(frame):
                     if (len(part.layout.channels), part.sample_rate) != (
                         self.channels, self.samplerate,
                     ):  # fmt: skip
-                        raise MediaError("its channels or its rate change on the way")
+                        raise MediaError("its channels or its sample rate change within the file")
                     found += part.samples
                     yield np.ascontiguousarray(part.to_ndarray().T)
         except (self._av.FFmpegError, ValueError) as reason:
@@ -100,7 +100,7 @@ class MediaFile:
 
 
 def _seconds(av: Any, container: Any, stream: Any) -> float:
-    """How long a file says that its sound is; 0 where it does not."""
+    """The declared duration, s; 0 if there is none."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     if container.duration is not None and len(container.streams) == 1:

@@ -1,8 +1,8 @@
-"""Resampling, and the length of what is resampled.
+"""Resampling, and the number of samples that results.
 
 A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere. The filter is
-torchaudio's sinc interpolation with its defaults, as the official WavTokenizer and EnCodec use it;
-where the ratio is so awkward that its kernel would be huge (44099 -> 24000), soxr's.
+torchaudio's sinc interpolation with its defaults, as in the official WavTokenizer and EnCodec; or
+soxr's, if the ratio of the rates would need a huge kernel (44099 -> 24000).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import torch
 from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.dependencies import torchaudio
 
-_KERNEL_LIMIT = 2**20  # floats of a resampling kernel; more awkward ratios go through soxr
+_KERNEL_LIMIT = 2**20  # floats of a resampling kernel; if it would be larger, soxr is used
 BLOCK = 2**22  # samples resampled at once
 
 
 def resampled_length(num_samples: int, sample_rate: int, new_sample_rate: int) -> int:
-    """Samples at `new_sample_rate` of what has `num_samples` at `sample_rate`, rounded up."""
+    """Samples at `new_sample_rate` of a sound with `num_samples` at `sample_rate`, rounded up."""
     return -(-num_samples * new_sample_rate // sample_rate)
 
 
 @lru_cache(maxsize=16)
 def _resampler(old: int, new: int) -> torch.nn.Module | None:
-    """torchaudio's resampler between two coprime rates; None where its kernel would be too big."""
+    """torchaudio's resampler between two coprime rates; None if its kernel would be too large."""
     width = math.ceil(6 * old / (0.99 * min(old, new)))
     if new * (old + 2 * width) > _KERNEL_LIMIT:
         return None
@@ -52,19 +52,19 @@ def resample(
 def resampled_blocks(
     stretch: Callable[[int, int], torch.Tensor], shape: tuple[int, int], rates: tuple[int, int]
 ) -> Iterator[torch.Tensor]:
-    """The resampled sound (C, n), block after block: the filter is local, so blocks change nothing.
+    """The resampled sound in blocks (C, n), equal to that of the whole: the filter is local.
 
     Args:
-        stretch: start and stop -> samples (C, stop - start), or as many as there are; is asked for
-            one stretch after another, which overlap.
-        shape: (C, L) of all.
+        stretch: function from start and stop to samples (C, stop - start), fewer at the end; it is
+            called from left to right, with overlaps.
+        shape: (C, L) of the whole sound.
         rates: Hz, before and after.
     """
     divisor = math.gcd(*rates)
     old, new = (rate // divisor for rate in rates)
     length = shape[1]
     resampler = _resampler(old, new)
-    if resampler is None:  # soxr takes the whole
+    if resampler is None:  # soxr needs the whole sound
         pieces = [soxr.resample(channel.numpy(), *rates) for channel in stretch(0, length)]
         found = torch.from_numpy(np.stack(pieces))[:, : resampled_length(length, *rates)]
         yield found.float()

@@ -38,8 +38,8 @@ class Learnt:
 
 def about(recipe: LMRecipe, tokens: Learnt) -> dict[str, str]:
     """The metadata of the file of a model."""
-    said = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
-    return {ABOUT: json.dumps(said)}
+    metadata = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
+    return {ABOUT: json.dumps(metadata)}
 
 
 def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
@@ -50,15 +50,15 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
     """
     try:
         with safe_open(path, "pt") as file:
-            said = (file.metadata() or {}).get(ABOUT)
+            metadata = (file.metadata() or {}).get(ABOUT)
     except (OSError, SafetensorError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}") from error
-    if said is None:
+    if metadata is None:
         raise RecipeError(
             f"{path} is no language model: expected model.safetensors of `audiotok train-lm`"
         )
     try:
-        found = json.loads(said)
+        found = json.loads(metadata)
         tokens, recipe = found["tokens"], found["recipe"]
         for key in ("codebook_sizes", "strides"):
             tokens[key] = tuple(tokens[key])

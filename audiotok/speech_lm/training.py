@@ -31,7 +31,7 @@ from audiotok.training.optimisers import (
     make_optimizer,
     set_learning_rate,
 )
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
     if not isinstance(recipe, LMRecipe):
         recipe = load(recipe, overrides)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
-    make = lambda recipe, folder, team, note: Run(recipe, folder, team)  # noqa: E731
+    make = lambda recipe, folder, group, note: Run(recipe, folder, group)  # noqa: E731
     launch(make, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
     return folder.best
 
@@ -61,31 +61,31 @@ def train(
 class Run:
     """One training run in its folder."""
 
-    def __init__(self, recipe: LMRecipe, folder: Folder, team: Team):
-        self.recipe, self.folder, self.team = recipe, folder, team
+    def __init__(self, recipe: LMRecipe, folder: Folder, group: ProcessGroup):
+        self.recipe, self.folder, self.group = recipe, folder, group
         self.contexts = contexts(recipe)
-        state.seed_everything(recipe.seed + team.rank)
-        self.model = recipe.model(self.contexts.sizes, self.contexts.strides).to(team.device)
-        team.copy_from_first(self.model)
+        state.seed_everything(recipe.seed + group.rank)
+        self.model = recipe.model(self.contexts.sizes, self.contexts.strides).to(group.device)
+        group.copy_from_first(self.model)
         if recipe.compile:
             self.model.transformer.compile()
         self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self._parts = {"model": self.model, "optimizer": self.optimizer}
         if folder.state.exists():
-            progress = state.load(folder.state, self._parts, team)
+            progress = state.load(folder.state, self._parts, group)
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
-        elif team.is_main:
-            about = environment(team, torch.get_num_threads())
+        elif group.is_main:
+            about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
         weights = torch.tensor(recipe.weights or [1.0] * len(self.contexts.sizes))
-        self._weights = weights.to(team.device) / weights.mean()
+        self._weights = weights.to(group.device) / weights.mean()
 
     def train(self, report: Report) -> None:
         """To the last step."""
-        recipe, team = self.recipe, self.team
+        recipe, group = self.recipe, self.group
         each = recipe.batch * recipe.accumulate
-        found = self.contexts.of_process(team.rank, team.count, self.step * each)
+        found = self.contexts.of_process(group.rank, group.count, self.step * each)
         started = time.monotonic() - self.seconds
         self._cut_log()
         while self.step < recipe.steps:
@@ -99,22 +99,22 @@ class Run:
 
     def update(self, batches: Iterator[Tensor], step: int) -> dict[str, float]:
         """One step; loss in nats per code, codebooks weighted as the recipe says."""
-        recipe, team = self.recipe, self.team
+        recipe, group = self.recipe, self.group
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         losses = []
         for codes in itertools.islice(batches, recipe.accumulate):
-            with team.autocast():
-                nats = self.model(codes.to(team.device)).nats
+            with group.autocast():
+                nats = self.model(codes.to(group.device)).nats
             free = self.model.free(codes.shape[2]).to(nats).sum(1) * len(codes)
             loss = (self._weights * nats.sum((0, 2)) / free).mean()
             loss.backward()
             losses.append(loss.detach())
-        team.average_gradients(self.model.parameters(), recipe.accumulate)
+        group.average_gradients(self.model.parameters(), recipe.accumulate)
         rate = learning_rate(recipe.optimizer, step, recipe.steps)
         set_learning_rate(self.optimizer, rate)
         norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
-        mean = team.sum(torch.stack(losses).mean()) / team.count
+        mean = group.sum(torch.stack(losses).mean()) / group.count
         if not torch.isfinite(mean) or not torch.isfinite(norm):
             raise RecipeError(
                 f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
@@ -125,18 +125,18 @@ class Run:
 
     @torch.no_grad()
     def _validate(self, numbers: dict[str, float]) -> None:
-        recipe, team = self.recipe, self.team
+        recipe, group = self.recipe, self.group
         self.model.eval()
         codes = contexts(recipe, recipe.validation)
-        count = -(-recipe.validation_contexts // team.count)
-        bits = torch.zeros((), dtype=torch.float64, device=team.device)
-        for one in itertools.islice(codes.of_process(team.rank, team.count, 0), count):
-            with team.autocast():
-                bits += self.model.bits(one[None].to(team.device)).sum()
+        count = -(-recipe.validation_contexts // group.count)
+        bits = torch.zeros((), dtype=torch.float64, device=group.device)
+        for one in itertools.islice(codes.of_process(group.rank, group.count, 0), count):
+            with group.autocast():
+                bits += self.model.bits(one[None].to(group.device)).sum()
         rate = frame_rate(codes)
-        seconds = count * team.count * recipe.context / rate
-        score = float(team.sum(bits)) / seconds
-        if team.is_main:
+        seconds = count * group.count * recipe.context / rate
+        score = float(group.sum(bits)) / seconds
+        if group.is_main:
             line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
             with (self.folder.path / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line | {"bits_per_second": score}) + "\n")
@@ -146,7 +146,7 @@ class Run:
                     file.write(to_safetensors(content, trained.about(recipe, self._learnt())))
         self.best = min(self.best, score)
         progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
-        state.save(self.folder.state, self._parts, progress, team)
+        state.save(self.folder.state, self._parts, progress, group)
 
     def _learnt(self) -> trained.Learnt:
         found = self.contexts
@@ -156,7 +156,7 @@ class Run:
     def _cut_log(self) -> None:
         """Lines of later steps, of a run that was killed, go."""
         path = self.folder.path / "log.jsonl"
-        if self.team.is_main and path.exists():
+        if self.group.is_main and path.exists():
             lines = path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if json.loads(line)["step"] <= self.step]
             self.folder.write(path, "".join(line + "\n" for line in kept))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-_heard: dict[tuple[str, str], str] = {}  # per process: (recogniser, fingerprint of a sound) -> text
+# Of this process: (recogniser, fingerprint of a sound) -> text
+_transcripts: dict[tuple[str, str], str] = {}
 
 
 class Recognition(Task):
@@ -94,11 +95,11 @@ def normaliser_identity(name: str) -> dict[str, str]:
 
 
 def hear(recogniser: Recogniser, audio: Audio) -> str:
-    """The transcript; a sound this process has heard before (the reference) is not heard again."""
+    """The transcript; a sound that this process has transcribed before is not transcribed again."""
     key = (recogniser.name, fingerprint(audio))
-    if key not in _heard:
-        _heard[key] = recogniser.transcribe(audio)
-    return _heard[key]
+    if key not in _transcripts:
+        _transcripts[key] = recogniser.transcribe(audio)
+    return _transcripts[key]
 
 
 def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | AudiotokError]:

@@ -185,7 +185,7 @@ class AcousticLM(Task):
         return {index: self._row(row, judged[index]) for index, row in rows.items()}
 
     def _row(self, row: dict[str, Any], judged: list[dict[str, float]]) -> dict[str, float]:
-        """The columns of a clip out of what each seed said of it."""
+        """The columns of a clip out of the values of each seed."""
         seeds = [row[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
         row |= {
             "lm_bitrate": float(np.mean(seeds)),
@@ -236,10 +236,10 @@ class AcousticLM(Task):
             true = known[index].codes[:1, :, : given + more]
             try:
                 start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
-                for said, each in (("", made[None]), ("_true", true)):
+                for ending, each in (("", made[None]), ("_true", true)):
                     rest = _decoded(codec, known[index], each, given)
-                    rows[index] |= _heard(
-                        start, rest, said=said, left_out=self.left_out(), suffix=self.suffix
+                    rows[index] |= _continuation_scores(
+                        start, rest, ending=ending, left_out=self.left_out(), suffix=self.suffix
                     )
             except AudiotokError as error:
                 note(f"{self.name}: no continuation of clip {index}: {error}")
@@ -308,8 +308,8 @@ def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> A
     return replace(sound, waveform=sound.waveform[:, sound.num_samples * given // frames :])
 
 
-def _heard(
-    start: Audio, rest: Audio, *, said: str, left_out: dict[str, str], suffix: str
+def _continuation_scores(
+    start: Audio, rest: Audio, *, ending: str, left_out: dict[str, str], suffix: str
 ) -> dict[str, float]:
     """Columns of one continuation; `start` is how the original begins."""
     from audiotok.judges import mos
@@ -318,7 +318,7 @@ def _heard(
     row = {}
     if f"continuation_similarity{suffix}" not in left_out:
         voices = Speaker()
-        row[f"continuation_similarity{said}"] = float(voices.embed(start) @ voices.embed(rest))
+        row[f"continuation_similarity{ending}"] = float(voices.embed(start) @ voices.embed(rest))
     if f"continuation_dnsmos{suffix}" not in left_out:
-        row[f"continuation_dnsmos{said}"] = mos.get("dnsmos")(rest)["dnsmos_p808"]
+        row[f"continuation_dnsmos{ending}"] = mos.get("dnsmos")(rest)["dnsmos_p808"]
     return row

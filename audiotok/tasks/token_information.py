@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 TURNS = 20
 """Times that labels are turned or drawn anew, of which the mean is subtracted."""
 
-_heard: dict[Clip, list[tuple[str, float]]] = {}  # the phones of each clip, for all codecs
+_phones: dict[Clip, list[tuple[str, float]]] = {}  # the phones of each clip, for all codecs
 
 
 def _columns(label: str, what: str) -> tuple[Column, ...]:
@@ -227,16 +227,16 @@ def _aligned(
     clips: dict[int, Clip], note: Callable[[str], None]
 ) -> dict[int, list[tuple[str, float]]]:
     """The phones of each clip; those that cannot be aligned are noted and left out."""
-    if any(clip not in _heard for clip in clips.values()):
+    if any(clip not in _phones for clip in clips.values()):
         note(f"aligns the phones of {len(clips)} clips")
     found = {}
     for index, clip in clips.items():
-        if clip not in _heard:
+        if clip not in _phones:
             try:
-                _heard[clip] = sphinx.phones(clip.read(), clip.text)
+                _phones[clip] = sphinx.phones(clip.read(), clip.text)
             except AudiotokError as error:
-                _heard[clip] = []
+                _phones[clip] = []
                 note(f"{clip.id} is left out: {error}")
-        if _heard[clip]:
-            found[index] = _heard[clip]
+        if _phones[clip]:
+            found[index] = _phones[clip]
     return found

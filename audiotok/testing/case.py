@@ -119,8 +119,8 @@ class Case:
     def varied(self, **changes: object) -> CodecCard:
         """The card of such a variant."""
         options = {**self.card.options, **changes}
-        said = (f"{key}={text_of(value)}" for key, value in options.items() if value is not None)
-        return vary(self.plain_card, ",".join(said), type(self.codec).OPTIONS, self.codec.adapt)
+        texts = (f"{key}={text_of(value)}" for key, value in options.items() if value is not None)
+        return vary(self.plain_card, ",".join(texts), type(self.codec).OPTIONS, self.codec.adapt)
 
     @cached_property
     def plain_card(self) -> CodecCard:
@@ -134,7 +134,9 @@ class Case:
         try:
             if "@" in name:
                 path = self.codec.checkpoint
-                return family.card_of(checkpoints.read_metadata(path), name.rpartition("@")[2])
+                return family.card_from_metadata(
+                    checkpoints.read_metadata(path), name.rpartition("@")[2]
+                )
             return registry.find_card(name)
         except (AudiotokError, TypeError, OSError) as reason:
             raise NotChecked(f"its card without options is not known ({reason})") from reason

@@ -39,9 +39,9 @@ def card(case: Case) -> Iterator[str]:
         yield f"codebook_counts {counts} are not rising numbers up to {card.num_codebooks}"
     if min(card.strides) < 1:
         yield f"strides {card.strides} are not all 1 or more"
-    for said, on_card in (("streamable", card.streamable), ("causal", card.causal)):
+    for word, on_card in (("streamable", card.streamable), ("causal", card.causal)):
         if on_card and card.lookahead is None:
-            yield f"the card says {said}, but not what its lookahead is"
+            yield f"the card says {word}, but not what its lookahead is"
     for name in ("num_codebooks", "codebook_sizes", "hop_length", "frame_rate"):
         if getattr(codec, name) != getattr(card, name):
             yield f"its {name} is {getattr(codec, name)}, on its card {getattr(card, name)}"

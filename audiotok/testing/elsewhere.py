@@ -20,20 +20,20 @@ def answer(folder: str) -> None:
     place = Path(folder)
     request = json.loads((place / "request.json").read_text(encoding="utf-8"))
     torch.set_num_threads(request["threads"])
-    said: dict[str, str] = {}
+    result: dict[str, str] = {}
     try:
         codec = registry.load(request["name"], request["checkpoint"], request["device"], quiet=True)
-        said["fingerprint"] = codec.fingerprint
+        result["fingerprint"] = codec.fingerprint
         _code(codec, place, request["rates"])
     except Exception as reason:  # the codec may be anybody's; whoever asked wants to know
-        said["error"] = described(reason)
-    (place / "answer.json").write_text(json.dumps(said), encoding="utf-8")
+        result["error"] = described(reason)
+    (place / "answer.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def _code(codec: Codec, place: Path, rates: list[int]) -> None:
     for index in range(len(rates)):  # tokens first: nothing was encoded here yet
         sound = codec.decode(Tokens.load(place / f"{index}.atok"))
-        np.save(place / f"{index}.theirs.npy", sound.waveform.numpy())
+        np.save(place / f"{index}.answer.npy", sound.waveform.numpy())
     for index, rate in enumerate(rates):
         audio = Audio(torch.from_numpy(np.load(place / f"{index}.npy")), rate)
-        codec.encode(audio).save(place / f"{index}.theirs.atok")
+        codec.encode(audio).save(place / f"{index}.answer.atok")

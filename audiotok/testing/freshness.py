@@ -41,7 +41,7 @@ def tokens_only(case: Case) -> Iterator[str]:
         yield "the same tokens give another sound after another clip was encoded"
     with trying("decoding with an instance that did not encode"):
         sound = other.decode(again)
-    if not _alike(sound, expected):
+    if not _same_sound(sound, expected):
         yield "an instance that did not encode them gives another sound of the same tokens"
 
 
@@ -114,11 +114,11 @@ def processes(case: Case) -> Iterator[str]:
         if "error" in answers:
             yield f"in another process it raises {answers['error']}"
         for index, what in enumerate(audios):
-            theirs = Tokens.load(Path(folder) / f"{index}.theirs.atok")
-            if not torch.equal(theirs.codes, tokens[what].codes):
+            foreign = Tokens.load(Path(folder) / f"{index}.answer.atok")
+            if not torch.equal(foreign.codes, tokens[what].codes):
                 yield f"in another process {what} has other codes"
-            sound = torch.from_numpy(np.load(Path(folder) / f"{index}.theirs.npy"))
-            if not _alike(Audio(sound, codec.sample_rate), codec.decode(tokens[what])):
+            sound = torch.from_numpy(np.load(Path(folder) / f"{index}.answer.npy"))
+            if not _same_sound(Audio(sound, codec.sample_rate), codec.decode(tokens[what])):
                 yield f"another process makes another sound of the tokens of {what}"
 
 
@@ -134,10 +134,10 @@ def _ask(
         "checkpoint": None if checkpoint is None or bundled else str(checkpoint.resolve()),
         "device": str(case.codec.device),
         "threads": torch.get_num_threads(),
-        "rates": [heard.sample_rate for heard in audios.values()],
+        "rates": [sound.sample_rate for sound in audios.values()],
     }
-    for index, (what, heard) in enumerate(audios.items()):
-        np.save(folder / f"{index}.npy", heard.waveform.numpy())
+    for index, (what, sound) in enumerate(audios.items()):
+        np.save(folder / f"{index}.npy", sound.waveform.numpy())
         tokens[what].save(folder / f"{index}.atok")
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"  # so that hash() differs
@@ -162,7 +162,7 @@ def _ask(
     return json.loads(answer.read_text(encoding="utf-8"))
 
 
-def _alike(one: Audio, other: Audio) -> bool:
+def _same_sound(one: Audio, other: Audio) -> bool:
     """The same sound, but for the last bits of its arithmetic: memory may lie otherwise."""
     return one.waveform.shape == other.waveform.shape and _error(one, other) <= MOST_ERROR
 

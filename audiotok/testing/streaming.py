@@ -44,10 +44,10 @@ def streaming(case: Case) -> Iterator[str]:
         expected = codec.decode(tokens).waveform
         for sizes in (*((size,) for size in SIZES), _mix()):
             sizes = tuple(size * (case.hop // hop) for size in sizes)
-            what = f"{sound.num_samples} samples in chunks of {_said(sizes)} frames"
+            what = f"{sound.num_samples} samples in chunks of {_chunk_sizes(sizes)} frames"
             with trying(f"a stream of {what}"):
                 codes, _ = streamed_codes(codec, sound.waveform, sizes)
-                heard = streamed_sound(codec, tokens, sizes)
+                decoded = streamed_sound(codec, tokens, sizes)
             if codes.shape != tokens.codes.shape:
                 shapes = tuple(codes.shape), tuple(tokens.codes.shape)
                 yield "{} give codes {}, the whole {}".format(what, *shapes)
@@ -60,11 +60,11 @@ def streaming(case: Case) -> Iterator[str]:
             first = changed.any(1).sum() / changed.numel()  # the later ones of a frame follow
             if first > MOST_CHANGED:
                 yield f"{what}: {share:.1%} of the codes are not those of the whole"
-            if heard.shape != (len(expected), tokens.num_frames * per_frame):
-                yield f"{what} decode to {tuple(heard.shape)}, not whole frames of samples"
+            if decoded.shape != (len(expected), tokens.num_frames * per_frame):
+                yield f"{what} decode to {tuple(decoded.shape)}, not whole frames of samples"
                 continue
             peak = max(float(expected.abs().max()), 1e-6)
-            error = float((heard[:, : expected.shape[1]] - expected).abs().max()) / peak
+            error = float((decoded[:, : expected.shape[1]] - expected).abs().max()) / peak
             worst["sound"] = max(worst["sound"], error)
             if error > MOST_ERROR:
                 yield f"{what}: the sound differs by {error:.2g} of its peak from that of the whole"
@@ -86,7 +86,7 @@ def _mix() -> tuple[int, ...]:
     return tuple(np.random.default_rng(0).integers(1, 9, size=40).tolist())
 
 
-def _said(sizes: tuple[int, ...]) -> str:
+def _chunk_sizes(sizes: tuple[int, ...]) -> str:
     return str(sizes[0]) if len(sizes) == 1 else "mixed numbers of"
 
 

@@ -29,7 +29,7 @@ def tensor_level(case: Case) -> Iterator[str]:
             sound = codec.decode_codes(codes)
         if codes.dtype != torch.int64 or not torch.equal(codes.cpu(), tokens.codes[:1]):
             yield f"encode_codes gives other codes of {name} than encode"
-        if not _alike(sound, codec.decode(tokens).waveform[None]):
+        if not _same_sound(sound, codec.decode(tokens).waveform[None]):
             yield f"decode_codes makes another sound of {name} than decode"
         yield from _in_steps(case, waveform, codes, sound, name)
     yield from refuses(lambda: codec.encode_codes(waveform[0]), "a waveform of two dimensions")
@@ -52,7 +52,7 @@ def _in_steps(
     if quantized.shape[::2] != codes.shape[::2] or quantized.requires_grad:
         yield f"dequantize gives {tuple(quantized.shape)} of codes {tuple(codes.shape)}"
     decoded = codec.decode_latents(quantized)
-    if not codec.SOUND_NEEDS_CODES and not _alike(decoded, sound):
+    if not codec.SOUND_NEEDS_CODES and not _same_sound(decoded, sound):
         yield f"decode_latents(dequantize()) makes another sound of {name}"
     if latents is None:
         return
@@ -75,7 +75,7 @@ def _where_there_are(make: Callable[[], Tensor]) -> Tensor | None:
         return None
 
 
-def _alike(found: Tensor, expected: Tensor) -> bool:
+def _same_sound(found: Tensor, expected: Tensor) -> bool:
     """The same sound, as far as both go, but for the last bits of its arithmetic."""
     found = found.cpu()[..., : expected.shape[-1]]
     peak = max(float(expected.abs().max()), 1e-6)

@@ -14,7 +14,7 @@ from torch import nn
 
 from audiotok.training import codebooks, families
 from audiotok.training.folder import Folder
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
 from audiotok.training.trainer import Run
@@ -38,9 +38,9 @@ def dry_run(
         recipe = load_recipe(recipe, overrides)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    team = Team(cpu, recipe.precision == "bf16")
+    group = ProcessGroup(cpu, recipe.precision == "bf16")
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(_all_at_once(recipe), Folder(Path(folder)), team, lambda text: None)
+        run = Run(_all_at_once(recipe), Folder(Path(folder)), group, lambda text: None)
         lines = [*_shapes(run), *_parameters(run), ""]
         seconds = _timed(run)
         return [*lines, *_cost(recipe, run, seconds)]
@@ -64,15 +64,15 @@ def _timed(run: Run) -> float:
     started = 0.0
     for step in range(STEPS):
         if step == _WARM_UP:
-            _wait(run.team)
+            _wait(run.group)
             started = time.perf_counter()
         run.model.step([next(passes) for _ in range(run.recipe.accumulate)], step)
-    _wait(run.team)
+    _wait(run.group)
     return (time.perf_counter() - started) / (STEPS - _WARM_UP)
 
 
-def _wait(team: Team) -> None:
-    if team.device.type == "cuda":
+def _wait(group: ProcessGroup) -> None:
+    if group.device.type == "cuda":
         torch.cuda.synchronize()
 
 
@@ -80,7 +80,7 @@ def _wait(team: Team) -> None:
 def _shapes(run: Run) -> list[str]:
     settings, model = run.recipe.data, run.model
     shape = settings.batch_size, model.channels, run.recipe.crop_samples
-    waveform = torch.zeros(shape, device=run.team.device)
+    waveform = torch.zeros(shape, device=run.group.device)
     latents = model.network.encoder(waveform[:1])
     output = model.network(waveform[:1], False).waveform
     rate, batch, frames = run.recipe.model.sample_rate, shape[0], latents.shape[-1]
@@ -88,7 +88,7 @@ def _shapes(run: Run) -> list[str]:
     return [
         f"{run.recipe.name}: {run.recipe.family}, {rate} Hz, "
         f"{rate / model.network.hop_length:g} frames per second",
-        f"waveform {shape}, {run.team.count} processes, {run.recipe.accumulate} passes per step: "
+        f"waveform {shape}, {run.group.count} processes, {run.recipe.accumulate} passes per step: "
         f"{_sound(run):g} s of sound",
         f"latents {(batch, latents.shape[1], frames)}, "
         f"codes {(batch, len(model.sizes), frames)} of {' + '.join(map(str, model.sizes))}, "
@@ -102,7 +102,7 @@ def _shapes(run: Run) -> list[str]:
 def _sound(run: Run) -> float:
     """Seconds of sound in a step."""
     settings = run.recipe.data
-    passes = run.team.count * run.recipe.accumulate
+    passes = run.group.count * run.recipe.accumulate
     return settings.batch_size * settings.crop_seconds * passes
 
 
@@ -126,7 +126,7 @@ def _parameters(run: Run) -> list[str]:
 def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
     learned = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
     state = 4 * 4 * learned / 2**30  # weights, gradients, two moments, fp32
-    if run.team.device.type == "cuda":
+    if run.group.device.type == "cuda":
         peak, what = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
     else:
         unit = 1 if sys.platform == "darwin" else 1024
@@ -137,6 +137,6 @@ def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
         f"memory: {peak:.2f} GiB {what} at most, {state:.2f} GiB of it weights, gradients and "
         "moments",
         f"speed: {1 / seconds:.3g} steps per second over {STEPS - _WARM_UP} steps on "
-        f"{run.team.device}, {_sound(run) / seconds:.3g} s of sound per second",
+        f"{run.group.device}, {_sound(run) / seconds:.3g} s of sound per second",
         f"time: {recipe.steps} steps take {hours:.3g} hours, validation not counted",
     ]

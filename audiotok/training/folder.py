@@ -14,7 +14,7 @@ import filelock
 from audiotok.errors import RecipeError
 from audiotok.results import provenance
 from audiotok.system.files import replacing, temporaries
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
 
@@ -61,10 +61,10 @@ class Folder:
             self._lock.release()
             note(f"what was in {self.path} is now in {self._move_aside()}")
             self._take()
-        if self.state.exists() and (theirs := self._load(self.recipe)) != recipe:
+        if self.state.exists() and (recorded := self._load(self.recipe)) != recipe:
             raise RecipeError(
-                f"{self.recipe} is another recipe ({_difference(theirs, recipe)}): a run is never "
-                "continued with changed settings; choose another folder with --out, or --fresh"
+                f"{self.recipe} is another recipe ({_difference(recorded, recipe)}): a run "
+                "never goes on with other settings; choose another folder with --out, or --fresh"
             )
         for left in temporaries(self.path):  # of a run that was killed while it wrote
             with suppress(OSError):
@@ -76,8 +76,8 @@ class Folder:
 
     def _refuse_others(self) -> None:
         """Raises RecipeError where files lie in the folder and it is not that of a run."""
-        ours = {self._lock_file, *temporaries(self.path)}
-        others = set(self.path.iterdir()) - ours if self.path.is_dir() else set()
+        own = {self._lock_file, *temporaries(self.path)}
+        others = set(self.path.iterdir()) - own if self.path.is_dir() else set()
         run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
         if others and not run:
             raise RecipeError(
@@ -105,14 +105,14 @@ class Folder:
             file.write(text.encode())
 
 
-def environment(team: Team, threads: int) -> dict[str, Any]:
+def environment(group: ProcessGroup, threads: int) -> dict[str, Any]:
     """Where a run takes place."""
     from audiotok.tasks.speed import hardware
 
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware(str(team.device)),
-        "processes": team.count,
+        "hardware": hardware(str(group.device)),
+        "processes": group.count,
         "threads": threads,
         "packages": provenance.packages(_PACKAGES),
         "git": provenance.git(),
@@ -128,10 +128,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _difference(one: Recipe, other: Recipe) -> str:
-    """The first key that differs, with both values."""
+    """The first key, or position in a list, that differs, with both values."""
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
     path = []
-    while isinstance(first, dict) and isinstance(second, dict):
+    while type(first) is type(second) and isinstance(first, dict | list):
+        if isinstance(first, list):
+            first, second = dict(enumerate(first)), dict(enumerate(second))
         keys = dict.fromkeys([*first, *second])
         key = next(key for key in keys if first.get(key) != second.get(key))
         path.append(key)

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 
 from audiotok.training.folder import Folder
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 
 Report = Callable[[int, int, dict[str, float]], None]  # step, steps, numbers
 Note = Callable[[str], None]
 
 
 def launch(
-    make: Callable[[Any, Folder, Team, Note], Any],
+    make: Callable[[Any, Folder, ProcessGroup, Note], Any],
     recipe: Any,
     folder: Folder,
     *,
@@ -25,15 +25,15 @@ def launch(
     resume: bool,
     cpu: bool,
 ) -> None:
-    """Trains `make(recipe, folder, team, note)`; the other arguments are those of `train`."""
+    """Trains `make(recipe, folder, group, note)`; the other arguments are those of `train`."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    team = Team(cpu, recipe.precision == "bf16")
+    group = ProcessGroup(cpu, recipe.precision == "bf16")
     note = note or (lambda text: None)
-    if not team.is_main or report is None:
+    if not group.is_main or report is None:
         report = lambda step, steps, numbers: None  # noqa: E731
     try:
-        team.in_main(lambda: folder.claim(recipe, fresh, resume, note))
-        make(recipe, folder, team, note).train(report)
+        group.in_main(lambda: folder.claim(recipe, fresh, resume, note))
+        make(recipe, folder, group, note).train(report)
     finally:
         folder.release()

@@ -13,7 +13,7 @@ from torch import Tensor
 from audiotok.errors import MissingPackageError, RecipeError
 from audiotok.nn.losses import MelSpectrogram
 from audiotok.system.files import replacing
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.validation import Example
 
 
@@ -26,21 +26,23 @@ class Logs:
         step: the run goes on after it: lines of later steps, of a run that was killed, go.
     """
 
-    def __init__(self, folder: Path, trackers: Sequence[str], *, team: Team, step: int, rate: int):
-        self.path, self._team, self._rate = folder / "log.jsonl", team, rate
+    def __init__(
+        self, folder: Path, trackers: Sequence[str], *, group: ProcessGroup, step: int, rate: int
+    ):
+        self.path, self._group, self._rate = folder / "log.jsonl", group, rate
         self._tensorboard = None
-        if team.is_main:
+        if group.is_main:
             self._cut(step)
             self._start(folder, trackers, step)
 
-    def scalars(self, step: int, numbers: dict[str, float], group: str = "train") -> None:
-        if self._team.is_main:
-            named = {f"{group}/{name}": value for name, value in numbers.items()}
-            self._team.accelerator.log(named, step=step)
+    def scalars(self, step: int, numbers: dict[str, float], prefix: str = "train") -> None:
+        if self._group.is_main:
+            named = {f"{prefix}/{name}": value for name, value in numbers.items()}
+            self._group.accelerator.log(named, step=step)
 
     def line(self, content: dict[str, Any]) -> None:
         """A line of log.jsonl."""
-        if self._team.is_main:
+        if self._group.is_main:
             with self.path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(content) + "\n")
 
@@ -58,13 +60,13 @@ class Logs:
         self._tensorboard.flush()
 
     def close(self) -> None:
-        if self._team.is_main:
-            self._team.accelerator.end_training()
+        if self._group.is_main:
+            self._group.accelerator.end_training()
 
     def _start(self, folder: Path, trackers: Sequence[str], step: int) -> None:
         from accelerate.tracking import filter_trackers
 
-        accelerator = self._team.accelerator
+        accelerator = self._group.accelerator
         try:
             wanted = filter_trackers(list(trackers), folder)
         except ValueError as error:

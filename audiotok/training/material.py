@@ -12,7 +12,7 @@ from audiotok.training import sounds
 from audiotok.training.crops import Crops
 from audiotok.training.index import make_index
 from audiotok.training.loader import batches
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.recipe import Recipe
 from audiotok.training.validation import Validation
 
@@ -30,12 +30,12 @@ class Material:
         AudiotokError: there is no such corpus, nothing in it can be opened, or it is too small.
     """
 
-    def __init__(self, recipe: Recipe, channels: int, team: Team, cache: Path):
+    def __init__(self, recipe: Recipe, channels: int, group: ProcessGroup, cache: Path):
         settings, rate = recipe.data, recipe.model.sample_rate
-        self.recipe, self.team = recipe, team
+        self.recipe, self.group = recipe, group
         corpus = sounds.load(settings.corpus)
         train, validation = sounds.split_speakers(corpus, settings, recipe.seed)
-        index = team.in_main(lambda: make_index(corpus, train, cache))
+        index = group.in_main(lambda: make_index(corpus, train, cache))
         if index is None:  # another process made it; on another machine the cache is not there
             index = make_index(corpus, train, cache if cache.exists() else None)
         self.crops = Crops(
@@ -69,8 +69,8 @@ class Material:
             step * per_step,
             last,
             broken=self.broken,
-            rank=self.team.rank,
-            count=self.team.count,
+            rank=self.group.rank,
+            count=self.group.count,
         )
 
     def name_broken(self, note: Callable[[str], None]) -> None:

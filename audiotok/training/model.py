@@ -14,7 +14,7 @@ from audiotok.training import codebooks, distillation, families, optimisers, sta
 from audiotok.training.adversary import Adversary
 from audiotok.training.monitor import Usage, check_finite
 from audiotok.training.objectives import Reconstruction
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.recipe import Recipe
 from audiotok.training.state import seed_everything
 
@@ -25,37 +25,37 @@ class Model:
     `parts` are those with a state; `folder` is what errors point to.
     """
 
-    def __init__(self, recipe: Recipe, team: Team, folder: Any):
-        self.recipe, self.team, self.folder = recipe, team, folder
+    def __init__(self, recipe: Recipe, group: ProcessGroup, folder: Any):
+        self.recipe, self.group, self.folder = recipe, group, folder
         seed_everything(recipe.seed)
         self.network = families.build(recipe.family, recipe.model)
         self.channels: int = getattr(recipe.model, "channels", 1)
         codebooks.set_dropout(self.network.quantizer, recipe.quantizer)
         if recipe.start_from is not None:
             start.start_from(recipe, self.network)
-        self.network.to(team.device).train()
-        others = team if team.count > 1 else None
+        self.network.to(group.device).train()
+        others = group if group.count > 1 else None
         self.sizes = codebooks.sizes(self.network.quantizer)
         self.codebooks = codebooks.Codebooks(
             self.network.quantizer, recipe.quantizer, recipe.seed, others
-        ).to(team.device)
-        self.usage = Usage(self.sizes, recipe.stop, others).to(team.device)
+        ).to(group.device)
+        self.usage = Usage(self.sizes, recipe.stop, others).to(group.device)
         self.reconstruction = Reconstruction(recipe.losses, recipe.model.sample_rate)
-        self.reconstruction.to(team.device)
-        self.adversary = Adversary(recipe.discriminators, self.channels).to(team.device)
+        self.reconstruction.to(group.device)
+        self.adversary = Adversary(recipe.discriminators, self.channels).to(group.device)
         self.distillation = None
         if recipe.distillation is not None:
             self.distillation = distillation.make(
-                recipe.distillation, self.network, recipe.model, team.device
+                recipe.distillation, self.network, recipe.model, group.device
             )
         self.weights = self.reconstruction.weights | self.adversary.weights
         self.balancer = None
         if recipe.balancer is not None:
             # each clip gets its share, so the sum grows with the batch: that of all processes and
             # passes, whose mean is taken later
-            norm = recipe.balancer.total_norm * team.count * recipe.accumulate
+            norm = recipe.balancer.total_norm * group.count * recipe.accumulate
             self.balancer = Balancer(self.weights, norm, recipe.balancer.decay)
-            self.balancer.to(team.device)
+            self.balancer.to(group.device)
         self.codec_weights = [
             *self.network.parameters(),
             *([] if self.distillation is None else self.distillation.parameters()),
@@ -66,7 +66,7 @@ class Model:
             self.their_optimizer = optimisers.make_optimizer(
                 self.adversary.learning(), recipe.discriminator_optimizer
             )
-        seed_everything(recipe.seed + team.rank)  # dropout differs between processes
+        seed_everything(recipe.seed + group.rank)  # dropout differs between processes
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -91,13 +91,13 @@ class Model:
         """k-means on latents of the crops to come; none where a checkpoint has codebooks."""
         frames = -(-self.recipe.crop_samples // self.network.hop_length)
         settings = self.recipe.data
-        frames *= settings.batch_size * self.recipe.accumulate * self.team.count
+        frames *= settings.batch_size * self.recipe.accumulate * self.group.count
         if not self.recipe.starts_codebooks:
             self.codebooks.adopt(frames)
             return
         self.codebooks.start(lambda wanted: self._collect(coming, wanted), frames)
-        self.team.copy_from_first(self.network.quantizer)
-        self.team.copy_from_first(self.codebooks)
+        self.group.copy_from_first(self.network.quantizer)
+        self.group.copy_from_first(self.codebooks)
 
     def step(self, waveforms: Sequence[Tensor], step: int) -> dict[str, float]:
         """Learn from the passes' waveforms (B, C, L); what there is to tell of it.
@@ -144,26 +144,26 @@ class Model:
 
     def _one_pass(self, waveform: Tensor, step: int) -> tuple[Output, dict[str, Tensor]]:
         """Forward and backward, of both sides; what it brought, and all losses by name."""
-        with self.team.autocast():
+        with self.group.autocast():
             output = self.network(waveform, self.quantizes(step))
         reconstruction = output.waveform[..., : waveform.shape[-1]].float()
-        with self.team.autocast():
-            theirs, judged = self.adversary.own_losses(waveform, reconstruction, step)
-        if theirs:
-            sum(theirs.values()).backward()
+        with self.group.autocast():
+            discriminator_losses, judged = self.adversary.own_losses(waveform, reconstruction, step)
+        if discriminator_losses:
+            sum(discriminator_losses.values()).backward()
         losses = self.reconstruction(waveform, reconstruction)
         with self.adversary.held():
-            with self.team.autocast():
+            with self.group.autocast():
                 losses |= self.adversary.losses(reconstruction, judged, step)
             others = self._others(waveform, output)
             self._backward(losses, others, reconstruction)
-        return output, losses | others | theirs
+        return output, losses | others | discriminator_losses
 
     def _others(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
         """Losses that are not of the reconstruction."""
         losses = dict(output.losses)
         if self.distillation is not None:
-            with self.team.autocast():
+            with self.group.autocast():
                 losses["distillation"] = self.distillation(waveform, output, self.network.quantizer)
         return losses
 
@@ -181,14 +181,14 @@ class Model:
             return
         if rest is not None and not rest.requires_grad:
             rest = None
-        processes = self.team if self.team.count > 1 else None
+        processes = self.group if self.group.count > 1 else None
         self.balancer.backward(losses, reconstruction, rest, processes)
 
     def _descend(self, optimizer, weights, *, settings, step: int, passes: int) -> Tensor:
         """Makes an optimizer ready for its step; the norm of its gradient before it is clipped."""
         rate = optimisers.learning_rate(settings, step, self.recipe.steps)
         optimisers.set_learning_rate(optimizer, rate)
-        self.team.average_gradients(weights, passes)
+        self.group.average_gradients(weights, passes)
         return optimisers.clipped_norm(weights, settings.clip_norm)
 
     @torch.no_grad()
@@ -196,8 +196,8 @@ class Model:
         """Latents (B, D, T) of all processes, of so many frames at least."""
         found, frames = [], 0
         while frames < wanted:
-            with self.team.autocast():
-                latents = self.network.encoder(next(coming).to(self.team.device))
-            found.append(self.team.gather(latents.float()))
+            with self.group.autocast():
+                latents = self.network.encoder(next(coming).to(self.group.device))
+            found.append(self.group.gather(latents.float()))
             frames += found[-1].shape[0] * found[-1].shape[2]
         return torch.cat(found)

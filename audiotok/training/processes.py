@@ -14,7 +14,7 @@ from audiotok.errors import AudiotokError, MissingPackageError
 _BUCKET = 2**24  # gradients reduced at once
 
 
-class Team:
+class ProcessGroup:
     """This process among `count`; sums and gathers are over all of them.
 
     Args:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from audiotok.errors import RecipeError
 from audiotok.system import yaml_files
-from audiotok.training import families, start
+from audiotok.training import clip_lists, families, start
 from audiotok.training.recipe import Recipe, check_network
 
 MOST, MOST_LAYERS = 2**24, 4096  # the largest numbers in `model`, and of layers and codebooks
@@ -28,13 +28,17 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     axis' value are laid over those of the recipe, and `{axis}` in its name becomes the value. One
     that starts from a checkpoint may leave out `model`, which is then the checkpoint's. Overrides
     are typed: they may name code and what is on the Hub, a recipe that does not ship may not.
+    Where `data.clips` names a file, the recipe that comes back holds the ids in it.
 
     Raises:
         RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
     """
     content = _content(path)
     try:
-        recipe = _validated(_with_axes(content, overrides))
+        content = _with_axes(content, overrides)
+        keys = {override.partition("=")[0] for override in overrides}
+        clip_lists.resolve(content, path, typed=not keys.isdisjoint({"data", "data.clips"}))
+        recipe = _validated(content)
         _check_network(recipe)
     except RecipeError as error:
         raise RecipeError(f"recipe {path}: {str(error)[:1000]}") from error

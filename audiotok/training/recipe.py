@@ -26,7 +26,7 @@ from audiotok.training.settings import (
 
 
 class Recipe(Section):
-    """One training run, complete in itself. `load_recipe` reads it from YAML."""
+    """One training run. `load_recipe` reads it from YAML."""
 
     name: RunName  # of the codec that comes out
     family: str

@@ -35,7 +35,7 @@ class DataConfig(Section):
     """Which sound a codec learns from, and how it is cut."""
 
     corpus: Name  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
-    clips: tuple[str, ...] | None = None  # ids; None: all of the corpus
+    clips: tuple[str, ...] | None = None  # ids; None: all. YAML may name a file of them
     validation: Name | None = None  # a corpus of its own; None: speakers held out from `corpus`
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
     validation_clips: int = Field(default=100, gt=0)  # at most so many

@@ -40,23 +40,24 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
             raise RecipeError(f"start_from {recipe.start_from}: {reason}") from reason
         return
     if recipe.quantizer.new:
-        theirs, ours = _around_quantizer(found), _around_quantizer(network)
-        for key in sorted(theirs.keys() | ours.keys()):
-            shapes = [tuple(some[key].shape) if key in some else None for some in (ours, theirs)]
+        given, wanted = _around_quantizer(found), _around_quantizer(network)
+        for key in sorted(given.keys() | wanted.keys()):
+            shapes = [tuple(some[key].shape) if key in some else None for some in (wanted, given)]
             if shapes[0] != shapes[1]:
                 raise RecipeError(
                     f"{key} has shape {shapes[0]} in this recipe, but {shapes[1]} in start_from "
-                    f"{recipe.start_from}: with quantizer.new all but the quantizer must be alike"
+                    f"{recipe.start_from}: with quantizer.new all parts but the quantizer must "
+                    "have the same shapes"
                 )
-        network.load_state_dict(network.state_dict() | theirs)
+        network.load_state_dict(network.state_dict() | given)
         return
     if family != recipe.family:
         raise RecipeError(f"start_from {recipe.start_from} is a {family}, not a {recipe.family}")
     if found.config != recipe.model:
-        theirs, ours = found.config.model_dump(), recipe.model.model_dump()
-        key = next(key for key in ours if ours[key] != theirs[key])
+        given, wanted = found.config.model_dump(), recipe.model.model_dump()
+        key = next(key for key in wanted if wanted[key] != given[key])
         raise RecipeError(
-            f"model.{key} is {ours[key]}, but {theirs[key]} in start_from {recipe.start_from}: "
+            f"model.{key} is {wanted[key]}, but {given[key]} in start_from {recipe.start_from}: "
             "leave `model` out to take the checkpoint's"
         )
     network.load_state_dict(found.state_dict())

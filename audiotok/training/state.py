@@ -12,7 +12,7 @@ import torch
 
 from audiotok.errors import RecipeError
 from audiotok.system.files import replacing
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 
 
 class Stateful(Protocol):
@@ -24,19 +24,19 @@ class Stateful(Protocol):
 
 
 def save(
-    path: Path, parts: Mapping[str, Stateful], progress: Mapping[str, Any], team: Team
+    path: Path, parts: Mapping[str, Stateful], progress: Mapping[str, Any], group: ProcessGroup
 ) -> None:
     """Writes the parts, the progress (plain values), and the random states of all processes."""
-    random_states = team.objects(random_state())
-    if team.is_main:
+    random_states = group.objects(random_state())
+    if group.is_main:
         state = {name: part.state_dict() for name, part in parts.items()}
         state |= {"progress": dict(progress), "random": random_states}
         with replacing(path, RecipeError) as file:
             torch.save(state, file)
-    team.wait()
+    group.wait()
 
 
-def load(path: Path, parts: Mapping[str, Stateful], team: Team) -> dict[str, Any]:
+def load(path: Path, parts: Mapping[str, Stateful], group: ProcessGroup) -> dict[str, Any]:
     """Puts the state back, and returns the progress.
 
     Raises:
@@ -53,12 +53,12 @@ def load(path: Path, parts: Mapping[str, Stateful], team: Team) -> dict[str, Any
             f"{path} cannot be read ({type(error).__name__}): it is damaged, or of another "
             "version; start anew with --fresh"
         ) from error
-    if len(random_states) != team.count:
+    if len(random_states) != group.count:
         raise RecipeError(
-            f"{path} is of {len(random_states)} processes, this run has {team.count}: "
+            f"{path} is of {len(random_states)} processes, this run has {group.count}: "
             "go on with as many, or start anew with --fresh"
         )
-    set_random_state(random_states[team.rank])
+    set_random_state(random_states[group.rank])
     return progress
 
 

@@ -24,7 +24,7 @@ from audiotok.training.logs import Logs
 from audiotok.training.material import Material
 from audiotok.training.model import Model
 from audiotok.training.model_card import model_card
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
 
@@ -71,24 +71,24 @@ def train(
 class Run:
     """One training run in its folder."""
 
-    def __init__(self, recipe: Recipe, folder: Folder, team: Team, note: Note):
-        self.recipe, self.folder, self.team, self.note = recipe, folder, team, note
+    def __init__(self, recipe: Recipe, folder: Folder, group: ProcessGroup, note: Note):
+        self.recipe, self.folder, self.group, self.note = recipe, folder, group, note
         self.step, self.seconds = 0, 0.0
         self.best = {"score": math.inf, "step": None, "numbers": {}}
-        self.model = Model(recipe, team, folder.path)
-        self.material = Material(recipe, self.model.channels, team, folder.index)
+        self.model = Model(recipe, group, folder.path)
+        self.material = Material(recipe, self.model.channels, group, folder.index)
         if folder.state.exists():
             self._go_on()
         self._name_broken()
-        if team.is_main and (self.step == 0 or not folder.environment.exists()):
-            about = environment(team, torch.get_num_threads())
+        if group.is_main and (self.step == 0 or not folder.environment.exists()):
+            about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
 
     def train(self, report: Report) -> None:
         """To the last step."""
         rate = self.recipe.model.sample_rate
         self.logs = Logs(
-            self.folder.path, self.recipe.trackers, team=self.team, step=self.step, rate=rate
+            self.folder.path, self.recipe.trackers, group=self.group, step=self.step, rate=rate
         )
         started = time.monotonic() - self.seconds
         passes = self.material.batches(self.step)
@@ -96,7 +96,7 @@ class Run:
             if self.step == self.recipe.quantizer.start_step:
                 self.model.start_codebooks(self.material.batches(self.step, endless=True))
             waveforms = itertools.islice(passes, self.recipe.accumulate)
-            numbers = self.model.step([w.to(self.team.device) for w in waveforms], self.step)
+            numbers = self.model.step([w.to(self.group.device) for w in waveforms], self.step)
             self.step += 1
             self.seconds = time.monotonic() - started
             self._after_step(numbers, report)
@@ -127,7 +127,7 @@ class Run:
             model.reconstruction,
             sizes=model.sizes,
             quantize=quantizes,
-            team=self.team,
+            group=self.group,
             broken=self.material.broken,
         )
         self.logs.scalars(self.step, found, "validation")
@@ -137,14 +137,14 @@ class Run:
         score = model.reconstruction.score(found)
         if quantizes and score < self.best["score"]:
             self.best = {"score": score, "step": self.step, "numbers": found}
-            if self.team.is_main:
+            if self.group.is_main:
                 export.weights(self.folder.best, self.recipe, model.network, self.step)
 
     def _save(self) -> None:
         """The state last: whatever is newer than it is made again when the run goes on."""
         self._name_broken()
         network = self.model.network
-        if self.team.is_main:
+        if self.group.is_main:
             if self.model.quantizes(self.step - 1):
                 export.weights(self.folder.last, self.recipe, network, self.step)
             card = model_card(
@@ -165,10 +165,10 @@ class Run:
             "broken": sorted(self.material.broken),
             "data": self.material.digest,
         }
-        state.save(self.folder.state, self.model.parts, progress, self.team)
+        state.save(self.folder.state, self.model.parts, progress, self.group)
 
     def _go_on(self) -> None:
-        progress = state.load(self.folder.state, self.model.parts, self.team)
+        progress = state.load(self.folder.state, self.model.parts, self.group)
         if progress["data"] != self.material.digest:
             raise RecipeError(
                 f"the recordings of {self.recipe.data.corpus} are not those that "
@@ -178,9 +178,9 @@ class Run:
         self.best = progress["best"]
         self.material.broken |= set(progress["broken"])
         self.material.named = set(progress["broken"])
-        if self.team.is_main and self.step < self.recipe.steps:
+        if self.group.is_main and self.step < self.recipe.steps:
             self.note(f"going on from step {self.step} of {self.recipe.steps}")
 
     def _name_broken(self) -> None:
-        if self.team.is_main:
+        if self.group.is_main:
             self.material.name_broken(self.note)

@@ -12,7 +12,7 @@ from audiotok.errors import AudioError, RecipeError
 from audiotok.training.crops import read_piece
 from audiotok.training.monitor import code_counts, perplexity
 from audiotok.training.objectives import Reconstruction
-from audiotok.training.processes import Team
+from audiotok.training.processes import ProcessGroup
 from audiotok.training.sounds import Sounds
 
 _SHOWN = 3  # recordings whose sound and picture are kept
@@ -62,7 +62,7 @@ class Validation:
         *,
         sizes: Sequence[int],
         quantize: bool,
-        team: Team,
+        group: ProcessGroup,
         broken: set[str],
     ) -> Validated:
         """Raises RecipeError where no recording can be read."""
@@ -71,8 +71,8 @@ class Validation:
         counts = torch.zeros(len(sizes), max(sizes), dtype=torch.float64)
         examples = []
         network.eval()
-        for number, waveform in self._share(team, broken):
-            with team.autocast():
+        for number, waveform in self._share(group, broken):
+            with group.autocast():
                 output = network(waveform, quantize)
             reconstruction = output.waveform[..., : waveform.shape[-1]].float()
             found = losses(waveform, reconstruction) | output.losses
@@ -80,11 +80,11 @@ class Validation:
             sums += torch.tensor([float(found.get(name, 0.0)) for name in names])
             if output.codes is not None:
                 counts += code_counts(output.codes, counts.shape).cpu()
-            if team.is_main and len(examples) < _SHOWN:
+            if group.is_main and len(examples) < _SHOWN:
                 pair = waveform[0].cpu(), reconstruction[0].cpu()
                 examples.append(Example(self.sounds.ids[number], *pair))
         network.train()
-        sums, counts = (team.sum(tensor.to(team.device)).cpu() for tensor in (sums, counts))
+        sums, counts = (group.sum(tensor.to(group.device)).cpu() for tensor in (sums, counts))
         if sums[-1] == 0:
             raise RecipeError(
                 f"none of {len(self.numbers)} recordings to validate on can be read, "
@@ -99,8 +99,8 @@ class Validation:
             numbers["perplexity"] = perplexity(counts).mean().item()
         return Validated(numbers, examples)
 
-    def _share(self, team: Team, broken: set[str]) -> Iterator[tuple[int, Tensor]]:
-        for number in self.numbers[team.rank :: team.count]:
+    def _share(self, group: ProcessGroup, broken: set[str]) -> Iterator[tuple[int, Tensor]]:
+        for number in self.numbers[group.rank :: group.count]:
             try:
                 piece = read_piece(
                     self.sounds,
@@ -112,4 +112,4 @@ class Validation:
             except AudioError:
                 broken.add(self.sounds.ids[number])
                 continue
-            yield number, piece[None].to(team.device)
+            yield number, piece[None].to(group.device)

@@ -362,7 +362,7 @@ def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
     path = tmp_path / "long.wav"
     rng = np.random.default_rng(0)
     soundfile.write(path, 0.1 * rng.standard_normal((5 * 22_050 + 7, 2)), 22_050)
-    whole = codec._encode_alike([module.prepare(AudioFile(path), codec.card)])[0]
+    whole = codec._encode_equal_lengths([module.prepare(AudioFile(path), codec.card)])[0]
     with monkeypatch.context() as patch:
         patch.setattr(module, "prepare", lambda *_: pytest.fail("it was read as a whole"))
         found = codec.encode(path)

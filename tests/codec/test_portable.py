@@ -78,7 +78,7 @@ def test_weights_are_saved_after_compile(whole, tmp_path):
 
 
 def test_a_family_s_name_warns_once(caplog, monkeypatch):
-    monkeypatch.setattr(registry, "_said", set())
+    monkeypatch.setattr(registry, "_announced", set())
     for _ in range(2):
         audiotok.load("wavtokenizer")
     (record,) = caplog.records

@@ -38,7 +38,7 @@ def test_names_are_unique_and_cards_are_of_their_family():
 
 
 def test_a_family_s_name_is_its_default(caplog, monkeypatch):
-    monkeypatch.setattr(registry, "_said", set())
+    monkeypatch.setattr(registry, "_announced", set())
     with caplog.at_level(logging.INFO, logger="audiotok"):
         codec = audiotok.load("opus")
         assert codec.card.name == "opus-12k"

@@ -18,7 +18,7 @@ def test_parsing():
         ("a:x=1", "a has no option 'x=1'; options: k, loud"),
         ("a:k", "a has no option 'k'"),
         ("a:k=two", "option k of a is a int, not 'two'"),
-        ("a:k=1,k=2", "option k of a is there twice"),
+        ("a:k=1,k=2", "option k of a is given twice"),
     ):
         with pytest.raises(CodecError, match=message):
             parse_options(name, known)

@@ -150,5 +150,5 @@ def test_keys_that_do_not_fit_are_named(change, message, official, tmp_path):
 
 
 def test_rates_of_encoders_and_decoders_must_agree():
-    with pytest.raises(ValueError, match=r"decoder makes its 24000 Hz of 12.5 frames per second"):
+    with pytest.raises(ValueError, match=r"decoder takes 12.5 frames per second for its 24000 Hz"):
         LMSPTConfig(encoder=DACEncoderConfig(strides=(4, 5, 6, 8), num_filters=32))

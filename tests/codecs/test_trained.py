@@ -47,7 +47,7 @@ def test_sizes_that_only_the_file_says_cost_no_memory(tmp_path, name):
     config = larger(json.loads(metadata["config"]), 2**16)
     metadata |= {"config": json.dumps(config)}
     checkpoints.save(tmp_path / "b.safetensors", state, metadata)
-    with pytest.raises(CheckpointError, match="says sizes of a network much larger than its weig"):
+    with pytest.raises(CheckpointError, match="declares a network much larger than its weig"):
         audiotok.load(tmp_path / "b.safetensors")
 
 

@@ -50,9 +50,9 @@ def flipped(data: bytes) -> bytes:
         (lambda data: data + b"x", "content was changed"),
         (lambda data: data.replace(b"0.1", b"0.2"), "first line was changed"),
         (lambda data: data.replace(b'"x"', b'"y"'), "first line was changed"),
-        (lambda data: data[:40], "first line is no entry's"),
-        (lambda data: b"", "first line is no entry's"),
-        (lambda data: b"[]\n", "first line is no entry's"),
+        (lambda data: data[:40], "first line is not that of an entry"),
+        (lambda data: b"", "first line is not that of an entry"),
+        (lambda data: b"[]\n", "first line is not that of an entry"),
         (lambda data: b'{"seal": 1}\n', "first line was changed"),
     ],
 )
@@ -146,4 +146,4 @@ def test_it_protects_from_accidents_alone_and_says_so(kept, notes):
     """An entry with hashes that fit is believed, whoever wrote it: the documentation says so."""
     kept.put("scores", KEY, b"[{}, []]")
     assert kept.get("scores", KEY).content == b"[{}, []]" and not notes
-    assert "protect from accidents alone" in cache.__doc__
+    assert "protect against accidents only" in cache.__doc__

@@ -60,7 +60,7 @@ def test_what_is_there_of_a_cut_file(tmp_path, caplog, kind, share):
     torch.testing.assert_close(found[:, :ahead], whole[:, :ahead], rtol=0, atol=1e-3)
     resampled = file.converted(None, 8_000)
     assert resampled.shape == (1, -(-file.num_samples // 2))
-    assert f"{path} is cut short: its {file.num_samples} samples are taken" in caplog.text
+    assert f"{path} is cut short: only its first {file.num_samples} samples are read" in caplog.text
 
 
 def test_damage_that_moves_no_byte(tmp_path):

@@ -75,7 +75,7 @@ def test_joined_files_are_read_one_after_another(mp3):
 
 def test_joined_files_of_different_rates_are_refused(mp3):
     mp3.path.write_bytes(mp3(NOISE, 44_100) + mp3(NOISE, 22_050))
-    with pytest.raises(AudioError, match="joined from files of 1 .* 44100 Hz and of 1 at 22050"):
+    with pytest.raises(AudioError, match="consists of files of 1 .* 44100 Hz and of 1 at 22050"):
         read(mp3.path)
 
 

@@ -110,11 +110,11 @@ def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch):
     monkeypatch.setattr(type(task), "left_out", lambda self: {})
     from audiotok.tasks import acoustic_lm
 
-    def hear(start, rest, said, left_out, suffix):
-        heard.append((start.duration, rest.duration, said))
-        return {f"continuation_similarity{said}": 1.0}
+    def hear(start, rest, ending, left_out, suffix):
+        heard.append((start.duration, rest.duration, ending))
+        return {f"continuation_similarity{ending}": 1.0}
 
-    monkeypatch.setattr(acoustic_lm, "_heard", hear)
+    monkeypatch.setattr(acoustic_lm, "_continuation_scores", hear)
     tokens = [NOISE.encode(clip.path) for clip in corpus]
     rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
     assert heard == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4

@@ -31,7 +31,7 @@ class Reciter:
 
 @pytest.fixture(autouse=True)
 def nothing_heard(monkeypatch):
-    monkeypatch.setattr(_words, "_heard", {})
+    monkeypatch.setattr(_words, "_transcripts", {})
 
 
 def sound(value: float) -> Audio:

@@ -32,7 +32,7 @@ def corpus(monkeypatch):
         clip: [(PHONES[p], 0.1 * at) for at, p in enumerate(_phones(i))]
         for i, clip in enumerate(clips)
     }
-    monkeypatch.setattr(module, "_heard", known)
+    monkeypatch.setattr(module, "_phones", known)
     monkeypatch.setattr(sphinx, "missing", lambda: None)
     return Corpus("known", tuple(clips))
 

@@ -18,15 +18,16 @@ from audiotok.report.site.pages import Pages
 from audiotok.results.results import by_setting, refuse_mixed
 from audiotok.results.validating import read_true
 
-HEARD = "bundled"  # the corpus whose licence lets anybody pass its clips on
+LISTENING_CORPUS = "bundled"  # the corpus whose licence lets anybody pass its clips on
 
 
-def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
+def build(results: str | Path, listening_codecs: Sequence[str] = ()) -> dict[str, bytes]:
     """The content of all files of the site, by their path in it.
 
     Args:
         results: folder of all results; "published" and "speed" in it are shown where they exist.
-        heard: codecs on the page that `audiotok report` wrote into "listening" of the site.
+        listening_codecs: those on the page that `audiotok report` wrote into the folder
+            "listening" of the site.
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
@@ -36,7 +37,7 @@ def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
     for group in groups:
         refuse_mixed(group)
     theirs = published.read(Path(results))
-    pages = Pages(heard=heard, heard_corpus=HEARD)
+    pages = Pages(listening_codecs=listening_codecs, listening_corpus=LISTENING_CORPUS)
     del pages.files["listening.js"]  # of the page that `audiotok report` writes
     shown = [settings.describe(group, theirs) for group in groups]
     pages.put("index.html", "index.html", settings=shown, partial=len(found) - len(whole))
@@ -52,19 +53,19 @@ def build(results: str | Path, heard: Sequence[str] = ()) -> dict[str, bytes]:
 
 def write(results: str | Path, out: str | Path) -> list[Path]:
     """Writes the site into the folder `out`, and removes the pages of ours that are no more."""
-    return folder.write(Path(out), build(results, _heard(Path(out))))
+    return folder.write(Path(out), build(results, _listening_codecs(Path(out))))
 
 
 def check(results: str | Path, out: str | Path) -> list[Path]:
     """The files of the site in `out` that are not what `results` give, or are too many."""
-    return folder.check(Path(out), build(results, _heard(Path(out))))
+    return folder.check(Path(out), build(results, _listening_codecs(Path(out))))
 
 
-def _heard(root: Path) -> list[str]:
+def _listening_codecs(root: Path) -> list[str]:
     """The codecs of the listening page in the site; none where it is of clips that may not be
     passed on."""
     try:
         about = json.loads((root / folder.LISTENING / "about.json").read_bytes())
-        return list(about["codecs"]) if about["corpus"] == HEARD else []
+        return list(about["codecs"]) if about["corpus"] == LISTENING_CORPUS else []
     except (OSError, ValueError, KeyError, TypeError):
         return []

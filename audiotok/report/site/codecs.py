@@ -65,12 +65,12 @@ def provenance(result: Result) -> list[tuple[str, Any]]:
     commit = git.get("commit")
     if commit and git.get("dirty"):
         commit += ", with changes"
-    told = [(key, run.get(key)) for key in _RUN]
-    told += [("commit", commit), ("seed", summary["plan"].get("seed"))]
-    told += [("data sha256", summary["data"]["sha256"])]
-    told += [("rows sha256", summary.get("rows_sha256"))]
-    told += [("packages", summary.get("packages"))]
-    return [(key, value) for key, value in told if value is not None]
+    details = [(key, run.get(key)) for key in _RUN]
+    details += [("commit", commit), ("seed", summary["plan"].get("seed"))]
+    details += [("data sha256", summary["data"]["sha256"])]
+    details += [("rows sha256", summary.get("rows_sha256"))]
+    details += [("packages", summary.get("packages"))]
+    return [(key, value) for key, value in details if value is not None]
 
 
 def _links(codec: dict[str, Any]) -> list[tuple[str, str]]:
