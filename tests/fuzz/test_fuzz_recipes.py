@@ -14,7 +14,7 @@ from audiotok.system import assets, yaml_files
 from audiotok.training import load_recipe
 
 MUTATE = fuzzing.in_values(
-    lambda data: yaml_files.parse(data.decode()), lambda content: yaml.safe_dump(content)
+    lambda data: yaml_files.parse(data.decode()), lambda content: yaml.safe_dump(content).encode()
 )
 
 

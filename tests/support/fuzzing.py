@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import datetime
+import json
 import os
 import resource
 import signal
@@ -74,8 +75,8 @@ def mutated(data: bytes, others: Sequence[bytes], rng: np.random.Generator) -> b
     return bytes(content)
 
 
-def in_values(parse: Callable[[bytes], Any], write: Callable[[Any], str]) -> Mutate:
-    """Mutates a text of nested values (JSON, YAML): its bytes, or some of its values and keys."""
+def in_values(parse: Callable[[bytes], Any], write: Callable[[Any], bytes]) -> Mutate:
+    """Mutates what holds nested values (JSON, YAML): its bytes, or some of its values and keys."""
 
     def mutate(data: bytes, others: Sequence[bytes], rng: np.random.Generator) -> bytes:
         if rng.random() < 0.4:
@@ -83,9 +84,14 @@ def in_values(parse: Callable[[bytes], Any], write: Callable[[Any], str]) -> Mut
         content = parse(data)
         for _ in range(int(rng.integers(1, 4))):
             content = _changed(content, rng)
-        return write(content).encode("utf-8", "surrogatepass")
+        return write(content)
 
     return mutate
+
+
+def as_json(content: Any) -> bytes:
+    """JSON of nested values, whatever the hostile ones are."""
+    return json.dumps(content, default=str).encode()
 
 
 def _changed(content: Any, rng: np.random.Generator) -> Any:
