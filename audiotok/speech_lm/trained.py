@@ -24,6 +24,7 @@ from audiotok.speech_lm.recipe import LMRecipe
 from audiotok.system.names import Recorded
 
 ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
+_WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # what wrong sizes give
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,15 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
         return LMRecipe.model_validate(recipe), Learnt(**tokens)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
-        line = " ".join(str(reason).split())[:200]
-        raise RecipeError(
-            f"{path} is damaged, or of another version: no model can be what it says ({line})"
-        ) from reason
+    except (*_WRONG, AttributeError, RecursionError) as reason:
+        raise _damaged(path, reason) from reason
+
+
+def _damaged(path: str | Path, reason: Exception) -> RecipeError:
+    line = " ".join(str(reason).split())[:200]
+    return RecipeError(
+        f"{path} is damaged, or of another version: no model can be what it says ({line})"
+    )
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
@@ -83,8 +88,11 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
     """
     recipe, tokens = read_about(path)
     state, _ = checkpoints.read_state(path)
-    with checkpoints.sized_by(state, path):
-        model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
+    try:
+        with checkpoints.sized_by(state, path):
+            model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
+    except _WRONG as reason:
+        raise _damaged(path, reason) from reason
     checkpoints.load_strict(model, state, path)
     return model.to(device).eval()
 

@@ -36,7 +36,7 @@ def test_what_takes_too_long_is_noticed(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(fuzzing, "MOST_SECONDS", 0.1)
-    with pytest.raises(AssertionError, match="it took 0 s of CPU"):
+    with pytest.raises(AssertionError, match="(it took|stopped after) 0"):
         fuzzing.fuzz(tmp_path / "a", [GOOD], read)
 
 

@@ -110,8 +110,8 @@ def _changed(content: Any, rng: np.random.Generator) -> Any:
     elif kind == 2:
         holder[key] = copy.deepcopy(_at(content, other))
     elif kind == 3 and isinstance(holder[key], int | float):
-        holder[key] = holder[key] * float(rng.choice([-1, 0.1, 2, 10, 1e3, 1e6]))
-        holder[key] = int(holder[key]) if rng.random() < 0.7 else holder[key]
+        times = int(rng.choice([-1, 0, 2, 10, 1000, 10**6]))
+        holder[key] = holder[key] * times // (1 if rng.random() < 0.7 else 3)
     else:
         holder[key] = HOSTILE[int(rng.integers(0, len(HOSTILE)))]
     return content
