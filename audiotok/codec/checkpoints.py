@@ -264,7 +264,7 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
 class sized_by(TorchFunctionMode):
     """In the block a network is built for the weights `state`: tensors may hold MOST_UNPACKED times
     as many numbers as these, and a million more, before CheckpointError. So sizes that a file only
-    says cost no memory."""
+    says cost no memory; those that give no network are a CheckpointError, too."""
 
     def __init__(self, state: dict[str, torch.Tensor], where: str | Path):
         super().__init__()
@@ -282,6 +282,23 @@ class sized_by(TorchFunctionMode):
                     "damaged, or of another codec"
                 )
         return func(*args, **(kwargs or {}))
+
+    def __exit__(self, kind, error, trace):
+        super().__exit__(kind, error, trace)
+        if isinstance(error, WRONG_SIZES):
+            raise no_network(self._where, error) from error
+
+
+# What libraries raise at sizes of which there is no network.
+WRONG_SIZES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def no_network(path: str | Path, reason: Exception) -> CheckpointError:
+    """The error for a file whose sizes raised one of WRONG_SIZES."""
+    return CheckpointError(
+        f"{path} is damaged, or of another version: there is no network of the sizes that it says "
+        f"({' '.join(str(reason).split())[:200]})"
+    )
 
 
 def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:

@@ -24,7 +24,6 @@ from audiotok.speech_lm.recipe import LMRecipe
 from audiotok.system.names import Recorded
 
 ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
-_WRONG = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)  # what wrong sizes give
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,11 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
         return LMRecipe.model_validate(recipe), Learnt(**tokens)
-    except (*_WRONG, AttributeError, RecursionError) as reason:
-        raise _damaged(path, reason) from reason
-
-
-def _damaged(path: str | Path, reason: Exception) -> RecipeError:
-    line = " ".join(str(reason).split())[:200]
-    return RecipeError(
-        f"{path} is damaged, or of another version: no model can be what it says ({line})"
-    )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
+        line = " ".join(str(reason).split())[:200]
+        raise RecipeError(
+            f"{path} is damaged, or of another version: no model can be what it says ({line})"
+        ) from reason
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
@@ -84,15 +79,12 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 
     Raises:
         RecipeError: as `read_about`; or the text model's config is not there.
-        CheckpointError: the weights are not those of the model.
+        CheckpointError: there is no model of these sizes, or the weights are not its.
     """
     recipe, tokens = read_about(path)
     state, _ = checkpoints.read_state(path)
-    try:
-        with checkpoints.sized_by(state, path):
-            model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
-    except _WRONG as reason:
-        raise _damaged(path, reason) from reason
+    with checkpoints.sized_by(state, path):
+        model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
     checkpoints.load_strict(model, state, path)
     return model.to(device).eval()
 
