@@ -266,7 +266,8 @@ class sized_by(TorchFunctionMode):
     """Limits the tensors that are created in the block, where a network is built for `state`.
 
     Raises CheckpointError beyond MOST_UNPACKED times the numbers in `state` and a million more, so
-    a file that only declares large sizes costs no memory.
+    a file that only declares large sizes costs no memory; and for sizes of which there is no
+    network.
     """
 
     def __init__(self, state: dict[str, torch.Tensor], where: str | Path):
@@ -285,6 +286,23 @@ class sized_by(TorchFunctionMode):
                     "damaged, or of another codec"
                 )
         return func(*args, **(kwargs or {}))
+
+    def __exit__(self, kind, error, trace):
+        super().__exit__(kind, error, trace)
+        if isinstance(error, WRONG_SIZES):
+            raise no_network(self._where, error) from error
+
+
+# What libraries raise at sizes of which there is no network.
+WRONG_SIZES = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+def no_network(path: str | Path, reason: Exception) -> CheckpointError:
+    """The error for a file whose sizes raised one of WRONG_SIZES."""
+    return CheckpointError(
+        f"{path} is damaged, or of another version: there is no network of the sizes that it says "
+        f"({' '.join(str(reason).split())[:200]})"
+    )
 
 
 def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:

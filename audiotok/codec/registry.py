@@ -222,7 +222,10 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     named = metadata.get("family", "")
     for family in _all_families():
         if named in [card.family for card in family.CARDS]:
-            card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
+            try:
+                card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
+            except checkpoints.WRONG_SIZES as reason:
+                raise checkpoints.no_network(path, reason) from reason
             card = card.model_copy(update={"training_data": _learned_from(metadata)})
             return family, vary(card, name.partition(":")[2], family.OPTIONS, family.adapt)
     raise CodecError(

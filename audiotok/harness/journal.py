@@ -1,7 +1,8 @@
 """The journal of a run under way: what is in it survives a crash, and is not measured again.
 
 A folder `run-<plan>` with `journal.jsonl` (first line: the plan; then one line per clip, flushed to
-the disk) and `tokens/<index>.atok`, written before the line of the clip.
+the disk) and `tokens/<index>.atok`, written before the line of the clip. Each line has its own
+checksum: a line that is torn or damaged, or whose tokens are, costs its clip and no other.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from audiotok.errors import ResultsError
+from audiotok.errors import AudiotokError, ResultsError
 from audiotok.results.identity import differences
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing, temporaries
 from audiotok.tokens.tokens import Tokens
 
+LONGEST = 2**26  # bytes of a line
 _RUN = re.compile(r"run-[0-9a-f]{12}")
 
 
@@ -33,7 +37,8 @@ class Journal:
     """Opens the journal of `plan` in `folder`, new or where it was left.
 
     Attributes:
-        entries: {index of the clip: what `append` was given}.
+        entries: {index of the clip: what `append` was given, and whether it has tokens}.
+        damaged: how many lines were left out because they, or their tokens, are torn or damaged.
     """
 
     def __init__(self, folder: Path, plan: Mapping[str, Any]):
@@ -41,6 +46,7 @@ class Journal:
         self.tokens = StoredTokens(self.folder / "tokens")
         self.path = self.folder / "journal.jsonl"
         self.entries: dict[int, dict[str, Any]] = {}
+        self.damaged = 0
         try:
             self.tokens.folder.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b")  # noqa: SIM115 - closed by close
@@ -49,34 +55,56 @@ class Journal:
             raise _unwritable(self.path, reason) from reason
 
     def _restore(self, plan: Mapping[str, Any]) -> None:
-        """Reads the lines that are whole, drops the rest (a line torn by a crash)."""
+        """Reads the lines that are whole; where some are not, writes the file anew without them."""
         self._file.seek(0)
-        kept = 0
-        for number, line in enumerate(self._file):
+        kept, has_plan = [], False
+        for line in iter(lambda: self._file.readline(LONGEST), b""):
             content = _parsed(line)
-            if content is None or (number > 0 and not _is_index(content.get("index"))):
-                break
-            if number > 0:
-                if not any(map(was_transient, content.get("failures", ()))):
-                    self.entries[content["index"]] = content
-            elif content != plan:
+            if content == plan:
+                has_plan = True
+                continue
+            if content is not None and "index" not in content:
                 raise ResultsError(
                     f"{self.path} belongs to another plan ({differences(content, plan)}): remove "
                     f"{self.folder} to measure anew"
                 )
-            kept += len(line)
-        self._file.truncate(kept)
-        if kept == 0:
-            self._write(plan)
+            if content is None or not self._is_whole(content):
+                self.damaged += 1
+                continue
+            kept.append(line)
+            if not any(map(was_transient, content["failures"])):
+                self.entries[content["index"]] = content
+        if self.damaged or not has_plan:
+            self._file.close()
+            with replacing(self.path, ResultsError) as file:
+                file.writelines([_line(plan), *kept])
+            self._file = open(self.path, "a+b")  # noqa: SIM115 - closed by close
+
+    def _is_whole(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry has what `append` is given, and the tokens that it had."""
+        kinds = {"index": int, "values": dict, "failures": list, "tokens": bool}
+        if any(type(entry.get(key)) is not kind for key, kind in kinds.items()):
+            return False
+        if not 0 <= entry["index"] < 10**9:
+            return False
+        try:
+            return (self.tokens.of(entry["index"]) is not None) == entry["tokens"]
+        except AudiotokError:
+            return False
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Adds a clip; when this returns, the line is on the disk."""
+        """Adds a clip; when this returns, the line is on the disk.
+
+        Args:
+            entry: `index` and `clip`; `values`, `failures`. Its tokens were added before.
+        """
+        entry = {**entry, "tokens": self.tokens.has(entry["index"])}
         self._write(entry)
-        self.entries[entry["index"]] = dict(entry)
+        self.entries[entry["index"]] = entry
 
     def _write(self, content: Mapping[str, Any]) -> None:
         try:
-            self._file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
+            self._file.write(_line(content))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as reason:
@@ -103,9 +131,13 @@ def unfinished(folder: Path) -> list[Path]:
 def others(journal: Journal) -> Iterator[tuple[dict[str, Any], int]]:
     """Of the stopped runs of other identities in the same folder: identity, and clips measured."""
     for path in sorted(journal.folder.parent.glob("run-*/journal.jsonl")):
-        lines = path.read_bytes().splitlines(keepends=True)
-        if path != journal.path and len(lines) > 1 and (held := _parsed(lines[0])) is not None:
-            yield held, len(lines) - 1
+        if path == journal.path:
+            continue
+        with suppress(OSError), open(path, "rb") as file:
+            held = _parsed(file.readline(LONGEST))
+            clips = sum(1 for _ in iter(lambda file=file: file.readline(LONGEST), b""))
+            if held is not None and clips:
+                yield held, clips
 
 
 def sweep(folder: Path) -> None:
@@ -117,17 +149,22 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_index(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 10**9
+def _line(content: Mapping[str, Any]) -> bytes:
+    """An object as a line of the journal, with the checksum of all else as its last key."""
+    checksum = zlib.crc32(json.dumps(content, allow_nan=False).encode())
+    return json.dumps({**content, "crc32": checksum}).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The object on a line; None if the line is torn or damaged."""
     try:
-        content = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+        content = json.loads(line)
+        if not isinstance(content, dict):
+            return None
+        del content["crc32"]
+        return content if _line(content) == line else None
+    except (KeyError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) else None
 
 
 class StoredTokens(Sequence):
@@ -143,8 +180,11 @@ class StoredTokens(Sequence):
 
     def of(self, index: int) -> Tokens | None:
         """The tokens of the clip `index`; None where it has none."""
-        path = self._path(index)
-        return Tokens.load(path) if path.exists() else None
+        return Tokens.load(self._path(index)) if self.has(index) else None
+
+    def has(self, index: int) -> bool:
+        """Whether the clip `index` has tokens."""
+        return self._path(index).exists()
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:09d}.atok"

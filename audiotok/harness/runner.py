@@ -79,6 +79,11 @@ class Runner:
         if self._setting.settings.reuse == FRESH and journal.entries:
             journal.remove()
             journal = Journal(subject.folder, subject.identity)
+        if journal.damaged:
+            note(
+                f"{subject.name}: {journal.damaged} torn or damaged lines of {journal.path} are "
+                "left out: what they held is measured again"
+            )
         for held, clips in others(journal):
             changed = identity.changes(held, subject.identity) or "the version of audiotok"
             note(f"{subject.name}: {clips} clips of a stopped run are measured anew: {changed}")

@@ -28,7 +28,7 @@ from audiotok.recogniser.model import Recogniser, hear
 from audiotok.recogniser.phones import BLANK, classes_of
 from audiotok.recogniser.recipe import RecogniserRecipe, load
 from audiotok.training import state
-from audiotok.training.folder import Folder, environment
+from audiotok.training.folder import Folder, cut_log, environment
 from audiotok.training.launch import Note, Report, launch
 from audiotok.training.optimisers import (
     clipped_norm,
@@ -139,10 +139,9 @@ class Run:
         if self.group.is_main:
             line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
             path = self.folder.path / "log.jsonl"
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            lines = [old for old in lines if json.loads(old)["step"] < self.step]  # of a killed run
-            lines.append(json.dumps(line | {"phone_error_rate": score}))
-            self.folder.write(path, "\n".join(lines) + "\n")
+            cut_log(path, self.step - 1)
+            with path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line | {"phone_error_rate": score}) + "\n")
             if score < self.best:
                 self.model.save(self.folder.path / "encoder")
         self.best = min(self.best, score)

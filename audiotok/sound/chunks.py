@@ -67,13 +67,16 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     """The chunk with the sound of a file of `size` bytes; None where there is none.
 
     Raises:
-        AudioError: there are too many chunks before it, or more bytes than its format can declare.
+        AudioError: there are too many chunks before it, it begins inside of the header, or has more
+            bytes than its format can declare.
     """
     layout = _layout(file)
     found = _find(file, size, layout)
     if found is None:
         return None
     start, at, form, length = found
+    if start < at + struct.calcsize(form):
+        raise AudioError(f"its header says that the sound begins at byte {start}, inside of itself")
     if start > size:
         return Sound(start, start - size)
     length = max(length - layout.counted, 0)

@@ -79,7 +79,7 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
 
     Raises:
         RecipeError: as `read_about`; or the text model's config is not there.
-        CheckpointError: the weights are not those of the model.
+        CheckpointError: there is no model of these sizes, or the weights are not its.
     """
     recipe, tokens = read_about(path)
     state, _ = checkpoints.read_state(path)

@@ -23,7 +23,7 @@ from audiotok.speech_lm.contexts import Contexts
 from audiotok.speech_lm.recipe import LMRecipe, load
 from audiotok.system.files import replacing
 from audiotok.training import state
-from audiotok.training.folder import Folder, environment
+from audiotok.training.folder import Folder, cut_log, environment
 from audiotok.training.launch import Note, Report, launch
 from audiotok.training.optimisers import (
     clipped_norm,
@@ -87,7 +87,8 @@ class Run:
         each = recipe.batch * recipe.accumulate
         found = self.contexts.of_process(group.rank, group.count, self.step * each)
         started = time.monotonic() - self.seconds
-        self._cut_log()
+        if group.is_main:
+            cut_log(self.folder.path / "log.jsonl", self.step)
         while self.step < recipe.steps:
             numbers = self.update(_batches(found, recipe.batch), self.step)
             self.step += 1
@@ -152,14 +153,6 @@ class Run:
         found = self.contexts
         codec, fingerprint = (found.shards.about[key] for key in ("codec", "fingerprint"))
         return trained.Learnt(codec, fingerprint, found.sizes, found.strides)
-
-    def _cut_log(self) -> None:
-        """Lines of later steps, of a run that was killed, go."""
-        path = self.folder.path / "log.jsonl"
-        if self.group.is_main and path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-            self.folder.write(path, "".join(line + "\n" for line in kept))
 
 
 def contexts(recipe: LMRecipe, folder: str | None = None) -> Contexts:

@@ -121,10 +121,26 @@ def environment(group: ProcessGroup, threads: int) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The object of a file; {} where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return content if isinstance(content, dict) else {}
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Leaves of a log.jsonl the lines of steps up to `step`: later ones, and a torn one, are of a
+    run that was killed."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_bytes().splitlines():
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            if json.loads(line)["step"] <= step:
+                kept.append(line + b"\n")
+    with replacing(path, RecipeError) as file:
+        file.writelines(kept)
 
 
 def _difference(one: Recipe, other: Recipe) -> str:

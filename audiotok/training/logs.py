@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiotok.errors import MissingPackageError, RecipeError
 from audiotok.nn.losses import MelSpectrogram
-from audiotok.system.files import replacing
+from audiotok.training.folder import cut_log
 from audiotok.training.processes import ProcessGroup
 from audiotok.training.validation import Example
 
@@ -32,7 +32,7 @@ class Logs:
         self.path, self._group, self._rate = folder / "log.jsonl", group, rate
         self._tensorboard = None
         if group.is_main:
-            self._cut(step)
+            cut_log(self.path, step)
             self._start(folder, trackers, step)
 
     def scalars(self, step: int, numbers: dict[str, float], prefix: str = "train") -> None:
@@ -79,19 +79,6 @@ class Logs:
         accelerator.init_trackers("tensorboard", init_kwargs=settings)
         if "tensorboard" in trackers:
             self._tensorboard = accelerator.get_tracker("tensorboard", unwrap=True)
-
-    def _cut(self, step: int) -> None:
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line + "\n")
-            except (ValueError, KeyError, TypeError):  # the half line of a killed run
-                continue
-        with replacing(self.path, RecipeError) as file:
-            file.write("".join(kept).encode())
 
 
 def picture(waveform: Tensor, sample_rate: int) -> Tensor:

@@ -47,7 +47,9 @@ def load(path: Path, parts: Mapping[str, Stateful], group: ProcessGroup) -> dict
         random_states = state["random"]
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        progress = state["progress"]
+        progress = dict(state["progress"])
+        if len(random_states) == group.count:
+            set_random_state(random_states[group.rank])
     except Exception as error:  # a damaged file may raise anything
         raise RecipeError(
             f"{path} cannot be read ({type(error).__name__}): it is damaged, or of another "
@@ -58,7 +60,6 @@ def load(path: Path, parts: Mapping[str, Stateful], group: ProcessGroup) -> dict
             f"{path} is of {len(random_states)} processes, this run has {group.count}: "
             "go on with as many, or start anew with --fresh"
         )
-    set_random_state(random_states[group.rank])
     return progress
 
 

@@ -310,3 +310,14 @@ def test_sizes_that_do_not_fit(change, message):
 
     with pytest.raises(ValidationError, match=message):
         MiniConfig(**{"strides": (2, 4), "quantizer": tiny.QUANTIZERS["vq"], **change})
+
+
+@pytest.mark.parametrize("change", [{"strides": [2, 4, -5]}, {"strides": []}, {"num_filters": 0}])
+def test_a_file_whose_sizes_give_no_network(tmp_path, change):
+    path = tiny.write(tmp_path, "vq")
+    state, metadata = checkpoints.read_state(path)
+    config = json.dumps(json.loads(metadata["config"]) | change)
+    checkpoints.save(path, state, metadata | {"config": config})
+    with pytest.raises(CheckpointError) as caught:
+        audiotok.load(path, quiet=True)
+    assert "\n" not in str(caught.value)

@@ -1,24 +1,27 @@
 from __future__ import annotations
 
-import json
+import os
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.token_kit import make
 
 from audiotok.errors import ResultsError
-from audiotok.harness.journal import Journal
+from audiotok.harness.journal import Journal, others
 from audiotok.results.identity import differences
 from audiotok.tokens import Tokens
 
 PLAN = {"suite": {"name": "x", "version": 1}, "seed": 0}
 
 
-def filled(folder, count=3):
+def filled(folder, count=3, tokens=False):
     journal = Journal(folder, PLAN)
     for index in range(count):
-        journal.append({"index": index, "clip": f"c{index}", "values": {"x": 0.1 * index}})
+        if tokens:
+            journal.tokens.add(index, make(num_frames=5 + index).to_bytes())
+        journal.append({"index": index, "clip": f"c{index}", "values": {"x": 0.1}, "failures": []})
     journal.close()
     return journal
 
@@ -33,27 +36,87 @@ def test_what_was_appended_is_there_again(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_torn_and_damaged_lines_are_dropped_and_written_anew(tmp_path_factory, data):
+def test_a_damaged_line_costs_its_clip_and_no_other(tmp_path_factory, data):
+    """Whatever becomes of a stretch of bytes: the lines that it does not touch are kept."""
     folder = tmp_path_factory.mktemp("run")
     journal = filled(folder)
     whole = journal.path.read_bytes()
-    cut = data.draw(st.integers(0, len(whole)))
-    journal.path.write_bytes(whole[:cut] + data.draw(st.sampled_from([b"", b"\xff\x00", b"{"])))
-    torn = Journal(folder, PLAN)
-    lines = whole[:cut].count(b"\n")
-    assert sorted(torn.entries) == list(range(max(0, lines - 1)))
-    for index in range(3):
-        if index not in torn.entries:
-            torn.append(journal.entries[index])
-    torn.close()
-    assert journal.path.read_bytes() == whole
+    start = data.draw(st.integers(0, len(whole) - 1))
+    end = data.draw(st.sampled_from([start, start + 1, start + 9, start + 200, len(whole)]))
+    put = data.draw(st.sampled_from([b"", b"\xff\x00", b"{", b"\n", b"[" * 10_000, b"7"]))
+    damaged = whole[:start] + put + whole[end:]
+    journal.path.write_bytes(damaged)
+    originals = whole.splitlines(keepends=True)
+    *lines, tail = damaged.split(b"\n")
+    lines = [line + b"\n" for line in lines]
+    untouched = [n for n, line in enumerate(originals[1:]) if line in lines]
+    found = Journal(folder, PLAN)
+    found.close()
+    assert found.entries == {n: journal.entries[n] for n in untouched}
+    assert (found.damaged > 0) == (tail != b"" or not set(lines) <= set(originals))
+    again = Journal(folder, PLAN)
+    for index in set(range(3)) - set(untouched):
+        again.append(journal.entries[index])
+    again.close()
+    assert again.damaged == 0
+    assert sorted(journal.path.read_bytes().splitlines()) == sorted(whole.splitlines())
 
 
-def test_a_line_that_is_no_entry_is_dropped(tmp_path):
+@pytest.mark.parametrize("line", range(4))
+def test_no_flipped_bit_is_believed(tmp_path, line):
+    """A changed digit of a score is JSON as good as before."""
     journal = filled(tmp_path)
     lines = journal.path.read_bytes().splitlines(keepends=True)
-    journal.path.write_bytes(b"".join([*lines[:2], b"[1]\n", *lines[2:]]))
-    assert sorted(Journal(tmp_path, PLAN).entries) == [0]
+    for at in range(0, len(lines[line]) - 1, 5):
+        torn = bytearray(lines[line])
+        torn[at] ^= 1
+        journal.path.write_bytes(b"".join([*lines[:line], torn, *lines[line + 1 :]]))
+        found = Journal(tmp_path, PLAN)
+        found.close()
+        assert found.damaged == 1
+        left = {n: entry for n, entry in journal.entries.items() if n != line - 1}
+        assert found.entries == left
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped", "folder"])
+def test_an_entry_without_its_tokens_is_dropped(tmp_path, damage):
+    journal = filled(tmp_path, tokens=True)
+    file = journal.tokens.folder / "000000001.atok"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    if damage == "cut":
+        os.truncate(file, 20)
+    elif damage == "flipped":
+        file.write_bytes(content)
+    else:
+        file.unlink()
+    if damage == "folder":
+        file.mkdir()
+    found = Journal(tmp_path, PLAN)
+    assert (sorted(found.entries), found.damaged) == ([0, 2], 1)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_refused_in_one_line(tmp_path, kind):
+    journal = filled(tmp_path)
+    journal.path.unlink()
+    journal.path.mkdir() if kind == "folder" else os.mkfifo(journal.path)
+    with pytest.raises(ResultsError, match="cannot write .*journal.jsonl: [^\n]+$"):
+        Journal(tmp_path, PLAN)
+
+
+def test_journals_of_other_plans_that_are_damaged_say_nothing(tmp_path):
+    for number, raw in enumerate([b"", b"\xff\n1\n", b"[" * 100_000 + b"\n1\n", b'{"a": 1}\n1\n']):
+        other = filled(tmp_path / f"run-{number}")
+        other.path.write_bytes(raw)
+        other.path.parent.rename(tmp_path / f"run-{number:012x}")
+    (tmp_path / "run-aaaaaaaaaaaa" / "journal.jsonl").mkdir(parents=True)
+    assert list(others(Journal(tmp_path, PLAN))) == []
+
+
+def test_a_stopped_run_of_another_plan_is_found(tmp_path):
+    filled(tmp_path)
+    assert list(others(Journal(tmp_path, PLAN | {"seed": 1}))) == [(PLAN, 3)]
 
 
 def test_failures_that_may_pass_are_no_entries(tmp_path):
@@ -66,9 +129,10 @@ def test_failures_that_may_pass_are_no_entries(tmp_path):
 
 
 def test_another_plan_is_refused_with_what_differs(tmp_path):
+    """Two plans may share the twelve digits of their hash that name the folder."""
     journal = filled(tmp_path)
-    lines = journal.path.read_bytes().splitlines(keepends=True)
-    journal.path.write_bytes(json.dumps(PLAN | {"seed": 1}).encode() + b"\n" + b"".join(lines[1:]))
+    other = Journal(tmp_path, PLAN | {"seed": 1})
+    journal.path.write_bytes(other.path.read_bytes())
     with pytest.raises(ResultsError, match=r"another plan \(seed 1 -> 0\): remove"):
         Journal(tmp_path, PLAN)
 

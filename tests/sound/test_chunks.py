@@ -145,3 +145,11 @@ def test_any_beginning_of_a_file_is_refused_in_one_line(tmp_path, kind):
         with pytest.raises(AudioError) as caught:
             read(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start", [0, 4, 11])
+def test_sound_that_begins_inside_of_its_header(tmp_path, start):
+    data = written(tmp_path / "a.au", SOUND)
+    (tmp_path / "a.au").write_bytes(data[:4] + struct.pack(">II", start, 20_000) + data[12:])
+    with pytest.raises(AudioError, match=f"begins at byte {start}, inside of itself"):
+        read(tmp_path / "a.au")

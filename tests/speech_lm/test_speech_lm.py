@@ -1,6 +1,7 @@
 """Recipes of language models: contexts, a run, its going on, and what it says of itself."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,23 @@ def test_what_a_damaged_model_says_is_one_line(tmp_path, said):
     path = tmp_path / "model.safetensors"
     checkpoints.save(path, {"a": torch.ones(1)}, {trained.ABOUT: said})
     with pytest.raises(RecipeError, match="is damaged, or of another version") as caught:
+        trained.load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"strides": ("x",)}, {"codebook_sizes": (0,)}, {"codebook_sizes": (-3,)}]
+)
+def test_a_file_whose_sizes_give_no_model(tmp_path, change):
+    tiny = recipe.LMRecipe(
+        name="x", tokens="t", validation="t", context=2, batch=1, steps=1, validate_every=1,
+        optimizer={"learning_rate": 1}, dimension=8, layers=1, heads=2,
+    )  # fmt: skip
+    learnt = trained.Learnt("mulaw", "ab", (4,), (1,))
+    path = tmp_path / "model.safetensors"
+    state = tiny.model((4,), (1,)).state_dict()
+    checkpoints.save(path, state, trained.about(tiny, replace(learnt, **change)))
+    with pytest.raises(CheckpointError) as caught:
         trained.load(path)
     assert "\n" not in str(caught.value)
 
