@@ -11,9 +11,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from audiotok.errors import ResultsError
 from audiotok.results.identity import differences
@@ -24,6 +28,17 @@ from audiotok.tokens.tokens import Tokens
 _RUN = re.compile(r"run-[0-9a-f]{12}")
 
 
+@with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+class _Entry(TypedDict):
+    index: Annotated[int, Field(ge=0, lt=10**9)]
+    clip: str
+    values: dict[str, float | str]
+    failures: NotRequired[list[dict[str, str | bool]]]
+
+
+_ENTRY = TypeAdapter(_Entry)
+
+
 def plan_hash(plan: Mapping[str, Any]) -> str:
     """Hex sha256 of a plan."""
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
@@ -32,11 +47,22 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
 class Journal:
     """Opens the journal of `plan` in `folder`, new or where it was left.
 
+    Args:
+        clips: ids of all clips of the run; an entry of another clip is dropped.
+        numbers: names of the values that must be numbers; an entry with a text there is dropped.
+
     Attributes:
         entries: {index of the clip: what `append` was given}.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, Any]):
+    def __init__(
+        self,
+        folder: Path,
+        plan: Mapping[str, Any],
+        clips: Sequence[str] | None = None,
+        numbers: Collection[str] = (),
+    ):
+        self._clips, self._numbers = clips, numbers
         self.folder = folder / f"run-{plan_hash(plan)[:12]}"
         self.tokens = StoredTokens(self.folder / "tokens")
         self.path = self.folder / "journal.jsonl"
@@ -49,12 +75,12 @@ class Journal:
             raise _unwritable(self.path, reason) from reason
 
     def _restore(self, plan: Mapping[str, Any]) -> None:
-        """Reads the lines that are whole, drops the rest (a line torn by a crash)."""
+        """Reads the lines that are whole; drops all from the first that is not (torn by a crash)."""
         self._file.seek(0)
         kept = 0
         for number, line in enumerate(self._file):
             content = _parsed(line)
-            if content is None or (number > 0 and not _is_index(content.get("index"))):
+            if content is None or (number > 0 and not self._is_entry(content)):
                 break
             if number > 0:
                 if not any(map(was_transient, content.get("failures", ()))):
@@ -68,6 +94,15 @@ class Journal:
         self._file.truncate(kept)
         if kept == 0:
             self._write(plan)
+
+    def _is_entry(self, content: dict[str, Any]) -> bool:
+        try:
+            entry = _ENTRY.validate_python(content)
+        except ValueError:
+            return False
+        index, texts = entry["index"], {k for k, v in entry["values"].items() if type(v) is str}
+        known = self._clips is None or self._clips[index : index + 1] == [entry["clip"]]
+        return known and texts.isdisjoint(self._numbers)
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Adds a clip; when this returns, the line is on the disk."""
@@ -117,14 +152,10 @@ def sweep(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_index(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 10**9
-
-
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The object on a line; None if the line is torn or damaged."""
     try:
-        content = json.loads(line) if line.endswith(b"\n") else None
+        content = from_json(line, allow_inf_nan=False) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return content if isinstance(content, dict) else None

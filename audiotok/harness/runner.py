@@ -75,13 +75,15 @@ class Runner:
         now, keeps the journal instead."""
         note = self._setting.observer.note
         coder = Coder(subject, self._cache)
-        journal = Journal(subject.folder, subject.identity)
+        clips = [clip.id for clip in self._setting.corpus]
+        numbers = {column.name for task in self._setting.tasks for column in task.columns}
+        journal = Journal(subject.folder, subject.identity, clips, numbers)
         if self._setting.settings.reuse == FRESH and journal.entries:
             journal.remove()
-            journal = Journal(subject.folder, subject.identity)
-        for held, clips in others(journal):
+            journal = Journal(subject.folder, subject.identity, clips, numbers)
+        for held, measured in others(journal):
             changed = identity.changes(held, subject.identity) or "the version of audiotok"
-            note(f"{subject.name}: {clips} clips of a stopped run are measured anew: {changed}")
+            note(f"{subject.name}: {measured} clips of a stopped run are measured anew: {changed}")
         try:
             started = time.perf_counter()
             failed = _score_clips(subject, self._pool, journal, coder)
