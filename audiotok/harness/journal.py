@@ -75,7 +75,7 @@ class Journal:
             raise _unwritable(self.path, reason) from reason
 
     def _restore(self, plan: Mapping[str, Any]) -> None:
-        """Reads the lines that are whole; drops all from the first that is not (torn by a crash)."""
+        """Reads the lines up to the first that is not whole (torn by a crash), drops the rest."""
         self._file.seek(0)
         kept = 0
         for number, line in enumerate(self._file):
