@@ -31,7 +31,7 @@ __all__ = [*_HOMES, *_MODULES]
 def __getattr__(name: str):
     if name in _HOMES:
         return getattr(importlib.import_module(f"audiotok.{_HOMES[name]}"), name)
-    if name in _MODULES:
+    if name in _MODULES or name in _moved.MOVED:
         return importlib.import_module(f"audiotok.{name}")
     raise AttributeError(f"module 'audiotok' has no attribute {name!r}")
 

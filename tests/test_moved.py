@@ -23,6 +23,8 @@ import warnings; warnings.simplefilter("ignore")
 from audiotok.audio import Audio
 from audiotok import registry
 import audiotok.asr.whisper as whisper
+import audiotok
+assert audiotok.suite is audiotok.harness.suite  # no import of it
 from audiotok.codec import Codec, CodecCard
 from audiotok.tokens import Tokens
 import audiotok, audiotok.sound.audio, audiotok.judges.asr.whisper

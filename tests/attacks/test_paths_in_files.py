@@ -70,10 +70,10 @@ def test_ids_that_are_there_twice(shards, name):
 def test_journals(tmp_path, index):
     plan = {"a": 1}
     journal = Journal(tmp_path, plan)
-    journal.append({"index": 0, "clip": "a"})
+    journal.append({"index": 0, "clip": "a", "values": {}})
     journal.close()
     with open(journal.path, "ab") as file:
-        file.write(json.dumps({"index": index, "clip": "b"}).encode() + b"\n")
+        file.write(json.dumps({"index": index, "clip": "b", "values": {}}).encode() + b"\n")
     again = Journal(tmp_path, plan)
     again.close()
     assert list(again.entries) == [0]

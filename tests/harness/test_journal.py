@@ -161,3 +161,33 @@ def test_tokens_are_kept_in_the_order_of_clips(tmp_path):
     assert len(stored) == 2
     assert [int(t.codes[0, 0, 0]) for t in stored] == [2, 11]
     assert int(stored[1].codes[0, 0, 0]) == 11
+
+
+DAMAGED = {
+    "nested deeply": b"[" * 100_000 + b"]" * 100_000,
+    "a nested entry": b'{"index": 1, "values": ' + b'{"a":' * 9999 + b"1" + b"}" * 10_000,
+    "a huge integer": b'{"index": ' + b"9" * 5000 + b"}",
+    "no number": b'{"index": 1, "clip": "c1", "values": {"x": NaN}, "failures": []}',
+    "infinite": b'{"index": 1, "clip": "c1", "values": {"x": 1e999}, "failures": []}',
+    "half a surrogate pair": b'{"index": 1, "clip": "\\ud83d", "values": {}, "failures": []}',
+    "no values": b'{"index": 1, "clip": "c1", "failures": []}',
+    "values of another kind": b'{"index": 1, "clip": "c1", "values": [1], "failures": []}',
+    "a value of another kind": b'{"index": 1, "clip": "c1", "values": {"x": [1]}, "failures": []}',
+    "a text for a number": b'{"index": 1, "clip": "c1", "values": {"x": "a"}, "failures": []}',
+    "failures of another kind": b'{"index": 1, "clip": "c1", "values": {}, "failures": [1]}',
+    "failures without any": b'{"index": 1, "clip": "c1", "values": {}, "failures": null}',
+    "another clip": b'{"index": 1, "clip": "c2", "values": {}, "failures": []}',
+    "a clip beyond the last": b'{"index": 7, "clip": "c7", "values": {}, "failures": []}',
+    "other keys": b'{"index": 1, "clip": "c1", "values": {}, "failures": [], "more": 1}',
+}
+
+
+@pytest.mark.parametrize("line", DAMAGED.values(), ids=DAMAGED)
+def test_what_is_no_entry_is_dropped(tmp_path, line):
+    journal = filled(tmp_path, 1).path
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + line + b"\n")
+    again = Journal(tmp_path, PLAN)
+    again.close()
+    assert list(again.entries) == [0]
+    assert journal.read_bytes() == whole
