@@ -41,6 +41,7 @@ SKIPPED = {
         "needs pairs that are downloaded",
         "trains for days",
     ],
+    "tensors.md": ["needs a GPU", "part of a training loop"],
     "scale.md": [
         "needs the package datasets",
         "needs a Ray cluster",

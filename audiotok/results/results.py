@@ -96,8 +96,9 @@ class Result:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no column has a value for any clip."""
-        return not any(score["n"] for score in self.scores.values())
+        """Whether a codec has no value in any column. The reference may have none: no tokens."""
+        has = any(score["n"] for score in self.scores.values())
+        return not has and self.role not in ("ceiling", "given")
 
     @property
     def is_whole(self) -> bool:

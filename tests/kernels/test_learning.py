@@ -62,7 +62,7 @@ def test_an_update_equals_the_reference(path, threshold):
     for update in (ema_update, reference.ema_update):
         state = [codebook.clone(), counts.clone(), codebook * counts[:, None]]
         generator = torch.Generator().manual_seed(3)
-        update(*state, latents, codes, 0.9, dead_threshold=threshold, generator=generator)
+        update(*state, latents, codes, decay=0.9, dead_threshold=threshold, generator=generator)
         results.append(state)
     for got, expected in zip(*results, strict=True):
         assert torch.equal(got, expected)

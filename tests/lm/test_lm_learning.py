@@ -22,7 +22,7 @@ def test_every_rate_sees_the_same_sound():
     seen = {}
     for rate in (10, 50, 100):
         clips = [ramp(seconds, rate, n) for n, seconds in enumerate((3.0, 5.5, 9.1))]
-        crops = _crops(clips, rate, 1, budget, seed=3)
+        crops = _crops(clips, frame_rate=rate, unit=1, budget=budget, seed=3)
         seen[rate] = [next(crops) for _ in range(5)]
         assert all(batch.shape == (4, 1, 2 * rate) for batch in seen[rate])
     for slow, fast in zip(seen[10], seen[100], strict=True):
@@ -33,10 +33,11 @@ def test_every_rate_sees_the_same_sound():
 def test_short_clips_make_short_batches_and_crops_start_where_codes_are_free():
     budget = Budget(seconds=100, crop_seconds=2, batch_size=3)
     codes = torch.arange(7).repeat_interleave(4)[None]
-    for batch, _ in zip(_crops([codes, codes], 10, 4, budget, 0), range(10), strict=False):
+    crops = _crops([codes, codes], frame_rate=10, unit=4, budget=budget, seed=0)
+    for batch, _ in zip(crops, range(10), strict=False):
         assert batch.shape[2] <= 28
         assert (batch[:, 0, 0] == batch[:, 0, min(3, batch.shape[2] - 1)]).all()
-    short = next(_crops([torch.zeros(2, 3)], 10, 1, budget, 0))
+    short = next(_crops([torch.zeros(2, 3)], frame_rate=10, unit=1, budget=budget, seed=0))
     assert short.shape == (3, 2, 3)
 
 

@@ -26,7 +26,8 @@ def _result(name, role="neural", family="toy", options=None, folder="s/d", **sco
     }
     from pathlib import Path
 
-    return Result(Path(folder) / name, {"codec": codec, "scores": about}, {"times": {}})
+    summary, run = whole({"codec": codec, "scores": about}, {"times": {}})
+    return Result(Path(folder) / name, summary, run)
 
 
 def test_density_by_hand():

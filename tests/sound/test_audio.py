@@ -399,7 +399,7 @@ def test_as_audio_types(tmp_path):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (None, "expected a path, an Audio, or"),
+        (None, "expected a path, a file object, an Audio"),
         ((np.zeros(3),), "expected a path"),
         ((16_000, np.zeros(3)), "an int in Hz, not array"),
         ((np.zeros(3), "16000"), "an int in Hz, not '16000'"),

@@ -454,7 +454,7 @@ BROKEN = {
 
 PROCESS = """
 import os
-from stranger_codec import Stranger as Good
+from support.stranger_codec import Stranger as Good
 
 class Stranger(Good):
     CARDS = tuple(c.model_copy(update={{"name": "{name}", "family": "{name}"}}) for c in Good.CARDS)

@@ -141,12 +141,12 @@ def test_music_among_speech_is_left_out():
         ("asr_whisper:small", "asr_whisper", "wer_whisper"),
         ("asr_whisper:large-v3", "asr_whisper:large-v3", "wer_whisper_large_v3"),
         ("asr_whisper:distil-whisper/distil-small.en",) * 2
-        + ("wer_whisper_distil_whisper_distil_small_en",),
+        + ("wer_whisper_distil_whisper_distil_small_en__041d53ee",),
         ("asr_ctc", "asr_ctc", "wer_ctc"),
         ("asr_ctc:facebook/hubert-large-ls960-ft",) * 2
-        + ("wer_ctc_facebook_hubert_large_ls960_ft",),
+        + ("wer_ctc_facebook_hubert_large_ls960_ft__107f4f37",),
         ("asr_torchaudio", "asr_torchaudio", "wer_torchaudio"),
-        ("asr_torchaudio:HUBERT_ASR_LARGE",) * 2 + ("wer_torchaudio_hubert_asr_large",),
+        ("asr_torchaudio:HUBERT_ASR_LARGE",) * 2 + ("wer_torchaudio_hubert_asr_large__308af205",),
     ],
 )
 def test_each_recogniser_has_a_name_and_columns_of_its_own(name, full, column):

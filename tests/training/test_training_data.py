@@ -182,7 +182,7 @@ def test_a_run_refuses_another_corpus_than_it_was_trained_on(corpus, tmp_path):
 
 
 def test_a_stalled_loader_stops_the_run(recipe_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops_module, "read_piece", lambda *a: time.sleep(2))
+    monkeypatch.setattr(crops_module, "read_piece", lambda *a, **k: time.sleep(2))
     with pytest.raises(RecipeError, match="the loader has stalled: no batch came within"):
         train(recipe_file, ["data.timeout_seconds=0.5"], tmp_path / "run")
 
@@ -190,7 +190,7 @@ def test_a_stalled_loader_stops_the_run(recipe_file, tmp_path, monkeypatch):
 def test_a_worker_that_dies_stops_the_run(recipe_file, tmp_path, monkeypatch):
     import os
 
-    monkeypatch.setattr(crops_module, "read_piece", lambda *a: os._exit(3))
+    monkeypatch.setattr(crops_module, "read_piece", lambda *a, **k: os._exit(3))
     with pytest.raises(RecipeError, match="a worker that reads the data died"):
         train(recipe_file, (), tmp_path / "run")
 

@@ -68,7 +68,7 @@ def test_the_task_scores_with_it(folder):
     assert task.name == f"asr_whisper:{folder.name}@{digest[:8]}"
     assert versions(task) == {"task": 2, "weights": digest}
     end = task.suffix
-    assert end == f"_whisper_{folder.name}_{digest[:8]}"
+    assert end.startswith(f"_whisper_{folder.name}_{digest[:8]}")
     assert row[f"words{end}"] == 2 and isinstance(row[f"wer{end}"], float)
     assert row[f"dwer{end}"] == 0 or isinstance(row[f"dwer{end}"], MetricError)
     assert {c.name for c in task.columns} == set(row) - {f"transcript{end}"}
