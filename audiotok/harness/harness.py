@@ -108,7 +108,7 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
 
 def _refuse_nothing(found: Sequence[Result]) -> None:
     """Raises ResultsError if no row has a number and no failure is transient."""
-    if any(result.failed_for_now or not result.is_empty for result in found):
+    if any(result.failed_for_now or result.has_values for result in found):
         return
     clips = found[0].summary["data"]["clips"]
     failures = [failure for result in found for failure in result.summary["failures"]]

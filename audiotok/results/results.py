@@ -95,10 +95,14 @@ class Result:
         }
 
     @property
+    def has_values(self) -> bool:
+        """Whether any column has a value for any clip."""
+        return any(score["n"] for score in self.scores.values())
+
+    @property
     def is_empty(self) -> bool:
         """Whether a codec has no value in any column. The reference may have none: no tokens."""
-        has = any(score["n"] for score in self.scores.values())
-        return not has and self.role not in ("ceiling", "given")
+        return not self.has_values and self.role not in ("ceiling", "given")
 
     @property
     def is_whole(self) -> bool:
