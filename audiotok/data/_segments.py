@@ -19,6 +19,7 @@ REFUSED = (  # columns that change what is read, and that audiotok does not foll
     *("start_ms", "end_ms", "offset_ms", "duration_ms"),
 )
 TOLERANCE = 0.05  # s; so far a rounded duration may reach beyond the end of the file
+LONGEST = 1e9  # s, about 30 years
 
 Segment = tuple[float, float | None]  # offset and duration in seconds; None: to the end
 
@@ -48,8 +49,8 @@ def _seconds(name: str, text: str, refuse: Callable[[str], Exception]) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise refuse(f"has {name} {text[:40]!r}: expected seconds, 0 or more")
+    if not 0 <= value <= LONGEST:  # NaN is not either
+        raise refuse(f"has {name} {text[:40]!r}: expected seconds, 0 or more, {LONGEST:g} at most")
     return value
 
 

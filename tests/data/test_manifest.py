@@ -120,3 +120,12 @@ def test_half_a_surrogate_pair_is_no_text(tmp_path, column):
     (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "' + column + '": "\\ud83d hi"}\n')
     with pytest.raises(CorpusError, match=f"line 1: {column} holds half of a surrogate pair"):
         data.load(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize("offset", ["1e308", "1e10", "inf", "nan", "-1"])
+def test_segments_of_no_length_that_sound_has(tmp_path, offset):
+    (tmp_path / "a.wav").touch()
+    table = f"audio\toffset\tduration\na.wav\t0\t1\na.wav\t{offset}\t1\n"
+    (tmp_path / "m.tsv").write_text(table)
+    with pytest.raises(CorpusError, match="line 3 has offset .* expected seconds, 0 or more"):
+        data.load(tmp_path / "m.tsv")

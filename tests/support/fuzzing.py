@@ -26,7 +26,7 @@ import numpy as np
 
 from audiotok.errors import AudiotokError
 
-SECONDS = float(os.environ.get("AUDIOTOK_FUZZ_SECONDS", "0.25"))
+SECONDS = float(os.environ.get("AUDIOTOK_FUZZ_SECONDS", "0.1"))
 SEED = int(os.environ.get("AUDIOTOK_FUZZ_SEED", "0"))
 MOST_SECONDS = 10.0  # of CPU for one file
 MOST_BYTES = 2**30  # of memory for one file
@@ -153,7 +153,7 @@ def fuzz(
         path.write_bytes(data)
         originals.append(read(path))
     end = time.monotonic() + seconds
-    while time.monotonic() < end or counts["tried"] < 5:
+    while time.monotonic() < end or counts["tried"] < 3:
         data = mutate(good[int(rng.integers(0, len(good)))], good, rng)
         path.write_bytes(data)
         counts["tried"] += 1
