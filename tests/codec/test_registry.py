@@ -141,7 +141,7 @@ def test_plug_ins(monkeypatch, caplog, fresh):
 
 PLUGIN = """
 import sys
-from tiny_codec import Tiny
+from support.tiny_codec import Tiny
 class Bare(Tiny):
     CARDS = ()
 class Wrong(Tiny):
