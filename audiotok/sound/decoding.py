@@ -83,7 +83,7 @@ class Decoder:
             )
         if md5 is not None and digest.digest() != md5[0]:
             raise AudioError(
-                f"{self._path} is damaged: the checksum (MD5) of its samples is not the one it "
+                f"{self._path} is damaged: the checksum (MD5) of its samples is another than it "
                 "declares; get it again, or re-encode it, e.g. with `flac`"
             )
         if self._cut:
