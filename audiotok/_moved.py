@@ -10,6 +10,8 @@ import importlib.abc
 import importlib.util
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 _FOLDERS = {
     "system": ("files", "assets"),
@@ -51,6 +53,22 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             stacklevel=2,
         )
         sys.modules[old] = importlib.import_module(new)
+
+
+def names_of(package: str, module: str) -> Callable[[str], Any]:
+    """`__getattr__` of a package that has the name of an old module: what it held."""
+
+    def find(name: str) -> Any:
+        old, new = f"{package}.{name}", f"{package}.{module}"
+        if not name.startswith("__") and importlib.util.find_spec(old) is None:
+            found = importlib.import_module(new)
+            if hasattr(found, name):
+                text = f"{old} is now {new}.{name}: the old path goes with the next release"
+                warnings.warn(text, FutureWarning, stacklevel=2)
+                return getattr(found, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return find
 
 
 def install() -> None:

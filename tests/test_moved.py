@@ -35,6 +35,19 @@ assert Codec is audiotok.Codec and CodecCard is audiotok.CodecCard
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("results", "read"), ("harness", "run"), ("tokens", "entropy_bitrate"), ("codec", "Stream")],
+)
+def test_functions_of_modules_that_are_packages_now(package, name):
+    module = importlib.import_module(f"audiotok.{package}")
+    with pytest.warns(FutureWarning, match=f"is now audiotok.{package}.{package}.{name}"):
+        found = getattr(module, name)
+    assert found is getattr(importlib.import_module(f"audiotok.{package}.{package}"), name)
+    with pytest.raises(AttributeError, match="nothing"):
+        module.nothing  # noqa: B018
+
+
 def test_a_new_path_does_not_warn():
     program = "import audiotok; audiotok.load('mulaw'); audiotok.bench"
     command = [sys.executable, "-W", "error::FutureWarning", "-c", program]

@@ -6,12 +6,16 @@ a licence or a card does not load PyTorch networks.
 
 import importlib
 
+from audiotok._moved import names_of
+
 _HOMES = {"Codec": "codec", "CodecCard": "card", "Taxonomy": "card", "Weights": "card"}
 
 __all__ = [*_HOMES]
+
+_OLD = names_of(__name__, "codec")
 
 
 def __getattr__(name: str):
     if name in _HOMES:
         return getattr(importlib.import_module(f"audiotok.codec.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'audiotok.codec' has no attribute {name!r}")
+    return _OLD(name)

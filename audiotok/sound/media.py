@@ -45,11 +45,11 @@ class MediaFile:
     def __init__(self, file: BinaryIO, allow_truncated: bool = False) -> None:
         try:
             import av
-        except ImportError as reason:
+        except ImportError:
             raise AudioError(
                 f"{file.name} has a format that libsndfile cannot read; FFmpeg can, through the "
                 "package av, which is not installed: pip install 'audiotok[media]'"
-            ) from reason
+            ) from None  # no cause: it does not pass by itself
         self._av, self._stack = av, ExitStack()
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
         try:

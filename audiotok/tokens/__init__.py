@@ -2,10 +2,14 @@
 
 import importlib
 
+from audiotok._moved import names_of
+
 __all__ = ["Tokens"]
+
+_OLD = names_of(__name__, "tokens")
 
 
 def __getattr__(name: str):
     if name == "Tokens":  # when it is first used: the statistics of codes need no torch
         return importlib.import_module("audiotok.tokens.tokens").Tokens
-    raise AttributeError(f"module 'audiotok.tokens' has no attribute {name!r}")
+    return _OLD(name)
