@@ -1,6 +1,5 @@
 """What files say never becomes a path outside of the folder that the user named."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +13,7 @@ import audiotok
 from audiotok import corpora, data
 from audiotok.cli import app
 from audiotok.errors import AudiotokError, CorpusError
-from audiotok.harness.journal import Journal
+from audiotok.harness.journal import Journal, _line
 from audiotok.lm import pairs
 from audiotok.sound.audio import write
 
@@ -70,10 +69,11 @@ def test_ids_that_are_there_twice(shards, name):
 def test_journals(tmp_path, index):
     plan = {"a": 1}
     journal = Journal(tmp_path, plan)
-    journal.append({"index": 0, "clip": "a", "values": {}})
+    entry = {"clip": "a", "values": {}, "failures": []}
+    journal.append(entry | {"index": 0})
     journal.close()
     with open(journal.path, "ab") as file:
-        file.write(json.dumps({"index": index, "clip": "b", "values": {}}).encode() + b"\n")
+        file.write(_line(entry | {"index": index, "tokens": False}))
     again = Journal(tmp_path, plan)
     again.close()
     assert list(again.entries) == [0]

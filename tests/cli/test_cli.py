@@ -118,7 +118,7 @@ def test_a_corpus_to_shards_and_back(audiotok):
         ("encode no.wav -t mulaw -o x.atok", "no.wav"),
         ("encode clips no.wav -t mulaw -o x", "no.wav does not exist"),
         ("encode clips clips/a.wav -t mulaw -o x", "would both become"),
-        ("encode clips -t mulaw -o clips/a.wav", "name a folder"),
+        ("encode clips -t mulaw -o clips/a.wav", "expected a folder"),
         ("encode tiny.yaml -t mulaw -o x.atok", "tiny.yaml"),
         ("decode clips -o x", "holds no .atok files"),
         ("decode clips/a.wav -o x.wav", "atok"),

@@ -143,7 +143,7 @@ def test_what_cannot_stream_says_why_and_what_can():
         tiny_codec.Tiny(tiny_codec.Tiny.CARDS[0]).stream()
     assert "codecs that can: " in str(no.value) and "stranger-8k" in str(no.value)
     with pytest.raises(
-        CodecError, match="its bytes are those of a whole file; .*encodec-24k, mimi"
+        CodecError, match="its bytes are those of a whole file; .*encodec-24k, .*mimi"
     ):
         audiotok.load("opus").stream()
 

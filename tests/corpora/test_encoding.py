@@ -199,7 +199,7 @@ def test_a_place_that_is_taken(clips, tmp_path):
         encode(clips, tmp_path / "file")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/rows.parquet").write_bytes(b"")
-    with pytest.raises(CorpusError, match="holds other parquet files"):
+    with pytest.raises(CorpusError, match="no corpus of tokens but other files, e.g. rows.parquet"):
         encode(clips, tmp_path / "other")
     from filelock import FileLock
 
