@@ -13,7 +13,7 @@ from support.parity import assert_close_to_peak
 from support.stack_parity import agree, speech
 
 import audiotok
-from audiotok import cli
+from audiotok.cli import codecs as verbs
 from audiotok.codecs.snac import SNAC
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.noise import gaussian, key_of
@@ -338,9 +338,7 @@ def test_configurations_that_do_not_fit(changes, message, folders, tmp_path):
 def test_without_a_configuration_sizes_are_the_official_ones(folders, tmp_path):
     weights = (folders["snac-24k"] / "pytorch_model.bin").read_bytes()
     (tmp_path / "weights.bin").write_bytes(weights)
-    with pytest.raises(
-        CheckpointError, match=r"misshapen: decoder.layers.0.bias \(64,\) instead of \(768,\)"
-    ):
+    with pytest.raises(CheckpointError, match="declares a network much larger than its weights"):
         audiotok.load("snac-24k", checkpoint=tmp_path / "weights.bin")
 
 
@@ -356,6 +354,6 @@ def test_cards():
 
 def test_converting_says_that_the_official_file_loads(folders, tmp_path):
     with pytest.raises(CodecError, match="snac-24k loads the official file as it is"):
-        cli.convert("snac-24k", folders["snac-24k"], tmp_path / "out.safetensors")
+        verbs.convert("snac-24k", folders["snac-24k"], tmp_path / "out.safetensors")
     with pytest.raises(CodecError, match="opus-6k has no weights|leave out"):
-        cli.convert("opus-6k", None, tmp_path / "out.safetensors")
+        verbs.convert("opus-6k", None, tmp_path / "out.safetensors")

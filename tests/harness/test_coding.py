@@ -159,7 +159,7 @@ def test_a_poisoned_cache_is_noticed_and_gives_the_same(kit, kind, how):
         }
         path.write_bytes(poisoned[how])
     _, notes = run(out="again")
-    assert any("is not used but made again" in note and kind in note for note in notes)
+    assert any("is ignored and computed again" in note and kind in note for note in notes)
     assert contents("again") == contents()
     _, notes = run(out="once more")
     assert not any("cache" in note for note in notes)
