@@ -20,9 +20,12 @@ class StandIn:
         (size,) = card.codebook_sizes
         self.book = torch.randn(size, 8, generator=generator)
 
-    def _decode(self, codes):
+    def _dequantize(self, codes):
+        return codes.float()
+
+    def _decode_latents(self, quantized):
         time = torch.arange(self.card.hop_length) / self.card.hop_length
-        tones = torch.sin(6.283 * codes[:, 0, :, None] / 64 * time)
+        tones = torch.sin(6.283 * quantized[:, 0, :, None] / 64 * time)
         return 0.1 * tones.flatten(1)[:, None]
 
     def _codebooks(self):
