@@ -5,6 +5,7 @@ strictly, write them.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import logging
 import math
@@ -19,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch.overrides import TorchFunctionMode
 
+from audiotok.codec import web_files
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
@@ -48,7 +50,7 @@ def resolve(
         NotFetchedError: they would have to be downloaded, and `fetch` is False.
     """
     if checkpoint is not None:
-        path = _in_folder(Path(checkpoint))
+        path = _in_folder(Path(checkpoint), card)
         if not path.is_file():
             raise CheckpointError(f"{path} is not a file: expected weights for {card.name}")
         return path
@@ -70,9 +72,10 @@ def resolve(
     return path
 
 
-def _in_folder(path: Path) -> Path:
-    """The file of weights in a folder that transformers wrote; any other path unchanged."""
-    names = ("model.safetensors", "pytorch_model.bin")
+def _in_folder(path: Path, card: CodecCard) -> Path:
+    """The file of weights in a folder; any other path unchanged."""
+    named = card.weights and card.weights.file
+    names = ([Path(named).name] if named else []) + ["model.safetensors", "pytorch_model.bin"]
     return next((file for name in names if (file := path / name).is_file()), path)
 
 
@@ -102,6 +105,8 @@ def download(
             message.
         fetch: False searches the cache only, and raises NotFetchedError if a file is missing.
     """
+    if weights.url is not None:
+        return _from_web(name, weights, otherwise, fetch)
     from huggingface_hub import hf_hub_download
 
     try:
@@ -114,29 +119,61 @@ def download(
             )
         return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
-        files = " and ".join((weights.file, *weights.beside))
         if not fetch:
+            files = " and ".join((weights.file, *weights.beside))
             raise NotFetchedError(f"{files} of {name} is not on this machine") from reason
-        size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
-        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}/"
-        folder = local_folder(name)
-        steps = [
-            f"get {root}{file} and put it at {folder / Path(file).name}"
-            for file in (weights.file, *weights.beside)
-        ]
-        raise CheckpointError(
-            f"{name} needs {files}{size}, which could not be downloaded "
-            f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
-        ) from reason
+        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}"
+        raise _not_downloaded(name, weights, root, otherwise, reason) from reason
+
+
+def _from_web(name: str, weights: Weights, otherwise: str, fetch: bool) -> Path:
+    """As `download`, from `weights.url` into the user's folder; files that are there are kept."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    folder = local_folder(name)
+    files = dict(zip((weights.file, *weights.beside), _hashes(weights), strict=True))
+    missing = [file for file in files if not (folder / Path(file).name).is_file()]
+    if missing and not fetch:
+        raise NotFetchedError(f"{' and '.join(missing)} of {name} is not on this machine")
+    try:
+        if missing and HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set")
+        for file in missing:
+            web_files.download(f"{weights.url}/{file}", folder / Path(file).name, files[file])
+    except (OSError, http.client.HTTPException) as reason:
+        raise _not_downloaded(name, weights, weights.url, otherwise, reason) from reason
+    return folder / Path(weights.file).name
+
+
+def _not_downloaded(
+    name: str, weights: Weights, root: str, otherwise: str, reason: Exception
+) -> CheckpointError:
+    """The error that says how to get the files by hand; `root` is the folder of their address."""
+    size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
+    files = (weights.file, *weights.beside)
+    steps = [
+        f"get {root}/{file} and put it at {local_folder(name) / Path(file).name}" for file in files
+    ]
+    return CheckpointError(
+        f"{name} needs {' and '.join(files)}{size}, which could not be downloaded "
+        f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
+    )
+
+
+def _hashes(weights: Weights) -> tuple[str | None, ...]:
+    """The sha256 of the file of weights and of each file beside it; None where unknown."""
+    return weights.sha256, *(weights.beside_sha256 or (None,) * len(weights.beside))
 
 
 def verify(path: Path, weights: Weights) -> None:
-    """Raises CheckpointError unless size and sha256 of the file are those of the card."""
+    """Raises CheckpointError unless size and sha256 of the files are those of the card."""
     size = path.stat().st_size
     if weights.size is not None and size != weights.size:
         raise CheckpointError(f"{path} has {size} bytes, expected {weights.size}: remove it, retry")
-    if weights.sha256 is not None:
-        verify_sha256(path, weights.sha256)
+    names = (path.name, *(Path(file).name for file in weights.beside))
+    for name, digest in zip(names, _hashes(weights), strict=True):
+        if digest is not None:
+            verify_sha256(path.with_name(name), digest)
 
 
 def sha256(path: str | Path) -> str:
