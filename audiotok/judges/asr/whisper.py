@@ -1,22 +1,34 @@
-"""Whisper through transformers (Radford et al. 2022), English, beam search with 5 beams.
+"""Whisper (Radford et al. 2022, arXiv 2212.04356) by CTranslate2 in int8, with 5 beams.
 
 Five beams and no other search option, as in the survey of discrete audio tokens (arXiv 2506.10274,
-section 3.1). Any size, only with weights that are already here. Sounds longer than 30 s are
-recognised in pieces of 30 s.
+section 3.1). Any size, only with weights that are already here; they are converted once, into the
+user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. `benchmarks/speed/whisper.py`
+compares speed and word error rate with transformers.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import logging
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from audiotok.errors import AudiotokError, MissingPackageError
 from audiotok.judges.asr import SAMPLE_RATE, pieces
-from audiotok.judges.pretrained import Pretrained
+from audiotok.judges.pretrained import Pretrained, cached
 from audiotok.sound.audio import Audio
+from audiotok.system.files import cache_root, make_folder, temporary_path
+from audiotok.system.names import digest
 
 BEAMS = 5
 HOME = "openai/whisper-"
+PRECISION = "int8"
+log = logging.getLogger("audiotok")
 
 
 class Whisper(Pretrained):
@@ -32,31 +44,65 @@ class Whisper(Pretrained):
 
     @property
     def label(self) -> str:
+        """The size; of a folder its name without "whisper-". `identity` tells weights apart."""
+        if Path(self.model).is_dir():
+            return Path(self.model).resolve().name.removeprefix("whisper-")
         return super().label.removeprefix(HOME)
 
     @property
     def name(self) -> str:
-        return f"{self.PURPOSE} {self.label or 'small'}, {BEAMS} beams"
+        return f"{self.PURPOSE} {self.label or 'small'}, {BEAMS} beams, {PRECISION}"
 
-    def _load(self, options):
-        from transformers import WhisperForConditionalGeneration, WhisperProcessor
+    def missing(self) -> AudiotokError | None:
+        if importlib.util.find_spec("ctranslate2") is None:
+            return MissingPackageError("ctranslate2", self.EXTRA, self.PURPOSE)
+        return super().missing()
+
+    def _load(self, options: dict[str, Any]) -> tuple[Any, Any]:
+        import ctranslate2
+        from transformers import WhisperProcessor
 
         processor = WhisperProcessor.from_pretrained(self.model, **options)
-        network = WhisperForConditionalGeneration.from_pretrained(self.model, **options)
-        return processor, network.eval()
+        return processor, ctranslate2.models.Whisper(
+            str(self._converted()), compute_type=PRECISION, intra_threads=torch.get_num_threads()
+        )
 
-    @torch.inference_mode()
+    def _converted(self) -> Path:
+        """The folder of the weights in CTranslate2's format; made where it is not there yet."""
+        from ctranslate2.converters import TransformersConverter
+
+        key = digest(json.dumps([self.model, self.identity, PRECISION]), 16)
+        folder = cache_root() / "audiotok" / "ctranslate2" / key
+        if (folder / "model.bin").is_file():
+            return folder
+        source = self.model if Path(self.model).is_dir() else cached(self.model).parent
+        log.info("converting %s for CTranslate2, once", self.model)
+        make_folder(folder.parent)
+        temporary = temporary_path(folder.parent)
+        try:
+            TransformersConverter(str(source)).convert(str(temporary), quantization=PRECISION)
+            os.replace(temporary, folder)
+        except OSError:
+            if not (folder / "model.bin").is_file():  # another process was faster
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
     def transcribe(self, audio: Audio) -> str:
         """The text as Whisper writes it, without special tokens."""
+        import ctranslate2
+
         processor, network = self.network
-        options = {"num_beams": BEAMS, "do_sample": False}
-        if getattr(network.generation_config, "is_multilingual", False):
-            options |= {"language": "en", "task": "transcribe"}
+        prompt = ["<|startoftranscript|>", "<|notimestamps|>"]
+        if network.is_multilingual:
+            prompt[1:1] = ["<|en|>", "<|transcribe|>"]
         texts = []
         for piece in pieces(audio):
             features = processor(
-                piece.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+                piece.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="np"
             ).input_features
-            codes = network.generate(features, **options)
-            texts += processor.batch_decode(codes, skip_special_tokens=True)
+            features = ctranslate2.StorageView.from_array(features)
+            (result,) = network.generate(features, [prompt], beam_size=BEAMS)
+            texts.append(processor.decode(result.sequences_ids[0], skip_special_tokens=True))
         return " ".join(text.strip() for text in texts)
