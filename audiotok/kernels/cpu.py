@@ -44,10 +44,10 @@ def isas() -> tuple[str, ...]:
 
 
 def _isa() -> int:
-    wanted = os.environ.get("AUDIOTOK_ISA") or isas()[-1]
-    if wanted not in isas():
-        raise ValueError(f"AUDIOTOK_ISA is {wanted!r}: expected one of {', '.join(isas())}")
-    return _ISAS.index(wanted)
+    requested = os.environ.get("AUDIOTOK_ISA") or isas()[-1]
+    if requested not in isas():
+        raise ValueError(f"AUDIOTOK_ISA is {requested!r}: expected one of {', '.join(isas())}")
+    return _ISAS.index(requested)
 
 
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:

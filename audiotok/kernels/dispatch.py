@@ -47,8 +47,8 @@ def _module(path: str) -> ModuleType:
 
 def function(name: str, tensor: Tensor, default: Callable | None = None) -> Callable | None:
     """The function of that name in the path for this tensor; else `default`, or PyTorch's."""
-    found = getattr(_module(path_for(tensor)), name, default)
-    return found or getattr(_module("torch"), name, None)
+    implementation = getattr(_module(path_for(tensor)), name, default)
+    return implementation or getattr(_module("torch"), name, None)
 
 
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:

@@ -107,8 +107,8 @@ def _revive(
         rows = latents[chosen]
     else:
         chosen = chosen - processes.rank * len(latents)  # rows of this process: 0 to N
-        mine = dead & (chosen >= 0) & (chosen < len(latents))
+        local = dead & (chosen >= 0) & (chosen < len(latents))
         rows = latents[chosen.clamp(0, len(latents) - 1)]
-        rows = processes.sum(torch.where(mine[:, None], rows, 0.0))
+        rows = processes.sum(torch.where(local[:, None], rows, 0.0))
     counts.copy_(torch.where(dead, fresh_count, counts))
     sums.copy_(torch.where(dead[:, None], rows * fresh_count, sums))

@@ -87,8 +87,8 @@ def rvq_encode(
     codes = latents.new_full((latents.shape[0], stages), -1, dtype=torch.int64)
     for k in range(stages):
         stride = 1 if strides is None else strides[k]
-        found = vq_argmin(pool(residual, stride), codebooks[k])
-        codes[:, k] = found.repeat_interleave(stride)[: len(residual)]
+        pooled_codes = vq_argmin(pool(residual, stride), codebooks[k])
+        codes[:, k] = pooled_codes.repeat_interleave(stride)[: len(residual)]
         for n in range(len(residual)):
             code = codes[n, k]
             residual[n] = residual[n] - codebooks[k, code] if code >= 0 else torch.nan

@@ -38,8 +38,8 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
         search = _Search(codebook, metric)
         block = max(1, _BLOCK_SCORES // codebook.shape[0])
         codes = latents.new_empty(latents.shape[0], dtype=torch.int64)
-        for rows, found in zip(latents.split(block), codes.split(block), strict=True):
-            found.copy_(search(rows))
+        for rows, out in zip(latents.split(block), codes.split(block), strict=True):
+            out.copy_(search(rows))
         return codes
 
 
@@ -48,17 +48,17 @@ def rvq_encode(
 ) -> Tensor:
     """As `reference.rvq_encode`."""
     strides = (strides or [1] * num_codebooks)[:num_codebooks]
-    together = math.lcm(*strides)
-    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]) // together) * together
+    period = math.lcm(*strides)
+    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]) // period) * period
     codes = latents.new_empty((latents.shape[0], num_codebooks), dtype=torch.int64)
     for rows, out in zip(latents.split(block), codes.split(block), strict=True):
         residual = rows.clone()
         for k, stride in enumerate(strides):
-            found = vq_argmin(_pool(residual, stride), codebooks[k])
-            found = found.repeat_interleave(stride)[: len(rows)]
-            out[:, k] = found
-            residual -= codebooks[k][found.clamp(min=0)]
-            residual.masked_fill_(found[:, None] < 0, torch.nan)
+            stage_codes = vq_argmin(_pool(residual, stride), codebooks[k])
+            stage_codes = stage_codes.repeat_interleave(stride)[: len(rows)]
+            out[:, k] = stage_codes
+            residual -= codebooks[k][stage_codes.clamp(min=0)]
+            residual.masked_fill_(stage_codes[:, None] < 0, torch.nan)
     return codes
 
 
@@ -94,14 +94,14 @@ def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple
     """As `reference.code_statistics`."""
     if codes.device.type == "cpu" and ((codes < -1) | (codes >= codebook_size)).any():
         raise ValueError("a code is out of range: expected -1 or 0 to codebook size - 1")
-    slots = torch.where(codes < 0, codebook_size, codes)  # the last one is thrown away
+    targets = torch.where(codes < 0, codebook_size, codes)  # the last one is thrown away
     shape = codebook_size + 1, latents.shape[1]
     sums = torch.zeros(shape, dtype=torch.float64, device=latents.device)
     counts = torch.zeros(shape[0], dtype=torch.float64, device=latents.device)
-    counts.index_add_(0, slots, torch.ones_like(slots, dtype=torch.float64))
+    counts.index_add_(0, targets, torch.ones_like(targets, dtype=torch.float64))
     block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]))
-    for rows, found in zip(latents.split(block), slots.split(block), strict=True):
-        sums.index_add_(0, found, rows.double())
+    for rows, indices in zip(latents.split(block), targets.split(block), strict=True):
+        sums.index_add_(0, indices, rows.double())
     return counts[:-1].float(), sums[:-1].float()
 
 

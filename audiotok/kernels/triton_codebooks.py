@@ -75,10 +75,10 @@ def padded_width(width: int) -> int:
 def _duplicates(codebooks: Tensor) -> Tensor:
     """Which codewords (G, V) equal an earlier one. A hash collision may hide one, never add one."""
     bits = (codebooks + 0.0).view(torch.int32).long()  # -0 + 0 is 0
-    odd = 2 * torch.arange(codebooks.shape[2], device=codebooks.device) + 1
-    hashes = ((bits ^ (bits << 17)) * (odd * 0x9E3779B97F4A7C1)).sum(dim=2)
+    multipliers = 2 * torch.arange(codebooks.shape[2], device=codebooks.device) + 1
+    hashes = ((bits ^ (bits << 17)) * (multipliers * 0x9E3779B97F4A7C1)).sum(dim=2)
     order = hashes.sort(dim=1, stable=True).indices
     ordered = torch.gather(codebooks, 1, order[..., None].expand_as(codebooks))
     repeats = (ordered[:, 1:] == ordered[:, :-1]).all(dim=2)
-    found = torch.zeros_like(hashes, dtype=torch.bool)
-    return found.scatter(1, order[:, 1:], repeats)
+    repeated = torch.zeros_like(hashes, dtype=torch.bool)
+    return repeated.scatter(1, order[:, 1:], repeats)

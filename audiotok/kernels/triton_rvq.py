@@ -46,10 +46,10 @@ def _stage_by_stage(
     codes = torch.full((len(latents), stages), -1, dtype=torch.int64, device=latents.device)
     for k in range(stages if len(latents) else 0):
         stride = 1 if strides is None else strides[k]
-        found = vq_argmin(_pool(residual, stride), codebooks[k])
-        codes[:, k] = found.repeat_interleave(stride)[: len(residual)]
-        taken = codebooks[k][codes[:, k].clamp(min=0)]
-        residual = torch.where(codes[:, k, None] >= 0, residual - taken, torch.nan)
+        pooled_codes = vq_argmin(_pool(residual, stride), codebooks[k])
+        codes[:, k] = pooled_codes.repeat_interleave(stride)[: len(residual)]
+        codewords = codebooks[k][codes[:, k].clamp(min=0)]
+        residual = torch.where(codes[:, k, None] >= 0, residual - codewords, torch.nan)
     return codes
 
 

@@ -73,10 +73,10 @@ def feature_matching(
     losses = []
     for (_, maps), (_, fake_maps) in zip(real, fake, strict=True):
         distances = []
-        for one, other in zip(maps, fake_maps, strict=True):
-            one = one.detach()
-            distance = F.l1_loss(other, one)
-            distances.append(distance / one.abs().mean() if relative else distance)
+        for real_map, fake_map in zip(maps, fake_maps, strict=True):
+            real_map = real_map.detach()
+            distance = F.l1_loss(fake_map, real_map)
+            distances.append(distance / real_map.abs().mean() if relative else distance)
         losses.append(_reduced(distances, "mean" if relative else "sum"))
     return _reduced(losses, reduction)
 

@@ -31,8 +31,8 @@ class DiscriminatorSet(nn.Module):
             waveform = normalised(waveform)
         judgements = []
         for discriminator in self.discriminators:
-            judged = discriminator(waveform)
-            judgements += judged if isinstance(judged, list) else [judged]
+            output = discriminator(waveform)
+            judgements += output if isinstance(output, list) else [output]
         return judgements
 
 
