@@ -44,17 +44,17 @@ def examined(codec: Codec) -> list[Outcome]:
 
 
 def written(
-    codec: Codec, found: Sequence[Outcome], out: Path, own_weights: bool
+    codec: Codec, outcomes: Sequence[Outcome], out: Path, own_weights: bool
 ) -> tuple[dict[str, Any], Path]:
     """The content of the result file, and where it was written."""
-    content = record.record(codec, found, own_weights)
+    content = record.record(codec, outcomes, own_weights)
     return content, record.write(content, out)
 
 
-def table(codec: Codec, found: Sequence[Outcome]) -> None:
+def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
     """One line per promise, and what it says where nothing else is to be said."""
     rows = Table("promise", "", "what was found", box=None, padding=(0, 2, 0, 0))
-    for outcome in found:
+    for outcome in outcomes:
         state = Text(outcome.state, style=_STYLES[outcome.state])
         numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in outcome.numbers.items())
         if outcome.why is not None:
@@ -64,12 +64,14 @@ def table(codec: Codec, found: Sequence[Outcome]) -> None:
         rows.add_row(outcome.promise, state, text)
     show.out.print(rows)
     name = codec.card.name
-    broken = [outcome.promise for outcome in found if outcome.state == "broken"]
-    skipped = sum(outcome.state == "not checked" for outcome in found)
+    broken = [outcome.promise for outcome in outcomes if outcome.state == "broken"]
+    skipped = sum(outcome.state == "not checked" for outcome in outcomes)
     unchecked = f" ({skipped} not checked, for the reasons given)" if skipped else ""
     if broken:
         names = ", ".join(broken)
-        show.out.print(f"{name} breaks {len(broken)} of {len(found)} promises: {names}{unchecked}")
+        show.out.print(
+            f"{name} breaks {len(broken)} of {len(outcomes)} promises: {names}{unchecked}"
+        )
     else:
         show.out.print(f"{name} keeps every promise that was checked{unchecked}")
 

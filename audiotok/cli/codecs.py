@@ -43,9 +43,9 @@ def check(
 
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
     record.place(record.name(codec, checkpoint is not None), out)  # before anything is tried
-    found = checking.examined(codec)
-    content, path = checking.written(codec, found, out, checkpoint is not None)
-    show.json(content) if as_json else checking.table(codec, found)
+    outcomes = checking.examined(codec)
+    content, path = checking.written(codec, outcomes, out, checkpoint is not None)
+    show.json(content) if as_json else checking.table(codec, outcomes)
     print(f"Written: {path}", file=sys.stderr)
     raise typer.Exit(1 if content["broken"] else 0)
 
@@ -60,9 +60,9 @@ def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> 
     show.weights(card, path, checkpoint is not None)
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
     print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
-    found = checking.examined(codec)
-    checking.table(codec, found)
-    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in found) else 0)
+    outcomes = checking.examined(codec)
+    checking.table(codec, outcomes)
+    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in outcomes) else 0)
 
 
 def convert(

@@ -88,9 +88,9 @@ def encode(
             settings=settings,
         )
         return
-    given = [name for name, value in settings.items() if value is not None]
-    if given or executor != "local":
-        name = (given or ["executor"])[0].replace("_", "-")
+    parquet_only = [name for name, value in settings.items() if value is not None]
+    if parquet_only or executor != "local":
+        name = (parquet_only or ["executor"])[0].replace("_", "-")
         raise AudiotokError(f"--{name} is for --format parquet: files are encoded one by one")
     from audiotok.cli import show
 
@@ -141,10 +141,8 @@ def decode(
     if len(sources) == 1 and is_shards(sources[0]):
         shards = corpora.Shards(sources[0])
         if not shards.complete:
-            print(
-                f"{sources[0]}: {len(shards.paths)} of {shards.about['shards']} shards are there",
-                file=sys.stderr,
-            )
+            count = shards.metadata["shards"]
+            print(f"{sources[0]}: only {len(shards.paths)} of {count} shards", file=sys.stderr)
         folder = outputs.folder(out, "several clips")
         outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
         for clip, one in shards:

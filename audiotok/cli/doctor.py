@@ -56,24 +56,24 @@ def _pair() -> list[str]:
     """Whether torchaudio works with this torch."""
     if (error := torchaudio_error()) is not None:
         return [str(error)]
-    found = provenance.packages(("torch", "torchaudio"))
-    return [f"torch {found['torch']} and torchaudio {found['torchaudio']} work together"]
+    versions = provenance.packages(("torch", "torchaudio"))
+    return [f"torch {versions['torch']} and torchaudio {versions['torchaudio']} work together"]
 
 
 def _packages() -> list[str]:
     """Base packages, then each extra: what is there, what is missing, and its command."""
-    wanted: dict[str, list[str]] = {}
+    required: dict[str, list[str]] = {}
     for requirement in importlib.metadata.requires("audiotok") or []:
         name = re.match(r"[\w.-]+", requirement)[0]
         extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
         if extra is None or extra[1] != "all":
-            wanted.setdefault(extra[1] if extra else "", []).append(name)
+            required.setdefault(extra[1] if extra else "", []).append(name)
     report = [""]
-    for extra, names in wanted.items():
-        there = provenance.packages(tuple(names))
-        listed = ", ".join(f"{name} {there.get(name, '(missing)')}" for name in names)
+    for extra, names in required.items():
+        installed = provenance.packages(tuple(names))
+        listed = ", ".join(f"{name} {installed.get(name, '(missing)')}" for name in names)
         report.append(f"{extra or 'base'}: {listed}")
-        if missing := [name for name in names if name not in there]:
+        if missing := [name for name in names if name not in installed]:
             what = f"audiotok[{extra}]" if extra else "audiotok"
             report.append(f"  {', '.join(missing)} missing: pip install '{what}'")
     return report

@@ -72,7 +72,7 @@ def bench(
         show.resolved(registry.expand(name)[0])
     how = "measures anew" if fresh else "goes on where it stopped"
     with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
-        found = harness.run(settings, progress)
-    show.bench_table(found, headline)
-    incomplete = any(result.failed_for_now or result.is_empty for result in found)
+        bench_results = harness.run(settings, progress)
+    show.bench_table(bench_results, headline)
+    incomplete = any(result.failed_for_now or result.is_empty for result in bench_results)
     raise typer.Exit(1 if incomplete else 0)

@@ -70,15 +70,15 @@ def validate(
     from audiotok.results import validating
 
     with status("reading") as update:
-        count, found = validating.validate(results, lambda folder: update(str(folder)))
-    errors = sum(finding.error for finding in found)
+        count, findings = validating.validate(results, lambda folder: update(str(folder)))
+    errors = sum(finding.error for finding in findings)
     if as_json:
-        listed = [vars(finding) | {"folder": str(finding.folder)} for finding in found]
-        print(json.dumps({"results": count, "errors": errors, "findings": listed}, indent=1))
+        records = [vars(finding) | {"folder": str(finding.folder)} for finding in findings]
+        print(json.dumps({"results": count, "errors": errors, "findings": records}, indent=1))
     else:
-        for finding in found:
+        for finding in findings:
             print(finding)
-        print(f"{count} results, {errors} errors, {len(found) - errors} warnings")
+        print(f"{count} results, {errors} errors, {len(findings) - errors} warnings")
     raise typer.Exit(1 if errors else 0)
 
 

@@ -44,8 +44,8 @@ def resolved(name: str) -> None:
     base = name.partition(":")[0]
     if base != card.family or card.name.partition(":")[0] == base:
         return
-    others = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
-    listed = ", ".join(f"{c.name} ({download(c)})" for c in others)
+    members = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
+    listed = ", ".join(f"{c.name} ({download(c)})" for c in members)
     err.print(f"{base} is {card.name}: {card.description}.")
     if listed:
         err.print(f"  By their own names: {listed}.")
@@ -109,15 +109,15 @@ def card(card: CodecCard) -> None:
         out.print(f"bitrate = {sums} = {card.bitrate:g} bit/s")
 
 
-def weights(card: CodecCard, path: Path | None, own: bool) -> None:
+def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
     """Where the weights are and whether their hash is known."""
     if path is None:
         print(f"{card.name} has no weights")
         return
-    known = card.weights is not None and card.weights.sha256 and not own
+    has_hash = card.weights is not None and card.weights.sha256 and not user_file
     digest = results.sha256(path)
-    print(f"{path}: sha256 {digest}{' as on the card' if known else ''}")
-    if not known:
+    print(f"{path}: sha256 {digest}{' as on the card' if has_hash else ''}")
+    if not has_hash:
         print("  (nothing to compare it with: the card has no hash, or the file is your own)")
 
 
@@ -155,25 +155,25 @@ class BenchProgress(Observer):
         self._bar.update(codec, done, total)
 
 
-def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
+def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     """The headline columns, or all where none of them was measured, and what is missing and why."""
-    known = results.columns(found)
-    names = [name for name in headline if name in known] or list(known)
-    data = found[0].summary["data"]
-    suite = found[0].summary["suite"]
+    available = results.columns(measured)
+    names = [name for name in headline if name in available] or list(available)
+    data = measured[0].summary["data"]
+    suite = measured[0].summary["suite"]
     title = f"{suite['name']} v{suite['version']} on {data['name']}, {data['clips']} clips"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("codec")
     for name in names:
-        unit = f"\n{known[name]['unit']}" if known[name]["unit"] else ""
-        table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
-    cells = [[results.cell(result.scores.get(name)) for name in names] for result in found]
-    for result, row in zip(found, cells, strict=True):
+        unit = f"\n{available[name]['unit']}" if available[name]["unit"] else ""
+        table.add_column(f"{name}{results.arrow(available[name])}{unit}", justify="right")
+    cells = [[results.cell(result.scores.get(name)) for name in names] for result in measured]
+    for result, row in zip(measured, cells, strict=True):
         table.add_row(result.marked, *row)
     out.print(table)
-    if any(result.restricted for result in found):
+    if any(result.restricted for result in measured):
         out.print(NOTE, style="dim")
-    for line in contamination.notes(result.contamination for result in found):
+    for line in contamination.notes(result.contamination for result in measured):
         out.print(line, style="dim")
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
     if any("(" in cell for row in cells for cell in row):
@@ -182,11 +182,11 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
             "may not apply to a clip, or fail",
             style="dim",
         )
-    hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
+    hardware = sorted({r.run["hardware"] for r in measured if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
-    for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
+    for what, why in sorted({w for r in measured for w in r.summary["not_measured"].items()}):
         out.print(f"{what} not measured: {why}", style="yellow")
-    for result in found:
+    for result in measured:
         for line in _failures(result):
             out.print(line, style="red")
         if line := results.to_try_again(result):
@@ -194,7 +194,7 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
         if result.is_empty:
             line = f"{result.codec}: nothing was measured, on none of {data['clips']} clips"
             out.print(line, style="red")
-    out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
+    out.print(f"All columns, intervals and rows: {measured[0].folder.parent}", style="dim")
 
 
 def _failures(result: Result) -> list[str]:

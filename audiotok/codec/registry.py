@@ -185,7 +185,7 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
         )
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known codecs: {', '.join(names)}"
     raise CodecError(f"there is no codec {base!r}: {hint}")
 
 

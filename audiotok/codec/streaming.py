@@ -50,7 +50,8 @@ class Stream:
             if kind is None and half.pending:
                 log.warning(
                     "the stream of %s was left with %d frames held back: end it with "
-                    "%s(..., last=True), or finish()", self.codec.card.name, half.pending, half.name,
+                    "%s(..., last=True), or finish()",
+                    self.codec.card.name, half.pending, half.name,
                 )  # fmt: skip
             half.pieces = None
 

@@ -145,12 +145,8 @@ def _fed(
     for start in range(0, whole.shape[-1], step):
         last = start + step >= whole.shape[-1]
         piece = pieces(whole[..., start : start + step].to(device), last)
-        shape_so_far = (*piece.shape[:-1], position + piece.shape[-1])
-        if (
-            shape_so_far[:-1] != shape[:-1]
-            or shape_so_far[-1] > shape[-1]
-            or (last and shape_so_far != shape)
-        ):
-            raise CodecError(f"the chunks of a long sound give {shape_so_far}, expected {shape}")
+        total = (*piece.shape[:-1], position + piece.shape[-1])
+        if total[:-1] != shape[:-1] or total[-1] > shape[-1] or (last and total != shape):
+            raise CodecError(f"the chunks of a long sound give {total}, expected {shape}")
         yield position, piece
-        position = shape_so_far[-1]
+        position = total[-1]

@@ -218,11 +218,10 @@ class Encodec(SEANetCodec):
             differing = [k for k, v in self._FIXED.items() if config.get(k, v) != v]
         except (ValueError, AttributeError) as reason:
             raise CheckpointError(f"{path} is not a configuration of transformers") from reason
-        if differing:
+        for key in differing[:1]:
             raise CheckpointError(
-                f"{path} is not that of {self.card.name}: {differing[0]} is {config[differing[0]]!r}, "
-                f"expected {self._FIXED[differing[0]]!r}; hf:FOLDER loads networks of "
-                "other sizes"
+                f"{path} is not that of {self.card.name}: {key} is {config[key]!r}, "
+                f"expected {self._FIXED[key]!r}; hf:FOLDER loads networks of other sizes"
             )
 
 

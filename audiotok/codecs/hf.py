@@ -269,6 +269,6 @@ def _kind(content: dict[str, Any], name: str) -> type[Wrapped]:
     if model_type.startswith(_CONTINUOUS):
         raise CodecError(f"{name} ({model_type}) gives continuous latents: there are no tokens")
     raise CodecError(
-        f"{name} is of model_type {model_type!r}, no audio tokenizer known here: known are "
+        f"{name} is of model_type {model_type!r}, which is not supported: expected one of "
         f"{', '.join(_KINDS)}"
     )

@@ -67,7 +67,7 @@ def _pool(frames: Tensor, stride: int) -> Tensor:
 
 
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
-    """Sums (N, D) fp32 of the codewords that codes (N, K) name in the first K of (>= K, V, D).
+    """Sums (N, D) fp32 of the codewords of codes (N, K) in the first K of codebooks (>= K, V, D).
 
     Added in the order of the stages. A row with a code outside of 0 to V - 1 becomes NaN.
     """

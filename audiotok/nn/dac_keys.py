@@ -1,7 +1,7 @@
 """Names of the weights of DAC's blocks in official checkpoints, and in ours.
 
-The original code (DAC, SNAC, LM-SPT) calls each list of layers `block` or `model`; transformers
-calls the layers of DAC by what they are. Weight normalisation comes in two spellings.
+The original code (DAC, SNAC, LM-SPT) names each list of layers `block` or `model`; transformers
+names each layer of DAC by its function. There are two naming schemes of weight normalisation.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def strides_in(state: dict[str, Tensor], half: str, position: int) -> tuple[int, ...]:
-    """Strides of the blocks of an encoder or decoder in our names: half the kernels.
+    """Strides of the blocks of an encoder or decoder in our names: half the kernel sizes.
 
     Args:
-        half: its name.
-        position: of the convolution that strides in each block, 4 in encoders, 1 in decoders.
+        half: name of the encoder or decoder.
+        position: of the strided convolution in each block, 4 in encoders, 1 in decoders.
     """
     keys = [f"{half}.layers.{block}.layers.{position}.weight" for block in range(1, 10)]
     return tuple(state[key].shape[2] // 2 for key in keys if key in state)

@@ -19,11 +19,11 @@ def find(kind: str, name: str | Path, error: type[AudiotokError]) -> Path:
     """The YAML file of that name; a path to an existing file always wins."""
     if Path(name).is_file():
         return Path(name)
-    known = names(kind)
-    if str(name) in known:
+    available = names(kind)
+    if str(name) in available:
         return folder(kind) / f"{name}.yaml"
-    close = difflib.get_close_matches(Path(name).stem, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"known are: {', '.join(known)}"
+    close = difflib.get_close_matches(Path(name).stem, available, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are: {', '.join(available)}"
     raise error(f"{name} is neither a file nor one of the {kind} that ship: {hint}")
 
 

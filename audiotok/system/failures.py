@@ -84,8 +84,8 @@ def is_of_the_machine(error: BaseException) -> bool:
 
 def was_transient(record: Mapping[str, Any]) -> bool:
     """The same of a failure in a journal or summary; older ones are judged by their text."""
-    known = record.get("transient")
-    return _text_is_transient(str(record.get("message"))) if known is None else bool(known)
+    recorded = record.get("transient")
+    return _text_is_transient(str(record.get("message"))) if recorded is None else bool(recorded)
 
 
 def _text_is_transient(text: str) -> bool:

@@ -45,9 +45,9 @@ class Recorded(str):
     typed: str
 
     def __new__(cls, name: str, source: str = "a file", typed: str = "-t {}") -> Recorded:
-        made = super().__new__(cls, name)
-        made.source, made.typed = source, typed
-        return made
+        name_object = super().__new__(cls, name)
+        name_object.source, name_object.typed = source, typed
+        return name_object
 
     def refusal(self, what: str, why: str) -> str:
         """The one line that says why this name is not used, and what allows it."""
@@ -69,7 +69,7 @@ Name = Annotated[str, WrapValidator(_kept)]  # a field of a schema that stays Re
 # --- parts of paths --------------------------------------------------------------------------
 
 
-def problem(name: object, others: str = "._-") -> str | None:
+def problem(name: object, extra: str = "._-") -> str | None:
     """Why a text is not safe as the name of a file or folder on every system; None: it is.
 
     Args:
@@ -79,9 +79,9 @@ def problem(name: object, others: str = "._-") -> str | None:
         return "it is no text"
     if len(name) > MAX_LENGTH or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return f"it is longer than {MAX_LENGTH} characters or {MAX_BYTES} bytes"
-    wrong = next((one for one in name if not _plain(one, others)), None)
-    if wrong is not None:
-        return f"it has the character U+{ord(wrong):04X}"
+    bad = next((one for one in name if not _plain(one, extra)), None)
+    if bad is not None:
+        return f"it has the character U+{ord(bad):04X}"
     if unicodedata.normalize("NFC", name) != name:
         return "it is not in the Unicode normal form NFC"
     if not _starts(name[0]):
@@ -91,8 +91,8 @@ def problem(name: object, others: str = "._-") -> str | None:
     return "it is a device on Windows" if _RESERVED.fullmatch(name) else None
 
 
-def _plain(character: str, others: str) -> bool:
-    return character in others or unicodedata.category(character)[0] in "LMN"
+def _plain(character: str, extra: str) -> bool:
+    return character in extra or unicodedata.category(character)[0] in "LMN"
 
 
 def _starts(character: str) -> bool:
@@ -110,11 +110,11 @@ def digest(name: str, digits: int) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
-def cleaned(name: str, filler: str, room: int, others: str = "._-") -> str:
+def cleaned(name: str, filler: str, room: int, extra: str = "._-") -> str:
     """A name without what `problem` finds wrong in it, perhaps empty; there is room for so many
     characters behind it. One `filler` stands for each run of what had to go."""
     text = unicodedata.normalize("NFC", name)
-    runs = itertools.groupby(text, lambda one: _plain(one, others))
+    runs = itertools.groupby(text, lambda one: _plain(one, extra))
     text = "".join("".join(run) if good else filler for good, run in runs)
     while text and not _starts(text[0]):
         text = text[1:]
@@ -131,9 +131,9 @@ def part(name: str) -> str:
     place of `@` and `:` (`rvq-mini:codebooks=4` is `rvq-mini+codebooks=4`); behind any other, `++`
     and the hash of the whole name tell it from those that look like it.
     """
-    known = _OPTIONS.fullmatch(name)
-    plain = "+".join(filter(None, known.group("base", "hash", "options"))) if known else name
-    if key(name) == name and problem(plain, "._-=,+" if known else "._-=,") is None:
+    match = _OPTIONS.fullmatch(name)
+    plain = "+".join(filter(None, match.group("base", "hash", "options"))) if match else name
+    if key(name) == name and problem(plain, "._-=,+" if match else "._-=,") is None:
         return plain
     return f"{cleaned(name, '+', 14, '._-=,') or 'name'}++{digest(name, 12)}"
 

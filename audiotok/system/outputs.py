@@ -72,7 +72,7 @@ def folder(out: str | Path, what: str) -> Path:
 def _identity(path: str | Path) -> tuple[int, int] | None:
     """Device and inode; None where there is no file that can be looked at."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

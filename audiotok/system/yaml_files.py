@@ -65,17 +65,17 @@ def parse(text: str) -> Any:
         raise ValueError(f"a value in it cannot be read: {reason}") from reason
 
 
-def _size(node: yaml.Node, known: dict[int, float]) -> float:
+def _size(node: yaml.Node, sizes: dict[int, float]) -> float:
     """Values in a node, aliases written out; infinite for one that contains itself."""
-    if id(node) not in known:
-        known[id(node)] = float("inf")
+    if id(node) not in sizes:
+        sizes[id(node)] = float("inf")
         children: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             children = node.value
         elif isinstance(node, yaml.MappingNode):
             children = [one for pair in node.value for one in pair]
-        known[id(node)] = 1 + sum(_size(child, known) for child in children)
-    return known[id(node)]
+        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
+    return sizes[id(node)]
 
 
 def _ships(path: Path) -> bool:

@@ -182,7 +182,7 @@ def test_a_corpus_goes_into_a_folder_of_its_own(kit, name):
     with pytest.raises(CorpusError, match="mine (holds no corpus|is no folder) of tokens"):
         corpora.encode("clips", "mulaw", "mine", workers=0)
     assert sorted(Path("mine").iterdir()) == before  # not even a lock
-    with pytest.raises(CorpusError, match="clips holds no corpus of tokens but other files"):
+    with pytest.raises(CorpusError, match="clips contains other files and no corpus of tokens"):
         corpora.encode("clips", "mulaw", "clips", workers=0)
     with pytest.raises(AudiotokError, match="names a file"):
         corpora.encode("clips", "mulaw", "tokens.wav", workers=0)
