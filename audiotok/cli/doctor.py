@@ -13,7 +13,7 @@ from audiotok.system.dependencies import torchaudio_error
 
 
 def lines() -> list[str]:
-    """The report, line by line; what fails in one section is a line there, and the rest follows."""
+    """The lines of the report; an error in one section becomes a line of it."""
     report = [
         f"audiotok {audiotok.__version__}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}"
@@ -25,9 +25,9 @@ def lines() -> list[str]:
     for name, section in sections.items():
         try:
             report += section()
-        except Exception as reason:  # a broken installation is what it is run for
+        except Exception as reason:  # a broken installation may raise anything
             text = " ".join(str(reason).split())
-            report.append(f"{name}: not known, {type(reason).__name__}: {text}")
+            report.append(f"{name}: unknown, {type(reason).__name__}: {text}")
     return report
 
 
@@ -49,7 +49,9 @@ def _kernels() -> list[str]:
 
     if dispatch.path_for(torch.zeros(1)) == "compiled":
         return ["codebook search on the CPU: compiled"]
-    return ["codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"]
+    return [
+        "codebook search on the CPU: PyTorch, slower; install a C++ compiler, then audiotok again"
+    ]
 
 
 def _pair() -> list[str]:
@@ -61,7 +63,7 @@ def _pair() -> list[str]:
 
 
 def _packages() -> list[str]:
-    """Base packages, then each extra: what is there, what is missing, and its command."""
+    """Base packages, then each extra: installed versions, missing packages, and how to get them."""
     required: dict[str, list[str]] = {}
     for requirement in importlib.metadata.requires("audiotok") or []:
         name = re.match(r"[\w.-]+", requirement)[0]
@@ -80,7 +82,7 @@ def _packages() -> list[str]:
 
 
 def _bundled() -> list[str]:
-    """Weights that ship, and whether they are there and whole; suites and recipes."""
+    """Bundled weights, and whether they are intact; suites and recipes."""
     from audiotok.codec import checkpoints, registry
     from audiotok.system import assets
 
@@ -98,7 +100,7 @@ def _bundled() -> list[str]:
 
 
 def _able() -> list[str]:
-    """Tasks and metrics that can or cannot run here."""
+    """Tasks and metrics, and whether they can run on this machine."""
     from audiotok import metrics, tasks
 
     if torchaudio_error() is not None:

@@ -1,4 +1,4 @@
-"""Which files a command reads, and where it puts what it makes of each."""
+"""The input files of a command, and the output path for each."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def pairs(
     accepted: Sequence[str],
     overwrite: bool = False,
 ) -> list[tuple[Path, Path]]:
-    """(input, output) for each file; nothing is written yet.
+    """(input, output) for each file; writes nothing.
 
-    A single file goes to the file `out`; otherwise each goes into the folder `out`, those out of
-    an input folder under the same relative path. `out` is a folder if it exists as one, or ends in
-    a slash.
+    A single file goes to the file `out`; otherwise each goes into the folder `out`, files of an
+    input folder with the same relative path. `out` is a folder if it exists as one, or ends in a
+    slash.
 
     Args:
-        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones;
-            a warning names what is left out of these.
+        paths: files, or folders, of which all files with an `accepted` suffix are used, also in
+            subfolders; a warning names skipped files.
         out: file or folder.
         kinds: suffixes that an output may have; files in a folder get the first one.
         accepted: suffixes of inputs, e.g. (".atok",).

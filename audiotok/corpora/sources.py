@@ -96,21 +96,21 @@ class Source:
     sha256: str
 
 
-def load(name: str | Path, limit: int | None = None) -> Source:
+def load(source: str | Path, limit: int | None = None) -> Source:
     """The source of a name or path as for `audiotok.data.load`, or hf:NAME[:SPLIT].
 
     Args:
         limit: keep only the first clips.
     """
     signature = None
-    if str(name).startswith("hf:"):
+    if str(source).startswith("hf:"):
         recordings, title, signature = (
-            _of_dataset(str(name)),
-            str(name),
-            _rows(str(name)).signature(),
+            _of_dataset(str(source)),
+            str(source),
+            _rows(str(source)).signature(),
         )
     else:
-        corpus = data.load(name)
+        corpus = data.load(source)
         title = corpus.name
         recordings = [
             Recording(

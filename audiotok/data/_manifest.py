@@ -198,9 +198,9 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
         name = cells.get("id", derived_id)
         if (problem := names.problem(name)) is not None:
             raise CorpusError(
-                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name ({problem}): "
-                f"expected up to {names.MAX_LENGTH} letters, digits and . _ -, first a letter or "
-                "digit"
+                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name "
+                f"({problem}): expected up to {names.MAX_LENGTH} letters, digits and . _ -, first "
+                "a letter or digit"
             )
         if (earlier := first_line.setdefault(names.key(name), line)) != line:
             what = "id" if "id" in cells else "audio"

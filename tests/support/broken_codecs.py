@@ -404,7 +404,7 @@ BROKEN = {
         "after 80 samples there are 0 frames, by the lookahead on the card 1": {
             "_encoder_in_pieces": hesitating
         },
-        "a chunk that ends inside of a frame: not refused": {"stream": patient},
+        "a chunk that ends within a frame: not refused": {"stream": patient},
     },
     "tensor level": {
         "encode_codes gives other codes of a voice": {
