@@ -221,7 +221,7 @@ def _encode_corpus(
     from audiotok.cli import show
 
     show.resolved(tokenizer)
-    how = "Stopped. Run the same command again to resume."
+    how = "Stopped. The same command resumes the run."
     with stopping(how), show.EncodeProgress("encoding") as progress:
         done = corpora.encode(
             source,

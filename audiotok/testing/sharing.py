@@ -140,7 +140,7 @@ def windows(case: Case) -> Iterator[str]:
         method = f"{name}_windows"
         if getattr(type(codec), method) is getattr(
             Codec, method
-        ):  # a family may know its own chunks
+        ):  # else the family has its own chunks
             if longest[name]:  # 0 if the codec runs in pieces, which are never long
                 case.numbers[f"longest window of {name}, seconds"] = longest[name]
             if longest[name] > limit:

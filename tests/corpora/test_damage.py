@@ -211,7 +211,7 @@ def test_descriptions_that_cannot_be(shard, name, value):
 def test_a_shard_that_is_there_in_part(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "ROW_GROUP", 3)
     path = write(tmp_path / "tokens", CLIPS, shard={"clips": len(CLIPS) + 1})
-    assert "11 of 12 rows are there" in refused(by_reading, path.parent)
+    assert "it has 11 of 12 rows" in refused(by_reading, path.parent)
 
 
 def test_rows_stand_together_by_their_codes(tmp_path, monkeypatch):

@@ -269,7 +269,10 @@ def deadly(tmp_path):
 def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):
     done = encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), workers=1, shard_clips=3)
     (failure,) = done.failures
-    assert failure["clip"] == "2" and "twice with its shard and once alone" in failure["message"]
+    assert (
+        failure["clip"] == "2"
+        and "twice with the whole shard and once with this clip alone" in failure["message"]
+    )
     assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("2\t")
     assert [clip.id for clip, _ in corpora.read(done.folder)] == ["0", "1", "3", "4"]
 
@@ -329,7 +332,7 @@ def test_a_death_that_passes_and_one_that_does_not():
         (lambda work: not work.recordings, "dies while it loads the codec"),
         (lambda work: True, "dies while it loads the codec"),
         (lambda work: len(work.recordings) > 0, "dies at every clip"),
-        (lambda work: len(work.recordings) > 1, "at none of the clips alone"),
+        (lambda work: len(work.recordings) > 1, "but not at any single clip"),
     ],
 )
 def test_deaths_that_are_no_clip_s_fault(deaths, message):
@@ -433,7 +436,7 @@ def test_what_the_machine_lacks_is_no_failure_of_a_clip(clips, tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Recording, "read", fail)
-        with pytest.raises(CorpusError, match="not be made now.*the same command tries these"):
+        with pytest.raises(CorpusError, match="not be encoded.*the same command tries these"):
             encode(clips, tmp_path / "tokens")
     assert not contents(tmp_path / "tokens")
     assert len(encode(clips, tmp_path / "tokens").failures) == 1

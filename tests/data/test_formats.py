@@ -254,7 +254,9 @@ def test_recordings_and_their_supervisions(folder):
     with pytest.raises(CorpusError, match="line 1: no recording 'q' in .*recordings.jsonl.gz"):
         data.load(folder)
     path.unlink()
-    with pytest.raises(CorpusError, match="supervisions, whose recordings lie in a file"):
+    with pytest.raises(
+        CorpusError, match="supervisions, but the file of their recordings is missing"
+    ):
         data.load(other)
 
 
@@ -286,7 +288,7 @@ def test_what_lhotse_can_say_and_is_not_followed(folder, row, says):
 
 
 def test_datasets_of_the_hub_are_refused_where_they_cannot_be_read():
-    with pytest.raises(CorpusError, match=r"`encode` and `train` read: expected here a folder"):
+    with pytest.raises(CorpusError, match=r"only `encode` and `train` read: expected a folder"):
         data.load("hf:org/name")
 
 

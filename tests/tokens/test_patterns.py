@@ -95,7 +95,7 @@ def test_fewer_whole_frames(books, num_frames, data, pattern):
         ([[0, 1]], "delay", "have shape \\(2, columns\\), not \\(1, 2\\)"),
         ([[0], [30]], "delay", "1 columns are no whole number"),
         ([[0, 1, 2, 3], [30, 13, 14, 15]], "delay", "4 columns are no whole number"),
-        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 stands in row 1, column 0, .* id 30"),
+        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 in row 1, column 0, .* id 30"),
         ([[30, 30], [30, 30]], "parallel", "no whole number"),
         ([0], "spiral", "one of parallel, .* not 'spiral'"),
         ([0], "flatten", "'flatten' is called 'interleaved'"),
