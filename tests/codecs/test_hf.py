@@ -158,7 +158,7 @@ def configured(folder, **content):
     [
         ("vibevoice_acoustic_tokenizer", "gives continuous latents: there are no tokens"),
         ("pocket_tts_audio_tokenizer", "gives continuous latents: there are no tokens"),
-        ("llama", "model_type 'llama', no audio tokenizer known here: known are dac, encodec, hi"),
+        ("llama", "model_type 'llama', which is not supported: expected one of dac, encodec, hi"),
         (None, "model_type 'None'"),
     ],
 )

@@ -353,7 +353,7 @@ def test_cards():
 
 
 def test_converting_says_that_the_official_file_loads(folders, tmp_path):
-    with pytest.raises(CodecError, match="snac-24k loads the official file as it is"):
+    with pytest.raises(CodecError, match="snac-24k loads the official file with"):
         verbs.convert("snac-24k", folders["snac-24k"], tmp_path / "out.safetensors")
     with pytest.raises(CodecError, match="opus-6k has no weights|leave out"):
         verbs.convert("opus-6k", folders["snac-24k"], tmp_path / "out.safetensors")

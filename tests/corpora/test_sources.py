@@ -65,7 +65,7 @@ def test_a_dataset(tmp_path):
 def test_mistakes(tmp_path, monkeypatch):
     import sys
 
-    with pytest.raises(CorpusError, match="neither a file, a folder nor a corpus"):
+    with pytest.raises(CorpusError, match="neither a file, a folder nor the name of a corpus"):
         sources.load("nowhere")
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingPackageError, match="the corpus hf:nobody/nothing"):

@@ -98,9 +98,9 @@ def test_segments_of_one_file_have_their_own_ids_and_hashes(folder):
         ({"start": 1, "end": 1}, "is a segment of 0 s from 1 s"),
         ({"start": 1, "offset": 1}, "has start and offset: give one"),
         ({"end": 1, "duration": 1}, "has end and duration: give one"),
-        ({"start_sample": 1}, "the column 'start_sample' would change what is read"),
-        ({"channel": 1}, "the column 'channel' would change what is read"),
-        ({"Offset": 1}, "the column 'Offset' would change what is read"),
+        ({"start_sample": 1}, "the column 'start_sample' would change which sound is read"),
+        ({"channel": 1}, "the column 'channel' would change which sound is read"),
+        ({"Offset": 1}, "the column 'Offset' would change which sound is read"),
         ({"offset": 0.1, "reference": "clips/b.wav"}, "is a whole file, not a segment"),
         ({"text": True}, "text is true, expected a string"),
     ],
@@ -224,7 +224,7 @@ def test_metadata_that_name_no_files_or_two_texts(folder):
     written(folder / "metadata.csv", "file_name,sentence,text", "clips/a.wav,x,y")
     assert [clip.text for clip in data.load(folder)] == ["y"]
     written(folder / "metadata.jsonl", {"file_name": "clips/a.wav"})
-    with pytest.raises(CorpusError, match="lie in one folder"):
+    with pytest.raises(CorpusError, match="are in one folder"):
         data.load(folder)
 
 
@@ -254,7 +254,9 @@ def test_recordings_and_their_supervisions(folder):
     with pytest.raises(CorpusError, match="line 1: no recording 'q' in .*recordings.jsonl.gz"):
         data.load(folder)
     path.unlink()
-    with pytest.raises(CorpusError, match="supervisions, whose recordings lie in a file"):
+    with pytest.raises(
+        CorpusError, match="supervisions, but the file of their recordings is missing"
+    ):
         data.load(other)
 
 
@@ -286,7 +288,7 @@ def test_what_lhotse_can_say_and_is_not_followed(folder, row, says):
 
 
 def test_datasets_of_the_hub_are_refused_where_they_cannot_be_read():
-    with pytest.raises(CorpusError, match=r"`encode` and `train` read: expected here a folder"):
+    with pytest.raises(CorpusError, match=r"only `encode` and `train` read: expected a folder"):
         data.load("hf:org/name")
 
 

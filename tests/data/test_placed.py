@@ -111,7 +111,7 @@ def test_the_folder_of_corpora_is_not_the_cache_of_bench(tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path / "old"))
     assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"
     (tmp_path / "old" / "gtzan").mkdir(parents=True)  # where earlier versions kept it
-    with pytest.warns(FutureWarning, match="AUDIOTOK_CACHE is the cache of bench alone now"):
+    with pytest.warns(FutureWarning, match="AUDIOTOK_CACHE is now only the cache of bench"):
         assert _download.place("gtzan") == tmp_path / "old" / "gtzan"
     (tmp_path / "home" / "audiotok" / "gtzan").mkdir(parents=True)
     assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"

@@ -58,8 +58,8 @@ def test_a_causal_layer_keeps_a_bounded_past():
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (nn.GroupNorm(1, 4), "GroupNorm sees all of the sound"),
-        (PaddedConv1d(1, 4, 3, group_norm=True), "a group norm is over all of the sound"),
+        (nn.GroupNorm(1, 4), "GroupNorm needs the whole sound"),
+        (PaddedConv1d(1, 4, 3, group_norm=True), "a group norm needs the whole sound"),
         (ResidualLSTM(4, 1, bidirectional=True), "reads backwards"),
     ],
 )

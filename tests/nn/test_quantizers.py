@@ -95,7 +95,7 @@ def test_k_means_finds_the_clusters(quantizer):
 
 
 def test_too_few_latents_cannot_start_a_codebook(quantizer):
-    with pytest.raises(ValueError, match="15 latents cannot start a codebook of 16"):
+    with pytest.raises(ValueError, match="15 latents cannot initialise a codebook of 16"):
         MovingAverageLearner(quantizer).start(torch.randn(1, 3, 15), 1, 8)
 
 

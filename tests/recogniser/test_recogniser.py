@@ -12,7 +12,7 @@ from support.training_kit import same_state
 
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.recogniser.augment import augment
-from audiotok.recogniser.model import Recogniser, collapse, hear
+from audiotok.recogniser.model import Recogniser, collapse, transcribe
 from audiotok.recogniser.phones import PHONES, classes_of
 from audiotok.recogniser.recipe import AugmentConfig, load
 from audiotok.recogniser.training import train
@@ -88,7 +88,7 @@ def test_its_encoder_teaches(run, corpus):
     assert abs(heard.frames - frames) <= 1 and frames < 45
     with torch.no_grad():
         odds = model.eval().head(heard.features.mT)
-    assert collapse(odds[0, :frames].argmax(-1).tolist()) == hear(model, sound)
+    assert collapse(odds[0, :frames].argmax(-1).tolist()) == transcribe(model, sound)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(recipe, run, tmp_path):

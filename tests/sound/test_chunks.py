@@ -151,5 +151,5 @@ def test_any_beginning_of_a_file_is_refused_in_one_line(tmp_path, kind):
 def test_sound_that_begins_inside_of_its_header(tmp_path, start):
     data = written(tmp_path / "a.au", SOUND)
     (tmp_path / "a.au").write_bytes(data[:4] + struct.pack(">II", start, 20_000) + data[12:])
-    with pytest.raises(AudioError, match=f"begins at byte {start}, inside of itself"):
+    with pytest.raises(AudioError, match=f"begins at byte {start}, in the header"):
         read(tmp_path / "a.au")

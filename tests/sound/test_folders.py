@@ -41,7 +41,7 @@ def test_sound_is_found_by_its_content_and_the_rest_is_named(folder, caplog):
     found = folders.find(folder, folders.SOUND, CorpusError)
     assert [str(path.relative_to(folder)) for path in found.files] == TAKEN
     assert [str(path.relative_to(folder)) for path in found.left_out] == LEFT
-    found.say(folder, "sound")
+    found.warn(folder, "sound")
     assert caplog.messages == [
         f"{folder}: 7 files are left out, no sound: again, broken.wav, deep/cover.jpg, empty, "
         "notes.txt and 2 more"

@@ -119,7 +119,7 @@ def test_doctor_survives_a_broken_torch(tmp_path):
         env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "processors: not known, OSError: libcudart.so: cannot open" in done.stdout
+    assert "processors: unknown, OSError: libcudart.so: cannot open" in done.stdout
     assert "base: " in done.stdout
 
 

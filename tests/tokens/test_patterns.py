@@ -95,7 +95,7 @@ def test_fewer_whole_frames(books, num_frames, data, pattern):
         ([[0, 1]], "delay", "have shape \\(2, columns\\), not \\(1, 2\\)"),
         ([[0], [30]], "delay", "1 columns are no whole number"),
         ([[0, 1, 2, 3], [30, 13, 14, 15]], "delay", "4 columns are no whole number"),
-        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 stands in row 1, column 0, .* id 30"),
+        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 in row 1, column 0, .* id 30"),
         ([[30, 30], [30, 30]], "parallel", "no whole number"),
         ([0], "spiral", "one of parallel, .* not 'spiral'"),
         ([0], "flatten", "'flatten' is called 'interleaved'"),
@@ -167,14 +167,14 @@ def test_a_sequence_that_stopped_early_is_trimmed(pattern, special, strides, cap
         if length == ids.shape[-1]:
             assert not lost and not caplog.messages
         if caplog.messages:
-            assert "ids of a frame that is not whole were left out" in caplog.text
+            assert "ids of an incomplete frame were dropped" in caplog.text
         if pattern == "parallel":
             assert found.num_frames == min(length - ("bos" in special), frames)
 
 
 def test_trimming_is_asked_for():
     tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
-    with pytest.raises(TokensError, match="5 ids are no whole number of frames: trim=True leaves"):
+    with pytest.raises(TokensError, match="5 ids are no whole number of frames: trim=True drops"):
         tokens.from_sequence(tokens.to_sequence()[:-1])
-    with pytest.raises(TokensError, match="coarse_first has no frame that could be left out"):
+    with pytest.raises(TokensError, match="coarse_first cannot be trimmed"):
         tokens.from_sequence(tokens.to_sequence("coarse_first")[:-1], "coarse_first", trim=True)

@@ -218,5 +218,5 @@ def test_a_learner_moves_only_the_codebooks_that_were_used(quantizer):
 
 
 def test_too_few_latents_cannot_start(quantizer):
-    with pytest.raises(ValueError, match="20 latents cannot start a codebook of 256"):
+    with pytest.raises(ValueError, match="20 latents cannot initialise a codebook of 256"):
         MovingAverageLearner(quantizer).start(speech_like(1, DIMENSION, 20), 1, 20)

@@ -135,5 +135,5 @@ def test_groups_learn(grouped):
 
 
 def test_groups_must_divide_the_dimension():
-    with pytest.raises(ValueError, match="48 dimensions do not fall into 5 equal groups"):
+    with pytest.raises(ValueError, match="48 dimensions cannot be split into 5 equal groups"):
         GroupedVectorQuantizer(5, 16, 48)
