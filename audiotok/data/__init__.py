@@ -37,6 +37,7 @@ class Clip:
         id: unique in its corpus, stable, and safe as the name of a file.
         path: the sound file.
         text, speaker, label: transcript, speaker and class; None if unknown.
+        language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
@@ -48,6 +49,7 @@ class Clip:
     text: str | None = None
     speaker: str | None = None
     label: str | None = None
+    language: str | None = None
     licence: str | None = None
     reference: Path | None = None
     split: str | None = None
@@ -116,13 +118,14 @@ class Corpus:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the content: ids, texts, speakers, labels, splits, the bytes of files, the
-        grammar, the trials, and whether truncated files are allowed."""
+        """Hash of the content: ids, texts, speakers, labels, languages, splits, the bytes of
+        files, the grammar, the trials, and whether truncated files are allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
             row += [_file_sha256(path) for path in (clip.path, clip.reference)]
             row += [clip.split] if clip.split else []
+            row += [f"language {clip.language}"] if clip.language else []
             row += [clip.offset, clip.duration] if clip.is_segment else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())

@@ -1,7 +1,8 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
-`reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and `duration`
+`language` (an ISO 639 code: en, pt-br), `reference` (a path), `licence`, `id`, `split` (train,
+validation or test); `offset` and `duration`
 (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain, without
 quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other names are
 ignored; names that look like a misspelt column, or that would change which sound is read, are
@@ -16,6 +17,7 @@ from __future__ import annotations
 import csv
 import difflib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -24,11 +26,11 @@ from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
+COLUMNS = ("audio", "text", "speaker", "label", "language", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in
-NEMO = {"audio": ("audio_filepath",)}
+NEMO = {"audio": ("audio_filepath",), "language": ("lang",)}
 GRAMMAR = "grammar.jsgf"
 FOLLOW = "AUDIOTOK_FOLLOW_LINKS"
 _SYNONYMS = {  # names of our columns in other manifests
@@ -36,6 +38,7 @@ _SYNONYMS = {  # names of our columns in other manifests
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
     **dict.fromkeys(("speaker_id", "spk", "spk_id", "client_id"), "speaker"),
     **dict.fromkeys(("original", "ref", "ground_truth"), "reference"),
+    **dict.fromkeys(("lang", "locale", "lang_id"), "language"),
     "license": "licence",
 }
 
@@ -232,7 +235,15 @@ def _clip(
         raise CorpusError(
             f"{path}, line {line}: split is {split[:40]!r}, expected {', '.join(SPLITS)}"
         )
+    if (language := cells.get("language")) is not None:
+        language = language.lower().replace("_", "-")
+        if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", language):
+            raise CorpusError(
+                f"{path}, line {line}: language is {language[:40]!r}, expected a code of ISO 639 "
+                "such as en, de or pt-br"
+            )
     fields = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
+    fields["language"] = language
     fields |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
     return Clip(id=name, path=files["audio"], **fields)
 

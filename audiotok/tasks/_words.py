@@ -11,8 +11,8 @@ from audiotok.judges.asr import (
     fingerprint,
     normalise,
     normaliser,
+    unfit,
     word_errors,
-    wrong_script,
 )
 from audiotok.judges.asr.text import is_spaceless
 from audiotok.judges.pretrained import slug
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-# Of this process: (recogniser, fingerprint of a sound) -> text
-_transcripts: dict[tuple[str, str], str] = {}
+# Of this process: (recogniser, language, fingerprint of a sound) -> text
+_transcripts: dict[tuple[str, str | None, str], str] = {}
 
 
 class Recognition(Task):
@@ -69,7 +69,7 @@ class Recognition(Task):
         return str(error) if (error := self.recogniser.missing()) is not None else None
 
     def unsuited(self, corpus: Corpus) -> str | None:
-        reasons = [wrong_script(self.recogniser, clip.text) for clip in corpus if clip.text]
+        reasons = [unfit(self.recogniser, clip) for clip in corpus if clip.text]
         return reasons[0] if reasons and all(reasons) else None
 
     def prepare(self, corpus: Corpus) -> None:
@@ -94,18 +94,19 @@ def normaliser_identity(name: str) -> dict[str, str]:
     return {} if name == normaliser([]) else {"normaliser": name}
 
 
-def hear(recogniser: Recogniser, audio: Audio) -> str:
+def hear(recogniser: Recogniser, audio: Audio, language: str | None = None) -> str:
     """The transcript; a sound that this process has transcribed before is not transcribed again."""
-    key = (recogniser.name, fingerprint(audio))
+    key = (recogniser.name, language, fingerprint(audio))
     if key not in _transcripts:
-        _transcripts[key] = recogniser.transcribe(audio)
+        _transcripts[key] = recogniser.transcribe(audio, language)
     return _transcripts[key]
 
 
 def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | AudiotokError]:
     """Of one clip: dwer, and where the clip has a text wer and cer; and what they count."""
-    hypothesis = hear(recogniser, item.reconstruction)
-    heard = hear(recogniser, item.reference)
+    language = item.clip.language
+    hypothesis = hear(recogniser, item.reconstruction, language)
+    heard = hear(recogniser, item.reference, language)
     row: dict[str, float | str | AudiotokError] = {"transcript": hypothesis}
     errors, words = word_errors(heard, hypothesis)
     if is_spaceless(heard):
@@ -116,7 +117,7 @@ def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | Audioto
         row |= {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
     if not (text := item.clip.text):
         return row
-    if reason := wrong_script(recogniser, text):
+    if reason := unfit(recogniser, item.clip):
         return row | dict.fromkeys(("wer", "cer"), MetricError(reason))
     row["wer"] = rate(text, hypothesis)
     row["cer"] = rate(text, hypothesis, character_errors)

@@ -25,7 +25,7 @@ import torch
 
 from audiotok import metrics
 from audiotok.errors import AudiotokError, MetricError
-from audiotok.judges.asr import sphinx, wrong_script
+from audiotok.judges.asr import sphinx, unfit
 from audiotok.tasks import Column, Item, Task, _words, speaker
 from audiotok.tokens import atok
 
@@ -147,7 +147,7 @@ class Robustness(Task):
         if item.clip.text:
 
             def errors(sound: Audio) -> float:
-                if reason := wrong_script(sphinx.Sphinx(), item.clip.text):
+                if reason := unfit(sphinx.Sphinx(), item.clip):
                     raise MetricError(reason)
                 heard = _words.hear(sphinx.Sphinx(self.grammar), sound)
                 rate = _words.rate(item.clip.text, heard)

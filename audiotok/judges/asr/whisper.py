@@ -2,8 +2,8 @@
 
 Five beams and no other search option, as in the survey of discrete audio tokens (arXiv 2506.10274,
 section 3.1). Any size, only with weights that are already here; they are converted once, into the
-user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. `benchmarks/speed/whisper.py`
-compares speed and word error rate with transformers.
+user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. Compared with transformers in
+speed and word error rate by `benchmarks/speed/whisper.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Whisper(Pretrained):
 
     DEFAULT = f"{HOME}small"
     PURPOSE = "Whisper"
-    script = "LATIN"  # it is told to write English
+    script = "LATIN"  # it is told to write English where a clip says no language
 
     def __init__(self, model: str | Path | None = None):
         is_size = model and "/" not in str(model) and not Path(model).is_dir()
@@ -52,6 +53,20 @@ class Whisper(Pretrained):
     @property
     def name(self) -> str:
         return f"{self.PURPOSE} {self.label or 'small'}, {BEAMS} beams, {PRECISION}"
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """English, and if the model is multilingual all others that it knows."""
+        folder = Path(self.model)
+        if not folder.is_dir():
+            found = cached(self.model, ("generation_config.json",))
+            folder = found.parent if found else folder
+        try:
+            config = json.loads((folder / "generation_config.json").read_bytes())
+            known = sorted(code.strip("<|>") for code in config.get("lang_to_id", {}))
+        except (OSError, ValueError, AttributeError):
+            known = []
+        return ("en", *(code for code in known if code != "en"))
 
     def missing(self) -> AudiotokError | None:
         if importlib.util.find_spec("ctranslate2") is None:
@@ -89,14 +104,15 @@ class Whisper(Pretrained):
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
-    def transcribe(self, audio: Audio) -> str:
-        """The text as Whisper writes it, without special tokens."""
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
+        """The text as Whisper writes it, without special tokens; English if no language is told."""
         import ctranslate2
 
         processor, network = self.network
         prompt = ["<|startoftranscript|>", "<|notimestamps|>"]
         if network.is_multilingual:
-            prompt[1:1] = ["<|en|>", "<|transcribe|>"]
+            code = (language or "en").partition("-")[0]
+            prompt[1:1] = [f"<|{code}|>", "<|transcribe|>"]
         texts = []
         for piece in pieces(audio):
             features = processor(
