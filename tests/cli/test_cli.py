@@ -419,8 +419,8 @@ def test_cut_files_are_read_where_that_is_allowed(audiotok, caplog):
         assert code == 2 and "holds other tokens" in err  # the same folder would mix both
     words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
     assert "1 failed" in "".join(audiotok(*words, "--no-baselines")[1:])
-    found = "".join(audiotok(*words, "--no-baselines", "--allow-truncated")[1:])
-    assert "1 failed" not in found
+    result = "".join(audiotok(*words, "--no-baselines", "--allow-truncated")[1:])
+    assert "1 failed" not in result
 
 
 def test_a_folder_says_what_it_leaves_out(audiotok, caplog):

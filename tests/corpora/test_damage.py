@@ -38,8 +38,8 @@ def by_reading(folder):
 
 
 def by_items(folder):
-    found = corpora.TokenDataset(folder)
-    return [(found[n]["id"], found[n]["ids"].tolist()) for n in range(len(found))]
+    result = corpora.TokenDataset(folder)
+    return [(result[n]["id"], result[n]["ids"].tolist()) for n in range(len(result))]
 
 
 def by_export(folder):
@@ -143,8 +143,8 @@ def rewritten(path, change, metadata=None):
 )
 def test_rows_that_cannot_be(shard, column, value, message):
     rewritten(shard, lambda columns: columns[4].__setitem__(column, value))
-    found = refused(by_reading, shard.parent)
-    assert str(shard) in found and message in found
+    result = refused(by_reading, shard.parent)
+    assert str(shard) in result and message in result
     assert "row 4" in refused(by_items, shard.parent)
 
 
@@ -261,8 +261,8 @@ def test_folders_of_before(tmp_path, caplog):
         for _ in range(2):
             for (_, tokens), clip in zip(corpora.read(path.parent), CLIPS, strict=True):
                 assert torch.equal(tokens.codes, clip.codes)
-    said = [record for record in caplog.records if "without checksums" in record.getMessage()]
-    assert len(said) == 1
+    message = [record for record in caplog.records if "without checksums" in record.getMessage()]
+    assert len(message) == 1
     with pytest.raises(CorpusError, match="no shard of tokens, or damaged"):
         rewritten(path, lambda columns: columns[1].__setitem__("num_frames", 7))
         by_reading(path.parent)

@@ -36,15 +36,15 @@ def test_rows_are_the_clips(clips, tmp_path):
     assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("broken\t")
     codec, corpus = audiotok.load("mulaw"), audiotok.data.load(clips)
     expected = [clip for clip in corpus if clip.id != "broken"]
-    found = list(corpora.read(tmp_path / "tokens"))
-    assert [clip.id for clip, _ in found] == [clip.id for clip in expected]
-    for (clip, tokens), original in zip(found, expected, strict=True):
+    result = list(corpora.read(tmp_path / "tokens"))
+    assert [clip.id for clip, _ in result] == [clip.id for clip in expected]
+    for (clip, tokens), original in zip(result, expected, strict=True):
         assert (clip.text, clip.speaker, clip.label) == (original.text, original.speaker, None)
         alone = codec.encode(original.path)
         assert torch.equal(alone.codes, tokens.codes)
         assert (alone.num_samples, alone.sample_rate) == (tokens.num_samples, tokens.sample_rate)
         assert torch.equal(codec.decode(alone).waveform, codec.decode(tokens).waveform)
-    assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in found))
+    assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in result))
 
 
 def test_processes_give_the_same_bytes(clips, tmp_path):
@@ -98,9 +98,9 @@ def test_kills_at_any_moment_lose_and_double_nothing(clips, tmp_path):
         time.sleep(dice.random() * 0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        found = contents(out)
-        hit += 0 < len(found) < len(expected)
-        assert all(expected[name] == content for name, content in found.items())
+        result = contents(out)
+        hit += 0 < len(result) < len(expected)
+        assert all(expected[name] == content for name, content in result.items())
     (out / ".audiotok-0123456789abcdef.tmp").write_bytes(b"torn")  # left by a kill
     assert hit >= 2
     encode(clips, out, **settings)
@@ -342,8 +342,10 @@ def test_deaths_that_are_no_clip_s_fault(deaths, message):
         return encoder.ShardResult(work.number)
 
     work = encoder.Work(5, [Recording("a", "x"), Recording("b", "x")])
-    found = executors._surviving(work, attempt)
-    assert isinstance(found, encoder.FailedShard) and message in found.message and found.number == 5
+    result = executors._surviving(work, attempt)
+    assert (
+        isinstance(result, encoder.FailedShard) and message in result.message and result.number == 5
+    )
 
 
 def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
@@ -371,16 +373,16 @@ def test_batches_by_length():
 
 
 def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
-    found = sources.load(clips, 9)
+    result = sources.load(clips, 9)
     codec = audiotok.load("mulaw")
-    metadata = encoding._metadata(codec, found, "cpu", None, None, 9)
+    metadata = encoding._metadata(codec, result, "cpu", None, None, 9)
     import json
 
     jobs = [
         encoder.Job("mulaw", None, "cpu", "strict", 8.0, readers, json.dumps(metadata))
         for readers in (0, 1)
     ]
-    work = encoder.Work(0, found.recordings)
+    work = encoder.Work(0, result.recordings)
     encoders = [encoder.Encoder(job) for job in jobs]
     one, two = (each.make(work, lambda *_: None) for each in encoders)
     encoders[1].close()

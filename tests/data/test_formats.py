@@ -244,13 +244,13 @@ def test_recordings_and_their_supervisions(folder):
     path = written(folder / "recordings.jsonl.gz", recording())
     (whole,) = data.load(folder)
     assert (whole.id, whole.is_segment) == ("r", False)
-    said = {"id": "s", "recording_id": "r", "start": 0.5, "duration": 0.25, "channel": 0}
-    other = written(folder / "supervisions.jsonl", said | {"text": "hello", "speaker": "anna"})
+    message = {"id": "s", "recording_id": "r", "start": 0.5, "duration": 0.25, "channel": 0}
+    other = written(folder / "supervisions.jsonl", message | {"text": "hello", "speaker": "anna"})
     for source in (folder, path, other):
         (clip,) = data.load(source)
         assert (clip.id, clip.text, clip.speaker) == ("s", "hello", "anna")
         assert (clip.offset, clip.duration) == (0.5, 0.25)
-    written(other, said | {"recording_id": "q"})
+    written(other, message | {"recording_id": "q"})
     with pytest.raises(CorpusError, match="line 1: no recording 'q' in .*recordings.jsonl.gz"):
         data.load(folder)
     path.unlink()
@@ -304,11 +304,11 @@ def test_the_examples_of_the_document(folder):
     def load(*names, source=None):
         for name in names:
             (folder / name).write_text(files[name])
-        found = data.load(folder / source if source else folder)
+        result = data.load(folder / source if source else folder)
         for name in names:
             (folder / name).unlink()
-        clips = [(c.id, c.text, c.speaker, c.offset, c.duration) for c in found]
-        assert all(clip.path.is_file() for clip in found)
+        clips = [(c.id, c.text, c.speaker, c.offset, c.duration) for c in result]
+        assert all(clip.path.is_file() for clip in result)
         return clips
 
     assert load("manifest.tsv") == [

@@ -59,7 +59,7 @@ def test_gradients_reach_the_network_and_what_goes_past_its_output():
     output = network(latents)
     commitment = latents.square().mean()
     Balancer(WEIGHTS).backward(losses_of(output), output, commitment)
-    found = direct.weight.grad.clone()
+    result = direct.weight.grad.clone()
 
     latents = direct(sound)
     output = network(latents)
@@ -69,7 +69,7 @@ def test_gradients_reach_the_network_and_what_goes_past_its_output():
     )
     direct.zero_grad()
     ((output * gradient).sum() + latents.square().mean()).backward()
-    torch.testing.assert_close(found, direct.weight.grad)
+    torch.testing.assert_close(result, direct.weight.grad)
     assert network.weight.grad.abs().sum() > 0
 
 

@@ -69,9 +69,9 @@ def test_a_length_that_is_one_is_kept_to(tmp_path, kind):
         path.write_bytes(bad)
         with pytest.raises(AudioError, match="cut short: .* bytes .* missing; --allow-truncated"):
             read(path)
-        found = read(path, allow_truncated=True)
-        assert found.num_samples >= 13_000  # CAF files begin with 4 kB of nothing
-        assert found.waveform[:, :13_000].equal(read_whole(tmp_path, data, path)[:, :13_000])
+        result = read(path, allow_truncated=True)
+        assert result.num_samples >= 13_000  # CAF files begin with 4 kB of nothing
+        assert result.waveform[:, :13_000].equal(read_whole(tmp_path, data, path)[:, :13_000])
 
 
 def read_whole(folder, data, path):
