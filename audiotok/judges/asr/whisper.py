@@ -2,8 +2,8 @@
 
 Five beams and no other search option, as in the survey of discrete audio tokens (arXiv 2506.10274,
 section 3.1). Any size, only with weights that are already here; they are converted once, into the
-user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. Compared with transformers in
-speed and word error rate by `benchmarks/speed/whisper.py`.
+user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. Compared with transformers
+in speed and word error rate by `benchmarks/speed/whisper.py`.
 """
 
 from __future__ import annotations
