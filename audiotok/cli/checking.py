@@ -1,4 +1,4 @@
-"""`audiotok check`: the conformance kit with a bar while it runs, a table, and a result file."""
+"""`audiotok check`: runs the conformance kit with a progress bar, a table, and a result file."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _STYLES = {"kept": "green", "broken": "bold red", "not checked": "yellow"}
 
 
 def load(loading: Callable[[], Codec], name: str) -> Codec:
-    """The codec; whatever a stranger's `_load` raises becomes one line."""
+    """Loads a codec; any exception of its `_load` becomes a CodecError of one line."""
     try:
         return loading()
     except AudiotokError:
         raise
-    except Exception as reason:  # the codec may be anybody's
+    except Exception as reason:  # the code of a user's codec may raise anything
         raise CodecError(f"{name} cannot be loaded: it raises {described(reason)}") from reason
 
 
-def examined(codec: Codec) -> list[Outcome]:
-    """What became of every promise, with a bar on stderr meanwhile."""
+def run_checks(codec: Codec) -> list[Outcome]:
+    """The outcomes of all promises; shows a progress bar on stderr."""
     done, total = itertools.count(), len(testing.PROMISES)
     with Bar(show.err) as bar:
         bar.start(codec.card.name, total=total)
@@ -43,18 +43,18 @@ def examined(codec: Codec) -> list[Outcome]:
         return testing.examine(codec, before=before)
 
 
-def written(
-    codec: Codec, found: Sequence[Outcome], out: Path, own_weights: bool
+def write_results(
+    codec: Codec, outcomes: Sequence[Outcome], out: Path, own_weights: bool
 ) -> tuple[dict[str, Any], Path]:
-    """The content of the result file, and where it was written."""
-    content = record.record(codec, found, own_weights)
+    """Writes the result file; returns its content and path."""
+    content = record.record(codec, outcomes, own_weights)
     return content, record.write(content, out)
 
 
-def table(codec: Codec, found: Sequence[Outcome]) -> None:
-    """One line per promise, and what it says where nothing else is to be said."""
-    rows = Table("promise", "", "what was found", box=None, padding=(0, 2, 0, 0))
-    for outcome in found:
+def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
+    """One line per promise with its state, and the reason, the measured numbers or its text."""
+    rows = Table("promise", "", "result", box=None, padding=(0, 2, 0, 0))
+    for outcome in outcomes:
         state = Text(outcome.state, style=_STYLES[outcome.state])
         numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in outcome.numbers.items())
         if outcome.why is not None:
@@ -64,12 +64,14 @@ def table(codec: Codec, found: Sequence[Outcome]) -> None:
         rows.add_row(outcome.promise, state, text)
     show.out.print(rows)
     name = codec.card.name
-    broken = [outcome.promise for outcome in found if outcome.state == "broken"]
-    skipped = sum(outcome.state == "not checked" for outcome in found)
+    broken = [outcome.promise for outcome in outcomes if outcome.state == "broken"]
+    skipped = sum(outcome.state == "not checked" for outcome in outcomes)
     unchecked = f" ({skipped} not checked, for the reasons given)" if skipped else ""
     if broken:
         names = ", ".join(broken)
-        show.out.print(f"{name} breaks {len(broken)} of {len(found)} promises: {names}{unchecked}")
+        show.out.print(
+            f"{name} breaks {len(broken)} of {len(outcomes)} promises: {names}{unchecked}"
+        )
     else:
         show.out.print(f"{name} keeps every promise that was checked{unchecked}")
 

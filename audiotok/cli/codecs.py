@@ -13,7 +13,7 @@ from audiotok.cli.options import Checkpoint, Device, Json, Overwrite
 
 
 def list_(as_json: Json = False) -> None:
-    """All codecs that can be named."""
+    """List all codecs."""
     from audiotok.cli import show
     from audiotok.codec import registry
 
@@ -22,7 +22,7 @@ def list_(as_json: Json = False) -> None:
 
 
 def info(name: str, as_json: Json = False) -> None:
-    """All that is known of a codec, without loading it."""
+    """Show the card of a codec, without loading it."""
     from audiotok.cli import show
     from audiotok.codec import registry
 
@@ -37,21 +37,21 @@ def check(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
     as_json: Json = False,
 ) -> None:
-    """Try all that codecs promise on this one: exit code 1 where it breaks a promise."""
+    """Check that a codec keeps all promises of the interface: exit code 1 if it breaks one."""
     from audiotok.cli import checking, show
     from audiotok.testing import record
 
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
-    record.place(record.name(codec, checkpoint is not None), out)  # before anything is tried
-    found = checking.examined(codec)
-    content, path = checking.written(codec, found, out, checkpoint is not None)
-    show.json(content) if as_json else checking.table(codec, found)
+    record.place(record.name(codec, checkpoint is not None), out)  # fail before the checks run
+    outcomes = checking.run_checks(codec)
+    content, path = checking.write_results(codec, outcomes, out, checkpoint is not None)
+    show.json(content) if as_json else checking.table(codec, outcomes)
     print(f"Written: {path}", file=sys.stderr)
     raise typer.Exit(1 if content["broken"] else 0)
 
 
 def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> None:
-    """Get the weights of a codec, check their hash, load them, and check what codecs promise."""
+    """Get the weights of a codec, check their hash, load them, and run the checks of `check`."""
     from audiotok.cli import checking, show
     from audiotok.codec import checkpoints, registry
 
@@ -60,9 +60,9 @@ def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> 
     show.weights(card, path, checkpoint is not None)
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
     print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
-    found = checking.examined(codec)
-    checking.table(codec, found)
-    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in found) else 0)
+    outcomes = checking.run_checks(codec)
+    checking.table(codec, outcomes)
+    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in outcomes) else 0)
 
 
 def convert(
@@ -85,15 +85,15 @@ def convert(
         if codec.network is None:
             raise CodecError(f"{codec.card.name} has no weights to write")
         raise CodecError(
-            f"weights of {codec.card.family} are not converted: {codec.card.name} loads the "
-            "official file as it is, with --checkpoint"
+            f"weights of {codec.card.family} need no conversion: {codec.card.name} loads the "
+            "official file with --checkpoint"
         )
     codec.save(out, half)
     print(out)
 
 
 def doctor() -> None:
-    """What is installed, what is missing and how to get it, devices, bundled files."""
-    from audiotok.cli import doctor as physician
+    """Show what is installed, what is missing and how to get it, devices, bundled files."""
+    from audiotok.cli import doctor as report
 
-    print("\n".join(physician.lines()))
+    print("\n".join(report.lines()))

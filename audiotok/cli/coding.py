@@ -54,8 +54,8 @@ def encode(
     overwrite: Overwrite = False,
     allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
-    """Sound files to .atok files; a corpus to parquet shards: run again, it goes on. Exit code 1
-    where clips could not be encoded."""
+    """Encode sound files to .atok files, or a corpus to parquet shards; the same command resumes a
+    stopped run. Exit code 1 if clips could not be encoded."""
     from audiotok.cli import inputs
     from audiotok.system import outputs
 
@@ -70,13 +70,13 @@ def encode(
     if form == "parquet":
         if len(sources) > 1:
             raise AudiotokError(
-                f"{len(sources)} inputs for one corpus: name one folder or a manifest, or take "
-                "--format atok for a file each"
+                f"{len(sources)} inputs for one corpus: give one folder or manifest, or --format "
+                "atok for one file each"
             )
         if overwrite:
             raise AudiotokError(
-                "--overwrite is for --format atok: a corpus goes on in its own folder, any other "
-                "needs a new one"
+                "--overwrite is for --format atok: a corpus is resumed in its own folder, and "
+                "another corpus needs a new folder"
             )
         _encode_corpus(
             sources[0],
@@ -88,9 +88,9 @@ def encode(
             settings=settings,
         )
         return
-    given = [name for name, value in settings.items() if value is not None]
-    if given or executor != "local":
-        name = (given or ["executor"])[0].replace("_", "-")
+    parquet_only = [name for name, value in settings.items() if value is not None]
+    if parquet_only or executor != "local":
+        name = (parquet_only or ["executor"])[0].replace("_", "-")
         raise AudiotokError(f"--{name} is for --format parquet: files are encoded one by one")
     from audiotok.cli import show
 
@@ -119,7 +119,7 @@ def decode(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
-    """.atok files, or parquet shards, to sound files."""
+    """Decode .atok files, or parquet shards, to sound files."""
     from audiotok import corpora
     from audiotok.cli import inputs
     from audiotok.corpora.shards import is_shards
@@ -141,10 +141,8 @@ def decode(
     if len(sources) == 1 and is_shards(sources[0]):
         shards = corpora.Shards(sources[0])
         if not shards.complete:
-            print(
-                f"{sources[0]}: {len(shards.paths)} of {shards.about['shards']} shards are there",
-                file=sys.stderr,
-            )
+            count = shards.metadata["shards"]
+            print(f"{sources[0]}: only {len(shards.paths)} of {count} shards", file=sys.stderr)
         folder = outputs.folder(out, "several clips")
         outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
         for clip, one in shards:
@@ -159,7 +157,7 @@ def export(
     webdataset: Annotated[Path, typer.Option("--webdataset", help="New folder of tar files.")],
     clips_per_file: Annotated[int, typer.Option(help="Of one tar file, at most.")] = 10_000,
 ) -> None:
-    """Parquet shards to WebDataset: codes as .npy, the rest as .json."""
+    """Export parquet shards to WebDataset: codes as .npy, the other columns as .json."""
     from audiotok import corpora
     from audiotok.cli import show
 
@@ -172,7 +170,7 @@ def export(
 def each(pairs: Sequence[tuple[Path, Path]], make: Callable[[Path, Path], None]) -> None:
     """Calls `make(input, output)` for each pair.
 
-    Of several files one that cannot be used is named and left out: the exit code is 1 then.
+    If one of several files fails, a message names it, the others continue, and the exit code is 1.
     """
     failed = 0
     for source, target in pairs:
@@ -189,7 +187,7 @@ def each(pairs: Sequence[tuple[Path, Path]], make: Callable[[Path, Path], None])
 
 
 def load(name: str, checkpoint: Path | None, device: str) -> Codec:
-    """A codec; says what its name stands for."""
+    """Loads a codec, and prints which codec a family's name stands for."""
     from audiotok.cli import show
     from audiotok.codec import registry
 
@@ -198,7 +196,7 @@ def load(name: str, checkpoint: Path | None, device: str) -> Codec:
 
 
 def _is_corpus(sources: list[str], out: str) -> bool:
-    """Whether it is a corpus that is to be encoded, and not files one by one."""
+    """Whether the sources are one corpus, and not single files."""
     if len(sources) > 1 or Path(out).suffix.lower() == ".atok":
         return False
     from audiotok import data
@@ -223,7 +221,7 @@ def _encode_corpus(
     from audiotok.cli import show
 
     show.resolved(tokenizer)
-    how = "Stopped. The same command goes on where it stopped."
+    how = "Stopped. The same command resumes the run."
     with stopping(how), show.EncodeProgress("encoding") as progress:
         done = corpora.encode(
             source,
@@ -244,7 +242,7 @@ def reconstruct(
     device: Device = "cpu", overwrite: Overwrite = False,
     allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
-    """Sound files through a codec, at their own sample rate and length."""
+    """Encode and decode sound files with a codec, at their own sample rate and length."""
     from audiotok.cli import inputs
     from audiotok.sound import audio
     from audiotok.system import outputs

@@ -1,6 +1,6 @@
-"""The command line as a whole: its verbs, in the order in which `audiotok --help` lists them.
+"""The command line: all verbs, in the order of `audiotok --help`.
 
-Verbs import what is heavy when they run: the help stays instant.
+Verbs import large packages only when they run, so that the help is fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from audiotok.system import process
 
 app = typer.Typer(
     name="audiotok",
-    help="Any sound into discrete tokens and back, with any codec, and how good the tokens are.",
+    help="Encode sound to discrete tokens and back with any codec, and measure the tokens.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,6 +46,6 @@ for name, verb in VERBS.items():
 
 
 def main() -> None:
-    """Entry point: what a user can mend is one line and exit code 2."""
+    """Entry point: expected errors are printed in one line, with exit code 2."""
     with process.guarded():
         app()

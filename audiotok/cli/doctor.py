@@ -13,7 +13,7 @@ from audiotok.system.dependencies import torchaudio_error
 
 
 def lines() -> list[str]:
-    """The report, line by line; what fails in one section is a line there, and the rest follows."""
+    """The lines of the report; an error in one section becomes a line of it."""
     report = [
         f"audiotok {audiotok.__version__}, Python {platform.python_version()}, "
         f"{platform.system()} {platform.machine()}"
@@ -25,9 +25,9 @@ def lines() -> list[str]:
     for name, section in sections.items():
         try:
             report += section()
-        except Exception as reason:  # a broken installation is what it is run for
+        except Exception as reason:  # a broken installation may raise anything
             text = " ".join(str(reason).split())
-            report.append(f"{name}: not known, {type(reason).__name__}: {text}")
+            report.append(f"{name}: unknown, {type(reason).__name__}: {text}")
     return report
 
 
@@ -49,38 +49,40 @@ def _kernels() -> list[str]:
 
     if dispatch.path_for(torch.zeros(1)) == "compiled":
         return ["codebook search on the CPU: compiled"]
-    return ["codebook search on the CPU: PyTorch, slower; install again with a C++ compiler there"]
+    return [
+        "codebook search on the CPU: PyTorch, slower; install a C++ compiler, then audiotok again"
+    ]
 
 
 def _pair() -> list[str]:
     """Whether torchaudio works with this torch."""
     if (error := torchaudio_error()) is not None:
         return [str(error)]
-    found = provenance.packages(("torch", "torchaudio"))
-    return [f"torch {found['torch']} and torchaudio {found['torchaudio']} work together"]
+    versions = provenance.packages(("torch", "torchaudio"))
+    return [f"torch {versions['torch']} and torchaudio {versions['torchaudio']} work together"]
 
 
 def _packages() -> list[str]:
-    """Base packages, then each extra: what is there, what is missing, and its command."""
-    wanted: dict[str, list[str]] = {}
+    """Base packages, then each extra: installed versions, missing packages, and how to get them."""
+    required: dict[str, list[str]] = {}
     for requirement in importlib.metadata.requires("audiotok") or []:
         name = re.match(r"[\w.-]+", requirement)[0]
         extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
         if extra is None or extra[1] != "all":
-            wanted.setdefault(extra[1] if extra else "", []).append(name)
+            required.setdefault(extra[1] if extra else "", []).append(name)
     report = [""]
-    for extra, names in wanted.items():
-        there = provenance.packages(tuple(names))
-        listed = ", ".join(f"{name} {there.get(name, '(missing)')}" for name in names)
+    for extra, names in required.items():
+        installed = provenance.packages(tuple(names))
+        listed = ", ".join(f"{name} {installed.get(name, '(missing)')}" for name in names)
         report.append(f"{extra or 'base'}: {listed}")
-        if missing := [name for name in names if name not in there]:
+        if missing := [name for name in names if name not in installed]:
             what = f"audiotok[{extra}]" if extra else "audiotok"
             report.append(f"  {', '.join(missing)} missing: pip install '{what}'")
     return report
 
 
 def _bundled() -> list[str]:
-    """Weights that ship, and whether they are there and whole; suites and recipes."""
+    """Bundled weights, and whether they are intact; suites and recipes."""
     from audiotok.codec import checkpoints, registry
     from audiotok.system import assets
 
@@ -98,7 +100,7 @@ def _bundled() -> list[str]:
 
 
 def _able() -> list[str]:
-    """Tasks and metrics that can or cannot run here."""
+    """Tasks and metrics, and whether they can run on this machine."""
     from audiotok import metrics, tasks
 
     if torchaudio_error() is not None:

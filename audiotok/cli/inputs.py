@@ -1,4 +1,4 @@
-"""Which files a command reads, and where it puts what it makes of each."""
+"""The input files of a command, and the output path for each."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def pairs(
     accepted: Sequence[str],
     overwrite: bool = False,
 ) -> list[tuple[Path, Path]]:
-    """(input, output) for each file; nothing is written yet.
+    """(input, output) for each file; writes nothing.
 
-    A single file goes to the file `out`; otherwise each goes into the folder `out`, those out of
-    an input folder under the same relative path. `out` is a folder if it exists as one, or ends in
-    a slash.
+    A single file goes to the file `out`; otherwise each goes into the folder `out`, files of an
+    input folder with the same relative path. `out` is a folder if it exists as one, or ends in a
+    slash.
 
     Args:
-        paths: files, or folders whose files with an `accepted` suffix are taken, also deeper ones;
-            a warning names what is left out of these.
+        paths: files, or folders, of which all files with an `accepted` suffix are used, also in
+            subfolders; a warning names skipped files.
         out: file or folder.
         kinds: suffixes that an output may have; files in a folder get the first one.
         accepted: suffixes of inputs, e.g. (".atok",).
@@ -44,33 +44,33 @@ def pairs(
             raise AudiotokError(
                 f"{path} is a pipe, a device or a socket: expected a file or a folder"
             )
-    found: dict[Path, Path] = {}
+    sources: dict[Path, Path] = {}
     if len(paths) == 1 and paths[0].is_file() and not outputs.is_folder(out):
         if Path(out).suffix.lower() not in kinds:
             raise AudiotokError(
                 f"cannot write {out}: expected a name that ends in {' or '.join(kinds)}, or a "
                 f"folder, {out}/"
             )
-        found[Path(out)] = paths[0]
+        sources[Path(out)] = paths[0]
     else:
         folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "the outputs")
         for path in paths:
             for source in [path] if path.is_file() else _below(path, accepted):
                 relative = Path(path.name) if path.is_file() else source.relative_to(path)
                 target = folder / relative.with_suffix(kinds[0])
-                if target in found:
+                if target in sources:
                     raise AudiotokError(
-                        f"{found[target]} and {source} would both become {target}: rename one"
+                        f"{sources[target]} and {source} would both become {target}: rename one"
                     )
-                found[target] = source
-    outputs.check(list(found), found.values(), overwrite)
-    return [(source, target) for target, source in found.items()]
+                sources[target] = source
+    outputs.check(list(sources), sources.values(), overwrite)
+    return [(source, target) for target, source in sources.items()]
 
 
 def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
-    found = folders.find(folder, accepted, AudiotokError)
+    listing = folders.find(folder, accepted, AudiotokError)
     kind = "sound" if accepted is SOUND else " or ".join(accepted)
-    if not found.files:
+    if not listing.files:
         raise AudiotokError(f"{folder} holds no {kind} files")
-    found.say(folder, kind)
-    return list(found.files)
+    listing.warn(folder, kind)
+    return list(listing.files)

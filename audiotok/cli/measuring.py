@@ -1,4 +1,4 @@
-"""The verb that measures: bench."""
+"""The verb bench."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def bench(
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster, e.g. auto.")] = None,
     allow_truncated: AllowTruncated = False,
 ) -> None:
-    """Measure codecs beside the reference, classical baselines and random codes."""
+    """Measure codecs, with the reference, classical baselines and random codes for comparison."""
     from audiotok.cli import show
     from audiotok.codec import registry
     from audiotok.harness import harness
@@ -70,9 +70,9 @@ def bench(
     headline = load_suite(suite).headline
     for name in settings.tokenizer:
         show.resolved(registry.expand(name)[0])
-    how = "measures anew" if fresh else "goes on where it stopped"
+    how = "starts again" if fresh else "resumes the run"
     with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
-        found = harness.run(settings, progress)
-    show.bench_table(found, headline)
-    incomplete = any(result.failed_for_now or result.is_empty for result in found)
+        bench_results = harness.run(settings, progress)
+    show.bench_table(bench_results, headline)
+    incomplete = any(result.failed_for_now or result.is_empty for result in bench_results)
     raise typer.Exit(1 if incomplete else 0)

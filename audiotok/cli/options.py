@@ -10,7 +10,7 @@ import typer
 
 
 def _allow_truncated(context: typer.Context, value: bool) -> None:
-    """Sets it for this process and those that it starts, until the command ends."""
+    """Sets the environment variable for this process and its children, until the command ends."""
     from audiotok.sound.containers import ALLOW_TRUNCATED
 
     if value:
@@ -26,7 +26,7 @@ Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
 ]
 Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
-Out = Annotated[  # text, for a Path forgets a slash at the end
+Out = Annotated[  # text, because a Path drops a slash at the end
     str, typer.Option("--out", "-o", help="File; or a folder: one that exists, or a name with a /.")
 ]
 Overwrite = Annotated[
@@ -35,18 +35,18 @@ Overwrite = Annotated[
 Overrides = Annotated[list[str] | None, typer.Argument(help="key=value ...")]
 Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on, and refuse to start anew (it goes on anyway).")
+    bool, typer.Option("--resume", help="Resume, and fail if there is no run (default: resume).")
 ]
 Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Start anew; an old folder is renamed, not deleted.")
+    bool, typer.Option("--fresh", help="Start a new run; an old folder is renamed, not deleted.")
 ]
-Cpu = Annotated[bool, typer.Option("--cpu", help="Leave a GPU alone.")]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Use no GPU.")]
 Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
 AllowTruncated = Annotated[
     bool,
     typer.Option(
         "--allow-truncated",
-        help="Of sound files that are cut short, read what is there.",
+        help="Read truncated sound files up to their end.",
         callback=_allow_truncated,
     ),
 ]

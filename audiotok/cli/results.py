@@ -1,4 +1,4 @@
-"""The verbs that show what was measured: compare, validate, report, model-index, leaderboard."""
+"""The verbs about results: compare, validate, report, model-index, leaderboard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compare(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Two codecs on the same clips, or our numbers beside published ones."""
+    """Compare two codecs on the same clips, or our numbers with published ones."""
     import pandas
 
     from audiotok.cli.terminal import console
@@ -63,22 +63,22 @@ def validate(
     results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Whether results are whole, true to their rows, and fit together: exit code 1 if not."""
+    """Check that results are complete and consistent with their rows: exit code 1 if not."""
     import json
 
     from audiotok.cli.terminal import status
     from audiotok.results import validating
 
     with status("reading") as update:
-        count, found = validating.validate(results, lambda folder: update(str(folder)))
-    errors = sum(finding.error for finding in found)
+        count, findings = validating.validate(results, lambda folder: update(str(folder)))
+    errors = sum(finding.error for finding in findings)
     if as_json:
-        listed = [vars(finding) | {"folder": str(finding.folder)} for finding in found]
-        print(json.dumps({"results": count, "errors": errors, "findings": listed}, indent=1))
+        records = [vars(finding) | {"folder": str(finding.folder)} for finding in findings]
+        print(json.dumps({"results": count, "errors": errors, "findings": records}, indent=1))
     else:
-        for finding in found:
+        for finding in findings:
             print(finding)
-        print(f"{count} results, {errors} errors, {len(found) - errors} warnings")
+        print(f"{count} results, {errors} errors, {len(findings) - errors} warnings")
     raise typer.Exit(1 if errors else 0)
 
 
@@ -96,7 +96,7 @@ def report(
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> None:
-    """A page to listen to codecs side by side, and blind."""
+    """Write a page to listen to codecs side by side, and in a blind test."""
     from audiotok import data
     from audiotok.cli import coding
     from audiotok.cli.terminal import status
@@ -123,14 +123,14 @@ def model_index(
     suite: Suite = None,
     data: Annotated[str | None, typer.Option(help="Only this corpus.")] = None,
 ) -> None:
-    """Its results as metadata for the top of a model card on the Hugging Face Hub."""
+    """Print the results of a codec as metadata for a model card of the Hugging Face Hub."""
     from audiotok.report import hub
 
     print(hub.front_matter(results, codec, suite, data), end="")
 
 
 def _compared(frame: pandas.DataFrame, out: Console) -> None:
-    """Per setting the columns that have a direction."""
+    """A table for each suite and corpus, of the columns with a direction."""
     from rich.table import Table
 
     from audiotok.results.results import arrow
@@ -158,21 +158,21 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
             )
         out.print(table)
     out.print(
-        "↑ higher is better, ↓ lower. Means over the clips that both have; the interval is that of "
-        "the paired difference, by bootstrap; tie: it holds 0; –: a number of the whole corpus "
-        "that its rows do not determine.",
+        "↑ higher is better, ↓ lower. Means over the common clips; the interval is that of the "
+        "paired difference, by bootstrap; tie: it contains 0; –: a number of the whole corpus, "
+        "which its rows do not determine.",
         style="dim",
     )
 
 
 def _published(frame: pandas.DataFrame, out: Console) -> None:
-    """Ours and theirs, metric by metric, with what is to be known of each cell below."""
+    """Our and published numbers, metric by metric, with remarks on cells below the table."""
     from rich.table import Table
 
     remarks: dict[str, int] = {}
     for (table_name, where), rows in frame.groupby(["table", "ours_on"], sort=False):
-        theirs_on = rows["theirs_on"].iloc[0] or "clips not said"
-        title = f"ours: {where} | theirs: {table_name}, {theirs_on}"
+        clips = rows["theirs_on"].iloc[0] or "clips unknown"
+        title = f"ours: {where} | published: {table_name}, {clips}"
         out.print(title, style="italic")
         table = Table(box=None)
         for head in ("codec", "theirs", "column", "ours", "n", "published", "difference", ""):
@@ -195,9 +195,8 @@ def _published(frame: pandas.DataFrame, out: Console) -> None:
     for text, number in remarks.items():
         out.print(f"{number}: {text}", style="dim")
     out.print(
-        "!: this cell is doubtful. Published numbers are theirs: "
-        "audiotok.results.published.load(TABLE) says whose. Where the clips differ, so may the "
-        "numbers.",
+        "!: this cell is doubtful. audiotok.results.published.load(TABLE) has the source of the "
+        "published numbers. Numbers on different clips may differ.",
         style="dim",
     )
 
@@ -227,8 +226,8 @@ def leaderboard(
 
     if overwrite and (check or folder is not None):
         raise AudiotokError(
-            "--overwrite is for the two files: --check writes nothing, and a site "
-            "goes on in its own folder, any other needs a new one"
+            "--overwrite is for the two files: --check writes nothing, and a site is updated in "
+            "its own folder or written to a new one"
         )
     if check:
         paths = board.check(results, out) if folder is None else site.check(results, folder)

@@ -1,4 +1,4 @@
-"""What the command line prints: notes and progress on stderr, what was asked for on stdout."""
+"""Output of the command line: notes and progress on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def json(content: Any) -> None:
 
 
 def resolved(name: str) -> None:
-    """Says what a family's name stands for, with the other members and their downloads; and what
-    licence restricts the use of the weights."""
+    """Prints the codec that a family's name stands for, with the other codecs of the family and
+    their download sizes; and a licence that restricts the use of the weights."""
     card = registry.find_card(name)
     if card.restricted:
         err.print(f"The weights of {card.name} are under {card.licence_weights}: see its terms.")
     base = name.partition(":")[0]
     if base != card.family or card.name.partition(":")[0] == base:
         return
-    others = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
-    listed = ", ".join(f"{c.name} ({download(c)})" for c in others)
+    members = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
+    listed = ", ".join(f"{c.name} ({download(c)})" for c in members)
     err.print(f"{base} is {card.name}: {card.description}.")
     if listed:
         err.print(f"  By their own names: {listed}.")
@@ -60,11 +60,11 @@ def download(card: CodecCard) -> str:
     if card.weights.size:
         return f"{card.weights.size / 1e6:.0f} MB"
     about = card.weights.size_about
-    return f"about {about / 1e6:.0f} MB" if about else "download, size not known"
+    return f"about {about / 1e6:.0f} MB" if about else "download, size unknown"
 
 
 def card_fields(card: CodecCard) -> dict[str, Any]:
-    """All fields of a card, and what is derived from them."""
+    """All fields of a card, and its derived properties."""
     derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
     derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
     return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
@@ -72,7 +72,7 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
 
 def codecs(cards: Sequence[CodecCard]) -> None:
     table = Table(
-        "codec", "token/s", "bit/s", "Hz", "weights", "what", box=None, padding=(0, 2, 0, 0)
+        "codec", "token/s", "bit/s", "Hz", "weights", "description", box=None, padding=(0, 2, 0, 0)
     )
     for card in cards:
         rate, bitrate = card.token_rate, card.bitrate
@@ -109,16 +109,16 @@ def card(card: CodecCard) -> None:
         out.print(f"bitrate = {sums} = {card.bitrate:g} bit/s")
 
 
-def weights(card: CodecCard, path: Path | None, own: bool) -> None:
-    """Where the weights are and whether their hash is known."""
+def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
+    """Prints the path and the hash of the weights, and whether the card has this hash."""
     if path is None:
         print(f"{card.name} has no weights")
         return
-    known = card.weights is not None and card.weights.sha256 and not own
+    has_hash = card.weights is not None and card.weights.sha256 and not user_file
     digest = results.sha256(path)
-    print(f"{path}: sha256 {digest}{' as on the card' if known else ''}")
-    if not known:
-        print("  (nothing to compare it with: the card has no hash, or the file is your own)")
+    print(f"{path}: sha256 {digest}{' as on the card' if has_hash else ''}")
+    if not has_hash:
+        print("  (not compared: the card has no hash, or the file was given with --checkpoint)")
 
 
 def encoded(source: Path, target: Path, tokens: Tokens) -> None:
@@ -133,7 +133,7 @@ def encoded(source: Path, target: Path, tokens: Tokens) -> None:
 
 
 class BenchProgress(Observer):
-    """A bar per codec while it is measured, a line when it is done."""
+    """A progress bar for each codec while it is measured."""
 
     def __init__(self) -> None:
         self._bar, self._codec = Bar(err), None
@@ -155,38 +155,38 @@ class BenchProgress(Observer):
         self._bar.update(codec, done, total)
 
 
-def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
-    """The headline columns, or all where none of them was measured, and what is missing and why."""
-    known = results.columns(found)
-    names = [name for name in headline if name in known] or list(known)
-    data = found[0].summary["data"]
-    suite = found[0].summary["suite"]
+def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
+    """The headline columns (all, if none of them was measured), and what is missing and why."""
+    available = results.columns(measured)
+    names = [name for name in headline if name in available] or list(available)
+    data = measured[0].summary["data"]
+    suite = measured[0].summary["suite"]
     title = f"{suite['name']} v{suite['version']} on {data['name']}, {data['clips']} clips"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("codec")
     for name in names:
-        unit = f"\n{known[name]['unit']}" if known[name]["unit"] else ""
-        table.add_column(f"{name}{results.arrow(known[name])}{unit}", justify="right")
-    cells = [[results.cell(result.scores.get(name)) for name in names] for result in found]
-    for result, row in zip(found, cells, strict=True):
+        unit = f"\n{available[name]['unit']}" if available[name]["unit"] else ""
+        table.add_column(f"{name}{results.arrow(available[name])}{unit}", justify="right")
+    cells = [[results.cell(result.scores.get(name)) for name in names] for result in measured]
+    for result, row in zip(measured, cells, strict=True):
         table.add_row(result.marked, *row)
     out.print(table)
-    if any(result.restricted for result in found):
+    if any(result.restricted for result in measured):
         out.print(NOTE, style="dim")
-    for line in contamination.notes(result.contamination for result in found):
+    for line in contamination.notes(result.contamination for result in measured):
         out.print(line, style="dim")
     out.print("↑ higher is better, ↓ lower; ° classical baseline; – not measured", style="dim")
     if any("(" in cell for row in cells for cell in row):
         out.print(
-            "(4 of 6, 1 failed): clips that a number is made of, where they are not all: a column "
-            "may not apply to a clip, or fail",
+            "(4 of 6, 1 failed): clips that a mean includes, if not all: a column may not apply to "
+            "a clip, or fail",
             style="dim",
         )
-    hardware = sorted({r.run["hardware"] for r in found if r.role not in ("ceiling", "given")})
+    hardware = sorted({r.run["hardware"] for r in measured if r.role not in ("ceiling", "given")})
     out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
-    for what, why in sorted({w for r in found for w in r.summary["not_measured"].items()}):
+    for what, why in sorted({w for r in measured for w in r.summary["not_measured"].items()}):
         out.print(f"{what} not measured: {why}", style="yellow")
-    for result in found:
+    for result in measured:
         for line in _failures(result):
             out.print(line, style="red")
         if line := results.to_try_again(result):
@@ -194,11 +194,11 @@ def bench_table(found: Sequence[Result], headline: Sequence[str]) -> None:
         if result.is_empty:
             line = f"{result.codec}: nothing was measured, on none of {data['clips']} clips"
             out.print(line, style="red")
-    out.print(f"All columns, intervals and rows: {found[0].folder.parent}", style="dim")
+    out.print(f"All columns, intervals and rows: {measured[0].folder.parent}", style="dim")
 
 
 def _failures(result: Result) -> list[str]:
-    """One line per kind of failure: how often, and the first."""
+    """One line per kind of failure, with the number of clips and the first one."""
     kinds: dict[tuple, list[dict]] = {}
     for failure in result.summary["failures"]:
         where = (failure["stage"], failure.get("task"), failure.get("column"))
@@ -211,12 +211,12 @@ def _failures(result: Result) -> list[str]:
 
 
 def first_process() -> bool:
-    """Whether this is the process that speaks, among those that `accelerate launch` started."""
+    """Whether this is the process of rank 0, the only one of `accelerate launch` that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class EncodeProgress:
-    """A `corpora.Progress`: a bar over the clips, with seconds of sound per second behind it."""
+    """A `corpora.Progress`: a bar over the clips, with seconds of sound per second."""
 
     def __init__(self, what: str) -> None:
         self._what, self._seconds, self._begin = what, 0.0, time.monotonic()
@@ -235,7 +235,7 @@ class EncodeProgress:
         self._done, self._total = done, clips
         self._bar.start(self._what, done, clips)
         if done:
-            self.note(f"{done} of {clips} clips were encoded before.")
+            self.note(f"{done} of {clips} clips were already encoded.")
 
     def note(self, text: str) -> None:
         self._bar.note(text)
@@ -248,12 +248,12 @@ class EncodeProgress:
 
 
 def corpus(done: corpora.Encoded) -> None:
-    """What an encoded corpus holds; what could not be encoded, and what batches changed."""
+    """The summary of an encoded corpus, its failures, and the codes that batches changed."""
     print(f"{done.folder}: {done.clips} clips, {done.seconds / 3600:.2f} h")
     if done.compared:
         err.print(
             f"Batches changed {done.changed} of {done.compared} codes "
-            f"({done.changed / done.compared:.3%}) that were computed clip by clip to compare."
+            f"({done.changed / done.compared:.3%}) that were also computed clip by clip."
         )
     for failure in done.failures[:10]:
         err.print(f"{failure['clip']} left out: {failure['message']}", style="red")
@@ -263,7 +263,7 @@ def corpus(done: corpora.Encoded) -> None:
 
 
 class TrainProgress:
-    """A bar over the steps, with the last step's numbers behind it."""
+    """A bar over the steps, with the numbers of the last step."""
 
     def __init__(self) -> None:
         self._bar = Bar(err, disable=not first_process(), transient=False)

@@ -1,4 +1,4 @@
-"""Consoles and progress: names are printed as they are, and a log gets lines instead of a bar."""
+"""Consoles and progress: text is printed without markup, and a log gets lines instead of a bar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHARE = 0.05  # of the time since the start, as a pause
 
 
 def console(stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """A console that takes no text for markup: `[x]` or `:x:` in a name is printed as it is."""
+    """A console without markup: `[x]` or `:x:` in a name is printed unchanged."""
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream is not None and stream.isatty() else 200  # a pipe has no width
     return Console(
@@ -26,13 +26,13 @@ def console(stderr: bool = False, soft_wrap: bool = False) -> Console:
 
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr, on a terminal alone; gives what changes its text."""
+    """A spinner on stderr, on a terminal only; yields a function that changes its text."""
     with console(stderr=True).status(Text(text)) as shown:
         yield lambda text: shown.update(Text(text))
 
 
 class Bar:
-    """Progress on a console: a bar on a terminal; elsewhere a line now and then.
+    """Progress on a console: a bar on a terminal; elsewhere an occasional line.
 
     Args:
         disable: show nothing, neither bar nor lines.
@@ -60,7 +60,7 @@ class Bar:
         self._progress.stop()
 
     def start(self, text: str, done: int = 0, total: int | None = None) -> None:
-        """A new bar in place of the last one."""
+        """Replaces the last bar by a new one."""
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(text, total=total, completed=done)
@@ -68,7 +68,7 @@ class Bar:
         self._first = done
 
     def update(self, text: str, done: int, total: int | None) -> None:
-        """`done` of `total` steps are done; `text` says of what."""
+        """Shows that `done` of `total` steps are done; `text` is the label."""
         self._progress.update(self._task, description=text, completed=done, total=total)
         now = time.monotonic()
         pause = min(max(_PAUSE[0], _SHARE * (now - self._begin)), _PAUSE[1])
@@ -77,11 +77,11 @@ class Bar:
             self.note(f"{text}: {done} of {total or '?'}{self._left(now, done, total)}")
 
     def note(self, text: str) -> None:
-        """A line that stays."""
+        """Prints a permanent line."""
         self.console.print(text)
 
     def _left(self, now: float, done: int, total: int | None) -> str:
-        """How long it will take at the pace so far, where that can be told."""
+        """The estimated remaining time, "" if unknown."""
         if not total or done <= self._first:
             return ""
         seconds = (now - self._begin) / (done - self._first) * (total - done)

@@ -1,4 +1,4 @@
-"""The verbs that train: train, train-lm, train-asr; and judge-lm, which asks what was trained."""
+"""The verbs of training: train, train-lm, train-asr; and judge-lm, which evaluates a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def train(
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a codec by a recipe; a run that was stopped goes on. Many GPUs: accelerate launch."""
+    """Train a codec by a recipe, or resume a stopped run. Several GPUs: accelerate launch."""
     from audiotok import training
     from audiotok.cli import show
     from audiotok.errors import RecipeError
@@ -47,7 +47,7 @@ def train_lm(
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a language model of tokens by a recipe; a run that was stopped goes on."""
+    """Train a language model of tokens by a recipe, or resume a stopped run."""
     from audiotok.errors import RecipeError
     from audiotok.speech_lm import recipe as recipes
     from audiotok.speech_lm import training
@@ -68,7 +68,7 @@ def train_asr(
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a small recogniser, whose encoder can teach codecs; a run that was stopped goes on."""
+    """Train a small recogniser, a teacher for codecs, or resume a stopped run."""
     from audiotok.errors import RecipeError
     from audiotok.recogniser import recipe as recipes
     from audiotok.recogniser import training
@@ -79,13 +79,13 @@ def train_asr(
 
 
 def _go(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
-    """A run of one of the modules that train, with its progress."""
+    """Runs the training of one of the modules, with a progress bar."""
     from audiotok.cli import show
     from audiotok.errors import RecipeError
 
     if fresh and resume:
-        raise RecipeError("--fresh starts anew and --resume goes on: give one of them")
-    how = "Stopped. The same command goes on from the last checkpoint."
+        raise RecipeError("--fresh starts a new run and --resume an old one: give one of them")
+    how = "Stopped. The same command resumes from the last checkpoint."
     with stopping(how), show.TrainProgress() as progress:
         weights = training.train(
             path,
@@ -113,12 +113,12 @@ def judge_lm(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """How often a language model of tokens finds the right sound of a pair likelier."""
+    """Measure how often a language model of tokens prefers the right sound of a pair."""
     from audiotok.cli import show
     from audiotok.speech_lm import trained
 
     with show.TrainProgress() as progress:
-        found = trained.judge(
+        results = trained.judge(
             model,
             folders,
             checkpoint=checkpoint,
@@ -127,7 +127,8 @@ def judge_lm(
             report=progress.report,
         )
     if as_json:
-        show.json({kind: vars(judged) for kind, judged in found.items()})
+        show.json({kind: vars(judged) for kind, judged in results.items()})
         return
-    for kind, of in found.items():
-        print(f"{kind}: {of.accuracy:.3f} [{of.low:.3f}, {of.high:.3f}] of {of.groups} pairs")
+    for kind, judged in results.items():
+        interval = f"[{judged.low:.3f}, {judged.high:.3f}]"
+        print(f"{kind}: {judged.accuracy:.3f} {interval} of {judged.groups} pairs")

@@ -156,10 +156,10 @@ def network_sha256(network: torch.nn.Module) -> str:
 
 def verify_sha256(path: str | Path, expected: str) -> None:
     """Raises CheckpointError unless the sha256 of the file is `expected` (hex)."""
-    found = sha256(path)
-    if found != expected:
+    actual = sha256(path)
+    if actual != expected:
         raise CheckpointError(
-            f"{path} has sha256 {found}, expected {expected}: it is another file or damaged; "
+            f"{path} has sha256 {actual}, expected {expected}: it is another file or damaged; "
             "remove it and download it again"
         )
 
@@ -239,18 +239,18 @@ def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: 
     Args:
         where: the origin of `state` for the message, e.g. its path.
     """
-    wanted = module.state_dict()
-    missing = wanted.keys() - state.keys()
-    extra = state.keys() - wanted.keys()
+    expected = module.state_dict()
+    missing = expected.keys() - state.keys()
+    extra = state.keys() - expected.keys()
     misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}"
-        for key in sorted(wanted.keys() & state.keys())
-        if state[key].shape != wanted[key].shape
+        f"{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in sorted(expected.keys() & state.keys())
+        if state[key].shape != expected[key].shape
     ]
     mistyped = [
-        f"{key} {_name(state[key].dtype)} instead of {_name(wanted[key].dtype)}"
-        for key in sorted(wanted.keys() & state.keys())
-        if not same_kind(state[key].dtype, wanted[key].dtype)
+        f"{key} {_name(state[key].dtype)} instead of {_name(expected[key].dtype)}"
+        for key in sorted(expected.keys() & state.keys())
+        if not same_kind(state[key].dtype, expected[key].dtype)
     ]
     kinds = {"missing": missing, "extra": extra, "misshapen": misshapen, "mistyped": mistyped}
     problems = [f"{len(names)} {kind}: {some(names)}" for kind, names in kinds.items() if names]
@@ -305,9 +305,9 @@ def no_network(path: str | Path, reason: Exception) -> CheckpointError:
     )
 
 
-def same_kind(found: torch.dtype, wanted: torch.dtype) -> bool:
+def same_kind(dtype: torch.dtype, expected: torch.dtype) -> bool:
     """Whether a tensor of one dtype may be loaded into one of the other."""
-    return found == wanted or (found.is_floating_point and wanted.is_floating_point)
+    return dtype == expected or (dtype.is_floating_point and expected.is_floating_point)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -100,7 +100,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     @classmethod
     def card_named(cls, name: str) -> CodecCard:
-        """The card of any other name, where the family has a PREFIX for such; without the prefix.
+        """The card of a name that starts with the family's PREFIX; `name` comes without it.
 
         Raises:
             CodecError: there is no such codec, or it gives no codes.
@@ -153,8 +153,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """The name without the options that change neither codes nor sound of given codes."""
         neutral = ("channels", "precision")
         base = self.card.base_name
-        others = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
-        return base + (f":{others}" if others else "")
+        relevant = {key: self.options[key] for key in sorted(self.options) if key not in neutral}
+        return base + (f":{relevant}" if relevant else "")
 
     @pytorch_defaults()
     def codebook(self, k: int) -> torch.Tensor:
@@ -272,9 +272,11 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """
         card = self.card
         if not card.streamable:
-            others = ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
+            streamable = (
+                ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
+            )
             raise CodecError(
-                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {others}"
+                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {streamable}"
             )
         encoder, decoder = self._encoder_in_pieces(), self._decoder_in_pieces()
         if encoder is None or decoder is None:
@@ -385,7 +387,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:
-    """The cards of a family and of all its subclasses; what is no card is left out."""
+    """The cards of a family and of all its subclasses; entries that are not cards are skipped."""
     yield from (card for card in vars(family).get("CARDS", ()) if isinstance(card, CodecCard))
     for other in family.__subclasses__():
         yield from _all_cards(other)

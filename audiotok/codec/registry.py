@@ -67,14 +67,16 @@ def load(
         checkpoint = base
     if not quiet and base == card.family != card.name.partition(":")[0] and base not in _announced:
         _announced.add(base)
-        log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
+        log.warning(
+            "%s is %s (%s)%s", base, card.name, card.description, _official_names(family, card)
+        )
     if card.restricted and not quiet:
         log.warning("the weights of %s are under %s", card.name, card.licence_weights)
     path = checkpoints.resolve(card, checkpoint)
     return family(card, device=find_device(device), checkpoint=path)
 
 
-def _others(family: type[Codec], card: CodecCard) -> str:
+def _official_names(family: type[Codec], card: CodecCard) -> str:
     """Text that names the official weights, if the family's name stands for small bundled ones."""
     names = [other.name for other in family.CARDS if not (other.weights and other.weights.bundled)]
     bundled = card.weights is not None and card.weights.bundled
@@ -129,14 +131,14 @@ def expand(name: str) -> list[str]:
     card = find_card(":".join(filter(None, [base, ",".join(kept)])))
     counts = card.codebook_counts if "codebooks" in stars else card.codebook_counts[-1:]
     rates = range(1, MERGES + 1) if "merge" in stars and card.mergeable else (1,)
-    found = []
+    names = []
     for count in counts:
         for rate in rates:
             options = list(kept)
             options += [f"codebooks={count}"] * (count < card.num_codebooks)
             options += [f"merge={'/'.join([str(rate)] * count)}"] * (rate > 1)
-            found.append(":".join(filter(None, [base, ",".join(options)])))
-    return found
+            names.append(":".join(filter(None, [base, ",".join(options)])))
+    return names
 
 
 def is_weights(name: str) -> bool:
@@ -166,16 +168,16 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
         return _trained(Path(file), name)
     if file.endswith(".py"):
         families = [_family_in(Path(file))]
-        wanted = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
+        requested = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
     else:
-        families, wanted = _all_families(), name
+        families, requested = _all_families(), name
     for family in families:
-        if family.PREFIX and wanted.startswith(family.PREFIX):
-            base, _, options = wanted.removeprefix(family.PREFIX).partition(":")
+        if family.PREFIX and requested.startswith(family.PREFIX):
+            base, _, options = requested.removeprefix(family.PREFIX).partition(":")
             return family, vary(family.card_named(base), options, family.OPTIONS, family.adapt)
-    if (found := _among(families, wanted)) is not None:
-        return found
-    base = wanted.partition(":")[0]
+    if (match := _among(families, requested)) is not None:
+        return match
+    base = requested.partition(":")[0]
     if "@" in base:
         raise CodecError(
             f"there is no codec {base!r}: the part after @ is the hash of a file of weights; "
@@ -183,7 +185,7 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
         )
     names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
     close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known codecs: {', '.join(names)}"
     raise CodecError(f"there is no codec {base!r}: {hint}")
 
 
@@ -199,13 +201,13 @@ def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], Cod
 
 
 def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:
-    found = _among(_all_families(), str(name))
-    if found is None:
+    match = _among(_all_families(), str(name))
+    if match is None:
         why = "which is not in `audiotok list`"
         if "@" in name:
             why += " (an @ stands before the hash of a file of weights: name that file)"
         raise CodecError(name.refusal("codec", why))
-    return found
+    return match
 
 
 def _weights_here(name: Recorded, card: CodecCard, checkpoint: str | Path | None) -> Path | None:
@@ -219,9 +221,9 @@ def _weights_here(name: Recorded, card: CodecCard, checkpoint: str | Path | None
 def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     """Family and card of a file of weights, from its metadata; the name contains its hash."""
     metadata = checkpoints.read_metadata(path)
-    named = metadata.get("family", "")
+    family_name = metadata.get("family", "")
     for family in _all_families():
-        if named in [card.family for card in family.CARDS]:
+        if family_name in [card.family for card in family.CARDS]:
             try:
                 card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
             except checkpoints.WRONG_SIZES as reason:
@@ -268,7 +270,7 @@ def _all_families() -> list[type[Codec]]:
     return families
 
 
-def _checked(family: object, others: Sequence[type[Codec]]) -> type[Codec]:
+def _checked(family: object, families: Sequence[type[Codec]]) -> type[Codec]:
     """The class of a plug-in, if it is a valid family; else ValueError with the reason."""
     if not (inspect.isclass(family) and issubclass(family, Codec)):
         raise ValueError("it is no subclass of audiotok.Codec")
@@ -279,10 +281,10 @@ def _checked(family: object, others: Sequence[type[Codec]]) -> type[Codec]:
         raise ValueError("it has no CARDS and no PREFIX")
     if family.DEFAULT not in (None, *(card.name for card in cards)):
         raise ValueError(f"its DEFAULT {family.DEFAULT!r} is none of its CARDS")
-    taken = {name for one in others for card in one.CARDS for name in (card.name, card.family)}
-    taken |= {one.PREFIX for one in others if one.PREFIX}
+    reserved = {name for one in families for card in one.CARDS for name in (card.name, card.family)}
+    reserved |= {one.PREFIX for one in families if one.PREFIX}
     own = [name for card in cards for name in (card.name, card.family)]
-    if clashing := taken.intersection([*own, prefix]):
+    if clashing := reserved.intersection([*own, prefix]):
         raise ValueError(f"{min(clashing)!r} is the name of another codec: uninstall one")
     return family
 
@@ -303,16 +305,16 @@ def _family_in(path: Path) -> type[Codec]:
     """The one class with CARDS in a .py file that the user typed; reloaded if it has changed."""
     if not path.is_file():
         raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    found = path.stat()
-    return _imported(path.resolve(), (found.st_mtime_ns, found.st_size))
+    status = path.stat()
+    return _imported(path.resolve(), (status.st_mtime_ns, status.st_size))
 
 
 @cache
 def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
-    named = (
+    module_name = (
         f"{_TYPED}{digest(str(path), 12)}"  # files of equal names in two folders are two modules
     )
-    spec = importlib.util.spec_from_file_location(named, path)
+    spec = importlib.util.spec_from_file_location(module_name, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
@@ -334,16 +336,16 @@ def find_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        result = torch.device(device)
     except RuntimeError:
         raise CodecError(f"there is no device {device!r}: use cpu, cuda, cuda:1 or auto") from None
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if result.type == "cuda" and (result.index or 0) >= torch.cuda.device_count():
         raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
     try:
-        torch.ones(1, device=found).cpu()
+        torch.ones(1, device=result).cpu()
     except Exception as reason:  # each backend raises its own types
         raise CodecError(
             f"device {device!r} cannot be used by this PyTorch ({type(reason).__name__}): use cpu, "
             "cuda, cuda:1 or auto"
         ) from reason
-    return found
+    return result

@@ -47,10 +47,11 @@ class Stream:
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         for half in (self._encoder, self._decoder):
-            if kind is None and half.held:
+            if kind is None and half.pending:
                 log.warning(
                     "the stream of %s was left with %d frames held back: end it with "
-                    "%s(..., last=True), or finish()", self.codec.card.name, half.held, half.name,
+                    "%s(..., last=True), or finish()",
+                    self.codec.card.name, half.pending, half.name,
                 )  # fmt: skip
             half.pieces = None
 
@@ -167,28 +168,28 @@ class _Half:
         self.name, self.pieces = name, pieces
         self.hop, self.hop_out = hop, hop_out  # length of a frame at the input and at the output
         self.shape: tuple[int, ...] = ()  # of the input, without the time axis
-        self.given = self.made = 0
+        self.consumed = self.produced = 0
         self.ended = False
 
     @property
-    def held(self) -> int:
+    def pending(self) -> int:
         """Frames that went in and have not come out."""
-        return max(0, -(-self.given // self.hop) - self.made // self.hop_out)
+        return max(0, -(-self.consumed // self.hop) - self.produced // self.hop_out)
 
-    def run(self, codec: Windowed, given: torch.Tensor, last: bool) -> torch.Tensor:
+    def run(self, codec: Windowed, chunk: torch.Tensor, last: bool) -> torch.Tensor:
         if self.ended or self.pieces is None:
             raise CodecError(
                 f"{self.name} after the end of the stream: begin a new sound with a new stream()"
             )
-        shape = tuple(given.shape[:-1])
-        if self.given and shape != self.shape:
+        shape = tuple(chunk.shape[:-1])
+        if self.consumed and shape != self.shape:
             raise CodecError(
                 f"{self.name} was given {self.shape} so far and {shape} now: channels and "
                 "codebooks cannot change within a stream"
             )
         with inference(codec.network, codec.device, codec.fast):
-            made = self.pieces(given.to(codec.device), last).cpu()
+            output = self.pieces(chunk.to(codec.device), last).cpu()
         self.shape, self.ended = shape, last
-        self.given += given.shape[-1]
-        self.made += made.shape[-1]
-        return made
+        self.consumed += chunk.shape[-1]
+        self.produced += output.shape[-1]
+        return output

@@ -187,27 +187,29 @@ class TensorLevel:
         """
         card, rate = self.card, sample_rate or self.card.sample_rate_in
         try:
-            found = torch.as_tensor(codes, device="cpu")
+            tensor = torch.as_tensor(codes, device="cpu")
         except (TypeError, ValueError, RuntimeError) as reason:
             raise CodecError(f"these are no codes: {str(reason).splitlines()[0]}") from None
-        if found.ndim == 1 and card.num_codebooks == 1:
-            found = found[None]
-        found = found[None] if found.ndim == 2 else found
-        whole = not (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool)
-        if not whole or found.ndim != 3 or found.shape[1] not in card.codebook_counts:
+        if tensor.ndim == 1 and card.num_codebooks == 1:
+            tensor = tensor[None]
+        tensor = tensor[None] if tensor.ndim == 2 else tensor
+        whole = not (
+            tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool
+        )
+        if not whole or tensor.ndim != 3 or tensor.shape[1] not in card.codebook_counts:
             raise CodecError(
-                f"codes {found.dtype} of shape {tuple(found.shape)}: {card.name} has integers "
+                f"codes {tensor.dtype} of shape {tuple(tensor.shape)}: {card.name} has integers "
                 f"(channels, codebooks, frames), {' or '.join(map(str, card.codebook_counts))} "
                 "codebooks"
             )
         if num_samples is None:
             if card.byte_stream:
                 raise CodecError(f"{card.name} is a byte stream: say num_samples of its codes")
-            length = found.shape[2] * card.hop_length
+            length = tensor.shape[2] * card.hop_length
             num_samples = length * rate // card.sample_rate_in
-        count = found.shape[1]
+        count = tensor.shape[1]
         about = (card.name, self.fingerprint, num_samples, rate)
-        return Tokens(found.long(), *about, card.codebook_sizes[:count], card.strides[:count])
+        return Tokens(tensor.long(), *about, card.codebook_sizes[:count], card.strides[:count])
 
     # --- checks ----------------------------------------------------------------------------------
 
@@ -236,11 +238,13 @@ class TensorLevel:
         if self.NO_TENSORS is not None:
             raise CodecError(f"{name} does not work on tensors: {self.NO_TENSORS}")
         if not isinstance(tensor, Tensor) or tensor.ndim != 3 or not tensor.numel():
-            found = tuple(getattr(tensor, "shape", ())) or type(tensor).__name__
-            raise CodecError(f"{what} of {name} are a tensor {shape}, not {found}")
-        expected, found = self.device, tensor.device
-        if expected.type != found.type or (expected.index or 0) != (found.index or 0):
-            raise CodecError(f"{what} are on {found}, {name} is on {expected}: move one with .to()")
+            actual = tuple(getattr(tensor, "shape", ())) or type(tensor).__name__
+            raise CodecError(f"{what} of {name} are a tensor {shape}, not {actual}")
+        expected, actual = self.device, tensor.device
+        if expected.type != actual.type or (expected.index or 0) != (actual.index or 0):
+            raise CodecError(
+                f"{what} are on {actual}, {name} is on {expected}: move one with .to()"
+            )
 
     def _check_waveform(self, waveform: Tensor) -> None:
         channels = self.card.channels

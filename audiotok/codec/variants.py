@@ -38,20 +38,20 @@ def common(card: CodecCard) -> Known:
     channels: for a codec with one channel: "mix" the channels (default) or code "each".
     precision: "exact" (float32, the default) or "fast" (bfloat16 where PyTorch deems it safe).
     """
-    known: Known = {}
+    options: Known = {}
     if card.byte_stream or card.kind == "baseline":
-        return known
+        return options
     if len(card.codebook_counts) > 1:
-        known["codebooks"] = int
+        options["codebooks"] = int
     if card.mergeable:
-        known["merge"] = merge_rates
+        options["merge"] = merge_rates
     if card.channels == 1:
-        known["channels"] = one_of("mix", "each")
-    known["precision"] = one_of("exact", "fast")
-    return known
+        options["channels"] = one_of("mix", "each")
+    options["precision"] = one_of("exact", "fast")
+    return options
 
 
-def parse_options(name: str, known: Known) -> tuple[str, Options]:
+def parse_options(name: str, allowed: Known) -> tuple[str, Options]:
     """Splits "name:key=value,key=value" and converts the values to their types.
 
     Raises:
@@ -62,16 +62,16 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
     options: Options = {}
     for part in filter(None, text.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in known:
-            choice = ", ".join(known) or "it has none"
+        if not equals or key not in allowed:
+            choice = ", ".join(allowed) or "it has none"
             raise CodecError(f"{base} has no option {part!r}; options: {choice}")
         if key in options:
             raise CodecError(f"option {key} of {base} is given twice: leave one out")
         try:
-            options[key] = known[key](value)
+            options[key] = allowed[key](value)
         except ValueError:
             raise CodecError(
-                f"option {key} of {base} is a {known[key].__name__}, not {value!r}"
+                f"option {key} of {base} is a {allowed[key].__name__}, not {value!r}"
             ) from None
     return base, options
 
@@ -79,7 +79,7 @@ def parse_options(name: str, known: Known) -> tuple[str, Options]:
 def vary(
     card: CodecCard,
     text: str,
-    own: Known,
+    family_options: Known,
     adapt: Callable[[CodecCard, Options], CodecCard] = lambda card, options: card,
 ) -> CodecCard:
     """`card` with the options in `text` ("key=value,...") applied and added to its name.
@@ -91,7 +91,7 @@ def vary(
     Raises:
         CodecError: an option that this codec does not take, or a value that does not fit it.
     """
-    _, options = parse_options(f"{card.name}:{text}", {**own, **common(card)})
+    _, options = parse_options(f"{card.name}:{text}", {**family_options, **common(card)})
     varied = adapt(card, options)
     if (count := options.get("codebooks")) is not None:
         varied = _first(card, count)

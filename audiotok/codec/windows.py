@@ -141,12 +141,12 @@ def _fed(
     Raises:
         CodecError: the concatenated output does not have this shape.
     """
-    made = 0
+    position = 0
     for start in range(0, whole.shape[-1], step):
         last = start + step >= whole.shape[-1]
         piece = pieces(whole[..., start : start + step].to(device), last)
-        found = (*piece.shape[:-1], made + piece.shape[-1])
-        if found[:-1] != shape[:-1] or found[-1] > shape[-1] or (last and found != shape):
-            raise CodecError(f"the chunks of a long sound give {found}, expected {shape}")
-        yield made, piece
-        made = found[-1]
+        total = (*piece.shape[:-1], position + piece.shape[-1])
+        if total[:-1] != shape[:-1] or total[-1] > shape[-1] or (last and total != shape):
+            raise CodecError(f"the chunks of a long sound give {total}, expected {shape}")
+        yield position, piece
+        position = total[-1]

@@ -1,9 +1,9 @@
-"""The two halves of transformers' MimiModel fed piece by piece, each with a memory of its own.
+"""Encoder and decoder of transformers' MimiModel, run piece by piece with a state for each.
 
-transformers (5.23) keeps caches for the convolutions of the encoder and for attention, but none for
-the decoder's convolutions, and its cached convolutions do not fill the last window of a sound that
-ends inside of a frame. So here the layers are its own, the memory of the convolutions is ours, and
-that of attention is its cache, which holds the 10 s that attention looks back.
+transformers (5.23) has caches for the convolutions of the encoder and for attention, but none for
+the decoder's convolutions, and its cached convolutions do not pad the last window of a sound that
+ends within a frame. Therefore this file uses the layers of transformers and its attention cache
+(the 10 s that attention looks back), and keeps its own state for the convolutions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from audiotok.nn.pieces import Chain, Convolution, Pieces, Sum, Transposed, piec
 
 
 class _Attending:
-    """The transformer, which looks back only."""
+    """The transformer with its attention cache; attention is causal."""
 
     def __init__(self, model: mimi.MimiTransformerModel):
         self.model, self.cache = model, DynamicCache(config=model.config)
@@ -24,8 +24,8 @@ class _Attending:
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
         if not hidden.shape[-1]:
             return hidden
-        found = self.model(hidden.mT, past_key_values=self.cache, use_cache=True)
-        return found.last_hidden_state.mT
+        output = self.model(hidden.mT, past_key_values=self.cache, use_cache=True)
+        return output.last_hidden_state.mT
 
 
 @pieces.register

@@ -1,9 +1,10 @@
-"""Stand-ins for the quantizers of networks from transformers.
+"""Replacements for the quantizers of networks from transformers.
 
-The layers stay those of the wrapped network and search as they do. What a stand-in adds is float32
-also under autocast, no more codebooks than are wanted, merged rates (the pooling of
-`nn/quantizers/strided.py` before each search, the residual from the latents as they were before
-it), and -1 where latents are not finite. No host read is added.
+A replacement calls the layers of the wrapped network, which do the search. It adds: float32 also
+under autocast, only the requested number of codebooks, merged rates (as in
+`nn/quantizers/strided.py`: latents are pooled before each search, and the codeword is subtracted
+from the latents before pooling), and -1 where latents are not finite. It adds no device-to-host
+synchronisation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from audiotok.nn.quantizers.strided import pool, repeat
 
 
 class _Reached(Exception):
-    """A network has come to its quantizer."""
+    """Raised where a network calls its quantizer; carries the latents."""
 
     def __init__(self, latents: Tensor):
         self.latents = latents
@@ -28,7 +29,7 @@ _thread = threading.local()
 
 
 def latents_of(encode: Callable[[], object]) -> Tensor:
-    """What a network that encodes hands to the stand-in for its quantizer, which stops it there."""
+    """The latents that `encode` passes to the quantizer of its network; it stops there."""
     _thread.stops = True
     try:
         encode()
@@ -36,7 +37,7 @@ def latents_of(encode: Callable[[], object]) -> Tensor:
         return reached.latents
     finally:
         _thread.stops = False
-    raise RuntimeError("the network does not call the stand-in for its quantizer")
+    raise RuntimeError("the network does not call the replacement of its quantizer")
 
 
 def _stop_at(latents: Tensor) -> None:
@@ -45,7 +46,7 @@ def _stop_at(latents: Tensor) -> None:
 
 
 def full_precision(device: torch.device) -> torch.autocast:
-    """Inside of it autocast is off: what is float32 stays float32."""
+    """A context without autocast: float32 stays float32."""
     return torch.autocast(device.type, enabled=False)
 
 
@@ -53,28 +54,28 @@ def residual_codes(layers: Iterable[nn.Module], latents: Tensor, strides: Sequen
     """Latents (B, D, T) float32 -> codes (B, len(strides), T) int64 of as many layers.
 
     Args:
-        layers: each with `encode`, (B, D, T) -> codes (B, T), and `decode`, the way back.
-        strides: frames that share a code, for each layer that is wanted.
+        layers: each with `encode`, (B, D, T) -> codes (B, T), and `decode`, its inverse.
+        strides: frames that share a code, for each layer to use.
     """
-    residual, num_frames, found = latents, latents.shape[-1], []
+    residual, num_frames, stages = latents, latents.shape[-1], []
     for layer, stride in zip(layers, strides, strict=False):
         pooled = pool(residual, stride)
         codes = layer.encode(pooled)
         residual = residual - repeat(layer.decode(codes), stride, num_frames)
         codes = torch.where(pooled.isfinite().all(1), codes, -1)
-        found.append(repeat(codes, stride, num_frames))
-    return torch.stack(found, 1)
+        stages.append(repeat(codes, stride, num_frames))
+    return torch.stack(stages, 1)
 
 
 class ResidualSearch(nn.Module):
-    """For X-Codec and its kin: `encode` gives codes (K, B, T), as theirs does."""
+    """For X-Codec and similar codecs: `encode` gives codes (K, B, T), as the original does."""
 
     def __init__(self, quantizer: nn.Module, strides: Sequence[int]):
         super().__init__()
         self.quantizer, self.strides = quantizer, tuple(strides)
 
     def encode(self, latents: Tensor, bandwidth: float | None = None) -> Tensor:
-        """Latents (B, D, T) -> codes (K, B, T); the bandwidth is not looked at, the strides are."""
+        """Latents (B, D, T) -> codes (K, B, T); the strides decide K, the bandwidth is ignored."""
         _stop_at(latents)
         with full_precision(latents.device):
             codes = residual_codes(self.quantizer.quantizers, latents.float(), self.strides)
@@ -135,7 +136,7 @@ class SplitSearch(nn.Module):
 
 
 class ScalarSearch(nn.Module):
-    """For X-Codec 2 and its kin: finite scalar quantization behind a projection."""
+    """For X-Codec 2 and similar codecs: finite scalar quantization after a projection."""
 
     def __init__(self, quantizer: nn.Module):
         super().__init__()
@@ -154,14 +155,14 @@ class ScalarSearch(nn.Module):
 
 
 class FactorizedSearch(nn.Module):
-    """For DAC: residual, each stage in a projection to a few dimensions; rates are not merged."""
+    """For DAC: residual stages, each with its own low-dimensional projection; no merged rates."""
 
     def __init__(self, quantizer: nn.Module, num_codebooks: int):
         super().__init__()
         self.quantizer, self.num_codebooks = quantizer, num_codebooks
 
     def forward(self, latents: Tensor, n_quantizers: int | None = None) -> tuple[Tensor, ...]:
-        """Latents (B, D, T) -> quantized (B, D, T), codes (B, K, T), what else DAC's own gives."""
+        """Latents (B, D, T) -> quantized (B, D, T), codes (B, K, T), and DAC's other outputs."""
         _stop_at(latents)
         with full_precision(latents.device):
             quantized, codes, projected, *losses = self.quantizer(
@@ -171,5 +172,5 @@ class FactorizedSearch(nn.Module):
         return quantized, torch.where(finite, codes, -1), projected, *losses
 
     def from_codes(self, codes: Tensor) -> tuple[Tensor, ...]:
-        """Codes (B, k, T) -> quantized (B, D, T) first of all."""
+        """Codes (B, k, T) -> a tuple that starts with quantized (B, D, T)."""
         return self.quantizer.from_codes(codes)

@@ -17,7 +17,7 @@ from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
 from audiotok.nn.seanet import as_float32
 
-# What the card of such a file says of what only its recipe knows.
+# Fields of the card of such a file that only its recipe knows.
 BY_RECIPE: dict[str, Any] = {
     "description": "weights from a file",
     "licence_weights": None,
@@ -26,7 +26,7 @@ BY_RECIPE: dict[str, Any] = {
 
 
 class Trained(Codec):
-    """Reads and writes such files; `self.network.config` is a CONFIG."""
+    """A codec that reads and writes such files; `self.network.config` is a CONFIG."""
 
     CONFIG: ClassVar[type[BaseModel]]
 
@@ -35,7 +35,7 @@ class Trained(Codec):
         """The sizes of the network, a CONFIG, from the metadata of a file.
 
         Raises:
-            CheckpointError: they are not there, or not those of this family.
+            CheckpointError: they are missing, or of another family.
         """
         try:
             return cls.CONFIG.model_validate_json(metadata.get("config", ""))
@@ -48,13 +48,13 @@ class Trained(Codec):
     def compare(self, measures: dict[str, Any], path: Path) -> None:
         """Raises CheckpointError unless these fields of the card are those of the network in the
         file; a card with fewer codebooks fits."""
-        for field, found in measures.items():
+        for field, actual in measures.items():
             expected = getattr(self.card, field)
             if field == "codebook_sizes":
-                found = found[: len(expected)]
-            if found != expected:
+                actual = actual[: len(expected)]
+            if actual != expected:
                 raise CheckpointError(
-                    f"{path} is not {self.card.base_name}: its {field} is {found}, the card says "
+                    f"{path} is not {self.card.base_name}: its {field} is {actual}, the card says "
                     f"{expected}; name the codec that it belongs to"
                 )
 
@@ -63,7 +63,7 @@ class Trained(Codec):
 
         Args:
             path: of the file.
-            half: as float16, half the size: codebooks are rounded, so they are others.
+            half: as float16, half the size; this rounds the codebooks, so codes may change.
         """
         metadata = {
             "family": self.card.family,
@@ -78,5 +78,5 @@ class Trained(Codec):
 
 
 def in_float32(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a file that may be of float16."""
+    """The weights of a file, as float32; the file may hold float16."""
     return {key: as_float32(tensor) for key, tensor in state.items()}

@@ -1,8 +1,8 @@
 """What the codecs wrapped from transformers share: a network from a config.json and its weights.
 
-Nothing is downloaded and no code of a repository runs: of a configuration only the sizes count,
-the classes are those of the installed package. Weights load as `from_pretrained` loads them, old
-names of keys included, but strictly: a key too many, too few or of another shape is refused.
+Nothing is downloaded, and no code of a repository runs: only the sizes in a configuration are used,
+with the classes of the installed package. Weights load as `from_pretrained` loads them, also with
+old key names, but strictly: an unexpected, missing or misshapen key is an error.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from audiotok.system.defaults import no_autocast
 from audiotok.system.dependencies import need_transformers
 
 EXTRA = "hf"
-# Keys of a configuration that say what runs and how, not how large it is.
+# Keys of a configuration that select code or a way to run it; they are no sizes of the network.
 _NOT_SIZES = ("auto_map", "attn_implementation", "experts_implementation", "dtype", "_name_or_path")
 
 
 class Wrapped(Codec):
-    """A codec whose network, quantizer and all, is a model of transformers."""
+    """A codec whose network, with its quantizer, is a model of transformers."""
 
     MODEL_TYPE: ClassVar[str]  # in the config.json
     MODEL: ClassVar[str]  # class in transformers
@@ -43,11 +43,11 @@ class Wrapped(Codec):
 
     @classmethod
     def sizes(cls, config: Any) -> dict[str, Any]:
-        """The fields of a card that a configuration decides, of all codebooks."""
+        """The fields of a card that follow from a configuration, for all codebooks."""
         raise NotImplementedError
 
     def _prepare(self) -> None:
-        """Puts the stand-in for its quantizer into the network; see `_searches`."""
+        """Replaces the quantizer of the network; see `_searches`."""
         raise NotImplementedError
 
     def _load(self, checkpoint: Path | None) -> None:
@@ -69,34 +69,34 @@ class Wrapped(Codec):
 
     def _check_sizes(self, sizes: dict[str, Any], path: Path) -> None:
         count = self.card.num_codebooks
-        found = {**sizes, "codebook_sizes": tuple(sizes["codebook_sizes"])[:count]}
-        differing = {k: v for k, v in found.items() if v != getattr(self.card, k)}
+        actual = {**sizes, "codebook_sizes": tuple(sizes["codebook_sizes"])[:count]}
+        differing = {k: v for k, v in actual.items() if v != getattr(self.card, k)}
         if differing:
-            said = ", ".join(f"{k} {v}" for k, v in differing.items())
+            declared = ", ".join(f"{k} {v}" for k, v in differing.items())
             expected = ", ".join(f"{k} {getattr(self.card, k)}" for k in differing)
             raise CheckpointError(
-                f"{path} is not of {self.card.name}: it says {said}, the card {expected}; "
+                f"{path} is not of {self.card.name}: it says {declared}, the card {expected}; "
                 "hf:FOLDER loads networks of other sizes"
             )
 
     def _read_extractor(self, path: Path):
-        """transformers' own feature extractor, with its defaults where there is no file."""
+        """The feature extractor of transformers, with its defaults if there is no file."""
         fields = read_json(path) if path.is_file() else {}
-        known = ("feature_size", "sampling_rate", "padding_value", "hop_length")
+        accepted = ("feature_size", "sampling_rate", "padding_value", "hop_length")
         extractor = known_class(self.EXTRACTOR, self.card.name)(
-            **{key: fields[key] for key in known if key in fields}
+            **{key: fields[key] for key in accepted if key in fields}
         )
-        found = (extractor.sampling_rate, extractor.hop_length)
-        if found != (self.card.sample_rate_in, self.hop_length):
+        actual = (extractor.sampling_rate, extractor.hop_length)
+        if actual != (self.card.sample_rate_in, self.hop_length):
             raise CheckpointError(
-                f"{path} does not fit {self.card.name}: sampling_rate and hop_length are {found}, "
+                f"{path} does not fit {self.card.name}: sampling_rate and hop_length are {actual}, "
                 f"expected {(self.card.sample_rate_in, self.hop_length)}"
             )
         return extractor
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file says, which must be an object."""
+    """The object in a JSON file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A config.json without what is no size; one of quantized weights is refused."""
+    """The sizes in a config.json; raises CheckpointError if it is of quantized weights."""
     return _sizes_only(read_json(path), path)
 
 
@@ -130,7 +130,7 @@ def _sizes_only(content: Any, path: Path) -> Any:
 
 
 def make_config(content: dict[str, Any], model: str, path: Path, name: str) -> Any:
-    """The configuration of a model class, of which the content must be."""
+    """The configuration object of a model class, from the content of a config.json."""
     config_class = known_class(model, name).config_class
     if content.get("model_type") != config_class.model_type:
         raise CheckpointError(
@@ -149,7 +149,7 @@ def known_class(cls: str, name: str) -> Any:
     import transformers
 
     try:
-        with LOADING:  # transformers imports it now, and fails where two threads do so
+        with LOADING:  # transformers imports it here, which fails in two threads at once
             return getattr(transformers, cls)
     except AttributeError:
         raise CodecError(
@@ -187,14 +187,15 @@ def _check_report(
 ) -> None:
     extra = {key for key in report["unexpected_keys"] if key not in unused}
     misshapen = [
-        f"{key} {tuple(found)} instead of {tuple(wanted)}"
-        for key, found, wanted in sorted(report["mismatched_keys"])
+        f"{key} {tuple(shape)} instead of {tuple(expected)}"
+        for key, shape, expected in sorted(report["mismatched_keys"])
     ]
-    known = network.state_dict()
+    tensors = network.state_dict()
     mistyped = [
         f"{key} {tensor.dtype}, expected floating point"
         for key, tensor in sorted(state.items())
-        if not tensor.is_floating_point() and (key not in known or known[key].is_floating_point())
+        if not tensor.is_floating_point()
+        and (key not in tensors or tensors[key].is_floating_point())
     ]
     problems = [
         f"{len(names)} {kind}: {checkpoints.some(names)}"
@@ -207,7 +208,7 @@ def _check_report(
         )
         if names
     ]
-    # Some classes do not report all that they leave out; then the numbers differ.
+    # Some classes do not report all keys that they ignore: then the numbers of keys differ.
     surplus = len(state.keys() - set(unused)) - len(network.state_dict().keys() - set(unused))
     if surplus > 0 and not problems:
         problems = [f"{surplus} extra"]
@@ -220,8 +221,7 @@ def _check_report(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars and reports of transformers inside; as before afterwards. For one thread at
-    a time."""
+    """Turns off progress bars and reports of transformers in the block; one thread at a time."""
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -236,20 +236,20 @@ def _quiet() -> Iterator[None]:
 
 
 def padded(waveform: Tensor, hop_length: int) -> Tensor:
-    """(B, C, L) with zeros behind it, up to a whole number of frames."""
+    """(B, C, L) padded with zeros at the end to a whole number of frames."""
     return F.pad(waveform, (0, -waveform.shape[-1] % hop_length))
 
 
 def one_line(reason: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The message of an exception in one line."""
     return " ".join((str(reason) or type(reason).__name__).split())[:300]
 
 
 class WrappedScalar(Wrapped):
-    """A wrapped codec of one implicit codebook behind projections, as X-Codec 2 has.
+    """A wrapped codec with one implicit codebook between projections, as in X-Codec 2.
 
-    Its encoder looks at the waveform and at spectral features; transformers' feature extractor
-    makes both, on the CPU and for each clip apart.
+    Its encoder takes the waveform and spectral features. The feature extractor of transformers
+    computes both, on the CPU and separately for each clip.
     """
 
     MERGEABLE = False
@@ -286,15 +286,15 @@ class WrappedScalar(Wrapped):
         return self.network.decode(latents=quantized).audio_values
 
     def _features(self, waveform: Tensor) -> dict[str, Tensor]:
-        """(B, 1, L) -> what the network's `encode` takes."""
-        with no_autocast("cpu"):  # it goes through NumPy, which has no bfloat16
+        """(B, 1, L) -> the arguments of the network's `encode`."""
+        with no_autocast("cpu"):  # the extractor uses NumPy, which has no bfloat16
             features = self.extractor(
                 list(waveform[:, 0].detach().cpu().numpy()),
                 sampling_rate=self.card.sample_rate_in,
                 return_tensors="pt",
             )
         features = {key: tensor.to(self.device) for key, tensor in features.items()}
-        if torch.is_grad_enabled():  # which the spectral features have not
+        if torch.is_grad_enabled():  # only the waveform has a gradient, not the spectral features
             missing = features["input_values"].shape[-1] - waveform.shape[-1]
             features["input_values"] = F.pad(waveform, (0, missing))
         return features

@@ -50,7 +50,7 @@ class _Classical(Codec):
 
 
 class _SampleWise(_Classical):
-    """A code for each sample, which remembers nothing."""
+    """One code per sample, without a state."""
 
     def _encoder_in_pieces(self) -> Pieces:
         return lambda waveform, last: self._encode(waveform)
@@ -101,12 +101,12 @@ class MuLaw(_SampleWise):
 
 
 class Opus(_Classical):
-    """Opus; the codes are the bytes that decoding needs, and no others.
+    """Opus; the codes are only the bytes that decoding needs.
 
-    libsndfile writes an Ogg file with 1 kB of comments and some 80 bytes per second of page
-    headers. Of that only the packets are kept, in `_pack`'s framing, and the container is built
-    again to decode. The bitrate varies with the sound. On 25 clips of read English (LibriSpeech,
-    3 minutes), told to spend 6, 8, 12, 16, 24 kbit/s it spent 5.6, 7.3, 11.4, 15.1, 22.2 in all.
+    libsndfile writes an Ogg file with 1 kB of comments and about 80 bytes per second of page
+    headers. Only its packets are kept, in the framing of `_pack`; decoding rebuilds the container.
+    The bitrate varies with the sound: on 25 clips of read English (LibriSpeech, 3 minutes), targets
+    of 6, 8, 12, 16, 24 kbit/s gave 5.6, 7.3, 11.4, 15.1, 22.2 kbit/s.
     """
 
     CARDS = tuple(
@@ -152,11 +152,10 @@ class Opus(_Classical):
         return torch.from_numpy(samples)[None, None]
 
 
-# The bytes of a stream: the encoder's pre-skip (2 bytes, little endian), then of each packet its
-# length in 1 byte, or 2 from 252 on (as RFC 6716 section 3.2.1 codes it), and the packet without
-# its first byte, the TOC, for this stays the same: where it changes, a 0 and the new TOC go before.
-# A length thus costs what the TOC would: the stream is as long as the packets alone, but for
-# about 4 bytes per clip.
+# The bytes of a stream: the encoder's pre-skip (2 bytes, little endian), then for each packet its
+# length (1 byte, or 2 from 252 on, coded as in RFC 6716 section 3.2.1) and the packet without its
+# first byte, the TOC. The TOC rarely changes; where it does, a 0 and the new TOC come first. The
+# length takes the byte of the TOC, so a stream is only about 4 bytes longer than its packets.
 
 
 def _pack(packets: list[bytes]) -> bytes:

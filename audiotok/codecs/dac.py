@@ -1,4 +1,4 @@
-"""DAC: residual codebooks of 1024, at 16, 24 and 44.1 kHz; the network convolves only.
+"""DAC: residual codebooks of 1024, at 16, 24 and 44.1 kHz; the network is fully convolutional.
 
 Kumar et al. 2023, arXiv 2306.06546 (NeurIPS 2023); weights by Descript, on the Hub in the format
 of transformers. Those and the original `.pth` files load as they are. The codes are those of the
@@ -94,12 +94,12 @@ class DAC(Trained):
         else:
             state = from_official(state)
             config = infer_config(state, checkpoint, self.card.sample_rate_in)
-        if "@" not in self.card.base_name:  # a card that was not made from this very file
+        if "@" not in self.card.base_name:  # the card was not made from the metadata of this file
             self._compare(config, checkpoint)
         with checkpoints.sized_by(state, checkpoint):
             self.network = DACNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
-        hop = self.network.hop_length  # windows see all that a frame, or its samples, depend on
+        hop = self.network.hop_length  # the context covers the receptive fields of both networks
         behind = 1 + math.ceil(encoder_reach(config.strides) / hop)
         frames = max(behind, decoder_reach(config.decoder_strides))
         self.context_seconds = frames * hop / config.sample_rate
@@ -107,19 +107,19 @@ class DAC(Trained):
         self.network.quantizer = merged(self.network.quantizer, (*self.card.strides, *rest))
 
     def _compare(self, config: DACConfig, path: Path) -> None:
-        """Raises CheckpointError unless the network is the card's, whatever its widths."""
+        """Raises CheckpointError unless rate and codebooks are the card's; widths may differ."""
         card = next(card for card in self.CARDS if self.card.base_name == card.name)
-        found = (math.prod(config.strides), config.num_codebooks, config.codebook_size)
+        actual = (math.prod(config.strides), config.num_codebooks, config.codebook_size)
         expected = (card.hop_length, card.num_codebooks, card.codebook_sizes[0])
-        if found[0] != (hop := math.prod(config.decoder_strides)):
+        if actual[0] != (hop := math.prod(config.decoder_strides)):
             raise CheckpointError(
-                f"{path} is no codec: its encoder has hop length {found[0]}, its decoder {hop}"
+                f"{path} is no codec: its encoder has hop length {actual[0]}, its decoder {hop}"
             )
-        if found != expected:
-            said = "hop length {}, {} codebooks of {}"
+        if actual != expected:
+            template = "hop length {}, {} codebooks of {}"
             raise CheckpointError(
-                f"{path} is not {card.name}: it has {said.format(*found)}, the card says "
-                f"{said.format(*expected)}; name the codec that it belongs to"
+                f"{path} is not {card.name}: it has {template.format(*actual)}, the card says "
+                f"{template.format(*expected)}; name the codec that it belongs to"
             )
 
     @classmethod
@@ -152,10 +152,10 @@ class DAC(Trained):
 
 
 def infer_config(state: dict[str, Tensor], path: Path, sample_rate: int) -> DACConfig:
-    """Sizes from the shapes of a state dict in our names; strides are half their kernels.
+    """Sizes from the shapes of a state dict in our names; strides are half the kernel sizes.
 
     Raises:
-        CheckpointError: keys are missing, or shapes are none of a DAC.
+        CheckpointError: keys are missing, or the shapes are not those of a DAC.
     """
     try:
         return DACConfig(

@@ -1,11 +1,11 @@
-"""Degradations of known size, as codecs: what a metric that works must rank in this order.
+"""Degradations of known size, as codecs: a valid metric must rank them in this order.
 
-- noise-20db, noise-10db, noise-0db: white noise at that signal-to-noise ratio, the same for a clip
-  every time.
+- noise-20db, noise-10db, noise-0db: white noise at that signal-to-noise ratio, always the same for
+  a clip.
 - lowpass-4k, lowpass-2k, lowpass-1k: nothing above that frequency, in Hz.
 
-All at 16 kHz. The tokens are the bytes of 16-bit PCM, little endian, so nothing is saved: these are
-rungs for `benchmarks/metric_ladder.py`, not rivals.
+All at 16 kHz. The tokens are the bytes of 16-bit PCM, little endian, so nothing is compressed: they
+are test signals for `benchmarks/metric_ladder.py`, not competitors.
 """
 
 from __future__ import annotations

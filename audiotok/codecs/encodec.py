@@ -1,7 +1,7 @@
 """EnCodec: 32 residual codebooks at 75 frames per second (24 kHz), 16 at 150 (48 kHz, stereo).
 
 Défossez et al. 2022, arXiv 2210.13438. Loads the state dicts of the encodec package (.th) and
-those of transformers' EncodecModel (model.safetensors); both are what the same network learned.
+those of transformers' EncodecModel (model.safetensors), which hold the same weights.
 
 The plain name has all codebooks, 24 kbit/s. `codebooks=` takes any number of the first ones; the
 bitrates of the paper are, at 24 kHz, 2, 4, 8, 16, 32 codebooks for 1.5, 3, 6, 12, 24 kbit/s, and
@@ -34,7 +34,7 @@ HOP_LENGTH = 320
 def _card(
     name: str, sample_rate: int, num_codebooks: int, domain: str, causal: bool, **details: Any
 ) -> CodecCard:
-    if causal:  # but for what the convolution at the end mirrors at the beginning
+    if causal:  # except for the reflection padding at the beginning of the last convolution
         details |= {"lookahead": 6 * details["hop_length"], "settled_lookahead": 0}
     return CodecCard(
         name=name,
@@ -86,7 +86,7 @@ class SEANetCodec(Trained):
     RAGGED = True
 
     def _kind(self) -> dict[str, bool]:
-        """Which of the switches of `EncodecConfig` are on."""
+        """The boolean fields of `EncodecConfig` that are true."""
         raise NotImplementedError
 
     def _load(self, checkpoint: Path | None) -> None:
@@ -98,23 +98,23 @@ class SEANetCodec(Trained):
         else:
             rate = self.card.sample_rate_in
             state, config = read_network(state, checkpoint, kind["causal"], rate)
-        if "@" not in self.card.base_name:  # a card that was not made from this very file
+        if "@" not in self.card.base_name:  # the card was not made from the metadata of this file
             self._compare(config, kind, checkpoint)
         with checkpoints.sized_by(state, checkpoint):
             self.network = EncodecNetwork(config, self.card.strides)
         checkpoints.load_strict(self.network, state, checkpoint)
 
     def _compare(self, config: EncodecConfig, kind: dict[str, bool], path: Path) -> None:
-        """Raises CheckpointError unless the network is the card's, whatever its widths."""
-        plain = self.card.base_name  # options may leave codebooks out
+        """Raises CheckpointError unless the network fits the card; widths may differ."""
+        plain = self.card.base_name  # options may reduce the number of codebooks
         sizes = next(card.codebook_sizes for card in self.CARDS if card.name == plain)
         expected = {"hop_length": self.hop_length, "channels": self.card.channels}
         expected |= {"num_codebooks": len(sizes), "codebook_size": sizes[0]} | kind
         expected["sample_rate"] = self.card.sample_rate_in
-        for what, wanted in expected.items():
-            if (found := getattr(config, what)) != wanted:
+        for what, required in expected.items():
+            if (actual := getattr(config, what)) != required:
                 raise CheckpointError(
-                    f"{path} is not {plain}: its {what} is {found}, expected {wanted}; "
+                    f"{path} is not {plain}: its {what} is {actual}, expected {required}; "
                     "hf:FOLDER loads networks of other sizes as transformers writes them"
                 )
 
@@ -155,9 +155,9 @@ class SEANetCodec(Trained):
 class Encodec(SEANetCodec):
     """EnCodec at 24 kHz, causal.
 
-    The first frames are not: each convolution pads its beginning by reflection, so that the first
-    frame sees six frames behind itself, the next ones less, the seventh none. A stream gives those
-    seven together, and from then on one frame for every hop of sound.
+    The first frames are an exception: each convolution pads its beginning by reflection, so the
+    first frame depends on the six frames after it, the next frames on fewer, the seventh on none. A
+    stream returns the first seven frames together, and after that one frame per hop.
     """
 
     DEFAULT = "encodec-24k"
@@ -173,7 +173,7 @@ class Encodec(SEANetCodec):
             training_data=("DNS Challenge 4", "Common Voice", "AudioSet", "FSD50K", "Jamendo"),
         ),
     )
-    _SAID_BY_TRANSFORMERS = {  # what shapes do not tell, as transformers' config.json says it
+    _FIXED = {  # settings that shapes do not show, as in the config.json of transformers
         "sampling_rate": 24000,
         "use_causal_conv": True,
         "pad_mode": "reflect",
@@ -189,7 +189,7 @@ class Encodec(SEANetCodec):
     @classmethod
     def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         config = cls.config_in(metadata, "the file")
-        if config.group_norm:  # which is over a chunk: of a whole clip it would be another codec
+        if config.group_norm:  # it normalises over a chunk; over a whole clip codes would differ
             raise CheckpointError(
                 "these weights code in chunks of a second: load encodec-48k with the file as its "
                 "checkpoint"
@@ -215,23 +215,22 @@ class Encodec(SEANetCodec):
             return
         try:
             config = json.loads(path.read_bytes())
-            odd = [k for k, v in self._SAID_BY_TRANSFORMERS.items() if config.get(k, v) != v]
+            differing = [k for k, v in self._FIXED.items() if config.get(k, v) != v]
         except (ValueError, AttributeError) as reason:
             raise CheckpointError(f"{path} is not a configuration of transformers") from reason
-        if odd:
+        for key in differing[:1]:
             raise CheckpointError(
-                f"{path} is not that of {self.card.name}: {odd[0]} is {config[odd[0]]!r}, "
-                f"expected {self._SAID_BY_TRANSFORMERS[odd[0]]!r}; hf:FOLDER loads networks of "
-                "other sizes"
+                f"{path} is not that of {self.card.name}: {key} is {config[key]!r}, "
+                f"expected {self._FIXED[key]!r}; hf:FOLDER loads networks of other sizes"
             )
 
 
 class ChunkedEncodec(Encodec):
-    """EnCodec at 48 kHz: stereo in chunks of a second, each coded alone at its own level.
+    """EnCodec at 48 kHz: stereo in chunks of a second, each normalised and coded separately.
 
-    A chunk starts every 0.99 s, so frames come a little denser than the card's rate says. `codes`
-    has the frames of all chunks one after another, `side` the level of each chunk (float32 bits).
-    Chunks are padded only to whole frames, as the encodec package does it.
+    A chunk starts every 0.99 s, so there are slightly more frames than the card's rate says.
+    `codes` has the frames of all chunks one after another, `side` the level of each chunk (float32
+    bits). Chunks are padded only to whole frames, as in the encodec package.
     """
 
     CARDS = (
@@ -248,7 +247,7 @@ class ChunkedEncodec(Encodec):
             training_data=("Jamendo",),
         ),
     )
-    _SAID_BY_TRANSFORMERS = {
+    _FIXED = {
         "sampling_rate": 48000,
         "use_causal_conv": False,
         "pad_mode": "reflect",
@@ -284,10 +283,10 @@ class ChunkedEncodec(Encodec):
         chunks = self._chunks(length)
         expected = (len(codes), len(chunks))
         if side is None or side.dtype != torch.int32 or side.shape != expected:
-            found = "none" if side is None else f"{side.dtype} of shape {tuple(side.shape)}"
+            actual = "none" if side is None else f"{side.dtype} of shape {tuple(side.shape)}"
             raise CodecError(
                 f"{self.card.name} needs the level of each chunk, int32 of shape {expected}, as "
-                f"side information: these tokens have {found}"
+                f"side information: these tokens have {actual}"
             )
         levels = side.view(torch.float32)
         for index, level in enumerate(levels.unbind(1)):

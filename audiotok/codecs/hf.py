@@ -3,9 +3,9 @@
     audiotok bench --tokenizer hf:descript/dac_16khz
     audiotok encode talk.wav -t hf:org/name@revision:codebooks=4 -o talk.atok
 
-A folder is as `save_pretrained` writes it. Networks with a family of their own here run as that
-family does, whatever their sizes; those of DAC and EnCodec run as transformers does. Latents
-without a codebook (VibeVoice, Pocket TTS) are refused.
+A folder is one that `save_pretrained` wrote. Models that have a family in audiotok run with the
+code of that family, at any size; DAC and EnCodec run with the code of transformers. Models with
+continuous latents (VibeVoice, Pocket TTS) are refused.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from audiotok.errors import CheckpointError, CodecError
 
 
 class Dac(Wrapped):
-    """DacModel: sound filled up with zeros to whole frames, as its feature extractor does it."""
+    """DacModel: sound is padded with zeros to whole frames, as its feature extractor does."""
 
     MODEL_TYPE = "dac"
     MODEL = "DacModel"
-    MERGEABLE = False  # the family dac is
+    MERGEABLE = False  # the family dac can merge
 
     @classmethod
     def sizes(cls, config: Any) -> dict[str, Any]:
@@ -76,9 +76,9 @@ class Dac(Wrapped):
 
 
 class EncodecModel(Wrapped):
-    """An EnCodec of any size, in one piece: MusicGen's at 32 kHz, for example.
+    """An EnCodec of any size without chunks: MusicGen's at 32 kHz, for example.
 
-    The official weights at 24 kHz are a family of their own here, with exact search and streams.
+    For the official weights at 24 kHz use the family encodec, with exact search and streaming.
     """
 
     MODEL_TYPE = "encodec"
@@ -100,7 +100,7 @@ class EncodecModel(Wrapped):
         }
 
     def _prepare(self) -> None:
-        """Its parts are called one by one."""
+        """Nothing to replace: encoder, quantizer and decoder are called separately."""
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
         return self.network.encoder(waveform)
@@ -130,7 +130,7 @@ class Higgs(XCodec):
 
 
 class WavTokenizer(Wrapped):
-    """WavTokenizerModel, since transformers 5.24. Loudness is never normalised, also where a
+    """WavTokenizerModel, since transformers 5.24. Loudness is never normalised, even if a
     preprocessor_config.json asks for it."""
 
     MODEL_TYPE = "wavtokenizer"
@@ -176,7 +176,7 @@ _REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w
 
 
 class HuggingFace(Codec):
-    """What lies on the Hub, or in a folder, in the format of transformers."""
+    """A codec on the Hub, or in a folder, in the format of transformers."""
 
     PREFIX = "hf:"
     context_seconds = 10.0  # as Mimi needs
@@ -233,7 +233,7 @@ class HuggingFace(Codec):
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the family that the network is of."""
+        """The fingerprint that the family of the network computes."""
         return self._codec.fingerprint
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
@@ -269,6 +269,6 @@ def _kind(content: dict[str, Any], name: str) -> type[Wrapped]:
     if model_type.startswith(_CONTINUOUS):
         raise CodecError(f"{name} ({model_type}) gives continuous latents: there are no tokens")
     raise CodecError(
-        f"{name} is of model_type {model_type!r}, no audio tokenizer known here: known are "
+        f"{name} is of model_type {model_type!r}, which is not supported: expected one of "
         f"{', '.join(_KINDS)}"
     )

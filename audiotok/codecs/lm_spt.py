@@ -1,10 +1,10 @@
-"""LM-SPT: one semantic and seven acoustic codebooks at 12.5 frames per second, taught by Whisper.
+"""LM-SPT: one semantic and seven acoustic codebooks at 12.5 Hz, distilled from Whisper.
 
 Jo et al. 2025, arXiv 2506.16738; weights by Kakao, for non-commercial use, at 24 kHz. The semantic
 codebook decodes alone: `semantic_only=main` by the decoder of all codebooks (the same as
 `codebooks=1`), `semantic_only=auxiliary` by the small decoder at 16 kHz that it was trained with.
-The official code leaves out up to half a frame at the end, and its decoders give 4 samples too few;
-here zeros fill the last frame, and sound comes back as long as it was.
+The official code drops up to half a frame at the end, and its decoders return 4 samples too few;
+here the last frame is padded with zeros, and decoded sound has the length of the source.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _MINI = LMSPTConfig.model_validate(
 
 
 def _measures(config: LMSPTConfig) -> dict[str, Any]:
-    """What a card and the network of its weights have to agree on."""
+    """The fields of a card that must fit the network of its weights."""
     return {
         "sample_rate_in": config.sample_rate,
         "hop_length": config.encoder.hop_length,
@@ -185,7 +185,7 @@ class LMSPT(Trained):
         else:
             state = _from_official(state)
             config = infer_config(state, checkpoint)
-        if "@" not in self.card.base_name:  # a card that was not made from this very file
+        if "@" not in self.card.base_name:  # the card was not made from the metadata of this file
             self.compare(_measures(config), checkpoint)
         with checkpoints.sized_by(state, checkpoint):
             self.network = LMSPTNetwork(config)
@@ -194,8 +194,8 @@ class LMSPT(Trained):
         self.network.quantizer.merge(self.card.strides)
 
     def _set_context(self, config: LMSPTConfig) -> None:
-        """Where all convolves, windows see what a frame, or its samples, depend on; they are short,
-        for activations are wide."""
+        """For convolutional networks: the context covers their receptive field, and windows are
+        short, because their activations take much memory."""
         halves = (config.encoder, config.decoder, config.auxiliary_decoder)
         if all(half.kind == "dac" for half in halves):
             behind = 1 + math.ceil(encoder_reach(config.encoder.strides) / self.card.hop_length)
@@ -218,7 +218,7 @@ class LMSPT(Trained):
         )
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
-        """Of both encoders, (B, 2 D, T); twice the semantic ones where these alone are coded."""
+        """Latents of both encoders, (B, 2 D, T); the semantic ones twice if only they are coded."""
         if self.num_codebooks > 1:
             return self.network.encoder(waveform)
         latents = self.network.semantic_encoder(waveform)
@@ -228,7 +228,7 @@ class LMSPT(Trained):
         return self.network.quantize(latents, self.num_codebooks)
 
     def _quantized_latents(self, latents: Tensor) -> Tensor:
-        """The acoustic ones, to which the vectors of all codebooks add up."""
+        """The acoustic latents, which the sum of the vectors of all codebooks approximates."""
         return self.network.quantizer.halves(latents)[1]
 
     def _dequantize(self, codes: Tensor) -> Tensor:
@@ -243,10 +243,10 @@ class LMSPT(Trained):
     def _encode_ragged(self, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
         network = self.network
         latents = ragged.encode(network.semantic_encoder, waveform, lengths)
-        others = latents
+        acoustic = latents
         if self.num_codebooks > 1:
-            others = ragged.encode(network.acoustic_encoder, waveform, lengths)
-        return self._quantize(torch.cat([latents, others], 1))
+            acoustic = ragged.encode(network.acoustic_encoder, waveform, lengths)
+        return self._quantize(torch.cat([latents, acoustic], 1))
 
     def _codebooks(self) -> list[Tensor]:
         return self.network.quantizer.codebooks
@@ -264,10 +264,10 @@ def _from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def infer_config(state: dict[str, Tensor], path: Path) -> LMSPTConfig:
-    """Sizes from the shapes of a state dict in our names; strides are half their kernels.
+    """Sizes from the shapes of a state dict in our names; strides are half the kernel sizes.
 
     Raises:
-        CheckpointError: keys are missing, or shapes are none of an LM-SPT.
+        CheckpointError: keys are missing, or the shapes are not those of an LM-SPT.
     """
 
     def decoder(half: str) -> DACDecoderConfig:

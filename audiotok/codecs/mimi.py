@@ -4,10 +4,10 @@ Défossez et al. 2024 (Moshi), arXiv 2410.00037, section 3.3; weights by Kyutai,
 network is transformers' MimiModel. The first codebook is semantic; the others, acoustic, search the
 same latents beside it, so merging the first changes no other code.
 
-MimiModel rounds a clip up to whole frames by padding inside of its convolutions, not of the
-waveform: codes are those of MimiModel for the sound as it is, so the last frame of a clip that ends
-inside of it is not that of the clip with zeros behind it. Attention reaches back 10 s per layer,
-over 8 layers; a stream remembers those, and long sound is coded as a stream.
+MimiModel pads a clip to whole frames inside its convolutions, not in the waveform. Codes here are
+those of MimiModel for the unpadded sound, so the last, incomplete frame of a clip differs from that
+of the clip padded with zeros. Attention looks back 10 s per layer, over 8 layers; a stream keeps
+this state, and long sound is coded as a stream.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Mimi(Wrapped):
 
     def _dequantize(self, codes: Tensor) -> Tensor:
         """Codes (B, K, T) -> (B, D, T); transformers' projections take no T of 0."""
-        some = codes if codes.shape[-1] else codes.new_zeros(*codes.shape[:2], 1)
-        return self.network.quantizer.decode(some)[..., : codes.shape[-1]]
+        padded = codes if codes.shape[-1] else codes.new_zeros(*codes.shape[:2], 1)
+        return self.network.quantizer.decode(padded)[..., : codes.shape[-1]]
 
     def _decoder_in_pieces(self) -> Pieces:
         decoder = self._pieces(self.network.decoder)
@@ -104,7 +104,7 @@ class Mimi(Wrapped):
 
     def _pieces(self, half: nn.Module) -> Pieces:
         with LOADING:
-            from audiotok.codecs import _mimi_pieces  # noqa: F401  where these layers are known
+            from audiotok.codecs import _mimi_pieces  # noqa: F401  registers the layers of Mimi
 
         return pieces(half)
 

@@ -1,7 +1,7 @@
 """Small codecs of our own with any quantizer, as `audiotok train` writes them.
 
-One network, `nn/mini.py`, in which only the quantizer changes: for codecs that run on any machine
-and for comparing quantizers. One ships; any other loads by the path of its file.
+One network, `nn/mini.py`, with any quantizer: for codecs that run on any machine, and to compare
+quantizers. One codec ships; any other loads by the path of its file.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RVQ = MiniConfig.model_validate(
 
 
 def _measures(config: MiniConfig) -> dict[str, Any]:
-    """What a card and the network of its weights have to agree on."""
+    """The fields of a card that must fit the network of its weights."""
     return {
         "sample_rate_in": config.sample_rate,
         "hop_length": math.prod(config.strides),
@@ -76,7 +76,7 @@ def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCa
 
 
 class Mini(Trained):
-    """A small codec behind the common interface; what it takes and gives is on its card."""
+    """A small codec behind the common interface; rates and channels are on its card."""
 
     CONFIG = MiniConfig
     CARDS = (

@@ -4,9 +4,9 @@ Weights by Neuphonic, neuphonic/neucodec. The network is transformers' NeuCodecM
 with a decoder for 24 kHz; its features are those of transformers' NeuCodecFeatureExtractor (which
 normalises them over the clip, so codes depend on all of it).
 
-The extractor and NeuCodecModel give floor(L / 320) frames for L samples, and fail below 320. So
-sound is filled up with zeros to whole frames first: codes are those of the extractor and
-NeuCodecModel for the sound filled up.
+The extractor and NeuCodecModel give floor(L / 320) frames for L samples, and fail below 320.
+Therefore sound is first padded with zeros to whole frames: codes are those of the extractor and
+NeuCodecModel for the padded sound.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""random, the floor: codes drawn at random, which know nothing of the sound but its length.
+"""random, the lower bound of a benchmark: random codes that depend only on the sound's length.
 
-They are decoded by wavtokenizer-mini, so that the floor has the voice of a codec, not of noise.
+They are decoded by wavtokenizer-mini, so that the result sounds like a codec, not like noise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Random(Codec):
         ),
     )
     OPTIONS = {"seed": int}
-    NO_LATENTS = "its codes are drawn, whatever the sound is"
+    NO_LATENTS = "its codes are random, whatever the sound is"
 
     def _load(self, checkpoint: Path | None) -> None:
         if self.options.get("seed", 0) < 0:
@@ -42,7 +42,7 @@ class Random(Codec):
         self.network = self.decoder.network
 
     def _encode_windows(self, waveform: torch.Tensor) -> tuple[torch.Tensor, None]:
-        # in one piece: windows of one length would repeat themselves
+        # no windows: those of equal length would get equal codes
         return self._encode(waveform).cpu(), None
 
     def _encode(self, waveform: torch.Tensor) -> torch.Tensor:

@@ -4,10 +4,10 @@ Siuzdak et al. 2024, arXiv 2410.14411; weights by the author at huggingface.co/h
 `pytorch_model.bin` loads as it is, with the `config.json` beside it. Codes are rectangular at the
 rate of the finest codebook, the slower ones repeated.
 
-The decoder mixes noise into the sound. Here the codes of a clip are the key of its noise, so that
-equal tokens give equal sound; the official code draws anew each time. Official codes go on to the
-end of the last window of attention, ours to the end of the sound: frames past it would hold
-silence. Where that leaves part of a window, the decoder attends within that part.
+The decoder adds noise to the sound. Here the codes of a clip seed its noise, so that equal tokens
+give equal sound; the official code draws new noise each time. The official code also codes the
+padding up to the end of the last attention window; here codes end with the sound. If the last
+window is incomplete, the decoder attends within that part of it.
 """
 
 from __future__ import annotations
@@ -117,16 +117,16 @@ class SNAC(Codec):
             raise CheckpointError(
                 f"{path} is no configuration of a SNAC: {_line(reason)}"
             ) from None
-        config = official.ours()
-        found = (official.sampling_rate, config.strides, config.codebook_strides)
-        found += (config.codebook_size,)
+        config = official.to_config()
+        actual = (official.sampling_rate, config.strides, config.codebook_strides)
+        actual += (config.codebook_size,)
         sizes = _SIZES[card.name]
         expected = (card.sample_rate_in, sizes.strides, sizes.codebook_strides, sizes.codebook_size)
-        if found != expected:
-            said = "{} Hz, strides {}, codebooks at {} of {} codes"
+        if actual != expected:
+            template = "{} Hz, strides {}, codebooks at {} of {} codes"
             raise CheckpointError(
-                f"{path} is not of {card.name}: it has {said.format(*found)}, the card says "
-                f"{said.format(*expected)}; name the codec that it belongs to"
+                f"{path} is not of {card.name}: it has {template.format(*actual)}, the card says "
+                f"{template.format(*expected)}; name the codec that it belongs to"
             )
         return config
 
@@ -153,7 +153,7 @@ class SNAC(Codec):
         return self.network.decode(codes, self._noise(keys, 0, codes.shape[-1]))
 
     def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
-        """As of any codec; each window hears its part of the noise of the whole clip."""
+        """As in the base class; each window gets its part of the noise of the whole clip."""
         keys = [key_of(clip) for clip in codes]
         hop = self.card.hop_length
         waveform = torch.empty(len(codes), 1, codes.shape[-1] * hop)
@@ -165,7 +165,7 @@ class SNAC(Codec):
         return waveform[..., :length]
 
     def _noise(self, keys: list[int], low: int, high: int) -> list[Tensor]:
-        """What each block of the decoder hears (B, 1, samples) in frames `low` to `high`."""
+        """The noise (B, 1, samples) of each block of the decoder for frames `low` to `high`."""
         streams = [
             torch.stack([gaussian(key, stream, low * rate, high * rate) for key in keys])
             for stream, rate in enumerate(self.network.noise_rates)
@@ -194,11 +194,11 @@ class OfficialConfig(BaseModel):
     noise: bool = True
     depthwise: bool = True
 
-    def ours(self) -> SNACConfig:
-        """The same in our words.
+    def to_config(self) -> SNACConfig:
+        """The same sizes as a `SNACConfig`.
 
         Raises:
-            CheckpointError: the sizes make no network.
+            CheckpointError: no network has these sizes.
         """
         width = self.encoder_dim * 2 ** len(self.encoder_rates)
         attending = self.attn_window_size is not None
@@ -228,21 +228,21 @@ class OfficialConfig(BaseModel):
 
 
 def _drop_rotations(state: dict[str, Tensor], path: Path) -> None:
-    """Takes the frequencies of the rotation out of `state`: they are constants.
+    """Removes the frequencies of the rotary embedding from `state`: they are constants.
 
     Raises:
-        CheckpointError: they are others than in the official code.
+        CheckpointError: they differ from those of the official code.
     """
     expected = 1.0 / (10000 ** (torch.arange(0, HEAD, 2).float() / HEAD))
     for key in [key for key in state if key.endswith(".rel_pos.inv_freq")]:
-        found = state.pop(key)
-        alike = found.shape == expected.shape and found.is_floating_point()
-        if not alike or not torch.allclose(found.float(), expected):
+        actual = state.pop(key)
+        comparable = actual.shape == expected.shape and actual.is_floating_point()
+        if not comparable or not torch.allclose(actual.float(), expected):
             raise CheckpointError(f"{path}: {key} are not the frequencies expected")
 
 
 def _line(reason: Exception) -> str:
-    """One line of what is wrong with a file."""
+    """The message of an exception about a file, in one line."""
     if isinstance(reason, ValidationError):
         first = reason.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -1,8 +1,8 @@
-"""SpeechTokenizer: 8 residual codebooks at 50 frames per second; the first is nearest to words.
+"""SpeechTokenizer: 8 residual codebooks at 50 frames per second; the first one is semantic.
 
-Zhang et al. 2023, arXiv 2308.16692 (ICLR 2024). The network is EnCodec's, not causal, with an LSTM
-that reads in both directions in the encoder. Loads the authors' state dicts; a projection to the
-features of their teacher, which only training uses, is left out.
+Zhang et al. 2023, arXiv 2308.16692 (ICLR 2024). The network is EnCodec's, not causal, with a
+bidirectional LSTM in the encoder. Loads the authors' state dicts, without the projection to the
+features of their teacher, which only training uses.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ def _card(
 
 
 class SpeechTokenizer(SEANetCodec):
-    """SpeechTokenizer behind the common interface; what it takes and gives is on its card."""
+    """SpeechTokenizer behind the common interface; rates and channels are on its card."""
 
     DEFAULT = "speechtokenizer-hubert-avg"
-    window_seconds = 30.0  # of codes: the sound is decoded in pieces, for that LSTM looks back only
+    window_seconds = 30.0  # for encoding; decoding runs in pieces, as the decoder's LSTM is causal
     CARDS = (
         _card(
             "hubert-avg",

@@ -1,8 +1,8 @@
 """WavTokenizer: one codebook of 4096, 40 or 75 tokens per second at 24 kHz; and our small one.
 
 Ji et al. 2024, arXiv 2408.16532 (ICLR 2025); weights by the authors at huggingface.co/novateur.
-Their Lightning checkpoints load as they are. Of what those hold, the unused SEANet decoder and
-the discriminators are left out.
+Their Lightning checkpoints load as they are; their unused SEANet decoder and discriminators are
+skipped.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MINI = WavTokenizerConfig(
 
 
 def _sizes(frame_rate: float) -> WavTokenizerConfig:
-    """Of the official networks, which differ in their strides only."""
+    """The sizes of an official network; these differ only in their strides."""
     return WavTokenizerConfig(strides=_STRIDES[round(frame_rate)])
 
 
@@ -102,7 +102,7 @@ def _official(
 
 
 class WavTokenizer(Trained):
-    """WavTokenizer behind the common interface; what it takes and gives is on its card."""
+    """WavTokenizer behind the common interface; rates and channels are on its card."""
 
     DEFAULT = "wavtokenizer-mini"
     CONFIG = WavTokenizerConfig
@@ -180,11 +180,11 @@ class WavTokenizer(Trained):
         state, config = read_network(state, metadata, checkpoint)
         expected = config if "@" in self.card.name else _sizes_of(self.card)
         if config != expected:
-            found, wanted = config.model_dump(), expected.model_dump()
-            differing = [name for name in wanted if found[name] != wanted[name]]
+            actual, required = config.model_dump(), expected.model_dump()
+            differing = [name for name in required if actual[name] != required[name]]
             raise CheckpointError(
-                f"{checkpoint} is not {self.card.name}: it has {_listed(found, differing)}, the "
-                f"card says {_listed(wanted, differing)}; name the codec that it belongs to"
+                f"{checkpoint} is not {self.card.name}: it has {_listed(actual, differing)}, the "
+                f"card says {_listed(required, differing)}; name the codec that it belongs to"
             )
         with checkpoints.sized_by(state, checkpoint):
             self.network = WavTokenizerNetwork(config)
@@ -230,7 +230,7 @@ def read_network(
     """State dict in our names and the sizes of the network, from our files or official ones.
 
     Raises:
-        CheckpointError: the file is neither.
+        CheckpointError: the file is neither an official one nor written by audiotok.
     """
     if "config" in metadata:
         return in_float32(state), WavTokenizer.config_in(metadata, path)
@@ -238,7 +238,7 @@ def read_network(
     return converted, _infer_config(converted, path)
 
 
-# Official keys -> ours; the first that matches counts. None: encode and decode do not use it.
+# Official keys -> ours; the first match is used. None: encode and decode do not need the tensor.
 _ENCODER = r"feature_extractor\.encodec\.encoder\.model"
 _CODEBOOK = r"feature_extractor\.encodec\.quantizer\.vq\.layers\.0\._codebook"
 _OFFICIAL_KEYS: tuple[tuple[str, str | None], ...] = (
@@ -276,7 +276,7 @@ def _rename_official(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
-    """Sizes from the shapes; a downsampling convolution's kernel is two strides long."""
+    """Sizes from the shapes; the kernel of a downsampling convolution is two strides long."""
     try:
         strides = tuple(state[f"encoder.layers.{i}.weight"].shape[2] // 2 for i in (3, 6, 9, 12))
         codebook_size, dimension = state["quantizer.codebook"].shape
@@ -297,7 +297,7 @@ def _infer_config(state: dict[str, Tensor], path: Path) -> WavTokenizerConfig:
 
 def _listed(sizes: dict[str, Any], names: list[str]) -> str:
     listed = [f"{name} {sizes[name]}" for name in names]
-    if "strides" in names:  # what people know a WavTokenizer by
+    if "strides" in names:  # the official names contain this rate
         rate = sizes["sample_rate"] / math.prod(sizes["strides"])
         listed.insert(0, f"{rate:g} tokens per second")
     return ", ".join(listed)

@@ -4,11 +4,11 @@ Ye et al. 2024, arXiv 2408.17175; weights at huggingface.co/hf-audio. The networ
 XcodecModel: a DAC-like encoder beside HuBERT or WavLM, whose features enter the same residual
 quantizer. It stops after any number of codebooks, not only after those of its bandwidths.
 
-The network looks at all of a sound. One longer than the window (60 s) is coded in windows, and most
-codes may differ from those of the whole, more than at their seams: `encode` warns of it.
+Each code depends on the whole sound. Sound longer than the window (60 s) is coded in windows, and
+most codes may then differ from those of the whole, not only at the edges: `encode` warns about it.
 
-Sound is filled up with zeros to whole frames, as transformers' feature extractor for it does; codes
-are those of XcodecModel for the sound filled up.
+Sound is padded with zeros to whole frames, as its feature extractor in transformers does; codes are
+those of XcodecModel for the padded sound.
 """
 
 from __future__ import annotations

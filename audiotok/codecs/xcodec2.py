@@ -4,9 +4,9 @@ Ye et al. 2025 (Llasa), arXiv 2502.04128; weights HKUSTAudio/xcodec2-hf, not for
 The network is transformers' Xcodec2Model, its features are those of transformers'
 Xcodec2FeatureExtractor (which normalises them over the clip, so codes depend on all of it).
 
-The extractor fills a sound up by at least one sample, so that one which ends with a frame gets a
-frame more. It stands for no sample and is left out: codes are those of the extractor and
-Xcodec2Model for the sound as it is, the first ceil(L / 320) of them.
+The extractor pads a sound by at least one sample, so a sound of whole frames gets one frame more.
+This frame contains no sample of the sound and is dropped: codes are the first ceil(L / 320) of
+those of the extractor and Xcodec2Model for the unpadded sound.
 """
 
 from __future__ import annotations

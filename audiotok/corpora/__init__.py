@@ -1,14 +1,14 @@
-"""Corpora of tokens: whole corpora of sound encoded into parquet shards, and read back.
+"""Corpora of tokens: corpora of sound are encoded into parquet shards, and read back.
 
     from audiotok import corpora
 
-    corpora.encode("path/to/folder", "wavtokenizer", "tokens/")   # goes on where it was stopped
+    corpora.encode("path/to/folder", "wavtokenizer", "tokens/")   # resumes a stopped run
     for clip, tokens in corpora.read("tokens/"):                   # Clip, Tokens
         ...
     corpora.TokenDataset("tokens/", pattern="delay", frames=512)   # for a DataLoader
 
-The shards are what pandas and Hugging Face's datasets read as they are; their columns are described
-in `shards`. Names are resolved when they are first used.
+pandas and the datasets library of Hugging Face can read the shards; their columns are described in
+`shards`. Names are imported on first use.
 """
 
 from __future__ import annotations

@@ -20,27 +20,27 @@ from audiotok.errors import CorpusError, TokensError
 from audiotok.tokens.patterns import PATTERNS, Vocabulary, to_ids
 from audiotok.tokens.tokens import Tokens
 
-_GROUPS = 4  # row groups that a process keeps
+_GROUPS = 4  # row groups that a process keeps in memory
 
 
 class TokenDataset(Dataset):
-    """Clips as sequences of ids, read from the shards when they are asked for.
+    """Clips as sequences of ids, read from the shards on demand.
 
-    An item is a dictionary: `ids` int64, (N,) or (K, columns) as the pattern has it; `id`, `text`,
-    `speaker`, `label` ("" where not known) and `duration` of the clip. With `frames` all `ids` have
-    one shape, so that the items of a batch stack, and `mask` bool is False on the padding.
+    An item is a dictionary: `ids` int64, (N,) or (K, columns) depending on the pattern; `id`,
+    `text`, `speaker`, `label` ("" if unknown) and `duration` of the clip. With `frames` all `ids`
+    have one shape, so that they can be stacked to a batch, and `mask` bool is False on the padding.
 
     Args:
         folder: of the shards.
         pattern, offset, special, special_first: as in `Tokens.to_sequence`.
-        frames: of every item: longer clips are cropped to so many, which become a sequence of
-            their own; the sequences of shorter ones are padded behind.
-        num_codebooks: only the first ones.
-        seed: of where crops start, by clip and epoch; call `set_epoch` for other crops. With None
-            each crop starts at the first frame.
+        frames: of every item: longer clips are cropped to so many frames before they become a
+            sequence; the sequences of shorter clips are padded at the end.
+        num_codebooks: use only the first codebooks.
+        seed: of the random starts of crops, by clip and epoch; call `set_epoch` for other crops.
+            With None each crop starts at the first frame.
 
-    Neighbouring clips lie in one row group, which is read at once: shuffle within shards first
-    where reading is slow.
+    A row group with several adjacent clips is read at once: if reading is slow, shuffle within
+    shards.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class TokenDataset(Dataset):
         if pattern not in PATTERNS:
             raise TokensError(f"the pattern is one of {', '.join(PATTERNS)}, not {pattern!r}")
         if frames is not None and frames < 1:
-            raise CorpusError(f"crops of {frames} frames leave nothing: give 1 or more")
-        strides = self.shards.about["strides"][:num_codebooks]
-        sizes = self.shards.about["codebook_sizes"][:num_codebooks]
+            raise CorpusError(f"frames is {frames}: expected 1 or more")
+        strides = self.shards.metadata["strides"][:num_codebooks]
+        sizes = self.shards.metadata["codebook_sizes"][:num_codebooks]
         self.vocabulary = Vocabulary(tuple(sizes), offset, tuple(special), special_first)
         self._pattern, self._frames, self._seed, self._epoch = pattern, frames, seed, 0
         self._num_codebooks, self._unit = num_codebooks, math.lcm(*strides)
@@ -84,7 +84,7 @@ class TokenDataset(Dataset):
         return self._ends[-1] if self._ends else 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Crops start elsewhere in each epoch."""
+        """Sets the epoch, from which the starts of crops are derived."""
         self._epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -92,11 +92,16 @@ class TokenDataset(Dataset):
             raise IndexError(f"clip {index} of {len(self)}")
         index %= len(self)
         group = bisect.bisect_right(self._ends, index)
-        first = self._ends[group - 1] if group else 0
-        number, inside = self._groups[group]
-        before = self._ends[group - inside - 1] if group > inside else 0  # of this file
+        group_start = self._ends[group - 1] if group else 0
+        file_number, group_in_file = self._groups[group]
+        file_start = (
+            self._ends[group - group_in_file - 1] if group > group_in_file else 0
+        )  # of this file
         row, tokens = self.shards.read(
-            self.shards.paths[number], self._read(group), index - first, index - before
+            self.shards.paths[file_number],
+            self._read(group),
+            index - group_start,
+            index - file_start,
         )
         if self._num_codebooks is not None:
             tokens = tokens.first(self._num_codebooks)
@@ -120,12 +125,12 @@ class TokenDataset(Dataset):
 
     def _start(self, index: int, available: int) -> int:
         """The frame at which the crop of a clip starts in this epoch."""
-        over = available - self._frames
-        if over <= 0 or self._seed is None:
+        surplus = available - self._frames
+        if surplus <= 0 or self._seed is None:
             return 0
         seed = hash((self._seed, self._epoch, index)) % 2**63
-        places, generator = over // self._unit + 1, torch.Generator().manual_seed(seed)
-        return int(torch.randint(places, (), generator=generator)) * self._unit
+        positions, generator = surplus // self._unit + 1, torch.Generator().manual_seed(seed)
+        return int(torch.randint(positions, (), generator=generator)) * self._unit
 
     def _read_group(self, group: int):
         number, inside = self._groups[group]

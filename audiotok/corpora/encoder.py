@@ -1,8 +1,8 @@
-"""One process that encodes: it reads the clips of a shard, puts them into batches by length, and
-gives the bytes of the shard.
+"""The encoder of one process: reads the clips of a shard, sorts them into batches by length, and
+returns the bytes of the shard.
 
-What goes into one batch depends on the shard alone, not on who encodes it or when: so a shard that
-is made again, on another machine or after a kill, is the same.
+Batches depend only on the clips of the shard, so a shard that is encoded again, on another machine
+or after a kill, is the same.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from audiotok.results.identity import differences, of_encoder
 from audiotok.system.failures import Failure
 from audiotok.tokens.tokens import Tokens
 
-COMPARED = 16  # of so many batches, one clip of one is encoded alone too, and its codes compared
+COMPARED = 16  # in one of so many batches, one clip is also encoded alone, to compare its codes
 
-Tick = Callable[[int, float], None]  # clips, seconds of sound: more that are done
+Tick = Callable[[int, float], None]  # further clips, and seconds of sound, that are done
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Job:
     Attributes:
         name, checkpoint, device: as for `audiotok.load`.
         batch, batch_seconds: see `encoding.encode`.
-        readers: processes that read for this one; 0 reads in this process.
-        about: JSON of the metadata of every shard; its `encoder` is the identity that the codec
+        readers: number of processes that read files; with 0 this process reads them.
+        metadata: JSON of the metadata of every shard; its `encoder` is the identity that the codec
             must have in every process.
     """
 
@@ -52,15 +52,15 @@ class Job:
     batch: Batch
     batch_seconds: float
     readers: int
-    about: str
+    metadata: str
 
 
 @dataclass(frozen=True)
 class Work:
-    """A shard to be made.
+    """A shard to encode.
 
     Attributes:
-        left_out: id and reason of clips that are not tried, for they end their process.
+        left_out: id and reason of clips that are skipped because they crash the process.
     """
 
     number: int
@@ -69,13 +69,14 @@ class Work:
 
 
 @dataclass
-class Made:
-    """A shard that was made.
+class ShardResult:
+    """An encoded shard.
 
     Attributes:
         content: bytes of the file.
         failures: {"clip", "message"} of each clip that is not in it.
-        compared, changed: codes that were computed alone too, and how many of them were others.
+        compared, changed: number of codes that were also computed clip by clip, and how many of
+            them differed.
     """
 
     number: int
@@ -88,35 +89,35 @@ class Made:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What of this stands in the metadata of the file."""
+        """The fields that are stored in the metadata of the file."""
         names = ("number", "clips", "seconds", "failures", "compared", "changed")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
-class Unmade:
-    """A shard that cannot be made now, for a clip failed for what may pass: memory, a full disk."""
+class FailedShard:
+    """A shard that could not be encoded because of a transient failure: memory, a full disk."""
 
     number: int
     clip: str
     message: str
 
 
-class _Passing(Exception):
-    """The clip `args[0]` failed with the Failure `args[1]`, which may pass."""
+class _TransientError(Exception):
+    """The clip `args[0]` failed with the transient Failure `args[1]`."""
 
 
 class Encoder:
-    """A codec that makes shards."""
+    """A codec that encodes shards."""
 
     def __init__(self, job: Job):
         self._job = job
         self._codec = registry.load(job.name, job.checkpoint, job.device, quiet=True)
-        expected, found = json.loads(job.about)["encoder"], of_encoder(self._codec)
-        if found != expected:
+        expected, actual = json.loads(job.metadata)["encoder"], of_encoder(self._codec)
+        if actual != expected:
             raise CodecError(
-                f"{job.name} is another codec in this process than where the run was started "
-                f"({differences(expected, found)}): use the same weights, code and packages"
+                f"{job.name} differs between this process and the one that started the run "
+                f"({differences(expected, actual)}): use the same weights, code and packages"
             )
 
         self._readers = contextlib.ExitStack()
@@ -128,64 +129,68 @@ class Encoder:
         """Ends the processes that read."""
         self._readers.close()
 
-    def make(self, work: Work, tick: Tick) -> Made | Unmade:
-        """The shard of `work`; clips that cannot be read or encoded are left out and named."""
+    def make(self, work: Work, tick: Tick) -> ShardResult | FailedShard:
+        """Encodes the shard `work`; clips that cannot be read or encoded are listed in it."""
         try:
-            return self._made(work, tick)
-        except _Passing as reason:
+            return self._make(work, tick)
+        except _TransientError as reason:
             clip, failure = reason.args
-            return Unmade(work.number, clip, failure.message)
+            return FailedShard(work.number, clip, failure.message)
 
-    def _made(self, work: Work, tick: Tick) -> Made:
-        made, found = Made(work.number), {}
-        made.failures += [{"clip": id, "message": why} for id, why in work.left_out.items()]
-        tried = [one for one in work.recordings if one.id not in work.left_out]
-        for number, (batch, clips) in enumerate(self._read_ahead(tried)):
-            good = []
+    def _make(self, work: Work, tick: Tick) -> ShardResult:
+        result, encoded = ShardResult(work.number), {}
+        result.failures += [{"clip": id, "message": why} for id, why in work.left_out.items()]
+        recordings = [one for one in work.recordings if one.id not in work.left_out]
+        for number, (batch, clips) in enumerate(self._read_ahead(recordings)):
+            readable = []
             for recording, clip in zip(batch, clips, strict=True):
                 if isinstance(clip, Failure):
-                    _fail(made, recording, clip)
+                    _fail(result, recording, clip)
                 else:
-                    good.append((recording, clip))
-            done = self._encode(good, made)
+                    readable.append((recording, clip))
+            done = self._encode(readable, result)
             if number % COMPARED == 0 and len(done) > 1 and self._job.batch != "strict":
-                recording, clip = good[0]
-                self._compare(clip, done.get(recording.id), made)
-            found |= done
+                recording, clip = readable[0]
+                self._compare(clip, done.get(recording.id), result)
+            encoded |= done
             seconds = sum(tokens.duration for tokens in done.values())
-            made.seconds += seconds
+            result.seconds += seconds
             tick(len(batch), seconds)
-        rows = [(one, found[one.id]) for one in work.recordings if one.id in found]
-        made.clips = len(rows)
+        rows = [(one, encoded[one.id]) for one in work.recordings if one.id in encoded]
+        result.clips = len(rows)
         order = {one.id: number for number, one in enumerate(work.recordings)}
-        made.failures.sort(key=lambda failure: order[failure["clip"]])
-        made.content = shards.write(rows, json.loads(self._job.about) | {"shard": made.summary})
-        return made
+        result.failures.sort(key=lambda failure: order[failure["clip"]])
+        result.content = shards.write(
+            rows, json.loads(self._job.metadata) | {"shard": result.summary}
+        )
+        return result
 
-    def _encode(self, clips: Sequence[tuple[Recording, Prepared]], made: Made) -> dict[str, Tokens]:
-        """Tokens by id; where a batch fails, its clips go one by one."""
+    def _encode(
+        self, clips: Sequence[tuple[Recording, Prepared]], result: ShardResult
+    ) -> dict[str, Tokens]:
+        """Tokens by id; if a batch fails, its clips are encoded one by one."""
         try:
             tokens = self._codec.encode_prepared([clip for _, clip in clips], self._job.batch)
-            return {one.id: found for (one, _), found in zip(clips, tokens, strict=True)}
+            return {one.id: encoded for (one, _), encoded in zip(clips, tokens, strict=True)}
         except Exception as reason:  # the guard around one clip: a network may raise anything
             if len(clips) == 1:
-                _fail(made, clips[0][0], Failure.of(reason))
+                _fail(result, clips[0][0], Failure.of(reason))
                 return {}
-        return {key: one for clip in clips for key, one in self._encode([clip], made).items()}
+        return {key: one for clip in clips for key, one in self._encode([clip], result).items()}
 
-    def _compare(self, clip: Prepared, together: Tokens | None, made: Made) -> None:
-        if together is not None:
+    def _compare(self, clip: Prepared, batched: Tokens | None, result: ShardResult) -> None:
+        if batched is not None:
             try:
                 alone = self._codec.encode_prepared([clip])[0]
             except Exception:  # as around one clip; its tokens are there
                 return
-            made.compared += alone.codes.numel()
-            made.changed += int((alone.codes != together.codes).sum())
+            result.compared += alone.codes.numel()
+            result.changed += int((alone.codes != batched.codes).sum())
 
     def _read_ahead(
         self, recordings: Sequence[Recording]
     ) -> Iterator[tuple[list[Recording], list[Prepared | Failure]]]:
-        """Each batch with its clips, or why they cannot be read; the next is read meanwhile."""
+        """Yields each batch with its clips or their failures, and reads the next one meanwhile."""
         if self._job.batch == "strict":
             lengths = [0.0] * len(recordings)
         else:
@@ -195,44 +200,47 @@ class Encoder:
         with ThreadPoolExecutor(1) as ahead:
             coming = None
             for batch in [*batches, None]:
-                before = coming
+                current = coming
                 if batch is not None:
-                    coming = batch, ahead.submit(lambda batch=batch: list(self._every(read, batch)))
-                if before is not None:
-                    yield before[0], [_prepared(clip) for clip in before[1].result()]
+                    coming = (
+                        batch,
+                        ahead.submit(lambda batch=batch: list(self._every(read, batch))),
+                    )
+                if current is not None:
+                    yield current[0], [_prepared(clip) for clip in current[1].result()]
 
 
 def in_batches(
     recordings: Sequence[Recording], seconds: Sequence[float], budget: float
 ) -> list[list[Recording]]:
-    """Recordings in batches of like length, each of `budget` seconds at most with its padding;
-    longer ones, and such of unknown length (0), alone."""
+    """Batches of recordings of similar length, of at most `budget` seconds including padding.
+    Longer recordings, and those of unknown length (0), are in a batch of their own."""
     order = sorted(range(len(recordings)), key=lambda number: seconds[number])
     batches: list[list[Recording]] = []
-    before = 0.0
+    previous = 0.0
     for number in order:
         length = seconds[number]
-        if not before or (len(batches[-1]) + 1) * length > budget:
+        if not previous or (len(batches[-1]) + 1) * length > budget:
             batches.append([])
-        before = length
+        previous = length
         batches[-1].append(recordings[number])
     return batches
 
 
-def _fail(made: Made, recording: Recording, failure: Failure) -> None:
-    """Names a clip that fails each time; what may pass is never stored."""
+def _fail(result: ShardResult, recording: Recording, failure: Failure) -> None:
+    """Adds a failed clip to the result; a transient failure is raised instead."""
     if failure.transient:
-        raise _Passing(recording.id, failure)
-    made.failures.append({"clip": recording.id, "message": failure.message})
+        raise _TransientError(recording.id, failure)
+    result.failures.append({"clip": recording.id, "message": failure.message})
 
 
 def _read(recording: Recording, card: CodecCard) -> tuple[np.ndarray, int, int] | Failure:
-    """The parts of a Prepared, or what is wrong with the clip."""
+    """The parts of a Prepared, or the failure."""
     try:
         clip = prepare(recording.read(), card)
     except Exception as reason:  # the guard around one clip: a file may break any library
         failure = Failure.of(reason)
-        if isinstance(reason.__cause__, FileNotFoundError):  # the source was listed without it
+        if isinstance(reason.__cause__, FileNotFoundError):  # the source does not have the file
             failure = replace(failure, transient=False)
         return failure
     return clip.waveform.numpy(), clip.num_samples, clip.sample_rate
@@ -243,6 +251,6 @@ def _prepared(parts: tuple[np.ndarray, int, int] | Failure) -> Prepared | Failur
 
 
 @lru_cache(maxsize=1)
-def kept(job: Job) -> Encoder:
-    """The encoder of this process: loaded once, however many shards it makes."""
+def cached_encoder(job: Job) -> Encoder:
+    """The encoder of this process, loaded once for all shards."""
     return Encoder(job)

@@ -1,8 +1,8 @@
-"""A corpus encoded into a folder of shards; a run that was stopped goes on.
+"""Encodes a corpus into a folder of shards; a stopped run can be resumed.
 
-What is made depends on corpus, codec and settings alone, so a folder holds the same codes however
-often the run was stopped, and whoever made them. A shard is written whole or not at all, by this
-process alone: that is all the journal there is.
+The codes depend only on corpus, codec and settings, not on interruptions or on the machines that
+encode. A shard is written whole or not at all, by this process only: the existing shards are the
+journal of the run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from audiotok.codec import registry
 from audiotok.codec.batches import BATCHES, Batch
 from audiotok.codec.codec import Codec
 from audiotok.corpora import executors, shards, sources
-from audiotok.corpora.encoder import Job, Made, Unmade, Work
+from audiotok.corpora.encoder import FailedShard, Job, ShardResult, Work
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
 from audiotok.results.identity import differences, of_encoder
@@ -32,34 +32,34 @@ from audiotok.system.files import replacing, temporaries
 from audiotok.system.processes import can_start_processes
 
 FAILED = "_failed.tsv"
-_SHARDS = 32  # that a small corpus is put into, so that there is work for all processes
-_CLIPS = (64, 1000)  # of a shard, at least and at most
-_BYTES = (2**24, 2**29)  # of the files of a shard, likewise: ten minutes to some hours of sound
-_SECONDS = {"cpu": 8.0, "cuda": 120.0}  # of a batch; on a CPU more is slower
+_SHARDS = 32  # number of shards of a small corpus, so that there is work for all processes
+_CLIPS = (64, 1000)  # clips of a shard, at least and at most
+_BYTES = (2**24, 2**29)  # bytes of the sound files of a shard: ten minutes to some hours of sound
+_SECONDS = {"cpu": 8.0, "cuda": 120.0}  # of a batch; on a CPU larger batches are slower
 
 
 class Progress:
-    """What is told while a corpus is encoded; does nothing by itself."""
+    """Callbacks while a corpus is encoded; the methods of this class do nothing."""
 
     def start(self, clips: int, done: int) -> None:
-        """Of `clips` clips, `done` were encoded by runs before."""
+        """Called first: `done` of `clips` clips were encoded by previous runs."""
 
     def note(self, text: str) -> None:
-        """A line worth reading."""
+        """Called with a message for the user."""
 
     def tick(self, clips: int, seconds: float) -> None:
-        """So many more clips, and seconds of sound, are done."""
+        """Called when further clips, of so many seconds of sound, are done."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What is in a folder of shards.
+    """Summary of a folder of shards.
 
     Attributes:
         clips, seconds: encoded.
-        failures: {"clip", "message"} of each clip that could not be.
-        compared, changed: codes of batches that were also computed clip by clip, and how many of
-            these were others; 0 and 0 where each clip was encoded alone.
+        failures: {"clip", "message"} of each clip that could not be encoded.
+        compared, changed: number of codes that were also computed clip by clip, and how many of
+            them differed; 0 and 0 if each clip was encoded alone.
     """
 
     folder: Path
@@ -86,27 +86,27 @@ def encode(
     address: str | None = None,
     progress: Progress | None = None,
 ) -> Encoded:
-    """Encodes a corpus into the folder `out`, and goes on where an earlier run was stopped.
+    """Encodes a corpus into the folder `out`, or resumes an earlier run.
 
     Args:
         source: a folder, a manifest, a corpus by name, or hf:NAME[:SPLIT].
         tokenizer, checkpoint, device: as for `audiotok.load`.
-        batch: as in `Codec.encode_batch`; by default the fastest that the codec can. All but
-            "strict" may change a few codes by last bits: the share is measured and reported.
-        batch_seconds: of sound in one forward, at most; default 8 on a CPU, 120 on a GPU.
-        shard_clips: of one shard, at most; also the clips among which batches are formed, and the
-            work that a kill can cost. Default: a 32nd of the corpus, 64 to 1000. The files of a
-            shard have no more than a 32nd of the corpus's bytes either, 16 MiB to 512 MiB.
+        batch: as in `Codec.encode_batch`; default: the fastest that the codec supports. All except
+            "strict" may change a few codes by rounding: the share is measured and reported.
+        batch_seconds: most seconds of sound in one forward; default 8 on a CPU, 120 on a GPU.
+        shard_clips: most clips of one shard. Batches are formed within a shard, and a kill loses at
+            most the shards in progress. Default: a 32nd of the corpus, limited to 64 to 1000. The
+            sound files of a shard also have at most a 32nd of the corpus's bytes, limited to 16 MiB
+            to 512 MiB.
         limit: only the first clips.
-        workers: processes that encode (CPU, default: all cores), or that read for a GPU. With 0
-            all is done in this process: for a debugger, for a clip that crashes ends it.
+        workers: processes that encode (CPU, default: all cores), or that read files for a GPU. With
+            0 everything runs in this process, for debugging: a clip that crashes ends it.
         executor: "local", or "ray", on a cluster at `address`.
-        progress: is told how it goes.
+        progress: receives the progress.
 
     Raises:
         CorpusError: `out` holds other tokens or other files, no clip could be encoded, or a shard
-            could not be made for what may pass: all others are made, and the same call tries it
-            again.
+            had a transient failure: the other shards are written, and the same call tries it again.
     """
     progress = progress or Progress()
     out = outputs.folder(out, "the tokens of a corpus")
@@ -116,27 +116,27 @@ def encode(
         raise CorpusError(f"the address {address} is for --executor ray: give both or none")
     codec = registry.load(tokenizer, checkpoint, device, quiet=True)
     kind = codec.device.type
-    found = sources.load(source, limit)
-    about = _about(codec, found, kind, batch, batch_seconds, shard_clips)
+    corpus = sources.load(source, limit)
+    metadata = _metadata(codec, corpus, kind, batch, batch_seconds, shard_clips)
     job = Job(
         name=str(tokenizer),
         checkpoint=None if checkpoint is None else str(Path(checkpoint).absolute()),
         device=str(codec.device),
-        batch=about["settings"]["batch"],
-        batch_seconds=about["settings"]["batch_seconds"],
+        batch=metadata["settings"]["batch"],
+        batch_seconds=metadata["settings"]["batch_seconds"],
         readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
-        about=json.dumps(about, sort_keys=True),
+        metadata=json.dumps(metadata, sort_keys=True),
     )
-    del codec  # the processes have their own
-    works = list(_works(found, about["settings"]["shard_clips"]))
-    about["shards"] = len(works)
-    with _opened(out, about) as folder:
-        return _run(folder, about, job, works, workers, executor, address, progress)
+    del codec  # each process loads its own
+    works = list(_works(corpus, metadata["settings"]["shard_clips"]))
+    metadata["shards"] = len(works)
+    with _LockedFolder(out, metadata) as folder:
+        return _run(folder, metadata, job, works, workers, executor, address, progress)
 
 
 def _run(
     folder: Path,
-    about: dict[str, Any],
+    metadata: dict[str, Any],
     job: Job,
     works: list[Work],
     workers: int | None,
@@ -149,41 +149,41 @@ def _run(
     total = sum(len(work.recordings) for work in works)
     progress.start(total, total - sum(len(work.recordings) for work in missing))
     count = min(_workers(workers), len(missing)) if job.device == "cpu" else 1
-    run = {
+    run_shards = {
         "here": executors.here,
         "local": partial(executors.local, count=max(1, count)),
         "ray": partial(executors.on_ray, address=address),
     }
-    alone = workers == 0 or not can_start_processes()
-    if executor == "local" and alone and workers != 0:
-        progress.note("clips are encoded in this process: as a daemon it cannot start others")
-    if executor == "local" and alone:
+    in_process = workers == 0 or not can_start_processes()
+    if executor == "local" and in_process and workers != 0:
+        progress.note("clips are encoded in this process: a daemon process cannot start others")
+    if executor == "local" and in_process:
         executor = "here"
-    unmade = []
-    for made in run[executor](job, missing, progress.tick) if missing else ():
-        if isinstance(made, Unmade):
-            unmade.append(made)
+    failed = []
+    for result in run_shards[executor](job, missing, progress.tick) if missing else ():
+        if isinstance(result, FailedShard):
+            failed.append(result)
             continue
-        with replacing(paths[made.number], CorpusError) as file:
-            file.write(made.content)
-    if unmade:
+        with replacing(paths[result.number], CorpusError) as file:
+            file.write(result.content)
+    if failed:
         raise CorpusError(
-            f"{len(unmade)} of {len(works)} shards could not be made now, at clip "
-            f"{unmade[0].clip}: {unmade[0].message}; the others are kept, and the same command "
+            f"{len(failed)} of {len(works)} shards could not be encoded, at clip "
+            f"{failed[0].clip}: {failed[0].message}; the others are kept, and the same command "
             "tries these again"
         )
     return _finished(folder, paths)
 
 
 def _finished(folder: Path, paths: list[Path]) -> Encoded:
-    """What all shards say together; names the clips that failed in a file of their own."""
-    made = []
+    """The summary of all shards; writes the clips that failed to a file FAILED."""
+    results = []
     for path in paths:
         with reading(path):
-            made.append(Made(**shards.about_file(path)["shard"]))
-    failures = [failure for one in made for failure in one.failures]
+            results.append(ShardResult(**shards.shard_metadata(path)["shard"]))
+    failures = [failure for one in results for failure in one.failures]
     names = ("clips", "seconds", "compared", "changed")
-    totals = {name: sum(getattr(one, name) for one in made) for name in names}
+    totals = {name: sum(getattr(one, name) for one in results) for name in names}
     encoded = Encoded(folder, failures=failures, **totals)
     (folder / FAILED).unlink(missing_ok=True)
     if failures:
@@ -198,7 +198,7 @@ def _finished(folder: Path, paths: list[Path]) -> Encoded:
     return encoded
 
 
-def _about(
+def _metadata(
     codec: Codec,
     source: sources.Source,
     kind: str,
@@ -206,11 +206,11 @@ def _about(
     batch_seconds: float | None,
     shard_clips: int | None,
 ) -> dict[str, Any]:
-    """What the folder holds, which every shard says too."""
+    """The metadata of the folder, which every shard contains too."""
     if batch is None:
         batch = "ragged" if codec.ragged else "strict" if codec.card.byte_stream else "length"
     if batch not in BATCHES or (batch == "ragged" and not codec.ragged):
-        codec.encode_prepared([], batch)  # says what is wrong
+        codec.encode_prepared([], batch)  # raises the error
     clips = len(source.recordings)
     if shard_clips is None:
         shard_clips = min(max(_CLIPS[0], math.ceil(clips / _SHARDS)), _CLIPS[1])
@@ -241,45 +241,49 @@ def _about(
 
 
 def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
-    """The corpus in shards, in its order."""
-    most = min(max(_BYTES[0], math.ceil(sum(source.sizes) / _SHARDS)), _BYTES[1])
+    """Splits the corpus into shards, in its order."""
+    max_bytes = min(max(_BYTES[0], math.ceil(sum(source.sizes) / _SHARDS)), _BYTES[1])
     start = number = size = 0
-    for index, more in enumerate(source.sizes):
-        if index > start and (index - start == shard_clips or size + more > most):
+    for index, file_size in enumerate(source.sizes):
+        if index > start and (index - start == shard_clips or size + file_size > max_bytes):
             yield Work(number, source.recordings[start:index])
             start, number, size = index, number + 1, 0
-        size += more
+        size += file_size
     yield Work(number, source.recordings[start:])
 
 
-def _differences(found: dict[str, Any], about: dict[str, Any]) -> str:
-    """What tells two folders of tokens apart, in one line."""
-    same = [key for key in ("card", "fingerprint") if key in found and "encoder" in found]
-    found, about = ({k: v for k, v in one.items() if k not in same} for one in (found, about))
-    text = differences(found, about)
+def _differences(existing: dict[str, Any], metadata: dict[str, Any]) -> str:
+    """The differences between two folders of tokens, in one line."""
+    ignored = [key for key in ("card", "fingerprint") if key in existing and "encoder" in existing]
+    existing, metadata = (
+        {k: v for k, v in one.items() if k not in ignored} for one in (existing, metadata)
+    )
+    text = differences(existing, metadata)
     if "corpus.sha256" in text:
-        text += ", where names, texts, sizes and times of change of all files are compared"
+        text += ", a hash of names, texts, sizes and modification times of all files"
     return text
 
 
-class _opened:
-    """The folder, locked, for the tokens of `about` alone; parts of files that a kill left go."""
+class _LockedFolder:
+    """Locks the folder for tokens with these metadata; removes temporary files of killed runs."""
 
-    def __init__(self, folder: Path, about: dict[str, Any]):
-        self._folder, self._about = folder, about
+    def __init__(self, folder: Path, metadata: dict[str, Any]):
+        self._folder, self._metadata = folder, metadata
         self._lock = FileLock(folder / ".lock")
 
     def __enter__(self) -> Path:
         folder = self._folder
         if shards.is_shards(folder):  # before anything is written there
-            shards.read_about(folder)
+            shards.read_metadata(folder)
         else:
             self._refuse_others()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise CorpusError(f"another process encodes into {folder}: wait for it") from None
+            raise CorpusError(
+                f"another process encodes into {folder}: wait until it ends"
+            ) from None
         except OSError as reason:
             raise CorpusError(
                 f"cannot write into {folder}: {reason.strerror or reason}; name a folder"
@@ -292,27 +296,27 @@ class _opened:
         return folder
 
     def _refuse_others(self) -> None:
-        """Raises CorpusError where the folder holds files that are not ours."""
-        ours = {self._folder / ".lock", *temporaries(self._folder)}
-        if self._folder.is_dir() and (others := set(self._folder.iterdir()) - ours):
+        """Raises CorpusError if the folder contains files that are no tokens."""
+        own_files = {self._folder / ".lock", *temporaries(self._folder)}
+        if self._folder.is_dir() and (other_files := set(self._folder.iterdir()) - own_files):
             raise CorpusError(
-                f"{self._folder} holds no corpus of tokens but other files, e.g. "
-                f"{min(others).name}: name a new folder"
+                f"{self._folder} contains other files and no corpus of tokens, e.g. "
+                f"{min(other_files).name}: name a new folder"
             )
 
     def _check(self) -> None:
         folder = self._folder
         if shards.is_shards(folder):
-            found = shards.read_about(folder)
-            if found != json.loads(json.dumps(self._about)):
+            existing = shards.read_metadata(folder)
+            if existing != json.loads(json.dumps(self._metadata)):
                 raise CorpusError(
-                    f"{folder} holds other tokens ({_differences(found, self._about)}): "
+                    f"{folder} holds other tokens ({_differences(existing, self._metadata)}): "
                     "name another folder, or remove this one"
                 )
         else:
             self._refuse_others()
-            with replacing(folder / shards.ABOUT, CorpusError) as file:
-                file.write(shards.about_bytes(self._about))
+            with replacing(folder / shards.METADATA_FILE, CorpusError) as file:
+                file.write(shards.metadata_bytes(self._metadata))
         for part in temporaries(folder):
             part.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""Who makes the shards: this process, processes of this machine, or a Ray cluster.
+"""Execution of shards: in this process, in processes of this machine, or on a Ray cluster.
 
-Each is a generator of what was made, in the order in which it is finished. The clusters' scheduling
-is Ray's: a shard is a task, and what was lost with a node Ray runs again elsewhere.
+Each executor is a generator of results in order of completion. On a cluster each shard is a Ray
+task, and Ray runs tasks of a lost node again on another one.
 """
 
 from __future__ import annotations
@@ -16,16 +16,24 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from audiotok.corpora.encoder import Encoder, Job, Made, Tick, Unmade, Work, kept
+from audiotok.corpora.encoder import (
+    Encoder,
+    FailedShard,
+    Job,
+    ShardResult,
+    Tick,
+    Work,
+    cached_encoder,
+)
 from audiotok.corpora.processes import spawning
 from audiotok.errors import CorpusError
 from audiotok.harness.clusters import RETRIES, connected
 
-_LOOK = 0.5  # seconds between two looks at what processes have done
+_POLL = 0.5  # seconds between two updates of the progress
 
 
-def here(job: Job, works: Iterable[Work], tick: Tick) -> Iterator[Made | Unmade]:
-    """In this process, for a debugger."""
+def here(job: Job, works: Iterable[Work], tick: Tick) -> Iterator[ShardResult | FailedShard]:
+    """In this process, for debugging."""
     encoder = Encoder(job)
     try:
         for work in works:
@@ -34,10 +42,12 @@ def here(job: Job, works: Iterable[Work], tick: Tick) -> Iterator[Made | Unmade]
         encoder.close()
 
 
-def local(job: Job, works: Iterable[Work], tick: Tick, count: int) -> Iterator[Made | Unmade]:
-    """In `count` processes of this machine. One that dies costs its shard a second try, a clip that
-    ends its process alone too is left out: see `_surviving`."""
-    works, seen = iter(works), [0.0, 0.0]
+def local(
+    job: Job, works: Iterable[Work], tick: Tick, count: int
+) -> Iterator[ShardResult | FailedShard]:
+    """In `count` processes of this machine. If a process dies, its shard is tried again, and clips
+    that crash the process are skipped: see `_surviving`."""
+    works, reported = iter(works), [0.0, 0.0]
     with ThreadPoolExecutor(count) as threads, ExitStack() as stack:
         processes = [stack.enter_context(_Process(job)) for _ in range(count)]
         running = {
@@ -45,10 +55,10 @@ def local(job: Job, works: Iterable[Work], tick: Tick, count: int) -> Iterator[M
             for process, work in zip(processes, works, strict=False)
         }
         while running:
-            finished, _ = wait(running, _LOOK, FIRST_COMPLETED)
-            done = [sum(process.done[place] for process in processes) for place in (0, 1)]
-            tick(int(done[0] - seen[0]), done[1] - seen[1])
-            seen = done
+            finished, _ = wait(running, _POLL, FIRST_COMPLETED)
+            done = [sum(process.done[index] for process in processes) for index in (0, 1)]
+            tick(int(done[0] - reported[0]), done[1] - reported[1])
+            reported = done
             for future in finished:
                 process = running.pop(future)
                 if (work := next(works, None)) is not None:
@@ -57,14 +67,16 @@ def local(job: Job, works: Iterable[Work], tick: Tick, count: int) -> Iterator[M
 
 
 class _Process:
-    """One process that encodes; when it dies, another takes its place.
+    """One process that encodes; if it dies, it is replaced by a new one.
 
     Attributes:
-        done: clips, and seconds of sound, that it is done with.
+        done: number of clips, and seconds of sound, that are done.
     """
 
     def __init__(self, job: Job):
-        self.done = multiprocessing.get_context("spawn").RawArray("d", 2)  # it alone writes
+        self.done = multiprocessing.get_context("spawn").RawArray(
+            "d", 2
+        )  # only the process writes it
         self._job, self._closed = job, False
         self._lock = threading.Lock()
         self._stack = ExitStack()
@@ -78,11 +90,11 @@ class _Process:
             self._closed = True
             self._stack.close()
 
-    def make(self, work: Work) -> Made | Unmade:
-        """The shard of `work`; runs in a thread of its own."""
+    def make(self, work: Work) -> ShardResult | FailedShard:
+        """Encodes the shard `work`; called in a thread."""
         return _surviving(work, self._try)
 
-    def _try(self, work: Work, again: bool) -> Made | Unmade:
+    def _try(self, work: Work, again: bool) -> ShardResult | FailedShard:
         try:
             return self._pool.submit(_make, self._job, work, not again).result()
         except BrokenProcessPool:
@@ -90,55 +102,57 @@ class _Process:
                 if not self._closed:
                     self._stack.close()
                     self._start()
-            raise _Died from None
+            raise _ProcessDied from None
 
     def _start(self) -> None:
-        with _STARTING:  # the environment of this process is changed meanwhile
+        with _STARTING:  # the start changes the environment of this process temporarily
             self._pool = self._stack.enter_context(spawning(1, _set_counter, (self.done,)))
 
 
 _STARTING = threading.Lock()
 
 
-class _Died(Exception):
-    """The process that made a shard died."""
+class _ProcessDied(Exception):
+    """The process that encoded a shard died."""
 
 
-def _surviving(work: Work, attempt: Callable[[Work, bool], Made | Unmade]) -> Made | Unmade:
-    """The shard of `work`, whose clips may end the process that encodes them.
+def _surviving(
+    work: Work, attempt: Callable[[Work, bool], ShardResult | FailedShard]
+) -> ShardResult | FailedShard:
+    """Encodes the shard `work`, some of whose clips may crash the process.
 
-    It is tried twice. Then each of its clips is encoded alone, and those that end the process again
-    are left out and named.
+    It is tried twice. Then each clip is encoded alone; those that crash the process again are
+    skipped and listed as failures.
 
     Args:
-        attempt: makes the shard, not for the first time where its second argument is true; raises
-            _Died where the process died.
+        attempt: function that encodes the shard; its second argument is whether it is a repetition.
+            It raises _ProcessDied if the process died.
     """
     for again in (False, True):
-        with suppress(_Died):
+        with suppress(_ProcessDied):
             return attempt(work, again)
     left_out = {}
     for recording in [None, *work.recordings]:
         try:
             attempt(replace(work, recordings=[] if recording is None else [recording]), True)
-        except _Died:
+        except _ProcessDied:
             if recording is None:
-                return _unmade(work, "the process that encodes dies while it loads the codec")
+                return _failed(work, "the encoding process dies while it loads the codec")
             left_out[recording.id] = (
-                "the process that encodes it dies, twice with its shard and once alone: a "
-                "library crashes, or memory runs out"
+                "the encoding process dies, twice with the whole shard and once with this clip "
+                "alone: a library crashes, or memory runs out"
             )
     if 1 < len(work.recordings) == len(left_out):
-        return _unmade(work, "the process that encodes dies at every clip")
+        return _failed(work, "the encoding process dies at every clip")
     try:
         return attempt(replace(work, left_out=left_out), True)
-    except _Died:
-        return _unmade(work, "the process that encodes dies, though at none of the clips alone")
+    except _ProcessDied:
+        return _failed(work, "the encoding process dies, but not at any single clip")
 
 
-def _unmade(work: Work, message: str) -> Unmade:
-    text = f"{message}, perhaps for memory: give fewer --workers or --batch-seconds"
-    return Unmade(work.number, work.recordings[0].id, text)
+def _failed(work: Work, message: str) -> FailedShard:
+    text = f"{message}, perhaps from too little memory: give fewer --workers or --batch-seconds"
+    return FailedShard(work.number, work.recordings[0].id, text)
 
 
 _counter = None
@@ -154,8 +168,8 @@ def _count(clips: int, seconds: float) -> None:
     _counter[1] += seconds
 
 
-def _make(job: Job, work: Work, counted: bool) -> Made | Unmade:
-    return kept(job).make(work, _count if counted else _nothing)
+def _make(job: Job, work: Work, counted: bool) -> ShardResult | FailedShard:
+    return cached_encoder(job).make(work, _count if counted else _nothing)
 
 
 def _nothing(clips: int, seconds: float) -> None:
@@ -164,26 +178,26 @@ def _nothing(clips: int, seconds: float) -> None:
 
 def on_ray(
     job: Job, works: Iterable[Work], tick: Tick, address: str | None
-) -> Iterator[Made | Unmade]:
-    """On a Ray cluster, a process for each GPU or, without, for each core of its nodes.
+) -> Iterator[ShardResult | FailedShard]:
+    """On a Ray cluster, with one process for each GPU, or for each CPU core of its nodes.
 
     Args:
         address: see `clusters.connected`.
     """
     kind = "CPU"
     if job.device.startswith("cuda"):
-        kind, job = "GPU", replace(job, device="cuda")  # the one that Ray gives to the task
+        kind, job = "GPU", replace(job, device="cuda")  # the GPU that Ray assigns to the task
     with connected(address) as ray:
-        yield from _made_by(ray, kind, job, works, tick)
+        yield from _run_on_ray(ray, kind, job, works, tick)
 
 
-def _made_by(
+def _run_on_ray(
     ray: Any, kind: str, job: Job, works: Iterable[Work], tick: Tick
-) -> Iterator[Made | Unmade]:
+) -> Iterator[ShardResult | FailedShard]:
     task = ray.remote(**{f"num_{kind.lower()}s": 1}, max_retries=RETRIES)(_make_on_ray)
-    works, running, died = iter(works), {}, []
+    works, running, lost = iter(works), {}, []
 
-    def attempt(work: Work, again: bool) -> Made | Unmade:
+    def attempt(work: Work, again: bool) -> ShardResult | FailedShard:
         return _result(ray, task.remote(job, work))
 
     try:
@@ -196,33 +210,33 @@ def _made_by(
             work = running.pop(finished[0])
             running |= {task.remote(job, more): more for more in islice(works, 1)}
             try:
-                made = _result(ray, finished[0])
-            except _Died:
-                died.append(work)
+                result = _result(ray, finished[0])
+            except _ProcessDied:
+                lost.append(work)
                 continue
-            if isinstance(made, Made):
-                tick(made.clips + len(made.failures), made.seconds)
-            yield made
-        for work in died:
+            if isinstance(result, ShardResult):
+                tick(result.clips + len(result.failures), result.seconds)
+            yield result
+        for work in lost:
             yield _surviving(work, attempt)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
 
 
-def _result(ray: Any, reference: Any) -> Made | Unmade:
-    """What a task gave; _Died where its process or node was lost, RETRIES times."""
+def _result(ray: Any, reference: Any) -> ShardResult | FailedShard:
+    """The result of a task; _ProcessDied if its process or node was lost RETRIES times."""
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         raise error.as_instanceof_cause() from None
     except ray.exceptions.RayError:
-        raise _Died from None
+        raise _ProcessDied from None
 
 
-def _make_on_ray(job: Job, work: Work) -> Made | Unmade:
+def _make_on_ray(job: Job, work: Work) -> ShardResult | FailedShard:
     import torch
 
     if job.device == "cpu":
         torch.set_num_threads(1)
-    return kept(job).make(work, _nothing)
+    return cached_encoder(job).make(work, _nothing)

@@ -1,4 +1,4 @@
-"""Processes that work for this one: one thread each, and none outlives it."""
+"""Worker processes with one thread each, which end with this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from audiotok.system.processes import worker_start
 def spawning(
     count: int, initializer: Callable | None = None, arguments: tuple = ()
 ) -> Iterator[ProcessPoolExecutor]:
-    """`count` processes; at the end of the block they stop, whatever they are doing.
+    """`count` processes; they are stopped at the end of the block.
 
     Args:
         initializer: called with `arguments` in each of them.
@@ -48,7 +48,7 @@ def _start(pipe: Connection, initializer: Callable | None, arguments: tuple) -> 
 
 
 def _end_with(pipe: Connection) -> None:
-    """Ends this process when the other end of the pipe closes: it was left, or its process died."""
+    """Ends this process when the other end of the pipe closes, also by the death of its process."""
     try:
         pipe.recv()
     except (EOFError, OSError):

@@ -1,7 +1,7 @@
-"""One row of a shard of tokens: its columns, its checksum, and the way to a clip and back.
+"""One row of a shard of tokens: its columns, its checksum, and the conversion to a clip and back.
 
-The checksum of a row is a CRC-32 over all its other columns, so that no damaged bit gives other
-codes without an error, whichever part of the parquet file it hits.
+The checksum of a row is a CRC-32 over all its other columns, so that a damaged bit anywhere in the
+parquet file raises an error and never gives wrong codes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from audiotok.tokens.tokens import Tokens
 
 FORMAT = "audiotok-tokens-2"
 OLD_FORMAT = "audiotok-tokens-1"  # without checksums
-ROW_GROUP = 256  # rows that are read together, at most
-GROUP_CODES = 2**24  # codes that are read together, at most, where they are of several rows
-_MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # that stand together in a file that can be read
+ROW_GROUP = 256  # most rows of a row group
+GROUP_CODES = 2**24  # most codes of a row group with several rows
+_MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # most rows and bytes of a row group that is read
 KEY = b"audiotok"
 _TYPES = {"int32": torch.int32, "int64": torch.int64}
 _SIDE = pa.struct(
@@ -35,17 +35,17 @@ _SIDE = pa.struct(
 )
 _PLAIN = ("id", "num_frames", "num_samples", "sample_rate", "duration", "text", "speaker", "label")
 _ADVICE = (
-    "remove this file and run the same `audiotok encode` again, which makes it anew, or restore it "
-    "from a copy"
+    "remove this file and run the same `audiotok encode` again, which writes it again, or restore "
+    "it from a copy"
 )
 
 
-def schema(about: Mapping[str, Any]) -> pa.Schema:
-    """The columns of a shard of which `about` says format and codebook_sizes."""
+def schema(metadata: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a shard; `metadata` has its format and codebook_sizes."""
     text = [(name, pa.string()) for name in ("text", "speaker", "label")]
     columns = [
         ("id", pa.string()),
-        ("codes", pa.list_(pa.list_(_code_type(about)))),
+        ("codes", pa.list_(pa.list_(_code_type(metadata)))),
         ("num_frames", pa.int64()),
         ("num_samples", pa.int64()),
         ("sample_rate", pa.int32()),
@@ -53,33 +53,33 @@ def schema(about: Mapping[str, Any]) -> pa.Schema:
         *text,
         ("side", _SIDE),
     ]
-    return pa.schema(columns + [("crc32", pa.uint32())] * (about["format"] != OLD_FORMAT))
+    return pa.schema(columns + [("crc32", pa.uint32())] * (metadata["format"] != OLD_FORMAT))
 
 
-def _code_type(about: Mapping[str, Any]) -> pa.DataType:
-    largest = max(about["codebook_sizes"]) - 1
+def _code_type(metadata: Mapping[str, Any]) -> pa.DataType:
+    largest = max(metadata["codebook_sizes"]) - 1
     return pa.uint8() if largest < 2**8 else pa.uint16() if largest < 2**16 else pa.uint32()
 
 
-def write(rows: Sequence[tuple[Recording, Tokens]], about: Mapping[str, Any]) -> bytes:
-    """The bytes of a shard, the same for the same rows; `about` is sealed into its metadata."""
-    columns = schema(about)
-    if about["format"] != OLD_FORMAT:
-        about = sealed(about)
-    columns = columns.with_metadata({KEY: json.dumps(about, sort_keys=True).encode()})
-    table = pa.Table.from_pylist([_row(*pair, about) for pair in rows], schema=columns)
+def write(rows: Sequence[tuple[Recording, Tokens]], metadata: Mapping[str, Any]) -> bytes:
+    """The bytes of a shard, equal for equal rows; `metadata` is stored with a checksum."""
+    columns = schema(metadata)
+    if metadata["format"] != OLD_FORMAT:
+        metadata = sealed(metadata)
+    columns = columns.with_metadata({KEY: json.dumps(metadata, sort_keys=True).encode()})
+    table = pa.Table.from_pylist([_row(*pair, metadata) for pair in rows], schema=columns)
     longest = max((tokens.codes.numel() for _, tokens in rows), default=1)
-    together = max(1, min(ROW_GROUP, GROUP_CODES // longest))
+    group_size = max(1, min(ROW_GROUP, GROUP_CODES // longest))
     sink = pa.BufferOutputStream()
     parquet.write_table(
-        table, sink, row_group_size=together, compression="zstd", write_page_checksum=True
+        table, sink, row_group_size=group_size, compression="zstd", write_page_checksum=True
     )
     return sink.getvalue().to_pybytes()
 
 
-def _row(recording: Recording, tokens: Tokens, about: Mapping[str, Any]) -> dict[str, Any]:
+def _row(recording: Recording, tokens: Tokens, metadata: Mapping[str, Any]) -> dict[str, Any]:
     free, side = tokens.free_codes, tokens.side
-    channels, kind = range(tokens.codes.shape[0]), _code_type(about).to_pandas_dtype()
+    channels, kind = range(tokens.codes.shape[0]), _code_type(metadata).to_pandas_dtype()
     row = {
         "id": recording.id,
         "codes": [book[channel].numpy().astype(kind) for channel in channels for book in free],
@@ -98,11 +98,11 @@ def _row(recording: Recording, tokens: Tokens, about: Mapping[str, Any]) -> dict
             "type": str(side.dtype).removeprefix("torch."),
         },
     }
-    return row | {"crc32": _checksum(row)} if about["format"] != OLD_FORMAT else row
+    return row | {"crc32": _checksum(row)} if metadata["format"] != OLD_FORMAT else row
 
 
 def row_of(table: pa.Table, number: int) -> dict[str, Any]:
-    """The columns of a row; `codes` as arrays, for a long clip has millions.
+    """The columns of a row; `codes` as arrays, because a long clip has millions.
 
     Raises:
         TokensError: the row does not fit its checksum.
@@ -117,7 +117,7 @@ def row_of(table: pa.Table, number: int) -> dict[str, Any]:
 
 
 def _checksum(row: Mapping[str, Any]) -> int:
-    """CRC-32 over all columns but itself."""
+    """CRC-32 over all other columns."""
     books = row["codes"]
     head = [[row[name] for name in _PLAIN], row["side"], [len(book) for book in books]]
     total = zlib.crc32(json.dumps(head, sort_keys=True).encode())
@@ -127,16 +127,16 @@ def _checksum(row: Mapping[str, Any]) -> int:
     return total
 
 
-def tokens_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> Tokens:
+def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
     """The tokens of `row_of`.
 
     Raises:
-        TokensError: the columns do not fit together.
+        TokensError: the columns are inconsistent.
     """
     frames, side, books = row["num_frames"], row["side"], row["codes"]
-    strides, codebooks = about["strides"], len(about["codebook_sizes"])
+    strides, codebooks = metadata["strides"], len(metadata["codebook_sizes"])
     shape = (len(books) // codebooks, codebooks, frames)
-    numbers = about["codebook_sizes"], strides, row["num_samples"], row["sample_rate"]
+    numbers = metadata["codebook_sizes"], strides, row["num_samples"], row["sample_rate"]
     atok.check_numbers(shape, *numbers)  # before the codes are repeated
     sizes = [-(-frames // stride) for stride in strides] * shape[0]
     if len(books) % codebooks or [len(book) for book in books] != sizes:
@@ -149,79 +149,79 @@ def tokens_of(row: Mapping[str, Any], about: Mapping[str, Any]) -> Tokens:
         side = torch.tensor(side["values"], dtype=_TYPES[side["type"]]).reshape(side["shape"])
     return Tokens(
         torch.stack(codes).unflatten(0, (-1, codebooks)),
-        about["codec"],
-        about["fingerprint"],
+        metadata["codec"],
+        metadata["fingerprint"],
         row["num_samples"],
         row["sample_rate"],
-        about["codebook_sizes"],
+        metadata["codebook_sizes"],
         strides,
         side,
     )
 
 
-def sealed(about: Mapping[str, Any]) -> dict[str, Any]:
-    """`about` with a checksum, which `unsealed` takes off."""
-    return {**about, "crc32": _seal(about)}
+def sealed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """`metadata` with a checksum, which `unsealed` checks and removes."""
+    return {**metadata, "crc32": _seal(metadata)}
 
 
 def unsealed(content: bytes) -> dict[str, Any]:
-    """What JSON says of a folder of tokens, or of a shard.
+    """The metadata of a folder of tokens, or of a shard, from JSON.
 
     Raises:
-        ValueError: it is not of a format that is known, says what cannot be, or is damaged.
-        TokensError: its numbers cannot be.
+        ValueError: its format is unknown, a value is invalid, or it is damaged.
+        TokensError: its numbers are out of range.
     """
-    about = json.loads(content)
-    if not isinstance(about, dict):
+    metadata = json.loads(content)
+    if not isinstance(metadata, dict):
         raise ValueError("it is not an object")
-    found = about.get("format")
-    if found not in (FORMAT, OLD_FORMAT):
-        raise ValueError(f"format {found!r:.40}, expected {FORMAT!r}")
-    seal = about.pop("crc32", None)
-    if found != OLD_FORMAT and seal != _seal(about):
+    file_format = metadata.get("format")
+    if file_format not in (FORMAT, OLD_FORMAT):
+        raise ValueError(f"format {file_format!r:.40}, expected {FORMAT!r}")
+    seal = metadata.pop("crc32", None)
+    if file_format != OLD_FORMAT and seal != _seal(metadata):
         raise ValueError("its checksum does not fit, it is damaged")
     for name, kind in (("codec", str), ("fingerprint", str), ("codebook_sizes", list)):
-        if not isinstance(about.get(name), kind):
-            raise ValueError(f"its {name} is {about.get(name)!r:.40}")
-    strides = about.get("strides")
+        if not isinstance(metadata.get(name), kind):
+            raise ValueError(f"its {name} is {metadata.get(name)!r:.40}")
+    strides = metadata.get("strides")
     if not isinstance(strides, list):
         raise ValueError(f"its strides are {strides!r:.40}")
-    numbers = about["codebook_sizes"], strides, 1, 16_000
-    atok.check_numbers((1, len(about["codebook_sizes"]), 1), *numbers)
-    return about
+    numbers = metadata["codebook_sizes"], strides, 1, 16_000
+    atok.check_numbers((1, len(metadata["codebook_sizes"]), 1), *numbers)
+    return metadata
 
 
-def _seal(about: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(about, sort_keys=True).encode()):08x}"
+def _seal(metadata: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(metadata, sort_keys=True).encode()):08x}"
 
 
-def about_of(file: parquet.ParquetFile) -> dict[str, Any]:
-    """The metadata of a shard; TokensError or ValueError where it has none that can be."""
+def metadata_of(file: parquet.ParquetFile) -> dict[str, Any]:
+    """The metadata of a shard; TokensError or ValueError if they are missing or invalid."""
     metadata = file.schema_arrow.metadata or {}
     if KEY not in metadata:
-        raise TokensError("it does not say which codec made it")
+        raise TokensError("it has no metadata about the codec")
     return unsealed(metadata[KEY])
 
 
 def opened(path: Path) -> parquet.ParquetFile:
-    """A shard with the columns, rows and sizes that it must have; use it in a `with`."""
+    """Opens a shard and checks its columns, rows and sizes; use it in a `with`."""
     with reading(path):
         file = parquet.ParquetFile(path, page_checksum_verification=True)
-        about = about_of(file)
-        found, expected = file.schema_arrow, schema(about)
-        if not found.equals(expected):
-            differing = [f.name for f in expected if f not in found] or found.names
-            raise TokensError(f"it has not the columns of a shard: see {', '.join(differing[:3])}")
+        metadata = metadata_of(file)
+        actual, expected = file.schema_arrow, schema(metadata)
+        if not actual.equals(expected):
+            differing = [f.name for f in expected if f not in actual] or actual.names
+            raise TokensError(f"its columns are not those of a shard: {', '.join(differing[:3])}")
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         count, clips = sum(group.num_rows for group in groups), file.metadata.num_rows
-        if about["format"] != OLD_FORMAT:
-            clips = about.get("shard", {}).get("clips", clips)
+        if metadata["format"] != OLD_FORMAT:
+            clips = metadata.get("shard", {}).get("clips", clips)
         if not count == clips == file.metadata.num_rows:
-            raise TokensError(f"{count} of {clips} rows are there")
-        for group in groups:  # of a damaged column chunk pyarrow's metadata abort the process
+            raise TokensError(f"it has {count} of {clips} rows")
+        for group in groups:  # reading a damaged, huge row group could abort the process
             if group.num_rows > _MAX_ROWS or group.total_byte_size > _MAX_BYTES:
                 raise TokensError(
-                    f"{group.num_rows} rows of {group.total_byte_size} bytes stand together, more "
+                    f"a row group has {group.num_rows} rows of {group.total_byte_size} bytes, more "
                     f"than {_MAX_ROWS} or {_MAX_BYTES}"
                 )
         return file
@@ -229,10 +229,10 @@ def opened(path: Path) -> parquet.ParquetFile:
 
 @contextmanager
 def reading(path: Path, row: str = "") -> Iterator[None]:
-    """Whatever damage makes the readers raise is one CorpusError, with what to do.
+    """Turns any error of reading a damaged file into a CorpusError that says what to do.
 
     Args:
-        row: of the file, for the message; "" where it is the whole file.
+        row: of the file, for the message; "" for the whole file.
     """
     where = f"{path}, {row}" if row else str(path)
     try:
@@ -253,6 +253,6 @@ def reading(path: Path, row: str = "") -> Iterator[None]:
 
 
 def line(reason: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The message of an exception in one line."""
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
     return " ".join(text.split())[:200]

@@ -1,23 +1,24 @@
-"""Shards of tokens: parquet files with one row per clip, in a folder with what made them.
+"""Shards of tokens: parquet files with one row per clip, in a folder with their metadata.
 
     tokens/_corpus.json                    codec, fingerprint, corpus and settings of the folder
-    tokens/tokens-00000-of-00032.parquet   finished, or not there
+    tokens/tokens-00000-of-00032.parquet   exists only when it is complete
 
-Readers of parquet folders leave out names that start with an underscore or a dot.
+Readers of parquet folders ignore names that start with an underscore or a dot.
 
 Columns: `id`; `codes`, a list per channel and codebook (channel 0 first) of its free codes, in the
 smallest unsigned type; `num_frames` T at the finest rate; `num_samples` and `sample_rate` of the
-source, `duration` in seconds; `text`, `speaker`, `label` where known; `side`, side information as
-flat values with shape and type where the codec has it; `crc32` over all of these. The metadata
+source, `duration` in seconds; `text`, `speaker`, `label` if known; `side`, side information as flat
+values with shape and type, if the codec has it; `crc32` over all other columns. The metadata
 `audiotok` of each file is JSON: codec, card, fingerprint, codebook_sizes, strides, version,
-settings, what failed, and a checksum of its own. Folders of before (format audiotok-tokens-1, with
-corpus.json and no checksums) can be read.
+settings, failures, and its own checksum. Folders of the older format audiotok-tokens-1, with
+corpus.json and no checksums, can be read.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -34,11 +35,20 @@ from audiotok.system import names
 from audiotok.system.names import Recorded
 from audiotok.tokens.tokens import Tokens
 
-__all__ = ["ABOUT", "FORMAT", "Shards", "about_file", "is_shards", "read", "read_about", "write"]
+__all__ = [
+    "METADATA_FILE",
+    "FORMAT",
+    "Shards",
+    "shard_metadata",
+    "is_shards",
+    "read",
+    "read_metadata",
+    "write",
+]
 log = logging.getLogger("audiotok")
 
-ABOUT = "_corpus.json"
-_OLD_ABOUT = "corpus.json"
+METADATA_FILE = "_corpus.json"
+_OLD_METADATA_FILE = "corpus.json"
 _SAME = ("format", "fingerprint", "codec", "codebook_sizes", "strides")  # in folder and shards
 
 
@@ -46,49 +56,56 @@ def file_name(number: int, count: int) -> str:
     return f"tokens-{number:05d}-of-{count:05d}.parquet"
 
 
-def about_file(path: Path) -> dict[str, Any]:
+def shard_metadata(path: Path) -> dict[str, Any]:
     """The metadata of a shard."""
     with rows.opened(path) as file:
-        return rows.about_of(file)
+        return rows.metadata_of(file)
 
 
 class Shards:
-    """The shards of a folder, read when asked for.
+    """The shards of a folder, read on demand.
 
     Attributes:
         paths: of the finished shards, in the order of the corpus.
-        about: what made them, as in _corpus.json.
+        metadata: codec, corpus and settings, the content of _corpus.json.
 
     Raises:
         CorpusError: the folder holds no shards, shards of several codecs, or damaged ones. Reading
-            a damaged row raises one too, which names file and row.
+            a damaged row raises one too, with file and row.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self.about = read_about(self.folder)
+        self.metadata = read_metadata(self.folder)
         self.paths = sorted(self.folder.glob("tokens-*.parquet"))
         if not self.paths:
             raise CorpusError(f"{folder} has no finished shard yet: run the same encode again")
         for path in self.paths:
             self._check(path)
-        if self.about["format"] == OLD_FORMAT:
-            _say_old(self.folder)
+        if self.metadata["format"] == OLD_FORMAT:
+            _warn_old(self.folder)
 
     def _check(self, path: Path) -> None:
-        """Raises CorpusError unless the shard says of itself what the folder says."""
-        found = about_file(path)
+        """Raises CorpusError unless the metadata of the shard agrees with that of the folder."""
+        metadata = shard_metadata(path)
         for name in _SAME:
-            if found[name] != self.about[name]:
+            if metadata[name] != self.metadata[name]:
                 raise CorpusError(
-                    f"{path} has tokens of another codec ({name} {found[name]!s:.12}) than "
-                    f"{_about_path(self.folder)} says ({self.about[name]!s:.12}): keep corpora "
-                    "apart"
+                    f"{path} has tokens of another codec ({name} {metadata[name]!s:.12}) than "
+                    f"{_metadata_path(self.folder)} ({self.metadata[name]!s:.12}): use one folder "
+                    "for each codec"
                 )
 
     @property
+    def about(self) -> dict[str, Any]:
+        """The old name of `metadata`, for one release."""
+        warnings.warn("Shards.about is now Shards.metadata", FutureWarning, stacklevel=2)
+        return self.metadata
+
+    @property
     def complete(self) -> bool:
-        return len(self.paths) == self.about.get("shards")
+        """Whether all shards of the corpus are there."""
+        return len(self.paths) == self.metadata.get("shards")
 
     def __len__(self) -> int:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)
@@ -98,7 +115,7 @@ class Shards:
         for path in self.paths:
             for clip, tokens in self._clips(path):
                 if (key := names.key(clip.id)) in seen:
-                    raise CorpusError(f"{path} has the id {clip.id}, which another clip has too")
+                    raise CorpusError(f"{path}: the id {clip.id} belongs to another clip already")
                 seen.add(key)
                 yield clip, tokens
 
@@ -127,7 +144,7 @@ class Shards:
                 first += table.num_rows
 
     def read_group(self, path: Path, group: int) -> pa.Table:
-        """The rows of a shard that are read together."""
+        """A row group of a shard."""
         with rows.opened(path) as file, reading(path):
             return file.read_row_group(group)
 
@@ -148,26 +165,28 @@ class Shards:
 
     @staticmethod
     def clip(row: Mapping[str, Any]) -> Clip:
-        """What a row says of the clip; it has no sound file."""
+        """The clip of a row; it has no sound file."""
         return Clip(row["id"], None, row["text"], row["speaker"], row["label"])
 
     def tokens(self, row: Mapping[str, Any]) -> Tokens:
-        """The tokens of a row; TokensError where they do not fit together."""
-        return rows.tokens_of(row, self.about)
+        """The tokens of a row; TokensError if its columns are inconsistent."""
+        return rows.tokens_of(row, self.metadata)
 
 
 def _check_id(path: Path, name: str) -> None:
-    """Raises CorpusError where an id cannot be the name of a file."""
-    wrong = names.problem(name) if isinstance(name, str) else "it is no text"
-    if wrong is not None:
-        raise CorpusError(f"{path} has the id {ascii(name)[:80]}, no name for a file: {wrong}")
+    """Raises CorpusError unless the id is safe as the name of a file."""
+    problem = names.problem(name) if isinstance(name, str) else "it is no text"
+    if problem is not None:
+        raise CorpusError(
+            f"{path} has the id {ascii(name)[:80]}, which is no safe file name: {problem}"
+        )
 
 
 @cache
-def _say_old(folder: Path) -> None:
+def _warn_old(folder: Path) -> None:
     log.warning(
-        "%s was written by an older audiotok, without checksums: damage to its codes goes "
-        "unnoticed; encode the corpus again to have them",
+        "%s was written by an older audiotok, without checksums: damaged codes cannot be detected; "
+        "encode the corpus again to add checksums",
         folder,
     )
 
@@ -177,22 +196,22 @@ def read(folder: str | Path) -> Iterator[tuple[Clip, Tokens]]:
     return iter(Shards(folder))
 
 
-def _about_path(folder: Path) -> Path:
-    return folder / (ABOUT if (folder / ABOUT).exists() else _OLD_ABOUT)
+def _metadata_path(folder: Path) -> Path:
+    return folder / (METADATA_FILE if (folder / METADATA_FILE).exists() else _OLD_METADATA_FILE)
 
 
 def is_shards(path: Path) -> bool:
     """Whether a folder holds shards of tokens."""
-    return _about_path(path).is_file()
+    return _metadata_path(path).is_file()
 
 
-def read_about(folder: Path) -> dict[str, Any]:
-    """What made the shards of a folder."""
-    path = _about_path(folder)
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Codec, corpus and settings of a folder of shards."""
+    path = _metadata_path(folder)
     try:
-        about = rows.unsealed(path.read_bytes())
-        about["codec"] = Recorded(about["codec"], str(path))
-        return about
+        metadata = rows.unsealed(path.read_bytes())
+        metadata["codec"] = Recorded(metadata["codec"], str(path))
+        return metadata
     except (OSError, ValueError, TokensError, RecursionError, KeyError, TypeError) as reason:
         raise CorpusError(
             f"{folder} is no folder of tokens, or {path.name} in it is damaged ({line(reason)}): "
@@ -200,6 +219,6 @@ def read_about(folder: Path) -> dict[str, Any]:
         ) from reason
 
 
-def about_bytes(about: Mapping[str, Any]) -> bytes:
-    """What stands in _corpus.json."""
-    return json.dumps(rows.sealed(about), indent=1, sort_keys=True).encode()
+def metadata_bytes(metadata: Mapping[str, Any]) -> bytes:
+    """The content of _corpus.json."""
+    return json.dumps(rows.sealed(metadata), indent=1, sort_keys=True).encode()

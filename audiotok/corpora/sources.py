@@ -1,4 +1,4 @@
-"""What is encoded: clips of a corpus, or rows of a Hugging Face dataset, hf:NAME[:SPLIT]."""
+"""Sources to encode: clips of a corpus, or rows of a Hugging Face dataset, hf:NAME[:SPLIT]."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recording:
-    """One clip of a source: enough to read it in another process.
+    """One clip of a source, with the data to read it in another process.
 
     Attributes:
         id: unique in its source, and safe as the name of a file.
         where: path of the file, or number of the row.
         dataset: name of the Hugging Face dataset that `where` is a row of.
-        text, speaker, label: what is said, by whom, what it is; None where not known.
-        offset, duration: seconds of the file that are the clip; None: to its end.
+        text, speaker, label: transcript, speaker and class; None if unknown.
+        offset, duration: of the clip in the file, seconds; None: to the end of the file.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Recording:
         return self.offset, self.duration
 
     def read(self) -> audio.Audio:
-        """The sound; AudioError says what is wrong with it."""
+        """The sound; AudioError if it cannot be read."""
         if self.dataset is None:
             return _segments.cut(audio.read(self.where), self.segment, str(self.where))
         file = _rows(self.dataset).open(self.where)
@@ -63,7 +63,7 @@ class Recording:
             return audio.read(copy.name)
 
     def seconds(self) -> float:
-        """Duration, 0 where it cannot be read."""
+        """Duration; 0 if it cannot be read."""
         try:
             whole = max(0.0, self._whole() - self.offset)
             return max(0.0, whole if self.duration is None else self.duration)
@@ -85,9 +85,9 @@ class Source:
     """Recordings in a fixed order.
 
     Attributes:
-        sizes: bytes of each file, 0 where not known.
-        sha256: of ids, texts, speakers, labels, and of sizes and times of change of the files, or
-            of the signature of the dataset. The sound itself is not read for it.
+        sizes: bytes of each file, 0 if unknown.
+        sha256: of ids, texts, speakers, labels, and of sizes and modification times of the files,
+            or of the signature of the dataset; not of the sound itself.
     """
 
     name: str
@@ -96,19 +96,23 @@ class Source:
     sha256: str
 
 
-def load(name: str | Path, limit: int | None = None) -> Source:
-    """A source by what `audiotok.data.load` takes, or hf:NAME[:SPLIT].
+def load(source: str | Path, limit: int | None = None) -> Source:
+    """The source of a name or path as for `audiotok.data.load`, or hf:NAME[:SPLIT].
 
     Args:
         limit: keep only the first clips.
     """
     signature = None
-    if str(name).startswith("hf:"):
-        found, title, signature = _of_dataset(str(name)), str(name), _rows(str(name)).signature()
+    if str(source).startswith("hf:"):
+        recordings, title, signature = (
+            _of_dataset(str(source)),
+            str(source),
+            _rows(str(source)).signature(),
+        )
     else:
-        corpus = data.load(name)
+        corpus = data.load(source)
         title = corpus.name
-        found = [
+        recordings = [
             Recording(
                 c.id, str(c.path.absolute()), None, c.text, c.speaker, c.label, c.offset, c.duration
             )
@@ -117,19 +121,21 @@ def load(name: str | Path, limit: int | None = None) -> Source:
         ]
     if limit is not None:
         if limit < 1:
-            raise CorpusError(f"a limit of {limit} clips leaves nothing: give 1 or more")
-        found = found[:limit]
-    if (same := names.twice(one.id for one in found)) is not None:
-        raise CorpusError(f"{title} has two clips of the ids {same[0]} and {same[1]}: rename one")
-    states = [_state(recording) for recording in found]
+            raise CorpusError(f"the limit is {limit} clips: expected 1 or more")
+        recordings = recordings[:limit]
+    if (duplicates := names.twice(one.id for one in recordings)) is not None:
+        raise CorpusError(
+            f"{title} has two clips of the ids {duplicates[0]} and {duplicates[1]}: rename one"
+        )
+    states = [_state(recording) for recording in recordings]
     digest = hashlib.sha256(json.dumps(signature).encode())
-    for one, state in zip(found, states, strict=True):
-        row = [one.id, one.text, one.speaker, one.label, *state]
-        row += [] if one.segment == (0.0, None) else one.segment
+    for recording, state in zip(recordings, states, strict=True):
+        row = [recording.id, recording.text, recording.speaker, recording.label, *state]
+        row += [] if recording.segment == (0.0, None) else recording.segment
         digest.update(json.dumps(row).encode() + b"\n")
     if truncation_allowed():
         digest.update(b"files that are cut short are read")
-    return Source(title, found, [size for size, _ in states], digest.hexdigest())
+    return Source(title, recordings, [size for size, _ in states], digest.hexdigest())
 
 
 def _seconds(file: audio.AudioFile) -> float:
@@ -164,7 +170,7 @@ def _text(value: Any) -> str | None:
 
 
 def _state(recording: Recording) -> tuple[int, int]:
-    """Bytes of the file, and when it was changed last in ns; 0 where not known."""
+    """Bytes of the file, and its modification time in ns; 0 if unknown."""
     if recording.dataset is not None:
         return 0, 0
     try:

@@ -1,9 +1,9 @@
-"""Shards of tokens as WebDataset: tar files that stream.
+"""Shards of tokens as WebDataset: tar files for streaming.
 
-Each clip is `NUMBER.json`, what the columns of the shard say of it and what made it, and
-`NUMBER.npy`, its codes (C, K, T) at the finest rate in the smallest unsigned type. The number is
-that of the clip in the corpus, nine digits, for ids may have dots, which WebDataset reads as the
-start of the kind.
+Each clip is `NUMBER.json`, its columns and the codec, and `NUMBER.npy`, its codes (C, K, T) at the
+finest rate in the smallest unsigned type. The number is that of the clip in the corpus, nine
+digits. It is not the id, because ids may have dots, which WebDataset takes for the start of the
+extension.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from audiotok.errors import CorpusError
 from audiotok.system.files import replacing
 from audiotok.tokens.tokens import Tokens
 
-_ABOUT = ("codec", "fingerprint", "codebook_sizes", "strides")
+_FIELDS = ("codec", "fingerprint", "codebook_sizes", "strides")
 
 
 def export_webdataset(
@@ -34,16 +34,16 @@ def export_webdataset(
     """Writes the shards of `folder` as tokens-000000.tar, ... into `out`; the same bytes each time.
 
     Args:
-        clips_per_file: of one tar file, at most.
-        tick: is told clips and seconds of sound that are done.
+        clips_per_file: most clips of one tar file.
+        tick: called with numbers of clips and seconds of sound that are done.
     """
     if clips_per_file < 1:
         raise CorpusError(f"a tar file has 1 clip or more, not {clips_per_file}")
     source, out = Shards(folder), Path(out)
     if not source.complete:
         raise CorpusError(
-            f"{folder} has {len(source.paths)} of {source.about['shards']} shards: "
-            "encode the rest first, the same command goes on"
+            f"{folder} has {len(source.paths)} of {source.metadata['shards']} shards: "
+            "run the same `audiotok encode` again to encode the rest first"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -51,20 +51,20 @@ def export_webdataset(
         raise CorpusError(f"cannot make the folder {out}: {reason.strerror or reason}") from reason
     if any(out.iterdir()):
         raise CorpusError(f"{out} is not empty: name a new folder")
-    about = {name: source.about[name] for name in _ABOUT}
-    clips, paths, left = enumerate(source), [], len(source)
-    while left:
+    metadata = {name: source.metadata[name] for name in _FIELDS}
+    clips, paths, remaining = enumerate(source), [], len(source)
+    while remaining:
         paths.append(out / f"tokens-{len(paths):06d}.tar")
         with replacing(paths[-1], CorpusError) as file, tarfile.open(fileobj=file, mode="w") as tar:
-            for _ in range(min(left, clips_per_file)):
+            for _ in range(min(remaining, clips_per_file)):
                 number, (clip, tokens) = next(clips)
-                _add(tar, f"{number:09d}", clip, tokens, about)
+                _add(tar, f"{number:09d}", clip, tokens, metadata)
                 tick(1, tokens.duration)
-        left -= min(left, clips_per_file)
+        remaining -= min(remaining, clips_per_file)
     return paths
 
 
-def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, about: dict) -> None:
+def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: dict) -> None:
     fields = {
         "id": clip.id,
         "num_samples": tokens.num_samples,
@@ -77,7 +77,10 @@ def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, about: dict
     }
     codes = io.BytesIO()
     np.save(codes, tokens.codes.numpy().astype(np.min_scalar_type(max(tokens.codebook_sizes) - 1)))
-    parts = {"json": json.dumps(about | fields, sort_keys=True).encode(), "npy": codes.getvalue()}
+    parts = {
+        "json": json.dumps(metadata | fields, sort_keys=True).encode(),
+        "npy": codes.getvalue(),
+    }
     for kind, content in parts.items():
         entry = tarfile.TarInfo(f"{key}.{kind}")
         entry.size = len(content)

@@ -1,7 +1,7 @@
-"""Corpora: clips of sound with what is known of them (text, speaker, label, reference).
+"""Corpora: clips of sound with their annotations (text, speaker, label, reference).
 
     corpus = audiotok.data.load("bundled")            # ships with the package
-    corpus = audiotok.data.load("path/to/folder")     # its manifest.tsv, or every sound below it
+    corpus = audiotok.data.load("path/to/folder")     # its manifest.tsv, or all its sound files
     corpus = audiotok.data.load("librispeech/test-clean")   # downloaded once
 
 Named corpora are the modules of this folder without a leading underscore: `NAMES`, `load(name)`,
@@ -36,11 +36,11 @@ class Clip:
     Attributes:
         id: unique in its corpus, stable, and safe as the name of a file.
         path: the sound file.
-        text, speaker, label: what is said, by whom, what it is; None where not known.
-        licence: of this recording, where its corpus says it.
-        split: "train", "validation" or "test", where its corpus says it.
-        reference: the original of which this file is already a reconstruction, if it is one.
-        offset, duration: seconds of the file that are the clip; None: to its end.
+        text, speaker, label: transcript, speaker and class; None if unknown.
+        licence: of this recording, if its corpus has one.
+        split: "train", "validation" or "test", if its corpus has splits.
+        reference: the original, if this file is already a reconstruction.
+        offset, duration: of the clip in the file, seconds; None: to the end of the file.
     """
 
     id: str
@@ -56,11 +56,11 @@ class Clip:
 
     @property
     def is_segment(self) -> bool:
-        """Whether it is a part of its file."""
+        """Whether the clip is a part of its file."""
         return (self.offset, self.duration) != (0.0, None)
 
     def read(self) -> Audio:
-        """The sound, read anew each time; AudioError says what is wrong with the file."""
+        """Reads the sound, without caching; AudioError if the file cannot be read."""
         from audiotok.data import _segments
         from audiotok.sound.audio import read
 
@@ -69,7 +69,7 @@ class Clip:
         return _segments.cut(read(self.path), (self.offset, self.duration), str(self.path))
 
     def original(self) -> Audio:
-        """The sound before any codec: of the reference where there is one, else of the file."""
+        """The sound before any codec: the reference if there is one, else the file."""
         return (replace(self, path=self.reference) if self.reference else self).read()
 
 
@@ -80,10 +80,10 @@ class Corpus:
     Attributes:
         name: short, for tables.
         clips: at least one.
-        grammar: path of a JSGF grammar that covers every text, where there is one.
-        licence: of the whole, None where not known.
-        trials: pairs of clips for speaker verification, where the corpus names them: (the same
-            speaker?, id, id).
+        grammar: path of a JSGF grammar that covers every text, if there is one.
+        licence: of the whole corpus; None if unknown.
+        trials: pairs of clips for speaker verification, if the corpus has a list: (whether the
+            speaker is the same, id, id).
         left_out: files of the folder that are no sound.
     """
 
@@ -103,21 +103,21 @@ class Corpus:
     def first(self, n: int) -> Corpus:
         """The first `n` clips."""
         if n < 1:
-            raise CorpusError(f"a limit of {n} clips leaves nothing: give 1 or more")
+            raise CorpusError(f"the limit is {n} clips: expected 1 or more")
         return replace(self, clips=self.clips[:n])
 
     def is_speech(self, clip: Clip) -> bool:
-        """Whether speech is expected: it has a text or a speaker, or no clip here has either."""
-        return bool(clip.text or clip.speaker) or not self._tells_speech
+        """Whether the clip counts as speech: it has a text or a speaker, or no clip has either."""
+        return bool(clip.text or clip.speaker) or not self._marks_speech
 
     @cached_property
-    def _tells_speech(self) -> bool:
+    def _marks_speech(self) -> bool:
         return any(clip.text or clip.speaker for clip in self.clips)
 
     @cached_property
     def sha256(self) -> str:
-        """Of what the clips are: ids, texts, speakers, labels, splits, the bytes of files, the
-        grammar, the trials, and whether files that are cut short are read."""
+        """Hash of the content: ids, texts, speakers, labels, splits, the bytes of files, the
+        grammar, the trials, and whether truncated files are allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
@@ -139,15 +139,17 @@ def names() -> list[str]:
 
 
 def load(source: str | Path, limit: int | None = None) -> Corpus:
-    """A corpus by name or by path. One that a file names (`names.Recorded`) is not downloaded.
+    """A corpus by name or by path. A name that comes from a file (`names.Recorded`) is not
+    downloaded.
 
     Args:
         source: one of `names()`; a folder; a manifest (.tsv, .csv, .jsonl, .json, .jsonl.gz); or
-            one sound file. docs/manifests.md tells which formats of others are read too.
-            Names win over folders of the working directory where they have no slash; say ./name.
+            one sound file. docs/manifests.md describes the other formats that are read. For a
+            folder with the same name as a corpus, without a slash, write ./name.
         limit: keep only the first clips.
 
-    Raises CorpusError with the one thing that is wrong.
+    Raises:
+        CorpusError: there is no such corpus, or it is invalid.
     """
     corpus = _find(source)
     corpus = replace(corpus, name=readable(corpus.name))
@@ -155,8 +157,8 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
 
 
 def _families() -> list:
-    found = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
-    return [importlib.import_module(f"{__name__}.{name}") for name in sorted(found)]
+    modules = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
+    return [importlib.import_module(f"{__name__}.{name}") for name in sorted(modules)]
 
 
 def _find(source: str | Path) -> Corpus:
@@ -165,9 +167,9 @@ def _find(source: str | Path) -> Corpus:
     path, name = Path(source).expanduser(), str(source)
     if name.startswith("hf:"):
         raise CorpusError(
-            f"{name} is a dataset of the Hub, which `encode` and `train` read: expected here a "
-            "folder, a manifest or a name; a Hub repository of sound files with metadata.csv is "
-            "read from its downloaded folder (hf download NAME --repo-type dataset)"
+            f"{name} is a dataset of the Hub, which only `encode` and `train` read: expected a "
+            "folder, a manifest or a name; a Hub repository of sound files with metadata.csv can "
+            "be read from its downloaded folder (hf download NAME --repo-type dataset)"
         )
     if not ("/" in name and path.exists()):
         for family in _families():
@@ -184,7 +186,7 @@ def _find(source: str | Path) -> Corpus:
         is_manifest = path.suffix.lower() in _manifest.FORMATS or _jsonl.is_jsonl(path)
         return _manifest.load(path) if is_manifest else _single(path)
     raise CorpusError(
-        f"{name} is neither a file, a folder nor a corpus by name; by name there are: "
+        f"{name} is neither a file, a folder nor the name of a corpus; named corpora: "
         f"{', '.join(names())}"
     )
 

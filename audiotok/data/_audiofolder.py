@@ -1,7 +1,7 @@
 """An AudioFolder of Hugging Face: metadata.csv or metadata.jsonl with a column `file_name`.
 
-It lies in the folder itself or in folders of it, `train`, `validation` and `test` being splits.
-`transcription`, `sentence`, `speaker_id` and the like are read as text and speaker.
+The file is in the folder itself or in subfolders; `train`, `validation` and `test` are splits.
+`transcription`, `sentence`, `speaker_id` and similar columns are read as text and speaker.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ SPLITS |= {"val": "validation", "test": "test"}
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
-    """The corpus of a folder whose metadata name files; None of any other."""
+    """The corpus of a folder with metadata that have `file_name`; None for any other folder."""
     files = sorted(path for file in FILES for path in folder.rglob(file) if path.is_file())
     files = [path for path in files if _names_files(path)]
     if not files:
         return None
-    for one, other in zip(files, files[1:], strict=False):
-        if one.parent == other.parent:
-            raise CorpusError(f"{one} and {other.name} lie in one folder: remove one of them")
+    for first, second in zip(files, files[1:], strict=False):
+        if first.parent == second.parent:
+            raise CorpusError(f"{first} and {second.name} are in one folder: remove one of them")
     rows: list[_manifest.Row] = []
     for path in files:
         inside = path.parent.relative_to(folder)

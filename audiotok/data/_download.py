@@ -22,28 +22,28 @@ _BLOCK = 2**20
 
 
 def place(name: str) -> Path:
-    """The folder of the corpus `name`: below $AUDIOTOK_DATA, else audiotok/ in the user's cache
-    folder; below $AUDIOTOK_CACHE, where earlier versions kept it, if it is there alone."""
+    """The folder of the corpus `name`: in $AUDIOTOK_DATA, else in audiotok/ in the user's cache
+    folder; in $AUDIOTOK_CACHE, where earlier versions stored it, if it exists only there."""
     if own := os.environ.get("AUDIOTOK_DATA"):
         return Path(own).expanduser() / name
     folder = Path(os.environ.get("XDG_CACHE_HOME") or cache_root()) / "audiotok" / name
-    old = os.environ.get("AUDIOTOK_CACHE")
-    if old and not folder.exists() and (found := Path(old) / name).exists():
+    cache = os.environ.get("AUDIOTOK_CACHE")
+    if cache and not folder.exists() and (old := Path(cache) / name).exists():
         warnings.warn(
-            f"the corpus {name} is read from {found}: AUDIOTOK_CACHE is the cache of bench alone "
-            f"now, name the folder of corpora with AUDIOTOK_DATA={old}",
+            f"the corpus {name} is read from {old}: AUDIOTOK_CACHE is now only the cache of bench; "
+            f"set the folder of corpora with AUDIOTOK_DATA={cache}",
             FutureWarning,
             stacklevel=2,
         )
-        return found
+        return old
     return folder
 
 
 def fetch_archive(url: str, sha256: str, inner: str, target: Path) -> Path:
-    """The folder `target`: what the .tar.gz at `url` holds in its folder `inner`.
+    """Downloads and unpacks the .tar.gz at `url`; its folder `inner` becomes the folder `target`.
 
-    Nothing is done where `target` exists. An archive of the same name beside `target`, which the
-    user put there, is taken instead of the network.
+    If `target` exists, nothing is done. An archive of the same name in the parent folder of
+    `target`, put there by the user, is used instead of a download.
     """
     if target.is_dir():
         return target
@@ -82,10 +82,10 @@ def _download(url: str, path: Path, local: Path) -> Path:
 
 def _verify(archive: Path, sha256: str) -> None:
     with open(archive, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256:
         raise CorpusError(
-            f"{archive.name} has sha256 {found}, expected {sha256}: it is damaged or another "
+            f"{archive.name} has sha256 {actual}, expected {sha256}: it is damaged or another "
             f"file; delete it and call again"
         )
 

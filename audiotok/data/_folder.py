@@ -1,12 +1,12 @@
-"""Folders of sound: one with a manifest is read by it, of any other every sound file is a clip.
+"""Folders of sound: read by their manifest, or, without one, every sound file is a clip.
 
 A manifest is, in this order: manifest.tsv, .csv or .jsonl; wav.scp (a data folder of Kaldi);
 metadata.csv or metadata.jsonl with `file_name` (an AudioFolder of Hugging Face); cuts.jsonl or
 recordings.jsonl, also with .gz (Lhotse).
 
 Transcripts in LibriSpeech's layout (`*.trans.txt` with lines 'SPEAKER-CHAPTER-NUMBER TEXT') give
-texts and speakers to the files of these names, whose ids are then the names alone where only one
-file has each.
+texts and speakers to the files with these names. The id of such a file is its name, if no other
+file has the same name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UTTERANCE = re.compile(r"(\d+)-\d+-\d+")
 
 
 def load(folder: Path, name: str | None = None) -> Corpus:
-    """The corpus of a folder; clips without manifest are ordered by path, ids come from paths."""
+    """The corpus of a folder; without a manifest, clips are in the order of their paths."""
     name = name or folder.absolute().name
     for extension in _manifest.FORMATS:
         if (manifest := folder / f"manifest{extension}").is_file():
@@ -31,30 +31,30 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for layout in (_kaldi, _audiofolder, _lhotse):
         if (corpus := layout.of_folder(folder, name)) is not None:
             return corpus
-    found = folders.find(folder, folders.SOUND, CorpusError, used=(".trans.txt",))
-    files = found.files
+    listing = folders.find(folder, folders.SOUND, CorpusError, used=(".trans.txt",))
+    files = listing.files
     if not files:
         raise CorpusError(f"{folder} holds no sound: neither manifest.tsv nor sound files")
-    found.say(folder, "sound")
+    listing.warn(folder, "sound")
     ids = _ids.derive([path.relative_to(folder).as_posix() for path in files])
     texts = _transcripts(folder)
     stems = Counter(file.stem for file in files)
-    taken = set(ids)
+    used = set(ids)
     clips = []
     for file, clip_id in zip(files, ids, strict=True):
         utterance = file.stem
         if utterance not in texts:
             clips.append(Clip(clip_id, file))
             continue
-        if stems[utterance] == 1 and utterance not in taken - {clip_id}:
+        if stems[utterance] == 1 and utterance not in used - {clip_id}:
             clip_id = utterance
         speaker = utterance.partition("-")[0]
         clips.append(Clip(clip_id, file, text=texts[utterance], speaker=speaker))
-    return Corpus(name, tuple(clips), left_out=found.left_out)
+    return Corpus(name, tuple(clips), left_out=listing.left_out)
 
 
 def _transcripts(folder: Path) -> dict[str, str]:
-    """{utterance: text} of all *.trans.txt below `folder`."""
+    """{utterance: text} of all *.trans.txt in `folder` and its subfolders."""
     texts = {}
     for path in sorted(folder.rglob("*.trans.txt")):
         try:

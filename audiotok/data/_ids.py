@@ -1,4 +1,4 @@
-"""Clip ids: from relative paths; always safe as names of files on every system."""
+"""Clip ids derived from relative paths; safe as file names on every system."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from audiotok.system import names
 
 
 def derive(paths: list[str]) -> list[str]:
-    """One id for each relative path: 'a/b.wav' -> 'a__b'. Letters of all scripts stay.
+    """One id for each relative path: 'a/b.wav' -> 'a__b'. Letters of all scripts are kept.
 
-    Where characters had to go, or two paths would share an id (also if only by case or by Unicode
-    normalisation), the path's hash is appended. Equal paths get equal ids, others never.
+    If characters were removed, or two paths would share an id (also if they differ only by case or
+    Unicode normalisation), the path's hash is appended. Ids are equal only for equal paths.
     """
     claims = Counter(names.key(_plain(path)) for path in set(paths))
-    for digits in (8, 16, 64):  # 8 are enough, but for a name that looks like another's hash
+    for digits in (8, 16, 64):  # more than 8 only if a name looks like the hash of another path
         ids = {path: _id(path, claims, digits) for path in set(paths)}
         if names.twice(ids.values()) is None:
             break

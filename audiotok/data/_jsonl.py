@@ -16,12 +16,12 @@ LONGEST = 2**24  # characters of a line
 
 
 def is_jsonl(path: Path) -> bool:
-    """Whether the name says so; NeMo's manifests of JSON lines end in .json."""
+    """Whether the name is that of JSON lines; NeMo's manifests of JSON lines end in .json."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number of the line, object). NaN is read as null: what is missing.
+    """(number of the line, object). NaN is read as null, a missing value.
 
     Raises CorpusError with the line that is not a JSON object.
     """
@@ -56,7 +56,7 @@ def _constant(name: str) -> None:
 
 
 def cell(path: Path, line: int, column: str, value: Any) -> str:
-    """A value as the text of a cell: null is empty; CorpusError where it is no string or number."""
+    """A value as the text of a cell, "" for null; CorpusError if it is no string or number."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -65,7 +65,7 @@ def cell(path: Path, line: int, column: str, value: Any) -> str:
     text = str(value)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise CorpusError(
-            f"{path}, line {line}: {column} holds half of a surrogate pair, which is no character: "
-            "mend the \\u escapes"
+            f"{path}, line {line}: {column} has half of a surrogate pair, which is no character: "
+            "correct the \\u escapes"
         )
     return text

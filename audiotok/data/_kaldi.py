@@ -1,4 +1,4 @@
-"""Data folders of Kaldi: wav.scp, and where they are there segments, text and utt2spk.
+"""Data folders of Kaldi: wav.scp, and optionally segments, text and utt2spk.
 
 Each line of wav.scp is an id and a path, relative to the folder; commands with a pipe are refused.
 """
@@ -12,7 +12,7 @@ from audiotok.errors import CorpusError
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
-    """The corpus of a folder with wav.scp; None of any other."""
+    """The corpus of a folder with wav.scp; None for any other folder."""
     if not (scp := folder / "wav.scp").is_file():
         return None
     _refuse_channels(folder / "reco2file_and_channel")
@@ -38,11 +38,11 @@ def of_folder(folder: Path, name: str) -> Corpus | None:
                     raise CorpusError(f"{path}, line {line}: {key!r} is not in {source.name}")
                 rows[key][1][column] = rest
     ids = _ids.derive([f"{key}.wav" for key in rows])
-    named = [
-        (line, _manifest.filled(cells | {"id": own}))
-        for (line, cells), own in zip(rows.values(), ids, strict=True)
+    numbered_rows = [
+        (line, _manifest.filled(cells | {"id": clip_id}))
+        for (line, cells), clip_id in zip(rows.values(), ids, strict=True)
     ]
-    return _manifest.of_rows(source, named, name)
+    return _manifest.of_rows(source, numbered_rows, name)
 
 
 def _lines(path: Path) -> list[tuple[int, str, str]]:
@@ -51,14 +51,14 @@ def _lines(path: Path) -> list[tuple[int, str, str]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as reason:
         raise CorpusError(f"{path} cannot be read as UTF-8 text: {reason}") from reason
-    found, seen = [], {}
+    result, seen = [], {}
     for line, text in enumerate(lines, start=1):
         if text.strip():
             key, *rest = text.split(None, 1)
-            if (before := seen.setdefault(key, line)) != line:
-                raise CorpusError(f"{path}, line {line}: {key!r} was already in line {before}")
-            found.append((line, key, rest[0].strip() if rest else ""))
-    return found
+            if (first_line := seen.setdefault(key, line)) != line:
+                raise CorpusError(f"{path}, line {line}: {key!r} was already in line {first_line}")
+            result.append((line, key, rest[0].strip() if rest else ""))
+    return result
 
 
 def _three(path: Path, line: int, rest: str) -> list[str]:
@@ -71,7 +71,7 @@ def _three(path: Path, line: int, rest: str) -> list[str]:
 
 
 def _refuse_channels(path: Path) -> None:
-    """A file that chooses channels, other than the first, is not followed."""
+    """Raises CorpusError if the file selects another channel than the first."""
     for line, _, rest in _lines(path) if path.is_file() else ():
         if rest.split()[-1:] not in (["A"], ["1"], ["0"]):
             raise CorpusError(

@@ -1,7 +1,7 @@
 """Manifests of Lhotse: cuts, or recordings with their supervisions, as JSON lines, also gzipped.
 
-Only plain files are read: a source that is a command, an address or in memory is refused, and so is
-a cut of several tracks, channels or supervisions, or one that was changed (speed, volume).
+Only plain files are read: sources that are commands, addresses or in memory are refused, and so are
+cuts of several tracks, channels or supervisions, and cuts with transforms (speed, volume).
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any
 
 from audiotok.data import Corpus, _ids, _jsonl, _manifest
 from audiotok.errors import CorpusError
-
-Found = tuple[int, dict[str, Any]]  # line and object
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
@@ -32,53 +30,58 @@ def is_lhotse(path: Path) -> bool:
 
 
 def load(path: Path, name: str | None = None) -> Corpus:
-    """The corpus of cuts; of recordings, or of their supervisions where these lie beside them."""
-    found = list(_jsonl.objects(path))
-    first = found[0][1] if found else {}
+    """The corpus of cuts, or of recordings, or of supervisions if their file is in the folder."""
+    entries = list(_jsonl.objects(path))
+    first = entries[0][1] if entries else {}
     if "sources" in first:
         supervisions = _beside(path, "recordings", "supervisions")
         if supervisions is None:
-            keys = [one.get("id") for _, one in found]
-            rows = [(line, _audio(path, line, one)) for line, one in found]
+            keys = [entry.get("id") for _, entry in entries]
+            rows = [(line, _audio(path, line, entry)) for line, entry in entries]
             return _corpus(path, rows, keys, name)
-        recordings, path, found = (path, found), supervisions, list(_jsonl.objects(supervisions))
+        recordings, path, entries = (
+            (path, entries),
+            supervisions,
+            list(_jsonl.objects(supervisions)),
+        )
     elif "recording_id" in first:
         other = _beside(path, "supervisions", "recordings")
         if other is None:
             raise CorpusError(
-                f"{path} has supervisions, whose recordings lie in a file named the same with "
-                "'recordings' for 'supervisions': it is not there"
+                f"{path} has supervisions, but the file of their recordings is missing: expected "
+                "the same name with 'recordings' instead of 'supervisions'"
             )
         recordings = (other, list(_jsonl.objects(other)))
     else:
-        rows = [(line, _cut(path, line, one)) for line, one in found]
-        return _corpus(path, rows, [one.get("id") for _, one in found], name)
-    by_id = {one.get("id"): _audio(recordings[0], line, one) for line, one in recordings[1]}
+        rows = [(line, _cut(path, line, entry)) for line, entry in entries]
+        return _corpus(path, rows, [entry.get("id") for _, entry in entries], name)
+    by_id = {entry.get("id"): _audio(recordings[0], line, entry) for line, entry in recordings[1]}
     rows = []
-    for line, one in found:
-        if one.get("recording_id") not in by_id:
-            raise CorpusError(
-                f"{path}, line {line}: no recording {one.get('recording_id')!r} in {recordings[0]}"
-            )
-        rows.append((line, by_id[one["recording_id"]] | _segment(path, line, one)))
-        rows[-1][1].update(_supervision(path, line, one))
-    return _corpus(path, rows, [one.get("id") for _, one in found], name)
+    for line, entry in entries:
+        if entry.get("recording_id") not in by_id:
+            key = entry.get("recording_id")
+            raise CorpusError(f"{path}, line {line}: no recording {key!r} in {recordings[0]}")
+        rows.append((line, by_id[entry["recording_id"]] | _segment(path, line, entry)))
+        rows[-1][1].update(_supervision(path, line, entry))
+    return _corpus(path, rows, [entry.get("id") for _, entry in entries], name)
 
 
 def _beside(path: Path, word: str, other: str) -> Path | None:
-    """The file whose name has `other` for `word`, also with or without .gz."""
+    """The file with `other` instead of `word` in its name, with or without .gz."""
     if word not in path.name:
         return None
     stem = path.name.replace(word, other).removesuffix(".gz")
-    found = (path.with_name(stem + suffix) for suffix in ("", ".gz"))
-    return next(filter(Path.is_file, found), None)
+    candidates = (path.with_name(stem + suffix) for suffix in ("", ".gz"))
+    return next(filter(Path.is_file, candidates), None)
 
 
 def _corpus(path: Path, rows: list, keys: list[Any], name: str | None) -> Corpus:
     ids = _ids.derive([f"{key}.wav" for key in keys])
-    own = [(line, cells | {"id": one}) for (line, cells), one in zip(rows, ids, strict=True)]
+    numbered_rows = [
+        (line, cells | {"id": clip_id}) for (line, cells), clip_id in zip(rows, ids, strict=True)
+    ]
     title = path.name.removesuffix(".gz").removesuffix(".jsonl")
-    return _manifest.of_rows(path, own, name or title)
+    return _manifest.of_rows(path, numbered_rows, name or title)
 
 
 def _cut(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
@@ -120,12 +123,12 @@ def _audio(path: Path, line: int, recording: dict[str, Any]) -> dict[str, str]:
     return {"audio": source["source"]}
 
 
-def _segment(path: Path, line: int, one: dict[str, Any]) -> dict[str, str]:
-    """Start and duration of a cut or supervision; nothing where it has none."""
-    if one.get("channel") not in (None, 0, [0]):
-        raise CorpusError(f"{path}, line {line}: channel {one['channel']}: expected channel 0")
+def _segment(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
+    """Start and duration of a cut or supervision, if it has them."""
+    if cut.get("channel") not in (None, 0, [0]):
+        raise CorpusError(f"{path}, line {line}: channel {cut['channel']}: expected channel 0")
     names = {"start": "offset", "duration": "duration"}
-    return {ours: _jsonl.cell(path, line, k, one[k]) for k, ours in names.items() if k in one}
+    return {column: _jsonl.cell(path, line, k, cut[k]) for k, column in names.items() if k in cut}
 
 
 def _supervision(path: Path, line: int, supervision: dict[str, Any]) -> dict[str, str]:

@@ -1,14 +1,14 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
-Columns: `audio` (a path relative to the manifest), and where known `text`, `speaker`, `label`,
+Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and `duration`
-(or `start` and `end`, all in seconds) where a clip is a segment of its file. TSV is plain, without
-quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns of other names are not
-read; those that look like one of these misspelt, or would change what is read, are refused. A
-`grammar.jsgf` beside the manifest is the closed grammar of its texts. JSONL with `audio_filepath`
-is a manifest of NeMo, which names its columns so. Absolute paths must lie below the manifest's
-folder, or below one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link that
-leads out of these is followed only where the user sets AUDIOTOK_FOLLOW_LINKS=1.
+(or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain, without
+quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other names are
+ignored; names that look like a misspelt column, or that would change which sound is read, are
+refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
+`audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's folder, or inside
+one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a file outside of
+these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from audiotok.system import names
 COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
-ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders below which absolute paths may lie
+ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in
 NEMO = {"audio": ("audio_filepath",)}
 GRAMMAR = "grammar.jsgf"
 FOLLOW = "AUDIOTOK_FOLLOW_LINKS"
-_OTHER_WORDS = {  # what others call our columns
+_SYNONYMS = {  # names of our columns in other manifests
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
     **dict.fromkeys(("speaker_id", "spk", "spk_id", "client_id"), "speaker"),
@@ -44,12 +44,12 @@ Words = Mapping[str, Sequence[str]]
 
 
 def load(path: Path, name: str | None = None) -> Corpus:
-    """The corpus of a manifest; CorpusError names the line and what is wrong with it."""
+    """The corpus of a manifest; CorpusError with the line if it is invalid."""
     return of_rows(path, list(rows(path)), name)
 
 
 def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
-    """The corpus of the rows of `path`, whatever its format: paths are relative to its folder."""
+    """The corpus of rows read from `path`, in any format; file paths are relative to its folder."""
     if not rows:
         raise CorpusError(f"{path} lists no clips: at least one row is expected")
     segments = [_segments.parse(cells, _refusal(path, line)) for line, cells in rows]
@@ -62,9 +62,9 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
     if grammar.is_file():
         _check_links(path, grammar, lambda why: CorpusError(f"{grammar} {why}"))
     licences = sorted({clip.licence for clip in clips if clip.licence})
-    own = path.stem if path.stem != "manifest" else path.absolute().parent.name
+    default_name = path.stem if path.stem != "manifest" else path.absolute().parent.name
     return Corpus(
-        name=name or own,
+        name=name or default_name,
         clips=clips,
         grammar=str(grammar) if grammar.is_file() else None,
         licence="; ".join(licences) or None,
@@ -72,10 +72,10 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
 
 
 def rows(path: Path, words: Words | None = None) -> Iterator[Row]:
-    """Rows with their line numbers; cells are stripped, empty ones left out.
+    """Rows with their line numbers; cells are stripped, empty cells are omitted.
 
     Args:
-        words: of each column of ours the names that others give it; None: those of NeMo in JSONL.
+        words: for each of our columns its other accepted names; None: those of NeMo in JSONL.
     """
     try:
         if _jsonl.is_jsonl(path):
@@ -92,9 +92,9 @@ def rows(path: Path, words: Words | None = None) -> Iterator[Row]:
 
 
 def filled(cells: dict[str, str]) -> dict[str, str]:
-    """The cells that are read and not empty, stripped."""
-    known = (*COLUMNS, *_segments.COLUMNS)
-    return {k: v.strip() for k, v in cells.items() if k in known and v.strip()}
+    """The non-empty cells of known columns, stripped."""
+    columns = (*COLUMNS, *_segments.COLUMNS)
+    return {k: v.strip() for k, v in cells.items() if k in columns and v.strip()}
 
 
 def _table(path: Path, file, words: Words) -> Iterator[Row]:
@@ -103,7 +103,7 @@ def _table(path: Path, file, words: Words) -> Iterator[Row]:
         options = {"strict": True}
     reader = csv.reader(file, **options)
     try:
-        header = _ours(path, next(reader, []), words)
+        header = _canonical(path, next(reader, []), words)
         _check_columns(path, header)
         for cells in reader:
             if not any(cells):
@@ -119,25 +119,29 @@ def _table(path: Path, file, words: Words) -> Iterator[Row]:
 
 
 def _objects(path: Path, words: Words) -> Iterator[Row]:
-    for line, found in _jsonl.objects(path):
-        names = _ours(path, list(found), words, line)
+    for line, fields in _jsonl.objects(path):
+        names = _canonical(path, list(fields), words, line)
         _check_columns(path, names, line)
-        cells = dict(zip(names, found.values(), strict=True))
-        read = (*COLUMNS, *_segments.COLUMNS)
-        yield line, {k: _jsonl.cell(path, line, k, v) for k, v in cells.items() if k in read}
+        cells = dict(zip(names, fields.values(), strict=True))
+        columns_read = (*COLUMNS, *_segments.COLUMNS)
+        yield (
+            line,
+            {k: _jsonl.cell(path, line, k, v) for k, v in cells.items() if k in columns_read},
+        )
 
 
-def _ours(path: Path, columns: list[str], words: Words, line: int = 1) -> list[str]:
-    """The columns by our names; CorpusError where two could be the same."""
+def _canonical(path: Path, columns: list[str], words: Words, line: int = 1) -> list[str]:
+    """The column names, with accepted synonyms replaced; CorpusError if two mean the same."""
     names = dict.fromkeys(columns)
-    for own, others in words.items():
-        found = [name for name in others if name in columns]
-        if own not in columns and len(found) > 1:
+    for column, synonyms in words.items():
+        matches = [name for name in synonyms if name in columns]
+        if column not in columns and len(matches) > 1:
             raise CorpusError(
-                f"{path}, line {line}: {' and '.join(found)} could both be {own}: rename one {own}"
+                f"{path}, line {line}: {' and '.join(matches)} could both be {column}: rename one "
+                f"{column}"
             )
-        if own not in columns and found:
-            names[found[0]] = own
+        if column not in columns and matches:
+            names[matches[0]] = column
     return [names[name] or name for name in columns]
 
 
@@ -146,34 +150,41 @@ def _refusal(path: Path, line: int) -> Callable[[str], CorpusError]:
 
 
 def _check_columns(path: Path, columns: list[str], line: int = 1) -> None:
-    known = (*COLUMNS, *_segments.COLUMNS)
-    twice = [name for name in known if columns.count(name) > 1]
-    if twice:
-        raise CorpusError(f"{path}, line {line}: the column {twice[0]} is there twice")
+    known_columns = (*COLUMNS, *_segments.COLUMNS)
+    repeated = [name for name in known_columns if columns.count(name) > 1]
+    if repeated:
+        raise CorpusError(
+            f"{path}, line {line}: the column {repeated[0]} is there twice: remove one"
+        )
     for name in columns:
         plain = name.strip().lower()
         close = difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=0.8)
-        meant = _OTHER_WORDS.get(plain) or (close[0] if close else None)
+        suggestion = _SYNONYMS.get(plain) or (close[0] if close else None)
         if plain in _segments.REFUSED or (plain in _segments.COLUMNS and name != plain):
             raise CorpusError(
-                f"{path}, line {line}: the column {name!r} would change what is read: audiotok "
-                "reads offset and duration, or start and end, in seconds; remove it otherwise"
+                f"{path}, line {line}: the column {name!r} would change which sound is read: "
+                "audiotok reads offset and duration, or start and end, in seconds; rename or "
+                "remove it"
             )
-        if name not in known and meant is not None and meant not in columns:
+        if name not in known_columns and suggestion is not None and suggestion not in columns:
             raise CorpusError(
-                f"{path}, line {line}: unknown column {name!r}: name it {meant!r} if it is that; "
-                f"audiotok reads {', '.join(COLUMNS)}"
+                f"{path}, line {line}: unknown column {name!r}: rename it if it means "
+                f"{suggestion!r}; audiotok reads {', '.join(COLUMNS)}"
             )
     if "audio" not in columns:
-        found = ", ".join(name[:40] for name in columns[:10]) or "nothing"
+        place = "each object" if path.suffix.lower() == ".jsonl" else "the first line"
+        given = ", ".join(name[:40] for name in columns[:10]) or "nothing"
         raise CorpusError(
-            f"{path}, line {line}: the column 'audio' is missing (found: {found}); "
-            f"{'each object' if path.suffix.lower() == '.jsonl' else 'the first line'} names it"
+            f"{path}, line {line}: the column 'audio' is missing (found: {given}); "
+            f"expected it in {place}"
         )
 
 
 def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) -> list[str]:
-    """Given ids, else ids from the paths, with the segment where a file has several; each once."""
+    """The given ids, else ids derived from paths (with the segment if a file has several clips).
+
+    Raises CorpusError if an id is unsafe or not unique.
+    """
     paths = [_below(path.parent, cells.get("audio", ""))[1] for _, cells in rows]
     times = Counter(paths)
     derived = _ids.derive(
@@ -183,17 +194,18 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
         ]
     )
     ids, first_line = [], {}
-    for (line, cells), own in zip(rows, derived, strict=True):
-        name = cells.get("id", own)
-        if (wrong := names.problem(name)) is not None:
+    for (line, cells), derived_id in zip(rows, derived, strict=True):
+        name = cells.get("id", derived_id)
+        if (problem := names.problem(name)) is not None:
             raise CorpusError(
-                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name ({wrong}): "
-                f"up to {names.MAX_LENGTH} letters, digits and . _ - are, a letter or digit first"
+                f"{path}, line {line}: the id {name[:40]!r} is not safe as a file name "
+                f"({problem}): expected up to {names.MAX_LENGTH} letters, digits and . _ -, first "
+                "a letter or digit"
             )
-        if (before := first_line.setdefault(names.key(name), line)) != line:
+        if (earlier := first_line.setdefault(names.key(name), line)) != line:
             what = "id" if "id" in cells else "audio"
             raise CorpusError(
-                f"{path}, line {line}: {what} {cells[what]!r} was already in line {before}; "
+                f"{path}, line {line}: {what} {cells[what]!r} was already in line {earlier}; "
                 f"each clip needs its own, in a column 'id' if the audio is the same"
             )
         ids.append(name)
@@ -220,13 +232,13 @@ def _clip(
         raise CorpusError(
             f"{path}, line {line}: split is {split[:40]!r}, expected {', '.join(SPLITS)}"
         )
-    known = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
-    known |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
-    return Clip(id=name, path=files["audio"], **known)
+    fields = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
+    fields |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
+    return Clip(id=name, path=files["audio"], **fields)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path:
-    """The file that a cell names, which must lie in the manifest's folder."""
+    """The file named in a cell, which must be in the manifest's folder."""
 
     def refuse(why: str) -> CorpusError:
         return CorpusError(f"{path}, line {line}: {column} {value[:200]!r} {why}")
@@ -247,20 +259,20 @@ def _file(path: Path, line: int, column: str, value: str) -> Path:
         raise refuse("leads out of the manifest's folder: move the manifest up, or the file in")
     file = base / normal
     try:
-        found = file.is_file()
+        exists = file.is_file()
     except OSError:  # a name too long for the system
-        found = False
-    if not found:
+        exists = False
+    if not exists:
         raise refuse("does not exist or is not a file")
     _check_links(path, file, refuse)
     return file
 
 
 def _below(folder: Path, value: str) -> tuple[Path, str]:
-    """A path as the folder below which it may lie and the path from there.
+    """Splits a path into an allowed folder and the path relative to it.
 
-    A relative path may lie below `folder`, an absolute one also below ROOTS; of one that lies below
-    none of them the second is absolute.
+    A relative path may be in `folder`, an absolute one also in ROOTS; if it is in none of them, the
+    second part is absolute.
     """
     normal = os.path.normpath(value)
     if os.path.isabs(normal):
@@ -275,10 +287,10 @@ def _roots() -> list[Path]:
 
 
 def _check_links(path: Path, file: Path, refuse: Callable[[str], CorpusError]) -> None:
-    """A link in a data set may not give away other files of this machine. A manifest that is a link
-    itself may name what lies beside its target, as in the cache of the Hub."""
-    own = (path.parent, Path(os.path.realpath(path)).parent)
-    if not os.environ.get(FOLLOW) and names.leads_out(file, *own, *_roots()):
+    """Refuses links to files outside of the data set. If the manifest itself is a link, files in
+    the folder of its target are allowed too, as in the cache of the Hub."""
+    allowed = (path.parent, Path(os.path.realpath(path)).parent)
+    if not os.environ.get(FOLLOW) and names.leads_out(file, *allowed, *_roots()):
         raise refuse(
             f"is a link that leads out of the manifest's folder, to {os.path.realpath(file)}: set "
             f"{FOLLOW}=1 in the environment to follow it, or name the folder without a manifest"

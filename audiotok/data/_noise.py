@@ -1,5 +1,5 @@
-"""Noises at a given level below a sound: coloured noise, and the everyday sounds of the corpus
-that ships. Seeded by the sound itself, so that every codec gets the same."""
+"""Noise at a given signal-to-noise ratio: coloured noise, and everyday sounds of the bundled
+corpus. Seeded by the sound itself, so that every codec gets the same noise."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # power falls as 1 / fre
 def noisy(audio: Audio, noise: np.ndarray, snr: float = SNR) -> Audio:
     """`audio` with `noise` (C, L) `snr` dB below it, both over the whole clip and all channels."""
     sound = audio.waveform.double()
-    power, added = float(sound.square().mean()), float(np.square(noise).mean())
-    if power == 0 or added == 0:
-        raise MetricError("no noise can be set below digital silence")
-    gain = (power / added) ** 0.5 * 10 ** (-snr / 20)
+    power, noise_power = float(sound.square().mean()), float(np.square(noise).mean())
+    if power == 0 or noise_power == 0:
+        raise MetricError("digital silence has no signal-to-noise ratio")
+    gain = (power / noise_power) ** 0.5 * 10 ** (-snr / 20)
     return Audio((sound + gain * torch.from_numpy(noise)).float(), audio.sample_rate)
 
 
 def coloured(kind: str, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """Gaussian noise (C, L), "white", "pink" or "brown", without a mean; not scaled."""
+    """Gaussian noise (C, L), "white", "pink" or "brown", with mean 0; not scaled."""
     spectrum = np.fft.rfft(generator.standard_normal(shape))
     frequencies = np.arange(spectrum.shape[1], dtype=np.float64)
     frequencies[0] = np.inf if spectrum.shape[1] > 1 else 1.0
@@ -39,16 +39,16 @@ def coloured(kind: str, shape: tuple[int, int], generator: np.random.Generator) 
 
 
 def background(audio: Audio, generator: np.random.Generator) -> np.ndarray:
-    """A piece (C, L) of an everyday sound of the corpus that ships, repeated where it is short."""
+    """An excerpt (C, L) of an everyday sound of the bundled corpus, repeated if it is too short."""
     sounds = _sounds()
     return _piece_for(audio, sounds[generator.integers(len(sounds))], generator)
 
 
 def backgrounds(audio: Audio, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces of two everyday sounds, as `background` gives one."""
+    """Excerpts of two different everyday sounds, see `background`."""
     sounds = _sounds()
-    one, two = generator.choice(len(sounds), 2, replace=False)
-    return _piece_for(audio, sounds[one], generator), _piece_for(audio, sounds[two], generator)
+    first, second = generator.choice(len(sounds), 2, replace=False)
+    return _piece_for(audio, sounds[first], generator), _piece_for(audio, sounds[second], generator)
 
 
 def _piece_for(audio: Audio, sound: Audio, generator: np.random.Generator) -> np.ndarray:
@@ -64,7 +64,7 @@ def _sounds() -> list[Audio]:
 
 
 def generator(audio: Audio, what: str) -> np.random.Generator:
-    """Random numbers for one change, named `what`, of one sound."""
+    """The random generator for the change named `what` of one sound."""
     return np.random.default_rng([
         zlib.crc32(audio.waveform.contiguous().numpy()), zlib.crc32(what.encode())
     ])  # fmt: skip

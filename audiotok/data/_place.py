@@ -1,4 +1,4 @@
-"""Corpora that the user puts into the folder of corpora: their folder there, and their lists."""
+"""Corpora that the user installs into the folder of corpora: their folders and lists."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from audiotok.errors import CorpusError
 from audiotok.system import names
 
 
-def folder(name: str, wanted: Sequence[str], source: str) -> Path:
-    """The folder `name` in the folder of corpora (or a link there), which has the entries `wanted`.
+def folder(name: str, required: Sequence[str], source: str) -> Path:
+    """The folder `name` in the folder of corpora (or a link there).
 
     Args:
-        wanted: what must lie in it: names of files and folders.
-        source: where the corpus is to be had, for the message.
+        required: names of files and folders that it must contain.
+        source: where to get the corpus, for the message.
+
+    Raises:
+        CorpusError: an entry is missing.
     """
-    place = _download.place(name)
-    if missing := [entry for entry in wanted if not (place / entry).exists()]:
+    path = _download.place(name)
+    if missing := [entry for entry in required if not (path / entry).exists()]:
         raise CorpusError(
-            f"{place} has no {' and no '.join(missing)}: get it from {source}, and unpack or link "
-            f"it so that {', '.join(wanted)} lie in that folder"
+            f"{path} has no {' and no '.join(missing)}: get it from {source}, and unpack or link "
+            f"it so that the folder contains {', '.join(required)}"
         )
-    return place
+    return path
 
 
 def lines(path: Path) -> list[str]:
@@ -44,15 +47,15 @@ def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def sounds(root: Path, pattern: str) -> list[Path]:
-    """The files below `root` that match, sorted; at least one."""
-    found = sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
-    if not found:
+    """The files in `root` that match, sorted; CorpusError if there are none."""
+    files = sorted(path for path in root.glob(pattern) if not path.name.startswith("."))
+    if not files:
         raise CorpusError(f"{root} holds no {pattern}")
-    return found
+    return files
 
 
 def existing(folder: Path, value: str, corpus: Path) -> Path:
-    """The file below `folder` that a list of this corpus names."""
+    """The file in `folder` that a list of this corpus contains."""
     try:
         path = names.inside(folder, value)
     except ValueError as reason:

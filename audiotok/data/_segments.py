@@ -1,4 +1,4 @@
-"""Segments: clips that are a part of a sound file, as columns of manifests say in seconds."""
+"""Segments: clips that are a part of a sound file, given in seconds by columns of a manifest."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
 
 COLUMNS = ("offset", "duration", "start", "end")
-REFUSED = (  # columns that change what is read, and that audiotok does not follow
+REFUSED = (  # columns that would change which sound is read, and that audiotok does not support
     *("channel", "channels", "channel_selector", "start_time", "end_time", "begin", "stop"),
     *("start_sample", "end_sample", "start_frame", "end_frame", "frame_offset", "num_frames"),
     *("start_ms", "end_ms", "offset_ms", "duration_ms"),
 )
-TOLERANCE = 0.05  # s; so far a rounded duration may reach beyond the end of the file
+TOLERANCE = 0.05  # s that a rounded duration may exceed the end of the file
 LONGEST = 1e9  # s, about 30 years
 
 Segment = tuple[float, float | None]  # offset and duration in seconds; None: to the end
 
 
 def parse(cells: dict[str, str], refuse: Callable[[str], Exception]) -> Segment:
-    """(offset, duration) of a row; (0, None) where it is the whole file.
+    """(offset, duration) of a row; (0, None) for the whole file.
 
     Args:
-        refuse: makes the error of what is wrong.
+        refuse: function from a message to the error to raise.
     """
     numbers = {name: _seconds(name, cells[name], refuse) for name in COLUMNS if name in cells}
     if "start" in numbers and "offset" in numbers:
@@ -49,13 +49,13 @@ def _seconds(name: str, text: str, refuse: Callable[[str], Exception]) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= LONGEST:  # NaN is not either
+    if not 0 <= value <= LONGEST:  # also false for NaN
         raise refuse(f"has {name} {text[:40]!r}: expected seconds, 0 or more, {LONGEST:g} at most")
     return value
 
 
 def named(path: str, segment: Segment) -> str:
-    """The path with the segment in its name, in ms: what the id of a segment is derived from."""
+    """The path with the segment in its name, in ms, from which the id of a segment is derived."""
     if segment == (0.0, None):
         return path
     offset, duration = segment
@@ -65,7 +65,7 @@ def named(path: str, segment: Segment) -> str:
 
 
 def cut(audio: Audio, segment: Segment, where: str) -> Audio:
-    """The segment of a sound that was read; AudioError where it reaches beyond the end."""
+    """The segment of a sound; AudioError if it exceeds the end of the sound."""
     from audiotok.sound.audio import Audio
 
     if segment == (0.0, None):

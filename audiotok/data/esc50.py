@@ -1,8 +1,8 @@
 """ESC-50 (Piczak 2015, CC BY-NC 3.0): 2,000 environmental sounds of 5 s in 50 classes, 44.1 kHz.
 
-From github.com/karolpiczak/ESC-50, put into the data folder as `esc50`. Its five folds are for
-cross-validation: `esc50/3` tests on fold 3 and trains on the other four; the published figures are
-the mean over all five.
+Get it from github.com/karolpiczak/ESC-50 and put it into the data folder as `esc50`. Its five folds
+are for cross-validation: `esc50/3` tests on fold 3 and trains on the other four; published figures
+are the mean over all five.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """GTZAN (Tzanetakis and Cook 2002): 1,000 excerpts of 30 s in ten genres, 22.05 kHz.
 
-Put into the data folder as `gtzan`, its WAV files in genres/<genre>/ or genres_original/<genre>/.
-jazz.00054 is left out: in the copies in circulation as WAV it cannot be read. There is no official
-split, artists and even recordings repeat (Sturm 2013, arXiv 1306.1461), so that accuracies on a
-random split are too high; a manifest with a column `split` sets another one.
+Put it into the data folder as `gtzan`, with its WAV files in genres/<genre>/ or
+genres_original/<genre>/. jazz.00054 is skipped, because it is damaged in the available WAV copies.
+There is no official split, and artists and even recordings repeat (Sturm 2013, arXiv 1306.1461), so
+accuracies on a random split are too high; use a manifest with a column `split` for another split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NAMES = ("gtzan",)
 
 
 def load(name: str) -> Corpus:
-    """All excerpts but the broken one; label is the genre. Its licence is not known."""
+    """All excerpts except the damaged one; label is the genre. The licence is unknown."""
     place = _download.place("gtzan")
     inner = next((inner for inner in FOLDERS if (place / inner).is_dir()), FOLDERS[0])
     genres = _place.folder("gtzan", (inner,), SOURCE) / inner

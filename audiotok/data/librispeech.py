@@ -24,12 +24,12 @@ NAMES = tuple(f"librispeech/{split}" for split in SHA256)
 
 
 def place(name: str) -> Path:
-    """Where a split lies once it was downloaded."""
+    """The folder of a downloaded split."""
     return _download.place(name)
 
 
 def load(name: str) -> Corpus:
-    """A split, downloaded first where it is not in the folder of corpora yet."""
+    """A split; downloads it if it is not in the folder of corpora."""
     split = name.removeprefix("librispeech/")
     folder = _download.fetch_archive(
         URL.format(split=split),

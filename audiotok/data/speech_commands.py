@@ -1,7 +1,7 @@
 """Speech Commands v0.02 (Warden 2018, arXiv 1804.03209, CC BY 4.0): 105,829 recordings of 35 words.
 
-Downloaded once into the data folder, 2.4 GB, or taken from `speech_commands` there. The split is
-the official one: testing_list.txt, validation_list.txt, and all else to train on.
+Downloaded once into the data folder as `speech_commands`, 2.4 GB. The split is the official one:
+testing_list.txt, validation_list.txt, and all other files for training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = ("speech_commands",)
 
 
 def place(name: str) -> Path:
-    """Where the corpus lies once it was downloaded."""
+    """The folder of the downloaded corpus."""
     return _download.place(name)
 
 

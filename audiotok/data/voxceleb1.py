@@ -1,10 +1,10 @@
 """VoxCeleb1 (Nagrani et al. 2017): 153,516 utterances of 1,251 celebrities from videos, 16 kHz.
 
-Put into the data folder as `voxceleb1`: `wav/idXXXXX/VIDEO/NNNNN.wav` of both the development and
-the test set, and the official lists `veri_test.txt` and `iden_split.txt` beside.
+Put it into the data folder as `voxceleb1`: `wav/idXXXXX/VIDEO/NNNNN.wav` of both the development
+and the test set, and the official lists `veri_test.txt` and `iden_split.txt`.
 
-`voxceleb1/verification`: the trials of veri_test.txt (VoxCeleb1-O), its 40 speakers are the test.
-`voxceleb1/identification`: the utterances of iden_split.txt, every speaker in train and test.
+`voxceleb1/verification`: the trials of veri_test.txt (VoxCeleb1-O); its 40 speakers are the test.
+`voxceleb1/identification`: the utterances of iden_split.txt; every speaker is in train and test.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMES = ("voxceleb1/identification", "voxceleb1/verification")
 
 
 def load(name: str) -> Corpus:
-    """All utterances that the list of this task concerns, in the order of their paths."""
+    """All utterances of this task, in the order of their paths."""
     listed = TRIALS if name.endswith("verification") else SPLITS
     folder = _place.folder("voxceleb1", ("wav", listed), SOURCE)
     return (_verification if listed == TRIALS else _identification)(name, folder)
@@ -28,12 +28,13 @@ def load(name: str) -> Corpus:
 
 def _verification(name: str, folder: Path) -> Corpus:
     rows = _rows(folder / TRIALS, {"0", "1"}, 3)
-    tried = {path for row in rows for path in row[1:]}
-    speakers = {_speaker(path) for path in tried}
+    trial_paths = {path for row in rows for path in row[1:]}
+    speakers = {_speaker(path) for path in trial_paths}
     files = _place.sounds(folder / "wav", "*/*/*.wav")
     paths = {path.relative_to(folder / "wav").as_posix() for path in files}
     clips = _clips(
-        folder, {path: "test" if _speaker(path) in speakers else "train" for path in paths | tried}
+        folder,
+        {path: "test" if _speaker(path) in speakers else "train" for path in paths | trial_paths},
     )
     trials = ((same == "1", clips[a].id, clips[b].id) for same, a, b in rows)
     return Corpus(name, tuple(clips.values()), trials=tuple(trials))
@@ -46,7 +47,7 @@ def _identification(name: str, folder: Path) -> Corpus:
 
 
 def _clips(folder: Path, splits: dict[str, str]) -> dict[str, Clip]:
-    """Of these paths below wav/, in their order."""
+    """The clips of these paths in wav/, in order of paths."""
     paths = sorted(splits)
     return {
         path: Clip(

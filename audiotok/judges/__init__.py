@@ -1,1 +1,1 @@
-"""Networks of others that judge sound: recognisers, speaker encoders, predictors of opinions."""
+"""Third-party networks that evaluate sound: recognisers, speaker encoders, MOS predictors."""

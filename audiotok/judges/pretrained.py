@@ -1,7 +1,7 @@
-"""Networks of others that judge sound: found on this machine, never fetched.
+"""Third-party networks that evaluate sound: loaded from this machine, never downloaded.
 
-A model is a name on the Hugging Face Hub whose files are in its cache (`hf download NAME` brings
-them: a user's step), or a folder that holds them; see also `hub_file` for files of torch.hub.
+A model is a name on the Hugging Face Hub whose files are in its cache (the user downloads them with
+`hf download NAME`), or a folder with the files; see also `hub_file` for files of torch.hub.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ WEIGHTS += ("pytorch_model.bin", "pytorch_model.bin.index.json")  # read with we
 
 
 class Pretrained:
-    """Base of what runs a network through transformers; a subclass writes `_load`.
+    """Base class for networks of transformers; a subclass defines `_load`.
 
     Args:
         model: a name on the Hub, or a folder; None: DEFAULT.
 
-    Weights are loaded in the process that first needs them, and do not travel to others.
+    Each process loads the weights when it first needs them; they are not pickled.
     """
 
     DEFAULT: ClassVar[str]
-    EXTRA: ClassVar[str] = "asr"  # brings transformers
-    PURPOSE: ClassVar[str]  # what it does, for messages and descriptions: "Whisper"
+    EXTRA: ClassVar[str] = "asr"  # the extra of audiotok that installs transformers
+    PURPOSE: ClassVar[str]  # for messages and descriptions: "Whisper"
 
     def __init__(self, model: str | Path | None = None):
         self.model = str(model or self.DEFAULT)
@@ -42,7 +42,7 @@ class Pretrained:
 
     @property
     def label(self) -> str:
-        """What tells this model from DEFAULT; of a folder its name and the hash of its weights."""
+        """ "" for DEFAULT, else the name; for a folder its name and the hash of its weights."""
         if not Path(self.model).is_dir():
             return "" if self.model == self.DEFAULT else self.model
         digest = self.identity.get("weights", "")[:8]
@@ -54,15 +54,15 @@ class Pretrained:
 
     @property
     def identity(self) -> dict[str, str]:
-        """Which weights these are: the commit in the cache, or the sha256 of a folder's files."""
+        """Of the weights: the commit in the cache, or the sha256 of a folder's files."""
         if Path(self.model).is_dir():
-            found = [Path(self.model) / name for name in WEIGHTS]
-            return {"weights": folder_sha256(tuple(map(str, filter(Path.is_file, found))))}
+            files = [Path(self.model) / name for name in WEIGHTS]
+            return {"weights": folder_sha256(tuple(map(str, filter(Path.is_file, files))))}
         path = cached(self.model)
         return {} if path is None else {"revision": path.parent.name}
 
     def missing(self) -> AudiotokError | None:
-        """The error that says what is not here, the package or the weights; None where all is."""
+        """An error if the package or the weights are missing; None if they are there."""
         if (error := transformers_error(self.EXTRA, self.PURPOSE)) is not None:
             return error
         if Path(self.model).is_dir() or cached(self.model) is not None:
@@ -73,7 +73,7 @@ class Pretrained:
 
     @cached_property
     def network(self) -> Any:
-        """What `_load` gives; MetricError where it cannot be loaded."""
+        """The result of `_load`; MetricError if it fails."""
         if (error := self.missing()) is not None:
             raise error
         try:
@@ -82,26 +82,26 @@ class Pretrained:
             raise unloadable(self.PURPOSE, self.model, reason) from reason
 
     def _load(self, options: dict[str, Any]) -> Any:
-        """The network in eval mode and what prepares its input; `options` for from_pretrained."""
+        """The network in eval mode and its preprocessor; `options` are for from_pretrained."""
         raise NotImplementedError
 
 
 def cached(model: str, files: Sequence[str] = WEIGHTS) -> Path | None:
-    """Where the first of these files of a model lies in the cache of the Hub; None: nowhere."""
+    """The path of the first of these files of a model in the cache of the Hub; None if none is."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = (try_to_load_from_cache(model, name) for name in files)
-        return next((Path(path) for path in found if isinstance(path, str)), None)
+        paths = (try_to_load_from_cache(model, name) for name in files)
+        return next((Path(path) for path in paths if isinstance(path, str)), None)
     except HFValidationError:  # a path that is not there
         return None
 
 
 def from_pretrained_options(name: str, what: str) -> dict[str, Any]:
-    """Options for transformers' `from_pretrained` with which no code of the model's author runs.
+    """Options for `from_pretrained` of transformers that run no code of the model's repository.
 
-    A `Recorded` name stands for a folder or for what lies in the cache of the Hub.
+    A `Recorded` name must be a folder, or be in the cache of the Hub.
 
     Raises:
         RecipeError: a recorded name is neither.
@@ -114,17 +114,17 @@ def from_pretrained_options(name: str, what: str) -> dict[str, Any]:
 
 
 def hub_file(name: str) -> Path:
-    """Where torch.hub keeps a file of weights, there or not."""
+    """The path where torch.hub stores a file of weights, which may not exist."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 def hub_missing(name: str, url: str, what: str) -> MetricError | None:
-    """The error that says where a file of torch.hub comes from and goes to; None where it is."""
+    """An error with how to download a file of torch.hub; None if it exists."""
     if (path := hub_file(name)).is_file():
         return None
-    if path.is_relative_to(Path.home()):  # results that say it are the same for everyone
+    if path.is_relative_to(Path.home()):  # so that results with this message are reproducible
         path = "~" / path.relative_to(Path.home())
     return MetricError(
         f"the weights of {what} are not on this machine: curl -L --create-dirs -o {path} {url}"
@@ -132,14 +132,14 @@ def hub_missing(name: str, url: str, what: str) -> MetricError | None:
 
 
 def unloadable(what: str, where: str | Path, reason: Exception) -> MetricError:
-    """The error that says in one line why weights that are here do not load."""
+    """An error of one line for weights that cannot be loaded."""
     text = " ".join(str(reason).split())
     return MetricError(f"{what} cannot be loaded from {where}: {text[:200]}")
 
 
 @cache
 def folder_sha256(paths: tuple[str, ...]) -> str:
-    """Of the bytes of these files, one after the other."""
+    """The hash of the bytes of these files, in order."""
     total = hashlib.sha256()
     for path in paths:
         with open(path, "rb") as file:
@@ -148,8 +148,8 @@ def folder_sha256(paths: tuple[str, ...]) -> str:
 
 
 def slug(label: str) -> str:
-    """A label as the end of a column's name: 'large-v3' -> '_large_v3', '' -> ''; one that is not
-    of lower-case words with dashes gets its hash, so that different labels never share one."""
+    """A label as suffix of a column's name: 'large-v3' -> '_large_v3', '' -> ''. A label that is
+    not made of lower-case words with dashes gets its hash too, so that suffixes are unique."""
     plain = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
     if re.fullmatch(r"([a-z0-9]+(-[a-z0-9]+)*)?", label):
         return f"_{plain}" if plain else ""

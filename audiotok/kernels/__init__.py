@@ -1,7 +1,7 @@
-"""Codebook search with exact codes, and what belongs to it, on the CPU and on a GPU.
+"""Codebook search with exact codes, and related functions, on the CPU and on a GPU.
 
-`reference` is the truth; `cpu` (compiled), `torch_cpu` (plain PyTorch) and `triton_gpu` are fast
-and give the same codes; `dispatch` picks one.
+`reference` defines the results; `cpu` (compiled), `torch_cpu` (plain PyTorch) and `triton_gpu` are
+fast and give the same codes; `dispatch` selects one.
 """
 
 from audiotok.kernels.dispatch import code_statistics, rvq_decode, rvq_encode, vq_argmin

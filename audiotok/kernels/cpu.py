@@ -1,9 +1,9 @@
-"""The compiled CPU path: what csrc/search.cpp does, called on torch tensors through ctypes.
+"""The compiled CPU path: csrc/search.cpp, called on torch tensors through ctypes.
 
-`LIBRARY` is None where no compiler was there at installation; `dispatch` then takes `torch_cpu`.
+`LIBRARY` is None if no compiler was available at installation; `dispatch` then uses `torch_cpu`.
 The instruction set is the best one of the machine; AUDIOTOK_ISA=scalar|avx2|avx512|neon forces
-another (the codes are the same). Threads: as many as `torch.get_num_threads()`, and the results
-do not depend on it.
+another (the codes are the same). It uses `torch.get_num_threads()` threads; results do not depend
+on their number.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from audiotok.kernels import torch_cpu
 
-_ABI = 1  # of csrc/search.cpp; a library left over from another version is not used
+_ABI = 1  # of csrc/search.cpp; a library of another version is not used
 _ISAS = ("scalar", "avx2", "avx512", "neon")  # in the order of search.cpp
-_MOST_FRAMES = 1024  # that strides may tie together: a block has to hold them
+_MOST_FRAMES = 1024  # limit of the strides' least common multiple: a block has to hold these frames
 
 
 def _load() -> ctypes.CDLL | None:
@@ -39,15 +39,15 @@ LIBRARY = _load()
 
 
 def isas() -> tuple[str, ...]:
-    """Names of the instruction sets that the library has code for and this machine runs."""
+    """Names of the instruction sets that both the library and this machine support."""
     return tuple(name for i, name in enumerate(_ISAS) if LIBRARY and LIBRARY.audiotok_supports(i))
 
 
 def _isa() -> int:
-    wanted = os.environ.get("AUDIOTOK_ISA") or isas()[-1]
-    if wanted not in isas():
-        raise ValueError(f"AUDIOTOK_ISA is {wanted!r}: expected one of {', '.join(isas())}")
-    return _ISAS.index(wanted)
+    requested = os.environ.get("AUDIOTOK_ISA") or isas()[-1]
+    if requested not in isas():
+        raise ValueError(f"AUDIOTOK_ISA is {requested!r}: expected one of {', '.join(isas())}")
+    return _ISAS.index(requested)
 
 
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:

@@ -1,7 +1,7 @@
-"""Picks who does the work and checks what it is given.
+"""Checks arguments and selects an implementation.
 
 Tensors on a CUDA device go to `triton_gpu`; others to the compiled library (`cpu`), or to PyTorch
-(`torch_cpu`) where there was no compiler at installation. The environment variable
+(`torch_cpu`) if there was no compiler at installation. The environment variable
 AUDIOTOK_KERNELS=reference|torch|compiled|triton forces a path. All give the same codes.
 """
 
@@ -19,7 +19,7 @@ _PATHS = {"reference": "reference", "torch": "torch_cpu", "compiled": "cpu", "tr
 
 
 def path_for(tensor: Tensor) -> str:
-    """Which path takes this tensor: "reference", "torch", "compiled" or "triton"."""
+    """The path for this tensor: "reference", "torch", "compiled" or "triton"."""
     forced = os.environ.get("AUDIOTOK_KERNELS")
     if forced and forced not in _PATHS:
         raise ValueError(f"AUDIOTOK_KERNELS is {forced!r}: expected one of {', '.join(_PATHS)}")
@@ -27,8 +27,8 @@ def path_for(tensor: Tensor) -> str:
         raise ValueError(f"AUDIOTOK_KERNELS is 'compiled', but the tensor is on {tensor.device}")
     if forced == "compiled" and not _compiled():
         raise ValueError(
-            "AUDIOTOK_KERNELS is 'compiled', but no compiled library is there: "
-            "install audiotok again where a C++ compiler is found"
+            "AUDIOTOK_KERNELS is 'compiled', but there is no compiled library: "
+            "install audiotok again with a C++ compiler available"
         )
     if forced:
         return forced
@@ -46,9 +46,9 @@ def _module(path: str) -> ModuleType:
 
 
 def function(name: str, tensor: Tensor, default: Callable | None = None) -> Callable | None:
-    """The function of that name in the path for this tensor; else `default`, or PyTorch's."""
-    found = getattr(_module(path_for(tensor)), name, default)
-    return found or getattr(_module("torch"), name, None)
+    """The function of that name in the path for this tensor, else `default`, else PyTorch's."""
+    implementation = getattr(_module(path_for(tensor)), name, default)
+    return implementation or getattr(_module("torch"), name, None)
 
 
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:
@@ -87,14 +87,14 @@ def rvq_encode(
 ) -> Tensor:
     """Codes (N, K) int64 of latents (N, D) in a residual stack of codebooks (K, V, D), float32.
 
-    Each stage searches what the stages before left over, exactly. `num_codebooks` stops after
-    that many. With `strides` (one for each codebook) the rows are the frames of one clip, and
+    Each stage searches the residual of the previous ones, exactly. Only the first `num_codebooks`
+    stages run. With `strides` (one for each codebook) the rows are the frames of one clip, and
     stage k searches the mean of every strides[k] frames, whose codes are then equal
     (SNAC, arXiv 2410.14411; merged codes, arXiv 2406.07855). -1 stays -1 at all later stages.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit, a codebook is empty, or there are fewer
-            codebooks or strides than asked for.
+            codebooks or strides than requested.
     """
     if latents.ndim != 2 or codebooks.ndim != 3 or latents.shape[1] != codebooks.shape[2]:
         raise ValueError(
@@ -117,9 +117,9 @@ def rvq_encode(
 
 
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
-    """Vectors (N, D): the codewords that codes (N, K) int64 name in codebooks (>= K, V, D), added.
+    """Vectors (N, D): sums of the codewords of codes (N, K) int64 in codebooks (>= K, V, D).
 
-    Bitwise equal to adding them one after another, starting with the first. A row that holds -1
+    Bitwise equal to adding them one after another, starting with the first. A row with a code -1
     becomes NaN.
 
     Raises:
@@ -137,10 +137,10 @@ def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
 
 
 def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """How many of the codes (N,) name each codeword, (V,), and the sum of their latents (V, D).
+    """The number of codes (N,) of each codeword, (V,), and the sum of their latents (V, D).
 
-    Both float32, of latents (N, D) float32, without a one-hot matrix; in a fixed order, so that
-    they repeat bitwise. Code -1 is left out.
+    Both float32, of latents (N, D) float32, without a one-hot matrix; summed in a fixed order, so
+    that results are reproducible to the bit. Code -1 is ignored.
 
     Raises:
         ValueError: shapes, dtypes or devices do not fit; on the CPU also codes out of range.

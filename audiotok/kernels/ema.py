@@ -1,4 +1,4 @@
-"""How a codebook learns: moving averages of code statistics, without a one-hot matrix."""
+"""Codebook updates by moving averages of code statistics, without a one-hot matrix."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from audiotok.kernels.dispatch import code_statistics
 
 
 class Processes(Protocol):
-    """All processes that train one codebook, each on as many latents of its own."""
+    """The process group that trains one codebook; each process has equally many latents."""
 
     rank: int  # of this process
-    count: int
+    count: int  # of processes
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Of that tensor over the processes, the same in all of them."""
+        """All-reduce: the sum of that tensor over the processes, the same in all of them."""
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Those of all processes along the first dimension, in order of rank."""
+        """All-gather: the tensors of all processes along the first dimension, in order of rank."""
 
 
 @torch.no_grad()
@@ -42,13 +42,14 @@ def ema_update(
     `counts` (V,) and `sums` (V, D) are the moving averages of `code_statistics` of the latents
     (N, D) and their codes (N,), all float32. A codeword is its sum divided by its count after
     Laplace smoothing with `epsilon`; one whose smoothed count is 0 stays where it is. A code whose
-    count falls below `dead_threshold` restarts at a random row of its own, drawn from `generator`
-    among rows with a code, with the count of an average code (at least the threshold) and the sum
-    that fits, so that it lasts; when rows run out, the rest wait for the next update.
+    count falls below `dead_threshold` restarts at a random row, a different one for each code,
+    drawn with `generator` among rows with a code. It gets the count of an average code (at least
+    the threshold) and the matching sum, so that it is not dead again at once. If there are too few
+    rows, the remaining dead codes restart at a later update.
 
-    With `processes`, counts and sums are those of all latents of all of them, and so are the rows
-    that dead codes restart at: equal generators leave equal codebooks everywhere, those of one
-    process with all the latents, up to the rounding of sums.
+    With `processes`, counts, sums, and the rows at which dead codes restart are those of the
+    latents of all processes. With equal generators all processes get equal codebooks: the same as
+    one process with all latents, up to rounding of sums.
 
     The same inputs give the same bits; nothing is read back from a GPU.
 
@@ -100,15 +101,15 @@ def _revive(
     usable = (codes >= 0).sum()
     fresh_count = (usable.double() / len(counts)).clamp(min=threshold).float()
     dead = counts < threshold
-    rank = dead.cumsum(0) - 1  # which of the shuffled rows a dead code takes
+    rank = dead.cumsum(0) - 1  # the index of a dead code's row among the shuffled rows
     dead &= rank < usable
     chosen = order[rank.clamp(0, len(codes) - 1)]
     if processes is None:
         rows = latents[chosen]
     else:
         chosen = chosen - processes.rank * len(latents)  # rows of this process: 0 to N
-        mine = dead & (chosen >= 0) & (chosen < len(latents))
+        local = dead & (chosen >= 0) & (chosen < len(latents))
         rows = latents[chosen.clamp(0, len(latents) - 1)]
-        rows = processes.sum(torch.where(mine[:, None], rows, 0.0))
+        rows = processes.sum(torch.where(local[:, None], rows, 0.0))
     counts.copy_(torch.where(dead, fresh_count, counts))
     sums.copy_(torch.where(dead[:, None], rows * fresh_count, sums))

@@ -1,4 +1,4 @@
-"""The truth of every function in `audiotok.kernels`, plainly written; other paths must equal it.
+"""The definition of every function in `audiotok.kernels`; all other paths must equal it.
 
 Codebook search: the code of a row of latents is the lowest index that attains the minimum, over
 the codewords, of the sum over d of (x_d - c_d)^2, in fp64 from the fp32 tensors: terms are added
@@ -6,11 +6,11 @@ one by one in the order of d, every operation rounded once (no fused multiply-ad
 search it is the lowest index that attains the maximum of x.c / ||c||, computed the same way; a
 codeword of zeros scores 0.
 
-A row that holds NaN or infinity has code -1. A codeword that holds NaN or infinity is never
-chosen; where no other is left the code is -1. A row that has -1 at one stage of a residual stack
-has it at all later ones.
+A row with NaN or infinity has code -1. A codeword with NaN or infinity is never chosen; if there is
+no other, the code is -1. A row that has -1 at one stage of a residual stack has it at all later
+ones.
 
-Written to be read: loops over rows, stages and dimensions. Any device, no gradients.
+Written for readability: loops over rows, stages and dimensions. Any device, no gradients.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def cosine_scores(latents: Tensor, codewords: Tensor) -> Tensor:
 
 
 def _square_root(values: Tensor) -> Tensor:
-    """Correctly rounded, as IEEE 754 wants it; PyTorch's on the CPU can be a bit off."""
+    """Correctly rounded as in IEEE 754; PyTorch's on the CPU can be one bit off."""
     if values.device.type == "cpu":
         return torch.from_numpy(np.sqrt(np.atleast_1d(values.numpy()))).view(values.shape)
     return values.sqrt()
@@ -77,18 +77,18 @@ def rvq_encode(
 ) -> Tensor:
     """Codes (N, K) int64 of latents (N, D) in a residual stack of codebooks (K, V, D).
 
-    The residual loses its codeword by one fp32 subtraction per element. `num_codebooks` stops
-    after that many stages. With `strides`, rows are the frames of one clip, and stage k searches
-    the mean of every strides[k] frames (`pool`); each frame of the group gets that code, and the
-    codeword is taken from each frame's own residual.
+    The codeword is subtracted from the residual by one fp32 subtraction per element. Only the first
+    `num_codebooks` stages run. With `strides`, rows are the frames of one clip, and stage k
+    searches the mean of every strides[k] frames (`pool`); each frame of the group gets that code,
+    and the codeword is subtracted from each frame's own residual.
     """
     stages = len(codebooks) if num_codebooks is None else num_codebooks
     residual = latents.clone()
     codes = latents.new_full((latents.shape[0], stages), -1, dtype=torch.int64)
     for k in range(stages):
         stride = 1 if strides is None else strides[k]
-        found = vq_argmin(pool(residual, stride), codebooks[k])
-        codes[:, k] = found.repeat_interleave(stride)[: len(residual)]
+        pooled_codes = vq_argmin(pool(residual, stride), codebooks[k])
+        codes[:, k] = pooled_codes.repeat_interleave(stride)[: len(residual)]
         for n in range(len(residual)):
             code = codes[n, k]
             residual[n] = residual[n] - codebooks[k, code] if code >= 0 else torch.nan
@@ -110,11 +110,11 @@ def pool(frames: Tensor, stride: int) -> Tensor:
 
 
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
-    """Sums (N, D) fp32 of the codewords that codes (N, K) name in the first K of (>= K, V, D).
+    """Sums (N, D) fp32 of the codewords of codes (N, K) in the first K of codebooks (>= K, V, D).
 
-    Added in fp32 in the order of the stages, starting with the first. A row that holds -1 becomes
-    NaN; any other code outside of 0 to V - 1 is an error (on a GPU, where it cannot be reported
-    without waiting, it gives NaN too).
+    Added in fp32 in the order of the stages, starting with the first. A row with a code -1 becomes
+    NaN; any other code outside of 0 to V - 1 is an error (on a GPU it gives NaN too, because an
+    error would need a synchronisation).
     """
     decoded = codebooks.new_full((codes.shape[0], codebooks.shape[2]), torch.nan)
     for n, row in enumerate(codes.tolist()):
@@ -128,10 +128,9 @@ def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
 
 
 def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """Per codeword, how many of the codes (N,) name it, (V,) fp32, and their latents' sum (V, D).
+    """The number of codes (N,) of each codeword, (V,) fp32, and the sum of their latents (V, D).
 
-    Sums are added up in fp64 in the order of the rows and rounded to fp32 once. Code -1 is left
-    out.
+    Sums are added up in fp64 in the order of the rows and rounded to fp32 once. Code -1 is ignored.
     """
     counts = latents.new_zeros(codebook_size)
     sums = latents.new_zeros(codebook_size, latents.shape[1], dtype=torch.float64)
@@ -159,8 +158,9 @@ def ema_update(
     `counts` (V,) and `sums` (V, D) are the moving averages of `code_statistics`, all fp32. The
     codeword is its sum divided by its count after Laplace smoothing with `epsilon`; one whose
     smoothed count is 0 stays where it is. A code whose count falls below `dead_threshold` restarts
-    at a random row of its own among those with a code, with the count of an average code (at least
-    the threshold) and the sum that fits, so that it lasts; when rows run out the rest wait.
+    at a random row, a different one for each code, among those with a code, with the count of an
+    average code (at least the threshold) and the matching sum. If there are too few rows, the
+    remaining dead codes restart later.
     """
     new_counts, new_sums = code_statistics(latents, codes, len(codebook))
     counts.copy_(decay * counts + (1 - decay) * new_counts)

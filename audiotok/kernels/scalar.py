@@ -1,7 +1,7 @@
 """Quantizers without a codebook, bounded, rounded and packed in one pass: FSQ, and LFQ or BSQ.
 
-Element by element in fp64, so the codes do not depend on the device but for the last bit of its
-tanh, which counts only where a value is within 1e-15 of a boundary.
+Element by element in fp64, so the codes do not depend on the device, except for the last bit of its
+tanh, which matters only if a value is within 1e-15 of a boundary.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _BLOCK_ELEMENTS = 1 << 16  # elements in fp64 at once: they stay in the cache
 def fsq_encode(latents: Tensor, levels: Sequence[int]) -> Tensor:
     """Codes (N,) int64 of latents (N, D) float32; dimension d has `levels[d]` values (>= 2).
 
-    Finite scalar quantization (arXiv 2309.15505), as its authors and vector-quantize-pytorch do
-    it; the first dimension varies fastest. Rows with NaN or infinity get -1.
+    Finite scalar quantization (arXiv 2309.15505), as in the code of its authors and in
+    vector-quantize-pytorch; the first dimension varies fastest. Rows with NaN or infinity get -1.
 
     Raises:
         ValueError: latents and levels do not fit.
@@ -70,7 +70,7 @@ def _constants(levels: tuple[int, ...], device: torch.device) -> tuple[Tensor, .
     half = [(size - 1) * 1.001 / 2 for size in levels]
     offset = [0.5 if size % 2 == 0 else 0.0 for size in levels]
     shift = [math.atanh(o / h) for o, h in zip(offset, half, strict=True)]
-    # to a level from 0 on: the offset and the middle in one
+    # added to a rounded value, this gives a level from 0 on
     middle = [size // 2 for size in levels]
     basis = [math.prod(levels[:d]) for d in range(len(levels))]
     floats = torch.tensor([shift, half, offset], dtype=torch.float64, device=device)

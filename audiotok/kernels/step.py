@@ -1,4 +1,4 @@
-"""A streaming step: one frame of each of B streams through a residual stack, static shapes."""
+"""A streaming step: encodes one frame of each of B streams in a residual stack, static shapes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from audiotok.kernels.dispatch import function, rvq_encode
 
 
 class RVQStep:
-    """Encodes one frame (B, D) of B streams after another with codebooks (K, V, D).
+    """Encodes frames (B, D) of B streams one after another with codebooks (K, V, D).
 
-    Holds what does not change between frames; nothing is read back from a GPU, so a call can be
-    captured in a CUDA graph. Codes are those of `rvq_encode`.
+    Precomputes what does not change between frames. Nothing is read back from a GPU, so a call can
+    be captured in a CUDA graph. Codes are those of `rvq_encode`.
 
     Args:
-        codebooks: (K, V, D) float32; not to be changed afterwards.
+        codebooks: (K, V, D) float32; must not change afterwards.
         num_codebooks: how many to use, all if None.
         batch: B.
     """

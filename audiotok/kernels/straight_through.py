@@ -18,11 +18,11 @@ from audiotok.kernels.dispatch import (
 
 
 class VQResult(NamedTuple):
-    """What `vq_straight_through` makes of latents (N, D)."""
+    """The result of `vq_straight_through` for latents (N, D)."""
 
-    quantized: Tensor  # (N, D): exactly the codewords; their gradient passes to the latents
+    quantized: Tensor  # (N, D): exactly the codewords; their gradient goes to the latents
     codes: Tensor  # (N,) int64
-    commitment: Tensor  # scalar: mean over elements of (x - c)^2; its gradient reaches the latents
+    commitment: Tensor  # scalar: mean over elements of (x - c)^2; has a gradient for the latents
     usage: Tensor | None = None  # share of codewords that the batch uses
     perplexity: Tensor | None = None  # exp of the entropy of the batch's codes
     quantization_error: Tensor | None = None  # sum of (x - c)^2 over sum of x^2
@@ -39,10 +39,10 @@ class _StraightThrough(torch.autograd.Function):
         return quantized, codes, difference.square().mean()
 
     @staticmethod
-    def backward(ctx, of_quantized: Tensor, _, of_commitment: Tensor):
+    def backward(ctx, grad_quantized: Tensor, _, grad_commitment: Tensor):
         (difference,) = ctx.saved_tensors
-        scale = of_commitment * (2 / max(1, difference.numel()))
-        return torch.addcmul(of_quantized, difference, scale), None, None
+        scale = grad_commitment * (2 / max(1, difference.numel()))
+        return torch.addcmul(grad_quantized, difference, scale), None, None
 
 
 def vq_straight_through(
@@ -50,9 +50,9 @@ def vq_straight_through(
 ) -> VQResult:
     """Quantize latents (N, D) by a codebook (V, D), float32, with a gradient for the latents.
 
-    Backward is one pass: the gradient of `quantized` plus that of `commitment`. The codebook gets
-    none: it learns by `ema_update`. With `statistics` the last three fields are there too.
-    Rows with code -1 become NaN.
+    Backward is one pass: the gradient of `quantized` plus that of `commitment`. The codebook has no
+    gradient: `ema_update` trains it. With `statistics` the last three fields are set too. Rows with
+    code -1 become NaN.
 
     Raises:
         ValueError: as `vq_argmin`.

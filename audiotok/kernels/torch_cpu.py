@@ -1,13 +1,13 @@
 """Exact codebook search in plain PyTorch: a certified fp32 prefilter, then fp64 near ties.
 
 The fp32 scores of a block of rows come from one matrix product: 1/2 ||c||^2 - x.c, with the mean
-codeword taken off both sides so that they stay small, or -x.c/||c|| for cosine search. Their
-error is bounded, so every codeword that could be the true winner lies within twice that bound of
-the smallest score. Rows with one such codeword are done; the others are decided among their
-candidates by the reference's fp64 cost. Blocks keep the extra memory at a few MiB for any N.
+codeword subtracted from both so that they stay small, or -x.c/||c|| for cosine search. Their
+error is bounded, so every codeword that could be the nearest one lies within twice that bound of
+the smallest score. Rows with one such codeword are done; for the others the reference's fp64 cost
+decides among the candidates. Blocks keep the extra memory at a few MiB for any N.
 
-Used where the compiled path is missing; runs on any device. Arguments are as `dispatch` checks
-them.
+Used if the compiled path is not available; runs on any device. `dispatch` has checked the
+arguments.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
         search = _Search(codebook, metric)
         block = max(1, _BLOCK_SCORES // codebook.shape[0])
         codes = latents.new_empty(latents.shape[0], dtype=torch.int64)
-        for rows, found in zip(latents.split(block), codes.split(block), strict=True):
-            found.copy_(search(rows))
+        for rows, out in zip(latents.split(block), codes.split(block), strict=True):
+            out.copy_(search(rows))
         return codes
 
 
@@ -48,17 +48,17 @@ def rvq_encode(
 ) -> Tensor:
     """As `reference.rvq_encode`."""
     strides = (strides or [1] * num_codebooks)[:num_codebooks]
-    together = math.lcm(*strides)
-    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]) // together) * together
+    period = math.lcm(*strides)
+    block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]) // period) * period
     codes = latents.new_empty((latents.shape[0], num_codebooks), dtype=torch.int64)
     for rows, out in zip(latents.split(block), codes.split(block), strict=True):
         residual = rows.clone()
         for k, stride in enumerate(strides):
-            found = vq_argmin(_pool(residual, stride), codebooks[k])
-            found = found.repeat_interleave(stride)[: len(rows)]
-            out[:, k] = found
-            residual -= codebooks[k][found.clamp(min=0)]
-            residual.masked_fill_(found[:, None] < 0, torch.nan)
+            stage_codes = vq_argmin(_pool(residual, stride), codebooks[k])
+            stage_codes = stage_codes.repeat_interleave(stride)[: len(rows)]
+            out[:, k] = stage_codes
+            residual -= codebooks[k][stage_codes.clamp(min=0)]
+            residual.masked_fill_(stage_codes[:, None] < 0, torch.nan)
     return codes
 
 
@@ -94,19 +94,19 @@ def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple
     """As `reference.code_statistics`."""
     if codes.device.type == "cpu" and ((codes < -1) | (codes >= codebook_size)).any():
         raise ValueError("a code is out of range: expected -1 or 0 to codebook size - 1")
-    slots = torch.where(codes < 0, codebook_size, codes)  # the last one is thrown away
+    targets = torch.where(codes < 0, codebook_size, codes)  # the last row is dropped
     shape = codebook_size + 1, latents.shape[1]
     sums = torch.zeros(shape, dtype=torch.float64, device=latents.device)
     counts = torch.zeros(shape[0], dtype=torch.float64, device=latents.device)
-    counts.index_add_(0, slots, torch.ones_like(slots, dtype=torch.float64))
+    counts.index_add_(0, targets, torch.ones_like(targets, dtype=torch.float64))
     block = max(1, _BLOCK_ELEMENTS // max(1, latents.shape[1]))
-    for rows, found in zip(latents.split(block), slots.split(block), strict=True):
-        sums.index_add_(0, found, rows.double())
+    for rows, indices in zip(latents.split(block), targets.split(block), strict=True):
+        sums.index_add_(0, indices, rows.double())
     return counts[:-1].float(), sums[:-1].float()
 
 
 class _Search:
-    """A codebook (V, D) made ready for the prefilter; called on rows (R, D) it gives codes (R,)."""
+    """A codebook (V, D) prepared for the prefilter; called on rows (R, D) it gives codes (R,)."""
 
     def __init__(self, codebook: Tensor, metric: str):
         self.codebook, self.cosine = codebook, metric == "cosine"
@@ -133,11 +133,11 @@ class _Search:
         best, codes = scores.min(dim=1)
         finite = torch.isfinite(rows).all(dim=1) & self.usable.any()
         near = scores <= (best + 2 * bound)[:, None]
-        # a score or bound that overflows certifies nothing: every codeword stays a candidate
-        lost = ~(torch.isfinite(bound) & torch.isfinite(best))
-        near |= lost[:, None]
+        # if a score or bound overflows, every codeword stays a candidate
+        overflow = ~(torch.isfinite(bound) & torch.isfinite(best))
+        near |= overflow[:, None]
         near &= self.usable
-        unsure = finite & (lost | (near.sum(dim=1) > 1))
+        unsure = finite & (overflow | (near.sum(dim=1) > 1))
         if unsure.any():
             codes[unsure] = self._rescore(rows[unsure], near[unsure])
         return torch.where(finite, codes, -1)
@@ -148,7 +148,7 @@ class _Search:
         16 covers the rounding of the norms and of the centring (each within u of its result).
         """
         units = 1.02 * (rows.shape[1] + 16) * _UNIT_ROUNDOFF
-        # what squares that underflow may take from a norm is put back
+        # add what a norm may lose by squares that underflow
         norms = rows.norm(dim=1) + math.sqrt(rows.shape[1] * _UNDERFLOW)
         scale = norms * self.largest
         if not self.cosine:
@@ -181,7 +181,7 @@ class _Search:
 
 @contextmanager
 def _plain_fp32(device: torch.device) -> Iterator[None]:
-    """Matrix products in full fp32, whatever autocast or precision the program has set."""
+    """Matrix products in full fp32, regardless of the caller's autocast and precision settings."""
     backends = [torch.backends.mkldnn.matmul, torch.backends.cuda.matmul]
     before = [backend.fp32_precision for backend in backends]
     try:

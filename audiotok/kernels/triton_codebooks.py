@@ -14,12 +14,12 @@ CODEWORD_TILE = 128
 
 
 class Packed(NamedTuple):
-    """Codebooks (G, V, D) made ready for a prefilter; V and D padded, see `pack`."""
+    """Codebooks (G, V, D) prepared for a prefilter; V and D padded, see `pack`."""
 
     codebooks: Tensor  # (G, V, D) fp32
-    centres: Tensor  # (G, D) fp32, taken off latents and codewords before scoring
+    centres: Tensor  # (G, D) fp32, subtracted from latents and codewords before scoring
     words: Tensor  # (G, VP, DP) bf16 or fp32
-    half_norms: Tensor  # (G, VP) fp32; infinite where a codeword cannot win
+    half_norms: Tensor  # (G, VP) fp32; infinite for codewords that must not be chosen
     norms: Tensor  # (G, 2) fp32: the largest ||c|| and ||c - low-precision c||
     cosine: bool
 
@@ -73,12 +73,12 @@ def padded_width(width: int) -> int:
 
 
 def _duplicates(codebooks: Tensor) -> Tensor:
-    """Which codewords (G, V) equal an earlier one. A hash collision may hide one, never add one."""
+    """Codewords (G, V) equal to an earlier one. A hash collision may miss some, but adds none."""
     bits = (codebooks + 0.0).view(torch.int32).long()  # -0 + 0 is 0
-    odd = 2 * torch.arange(codebooks.shape[2], device=codebooks.device) + 1
-    hashes = ((bits ^ (bits << 17)) * (odd * 0x9E3779B97F4A7C1)).sum(dim=2)
+    multipliers = 2 * torch.arange(codebooks.shape[2], device=codebooks.device) + 1
+    hashes = ((bits ^ (bits << 17)) * (multipliers * 0x9E3779B97F4A7C1)).sum(dim=2)
     order = hashes.sort(dim=1, stable=True).indices
     ordered = torch.gather(codebooks, 1, order[..., None].expand_as(codebooks))
     repeats = (ordered[:, 1:] == ordered[:, :-1]).all(dim=2)
-    found = torch.zeros_like(hashes, dtype=torch.bool)
-    return found.scatter(1, order[:, 1:], repeats)
+    repeated = torch.zeros_like(hashes, dtype=torch.bool)
+    return repeated.scatter(1, order[:, 1:], repeats)

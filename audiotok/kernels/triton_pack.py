@@ -1,8 +1,8 @@
 """Triton FSQ, LFQ and BSQ: bound, round and pack in one pass, unpack in another.
 
-FSQ's bounded and rounded level is a step function of one fp32 number. Its steps are found once, by
-bisection over the reference's fp64 formula, so the kernel needs comparisons only, and its codes
-are the reference's whatever a device's tanh does.
+FSQ's bounded and rounded level is a step function of one fp32 number. The positions of the steps
+are computed once, by bisection of the reference's fp64 formula, so the kernel only compares, and
+its codes equal the reference's, independent of the tanh of a device.
 """
 
 from __future__ import annotations

@@ -46,10 +46,10 @@ def _stage_by_stage(
     codes = torch.full((len(latents), stages), -1, dtype=torch.int64, device=latents.device)
     for k in range(stages if len(latents) else 0):
         stride = 1 if strides is None else strides[k]
-        found = vq_argmin(_pool(residual, stride), codebooks[k])
-        codes[:, k] = found.repeat_interleave(stride)[: len(residual)]
-        taken = codebooks[k][codes[:, k].clamp(min=0)]
-        residual = torch.where(codes[:, k, None] >= 0, residual - taken, torch.nan)
+        pooled_codes = vq_argmin(_pool(residual, stride), codebooks[k])
+        codes[:, k] = pooled_codes.repeat_interleave(stride)[: len(residual)]
+        codewords = codebooks[k][codes[:, k].clamp(min=0)]
+        residual = torch.where(codes[:, k, None] >= 0, residual - codewords, torch.nan)
     return codes
 
 
@@ -67,7 +67,7 @@ def _pool(frames: Tensor, stride: int) -> Tensor:
 
 
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
-    """Sums (N, D) fp32 of the codewords that codes (N, K) name in the first K of (>= K, V, D).
+    """Sums (N, D) fp32 of the codewords of codes (N, K) in the first K of codebooks (>= K, V, D).
 
     Added in the order of the stages. A row with a code outside of 0 to V - 1 becomes NaN.
     """

@@ -1,12 +1,13 @@
-"""Triton device code for exact codebook search: scores as sortable keys, error bounds, fp64 truth.
+"""Triton device code for exact codebook search: scores as sortable keys, error bounds, fp64 costs.
 
 A low-precision score of a codeword is 1/2 ||c||^2 - x.c (Euclidean) or -x.c/||c|| (cosine), with
-the mean codeword taken off x and c in the Euclidean case. A row is decided in up to three steps:
+the mean codeword subtracted from x and c in the Euclidean case. A row is decided in up to three
+steps:
 
 1. the prefilter keeps the three best scores. If the second is more than twice the row's error
-   bound behind the first, the first is proved;
-2. if the third is that far behind, the two best are compared in fp64, any order of summation,
-   and the comparison is trusted where it exceeds the rounding of that sum;
+   bound above the first, the first is proved to be the nearest;
+2. if the third is that far above, the two best are compared in fp64, in any order of summation,
+   and the comparison counts if the difference exceeds the rounding of that sum;
 3. otherwise all codewords are scored in fp64 in the reference's order (d = 0, 1, 2, ...), lowest
    index first. Without contraction to FMA (launches pass `enable_fp_fusion=False`) the result is
    the reference's to the bit.
@@ -43,7 +44,7 @@ def product(a, b, INTERPRETED: tl.constexpr):
 
 @triton.jit
 def score_keys(scores, columns, BV: tl.constexpr):
-    """Int32 keys (BN, BV), ordered as the fp32 scores but for their log2(BV) lowest bits."""
+    """Int32 keys (BN, BV), ordered as the fp32 scores except for their log2(BV) lowest bits."""
     bits = scores.to(tl.int32, bitcast=True)
     bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return (bits & (-BV)) | columns[None, :]
@@ -91,7 +92,7 @@ def insert_tile(scores, start, best, first, runner_up, second, third, BV: tl.con
 
 @triton.jit
 def error_bound(squares, errors, norm, error, D, BV: tl.constexpr):
-    """Bounds (BN,) on |score - true score|, infinite where nothing can be promised.
+    """Bounds (BN,) on |score - true score|, infinite if the scores may have overflowed.
 
     squares, errors (BN,): sums of squares of x and of x minus its low-precision copy; norm and
     error: the largest ||c|| and ||c - low-precision c|| of the codebook. Cauchy-Schwarz for the
@@ -118,7 +119,7 @@ def verdict(best, runner_up, third, bound, BV: tl.constexpr):
 def scan(x, codebook, V, D, DP: tl.constexpr, BS: tl.constexpr, COSINE: tl.constexpr):
     """The code of one row x (DP,) by the reference's fp64 arithmetic over all V codewords.
 
-    A codeword that is not finite is passed over; -1 where no other is there.
+    A codeword that is not finite is skipped; the code is -1 if there is no other.
     """
     columns = tl.arange(0, DP)
     lanes = tl.arange(0, BS)

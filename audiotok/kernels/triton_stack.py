@@ -1,10 +1,11 @@
 """The kernel that encodes a stack of codebooks in one launch, with the residual on chip.
 
-A program takes one tile of rows after another through all stages. Its residuals lie in a slot of
-its own, small enough (64 kB, 17 MB for all) to stay in the second-level cache: in registers they
-would spill. At each stage bf16 scores from tensor cores name the three best codewords of each row;
-what they do not prove is decided in fp64 at once (`triton_search`), because the next stage depends
-on it; then the codeword is subtracted, one fp32 operation per element.
+A program runs one tile of rows after another through all stages. It keeps their residuals in its
+own scratch slot, small enough (64 kB, 17 MB for all) to stay in the second-level cache; in
+registers they would spill. At each stage bf16 scores from tensor cores give the three best
+codewords of each row. Rows that they do not decide are decided in fp64 at once (`triton_search`),
+because the next stage depends on them; then the codeword is subtracted, one fp32 operation per
+element.
 """
 
 from __future__ import annotations
@@ -120,5 +121,5 @@ def _encode(
             if k + 1 < K:
                 valid = (code >= 0)[:, None]
                 source = codebook + code[:, None] * D + column[None, :]
-                taken = tl.load(source, mask=valid & (column < D)[None, :], other=0.0)
-                tl.store(slot, tl.where(valid, tl.load(slot) - taken, float("nan")))
+                codeword = tl.load(source, mask=valid & (column < D)[None, :], other=0.0)
+                tl.store(slot, tl.where(valid, tl.load(slot) - codeword, float("nan")))

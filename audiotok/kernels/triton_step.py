@@ -1,8 +1,8 @@
 """A streaming step of a residual stack: static shapes, nothing read by the host, capturable.
 
-With one frame there is too little work for tensor cores and too much for one processor, so each
-stage is a launch over tiles of codewords, in fp64 throughout. The next launch picks the winner
-from all distances, takes it off the residual, and goes on: K + 1 launches for K stages.
+One frame is too little work for tensor cores and too much for one multiprocessor, so each stage is
+a launch over tiles of codewords, in fp64 throughout. The next launch finds the nearest codeword
+from all distances, subtracts it from the residual, and continues: K + 1 launches for K stages.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _step(
     codebooks, half_norms, residuals, distances, codes, stage, K, V, HP, D, DP: tl.constexpr,
     VP: tl.constexpr, BV: tl.constexpr, BS: tl.constexpr, PICK: tl.constexpr, SCORE: tl.constexpr,
 ):  # fmt: skip
-    """Decides stage - 1 (every program, alike) and scores a tile of codewords of this stage."""
+    """Decides stage - 1 (each program does the same) and scores a tile of codewords of `stage`."""
     stream = tl.program_id(1)
     batch = tl.num_programs(1)
     column = tl.arange(0, DP)
@@ -104,8 +104,8 @@ def _step(
             code = tl.min(tl.where(near, index, VP), axis=0)
             if tl.sum(near.to(tl.int32), axis=0) != 1:
                 code = scan(residual, codebook, V, D, DP, BS, False)
-        taken = tl.load(codebook + code * D + column, mask=(code >= 0) & (column < D), other=0.0)
-        residual = tl.where(code >= 0, residual - taken, float("nan"))
+        codeword = tl.load(codebook + code * D + column, mask=(code >= 0) & (column < D), other=0.0)
+        residual = tl.where(code >= 0, residual - codeword, float("nan"))
         residual = tl.where(column < D, residual, 0.0)
         if tl.program_id(0) == 0:
             tl.store(here, residual, mask=column < D)

@@ -1,4 +1,4 @@
-"""Triton kernels for training: code statistics, and a straight-through pass with its by-products.
+"""Triton kernels for training: code statistics, and a straight-through pass with statistics.
 
 Statistics sort the codes (stable) and add up each code's latents in the order of the rows in fp64:
 no one-hot matrix, no floating-point atomics, the same bits every time. The forward pass gathers
@@ -18,10 +18,9 @@ from audiotok.kernels.triton_vq import vq_argmin
 
 
 def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
-    """Per codeword, how many of the codes (N,) name it, (V,) fp32, and their latents' sum (V, D).
+    """The number of codes (N,) of each codeword, (V,) fp32, and the sum of their latents (V, D).
 
-    Sums are added up in fp64 in the order of the rows and rounded to fp32 once. Code -1 is left
-    out.
+    Sums are added up in fp64 in the order of the rows and rounded to fp32 once. Code -1 is ignored.
     """
     latents = latents.detach().contiguous()
     width = latents.shape[1]
@@ -57,7 +56,7 @@ def vq_straight_through(
 ) -> VQResult:
     """Quantize latents (N, D) by a codebook (V, D) with a gradient for the latents, in one pass.
 
-    By-products with `statistics`; nothing is read by the host. Rows with code -1 become NaN.
+    With `statistics` all fields are set; the host reads nothing. Rows with code -1 become NaN.
     """
     quantized, codes, commitment, counts, energy = _StraightThrough.apply(latents, codebook, metric)
     if not statistics:
@@ -94,13 +93,14 @@ class _StraightThrough(torch.autograd.Function):
         return quantized, codes, (error / quantized.numel()).float(), counts, energy
 
     @staticmethod
-    def backward(ctx, of_quantized: Tensor, of_codes, of_commitment: Tensor, *unused):
+    def backward(ctx, grad_quantized: Tensor, grad_codes, grad_commitment: Tensor, *unused):
         rows, quantized = ctx.saved_tensors
         gradient = torch.empty_like(rows)
         if rows.numel():
             _backward[(triton.cdiv(rows.numel(), 1024),)](
-                rows, quantized, of_quantized.contiguous(), of_commitment.contiguous(), gradient,
-                2.0 / rows.numel(), rows.numel(), BLOCK=1024, num_warps=4, enable_fp_fusion=False,
+                rows, quantized, grad_quantized.contiguous(), grad_commitment.contiguous(),
+                gradient, 2.0 / rows.numel(), rows.numel(), BLOCK=1024, num_warps=4,
+                enable_fp_fusion=False,
             )  # fmt: skip
         return gradient, None, None
 
@@ -133,12 +133,19 @@ def _gather(
 
 @triton.jit
 def _backward(
-    latents, quantized, of_quantized, of_commitment, gradient, factor, count, BLOCK: tl.constexpr
+    latents,
+    quantized,
+    grad_quantized,
+    grad_commitment,
+    gradient,
+    factor,
+    count,
+    BLOCK: tl.constexpr,
 ):
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < count
     x = tl.load(latents + place, mask=inside)
     q = tl.load(quantized + place, mask=inside)
-    passed = tl.load(of_quantized + place, mask=inside)
-    scale = tl.load(of_commitment) * factor
-    tl.store(gradient + place, passed + scale * (x - q), mask=inside)
+    straight = tl.load(grad_quantized + place, mask=inside)
+    scale = tl.load(grad_commitment) * factor
+    tl.store(gradient + place, straight + scale * (x - q), mask=inside)

@@ -1,9 +1,9 @@
 """Triton `vq_argmin`: one codebook, or a group of them, searched exactly without a distance matrix.
 
 Three prefilters, by width: fp32 multiply-adds up to D = 16, the residual stack's kernel with one
-stage up to D = 256 (`triton_stack`), and above that a tensor-core product over chunks of D. What a
-prefilter cannot prove goes to a list, and `_settle` decides it in fp64 (`triton_search`). Nothing
-is read back by the host, so a call can be captured in a CUDA graph.
+stage up to D = 256 (`triton_stack`), and above that a tensor-core product over chunks of D. Rows
+that a prefilter cannot decide go to a list, and `_settle` decides them in fp64 (`triton_search`).
+The host reads nothing back, so a call can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from audiotok.kernels.triton_search import (
 )
 from audiotok.kernels.triton_stack import encode_stack
 
-DEDUPLICATE_FROM = 4096  # rows from which looking for duplicate codewords pays
+DEDUPLICATE_FROM = 4096  # with at least so many rows, searching for duplicate codewords saves time
 
 CHUNK_ELEMENTS = 1 << 24  # bf16 copies of latents held at once: 32 MiB
 
@@ -66,15 +66,15 @@ def _search(rows: Tensor, packed: Packed, codes: Tensor) -> None:
         step = max(128, CHUNK_ELEMENTS // (rows.shape[0] * packed.words.shape[2]))
     for start in range(0, rows.shape[1], step):
         part = rows[:, start : start + step].contiguous()
-        found = _narrow(part, packed) if width <= SIMT_WIDTH else _wide(part, packed)
-        codes[:, start : start + step] = found
+        search = _narrow if width <= SIMT_WIDTH else _wide
+        codes[:, start : start + step] = search(part, packed)
 
 
 class _Unproved(NamedTuple):
-    """Per group: how many rows are unproved, which, and the second candidate of each row."""
+    """Per group: the number of undecided rows, their indices, and each one's second candidate."""
 
     count: Tensor  # (G,) int32
-    rows: Tensor  # (G, N) int32, in no fixed order: each row's code depends on it alone
+    rows: Tensor  # (G, N) int32, in any order: the code of a row does not depend on other rows
     second: Tensor  # (G, N) int32; -1 where more than two candidates are left
 
 

@@ -1,11 +1,11 @@
-"""Adversarial losses of what discriminators say of real sound and of reconstructions.
+"""Adversarial losses, from the outputs of discriminators for real sound and reconstructions.
 
 Hinge: Lim and Ye 2017, arXiv 1705.02894 (EnCodec, WavTokenizer). Least squares: Mao et al. 2017,
 arXiv 1611.04076 (HiFi-GAN, DAC, SpeechTokenizer). Feature matching: Larsen et al. 2016, arXiv
 1512.09300; as a mean of absolute differences in Kumar et al. 2019 (MelGAN), arXiv 1910.06711.
 
-All take lists of judgements (logits, feature maps), one for each sub-discriminator. `reduction`
-says how those add up: "sum" (HiFi-GAN, DAC) or "mean" (WavTokenizer, EnCodec).
+All take a list of pairs (logits, feature maps), one for each sub-discriminator. `reduction` is how
+their losses are combined: "sum" (HiFi-GAN, DAC) or "mean" (WavTokenizer, EnCodec).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from audiotok.nn.discriminators import Judgement
 Objective = Literal["hinge", "least_squares"]
 Reduction = Literal["sum", "mean"]
 
-# Of logits, elementwise: what counts as real is pulled to 1, what counts as fake to -1 or 0.
+# Functions of logits, elementwise: the target of real sound is 1, that of fakes -1 or 0.
 _REAL: dict[str, Callable[[Tensor], Tensor]] = {
     "hinge": lambda logits: F.relu(1 - logits),
     "least_squares": lambda logits: (1 - logits).square(),
@@ -39,7 +39,7 @@ def discriminator_loss(
     objective: Objective = "hinge",
     reduction: Reduction = "sum",
 ) -> Tensor:
-    """What the discriminators learn from; `fake` is of detached reconstructions."""
+    """The loss of the discriminators; `fake` is of detached reconstructions."""
     as_real, as_fake = _of(_REAL, objective), _of(_FAKE, objective)
     losses = [
         as_real(logits).mean() + as_fake(fake_logits).mean()
@@ -51,7 +51,7 @@ def discriminator_loss(
 def generator_loss(
     fake: Sequence[Judgement], objective: Objective = "hinge", reduction: Reduction = "sum"
 ) -> Tensor:
-    """What the codec learns from: its reconstructions should count as real.
+    """The adversarial loss of the codec: its reconstructions should be classified as real.
 
     "hinge" is relu(1 - logits), as in EnCodec's paper and in WavTokenizer, not -logits.
     """
@@ -73,10 +73,10 @@ def feature_matching(
     losses = []
     for (_, maps), (_, fake_maps) in zip(real, fake, strict=True):
         distances = []
-        for one, other in zip(maps, fake_maps, strict=True):
-            one = one.detach()
-            distance = F.l1_loss(other, one)
-            distances.append(distance / one.abs().mean() if relative else distance)
+        for real_map, fake_map in zip(maps, fake_maps, strict=True):
+            real_map = real_map.detach()
+            distance = F.l1_loss(fake_map, real_map)
+            distances.append(distance / real_map.abs().mean() if relative else distance)
         losses.append(_reduced(distances, "mean" if relative else "sum"))
     return _reduced(losses, reduction)
 

@@ -1,4 +1,4 @@
-"""Loss balancer: weights say what share of the gradient a loss gets, whatever its scale.
+"""Loss balancer: a loss's share of the gradient is given by its weight, not by its scale.
 
 Défossez et al. 2022 (EnCodec), arXiv 2210.13438, section 3.4, equation 4.
 """
@@ -18,9 +18,9 @@ _EPSILON = 1e-12
 class Balancer(nn.Module):
     """Replaces the gradient g_i of each loss by R * w_i / sum(w) * g_i / <|g_i|>.
 
-    Gradients are those by the output of the network; |g_i| is the mean over the batch of the norm
-    of each clip's, <.> its moving average, corrected for its start at zero. The state, for a run
-    that is resumed, is that of the averages.
+    Gradients are with respect to the output of the network; |g_i| is the mean over the batch of
+    the norms of each clip's gradient, <.> its moving average, corrected for its start at zero. The
+    state dict holds the averages, so that a run can be resumed.
 
     Args:
         weights: w_i of each loss by name, positive.
@@ -41,17 +41,18 @@ class Balancer(nn.Module):
         self,
         losses: Mapping[str, Tensor],
         output: Tensor,
-        others: Tensor | None = None,
+        unbalanced: Tensor | None = None,
         processes: Processes | None = None,
     ) -> dict[str, Tensor]:
-        """Send the balanced gradients of `losses` through the network that made `output`.
+        """Backpropagate the balanced gradients of `losses` through the network.
 
         Args:
-            losses: scalars by name, of `output` (B, ...) alone; all of `weights` or some, where
-                others are not computed in this step: shares are those among the ones that are.
-            others: a scalar that does not pass through `output`, as a commitment loss; its
-                gradient goes along as it is.
-            processes: all that train this network; norms are averaged over them.
+            losses: scalars by name that depend on `output` (B, ...) only. They may be some of
+                `weights` if not all are computed in this step; shares are then among these.
+            output: of the network.
+            unbalanced: a scalar that does not depend on `output`, such as a commitment loss; its
+                gradient is added unchanged.
+            processes: the processes that train this network; norms are averaged over them.
 
         Returns:
             The norm |g_i| of each loss, averaged over time.
@@ -60,7 +61,9 @@ class Balancer(nn.Module):
             ValueError: a loss has no weight.
         """
         if unknown := sorted(set(losses) - set(self.weights)):
-            raise ValueError(f"losses {unknown} have no weight: known are {list(self.weights)}")
+            raise ValueError(
+                f"losses {unknown} have no weight: expected some of {list(self.weights)}"
+            )
         gradients = {
             name: autograd.grad(loss, [output], retain_graph=True)[0]
             for name, loss in losses.items()
@@ -71,10 +74,10 @@ class Balancer(nn.Module):
         for name, gradient in gradients.items():
             scale = self.weights[name] / total_weight * self.total_norm / (norms[name] + _EPSILON)
             balanced += gradient * scale.to(gradient.dtype)
-        if others is None:
+        if unbalanced is None:
             autograd.backward([output], [balanced])
         else:
-            autograd.backward([output, others], [balanced, torch.ones_like(others)])
+            autograd.backward([output, unbalanced], [balanced, torch.ones_like(unbalanced)])
         return norms
 
     @torch.no_grad()

@@ -1,7 +1,7 @@
-"""Convolutions that keep time: L samples give ceil(L / stride) frames, T frames T * stride samples.
+"""Padded convolutions: L samples give ceil(L / stride) frames, T frames give T * stride samples.
 
-As in EnCodec (Défossez et al. 2022, arXiv 2210.13438) and what is built like it. Padding reflects;
-a causal layer has all of it on the left, so that no frame sees samples behind its own.
+As in EnCodec (Défossez et al. 2022, arXiv 2210.13438) and similar codecs. Padding is by reflection;
+in a causal layer all of it is on the left, so that no frame depends on later samples.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch.nn import functional as F
 class PaddedConv1d(nn.Conv1d):
     """A convolution that pads by reflection so that L samples give ceil(L / stride) frames.
 
-    The padding splits unevenly for even kernels (one more on the left); what the last window lacks
-    is added on the right. An input shorter than the padding is first extended with zeros.
+    For even kernels the left side gets one sample more. On the right, padding that completes the
+    last window is added. An input shorter than the padding is first extended with zeros.
 
     Attributes:
-        left, right: samples of padding, beside what the last window lacks.
+        left, right: samples of padding, without those that complete the last window.
 
     Args:
         causal: all the padding is on the left.
@@ -68,8 +68,8 @@ def _pad_reflect(waveform: Tensor, left: int, right: int) -> Tensor:
 class TrimmedConvTranspose1d(nn.ConvTranspose1d):
     """A transposed convolution whose T frames give T * stride samples; the kernel has two strides.
 
-    What is over is cut off: all of it on the right if `causal`, else half on each side (one more
-    on the left if it is odd). A group norm sees it before.
+    The surplus samples are trimmed: all on the right if `causal`, else half on each side (one more
+    on the left if it is odd). A group norm is applied before trimming.
     """
 
     def __init__(

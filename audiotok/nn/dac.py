@@ -126,7 +126,7 @@ class DACEncoder(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """(B, 1, L) -> latents (B, dimension, ceil(L / hop_length)); zeros fill the last frame."""
+        """(B, 1, L) -> latents (B, D, ceil(L / hop_length)); padded with zeros to whole frames."""
         return self.layers(F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length)))
 
 
@@ -154,8 +154,8 @@ class DACDecoder(nn.Module):
     def forward(self, quantized: Tensor) -> Tensor:
         """(B, dimension, T) -> (B, 1, T * hop_length).
 
-        Where odd strides lose samples, zeros at the end make up for them: 8 in DAC at 16 and 24
-        kHz, 4 in LM-SPT.
+        Samples lost by odd strides are replaced by zeros at the end: 8 in DAC at 16 and 24 kHz, 4
+        in LM-SPT.
         """
         waveform = self.layers(quantized)
         return F.pad(waveform, (0, quantized.shape[-1] * self.hop_length - waveform.shape[-1]))
@@ -246,5 +246,5 @@ class DACNetwork(nn.Module):
 
 
 def exactly(latents: Tensor) -> torch.autocast:
-    """No autocast within: a search looks at latents as they are."""
+    """A context without autocast, so that a search uses latents in full precision."""
     return torch.autocast(latents.device.type, enabled=False)

@@ -1,7 +1,7 @@
 """Names of the weights of DAC's blocks in official checkpoints, and in ours.
 
-The original code (DAC, SNAC, LM-SPT) calls each list of layers `block` or `model`; transformers
-calls the layers of DAC by what they are. Weight normalisation comes in two spellings.
+The original code (DAC, SNAC, LM-SPT) names each list of layers `block` or `model`; transformers
+names each layer of DAC by its function. There are two naming schemes of weight normalisation.
 """
 
 from __future__ import annotations
@@ -27,41 +27,44 @@ _DECODER_BLOCK = {"snake1": 0, "conv_t1": 1, "res_unit1": 2, "res_unit2": 3, "re
 
 
 def from_official(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the original code or of transformers, in our names, weight norm folded.
+    """Renames a state dict of the original code or of transformers, and folds weight norm.
 
-    A key that neither has stays as it is, and a strict load refuses it.
+    Unknown keys are kept unchanged, so that a strict load reports them.
     """
     blocks = [
-        int(found[1]) for key in state if (found := re.match(r"encoder\.block\.(\d+)\.", key))
+        int(match[1]) for key in state if (match := re.match(r"encoder\.block\.(\d+)\.", key))
     ]
     end = max(blocks, default=0) + 2  # position of the last Snake, where transformers wrote it
     transformers = any(key.startswith("encoder.conv1.") for key in state)
     renamed = {}
     for key, tensor in state.items():
         name = key
-        for pattern, ours in _SPELLINGS:
-            name = re.sub(pattern, ours, name)
+        for pattern, replacement in _SPELLINGS:
+            name = re.sub(pattern, replacement, name)
         if transformers:
             name = _from_transformers(name, end)
-        for pattern, ours in _ORIGINAL:
-            name = re.sub(pattern, ours, name)
+        for pattern, replacement in _ORIGINAL:
+            name = re.sub(pattern, replacement, name)
         renamed[name] = as_float32(tensor)
     return fold_weight_norm(renamed)
 
 
 def strides_in(state: dict[str, Tensor], half: str, position: int) -> tuple[int, ...]:
-    """Strides of the blocks of an encoder or decoder in our names: half the kernels.
+    """Strides of the blocks of an encoder or decoder in our names: half the kernel sizes.
 
     Args:
-        half: its name.
-        position: of the convolution that strides in each block, 4 in encoders, 1 in decoders.
+        half: name of the encoder or decoder.
+        position: of the strided convolution in each block, 4 in encoders, 1 in decoders.
     """
     keys = [f"{half}.layers.{block}.layers.{position}.weight" for block in range(1, 10)]
     return tuple(state[key].shape[2] // 2 for key in keys if key in state)
 
 
 def _from_transformers(key: str, end: int) -> str:
-    """A key of transformers, with positions for its words; `end` is that of the last Snake."""
+    """The key of transformers with its names replaced by positions in our lists of layers.
+
+    `end` is the position of the last Snake.
+    """
     half, _, rest = key.partition(".")
     if half not in ("encoder", "decoder"):
         return key

@@ -51,8 +51,8 @@ class EncodecNetwork(nn.Module):
     def __init__(self, config: EncodecConfig, strides: Sequence[int] = ()):
         super().__init__()
         self.config = config
-        others = {"sample_rate", "num_codebooks", "codebook_size", "bidirectional"}
-        sizes = config.model_dump(exclude=others)
+        excluded = {"sample_rate", "num_codebooks", "codebook_size", "bidirectional"}
+        sizes = config.model_dump(exclude=excluded)
         sizes["stepwise"] = True
         self.encoder = SEANetEncoder(**sizes, bidirectional=config.bidirectional)
         self.quantizer = ResidualVectorQuantizer(

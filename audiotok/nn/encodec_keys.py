@@ -1,8 +1,8 @@
 """State dicts of EnCodec and SpeechTokenizer, as their authors and transformers write them.
 
-The encodec and speechtokenizer packages name alike what they have in common; transformers has
-names of its own. Weight normalisation may be there the old way, the new way or not at all. The
-names say what a tensor is, its shape says the sizes of the network.
+The encodec and speechtokenizer packages use the same names for common parts; transformers uses
+other names. Weight normalisation may be stored in PyTorch's old or new form, or be folded already.
+The sizes of the network are derived from the shapes of the tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from audiotok.errors import CheckpointError
 from audiotok.nn.encodec import EncodecConfig
 from audiotok.nn.seanet import as_float32, fold_weight_norm
 
-# Keys in a file -> ours; the first that matches counts. None: encode and decode do not use it.
+# Keys in a file -> ours; the first match is used. None: encode and decode do not need the tensor.
 _LAYER = r"(encoder|decoder)\.(?:model|layers)\.(\d+(?:\.block\.\d|\.shortcut)?)\."
 _CODEBOOK = r"quantizer\.(?:vq\.)?layers\.(\d+)\._?codebook\."
 _KEYS: tuple[tuple[str, str | None], ...] = (
@@ -33,14 +33,14 @@ _KEYS: tuple[tuple[str, str | None], ...] = (
 def read_network(
     state: dict[str, Tensor], path: Path, causal: bool, sample_rate: int
 ) -> tuple[dict[str, Tensor], EncodecConfig]:
-    """State dict in our names and the sizes of the network, which its shapes tell.
+    """The state dict in our names, and the sizes of the network, derived from the shapes.
 
     Args:
-        causal: whether the convolutions are causal, which they do not tell.
-        sample_rate: Hz, which they do not tell either.
+        causal: whether the convolutions are causal; the shapes do not show it.
+        sample_rate: Hz; the shapes do not show it either.
 
     Raises:
-        CheckpointError: it is the state dict of something else.
+        CheckpointError: it is not the state dict of such a network.
     """
     renamed: dict[str, Tensor] = {}
     for key, tensor in state.items():
@@ -68,7 +68,7 @@ def _number(key: str) -> int:
 def _infer_config(
     state: dict[str, Tensor], path: Path, causal: bool, sample_rate: int
 ) -> EncodecConfig:
-    """Sizes from the shapes; a downsampling convolution's kernel is two strides long."""
+    """Sizes from the shapes; the kernel of a downsampling convolution is two strides long."""
     units = (re.fullmatch(r"encoder\.layers\.(\d+)\.shortcut\.weight", key) for key in state)
     positions = sorted(int(unit[1]) for unit in units if unit)
     try:

@@ -1,9 +1,9 @@
 """LM-SPT: a semantic and an acoustic encoder, and two decoders, one for the semantic codes alone.
 
-Jo et al. 2025, arXiv 2506.16738. `LMSPTConfig()` is the network of the published weights, all of
-DAC's blocks, at 24 kHz. The network of the paper's first version, at 16 kHz, has transformers of
-which too little is published, and is not here. Encoders and decoders of the other kinds are those
-of our small codecs, from which they can start (`adopt`).
+Jo et al. 2025, arXiv 2506.16738. `LMSPTConfig()` is the network of the published weights, built of
+DAC's blocks, at 24 kHz. The network of the paper's first version, at 16 kHz, is not implemented:
+too little about its transformers is published. The other kinds of encoders and decoders are those
+of our small codecs, whose weights can initialise them (`adopt`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from audiotok.nn.quantizers import (
 from audiotok.nn.seanet import SEANetEncoder
 from audiotok.nn.vocos import ISTFTHead, VocosBackbone
 
-AUXILIARY_RATE = 16000  # Hz, at which speech encoders hear
+AUXILIARY_RATE = 16000  # Hz, the input rate of speech encoders
 
 
 class _Half(BaseModel):
@@ -50,7 +50,7 @@ class DACEncoderConfig(_Half):
 
 
 class SEANetEncoderConfig(_Half):
-    """SEANet's encoder, and a convolution that joins frames; it starts as their mean."""
+    """SEANet's encoder, and a convolution that pools frames, initialised as their mean."""
 
     kind: Literal["seanet"]
     strides: tuple[int, ...]
@@ -82,8 +82,8 @@ class DACDecoderConfig(_Half):
 
 
 class VocosDecoderConfig(_Half):
-    """Vocos with the attention of WavTokenizer, behind a transposed convolution that starts as
-    repetition."""
+    """Vocos with the attention of WavTokenizer, after a transposed convolution that is initialised
+    to repeat frames."""
 
     kind: Literal["vocos"]
     upsampling: int = Field(gt=0)  # frames out of one
@@ -101,7 +101,7 @@ class VocosDecoderConfig(_Half):
 
 
 class PooledSEANet(nn.Module):
-    """Waveform (B, 1, L) to latents (B, D, ceil(L / hop_length)); zeros fill the last frame."""
+    """Waveform (B, 1, L), zero-padded to whole frames -> latents (B, D, ceil(L / hop_length))."""
 
     def __init__(self, dimension: int, config: SEANetEncoderConfig):
         super().__init__()
@@ -159,13 +159,13 @@ class LMSPTConfig(BaseModel):
     acoustic_codebook_size: int = 4096
     num_acoustic_codebooks: int = Field(7, gt=0)
     codebook_dim: int | None = 8  # None: that of the latents, without projections
-    taught_by: Literal["gradients", "averages"] = "gradients"  # codebooks; averages: Euclidean,
-    # by k-means and moving averages
+    # how codebooks are trained; "averages": Euclidean, by k-means and moving averages
+    taught_by: Literal["gradients", "averages"] = "gradients"
 
     @model_validator(mode="after")
     def _agree(self) -> LMSPTConfig:
         if self.taught_by == "gradients" and self.codebook_dim is None:
-            raise ValueError("codebook_dim is None: codebooks taught by gradients have one")
+            raise ValueError("codebook_dim is None: codebooks trained by gradients need one")
         rate = self.sample_rate / self.encoder.hop_length
         for name, sample_rate in (
             ("decoder", self.sample_rate),
@@ -183,8 +183,8 @@ class LMSPTConfig(BaseModel):
 class LMSPTNetwork(nn.Module):
     """Waveform (B, 1, L) to codes (B, K, T), the first one semantic, to waveform.
 
-    `quantizer.semantic_only` is the share of the clips of a training batch that the decoder gets
-    without acoustic codes, 0 in the published training.
+    `quantizer.semantic_only` is the share of clips in a training batch that the decoder gets
+    without acoustic codes; it is 0 in the published training.
     """
 
     def __init__(self, config: LMSPTConfig):
@@ -219,8 +219,8 @@ class LMSPTNetwork(nn.Module):
         return torch.cat([self.semantic_encoder(waveform), self.acoustic_encoder(waveform)], 1)
 
     def encode(self, waveform: Tensor, num_codebooks: int | None = None) -> Tensor:
-        """Waveform (B, 1, L) -> codes (B, K, T), -1 where not finite; the acoustic encoder is not
-        run where only the semantic codebook is asked for."""
+        """Waveform (B, 1, L) -> codes (B, K, T), -1 where not finite. With `num_codebooks=1` (the
+        semantic one) the acoustic encoder does not run."""
         if num_codebooks != 1:
             return self.quantize(self.encoder(waveform), num_codebooks)
         latents = self.semantic_encoder(waveform)
@@ -236,32 +236,32 @@ class LMSPTNetwork(nn.Module):
         return self.decoder(self.quantizer.decode(codes))
 
     def resynthesize(self, codes: Tensor) -> Tensor:
-        """Codes (B, K', T) -> waveform (B, 1, L') at AUXILIARY_RATE; of the first codebook."""
+        """Codes (B, K', T) -> waveform (B, 1, L') at AUXILIARY_RATE, from the first codebook."""
         return self.auxiliary_decoder(self.quantizer.decode(codes[:, :1]))
 
-    def adopt(self, other: nn.Module) -> None:
-        """Starts both encoders and the decoder from those of a small codec with one encoder.
+    def adopt(self, codec: nn.Module) -> None:
+        """Initialises both encoders and the decoder from those of a small codec with one encoder.
 
         Raises:
-            ValueError: they are not alike.
+            ValueError: their keys or shapes differ.
         """
         state = {}
-        for key, value in other.state_dict().items():
+        for key, value in codec.state_dict().items():
             half = key.partition(".")[0]
             if half == "encoder":
                 state |= {f"{name}_encoder.{key}": value for name in ("semantic", "acoustic")}
             elif half != "quantizer":
                 state[f"decoder.{key}"] = value
-        ours = self.state_dict()
+        own_state = self.state_dict()
         for key, value in state.items():
-            if key not in ours or ours[key].shape != value.shape:
-                found = tuple(ours[key].shape) if key in ours else None
-                raise ValueError(f"{key} has shape {found} here, but {tuple(value.shape)} there")
-        self.load_state_dict(ours | state)
+            if key not in own_state or own_state[key].shape != value.shape:
+                shape = tuple(own_state[key].shape) if key in own_state else None
+                raise ValueError(f"{key} has shape {shape} here, but {tuple(value.shape)} there")
+        self.load_state_dict(own_state | state)
 
     def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
-        """A training step's forward; without `quantize`, latents go to the decoders as they are:
-        the acoustic ones, for semantic vectors and what is left of them add up to those."""
+        """A training step's forward. Without `quantize`, latents go to the decoders unquantized: to
+        the main decoder the acoustic ones, which semantic vectors and residuals add up to."""
         latents = self.encoder(waveform)
         if not quantize:
             semantic, whole = self.quantizer.halves(latents)

@@ -1,7 +1,7 @@
-"""Whisper's log-mel spectrogram, through which gradients pass.
+"""Whisper's log-mel spectrogram, differentiable.
 
 Radford et al. 2022, arXiv 2212.04356, section 2.2: 25 ms windows every 10 ms, mel bands up to
-8 kHz, log10, and nothing more than 8 below the loudest. Equal to transformers' extractor.
+8 kHz, log10, limited to 8 below the maximum. Equal to transformers' extractor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from audiotok.system.dependencies import torchaudio
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples
-RANGE = 8.0  # log10 of power, below the loudest
+RANGE = 8.0  # log10 of power, below the maximum
 
 Floor = Literal["clip", "batch"]
 
@@ -38,8 +38,8 @@ class LogMel(nn.Module):
         """(B, L) at 16 kHz -> (B, M, L // 160).
 
         Args:
-            floor: whose loudest value sets the floor: that of each "clip", as in Whisper, or that
-                of the whole "batch", as openai-whisper's function does when it is given one.
+            floor: the maximum that sets the floor: that of each "clip", as in Whisper, or that of
+                the whole "batch", as in the function of openai-whisper when it gets a batch.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             return self._levels(waveform.to(self.window.dtype), floor)
@@ -55,5 +55,5 @@ class LogMel(nn.Module):
 
 
 def fit(waveform: Tensor, num_samples: int) -> Tensor:
-    """(B, L) -> (B, num_samples): cut, or zeros behind it."""
+    """(B, L) -> (B, num_samples), cut or zero-padded at the end."""
     return F.pad(waveform, (0, num_samples - waveform.shape[-1]))

@@ -1,8 +1,7 @@
 """A small codec network with any quantizer between SEANet's encoder and Vocos' decoder.
 
-What stands around the quantizer is as in WavTokenizer (Ji et al. 2024, arXiv 2408.16532), whose
-single codebook is one choice among those of `nn.quantizers`: networks that differ in nothing else
-compare quantizers.
+Encoder and decoder are as in WavTokenizer (Ji et al. 2024, arXiv 2408.16532); the quantizer is any
+of `nn.quantizers`. To compare quantizers, train networks that differ in the quantizer only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Noise that is a function of a key and a position: the same in every process, batch and window."""
+"""Counter-based noise: a function of key and position, equal in every process, batch and window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def key_of(codes: Tensor) -> int:
 def gaussian(key: int, stream: int, start: int, stop: int) -> Tensor:
     """Samples `start` to `stop` of Gaussian noise with variance 1, float32 on the CPU.
 
-    Salmon et al. 2011 (Philox, a generator that is read at any position), and Box and Muller 1958.
+    Salmon et al. 2011 (Philox, a counter-based generator), and Box and Muller 1958.
 
     Args:
         key: 128 bits.

@@ -1,10 +1,10 @@
-"""Convolutional networks fed piece by piece: the pieces together give what the whole gives in one.
+"""Convolutional networks run piece by piece: the outputs concatenate to those of the whole input.
 
-Each layer keeps of its past what it still needs, and holds back what it cannot know yet: the
-beginning until there is as much sound as its padding mirrors, the end until a window is full or
-nothing follows. Only last bits differ, for arithmetic depends on the length of a piece. Streaming
-EnCodec is described in Défossez et al. 2022, arXiv 2210.13438, section 3.1; there the padding is
-zeros, here that of the whole, reflection included.
+Each layer buffers the past samples that it still needs, and delays output that it cannot compute
+yet: at the beginning until there is as much sound as its reflection padding needs, at the end until
+a window is full or the input has ended. Only the last bits may differ, because floating-point
+results depend on the length of a piece. Streaming EnCodec is described in Défossez et al. 2022,
+arXiv 2210.13438, section 3.1; there the padding is zeros, here it is the same as without pieces.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from audiotok.nn.seanet import (
     Snake,
 )
 
-# (B, C, T) and whether nothing follows -> (B, C', T'), where T' may be 0
+# (B, C, T) and whether it is the last piece -> (B, C', T'), where T' may be 0
 Pieces = Callable[[Tensor, bool], Tensor]
 
 
 class Convolution:
-    """A convolution of L samples to ceil(L / stride) frames, padded as a whole is.
+    """A convolution of L samples to ceil(L / stride) frames, padded as without pieces.
 
     Args:
-        layer: the whole, padding included; what ends before it began goes there.
+        layer: the layer with its padding; it processes sound too short to be run piece by piece.
         conv: the convolution in it.
         left: samples of padding at the beginning.
-        right: at the end, beside what fills the last window.
+        right: at the end, without those that complete the last window.
         mode: of the padding, as `torch.nn.functional.pad` names it.
     """
 
@@ -51,14 +51,14 @@ class Convolution:
         self.needed = {"reflect": mirrored + 1, "replicate": 1, "constant": 1}[mode]
         self.length = 0
         self.waiting: Tensor | None = None
-        self.used = 0  # samples of `waiting` that only the padding at the end may still mirror
+        self.used = 0  # samples of `waiting` that only the reflection at the end may still need
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
-        began = self.length >= self.needed
+        started = self.length >= self.needed
         self.length += hidden.shape[-1]
         if self.waiting is not None:
             hidden = torch.cat([self.waiting, hidden], dim=-1)
-        if not began:
+        if not started:
             if last and 0 < self.length < self.needed:
                 return self.layer(hidden)
             if self.length < self.needed:
@@ -69,9 +69,9 @@ class Convolution:
             hidden = self._padded(hidden, 0, self.right + -self.length % self.stride)
         num_frames = max(0, (hidden.shape[-1] - self.used - self.kernel) // self.stride + 1)
         frames = self._frames(hidden[..., self.used :], num_frames)
-        gone = self.used + num_frames * self.stride
-        self.used = min(gone, 1)
-        self.waiting = hidden[..., gone - self.used :].clone()
+        consumed = self.used + num_frames * self.stride
+        self.used = min(consumed, 1)
+        self.waiting = hidden[..., consumed - self.used :].clone()
         return frames
 
     def _padded(self, hidden: Tensor, left: int, right: int) -> Tensor:
@@ -90,13 +90,13 @@ class Transposed:
 
     Args:
         conv: the convolution.
-        left: how many samples are cut off at the beginning.
+        left: samples to trim at the beginning.
     """
 
     def __init__(self, conv: nn.ConvTranspose1d, left: int = 0):
         self.conv, self.left = conv, left
         self.stride = conv.stride[0]
-        self.tail: Tensor | None = None  # what the frames so far add to the samples that come
+        self.tail: Tensor | None = None  # contribution of past frames to the next samples
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
         conv, num_samples = self.conv, hidden.shape[-1] * self.stride
@@ -115,11 +115,11 @@ class Transposed:
 
 
 class Recurrent:
-    """An LSTM that reads forwards, its input added to its output."""
+    """A unidirectional LSTM whose input is added to its output."""
 
     def __init__(self, layer: ResidualLSTM):
         if layer.lstm.bidirectional:
-            raise ValueError("an LSTM that reads backwards begins at the end of the sound")
+            raise ValueError("a bidirectional LSTM needs the whole sound at once")
         self.layer = layer
         self.state: tuple[Tensor, Tensor] | None = None
 
@@ -131,25 +131,25 @@ class Recurrent:
 
 
 class Sum:
-    """The sum of two branches, one of which may hold back more than the other."""
+    """The sum of two branches, which may have different delays."""
 
     def __init__(self, *branches: Pieces):
         self.branches = branches
         self.waiting: list[Tensor] = []
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
-        found = [branch(hidden, last) for branch in self.branches]
+        outputs = [branch(hidden, last) for branch in self.branches]
         if self.waiting:
-            pairs = zip(self.waiting, found, strict=True)
-            found = [torch.cat(pair, dim=-1) for pair in pairs]
-        ready = min(each.shape[-1] for each in found)
-        self.waiting = [each[..., ready:].clone() for each in found]
-        first, second = (each[..., :ready] for each in found)
+            pairs = zip(self.waiting, outputs, strict=True)
+            outputs = [torch.cat(pair, dim=-1) for pair in pairs]
+        ready = min(output.shape[-1] for output in outputs)
+        self.waiting = [output[..., ready:].clone() for output in outputs]
+        first, second = (output[..., :ready] for output in outputs)
         return first + second
 
 
 class Chain:
-    """One after another."""
+    """Layers in sequence."""
 
     def __init__(self, steps: Iterable[Pieces]):
         self.steps = list(steps)
@@ -161,13 +161,13 @@ class Chain:
 
 
 class Search:
-    """Latents to codes, as soon as all frames are there that share a code.
+    """Encoder and search: returns codes when all frames that share a code are available.
 
     Args:
         encoder: waveform to latents.
         search: latents (B, D, T) float32 -> codes (B, K, T).
         num_codebooks: K.
-        unit: frames of whole codes of every codebook.
+        unit: least common multiple of the strides, frames.
     """
 
     def __init__(
@@ -194,8 +194,8 @@ class Search:
 
 @singledispatch
 def pieces(layer: nn.Module) -> Pieces:
-    """The same layer or network with a memory, at the beginning of a sound."""
-    raise ValueError(f"{type(layer).__name__} sees all of the sound at once")
+    """A stateful version of a layer or network, in its initial state."""
+    raise ValueError(f"{type(layer).__name__} needs the whole sound at once")
 
 
 @pieces.register(ELU)
@@ -209,14 +209,14 @@ def _(layer: nn.Module) -> Pieces:
 @pieces.register
 def _(layer: PaddedConv1d) -> Pieces:
     if layer.norm is not None:
-        raise ValueError("a group norm is over all of the sound")
+        raise ValueError("a group norm needs the whole sound at once")
     return Convolution(layer, layer, layer.left, layer.right)
 
 
 @pieces.register
 def _(layer: TrimmedConvTranspose1d) -> Pieces:
     if layer.norm is not None:
-        raise ValueError("a group norm is over all of the sound")
+        raise ValueError("a group norm needs the whole sound at once")
     return Transposed(layer, layer.left)
 
 

@@ -1,9 +1,8 @@
-"""Clips of different lengths in one batch of an encoder, each as if it were alone.
+"""Clips of different lengths in one batch of an encoder, with the same latents as one by one.
 
-What stands behind the end of a shorter clip must not reach into it. Each convolution pads a clip
-at its own end: those of SEANet by reflection, those of DAC with zeros; an LSTM that reads backwards
-starts at each clip's own end. So the latents are those of the clips one by one, up to the last bits
-of the arithmetic.
+The padding of a shorter clip must not influence it. Each convolution pads every clip at its own
+end: SEANet's by reflection, DAC's with zeros; a backward LSTM starts at each clip's own end. So the
+latents equal those of the single clips, up to rounding in the last bits.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from audiotok.nn import dac, seanet
 from audiotok.nn.convolutions import PaddedConv1d
 
-MIN_FRAMES = 9  # a shorter clip is padded in other ways, and read by another LSTM
+MIN_FRAMES = 9  # shorter clips take other code paths in padding and LSTM
 
 
 def encode(
     encoder: seanet.SEANetEncoder | dac.DACEncoder, waveform: Tensor, lengths: Sequence[int]
 ) -> Tensor:
-    """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), arbitrary behind each clip.
+    """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), undefined after each clip.
 
     Args:
         encoder: without group norm.
-        lengths: samples of each clip, L at most; of MIN_FRAMES frames at least.
+        lengths: samples of each clip, at most L and at least MIN_FRAMES frames.
     """
     ends = torch.tensor(lengths, device=waveform.device)
     missing = -waveform.shape[-1] % encoder.hop_length
@@ -40,7 +39,7 @@ def encode(
 
 
 def _run(layer: nn.Module, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """What a layer makes of (B, C, L) whose clips end at `ends`, and where they end then."""
+    """The output of a layer for (B, C, L) whose clips end at `ends`, and the new ends."""
     if isinstance(layer, PaddedConv1d):
         return _reflecting(layer, hidden, ends)
     if isinstance(layer, nn.Conv1d):
@@ -66,13 +65,13 @@ def _run(layer: nn.Module, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor
 
 
 def _cut(hidden: Tensor, ends: Tensor) -> Tensor:
-    """With zeros behind each clip."""
+    """Sets everything after the end of each clip to zero."""
     inside = torch.arange(hidden.shape[-1], device=hidden.device) < ends[:, None]
     return hidden * inside[:, None]
 
 
 def _reflecting(layer: PaddedConv1d, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """The convolution of each clip between its reflections."""
+    """The convolution of each clip, padded by reflection at its own end."""
     if layer.norm is not None:
         raise TypeError("a group norm over time mixes clips of different lengths")
     stride, left = layer.stride[0], layer.left
@@ -93,7 +92,7 @@ def _reflecting(layer: PaddedConv1d, hidden: Tensor, ends: Tensor) -> tuple[Tens
 
 def _recurrent(layer: seanet.ResidualLSTM, hidden: Tensor, ends: Tensor) -> Tensor:
     if not layer.lstm.bidirectional:
-        return layer(hidden)  # it has read a clip before it comes to what stands behind
+        return layer(hidden)  # a forward LSTM reads the padding after the clip
     packed = pack_padded_sequence(hidden.permute(2, 0, 1), ends.cpu(), enforce_sorted=False)
     output, _ = pad_packed_sequence(layer.lstm(packed)[0], total_length=hidden.shape[-1])
     return output.permute(1, 2, 0) + hidden.repeat(1, 2, 1)

@@ -18,7 +18,7 @@ from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 
 
 class ELU(nn.Module):
-    """The exponential linear unit; it writes over what it is given where that is `spare`."""
+    """The exponential linear unit, in place if its input is not needed again (`spare`)."""
 
     def __init__(self, spare: bool = False):
         super().__init__()
@@ -67,8 +67,8 @@ class ResidualUnit(nn.Module):
 class ResidualLSTM(nn.Module):
     """An LSTM over time whose input is added to its output; to both halves if `bidirectional`.
 
-    With `stepwise` a few frames on a CPU are taken one after another by plain matrix products:
-    PyTorch's own LSTM packs its weights at each call, which takes longer than a frame.
+    With `stepwise`, a few frames on a CPU are computed one after another by plain matrix products:
+    PyTorch's LSTM packs its weights at each call, which takes longer than a frame.
     """
 
     FEW = 8  # frames
@@ -87,9 +87,9 @@ class ResidualLSTM(nn.Module):
     def advance(
         self, hidden: Tensor, state: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """As forward, from the state after earlier frames; the state after these comes with it.
+        """As `forward`, but starts from a state and returns the next state too.
 
-        A state is the outputs and the cells of all layers, each (layers, B, C).
+        A state holds the outputs and the cells of all layers, each (layers, B, C).
         """
         frames = hidden.permute(2, 0, 1)
         few = len(frames) <= self.FEW and hidden.device.type == "cpu"
@@ -104,7 +104,7 @@ class ResidualLSTM(nn.Module):
     def _step_by_step(
         self, frames: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """(T, B, C) -> (T, B, C); without a state from one of zeros."""
+        """(T, B, C) -> (T, B, C); None is a state of zeros."""
         states = (
             [(None, None)] * self.lstm.num_layers if state is None else zip(*state, strict=True)
         )
@@ -115,10 +115,10 @@ class ResidualLSTM(nn.Module):
             for gates in F.linear(frames, to_gates, bias + other_bias):
                 if output is not None:
                     gates = torch.addmm(gates, output, recurrent.T)
-                let_in, forget, candidate, let_out = gates.chunk(4, dim=1)
-                entering = let_in.sigmoid() * candidate.tanh()
-                cell = entering if cell is None else forget.sigmoid() * cell + entering
-                output = let_out.sigmoid() * cell.tanh()
+                input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
+                update = input_gate.sigmoid() * candidate.tanh()
+                cell = update if cell is None else forget_gate.sigmoid() * cell + update
+                output = output_gate.sigmoid() * cell.tanh()
                 outputs.append(output)
             after.append((output, cell))
             frames = torch.stack(outputs)
@@ -138,7 +138,7 @@ class SEANetEncoder(nn.Module):
         bidirectional: the LSTM reads in both directions (SpeechTokenizer).
         snake: activations are Snake instead of ELU (SpeechTokenizer's second checkpoint).
         causal, group_norm: of every convolution, see `convolutions`.
-        stepwise: of the LSTM, see `ResidualLSTM`; it changes last bits.
+        stepwise: of the LSTM, see `ResidualLSTM`; the last bits of results change.
     """
 
     def __init__(
@@ -178,8 +178,8 @@ class SEANetEncoder(nn.Module):
     def _initialise(self) -> None:
         """Keep the variance from layer to layer, and lift speech (RMS near 0.05) to about 1.
 
-        PyTorch's default lets a waveform fade to 1e-3 of its level on its way through, where a
-        short training does not find it.
+        With PyTorch's default initialisation the output has 1e-3 of the level of the waveform,
+        from which a short training does not recover.
         """
         for layer in self.modules():
             if isinstance(layer, nn.Conv1d):
@@ -193,11 +193,12 @@ class SEANetEncoder(nn.Module):
 
 
 class SEANetDecoder(nn.Module):
-    """Quantized vectors to waveform: the encoder in reverse; its LSTM reads forwards only.
+    """Quantized vectors to waveform: the encoder in reverse, with a forward LSTM.
 
     Args:
-        strides: of the encoder, in the order in which that applies them; here they go backwards.
-        others: as of `SEANetEncoder`.
+        strides: of the encoder, in its order; the decoder applies them in reverse order.
+
+    The other arguments are those of `SEANetEncoder`.
     """
 
     def __init__(
@@ -237,7 +238,7 @@ class SEANetDecoder(nn.Module):
         return self.layers(quantized)
 
 
-# What PyTorch makes of a normalised weight, the old way and the new one: gain and direction
+# The keys of gain and direction of a normalised weight, in PyTorch's old and new form
 _NORMALISED = (
     ("weight_g", "weight_v"),
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),
@@ -245,7 +246,7 @@ _NORMALISED = (
 
 
 def as_float32(tensor: Tensor) -> Tensor:
-    """Floating point as float32. Other kinds stay what they are: a strict load refuses them."""
+    """Floating point as float32. Other dtypes are kept; a strict load refuses them."""
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
@@ -267,9 +268,9 @@ def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
                 try:
                     folded[owner + "weight"] = torch._weight_norm(*pair, 0)
                 except RuntimeError:
-                    found = " and ".join(f"{one.dtype} {tuple(one.shape)}" for one in pair)
+                    kinds = " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in pair)
                     raise CheckpointError(
-                        f"direction and gain of {owner}weight are {found}: expected floating point "
+                        f"direction and gain of {owner}weight are {kinds}: expected floating point "
                         "of shapes that fit; is the file damaged?"
                     ) from None
     return folded

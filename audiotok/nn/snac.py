@@ -1,8 +1,8 @@
 """The network of SNAC: DAC's blocks with depthwise convolutions, local attention and noise.
 
 Siuzdak et al. 2024, arXiv 2410.14411, sections 3.1 to 3.4; its quantizer, whose codebooks run at
-different rates, is DAC's with strides. The rotation of queries and keys is Su et al. 2021, arXiv
-2104.09864.
+different rates, is DAC's with strides. The rotary position embedding is that of Su et al. 2021,
+arXiv 2104.09864.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ HEAD = 64  # channels of one head of the attention
 class LocalAttention(nn.Module):
     """x + attention within windows of `size` frames that do not overlap.
 
-    What is left at the end, where T is no multiple of `size`, is a shorter window.
+    If T is no multiple of `size`, the last window is shorter.
     """
 
     def __init__(self, channels: int, size: int):
@@ -54,12 +54,12 @@ class LocalAttention(nn.Module):
         """(B, W, n, C) -> (B, W * n, C)."""
         split = self.to_qkv(windows).unflatten(-1, (3, -1, HEAD))  # (B, W, n, 3, heads, HEAD)
         query, key, value = split.transpose(2, 4).unbind(3)  # each (B, W, heads, n, HEAD)
-        found = F.scaled_dot_product_attention(rotated(query), rotated(key), value)
-        return self.to_out(found.transpose(2, 3).flatten(3)).flatten(1, 2)
+        attended = F.scaled_dot_product_attention(rotated(query), rotated(key), value)
+        return self.to_out(attended.transpose(2, 3).flatten(3)).flatten(1, 2)
 
 
 def rotated(vectors: Tensor) -> Tensor:
-    """Vectors (..., n, d): those at position p turned in d / 2 planes, by p / 10000^(2 i / d)."""
+    """Rotary embedding of vectors (..., n, d): position p turns plane i by p / 10000^(2 i / d)."""
     num_frames, dimension = vectors.shape[-2:]
     even = torch.arange(0, dimension, 2, device=vectors.device).float()
     frequencies = 1.0 / (10000 ** (even / dimension))
@@ -122,12 +122,12 @@ class SNACConfig(BaseModel):
 
     @property
     def unit(self) -> int:
-        """Frames that whole windows of attention and whole codes of every codebook take."""
+        """The least common multiple of attention window and codebook strides, frames."""
         return math.lcm(*self.codebook_strides, self.attention_window or 1)
 
     @property
     def reach(self) -> int:
-        """Samples past the end of a frame that its codes look at, at most."""
+        """The most samples past the end of a frame that its codes depend on."""
         group, window = max(self.codebook_strides), self.attention_window or 1
         ends = []
         for frame in range(self.unit):
@@ -140,8 +140,7 @@ class SNACConfig(BaseModel):
 class SNACNetwork(nn.Module):
     """Waveform (B, 1, L) to codes (B, K, T) to waveform (B, 1, T * hop_length).
 
-    The frames of a code, and those of a window of attention, count from the start of the waveform
-    that is handed in.
+    The frames of a code and of an attention window are counted from the start of the waveform.
     """
 
     def __init__(self, config: SNACConfig):
@@ -161,8 +160,8 @@ class SNACNetwork(nn.Module):
     def encode(self, waveform: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Waveform (B, 1, L) -> codes (B, K, ceil(L / hop_length)), -1 where not finite.
 
-        As in the official code, zeros fill the last window and the last code of each codebook
-        before the encoder sees the waveform; the codes of whole frames of zeros are left out.
+        As in the official code, the waveform is padded with zeros to a whole attention window and
+        whole codes of each codebook; codes of padding only are removed.
         """
         codes = self.quantize(self.latents(waveform), num_codebooks)
         return codes[..., : -(-waveform.shape[-1] // self.hop_length)]
@@ -181,8 +180,8 @@ class SNACNetwork(nn.Module):
         """Codes (B, K', T) of the first K' codebooks -> waveform (B, 1, T * hop_length).
 
         Args:
-            noise: for each block of the decoder (B, 1, samples), as `noise_rates` says; not read
-                where the configuration has none.
+            noise: for each block of the decoder (B, 1, samples), see `noise_rates`; ignored if the
+                configuration has no noise.
         """
         return self.synthesize(self.quantizer.decode(codes), noise)
 
@@ -204,7 +203,7 @@ class SNACNetwork(nn.Module):
 
 
 class _Layers(nn.Module):
-    """Layers in a row, under the name that the keys of checkpoints are brought to."""
+    """A sequence of layers under the name `layers`, as in the renamed keys of checkpoints."""
 
     def __init__(self, layers: list[nn.Module]):
         super().__init__()

@@ -1,8 +1,8 @@
 """The decoder of WavTokenizer: attention and ConvNeXt blocks at frame rate, then an inverse STFT.
 
 Vocos (Siuzdak 2023, arXiv 2306.00814) with the 'pos_net' of WavTokenizer (Ji et al. 2024,
-arXiv 2408.16532, section 3.3) before the ConvNeXt blocks. GroupNorm and attention see the whole
-sequence, so a piece decoded alone differs from the same piece inside a longer one.
+arXiv 2408.16532, section 3.3) before the ConvNeXt blocks. GroupNorm and attention run over the
+whole sequence, so a piece decoded alone differs from the same piece in a longer sequence.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Attention(nn.Module):
 
 
 class AdaLayerNorm(nn.Module):
-    """LayerNorm whose scale and shift are chosen by a condition; codecs always use condition 0."""
+    """LayerNorm with scale and shift for each condition; codecs always use condition 0."""
 
     def __init__(self, channels: int, num_conditions: int):
         super().__init__()
@@ -161,7 +161,7 @@ class ISTFTHead(nn.Module):
         return (self._overlap_add(frames) / self._overlap_add(envelope))[:, None]
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
-        """Frames (B, T, n_fft) -> (B, T * hop_length), cut by (n_fft - hop) / 2 at either end."""
+        """Frames (B, T, n_fft) -> (B, T * hop_length), trimmed by (n_fft - hop) / 2 at each end."""
         batch, length, _ = frames.shape
         output = frames.new_zeros(batch, length + 3, self.hop_length)
         for shift, part in enumerate(frames.view(batch, length, 4, -1).unbind(dim=2)):

@@ -15,7 +15,7 @@ from audiotok.nn.vocos import ISTFTHead, VocosBackbone
 
 
 class WavTokenizerConfig(BaseModel):
-    """Sizes of the network; the defaults are those of every official checkpoint but the strides."""
+    """Sizes of the network; the defaults are those of all official checkpoints (strides differ)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

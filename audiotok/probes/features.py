@@ -1,4 +1,4 @@
-"""What a head sees of each clip: codes, or in the ceiling row log-mel spectra."""
+"""The inputs of a head: codes, or, for the ceiling row, log-mel spectra."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Inputs:
     """The frames of all clips of a corpus.
 
     Attributes:
-        clips: (T, C, K) int32 codes or (T, BANDS) float32 log-mel; None where a clip failed.
-        seconds: of each clip; 0 where it failed.
-        codebook_sizes: K sizes V; () of log-mel.
+        clips: (T, C, K) int32 codes or (T, BANDS) float32 log-mel; None if a clip failed.
+        seconds: of each clip; 0 if it failed.
+        codebook_sizes: K sizes V; () for log-mel.
         frame_rate: Hz, over all clips.
     """
 
@@ -43,61 +43,61 @@ class Inputs:
 
     @property
     def repeat(self) -> int:
-        """How often a head sees each frame, see `Protocol.least_rate`."""
+        """How many times each frame is repeated, see `Protocol.least_rate`."""
         return max(1, math.ceil(PROTOCOL.least_rate / self.frame_rate - 1e-6))
 
     def batch(
         self, chosen: Sequence[int], starts: Sequence[float] = (), crop: float | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The frames of some clips, (B, T, C, K) or (B, T, BANDS), and how many of them are theirs,
-        (B,); the last frame of a clip stands in the rest.
+        """A batch of clips, (B, T, C, K) or (B, T, BANDS), and their lengths in frames, (B,); clips
+        are padded with their last frame.
 
         Args:
-            starts: for each clip where its crop begins, in [0, 1) of where it can.
+            starts: relative start of the crop of each clip, in [0, 1).
             crop: seconds; None: whole clips.
         """
-        most = max(1, round(crop * self.frame_rate)) if crop else None
+        max_frames = max(1, round(crop * self.frame_rate)) if crop else None
         parts = []
-        for place, index in enumerate(chosen):
+        for row, index in enumerate(chosen):
             clip = self.clips[index]
-            if most is not None and len(clip) > most:
-                start = int(starts[place] * (len(clip) - most + 1))
-                clip = clip[start : start + most]
+            if max_frames is not None and len(clip) > max_frames:
+                start = int(starts[row] * (len(clip) - max_frames + 1))
+                clip = clip[start : start + max_frames]
             parts.append(clip)
         lengths = [len(part) for part in parts]
         frames = np.arange(max(lengths))
-        whole = np.stack([part[np.minimum(frames, len(part) - 1)] for part in parts])
-        whole = torch.from_numpy(whole)
-        return whole.long() if self.codebook_sizes else whole, torch.tensor(lengths)
+        batch = np.stack([part[np.minimum(frames, len(part) - 1)] for part in parts])
+        batch = torch.from_numpy(batch)
+        return batch.long() if self.codebook_sizes else batch, torch.tensor(lengths)
 
 
 def of_tokens(tokens: Sequence[Tokens | None]) -> Inputs:
-    """The codes of all clips; a mono clip among stereo ones gives its codes for both channels."""
-    coded = [one for one in tokens if one is not None]
-    if not coded:
+    """The codes of all clips; those of a mono clip among stereo ones are used for both channels."""
+    successful = [one for one in tokens if one is not None]
+    if not successful:
         raise AudiotokError("no clip has tokens")
-    if len({one.codebook_sizes for one in coded}) > 1:
+    if len({one.codebook_sizes for one in successful}) > 1:
         raise AudiotokError("the clips have tokens of different codecs")
     seconds = tuple(0.0 if one is None else one.duration for one in tokens)
-    rate = sum(one.num_frames for one in coded) / sum(seconds)
+    rate = sum(one.num_frames for one in successful) / sum(seconds)
     if rate > PROTOCOL.most_rate:
         raise AudiotokError(
             f"{rate:.0f} frames per second are more than the {PROTOCOL.most_rate:.0f} that the "
             "heads are made for"
         )
-    channels = max(one.codes.shape[0] for one in coded)
+    channels = max(one.codes.shape[0] for one in successful)
 
     def codes(one: Tokens | None) -> np.ndarray | None:
         if one is None:
             return None
         return one.codes.expand(channels, -1, -1).permute(2, 0, 1).to(torch.int32).numpy()
 
-    return Inputs(tuple(map(codes, tokens)), seconds, coded[0].codebook_sizes, rate)
+    return Inputs(tuple(map(codes, tokens)), seconds, successful[0].codebook_sizes, rate)
 
 
 @lru_cache(maxsize=1)
 def of_sounds(corpus: Corpus) -> Inputs:
-    """The log-mel spectra of all clips, the ceiling of every codec."""
+    """The log-mel spectra of all clips, for the ceiling row."""
     spectra, seconds = zip(*(_of_clip(clip) for clip in corpus), strict=True)
     if not any(seconds):
         raise AudiotokError("no clip can be read")

@@ -1,4 +1,4 @@
-"""The heads: one for letters, one for classes and voices, on the same input layer.
+"""The heads: one for letters, one for classes and speakers, with the same input layer.
 
 BiLSTM with CTC (Graves et al. 2006); attentive statistics pooling (Okabe et al. 2018).
 """
@@ -31,7 +31,7 @@ class Front(nn.Module):
             starts = torch.tensor([0, *sizes[:-1]]).cumsum(0)
             self.register_buffer("starts", starts)
         else:
-            self.scale = nn.BatchNorm1d(BANDS, affine=False)  # by the mean and spread of each band
+            self.scale = nn.BatchNorm1d(BANDS, affine=False)  # normalises each band
             self.linear = nn.Linear(BANDS, dimension)
         self.norm = nn.LayerNorm(dimension)
         self.dropout = nn.Dropout(PROTOCOL.dropout)
@@ -46,7 +46,7 @@ class Front(nn.Module):
 
 
 class Letters(nn.Module):
-    """BiLSTM: logits (B, T * repeat, 1 + letters) of which the first is CTC's blank."""
+    """BiLSTM with logits (B, T * repeat, 1 + letters); the first is CTC's blank."""
 
     def __init__(self, inputs: Inputs, letters: int):
         super().__init__()
@@ -66,8 +66,8 @@ class Letters(nn.Module):
 class Classes(nn.Module):
     """Convolution, attentive statistics pooling, `embed` (B, D), logits (B, classes).
 
-    A clip's borders repeat its first and last frame, so that of constant codes not even the
-    length can be told.
+    The convolution pads with the first and last frame, so that constant codes carry no information,
+    not even about the length of the clip.
     """
 
     def __init__(self, inputs: Inputs, classes: int):

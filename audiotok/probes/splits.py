@@ -1,8 +1,9 @@
-"""Which clips a head is trained on, and which it is tested on; the same for every codec.
+"""Training and test clips of a head; the same for every codec.
 
-The corpus's own split wins (its validation part is not used: nothing is chosen by it). Without one,
-of the clips of each class every fifth is tested, by the sha256 of its id, at least one where there
-are two; voices to be verified are every fifth speaker, at least two.
+The corpus's own split is used, if it has one (without its validation part, because nothing is
+selected on it). Otherwise a fifth of the clips of each class are test clips, chosen by the sha256
+of their ids, at least one if there are two; for speaker verification a fifth of the speakers, at
+least two.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from audiotok.errors import CorpusError
 if TYPE_CHECKING:
     from audiotok.data import Corpus
 
-PART = 5  # one in so many is tested
-LEAST_VOICES = 10  # to train on: fewer say little of others
+PART = 5  # one in so many is a test clip
+LEAST_VOICES = 10  # training speakers: fewer do not generalise
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Split:
 
 
 def by_class(corpus: Corpus, classes: Sequence[str | None]) -> Split:
-    """Clips with a class; those of a class that is not trained on are not tested.
+    """Clips with a class; test clips of a class without training clips are dropped.
 
-    Raises CorpusError where there are not two classes, or no clips to test.
+    Raises:
+        CorpusError: there are fewer than two classes, or no test clips.
     """
     train, test = _parts(corpus, classes)
     trained = {classes[index] for index in train}
@@ -46,7 +48,7 @@ def by_class(corpus: Corpus, classes: Sequence[str | None]) -> Split:
 
 
 def of_texts(corpus: Corpus, texts: Sequence[str]) -> Split:
-    """Clips with a text; the classes are the letters of the texts to train on."""
+    """Clips with a text; the classes are the letters of the training texts."""
     train, test = _parts(corpus, ["text" if text else None for text in texts])
     if not train or not test:
         raise CorpusError(f"{len(train)} clips to train on and {len(test)} to test have a text")
@@ -55,7 +57,7 @@ def of_texts(corpus: Corpus, texts: Sequence[str]) -> Split:
 
 
 def of_clips(corpus: Corpus) -> Split:
-    """All clips, whatever is known of them; `classes` is empty."""
+    """All clips; `classes` is empty."""
     train, test = _parts(corpus, ["clip"] * len(corpus))
     if not train or not test:
         raise CorpusError(f"{len(train)} clips to train on and {len(test)} to test")
@@ -63,7 +65,7 @@ def of_clips(corpus: Corpus) -> Split:
 
 
 def of_voices(corpus: Corpus) -> Split:
-    """Speakers to test are none of those to train on; the classes are the latter."""
+    """Test speakers are disjoint from training speakers; the classes are the training speakers."""
     speakers = [clip.speaker for clip in corpus]
     if corpus.trials or any(clip.split for clip in corpus):
         train, test = _parts(corpus, speakers)
@@ -86,19 +88,19 @@ def of_voices(corpus: Corpus) -> Split:
 
 
 def _parts(corpus: Corpus, classes: Sequence[str | None]) -> tuple[list[int], list[int]]:
-    known = [index for index, name in enumerate(classes) if name is not None]
+    indices = [index for index, name in enumerate(classes) if name is not None]
     if any(clip.split for clip in corpus):
         splits = [clip.split for clip in corpus]
-        train, test = ([i for i in known if splits[i] == part] for part in ("train", "test"))
+        train, test = ([i for i in indices if splits[i] == part] for part in ("train", "test"))
         return train, test
     groups: dict[str, list[int]] = {}
-    for index in known:
+    for index in indices:
         groups.setdefault(classes[index], []).append(index)
     tested: set[int] = set()
     for group in groups.values():
         group.sort(key=lambda index: _hash(corpus.clips[index].id))
         tested |= set(group[: max(round(len(group) / PART), int(len(group) > 1))])
-    return [i for i in known if i not in tested], sorted(tested)
+    return [i for i in indices if i not in tested], sorted(tested)
 
 
 def _hash(text: str) -> str:

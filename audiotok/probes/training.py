@@ -1,4 +1,4 @@
-"""Training one head for one seed, and what it says of clips it has not seen."""
+"""Training of one head for one seed, and its predictions for test clips."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from audiotok.probes.features import Inputs
 TEST_BATCH = 8  # clips; whole ones
 
 Objective = Callable[[torch.Tensor, torch.Tensor, Sequence[int]], torch.Tensor]
-"""(logits, lengths of clips in frames that the head saw, indexes of clips) -> mean loss."""
+"""(logits, lengths of clips in frames of the head, indices of clips) -> mean loss."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A head after its steps, and whether it diverged."""
+    """A trained head, and whether it diverged."""
 
     head: nn.Module
     diverged: bool
@@ -29,7 +29,7 @@ class Trained:
 
 @contextlib.contextmanager
 def repeatable(seed: int) -> Iterator[None]:
-    """One thread and a random state of its own: the same machine gives the same bits."""
+    """One thread and a separate random state, so that results are reproducible to the bit."""
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -58,7 +58,7 @@ def train(
     head = make().train()
     optimisers = _optimisers(head)
     dense = [tensor for name, tensor in head.named_parameters() if "tables" not in name]
-    ended: list[tuple[float, float]] = []  # loss, and that of even odds, in the last tenth
+    final_losses: list[tuple[float, float]] = []  # of the head and of uniform predictions
     for step, (chosen, starts) in zip(range(steps), _order(clips, size, seed), strict=False):
         frames, lengths = inputs.batch(chosen, starts, crop)
         lengths_seen = lengths * inputs.repeat
@@ -76,25 +76,25 @@ def train(
                 group["lr"] = p.learning_rate * rate
             optimiser.step()
         if step >= 0.9 * steps:
-            even = objective(torch.zeros_like(logits), lengths_seen, chosen)
-            ended.append((loss.item(), even.item()))
-    last, even = np.mean(ended, axis=0)
-    return Trained(head.eval(), bool(last > p.diverged * even))
+            uniform = objective(torch.zeros_like(logits), lengths_seen, chosen)
+            final_losses.append((loss.item(), uniform.item()))
+    last, uniform = np.mean(final_losses, axis=0)
+    return Trained(head.eval(), bool(last > p.diverged * uniform))
 
 
 def apply(
-    say: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     inputs: Inputs,
     clips: Sequence[int],
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """(index, what `say` gives of (frames, lengths) for it) of whole clips that did not fail."""
-    there = [index for index in clips if inputs.clips[index] is not None]
-    there.sort(key=lambda index: len(inputs.clips[index]))
+    """(index, output of `predict(frames, lengths)`) of all whole clips that did not fail."""
+    usable = [index for index in clips if inputs.clips[index] is not None]
+    usable.sort(key=lambda index: len(inputs.clips[index]))
     with torch.no_grad():
-        for start in range(0, len(there), TEST_BATCH):
-            chosen = there[start : start + TEST_BATCH]
+        for start in range(0, len(usable), TEST_BATCH):
+            chosen = usable[start : start + TEST_BATCH]
             frames, lengths = inputs.batch(chosen)
-            yield from zip(chosen, say(frames, lengths), strict=True)
+            yield from zip(chosen, predict(frames, lengths), strict=True)
 
 
 def _batch_size(mean_seconds: float) -> int:
@@ -103,16 +103,16 @@ def _batch_size(mean_seconds: float) -> int:
 
 
 def _optimisers(head: nn.Module) -> list[torch.optim.Optimizer]:
-    """Tables take a step only where their codes occurred: most do not in any one batch."""
+    """Adam, and SparseAdam for the tables, which updates only the codes in the batch."""
     named = dict(head.named_parameters())
     tables = [tensor for name, tensor in named.items() if "tables" in name]
-    others = [tensor for name, tensor in named.items() if "tables" not in name]
-    found: list[torch.optim.Optimizer] = [torch.optim.Adam(others)]
-    return [*found, torch.optim.SparseAdam(tables)] if tables else found
+    dense = [tensor for name, tensor in named.items() if "tables" not in name]
+    optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(dense)]
+    return [*optimisers, torch.optim.SparseAdam(tables)] if tables else optimisers
 
 
 def _order(clips: Sequence[int], size: int, seed: int) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Batches without end, and where their crops begin: all clips once, then all again, …"""
+    """Infinite batches with the relative starts of their crops; each epoch has all clips once."""
     generator = np.random.default_rng(seed)
     waiting: list[int] = []
     while True:

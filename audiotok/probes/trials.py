@@ -10,15 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     from audiotok.data import Corpus
 
-MOST = 20_000  # trials, where the corpus names none
+MOST = 20_000  # trials, if the corpus has no list
 
 
 def pairs(corpus: Corpus, tested: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The trials: those the corpus names; else all pairs of the clips `tested`, or where these are
-    too many, MOST drawn from them, half of one speaker if there are as many."""
+    """The trials of the corpus; else all pairs of the clips `tested`, or, if these are too many, a
+    random sample of MOST pairs, half of them of the same speaker if there are enough."""
     if corpus.trials:
-        place = {clip.id: index for index, clip in enumerate(corpus)}
-        return [(place[a], place[b]) for _, a, b in corpus.trials if a in place and b in place]
+        index_of = {clip.id: index for index, clip in enumerate(corpus)}
+        return [
+            (index_of[a], index_of[b])
+            for _, a, b in corpus.trials
+            if a in index_of and b in index_of
+        ]
     n = len(tested)
     if n * (n - 1) // 2 <= MOST:
         return list(itertools.combinations(tested, 2))
@@ -40,15 +44,15 @@ def pairs(corpus: Corpus, tested: tuple[int, ...]) -> list[tuple[int, int]]:
 def equal_error_rate(
     scores: np.ndarray, same: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """Where the share of accepted different speakers equals that of refused same ones.
+    """The error rate at the threshold where false acceptance and false rejection rates are equal.
 
     Args:
-        scores: (N,) of the trials; higher: more alike.
-        same: (N,) bool, whether both clips are of one speaker; both kinds must occur.
-        weights: (N,) how often each trial counts; None: once.
+        scores: (N,) of the trials; higher: more similar.
+        same: (N,) bool, whether both clips are of one speaker.
+        weights: (N,) of each trial; None: 1.
 
-    The two shares are known at every threshold between scores; between thresholds they are joined
-    by straight lines, so that equal scores alone give 0.5. NaN where a kind is missing.
+    Both rates are interpolated linearly between thresholds, so that constant scores give 0.5. NaN
+    if there are no trials of the same speaker, or none of different speakers.
     """
     weights = np.ones(len(scores)) if weights is None else weights
     order = np.argsort(-scores, kind="stable")
@@ -56,7 +60,7 @@ def equal_error_rate(
     total = weights[same].sum(), weights[~same].sum()
     if not all(total):
         return float("nan")
-    last = np.append(np.diff(scores) != 0, True)  # of equal scores all are accepted together
+    last = np.append(np.diff(scores) != 0, True)  # equal scores are accepted together
     accepted = np.append(0, np.cumsum(weights * ~same)[last] / total[1])
     refused = np.append(1, 1 - np.cumsum(weights * same)[last] / total[0])
     gap = accepted - refused  # rises from -1 to 1

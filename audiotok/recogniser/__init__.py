@@ -1,6 +1,6 @@
-"""A small recogniser of phones: Whisper's encoder and CTC, trained from nothing.
+"""A small phone recogniser: Whisper's encoder and CTC, trained from random weights.
 
     audiotok train-asr asr-mini                # recipes/asr-mini.yaml
 
-Its encoder is what `distillation.teacher` takes where no large recogniser can be had.
+Its encoder can be the `distillation.teacher` of a codec, if no large recogniser is available.
 """

@@ -1,4 +1,4 @@
-"""Synthetic voices made less alike: pace, noise, reverberation, level. Seeded, on the CPU."""
+"""Data augmentation: speed, noise, reverberation, equalisation, level. Seeded, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from audiotok.system.dependencies import torchaudio
 
 
 def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator) -> Tensor:
-    """(L,) at 16 kHz -> (L',), L' being L over the pace that was drawn."""
+    """(L,) at 16 kHz -> (L',), where L' is L divided by the random speed factor."""
     pace = rng.choice(settings.pace)
     if pace != 1:
         waveform = torchaudio().functional.resample(
             waveform, round(SAMPLE_RATE * pace), SAMPLE_RATE, lowpass_filter_width=6
         )
     if settings.reverberation is not None and rng.random() < 0.5:
-        waveform = _in_a_room(waveform, rng.uniform(*settings.reverberation), rng)
+        waveform = _reverberated(waveform, rng.uniform(*settings.reverberation), rng)
     if settings.equaliser_db:
         waveform = _filtered(waveform, settings.equaliser_db, settings.low_pass, rng)
     if settings.snr_db is not None:
@@ -29,20 +29,20 @@ def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator)
     return waveform * 10 ** (rng.uniform(*settings.gain_db) / 20)
 
 
-def _in_a_room(waveform: Tensor, seconds: float, rng: np.random.Generator) -> Tensor:
-    """Convolved with a direct sound and noise that decays by 60 dB in so many seconds."""
+def _reverberated(waveform: Tensor, seconds: float, rng: np.random.Generator) -> Tensor:
+    """Convolution with a direct path and noise that decays by 60 dB in so many seconds."""
     time = np.arange(1, round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)
-    heard = fftconvolve(waveform.numpy(), np.concatenate([[1.0], tail]))[: len(waveform)]
-    return torch.from_numpy(heard.astype(np.float32))
+    convolved = fftconvolve(waveform.numpy(), np.concatenate([[1.0], tail]))[: len(waveform)]
+    return torch.from_numpy(convolved.astype(np.float32))
 
 
 def _filtered(
     waveform: Tensor, most_db: float, low_pass: float, rng: np.random.Generator
 ) -> Tensor:
-    """Through gains of up to `most_db` either way, smooth over log frequency; one in three clips
-    ends between `low_pass` Hz and half the sample rate."""
+    """A random equaliser with gains of at most ±`most_db`, smooth over log frequency; one in three
+    clips is also low-pass filtered, between `low_pass` Hz and half the sample rate."""
     size = next_fast_len(len(waveform), real=True)
     frequency = np.arange(size // 2 + 1) * SAMPLE_RATE / size
     corners = np.geomspace(100, SAMPLE_RATE / 2, 7)
@@ -50,12 +50,12 @@ def _filtered(
     response = 10 ** (gains / 20)
     if rng.random() < 1 / 3:
         response *= frequency < rng.uniform(low_pass, SAMPLE_RATE / 2)
-    heard = irfft(rfft(waveform.numpy(), size) * response, size)[: len(waveform)]
-    return torch.from_numpy(heard.astype(np.float32))
+    filtered = irfft(rfft(waveform.numpy(), size) * response, size)[: len(waveform)]
+    return torch.from_numpy(filtered.astype(np.float32))
 
 
 def _noise(waveform: Tensor, snr_db: float, rng: np.random.Generator) -> Tensor:
-    """Noise of a power spectrum f^-a, a being drawn from 0 to 2, at that ratio of powers."""
+    """Noise with the power spectrum f^-a, for a random a in 0 to 2, at that SNR."""
     size = next_fast_len(len(waveform), real=True)
     spectrum = rfft(rng.standard_normal(size))
     coloured = spectrum * np.arange(1, len(spectrum) + 1) ** (-rng.uniform(0, 2) / 2)

@@ -1,4 +1,4 @@
-"""Whisper's encoder of any size with a head of phones, and what it hears."""
+"""Whisper's encoder of any size with a CTC head for phones, and greedy decoding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRIDE = 2  # mel frames per frame of the encoder
 
 
 class Recogniser(nn.Module):
-    """Waveform (B, L) at 16 kHz to log odds of phones, 50 frames per second."""
+    """Waveform (B, L) at 16 kHz to log probabilities of phones, 50 frames per second."""
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
@@ -48,7 +48,7 @@ class Recogniser(nn.Module):
         return self.head(self.encoder(features).last_hidden_state).float().log_softmax(-1)
 
     def frames(self, num_samples: int) -> int:
-        """Frames that sound of this length reaches into."""
+        """Number of frames of sound of this length."""
         return -(-min(num_samples, self.num_samples) // (HOP * STRIDE))
 
     def save(self, folder: Path) -> None:
@@ -68,13 +68,13 @@ class Recogniser(nn.Module):
 
 
 def collapse(best: Sequence[int]) -> list[int]:
-    """CTC: repeats are one, blanks go."""
+    """The CTC collapse: repetitions are merged, then blanks removed."""
     pairs = zip([BLANK, *best], best, strict=False)
-    return [one for before, one in pairs if one not in (before, BLANK)]
+    return [phone for previous, phone in pairs if phone not in (previous, BLANK)]
 
 
 @torch.no_grad()
-def hear(model: Recogniser, waveform: Tensor) -> list[int]:
-    """Classes of the phones in (L,), best path."""
+def transcribe(model: Recogniser, waveform: Tensor) -> list[int]:
+    """Classes of the phones in (L,), by greedy decoding."""
     odds = model(waveform[None])[0]
     return collapse(odds[: model.frames(len(waveform))].argmax(-1).tolist())

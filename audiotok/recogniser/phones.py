@@ -1,4 +1,4 @@
-"""Words to phones by the CMU Pronouncing Dictionary, as pocketsphinx ships it."""
+"""Words to phones by the CMU Pronouncing Dictionary, in the version of pocketsphinx."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def classes_of(text: str) -> list[int]:
     """The classes of the first pronunciation of each word.
 
     Raises:
-        CorpusError: a word that the dictionary lacks.
+        CorpusError: a word is not in the dictionary.
     """
-    known = dictionary()
+    pronunciations = dictionary()
     words = normalise(text).split()
-    lacking = [word for word in words if word not in known]
-    if lacking:
-        raise CorpusError(f"the CMU dictionary has no {lacking[0]!r}, in {text!r}")
-    return [PHONES.index(phone) + 1 for word in words for phone in known[word]]
+    missing = [word for word in words if word not in pronunciations]
+    if missing:
+        raise CorpusError(f"the CMU dictionary has no {missing[0]!r}, in {text!r}")
+    return [PHONES.index(phone) + 1 for word in words for phone in pronunciations[word]]

@@ -1,4 +1,4 @@
-"""A recipe of a recogniser: all that its training depends on. `load` reads YAML."""
+"""A recipe of a recogniser: all settings of its training. `load` reads YAML."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class EncoderConfig(Section):
     dimension: int = Field(gt=0)
     layers: int = Field(gt=0)
     heads: int = Field(gt=0)
-    seconds: float = Field(gt=0, multiple_of=0.02)  # sound is padded to so many; Whisper: 30
+    seconds: float = Field(gt=0, multiple_of=0.02)  # padded length of the input; Whisper: 30
 
 
 class AugmentConfig(Section):
-    """What happens to each clip that is learnt, all drawn uniformly."""
+    """Augmentation of each training clip; all values are drawn uniformly from these ranges."""
 
-    pace: tuple[float, ...] = (1.0,)  # one of these: faster is higher, too
+    pace: tuple[float, ...] = (1.0,)  # speed factors; a faster clip also has a higher pitch
     snr_db: tuple[float, float] | None = None  # of coloured noise
-    reverberation: tuple[float, float] | None = None  # seconds until -60 dB, of half of the clips
-    equaliser_db: float = Field(default=0, ge=0)  # at most, either way
-    low_pass: float = Field(default=8000, gt=0)  # Hz, of a third of the clips: from there to 8000
+    reverberation: tuple[float, float] | None = None  # seconds until -60 dB, for half of the clips
+    equaliser_db: float = Field(default=0, ge=0)  # largest gain and attenuation
+    low_pass: float = Field(default=8000, gt=0)  # lowest cutoff, Hz, for a third of the clips
     gain_db: tuple[float, float] = (0.0, 0.0)
 
 

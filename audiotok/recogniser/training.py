@@ -24,7 +24,7 @@ from audiotok.data import Clip
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.nn.log_mel import SAMPLE_RATE
 from audiotok.recogniser.augment import augment
-from audiotok.recogniser.model import Recogniser, hear
+from audiotok.recogniser.model import Recogniser, transcribe
 from audiotok.recogniser.phones import BLANK, classes_of
 from audiotok.recogniser.recipe import RecogniserRecipe, load
 from audiotok.training import state
@@ -53,7 +53,7 @@ def train(
     """Train a recogniser; arguments, folder and errors as for `training.train`.
 
     Returns:
-        The folder of the encoder with the fewest wrong phones in validation.
+        The folder of the encoder with the lowest phone error rate in validation.
     """
     if not isinstance(recipe, RecogniserRecipe):
         recipe = load(recipe, overrides)
@@ -69,7 +69,9 @@ class Run:
     def __init__(self, recipe: RecogniserRecipe, folder: Folder, group: ProcessGroup):
         self.recipe, self.folder, self.group = recipe, folder, group
         corpus = data.load(recipe.corpus)
-        self.learnt, self.asked = (_with_phones(corpus, split) for split in ("train", "test"))
+        self.train_clips, self.validation_clips = (
+            _with_phones(corpus, split) for split in ("train", "test")
+        )
         state.seed_everything(recipe.seed)
         self.model = Recogniser(recipe.encoder).to(group.device)
         self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
@@ -83,7 +85,7 @@ class Run:
             folder.write(folder.environment, json.dumps(about, indent=1))
 
     def train(self, report: Report) -> None:
-        """To the last step."""
+        """Trains to the last step."""
         started = time.monotonic() - self.seconds
         while self.step < self.recipe.steps:
             numbers = self.update(self.step)
@@ -126,16 +128,16 @@ class Run:
         """Sound and classes of the clips of this step and process; a function of the seed."""
         recipe, group = self.recipe, self.group
         number = step * group.count + group.rank
-        for place in range(number * recipe.batch, (number + 1) * recipe.batch):
-            epoch, position = divmod(place, len(self.learnt))
-            order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.learnt))
-            clip, classes = self.learnt[order[position]]
-            rng = np.random.default_rng([recipe.seed, 1, place])
+        for index in range(number * recipe.batch, (number + 1) * recipe.batch):
+            epoch, position = divmod(index, len(self.train_clips))
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(len(self.train_clips))
+            clip, classes = self.train_clips[order[position]]
+            rng = np.random.default_rng([recipe.seed, 1, index])
             sound = augment(sound_of(clip), recipe.augment, rng)
             yield sound[: self.model.num_samples], torch.tensor(classes)
 
     def _validate(self, numbers: dict[str, float]) -> None:
-        score = phone_error_rate(self.model, self.asked)
+        score = phone_error_rate(self.model, self.validation_clips)
         if self.group.is_main:
             line = numbers | {"step": self.step, "seconds": round(self.seconds, 1)}
             path = self.folder.path / "log.jsonl"
@@ -150,13 +152,13 @@ class Run:
 
 
 def phone_error_rate(model: Recogniser, clips: Sequence[tuple[Clip, list[int]]]) -> float:
-    """Wrong phones by phones of the texts."""
+    """The phone error rate: edit distance divided by the number of phones in the texts."""
     model.eval()
     device = model.head.weight.device
     references, hypotheses = [], []
     for clip, classes in clips:
         references.append(" ".join(map(str, classes)))
-        hypotheses.append(" ".join(map(str, hear(model, sound_of(clip).to(device)))))
+        hypotheses.append(" ".join(map(str, transcribe(model, sound_of(clip).to(device)))))
     return jiwer.wer(references, hypotheses)
 
 
@@ -166,10 +168,10 @@ def sound_of(clip: Clip) -> Tensor:
 
 
 def _with_phones(corpus: data.Corpus, split: str) -> list[tuple[Clip, list[int]]]:
-    found = [(clip, classes_of(clip.text)) for clip in corpus if clip.split == split and clip.text]
-    if not found:
+    clips = [(clip, classes_of(clip.text)) for clip in corpus if clip.split == split and clip.text]
+    if not clips:
         raise CorpusError(
             f"{corpus.name} has no clip with a text and split {split}: expected a manifest with "
             "the columns audio, text and split"
         )
-    return found
+    return clips

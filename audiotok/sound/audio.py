@@ -106,7 +106,7 @@ class Audio:
     def to_channels(self, channels: int) -> Audio:
         """The same sound with 1 channel (the mean of two) or 2 (the one repeated)."""
         if channels not in (1, 2):
-            raise AudioError(f"{channels} channels were asked for: audiotok knows 1 and 2")
+            raise AudioError(f"{channels} channels were requested: audiotok supports 1 and 2")
         if channels == self.channels:
             return self
         return Audio(_mixed(self.waveform, channels), self.sample_rate)
@@ -180,10 +180,10 @@ class AudioFile:
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         """(C, n) one after another; checked."""
-        found = 0
+        position = 0
         for samples in self._decoder.blocks(BLOCK // 4):
-            yield _checked(torch.from_numpy(samples.T), str(self.path), found)
-            found += len(samples)
+            yield _checked(torch.from_numpy(samples.T), str(self.path), position)
+            position += len(samples)
 
 
 class LongWaveform:
@@ -196,22 +196,22 @@ class LongWaveform:
 
     def __init__(self, path: Path, shape: tuple[int, int], blocks: Iterator[torch.Tensor]) -> None:
         self.path, self.shape, self.blocks = path, shape, blocks
-        self._held: list[torch.Tensor] = []
+        self._blocks_kept: list[torch.Tensor] = []
         self._start = 0  # of the first block held
 
     def stretch(self, start: int, stop: int) -> torch.Tensor:
         """(C, stop - start), shorter at the end; consecutive stretches may overlap."""
-        while self._held and self._start + self._held[0].shape[1] <= start:
-            self._start += self._held.pop(0).shape[1]
-        have = self._start + sum(block.shape[1] for block in self._held)
-        while have < stop and (block := next(self.blocks, None)) is not None:
-            self._held.append(block)
-            have += block.shape[1]
-            if have <= start:
-                self._start += self._held.pop(0).shape[1]
-        if not self._held:
+        while self._blocks_kept and self._start + self._blocks_kept[0].shape[1] <= start:
+            self._start += self._blocks_kept.pop(0).shape[1]
+        available = self._start + sum(block.shape[1] for block in self._blocks_kept)
+        while available < stop and (block := next(self.blocks, None)) is not None:
+            self._blocks_kept.append(block)
+            available += block.shape[1]
+            if available <= start:
+                self._start += self._blocks_kept.pop(0).shape[1]
+        if not self._blocks_kept:
             return torch.empty(0, 0, dtype=torch.float32, device="cpu")
-        return torch.cat(self._held, 1)[:, start - self._start : stop - self._start]
+        return torch.cat(self._blocks_kept, 1)[:, start - self._start : stop - self._start]
 
     def check_memory(self) -> None:
         """Raises AudioError if the whole would take more than half of the free memory, since later
@@ -296,19 +296,19 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
     subtype = subtype or default
     if not soundfile.check_format(file_format, subtype):
         raise AudioError(f"cannot write {path}: {file_format} has no sample format {subtype!r}")
-    about = {"samplerate": audio.sample_rate, "channels": audio.channels}
-    about |= {"format": file_format, "subtype": subtype}
+    settings = {"samplerate": audio.sample_rate, "channels": audio.channels}
+    settings |= {"format": file_format, "subtype": subtype}
     try:
         with (
             replacing(path, AudioError) as file,
-            soundfile.SoundFile(file.fileno(), "w", closefd=False, **about) as sound,
+            soundfile.SoundFile(file.fileno(), "w", closefd=False, **settings) as sound,
         ):
             for block in audio.waveform.detach().split(_WRITTEN, dim=1):
                 sound.write(block.T.numpy())
     except soundfile.LibsndfileError as reason:
         raise AudioError(
             f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
-            f"{_first_line(reason)}; resample, choose .wav, or look for room on the disk"
+            f"{_first_line(reason)}; resample, choose .wav, or free disk space"
         ) from reason
     if subtype not in ("FLOAT", "DOUBLE") and (clipped := int((audio.waveform.abs() > 1).sum())):
         log.warning(
@@ -353,7 +353,7 @@ def as_audio(source: Any) -> Audio:
 
 
 def _read_stream(file: Any) -> Audio:
-    """A sound file that is open, or in a BytesIO, from where it stands."""
+    """The sound of an open file or BytesIO, from its current position."""
     data = file.read()
     if not isinstance(data, bytes):
         raise AudioError(f"a file object gave {type(data).__name__}: open it in binary mode, 'rb'")

@@ -1,4 +1,4 @@
-"""WAV, RF64, AIFF, W64, CAF and AU: where the samples are, and how many the header declares.
+"""WAV, RF64, AIFF, W64, CAF and AU: position of the samples, and the length in the header.
 
 These files consist of chunks, each with a name and a length. A program that writes into a pipe does
 not know the length and writes a placeholder: 0, -1, or a large round number. Then the sound goes on
@@ -67,20 +67,20 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     """The chunk with the sound of a file of `size` bytes; None where there is none.
 
     Raises:
-        AudioError: there are too many chunks before it, it begins inside of the header, or has more
+        AudioError: there are too many chunks before it, it begins within the header, or has more
             bytes than its format can declare.
     """
     layout = _layout(file)
-    found = _find(file, size, layout)
-    if found is None:
+    chunk = _find(file, size, layout)
+    if chunk is None:
         return None
-    start, at, form, length = found
+    start, at, form, length = chunk
     if start < at + struct.calcsize(form):
-        raise AudioError(f"its header says that the sound begins at byte {start}, inside of itself")
+        raise AudioError(f"its header says that the sound begins at byte {start}, in the header")
     if start > size:
         return Sound(start, start - size)
     length = max(length - layout.counted, 0)
-    unknown = _stands_in(length, start, size)
+    unknown = _is_placeholder(length, start, size)
     missing = 0 if unknown else max(start + length - size, 0)
     if not unknown and not (missing and "Q" in form):
         return Sound(start, missing)
@@ -90,7 +90,7 @@ def sound(file: BinaryIO, size: int) -> Sound | None:
     if true > most:
         raise AudioError(f"it does not declare its length and holds more than {most} bytes")
     if length and "Q" not in form and layout.sound:
-        return Sound(start)  # libsndfile takes what is there
+        return Sound(start)  # libsndfile reads to the end of the file
     if start > _LONGEST_HEAD:
         raise AudioError(f"its sound begins after byte {_LONGEST_HEAD}, and no length is declared")
     file.seek(0)
@@ -133,7 +133,7 @@ def _find(file: BinaryIO, size: int, layout: _Layout) -> tuple[int, int, str, in
     raise AudioError(f"there is no sound among its first {_MOST} chunks")
 
 
-def _stands_in(length: int, start: int, size: int) -> bool:
+def _is_placeholder(length: int, start: int, size: int) -> bool:
     """Whether a length is a placeholder: unknown, or that of the whole file."""
     if length == 0 or size - length in (0, 8, 24, 32) or length >= 2**62:
         return True
@@ -141,8 +141,8 @@ def _stands_in(length: int, start: int, size: int) -> bool:
         return False
     below = -length % 2**30  # near a multiple of 1 GiB, as 0x7FFFF000 and 0xFFFFFFFF - 36 are
     near = length >= 2**29 and (below <= 2**20 or below >= 2**30 - 2**12)
-    beside = (length + 128) % 10**7  # a multiple of ten million, more or less by some header
-    return near or (length >= 5 * 10**8 and beside <= 256)
+    offset = (length + 128) % 10**7  # near a multiple of ten million, plus or minus a header
+    return near or (length >= 5 * 10**8 and offset <= 256)
 
 
 def _nothing_follows(file: BinaryIO, size: int, start: int, layout: _Layout) -> bool:

@@ -32,7 +32,7 @@ _MEDIA = (  # position of a signature, the signature, and the format
     (0, b"\xff\xf1", "AAC"), (0, b"\xff\xf9", "AAC"),
 )  # fmt: skip
 ALLOW_TRUNCATED = "AUDIOTOK_ALLOW_TRUNCATED"  # environment variable: processes inherit it
-HOW_TO_ALLOW = "--allow-truncated reads what is there (in Python: read(path, allow_truncated=True))"
+HOW_TO_ALLOW = "--allow-truncated reads the rest (in Python: read(path, allow_truncated=True))"
 
 Pieces = tuple[bytes | tuple[int, int], ...]  # bytes, or [start, stop) of the file
 
@@ -91,22 +91,22 @@ def describe(path: Path, allow_truncated: bool = False) -> Container:
             name = _format(file)
             if name is None:
                 raise AudioError(
-                    f"{path} is not a sound file: no WAV, FLAC, Ogg, MP3, AIFF, W64, CAF, AU, MP4 "
-                    "or WebM in it"
+                    f"{path} is not a sound file: its content is not WAV, FLAC, Ogg, MP3, AIFF, "
+                    "W64, CAF, AU, MP4 or WebM"
                 )
             suffix = path.suffix.lower()
-            promised = SUFFIXES.get(suffix, "") or MEDIA_SUFFIXES.get(suffix, "")
-            if not name.startswith(promised):
+            expected = SUFFIXES.get(suffix, "") or MEDIA_SUFFIXES.get(suffix, "")
+            if not name.startswith(expected):
                 raise AudioError(
-                    f"{path} is mislabelled: {path.suffix} promises {promised}, its content is "
-                    f"{name}; rename it"
+                    f"{path} is mislabelled: {path.suffix} stands for {expected}, but its content "
+                    f"is {name}; rename it"
                 )
-            found = _contents(file, size, name, path)
+            container = _contents(file, size, name, path)
     except OSError as reason:
         raise AudioError(f"{path} cannot be opened: {reason.strerror or reason}") from reason
-    if found.missing and not allow_truncated:
-        raise AudioError(f"{path} is cut short: {found.missing}; {HOW_TO_ALLOW}")
-    return found
+    if container.missing and not allow_truncated:
+        raise AudioError(f"{path} is cut short: {container.missing}; {HOW_TO_ALLOW}")
+    return container
 
 
 def _contents(file: BinaryIO, size: int, name: str, path: Path) -> Container:
@@ -145,8 +145,8 @@ def _format(file: BinaryIO) -> str | None:
         return "FLAC" if file.read(4) == b"fLaC" else "MP3"
     if head[:4] == b"fLaC":
         return "FLAC"
-    for place, mark, name in _MEDIA:
-        if head[place:].startswith(mark):
+    for position, mark, name in _MEDIA:
+        if head[position:].startswith(mark):
             return name
     return "MP3" if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 else None
 
@@ -163,27 +163,27 @@ def _md5(file: BinaryIO) -> tuple[bytes, int] | None:
 
 
 def _mp3(file: BinaryIO, size: int) -> Container:
-    found, missing = mpeg.encodings(file, size)
-    if not any(one.frames for one in found):
+    encodings, missing = mpeg.encodings(file, size)
+    if not any(encoding.frames for encoding in encodings):
         raise AudioError("it holds no whole frame")
-    if len(found) == 1 and found[0].frames == found[0].declared:
+    if len(encodings) == 1 and encodings[0].frames == encodings[0].declared:
         return Container("MP3", missing=missing)
-    parts = tuple(tuple(one.pieces()) for one in found if one.frames)
+    parts = tuple(tuple(encoding.pieces()) for encoding in encodings if encoding.frames)
     return Container("MP3", parts, missing=missing)
 
 
 def _ogg(file: BinaryIO, size: int, name: str) -> Container:
-    found, missing = ogg.links(file, size)
-    found = [link for link in found if link.codec]
-    if not found or (len(found) == 1 and found[0].ended and found[0].ranges == [[0, size]]):
+    links, missing = ogg.links(file, size)
+    links = [link for link in links if link.codec]
+    if not links or (len(links) == 1 and links[0].ended and links[0].ranges == [[0, size]]):
         return Container(name, missing=missing)
-    return Container(name, tuple(tuple(one.pieces(file)) for one in found), missing=missing)
+    return Container(name, tuple(tuple(one.pieces(file)) for one in links), missing=missing)
 
 
 def _chunks(file: BinaryIO, size: int, name: str) -> Container:
     sound = chunks.sound(file, size)
     if sound is None:
         return Container(name)
-    missing = f"{sound.missing} bytes of what it promises are missing" if sound.missing else ""
+    missing = f"{sound.missing} bytes that it declares are missing" if sound.missing else ""
     parts = (None,) if sound.head is None else ((sound.head, (sound.start, size)),)
     return Container(name, parts, missing=missing)

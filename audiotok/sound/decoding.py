@@ -69,25 +69,25 @@ class Decoder:
         Raises:
             AudioError: after the last block, if samples are missing or the checksum is wrong.
         """
-        found, digest = 0, hashlib.md5(usedforsecurity=False)
+        count, digest = 0, hashlib.md5(usedforsecurity=False)
         md5 = None if self._allow_truncated else self._container.md5
         for block in self._decoded(size):
-            found += len(block)
+            count += len(block)
             if md5 is not None:
                 digest.update(_integers(block, md5[1]))
             yield block
-        if found != self.num_samples:
+        if count != self.num_samples:
             raise AudioError(
                 f"{self._path} is damaged or cut short: of {self.num_samples} samples declared, "
-                f"{found} are there; {HOW_TO_ALLOW}"
+                f"{count} are there; {HOW_TO_ALLOW}"
             )
         if md5 is not None and digest.digest() != md5[0]:
             raise AudioError(
-                f"{self._path} is damaged: the checksum (MD5) of its samples is another than it "
+                f"{self._path} is damaged: the checksum (MD5) of its samples is not the one it "
                 "declares; get it again, or re-encode it, e.g. with `flac`"
             )
         if self._cut:
-            log.warning("%s is cut short: only its first %d samples are read", self._path, found)
+            log.warning("%s is cut short: only its first %d samples are read", self._path, count)
 
     def _declared(self) -> tuple[int, int, int | None]:
         """Channels, rate and total samples of all parts; samples are None if not declared."""
@@ -130,19 +130,19 @@ class Decoder:
 
     def _decoded(self, size: int = BLOCK) -> Iterator[np.ndarray]:
         """As `blocks`, without the checks at the end."""
-        found = 0
+        count = 0
         size = min(size, _SMALL_BLOCK) if self._allow_truncated else size
         for part in self._container.parts:
             try:
                 with self._opened(part) as file:
                     while len(block := file.read(size, np.float32, always_2d=True)):
-                        found += len(block)
-                        self._check_length(found)
+                        count += len(block)
+                        self._check_length(count)
                         yield block
             except _Broken as reason:
                 if not self._allow_truncated:
                     raise AudioError(f"{reason}; {HOW_TO_ALLOW}") from reason
-                if not found:
+                if not count:
                     raise
 
     def _check_length(self, samples: int) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger("audiotok")
 
 
 @dataclass(frozen=True)
-class Found:
+class Listing:
     """Files below a folder, sorted.
 
     Attributes:
@@ -32,7 +32,7 @@ class Found:
     files: tuple[Path, ...]
     left_out: tuple[Path, ...]
 
-    def say(self, folder: Path, kind: str) -> None:
+    def warn(self, folder: Path, kind: str) -> None:
         """Log a warning that counts and names the skipped files, if there are any."""
         if count := len(self.left_out):
             names = [str(path.relative_to(folder)) for path in self.left_out[:_NAMED]]
@@ -43,7 +43,7 @@ class Found:
 
 def find(
     folder: Path, accepted: Sequence[str], error: type[AudiotokError], used: Sequence[str] = ()
-) -> Found:
+) -> Listing:
     """All files below a folder.
 
     Args:
@@ -60,16 +60,16 @@ def find(
         )
 
     files, left_out = [], []
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in [*names, *links]:
-            path = Path(place, name)
+            path = Path(parent, name)
             if is_kind(path, accepted):
                 files.append(path)
             elif not name.startswith(".") and not name.endswith(tuple(used)):
                 left_out.append(path)
-    return Found(tuple(sorted(files)), tuple(sorted(left_out)))
+    return Listing(tuple(sorted(files)), tuple(sorted(left_out)))
 
 
 def is_kind(path: Path, accepted: Sequence[str]) -> bool:

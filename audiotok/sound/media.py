@@ -80,7 +80,7 @@ class MediaFile:
 
     def _decoded(self, container: Any, stream: Any) -> Iterator[np.ndarray]:
         resampler = self._av.AudioResampler(format="fltp")
-        found = 0
+        count = 0
         try:
             for frame in container.decode(stream):
                 frame.pts = None  # so that the resampler does not fill gaps between time stamps
@@ -89,13 +89,13 @@ class MediaFile:
                         self.channels, self.samplerate,
                     ):  # fmt: skip
                         raise MediaError("its channels or its sample rate change within the file")
-                    found += part.samples
+                    count += part.samples
                     yield np.ascontiguousarray(part.to_ndarray().T)
         except (self._av.FFmpegError, ValueError) as reason:
             raise MediaError(_text(reason)) from reason
-        if found / self.samplerate < self._declared - _SLACK:
+        if count / self.samplerate < self._declared - _SLACK:
             raise MediaError(
-                f"of {self._declared:.2f} s declared, {found / self.samplerate:.2f} s are there"
+                f"of {self._declared:.2f} s declared, {count / self.samplerate:.2f} s are there"
             )
 
 

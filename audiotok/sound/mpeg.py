@@ -1,10 +1,10 @@
 """MP3 files, frame by frame: how long they really are.
 
-An MP3 file is a row of frames, each of which tells its own length. Only a first frame that holds no
-sound (the Xing or Info frame) tells the length of the whole, and not every file has one: decoders
-then guess from the bit rate. libsndfile reads as far as that guess. Here the frames are counted,
-and where the Info frame is missing, or does not cover all of several joined files, each of these
-gets one that is right.
+An MP3 file is a sequence of frames; each contains its own length. Only an optional first frame
+without sound (the Xing or Info frame) contains the length of the whole file. Without it decoders
+guess from the bit rate, and libsndfile reads only up to that guess. Here the frames are counted. If
+the Info frame is missing, or does not cover all of several joined files, each of these gets a
+correct one.
 
 Sources: ISO 11172-3 (MPEG audio), the Xing/LAME and VBRI headers, ID3v2, APEv2.
 """
@@ -24,26 +24,26 @@ _KBPS = {  # bit rates of layer III by their index; MPEG 1, and MPEG 2 and 2.5
 }
 _RATES = (44_100, 48_000, 32_000)  # Hz, MPEG 1
 _HALVED = {3: 0, 2: 1, 0: 2}  # how often the rates are halved in MPEG 1, 2 and 2.5, by its two bits
-_JUNK = 2**16  # bytes that are no frames and are passed over, before the first or behind the last
+_JUNK = 2**16  # bytes that are no frames and are skipped, before the first or after the last one
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What the four bytes at the start of a frame say."""
+    """The header of a frame, its first four bytes."""
 
-    length: int  # bytes, with these four
+    length: int  # bytes, including the header
     rate: int  # Hz
     mono: bool
     first: bool  # MPEG 1, not 2 or 2.5
 
     @property
     def kind(self) -> tuple[int, bool, bool]:
-        """What is equal for all frames of one encoding."""
+        """The properties that are equal for all frames of one encoding."""
         return self.rate, self.mono, self.first
 
     @property
     def side(self) -> int:
-        """Bytes of the frame before its sound, where the Info frame has its name."""
+        """Bytes before the sound; in an Info frame, before the name "Xing" or "Info"."""
         return 4 + ((17 if self.mono else 32) if self.first else (9 if self.mono else 17))
 
 
@@ -53,12 +53,12 @@ class Encoding:
 
     Attributes:
         header: the first four bytes of its first frame.
-        info: bytes of its Info frame, b"" where it has none.
-        declared: frames that this promises, 0 where it does not.
-        size: bytes that it promises, 0 where it does not.
-        start: byte where it begins.
+        info: its Info frame, b"" if it has none.
+        declared: number of frames according to the Info frame, 0 if it does not say.
+        size: number of bytes according to the Info frame, 0 if it does not say.
+        start: position of the first byte.
         ranges: [start, stop] in bytes, of its frames without the Info frame.
-        frames: how many these are.
+        frames: the number of these frames.
     """
 
     header: bytes
@@ -70,41 +70,45 @@ class Encoding:
     frames: int = 0
 
     def pieces(self) -> list[bytes | tuple[int, ...]]:
-        """The encoding as a file of its own, whose Info frame has the right number of frames."""
+        """The encoding as a separate file, whose Info frame has the correct number of frames."""
         size = sum(stop - start for start, stop in self.ranges)
-        info = _mended(self.info or _info_frame(self.header), self.frames, size)
+        info = _corrected(self.info or _info_frame(self.header), self.frames, size)
         return [info, *map(tuple, self.ranges)]
 
 
 def encodings(file: BinaryIO, size: int) -> tuple[list[Encoding], str]:
-    """What a file holds, and what is missing at its end ("" where nothing is).
+    """The encodings in a file, and what is missing at its end ("" if nothing).
 
     Raises:
-        AudioError: there is something else than frames in the middle, as damage leaves it.
+        AudioError: the file is damaged: there are bytes between its frames that are no frames.
     """
-    found: list[Encoding] = []
+    result: list[Encoding] = []
     missing, kind = "", None
     for start, frame, data in _frames(file, size):
         if start + frame.length > size:
             missing = f"{start + frame.length - size} bytes of the last frame"
             break
         at = _info_at(data)
-        full = found and found[-1].frames == found[-1].declared > 0
-        if not found or at or frame.kind != kind or full:
-            found.append(Encoding(data[:4], start))
-        kind, last = frame.kind, found[-1]
+        full = result and result[-1].frames == result[-1].declared > 0
+        if not result or at or frame.kind != kind or full:
+            result.append(Encoding(data[:4], start))
+        kind, last = frame.kind, result[-1]
         if at:
             last.info = data[: frame.length]
-            last.declared, last.size = _promised(data[at:])
+            last.declared, last.size = _declared(data[at:])
         elif data[36:40] != b"VBRI":  # another frame without sound
             _append(last, start, start + frame.length)
-    found = [one for one in found if one.frames or one.declared]
-    stops = [*(one.start for one in found[1:]), size]
-    for one, after in zip(found, stops, strict=False):
-        lost = one.declared - one.frames
-        if not missing and lost > 0 and (one.size == 0 or one.start + one.size > after):
-            missing = f"{lost} of {one.declared} frames" if lost > 1 or one.size else ""
-    return found, missing
+    result = [encoding for encoding in result if encoding.frames or encoding.declared]
+    stops = [*(encoding.start for encoding in result[1:]), size]
+    for encoding, next_start in zip(result, stops, strict=False):
+        lost = encoding.declared - encoding.frames
+        if (
+            not missing
+            and lost > 0
+            and (encoding.size == 0 or encoding.start + encoding.size > next_start)
+        ):
+            missing = f"{lost} of {encoding.declared} frames" if lost > 1 or encoding.size else ""
+    return result, missing
 
 
 def _append(encoding: Encoding, start: int, stop: int) -> None:
@@ -116,7 +120,7 @@ def _append(encoding: Encoding, start: int, stop: int) -> None:
 
 
 def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, _Frame, bytes]]:
-    """(start, frame, its first bytes); tags between them are passed over, the last may be cut."""
+    """(start, frame, its first bytes); tags are skipped, the last frame may be cut short."""
     start, kind = 0, None
     while start < size:
         file.seek(start)
@@ -139,7 +143,7 @@ def _frames(file: BinaryIO, size: int) -> Iterator[tuple[int, _Frame, bytes]]:
 
 
 def _next(file: BinaryIO, size: int, start: int) -> int:
-    """Where frames or a tag go on behind junk at `start`; `size` where they do not."""
+    """Position of the next frames or tag after junk at `start`; `size` if there are none."""
     file.seek(start)
     junk = file.read(_JUNK + 200)
     for offset in range(1, min(len(junk), _JUNK + 1)):
@@ -162,7 +166,7 @@ def _goes_on(file: BinaryIO, size: int, start: int, frame: _Frame) -> bool:
 
 
 def _parse(header: bytes) -> _Frame | None:
-    """The frame of layer III that begins with these bytes, if one does."""
+    """The frame of layer III that begins with these bytes; None if there is none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version, index, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
@@ -175,7 +179,7 @@ def _parse(header: bytes) -> _Frame | None:
 
 
 def tag(data: bytes) -> int:
-    """Bytes of the tag that begins so; 0 where none does."""
+    """Length in bytes of the tag that begins with `data`; 0 if there is none."""
     if data[:3] == b"ID3" and len(data) >= 10 and max(data[6:10]) < 128:
         length = 0
         for digit in data[6:10]:  # 7 bits each
@@ -188,27 +192,27 @@ def tag(data: bytes) -> int:
 
 
 def _info_at(data: bytes) -> int:
-    """Where in these first bytes of a frame the name Xing or Info stands; 0 where it does not."""
+    """Position of the name Xing or Info in the first bytes of a frame; 0 if it is not there."""
     frame = _parse(data)
     if frame is None:
         return 0
-    places = (frame.side, frame.side + 2)  # with a checksum
-    return next((at for at in places if data[at : at + 4] in (b"Xing", b"Info")), 0)
+    offsets = (frame.side, frame.side + 2)  # with a checksum
+    return next((at for at in offsets if data[at : at + 4] in (b"Xing", b"Info")), 0)
 
 
-def _promised(info: bytes) -> tuple[int, int]:
-    """Frames and bytes by what follows the name of an Info frame; 0 where it does not say."""
+def _declared(info: bytes) -> tuple[int, int]:
+    """Frames and bytes that an Info frame declares after its name; 0 if it does not."""
     flags, *values = struct.unpack(">III", info[4:16].ljust(12, b"\0"))
     frames = values.pop(0) if flags & 1 else 0
     size = values.pop(0) if flags & 2 else 0
     return (frames, size) if frames < 2**31 else (0, 0)
 
 
-def _mended(info: bytes, frames: int, size: int) -> bytes:
-    """The Info frame with other numbers of frames, and of bytes behind it."""
+def _corrected(info: bytes, frames: int, size: int) -> bytes:
+    """The Info frame with these numbers of frames and of bytes after it."""
     at = _info_at(info) + 4
     if not info[at + 3] & 1:
-        return _mended(_info_frame(info[:4]), frames, size)
+        return _corrected(_info_frame(info[:4]), frames, size)
     info = info[: at + 4] + struct.pack(">I", frames) + info[at + 8 :]
     if info[at + 3] & 2:
         info = info[: at + 8] + struct.pack(">I", len(info) + size) + info[at + 12 :]
@@ -216,7 +220,7 @@ def _mended(info: bytes, frames: int, size: int) -> bytes:
 
 
 def _info_frame(header: bytes) -> bytes:
-    """An Info frame in front of frames that begin with `header`."""
+    """An Info frame for frames that begin with `header`."""
     index = 9 if _parse(header).first else 8  # 128 or 64 kbit/s: long enough
     header = bytes([0xFF, header[1] | 1, index << 4 | header[2] & 0x0C, header[3]])
     frame = _parse(header)

@@ -1,8 +1,8 @@
-"""Ogg files: their pages are checked, taken apart, and put together.
+"""Ogg files: checks, splits and writes their pages.
 
-Every page carries a checksum (CRC) and a number. libsndfile drops a page whose checksum is wrong
-without a word, and reads only the first of several files that were joined into one (chained
-streams, "links" in RFC 3533); here both are noticed.
+Every page has a checksum (CRC) and a number. libsndfile silently drops a page with a wrong
+checksum, and reads only the first of several files that were joined into one (chained streams,
+"links" in RFC 3533); here both are detected.
 
 Sources: RFC 3533 (Ogg), RFC 7845 (Ogg Opus).
 """
@@ -20,7 +20,7 @@ from audiotok.errors import AudioError
 BEGIN, END = 2, 4  # flags of the first and the last page of a stream
 _HEAD = struct.Struct("<4sBBqIII")  # magic, version, flags, granule, serial, number, checksum
 _CODECS = {b"OpusHead": "Opus", b"\x01vorbis": "Vorbis", b"\x7fFLAC": "FLAC", b"Speex  ": "Speex"}
-_JUNK = 2**16  # bytes behind the last page that are passed over, e.g. a tag
+_JUNK = 2**16  # bytes after the last page that are skipped, e.g. a tag
 
 
 @dataclass
@@ -29,9 +29,9 @@ class Link:
 
     Attributes:
         serial: of the stream.
-        codec: "Opus", "Vorbis", "FLAC" or "Speex"; "" where it is none of these.
+        codec: "Opus", "Vorbis", "FLAC" or "Speex"; "" if it is none of these.
         ranges: [start, stop] in bytes, of its pages.
-        ended: whether its last page carries the end mark.
+        ended: whether its last page has the flag END.
         last: start and stop of its last page.
     """
 
@@ -42,7 +42,7 @@ class Link:
     last: tuple[int, int] = (0, 0)
 
     def pieces(self, file: BinaryIO) -> list[bytes | tuple[int, ...]]:
-        """The link as a file of its own, which ends properly."""
+        """The link as a separate file, whose last page has the flag END."""
         if self.ended:
             return [tuple(part) for part in self.ranges]
         start, stop = self.last
@@ -67,37 +67,37 @@ class _Page:
 
 
 def links(file: BinaryIO, size: int) -> tuple[list[Link], str]:
-    """The links of a file, and what is missing at its end ("" where nothing is).
+    """The links of a file, and what is missing at its end ("" if nothing).
 
     Raises:
         AudioError: a page is damaged or missing in the middle.
     """
-    found: list[Link] = []
-    before: dict[int, _Page] = {}
-    missing, begun = "", False
+    result: list[Link] = []
+    last_pages: dict[int, _Page] = {}
+    missing, starting = "", False
     for page in _pages(file, size):
         if isinstance(page, str):
             missing = page
             break
         if page.flags & BEGIN:
-            if not begun:
-                found, begun = [*found, Link(page.serial, _codec(page.body))], True
-            elif not found[-1].codec:  # of video, subtitles, ...
-                found[-1] = Link(page.serial, _codec(page.body))
+            if not starting:
+                result, starting = [*result, Link(page.serial, _codec(page.body))], True
+            elif not result[-1].codec:  # of video, subtitles, ...
+                result[-1] = Link(page.serial, _codec(page.body))
         else:
-            begun = False
-            last = before.get(page.serial)
+            starting = False
+            last = last_pages.get(page.serial)
             if last is None or (page.number != last.number + 1 and last.granule > 0):
                 raise AudioError(
                     f"pages are missing before byte {page.start}: number {page.number} follows "
                     f"{'nothing' if last is None else last.number}"
                 )
-        before[page.serial] = page
-        if page.serial == found[-1].serial:
-            _append(found[-1], page)
-    if not missing and found and not all(link.ended for link in found):
+        last_pages[page.serial] = page
+        if page.serial == result[-1].serial:
+            _append(result[-1], page)
+    if not missing and result and not all(link.ended for link in result):
         missing = "the last page does not end the stream"
-    return found, missing
+    return result, missing
 
 
 def _append(link: Link, page: _Page) -> None:
@@ -113,7 +113,7 @@ def _codec(packet: bytes) -> str:
 
 
 def _pages(file: BinaryIO, size: int) -> Iterator[_Page | str]:
-    """Each page; at the end, as text, how the file is cut short, if it is."""
+    """Each page; if the file is cut short, finally a text that says how."""
     file.seek(0)
     start, flags = 0, 0
     while start < size:
@@ -155,7 +155,7 @@ def packets(data: bytes) -> Iterator[bytes]:
 
 
 def build(pages: list[tuple[int, list[bytes]]]) -> bytes:
-    """An Ogg file of one stream, from (granule position, packets) of each of its pages."""
+    """An Ogg file of one stream; `pages` are (granule position, packets) of each page."""
     file = b""
     for number, (granule, content) in enumerate(pages):
         segments = b"".join(b"\xff" * (len(p) // 255) + bytes([len(p) % 255]) for p in content)
@@ -170,6 +170,6 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def _crc(page: bytes) -> int:
-    """Ogg's checksum: the polynomial of zlib.crc32, bits the other way round, starting from 0."""
+    """Ogg's checksum: the polynomial of zlib.crc32 with reversed bits, starting from 0."""
     mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)

@@ -66,8 +66,8 @@ def resampled_blocks(
     resampler = _resampler(old, new)
     if resampler is None:  # soxr needs the whole sound
         pieces = [soxr.resample(channel.numpy(), *rates) for channel in stretch(0, length)]
-        found = torch.from_numpy(np.stack(pieces))[:, : resampled_length(length, *rates)]
-        yield found.float()
+        resampled = torch.from_numpy(np.stack(pieces))[:, : resampled_length(length, *rates)]
+        yield resampled.float()
         return
     context = math.ceil(resampler.width / old) * old
     step = max(BLOCK // old, 1) * old

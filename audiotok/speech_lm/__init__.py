@@ -1,6 +1,6 @@
-"""Speech language models at any size: recipes, contexts out of shards of tokens, training.
+"""Speech language models of any size: recipes, contexts from shards of tokens, training.
 
     audiotok train-lm speech-lm --dry-run       # recipes/lm/speech-lm.yaml
 
-The models are those of `audiotok.lm`; the run's folder and its processes those of `training`.
+The models are those of `audiotok.lm`; folders of runs and process groups are those of `training`.
 """

@@ -1,7 +1,7 @@
-"""Contexts of equal length out of shards of tokens: clips one after another, cut where one is full.
+"""Contexts of equal length from shards of tokens: clips are concatenated and cut.
 
-The order is by seed and pass over the corpus; processes take contexts in turn. So what a step sees
-depends on its number alone, and a run that was stopped goes on with the same.
+The order depends on the seed and the epoch; processes take contexts in turn. The batch of a step
+depends only on its number, so a resumed run continues with the same data.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Contexts:
     """Codes (K, `frames`) of the clips of a folder.
 
     Args:
-        num_codebooks: only the first ones; None: all.
+        num_codebooks: use only the first codebooks; None: all.
     """
 
     def __init__(self, folder: str | Path, frames: int, num_codebooks: int | None, seed: int):
         self.shards, self.frames, self.seed = Shards(folder), frames, seed
-        about = self.shards.about
+        about = self.shards.metadata
         self.sizes = tuple(about["codebook_sizes"][:num_codebooks])
         self.strides = tuple(about["strides"][:num_codebooks])
         if num_codebooks is not None and num_codebooks > len(self.sizes):
@@ -37,24 +37,24 @@ class Contexts:
         self._unit = math.lcm(*self.strides)
         if frames % self._unit:
             raise CorpusError(
-                f"a context of {frames} frames does not hold whole groups of {self._unit}, after "
-                "which all codebooks are free again"
+                f"a context of {frames} frames is no multiple of {self._unit}, the least common "
+                "multiple of the codebooks' strides"
             )
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Without end: all clips once, then all again in another order, ..."""
-        waiting: list[Tensor] = []
-        have = 0
+        """Infinite: in each epoch all clips once, in another order."""
+        parts: list[Tensor] = []
+        filled = 0
         for codes in self._clips():
-            while have + codes.shape[1] >= self.frames:
-                part = codes[:, : self.frames - have]
-                yield torch.cat([*waiting, part], 1)
-                codes, waiting, have = codes[:, part.shape[1] :], [], 0
-            waiting.append(codes)
-            have += codes.shape[1]
+            while filled + codes.shape[1] >= self.frames:
+                part = codes[:, : self.frames - filled]
+                yield torch.cat([*parts, part], 1)
+                codes, parts, filled = codes[:, part.shape[1] :], [], 0
+            parts.append(codes)
+            filled += codes.shape[1]
 
     def of_process(self, rank: int, count: int, skip: int) -> Iterator[Tensor]:
-        """Every `count`-th context from `rank` on, without the first `skip` of these."""
+        """Every `count`-th context, starting with number `rank`, without the first `skip`."""
         for number, codes in enumerate(self):
             if number % count == rank and number // count >= skip:
                 yield codes
@@ -66,11 +66,11 @@ class Contexts:
             empty = True
             for number in generator.permutation(len(self.shards.paths)):
                 clips = list(self.shards.of(self.shards.paths[number]))
-                for place in generator.permutation(len(clips)):
-                    codes = clips[place].codes[:, : len(self.sizes)]
+                for index in generator.permutation(len(clips)):
+                    codes = clips[index].codes[:, : len(self.sizes)]
                     whole = codes.shape[2] // self._unit * self._unit
                     empty = empty and not whole
                     yield from codes[:, :, :whole]
             if empty:
-                raise CorpusError(f"{self.shards.folder} holds no frame to learn from")
+                raise CorpusError(f"{self.shards.folder} has no frame to train on")
             epoch += 1

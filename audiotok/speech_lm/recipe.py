@@ -1,4 +1,4 @@
-"""A recipe of a speech language model: all that its training depends on. `load` reads YAML."""
+"""A recipe of a speech language model: all settings of its training. `load` reads YAML."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class LMRecipe(Section):
     validation: str  # another
     num_codebooks: int | None = Field(default=None, gt=0)  # only the first ones
     pattern: Literal["parallel", "delay", "interleaved", "coarse_first"] = "delay"
-    text_model: Name | None = None  # folder or Hub name of the language model to start from
-    dimension: int = Field(default=256, gt=0)  # of a model that starts from nothing
+    text_model: Name | None = None  # folder or Hub name of a language model to initialise from
+    dimension: int = Field(default=256, gt=0)  # of a model with random initial weights
     heads: int = Field(default=4, gt=0)
     layers: int = Field(default=6, gt=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     context: int = Field(gt=0)  # frames
     batch: int = Field(gt=0)  # contexts in one pass of one process
     accumulate: int = Field(default=1, gt=0)  # passes per step
-    weights: tuple[float, ...] = ()  # of each codebook in the loss; (): all alike
+    weights: tuple[float, ...] = ()  # of each codebook in the loss; (): equal
     steps: int = Field(gt=0)
     validate_every: int = Field(gt=0)
     validation_contexts: int = Field(default=64, gt=0)
@@ -53,7 +53,7 @@ class LMRecipe(Section):
     def model(
         self, sizes: Sequence[int], strides: Sequence[int], weights: bool = True
     ) -> LanguageModel:
-        """A new model for these codebooks; without `weights`, that of text has random ones."""
+        """A new model for these codebooks; without `weights`, a text model gets random weights."""
         config = PatternLMConfig(
             codebook_sizes=tuple(sizes), strides=tuple(strides), pattern=self.pattern,
             dimension=self.dimension, heads=self.heads, layers=self.layers, dropout=self.dropout,

@@ -1,9 +1,9 @@
-"""A trained language model out of its file, and what it says of pairs of sounds.
+"""Loads a trained language model from its file, and scores pairs of sounds with it.
 
     model = load("runs/speech-lm/model.safetensors")      # a LanguageModel, ready to score
     judge("runs/speech-lm/model.safetensors", ["sLM21/lexical/dev"])
 
-The file's metadata ABOUT is JSON: the recipe, and the tokens that were learnt.
+The file's metadata METADATA_KEY is JSON: the recipe, and the tokens that it was trained on.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from audiotok.sound.audio import Audio
 from audiotok.speech_lm.recipe import LMRecipe
 from audiotok.system.names import Recorded
 
-ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
+METADATA_KEY = "audiotok_lm"  # one key, because safetensors writes several in random order
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """The tokens that a model learnt: of which codec, and of which of its codebooks."""
+class TrainingTokens:
+    """The tokens that a model was trained on: their codec and codebooks."""
 
     codec: str
     fingerprint: str
@@ -36,21 +36,21 @@ class Learnt:
     strides: tuple[int, ...]
 
 
-def about(recipe: LMRecipe, tokens: Learnt) -> dict[str, str]:
+def metadata(recipe: LMRecipe, tokens: TrainingTokens) -> dict[str, str]:
     """The metadata of the file of a model."""
-    metadata = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
-    return {ABOUT: json.dumps(metadata)}
+    content = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
+    return {METADATA_KEY: json.dumps(content)}
 
 
-def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
-    """What the file of a model says of it.
+def read_metadata(path: str | Path) -> tuple[LMRecipe, TrainingTokens]:
+    """The recipe and the tokens in the metadata of a model's file.
 
     Raises:
         RecipeError: it cannot be read, or `audiotok train-lm` did not write it.
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata = (file.metadata() or {}).get(ABOUT)
+            metadata = (file.metadata() or {}).get(METADATA_KEY)
     except (OSError, SafetensorError) as error:
         raise RecipeError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if metadata is None:
@@ -58,30 +58,30 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
             f"{path} is no language model: expected model.safetensors of `audiotok train-lm`"
         )
     try:
-        found = json.loads(metadata)
-        tokens, recipe = found["tokens"], found["recipe"]
+        content = json.loads(metadata)
+        tokens, recipe = content["tokens"], content["recipe"]
         for key in ("codebook_sizes", "strides"):
             tokens[key] = tuple(tokens[key])
         tokens["codec"] = Recorded(tokens["codec"], str(path))
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
-        return LMRecipe.model_validate(recipe), Learnt(**tokens)
+        return LMRecipe.model_validate(recipe), TrainingTokens(**tokens)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
         line = " ".join(str(reason).split())[:200]
         raise RecipeError(
-            f"{path} is damaged, or of another version: no model can be what it says ({line})"
+            f"{path} is damaged, or of another version: its metadata are invalid ({line})"
         ) from reason
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:
-    """The model of a file, in evaluation mode. One that started from a text model needs that
-    model's config, in the folder which its recipe names or in the cache of the Hub.
+    """The model of a file, in eval mode. If it was initialised from a text model, that model's
+    config is needed, in the folder named in the recipe or in the cache of the Hub.
 
     Raises:
-        RecipeError: as `read_about`; or the text model's config is not there.
-        CheckpointError: there is no model of these sizes, or the weights are not its.
+        RecipeError: as `read_metadata`; or the text model's config is missing.
+        CheckpointError: there is no model of these sizes, or the weights do not fit it.
     """
-    recipe, tokens = read_about(path)
+    recipe, tokens = read_metadata(path)
     state, _ = checkpoints.read_state(path)
     with checkpoints.sized_by(state, path):
         model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
@@ -101,22 +101,23 @@ def judge(
     """{kind: result} of the pairs in these folders (`audiotok.lm.pairs.read`).
 
     Args:
-        checkpoint: weights of the codec, where its own are not meant.
+        checkpoint: weights of the codec, instead of its own.
         device: of codec and model.
-        tokenizer: name or file of the codec, where the one that the model names is not known here.
-        report: called after each pair with its number, how many there are, and {}.
+        tokenizer: name or file of the codec, if the name in the model's file cannot be loaded here.
+        report: called after each pair with its number, the number of pairs, and {}.
 
     Raises:
         RecipeError, CorpusError: no such model, or no such pairs.
-        CodecError: the codec is not the one whose tokens the model learnt.
+        CodecError: the model was trained on tokens of another codec.
     """
-    found = [pair for folder in folders for pair in pairs.read(folder)]
-    _, tokens = read_about(path)
+    all_pairs = [pair for folder in folders for pair in pairs.read(folder)]
+    _, tokens = read_metadata(path)
     codec = registry.load(tokenizer or tokens.codec, checkpoint, device, quiet=True)
     if codec.fingerprint != tokens.fingerprint:
         raise CodecError(
-            f"{path} learnt tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}), not "
-            f"of these weights (fingerprint {codec.fingerprint[:12]}): name those with --checkpoint"
+            f"{path} was trained on tokens of {tokens.codec} (fingerprint "
+            f"{tokens.fingerprint[:12]}), not of these weights (fingerprint "
+            f"{codec.fingerprint[:12]}): give the right ones with --checkpoint"
         )
     model, count, done = load(path, str(codec.device)), len(tokens.codebook_sizes), 0
 
@@ -127,7 +128,7 @@ def judge(
         nonlocal done
         vote = acoustic.prefers(model, codes(right), codes(wrong))
         done += 1
-        report(done, len(found), {})
+        report(done, len(all_pairs), {})
         return vote
 
-    return pairs.judge(prefers, found)
+    return pairs.judge(prefers, all_pairs)

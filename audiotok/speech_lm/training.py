@@ -82,15 +82,15 @@ class Run:
         self._weights = weights.to(group.device) / weights.mean()
 
     def train(self, report: Report) -> None:
-        """To the last step."""
+        """Trains to the last step."""
         recipe, group = self.recipe, self.group
-        each = recipe.batch * recipe.accumulate
-        found = self.contexts.of_process(group.rank, group.count, self.step * each)
+        contexts_per_step = recipe.batch * recipe.accumulate
+        stream = self.contexts.of_process(group.rank, group.count, self.step * contexts_per_step)
         started = time.monotonic() - self.seconds
         if group.is_main:
             cut_log(self.folder.path / "log.jsonl", self.step)
         while self.step < recipe.steps:
-            numbers = self.update(_batches(found, recipe.batch), self.step)
+            numbers = self.update(_batches(stream, recipe.batch), self.step)
             self.step += 1
             self.seconds = time.monotonic() - started
             report(self.step, recipe.steps, numbers)
@@ -99,7 +99,7 @@ class Run:
                 self._validate(numbers)
 
     def update(self, batches: Iterator[Tensor], step: int) -> dict[str, float]:
-        """One step; loss in nats per code, codebooks weighted as the recipe says."""
+        """One step; loss in nats per code, with the codebook weights of the recipe."""
         recipe, group = self.recipe, self.group
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
@@ -144,53 +144,56 @@ class Run:
             if score < self.best:
                 content = {k: v.contiguous().cpu() for k, v in self.model.state_dict().items()}
                 with replacing(self.folder.best, RecipeError) as file:
-                    file.write(to_safetensors(content, trained.about(recipe, self._learnt())))
+                    file.write(
+                        to_safetensors(content, trained.metadata(recipe, self._training_tokens()))
+                    )
         self.best = min(self.best, score)
         progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
         state.save(self.folder.state, self._parts, progress, group)
 
-    def _learnt(self) -> trained.Learnt:
-        found = self.contexts
-        codec, fingerprint = (found.shards.about[key] for key in ("codec", "fingerprint"))
-        return trained.Learnt(codec, fingerprint, found.sizes, found.strides)
+    def _training_tokens(self) -> trained.TrainingTokens:
+        source = self.contexts
+        codec, fingerprint = (source.shards.metadata[key] for key in ("codec", "fingerprint"))
+        return trained.TrainingTokens(codec, fingerprint, source.sizes, source.strides)
 
 
 def contexts(recipe: LMRecipe, folder: str | None = None) -> Contexts:
-    """What a recipe trains on, or another folder by the same rules."""
+    """The contexts that a recipe trains on, or those of another folder with the same settings."""
     return Contexts(folder or recipe.tokens, recipe.context, recipe.num_codebooks, recipe.seed)
 
 
-def frame_rate(found: Contexts) -> float:
+def frame_rate(contexts: Contexts) -> float:
     """Frames per second of the codec whose tokens these are."""
-    card = found.shards.about["card"]
+    card = contexts.shards.metadata["card"]
     return card["sample_rate_in"] / card["hop_length"]
 
 
-def _batches(found: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+def _batches(stream: Iterator[Tensor], size: int) -> Iterator[Tensor]:
     while True:
-        yield torch.stack(list(itertools.islice(found, size)))
+        yield torch.stack(list(itertools.islice(stream, size)))
 
 
 def dry_run(recipe: LMRecipe | str | Path, overrides: Sequence[str] = ()) -> list[str]:
-    """What a run would be, in lines: parameters, sound in a step, memory of the state. The model is
-    built without memory for its weights, and a text model needs no more than its config."""
+    """A description of a run, in lines: parameters, sound in a step, memory of the state. The model
+    is built without allocating its weights, and a text model needs only its config."""
     if not isinstance(recipe, LMRecipe):
         recipe = load(recipe, overrides)
-    found = contexts(recipe)
+    source = contexts(recipe)
     with torch.device("meta"):
-        model = recipe.model(found.sizes, found.strides, weights=False)
+        model = recipe.model(source.sizes, source.strides, weights=False)
     body = sum(p.numel() for p in model.transformer.parameters())
-    whole = sum(p.numel() for p in model.parameters())
-    seconds = recipe.context / frame_rate(found)
-    each = recipe.batch * recipe.accumulate
-    start = f"from {recipe.text_model}" if recipe.text_model else "from nothing"
+    total = sum(p.numel() for p in model.parameters())
+    seconds = recipe.context / frame_rate(source)
+    count = recipe.batch * recipe.accumulate  # contexts per step
+    hours = count * seconds / 3600
+    start = f"from {recipe.text_model}" if recipe.text_model else "from random weights"
     return [
-        f"{recipe.name}: {found.shards.about['codec']}, {recipe.pattern}, {start}",
-        f"parameters: {whole:,} (body {body:,}; embeddings and heads {whole - body:,})",
-        f"tokens: {len(found.shards):,} clips, codebooks {' + '.join(map(str, found.sizes))}",
+        f"{recipe.name}: {source.shards.metadata['codec']}, {recipe.pattern}, {start}",
+        f"parameters: {total:,} (body {body:,}; embeddings and heads {total - body:,})",
+        f"tokens: {len(source.shards):,} clips, codebooks {' + '.join(map(str, source.sizes))}",
         f"a context: {recipe.context} frames, {seconds:.1f} s of sound",
-        f"a step of one process: {each} contexts, {each * seconds / 3600:.3f} hours of sound",
-        f"the run: {recipe.steps:,} steps, {recipe.steps * each * seconds / 3600:,.0f} hours of "
-        "sound for each process",
-        f"memory: {16 * whole / 2**30:.2f} GiB of weights, gradients and moments, and activations",
+        f"a step of one process: {count} contexts, {hours:.3f} hours of sound",
+        f"the run: {recipe.steps:,} steps, {recipe.steps * hours:,.0f} hours of sound for each "
+        "process",
+        f"memory: {16 * total / 2**30:.2f} GiB of weights, gradients and moments, and activations",
     ]

@@ -1,1 +1,1 @@
-"""What touches the machine: files, paths, names, packages, interrupts, failures."""
+"""System-level utilities: files, paths, names, packages, interrupts, failures."""

@@ -1,6 +1,6 @@
-"""PyTorch's defaults, whatever the caller has set: dtype and device, autocast, gradient mode.
+"""PyTorch's defaults, independent of the caller's settings: dtype, device, autocast, gradients.
 
-What is computed inside is the same in every program.
+Computations in these contexts give the same results in every program.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from audiotok.system.shared_settings import SharedSettings
 
 
 class _DefaultDtype:
-    """PyTorch's default dtype, which is one of the whole process."""
+    """PyTorch's default dtype, a setting of the whole process, as an attribute."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -30,7 +30,7 @@ _DEFAULT_DTYPE = SharedSettings((_DefaultDtype(), "dtype", torch.float32))
 
 @contextmanager
 def pytorch_defaults() -> Iterator[None]:
-    """Inside, PyTorch is as in a new process, but without gradients: new tensors are float32 on the
+    """PyTorch's settings as in a new process, but without gradients: new tensors are float32 on the
     CPU, there is no autocast, and no inference mode."""
     with (
         _DEFAULT_DTYPE,

@@ -1,8 +1,8 @@
-"""Imports torchaudio, and says in one line what to install where it does not fit the torch here.
+"""Imports torchaudio; if it does not fit the installed torch, the error says what to install.
 
-A torchaudio that was built for another torch fails when it is imported (`undefined symbol`), and so
-does transformers, which imports it. pip does not prevent this: torchaudio 2.11.1 declares that it
-works with torch 2.11.0, and older releases declare nothing.
+A torchaudio that was built for another torch fails on import (`undefined symbol`), and so does
+transformers, which imports it. pip does not prevent this: torchaudio 2.11.1 declares that it works
+with torch 2.11.0, and older releases declare nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FITTING = ("torch>=2.12", "torchaudio>=2.11.1")  # as in pyproject.toml
 
 @cache
 def version_of(package: str) -> str | None:
-    """Version of an installed package; None where it is not installed. Does not import it."""
+    """Version of an installed package, without importing it; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -36,12 +36,12 @@ def torchaudio() -> ModuleType:
     """
     try:
         return importlib.import_module("torchaudio")
-    except Exception as reason:  # libraries of another version fail in many ways
+    except Exception as reason:  # incompatible libraries may raise anything
         raise DependencyError(_explained(reason)) from reason
 
 
 def torchaudio_error() -> DependencyError | None:
-    """The error that `torchaudio` raises, or None where it works."""
+    """The error that `torchaudio` raises; None if it works."""
     try:
         torchaudio()
     except DependencyError as error:
@@ -50,14 +50,14 @@ def torchaudio_error() -> DependencyError | None:
 
 
 def transformers_error(extra: str, purpose: str) -> AudiotokError | None:
-    """Why transformers cannot be used for `purpose`, or None; `extra` of audiotok brings it."""
+    """An error if transformers cannot be used for `purpose`, else None; `extra` installs it."""
     if sys.modules.get(name := "transformers") is None and importlib.util.find_spec(name) is None:
         return MissingPackageError("transformers", extra, purpose)
     return torchaudio_error()
 
 
 def need_transformers(extra: str, purpose: str) -> None:
-    """Raises what `transformers_error` gives, so that an import of transformers can follow."""
+    """Raises the error of `transformers_error`, if any; to be called before the import."""
     if (error := transformers_error(extra, purpose)) is not None:
         raise error
 

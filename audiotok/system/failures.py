@@ -1,7 +1,7 @@
-"""What went wrong with a clip, and whether it may pass.
+"""Failures of clips, and whether they are transient.
 
-Transient is what lies outside of code and data: memory, disks, processes, networks, a GPU. It is
-never stored as a result. What a codec or metric makes of a clip would be the same again.
+A transient failure does not come from code or data, but from memory, disks, processes, networks or
+a GPU. It is never stored as a result. Other failures would occur again in the same way.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ DIED = "the scoring process died"
 LOST = "its Ray task was lost"
 
 _TRANSIENT = (MemoryError, ImportError, ConnectionError, TimeoutError, BrokenExecutor)
-# Numbers of an OSError that say that the call was wrong, not that the system failed.
+# Numbers of an OSError for wrong calls, in contrast to failures of the system.
 _WRONG_CALLS = {
     errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
     errno.EBADF, errno.ESPIPE, errno.EDOM, errno.ERANGE, errno.ENOTEMPTY,
 }  # fmt: skip
 _RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-# Libraries raise these as a RuntimeError; results of older versions have the text alone.
+# Libraries raise these as RuntimeError; results of older versions have only the text.
 _TEXTS = re.compile(
     rf"{DIED}|{LOST}|out of memory|OutOfMemory|MemoryError|bad_alloc"
     r"|(not|n't|unable to|failed to) (allocate|mmap)|insufficient memory|no space left on device"
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"\[Errno (\d+)\]")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a clip, or a task at a clip, has no value; `transient`: it may have one next time."""
+    """The reason why a clip, or a task for a clip, has no value; `transient`: it may pass."""
 
     message: str
     transient: bool = False
@@ -54,7 +54,7 @@ class Failure:
 
     @property
     def record(self) -> dict[str, Any]:
-        """As journals and summaries hold it."""
+        """The form for journals and summaries."""
         return {"message": self.message, "transient": self.transient}
 
 
@@ -74,7 +74,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_of_the_machine(error: BaseException) -> bool:
-    """Whether memory, disk or file handles ran out: no clip is to blame for that."""
+    """Whether memory, disk or file handles ran out, for which no clip is the cause."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno in _RAN_OUT:
@@ -83,9 +83,9 @@ def is_of_the_machine(error: BaseException) -> bool:
 
 
 def was_transient(record: Mapping[str, Any]) -> bool:
-    """The same of a failure in a journal or summary; older ones are judged by their text."""
-    known = record.get("transient")
-    return _text_is_transient(str(record.get("message"))) if known is None else bool(known)
+    """`is_transient` for a failure in a journal or summary; older ones are classified by text."""
+    recorded = record.get("transient")
+    return _text_is_transient(str(record.get("message"))) if recorded is None else bool(recorded)
 
 
 def _text_is_transient(text: str) -> bool:
@@ -96,6 +96,6 @@ def _text_is_transient(text: str) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """One line: our own messages as they are, others with their type."""
+    """The message in one line; for exceptions of other packages with their type."""
     text = readable(" ".join(str(error).split())[:500])
     return text if isinstance(error, AudiotokError) else f"{type(error).__name__}: {text}"

@@ -1,5 +1,5 @@
-"""Files read and written safely: nothing but files is opened, and a file that is written is either
-the old one or the whole new one, never a part.
+"""Safe reading and writing of files: only regular files are opened, and a written file is always
+either the old one or the complete new one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from audiotok.errors import AudiotokError
 
 
 def cache_root() -> Path:
-    """The folder of the user's caches; where no home folder is known (an unknown user in a
-    container), one of this user's own among the temporary files.
+    """The user's cache folder; without a home folder (an unknown user in a container), a private
+    folder in the temporary directory.
 
     Raises:
-        AudiotokError: that one belongs to another user.
+        AudiotokError: this private folder belongs to another user.
     """
     try:
         return Path.home() / ".cache"
@@ -36,8 +36,8 @@ def cache_root() -> Path:
 
 
 def readable(text: str) -> str:
-    """Text that UTF-8 can carry: lone surrogates, which stand for bytes of a file name that are no
-    UTF-8, become escapes such as \\udce9."""
+    """Text that can be encoded in UTF-8: lone surrogates, which represent bytes of a file name that
+    are no UTF-8, become escapes such as \\udce9."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -50,12 +50,12 @@ def temporary_path(folder: Path) -> Path:
 
 
 def temporaries(folder: Path) -> list[Path]:
-    """The temporary files in `folder` that a killed process left; no other files."""
+    """The temporary files of killed processes in `folder`."""
     return [path for path in folder.glob(".*.tmp") if _TEMPORARY.fullmatch(path.name)]
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder with those above it; AudiotokError where it cannot be made."""
+    """Creates a folder with its parents; AudiotokError if it cannot be created."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
@@ -65,7 +65,7 @@ def make_folder(path: Path) -> None:
 
 
 def regular_size(path: str | Path) -> int:
-    """Bytes of a file. Pipes and devices, which may never end, are an OSError."""
+    """Bytes of a file; OSError for pipes and devices, which may never end."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file")
@@ -74,11 +74,11 @@ def regular_size(path: str | Path) -> int:
 
 @contextmanager
 def replacing(path: str | Path, error: type[AudiotokError]) -> Iterator[BinaryIO]:
-    """A binary file which takes the place of `path` when the block ends without an exception.
+    """A binary file that replaces `path` when the block ends without an exception.
 
     Args:
-        path: where the file shall be; a symbolic link keeps pointing to it.
-        error: what to raise when it cannot be written.
+        path: of the file; the target of a symbolic link is replaced, not the link.
+        error: class of the error raised if it cannot be written.
     """
     target = Path(os.path.realpath(path))
     if os.path.exists(target) and not os.path.isfile(target):

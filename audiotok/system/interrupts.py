@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM, so that neither is lost and both end a command in the same way.
+"""Ctrl-C and SIGTERM: neither is lost, and both end a command in the same way.
 
-Python raises KeyboardInterrupt wherever the main thread is. Inside a callback that a C library
-calls (libsndfile writing to a Python object, through cffi) the exception is printed and dropped,
-and the library goes on with wrong data. So such calls stand in `deferred()`.
+Python raises KeyboardInterrupt wherever the main thread is. In a callback from a C library
+(libsndfile writing to a Python object, through cffi) the exception is printed and dropped, and the
+library continues with wrong data. Therefore such calls are made in `deferred()`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: whatever handles Ctrl-C handles it too."""
+    """Raised by SIGTERM; code that handles Ctrl-C handles it too."""
 
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """In the block, SIGTERM raises Terminated instead of ending the process at once."""
+    """In the block, SIGTERM raises Terminated instead of ending the process immediately."""
     before = _handler(signal.SIGTERM)
     if before is not signal.SIG_DFL:  # not the main thread, ignored, or the caller's own
         yield
@@ -38,8 +38,8 @@ def terminating() -> Iterator[None]:
 
 @contextmanager
 def stopping(text: str) -> Iterator[None]:
-    """Where the block is stopped by Ctrl-C or SIGTERM, prints `text` and ends the process with the
-    exit code that shells know for it: 130 or 143."""
+    """If Ctrl-C or SIGTERM stops the block, prints `text` and ends the process with the usual exit
+    code: 130 or 143."""
     with terminating():
         try:
             yield
@@ -49,16 +49,16 @@ def stopping(text: str) -> Iterator[None]:
 
 
 def exit_code(stopped: KeyboardInterrupt) -> int:
-    """What shells report of a process that this ended."""
+    """The exit code that shells report for a process ended by this signal."""
     return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """A signal that arrives in the block takes effect at its end, even where the block fails.
+    """A signal that arrives in the block takes effect at its end, also if the block fails.
 
-    A second one takes effect at once, as well as at the end. Outside of the main thread, where no
-    handler ever runs, this does nothing.
+    A second signal takes effect immediately, and at the end too. Outside of the main thread, where
+    no handler ever runs, this does nothing.
     """
     arrived: list[tuple[int, FrameType | None]] = []
     handlers = {number: handler for number in SIGNALS if callable(handler := _handler(number))}
@@ -80,7 +80,7 @@ def deferred() -> Iterator[None]:
 
 
 def _handler(number: signal.Signals) -> Callable | int | None:
-    """What handles the signal; None where this thread may not change that."""
+    """The handler of a signal; None if this thread may not change it."""
     if threading.current_thread() is not threading.main_thread():
         return None
     return signal.getsignal(number)

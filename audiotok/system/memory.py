@@ -1,4 +1,4 @@
-"""How much memory is free: asked before something long is held as a whole."""
+"""The free memory, to be checked before large allocations."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 _GROUP, _FILES = Path("/sys/fs/cgroup"), ("max", "current", "stat")
-_KEPT = 2**28  # bytes that are left to others
+_RESERVE = 2**28  # bytes left for other processes
 
 
 def free_memory() -> int:
-    """Bytes that this process may still take, of the machine and of its control group (container);
-    a huge number where the system does not say."""
+    """Bytes that this process may still allocate, by the limits of the machine and of its control
+    group (container); a huge number if unknown."""
     free = [2**62]
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -25,4 +25,4 @@ def free_memory() -> int:
         free.append(int(limit) - int(used) + int(cached))  # files in memory can be dropped
     except (OSError, ValueError, KeyError):  # no such group, or "max"
         pass
-    return max(0, min(free) - _KEPT)
+    return max(0, min(free) - _RESERVE)

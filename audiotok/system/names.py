@@ -1,8 +1,8 @@
-"""Names: those that files say, as opposed to typed ones; and names as parts of paths and as ids.
+"""Names: recorded names (from files) in contrast to typed ones; names as parts of paths and ids.
 
-A part of a path is safe on every system where `problem` finds nothing wrong with it, and two parts
-are apart on every system where their `key` differs. `part` makes one of any name: different names
-never share one.
+A part of a path is safe on every system if `problem` returns None, and two parts are distinct on
+every system if their `key` differs. `part` turns any name into such a part; different names give
+different parts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from pydantic import WrapValidator
 
 MAX_LENGTH = 120  # characters of a part of a path
-MAX_BYTES = 200  # of it in UTF-8: file systems allow 255, and suffixes stand behind it
+MAX_BYTES = 200  # of it in UTF-8: file systems allow 255, and suffixes are added
 _RESERVED = re.compile(  # devices of Windows
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])([. ].*)?", re.I | re.S
 )
@@ -30,27 +30,28 @@ _OPTIONS = re.compile(  # a codec's name as `audiotok` writes it: base, hash of 
 
 
 class Recorded(str):
-    """A name that a file says: of a codec, a corpus, a network.
+    """A name read from a file: of a codec, a corpus, a network.
 
-    A name that the user typed may be a path or a name on the Hugging Face Hub: code is run, files
-    are fetched. A recorded one is only looked up among what is known on this machine already.
+    A typed name may be a path or a name on the Hugging Face Hub: code runs and files are
+    downloaded. A recorded name is only looked up among codecs, corpora and networks that are on
+    this machine already.
 
     Args:
-        name: what the file says.
-        source: the file, as messages call it.
-        typed: what the user types to allow the name; `{}` stands for it.
+        name: as in the file.
+        source: the file, for messages.
+        typed: what the user can type to allow the name; `{}` stands for the name.
     """
 
     source: str
     typed: str
 
     def __new__(cls, name: str, source: str = "a file", typed: str = "-t {}") -> Recorded:
-        made = super().__new__(cls, name)
-        made.source, made.typed = source, typed
-        return made
+        recorded = super().__new__(cls, name)
+        recorded.source, recorded.typed = source, typed
+        return recorded
 
     def refusal(self, what: str, why: str) -> str:
-        """The one line that says why this name is not used, and what allows it."""
+        """The message why this name is not used, and what to type to allow it."""
         shown = ascii(str(self)[:200])
         command = self.typed.replace("{}", shlex.quote(shown[1:-1]))
         return (
@@ -69,19 +70,19 @@ Name = Annotated[str, WrapValidator(_kept)]  # a field of a schema that stays Re
 # --- parts of paths --------------------------------------------------------------------------
 
 
-def problem(name: object, others: str = "._-") -> str | None:
-    """Why a text is not safe as the name of a file or folder on every system; None: it is.
+def problem(name: object, extra: str = "._-") -> str | None:
+    """Why a text is not safe as the name of a file or folder on every system; None if it is.
 
     Args:
-        others: what may stand in it beside letters, their marks and digits of any script.
+        extra: allowed characters besides letters, their marks and digits of any script.
     """
     if not isinstance(name, str) or not name:
         return "it is no text"
     if len(name) > MAX_LENGTH or len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return f"it is longer than {MAX_LENGTH} characters or {MAX_BYTES} bytes"
-    wrong = next((one for one in name if not _plain(one, others)), None)
-    if wrong is not None:
-        return f"it has the character U+{ord(wrong):04X}"
+    bad = next((one for one in name if not _plain(one, extra)), None)
+    if bad is not None:
+        return f"it has the character U+{ord(bad):04X}"
     if unicodedata.normalize("NFC", name) != name:
         return "it is not in the Unicode normal form NFC"
     if not _starts(name[0]):
@@ -91,8 +92,8 @@ def problem(name: object, others: str = "._-") -> str | None:
     return "it is a device on Windows" if _RESERVED.fullmatch(name) else None
 
 
-def _plain(character: str, others: str) -> bool:
-    return character in others or unicodedata.category(character)[0] in "LMN"
+def _plain(character: str, extra: str) -> bool:
+    return character in extra or unicodedata.category(character)[0] in "LMN"
 
 
 def _starts(character: str) -> bool:
@@ -100,21 +101,22 @@ def _starts(character: str) -> bool:
 
 
 def key(name: str) -> str:
-    """Equal for names that some file system takes for one: by case or Unicode normalisation."""
+    """A key that is equal for names that some file system does not distinguish, by case or Unicode
+    normalisation."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
 def digest(name: str, digits: int) -> str:
-    """So many hexadecimal digits of the hash of a whole name."""
+    """The first `digits` hexadecimal digits of the hash of a name."""
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 
 
-def cleaned(name: str, filler: str, room: int, others: str = "._-") -> str:
-    """A name without what `problem` finds wrong in it, perhaps empty; there is room for so many
-    characters behind it. One `filler` stands for each run of what had to go."""
+def cleaned(name: str, filler: str, room: int, extra: str = "._-") -> str:
+    """A name changed so that `problem` returns None, perhaps empty, with `room` characters left for
+    a suffix. Each run of forbidden characters is replaced by one `filler`."""
     text = unicodedata.normalize("NFC", name)
-    runs = itertools.groupby(text, lambda one: _plain(one, others))
+    runs = itertools.groupby(text, lambda one: _plain(one, extra))
     text = "".join("".join(run) if good else filler for good, run in runs)
     while text and not _starts(text[0]):
         text = text[1:]
@@ -125,21 +127,21 @@ def cleaned(name: str, filler: str, room: int, others: str = "._-") -> str:
 
 
 def part(name: str) -> str:
-    """A name as a part of a path, the same at each call; different names never share one.
+    """A name as a part of a path, deterministic; different names give different parts.
 
-    Lower-case names of safe characters stay as they are, and so do names of codecs but for a `+` in
-    place of `@` and `:` (`rvq-mini:codebooks=4` is `rvq-mini+codebooks=4`); behind any other, `++`
-    and the hash of the whole name tell it from those that look like it.
+    Lower-case names of safe characters are unchanged, and so are names of codecs, except that `+`
+    replaces `@` and `:` (`rvq-mini:codebooks=4` is `rvq-mini+codebooks=4`). Any other name gets the
+    suffix `++` and the hash of the whole name, so that similar names stay distinct.
     """
-    known = _OPTIONS.fullmatch(name)
-    plain = "+".join(filter(None, known.group("base", "hash", "options"))) if known else name
-    if key(name) == name and problem(plain, "._-=,+" if known else "._-=,") is None:
+    match = _OPTIONS.fullmatch(name)
+    plain = "+".join(filter(None, match.group("base", "hash", "options"))) if match else name
+    if key(name) == name and problem(plain, "._-=,+" if match else "._-=,") is None:
         return plain
     return f"{cleaned(name, '+', 14, '._-=,') or 'name'}++{digest(name, 12)}"
 
 
 def inside(folder: Path, value: str) -> Path:
-    """The path below a folder that a file in it names.
+    """The path `value`, read from a file, relative to `folder`.
 
     Raises:
         ValueError: it is absolute or leads out of the folder, or has unprintable characters.
@@ -154,7 +156,7 @@ def inside(folder: Path, value: str) -> Path:
 
 
 def twice(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two of these names that some file system takes for one; None: there are none."""
+    """The first two of these names that some file system does not distinguish, or None."""
     seen: dict[str, str] = {}
     for name in names:
         if (folded := key(name)) in seen:
@@ -164,6 +166,6 @@ def twice(names: Iterable[str]) -> tuple[str, str] | None:
 
 
 def leads_out(path: Path, *folders: Path) -> bool:
-    """Whether a path, its links followed, lies in none of these folders."""
+    """Whether a path, after following links, is in none of these folders."""
     real = Path(os.path.realpath(path))
     return not any(real.is_relative_to(os.path.realpath(folder)) for folder in folders)

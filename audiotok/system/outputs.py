@@ -1,4 +1,4 @@
-"""Where a command may write: never over its input, over other files only when it is asked to."""
+"""Checks of output paths: inputs are never overwritten, other files only on request."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FILES = (".atok", ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".ai
 
 
 def check(outputs: Sequence[Path], inputs: Iterable[str | Path], overwrite: bool = False) -> None:
-    """Raises AudiotokError where writing these files would destroy others.
+    """Raises AudiotokError if writing these files would destroy others.
 
-    Files are compared by device and inode, so links and other spellings of a path are recognised.
+    Files are compared by device and inode, so links and different spellings of a path are detected.
 
     Args:
         outputs: files that will be written.
@@ -44,22 +44,22 @@ def check(outputs: Sequence[Path], inputs: Iterable[str | Path], overwrite: bool
 
 
 def prepare(output: Path, overwrite: bool = False) -> None:
-    """To be called just before `output` is written: makes its folder, and refuses to replace a file
-    that appeared since `check`."""
+    """Creates the folder of `output`, and raises AudiotokError if the file was created since
+    `check`; to be called just before writing."""
     make_folder(output.parent)
     check([output], [], overwrite)
 
 
 def is_folder(out: str | Path) -> bool:
-    """Whether `out` names a folder: one that exists, or any path with a slash at its end."""
+    """Whether `out` is a folder: an existing one, or any path with a slash at its end."""
     return os.path.isdir(out) or str(out).endswith(("/", os.sep))
 
 
 def folder(out: str | Path, what: str) -> Path:
-    """The path `out`, which shall be a folder; AudiotokError where it names a file.
+    """The path `out` as a folder; AudiotokError if it is a file or looks like one.
 
     Args:
-        what: what the folder is for, e.g. "several clips".
+        what: the content of the folder for the message, e.g. "several clips".
     """
     path = Path(out)
     if path.is_file():
@@ -70,9 +70,9 @@ def folder(out: str | Path, what: str) -> Path:
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
-    """Device and inode; None where there is no file that can be looked at."""
+    """Device and inode; None if the file does not exist or is not accessible."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""The surroundings of a command: streams that are closed, full or ASCII, failures of the system."""
+"""The environment of a command: closed, full or ASCII streams, and failures of the system."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "allocate memory")  # PyTo
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Around a whole command: what its user or the system can mend is one line and exit code 2.
+    """Error handling for a whole command: expected errors are one line and exit code 2.
 
-    A reader that closed the pipe (`| head -1`) ends the command without a word, with exit code 1.
+    If the reader closed the pipe (`| head -1`), the command ends silently with exit code 1.
     """
     _open_streams()
     try:
@@ -43,7 +43,7 @@ def guarded() -> Iterator[None]:
 
 
 def explained(error: BaseException) -> str | None:
-    """What to tell of an exception that is no fault of this program; None for all others."""
+    """The message for an exception that is not a bug of this program; None for all others."""
     if isinstance(error, AudiotokError):
         return str(error)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
@@ -65,8 +65,8 @@ def _is_path(name: object) -> bool:
 
 
 def _name_user() -> None:
-    """Gives a user that the system does not know (in a container) a name and a home folder:
-    libraries ask for both, and would make a folder `~` in the working directory."""
+    """Sets a name and a home folder for a user unknown to the system (in a container): libraries
+    need both, and would create a folder `~` in the working directory."""
     try:
         getpass.getuser()
     except (KeyError, OSError):
@@ -78,13 +78,13 @@ def _name_user() -> None:
 
 
 def _open_streams() -> None:
-    """Puts /dev/null in the place of standard streams that are closed, so that no file gets their
-    number; what a stream cannot encode is written as an escape."""
+    """Replaces closed standard streams by /dev/null, so that no file gets their number; characters
+    that a stream cannot encode are written as escapes."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            # gets the lowest number that is free; processes that are started get it too
+            # gets the lowest free number; child processes inherit it
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - to the end
@@ -102,6 +102,6 @@ def _flush(stream: TextIO) -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Drops what a stream could not write: the interpreter would try again when it ends."""
+    """Drops unwritten output of a stream, which the interpreter would write again at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

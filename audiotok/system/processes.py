@@ -1,4 +1,4 @@
-"""Processes that work beside this one: what they inherit when they are started by spawn."""
+"""Child processes: what they inherit when they are started by spawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
     "PYTHONWARNINGS": "ignore",
-    # oneDNN keeps 1024 compiled operations, each of one length of sound: memory grows by a GB
+    # oneDNN caches 1024 compiled operations, one for each length of sound: up to 1 GB of memory
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
 }
 
@@ -25,14 +25,15 @@ def can_start_processes() -> bool:
 
 @contextmanager
 def worker_start() -> Iterator[None]:
-    """Processes started inside use one thread, do not run __main__ again, and ignore Ctrl-C."""
+    """Processes started in the block use one thread, do not run __main__ again, and ignore
+    Ctrl-C."""
     with _no_main_module(), _environment(ENVIRONMENT), _without_interrupts():
         yield
 
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C is for the main process, which ends the others."""
+    """Blocks SIGINT, so that only the main process handles Ctrl-C and ends the others."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -45,7 +46,7 @@ def _without_interrupts() -> Iterator[None]:
 
 @contextmanager
 def _no_main_module() -> Iterator[None]:
-    """Hides __main__ from spawn, which would run a script without a main guard again."""
+    """Hides __main__ from spawn, which would otherwise run a script without a main guard again."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")
     try:

@@ -1,7 +1,7 @@
-"""Settings of the whole process that several threads hold at the same time.
+"""Process-wide settings that several threads change at the same time.
 
-Flags of PyTorch and levels of loggers belong to no thread. Where each thread saved and restored
-them alone, the one that ends last would restore what another had set.
+Flags of PyTorch and levels of loggers are shared by all threads. If each thread saved and restored
+them on its own, the last one to end would restore the value that another thread had set.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import threading
 
 
 class SharedSettings:
-    """A context manager that any number of threads may be in, each several times.
+    """A context manager for any number of threads, re-entrant.
 
     Args:
         settings: (owner, name of its attribute, value). The first thread that enters sets the
-            values; the last that leaves restores those of before. What somebody else set in the
-            meantime is left as it is.
+            values; the last that leaves restores the previous ones. Values that other code set in
+            the meantime are kept.
     """
 
     def __init__(self, *settings: tuple[object, str, object]) -> None:

@@ -1,4 +1,4 @@
-"""YAML files (recipes, suites) read as data, within bounds; the texts in them are `Recorded`."""
+"""YAML files (recipes, suites), read as data with size limits; strings in them are `Recorded`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from audiotok.system import assets
 from audiotok.system.names import Recorded
 
 Typed = Callable[[tuple[str, ...]], str]
-BYTES = 2**20  # of a file, at most
-DEPTH = 100  # of brackets in brackets
-NODES = 100_000  # of a file with its aliases written out, at most
+BYTES = 2**20  # most bytes of a file
+DEPTH = 100  # most nested brackets
+NODES = 100_000  # most values of a file with its aliases expanded
 
 
 def read(path: str | Path, typed: Typed) -> Any:
-    """The content of a YAML file. Every text in it is a `Recorded`, unless the file ships with
+    """The content of a YAML file. Every string in it is a `Recorded`, unless the file ships with
     audiotok.
 
     Args:
-        typed: the keys under which the file says a name ("data", "corpus") -> what the user types
-            to allow it, with `{}` for the name.
+        typed: function from the keys of a name ("data", "corpus") to what the user can type to
+            allow it, with `{}` for the name.
 
     Raises:
-        ValueError: it cannot be read, is no YAML, or is larger than BYTES or NODES allow.
+        ValueError: it cannot be read, is no YAML, or exceeds BYTES or NODES.
     """
     try:
         with open(path, "rb") as file:
@@ -42,9 +42,9 @@ def read(path: str | Path, typed: Typed) -> Any:
 
 
 def parse(text: str) -> Any:
-    """The content of YAML text; ValueError where it is none, or unfolds to more than NODES."""
+    """The content of YAML text; ValueError if it is invalid, or expands to more than NODES."""
     signs = (1 if sign in "[{" else -1 for sign in re.findall(r"[][{}]", text))
-    if max(itertools.accumulate(signs), default=0) > DEPTH:  # PyYAML takes long to find out
+    if max(itertools.accumulate(signs), default=0) > DEPTH:  # PyYAML would take very long
         raise ValueError("it is nested too deeply")
     try:
         loader = yaml.SafeLoader(text)
@@ -53,7 +53,7 @@ def parse(text: str) -> Any:
             if node is None:
                 return None
             if _size(node, {}) > NODES:
-                raise ValueError(f"its aliases unfold to more than {NODES} values")
+                raise ValueError(f"its aliases expand to more than {NODES} values")
             return loader.construct_document(node)
         finally:
             loader.dispose()
@@ -65,17 +65,17 @@ def parse(text: str) -> Any:
         raise ValueError(f"a value in it cannot be read: {reason}") from reason
 
 
-def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """Values in a node, aliases written out; infinite for one that contains itself."""
-    if id(node) not in known:
-        known[id(node)] = float("inf")
+def _size(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """Number of values in a node with aliases expanded; infinite if it contains itself."""
+    if id(node) not in sizes:
+        sizes[id(node)] = float("inf")
         children: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):
             children = node.value
         elif isinstance(node, yaml.MappingNode):
             children = [one for pair in node.value for one in pair]
-        known[id(node)] = 1 + sum(_size(child, known) for child in children)
-    return known[id(node)]
+        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
+    return sizes[id(node)]
 
 
 def _ships(path: Path) -> bool:

@@ -1,12 +1,12 @@
-"""The conformance kit: what every codec promises, tried on sounds made here.
+"""The conformance kit: checks that a codec keeps all promises of the interface.
 
     from audiotok.testing import check_codec
     check_codec(audiotok.load("my_codec.py"))
 
-`check_codec` raises at the first promise that is broken; `examine` tries all of them and says of
-each whether it is kept, broken (with the first counter-example) or was not checked (with the
-reason). `audiotok check` is its command. The suite runs it on every codec of this package, and a
-codec of somebody else's can run it too. docs/conformance.md says what each promise means.
+`check_codec` raises at the first broken promise; `examine` checks all promises and returns for each
+whether it is kept, broken (with the first counter-example) or not checked (with the reason). The
+command is `audiotok check`. The test suite runs it on every codec of this package; it works on any
+other codec too. docs/conformance.md describes each promise.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["PROMISES", "Outcome", "Promise", "check_codec", "check_metric", "exa
 
 PROMISES: tuple[Promise, ...] = (
     codes.card,
-    context.global_state,  # early, so that a state which only the first call changes is seen
+    context.global_state,  # early, to detect state that only the first call changes
     codes.in_range,
     codes.repeatable,
     freshness.tokens_only,
@@ -62,24 +62,24 @@ def examine(
     promises: Iterable[Promise | str] = PROMISES,
     before: Callable[[Promise], None] = lambda promise: None,
 ) -> list[Outcome]:
-    """What became of each promise.
+    """The outcome of each promise.
 
     Args:
-        codec: as loaded; it is left as it is.
-        promises: those to try, or their names.
-        before: is told of each promise before it is tried.
+        codec: as loaded; it is not changed.
+        promises: the promises to check, or their names.
+        before: called with each promise before its check.
     """
-    known = {promise.name: promise for promise in PROMISES}
+    by_name = {promise.name: promise for promise in PROMISES}
     case, outcomes = Case(codec), []
     for promise in promises:
-        promise = known[promise] if isinstance(promise, str) else promise
+        promise = by_name[promise] if isinstance(promise, str) else promise
         before(promise)
         outcomes.append(judge(promise, case))
     return outcomes
 
 
 def check_codec(codec: Codec) -> None:
-    """Raises AssertionError with one line that says which promise is broken first, and how."""
+    """Raises AssertionError with one line about the first broken promise."""
     case = Case(codec)
     for promise in PROMISES:
         outcome = judge(promise, case)

@@ -1,4 +1,4 @@
-"""The codec that is examined, with what several checks need: sounds, tokens, further instances."""
+"""The codec under test, with data that several checks need: sounds, tokens, further instances."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from audiotok.testing.promise import (
 from audiotok.testing.sounds import sounds
 from audiotok.tokens.tokens import Tokens
 
-# Arithmetic may differ in its last bits between sizes of a batch and numbers of threads, and flip
-# codes that were nearly tied. More codes than this share do not flip so.
+# Rounding may differ between batch sizes and numbers of threads, and change codes of near ties. It
+# does not change a larger share of codes than this.
 MOST_CHANGED = 0.05
 MOST_ERROR = 1e-4  # of the peak of a sound that differs in the last bits of its arithmetic
 
 
 class Case:
-    """One codec under examination.
+    """One codec under test.
 
     Attributes:
-        codec, card: what is examined.
-        hop: samples at sample_rate_in that lengths are tried around.
-        numbers: what the check at work has measured.
+        codec, card: of the codec under test.
+        hop: samples at sample_rate_in; tested lengths are near its multiples.
+        numbers: measured by the current check.
     """
 
     def __init__(self, codec: Codec) -> None:
@@ -53,18 +53,18 @@ class Case:
         return sounds(self.card.sample_rate_in)
 
     def tokens(self, name: str) -> Tokens:
-        """Of one of `sounds`, encoded once."""
+        """The tokens of one of `sounds`, encoded once."""
         if name not in self._tokens:
             with trying(f"encoding {name}"):
                 self._tokens[name] = self.codec.encode(self.sounds[name])
         return self._tokens[name]
 
     def separate(self, audio: Audio) -> int:
-        """How many channels of this sound are coded one by one."""
+        """The number of separately coded channels of this sound."""
         return audio.channels if self.codec.options.get("channels") == "each" else 1
 
     def num_bits(self, tokens: Tokens) -> float:
-        """What the codes must carry by their number and the card, bits."""
+        """The number of bits of the codes according to the card."""
         channels, count, frames = tokens.codes.shape
         pairs = zip(self.card.codebook_sizes[:count], self.card.strides, strict=False)
         bits = sum(-(-frames // stride) * math.log2(size) for size, stride in pairs)
@@ -75,25 +75,25 @@ class Case:
 
     @cached_property
     def _again(self) -> Codec | str:
-        """The same codec built anew, or why that cannot be."""
+        """A new instance of the same codec, or the reason why there is none."""
         codec = self.codec
         try:
             other = self._built()
-        except Exception as reason:  # the constructor may be anybody's
+        except Exception as reason:  # the constructor of a user's codec may raise anything
             return f"another instance cannot be built ({described(reason)})"
         if other.fingerprint != codec.fingerprint or not _same_weights(other, codec):
-            return "another instance has other weights: these are not what a checkpoint gives"
+            return "another instance has other weights: they do not come from a checkpoint"
         return other
 
     def _built(self) -> Codec:
         return type(self.codec)(self.card, self.codec.device, self.codec.checkpoint)
 
     def again(self) -> Codec | None:
-        """The same codec built now; None where building it does not give this codec."""
+        """A new instance of the same codec; None if a new instance differs."""
         return self._built() if isinstance(self._again, Codec) else None
 
     def another(self) -> Codec:
-        """A second instance with the same weights: built anew, or else a copy made now."""
+        """A second instance with the same weights: a new one, else a copy."""
         if isinstance(self._again, Codec):
             return self._again
         try:
@@ -104,7 +104,7 @@ class Case:
             )
 
     def variant(self, **changes: object) -> Codec:
-        """The codec with other options; None leaves one out.
+        """The codec with other options; None removes an option.
 
         Raises:
             CodecError: the card has no such option.
@@ -117,7 +117,7 @@ class Case:
             return type(codec)(card, codec.device, codec.checkpoint)
 
     def varied(self, **changes: object) -> CodecCard:
-        """The card of such a variant."""
+        """The card of a variant, see `variant`."""
         options = {**self.card.options, **changes}
         texts = (f"{key}={text_of(value)}" for key, value in options.items() if value is not None)
         return vary(self.plain_card, ",".join(texts), type(self.codec).OPTIONS, self.codec.adapt)
@@ -139,7 +139,7 @@ class Case:
                 )
             return registry.find_card(name)
         except (AudiotokError, TypeError, OSError) as reason:
-            raise NotChecked(f"its card without options is not known ({reason})") from reason
+            raise NotChecked(f"its card without options is unknown ({reason})") from reason
 
     @cached_property
     def loading_name(self) -> str:
@@ -151,12 +151,12 @@ class Case:
             options = card.name[len(card.base_name) :]
             name = f"{codec.checkpoint}{options}"
         try:
-            known = name is not None and registry.find_card(name) == card
+            loadable = name is not None and registry.find_card(name) == card
         except AudiotokError:
-            known = False
-        if not known:
+            loadable = False
+        if not loadable:
             raise NotChecked(
-                f"no other process can load {card.name}, a class of {module}, by a name: name its "
+                f"no other process can load {card.name}, a class of {module}, by name: check its "
                 "file, `audiotok check FILE.py`"
             )
         return name
@@ -165,15 +165,15 @@ class Case:
 def _same_weights(one: Codec, other: Codec) -> bool:
     if one.network is None or other.network is None:
         return one.network is other.network
-    mine, yours = one.network.state_dict(), other.network.state_dict()
-    return mine.keys() == yours.keys() and all(
-        not isinstance(mine[key], torch.Tensor) or torch.equal(mine[key], yours[key])
-        for key in mine
+    first, second = one.network.state_dict(), other.network.state_dict()
+    return first.keys() == second.keys() and all(
+        not isinstance(first[key], torch.Tensor) or torch.equal(first[key], second[key])
+        for key in first
     )
 
 
 def judge(promise: Promise, case: Case) -> Outcome:
-    """Tries a promise until the first counter-example."""
+    """Checks a promise up to the first counter-example."""
     case.numbers = {}
     start = time.perf_counter()
     try:
@@ -183,7 +183,7 @@ def judge(promise: Promise, case: Case) -> Outcome:
         state, why = "not checked", str(reason)
     except Broken as reason:
         state, why = "broken", str(reason)
-    except Exception as reason:  # the codec may be anybody's, and raise anything
+    except Exception as reason:  # a user's codec may raise anything
         state, why = "broken", f"raises {described(reason)}"
     seconds = time.perf_counter() - start
     return Outcome(

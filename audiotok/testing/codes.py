@@ -1,4 +1,4 @@
-"""Promises on codes and lengths: as the card says, in range, repeatable, as long as the source."""
+"""Promises on codes and lengths: consistent with the card, in range, repeatable, exact length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audiotok.testing.case import Case
 from audiotok.testing.promise import promise, trying
 from audiotok.testing.sounds import noise
 
-SECONDS = 10  # the longest sound tried
+SECONDS = 10  # of the longest tested sound
 SAMPLE_RATES = (
     8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_099, 44_100, 48_000, 88_200, 96_000,
 )  # fmt: skip
@@ -25,12 +25,12 @@ SAMPLE_RATES = (
 @promise("card", "what the card says of codes is what the codec has, and its numbers agree")
 def card(case: Case) -> Iterator[str]:
     codec, card = case.codec, case.card
-    named = card.base_name
-    if named not in [c.name for c in codec.CARDS] and not codec.PREFIX and "@" not in named:
-        yield f"its card {named} is none of CARDS"
-    again = _fingerprint_again(codec)
-    if codec.fingerprint != again:
-        yield f"its fingerprint changes from {codec.fingerprint[:12]} to {again[:12]}"
+    base_name = card.base_name
+    if base_name not in [c.name for c in codec.CARDS] and not codec.PREFIX and "@" not in base_name:
+        yield f"its card {base_name} is none of CARDS"
+    recomputed = _fingerprint_again(codec)
+    if codec.fingerprint != recomputed:
+        yield f"its fingerprint changes from {codec.fingerprint[:12]} to {recomputed[:12]}"
     if not re.fullmatch("[0-9a-f]{64}", codec.fingerprint):
         yield f"its fingerprint {codec.fingerprint[:80]!r} is not a hex sha256"
     yield from _codebooks(case)
@@ -50,9 +50,9 @@ def card(case: Case) -> Iterator[str]:
 
 
 def _fingerprint_again(codec: Codec) -> str:
-    """As if nobody had asked before."""
-    written = inspect.getattr_static(type(codec), "fingerprint")
-    return written.func(codec) if isinstance(written, cached_property) else codec.fingerprint
+    """The fingerprint, computed without the cached value."""
+    attribute = inspect.getattr_static(type(codec), "fingerprint")
+    return attribute.func(codec) if isinstance(attribute, cached_property) else codec.fingerprint
 
 
 def _sizes(case: Case) -> range:
@@ -64,7 +64,7 @@ def _codebooks(case: Case) -> Iterator[str]:
     if codebooks is None:
         return
     sizes = tuple(len(codebook) for codebook in codebooks)
-    if sizes[: card.num_codebooks] != card.codebook_sizes:  # a card may have but the first ones
+    if sizes[: card.num_codebooks] != card.codebook_sizes:  # a card may have only the first ones
         yield f"its codebooks have {sizes} vectors, on its card {card.codebook_sizes}"
     for k, codebook in enumerate(codebooks):
         if not codebook.isfinite().all():
@@ -74,7 +74,7 @@ def _codebooks(case: Case) -> Iterator[str]:
 @promise("codes", "int64 codes (C, K, T) in range for any sound, and a bitrate right to the bit")
 def in_range(case: Case) -> Iterator[str]:
     codec, card = case.codec, case.card
-    seen: set[int] = set()
+    used: set[int] = set()
     for name, audio in case.sounds.items():
         tokens = case.tokens(name)
         length = resampled_length(audio.num_samples, audio.sample_rate, card.sample_rate_in)
@@ -91,20 +91,20 @@ def in_range(case: Case) -> Iterator[str]:
                 yield f"codes {low} to {high} of {name} in codebook {k} are not in 0..{size - 1}"
         if tokens.codes.is_inference():
             yield f"codes of {name} are inference tensors, which cannot be trained on"
-        about = (tokens.codec, tokens.fingerprint, tokens.num_samples, tokens.sample_rate)
-        if about != (card.name, codec.fingerprint, audio.num_samples, audio.sample_rate):
-            yield f"the tokens of {name} are described as {about}"
+        description = (tokens.codec, tokens.fingerprint, tokens.num_samples, tokens.sample_rate)
+        if description != (card.name, codec.fingerprint, audio.num_samples, audio.sample_rate):
+            yield f"the tokens of {name} are described as {description}"
         if (tokens.codebook_sizes, tokens.strides) != (card.codebook_sizes, card.strides):
             yield f"the tokens of {name} say sizes and strides that its card does not"
         if not math.isclose(tokens.num_bits, case.num_bits(tokens), rel_tol=1e-12):
             yield f"{name} has {tokens.num_bits} bits, by its card {case.num_bits(tokens)}"
         with trying(f"decoding {name}"):
             sound = codec.decode(tokens)
-        wanted = resampled_length(audio.num_samples, audio.sample_rate, card.sample_rate_out)
-        if (sound.num_samples, sound.sample_rate) != (wanted, card.sample_rate_out):
+        num_samples = resampled_length(audio.num_samples, audio.sample_rate, card.sample_rate_out)
+        if (sound.num_samples, sound.sample_rate) != (num_samples, card.sample_rate_out):
             yield f"{name} decodes to {sound.num_samples} samples at {sound.sample_rate} Hz"
-        seen.update(tokens.codes[:, 0].unique().tolist())
-    case.numbers["codes of the first codebook seen"] = len(seen)
+        used.update(tokens.codes[:, 0].unique().tolist())
+    case.numbers["codes of the first codebook seen"] = len(used)
 
 
 @promise("repeatable", "the same sound gives the same codes, the same codes the same sound")
@@ -133,8 +133,18 @@ def _where(one: torch.Tensor, other: torch.Tensor) -> str:
 @promise("lengths", "what comes back is exactly as long as the source, from 1 sample to 10 s")
 def lengths(case: Case) -> Iterator[str]:
     rate, hop = case.card.sample_rate_in, case.hop
-    tried = (1, 2, hop - 1, hop, hop + 1, 2 * hop - 1, 3 * hop + 17, 7 * hop, SECONDS * rate)
-    for num_samples in tried:
+    tested_lengths = (
+        1,
+        2,
+        hop - 1,
+        hop,
+        hop + 1,
+        2 * hop - 1,
+        3 * hop + 17,
+        7 * hop,
+        SECONDS * rate,
+    )
+    for num_samples in tested_lengths:
         yield from _comes_back(case, noise(num_samples, rate))
     for channels in (1, 2):
         sound = case.codec.reconstruct(noise(2 * hop + 1, rate, channels))
@@ -151,15 +161,18 @@ def sample_rates(case: Case) -> Iterator[str]:
             yield from _comes_back(case, noise(num_samples, rate))
         audio = noise(rate // 4, rate)
         with trying(f"encoding at {rate} Hz"):
-            found = case.codec.encode(audio).codes
+            codes = case.codec.encode(audio).codes
             expected = case.codec.encode(audio.resample(rate_in)).codes
-        if not torch.equal(found, expected):
+        if not torch.equal(codes, expected):
             yield f"codes of sound at {rate} Hz are not those of the same resampled to {rate_in} Hz"
 
 
 def _comes_back(case: Case, audio: Audio) -> Iterator[str]:
     what = f"{audio.num_samples} samples at {audio.sample_rate} Hz"
     with trying(f"reconstructing {what}"):
-        found = case.codec.reconstruct(audio)
-    if (found.num_samples, found.sample_rate) != (audio.num_samples, audio.sample_rate):
-        yield f"{what} came back as {found.num_samples} at {found.sample_rate} Hz"
+        reconstruction = case.codec.reconstruct(audio)
+    if (reconstruction.num_samples, reconstruction.sample_rate) != (
+        audio.num_samples,
+        audio.sample_rate,
+    ):
+        yield f"{what} came back as {reconstruction.num_samples} at {reconstruction.sample_rate} Hz"

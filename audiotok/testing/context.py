@@ -1,4 +1,4 @@
-"""Promises on what is around a codec: it changes no global state, and none of it changes codes."""
+"""Promises on global state: a codec does not change it, and it does not change codes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _GLOBAL: dict[str, Callable[[], object]] = {
 def global_state(case: Case) -> Iterator[str]:
     codec = case.codec
     for draw in (lambda: torch.rand(1), np.random.rand, random.random):
-        draw()  # so that no state is one that a seed leaves
+        draw()  # so that no random state is a freshly seeded one
     before = {what: read() for what, read in _GLOBAL.items()}
     for name in ("a tone", "a voice"):
         audio = case.sounds[name]
@@ -138,8 +138,8 @@ def training_mode(case: Case) -> Iterator[str]:
     modes = {module: module.training for module in codec.network.modules()}
     codec.network.train()
     try:
-        found = codec.encode(audio)
-        if not torch.equal(expected.codes, found.codes):
+        tokens = codec.encode(audio)
+        if not torch.equal(expected.codes, tokens.codes):
             yield "train() changes the codes"
         if not torch.equal(codec.decode(expected).waveform, sound.waveform):
             yield "train() changes the sound"

@@ -1,4 +1,4 @@
-"""What the other process does: loads the codec by its name, encodes, and decodes foreign tokens."""
+"""The work of the other process: loads the codec by name, encodes, and decodes the given tokens."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from audiotok.tokens.tokens import Tokens
 
 
 def answer(folder: str) -> None:
-    """Reads request.json, the sounds and the tokens in `folder`; puts its own beside them."""
-    place = Path(folder)
-    request = json.loads((place / "request.json").read_text(encoding="utf-8"))
+    """Reads request.json, the sounds and the tokens in `folder`; writes its results there."""
+    directory = Path(folder)
+    request = json.loads((directory / "request.json").read_text(encoding="utf-8"))
     torch.set_num_threads(request["threads"])
     result: dict[str, str] = {}
     try:
         codec = registry.load(request["name"], request["checkpoint"], request["device"], quiet=True)
         result["fingerprint"] = codec.fingerprint
-        _code(codec, place, request["rates"])
-    except Exception as reason:  # the codec may be anybody's; whoever asked wants to know
+        _code(codec, directory, request["rates"])
+    except Exception as reason:  # a user's codec may raise anything; reported to the first process
         result["error"] = described(reason)
-    (place / "answer.json").write_text(json.dumps(result), encoding="utf-8")
+    (directory / "answer.json").write_text(json.dumps(result), encoding="utf-8")
 
 
-def _code(codec: Codec, place: Path, rates: list[int]) -> None:
-    for index in range(len(rates)):  # tokens first: nothing was encoded here yet
-        sound = codec.decode(Tokens.load(place / f"{index}.atok"))
-        np.save(place / f"{index}.answer.npy", sound.waveform.numpy())
+def _code(codec: Codec, directory: Path, rates: list[int]) -> None:
+    for index in range(len(rates)):  # decode first, before anything was encoded in this process
+        sound = codec.decode(Tokens.load(directory / f"{index}.atok"))
+        np.save(directory / f"{index}.answer.npy", sound.waveform.numpy())
     for index, rate in enumerate(rates):
-        audio = Audio(torch.from_numpy(np.load(place / f"{index}.npy")), rate)
-        codec.encode(audio).save(place / f"{index}.answer.atok")
+        audio = Audio(torch.from_numpy(np.load(directory / f"{index}.npy")), rate)
+        codec.encode(audio).save(directory / f"{index}.answer.atok")

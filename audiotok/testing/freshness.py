@@ -1,4 +1,4 @@
-"""Promises on what a codec may remember: nothing. Other instances, threads and processes agree."""
+"""Promises on hidden state: other instances, threads and processes give the same results."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def tokens_only(case: Case) -> Iterator[str]:
     codec, first = case.codec, "a voice"
     other = case.another()
     tokens = codec.encode(case.sounds[first])
-    again = Tokens.from_bytes(tokens.to_bytes())
-    if not torch.equal(tokens.codes, again.codes):
+    reread = Tokens.from_bytes(tokens.to_bytes())
+    if not torch.equal(tokens.codes, reread.codes):
         yield "the codes change on their way through bytes"
     expected = codec.decode(tokens)
-    if not torch.equal(codec.decode(again).waveform, expected.waveform):
+    if not torch.equal(codec.decode(reread).waveform, expected.waveform):
         yield "tokens that went through bytes give another sound"
     codec.encode(case.sounds["noise"])
-    if not torch.equal(codec.decode(again).waveform, expected.waveform):
+    if not torch.equal(codec.decode(reread).waveform, expected.waveform):
         yield "the same tokens give another sound after another clip was encoded"
     with trying("decoding with an instance that did not encode"):
-        sound = other.decode(again)
+        sound = other.decode(reread)
     if not _same_sound(sound, expected):
         yield "an instance that did not encode them gives another sound of the same tokens"
 
@@ -51,17 +51,17 @@ def threads(case: Case) -> Iterator[str]:
     if codec.device.type != "cpu":
         raise NotChecked(f"it computes on {codec.device}")
     rate = case.card.sample_rate_in
-    spoken = audio(voice(rate, max(0.3, 4 * case.hop / rate)), rate)
+    speech = audio(voice(rate, max(0.3, 4 * case.hop / rate)), rate)
     before = torch.get_num_threads()
-    found = {}
+    results = {}
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            tokens = codec.encode(spoken)
-            found[count] = tokens, codec.decode(tokens)
+            tokens = codec.encode(speech)
+            results[count] = tokens, codec.decode(tokens)
     finally:
         torch.set_num_threads(before)
-    (one, sound), (two, other) = found.values()
+    (one, sound), (two, other) = results.values()
     share = float((one.codes != two.codes).double().mean())
     case.numbers["share of codes changed by threads"] = share
     if share > MOST_CHANGED:
@@ -76,19 +76,19 @@ def threads(case: Case) -> Iterator[str]:
 def simultaneous_calls(case: Case) -> Iterator[str]:
     codec, names = case.codec, ("a voice", "noise")
     expected = {name: codec.decode(case.tokens(name)) for name in names}
-    together = threading.Barrier(len(names))
+    barrier = threading.Barrier(len(names))
 
     def work(name: str) -> tuple[float, float]:
         share = error = 0.0
         try:
             for _ in range(ROUNDS):
-                together.wait(PATIENCE)
+                barrier.wait(PATIENCE)
                 codes = codec.encode(case.sounds[name]).codes
                 share = max(share, float((codes != case.tokens(name).codes).double().mean()))
                 sound = codec.decode(case.tokens(name))
                 error = max(error, _error(sound, expected[name]))
         except Exception:
-            together.abort()  # or the other thread would wait
+            barrier.abort()  # or the other thread would wait
             raise
         return share, error
 
@@ -125,7 +125,7 @@ def processes(case: Case) -> Iterator[str]:
 def _ask(
     folder: Path, case: Case, name: str, *, audios: dict[str, Audio], tokens: dict[str, Tokens]
 ) -> dict[str, str]:
-    """What another process answers; its codes and sounds lie in `folder`."""
+    """The answer of another process; its codes and sounds are in `folder`."""
     checkpoint = None if ".safetensors" in name else case.codec.checkpoint
     bundled = case.card.weights is not None and case.card.weights.bundled
     request = {
@@ -163,11 +163,11 @@ def _ask(
 
 
 def _same_sound(one: Audio, other: Audio) -> bool:
-    """The same sound, but for the last bits of its arithmetic: memory may lie otherwise."""
+    """Whether two sounds are equal up to rounding, which may depend on memory alignment."""
     return one.waveform.shape == other.waveform.shape and _error(one, other) <= MOST_ERROR
 
 
 def _error(one: Audio, other: Audio) -> float:
-    """Largest difference, of the peak."""
+    """The largest difference, relative to the peak."""
     peak = float(other.waveform.abs().max())
     return float((one.waveform - other.waveform).abs().max()) / max(peak, 1e-6)

@@ -1,4 +1,4 @@
-"""A promise: its name, one line of what it says, and a check that yields counter-examples."""
+"""A promise: its name, its statement in one line, and a check that yields counter-examples."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Literal
 
 
 class NotChecked(Exception):
-    """Raised by a check that cannot be made for this codec; the message is the reason."""
+    """Raised by a check that does not apply to this codec; the message is the reason."""
 
 
 class Broken(Exception):
-    """Raised where a codec breaks a promise so that a check cannot go on."""
+    """Raised if a codec breaks a promise such that the check cannot continue."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What a codec promises.
+    """A promise of the interface.
 
     Attributes:
-        name: a word or two.
-        says: one line.
-        check: of a `Case`; yields counter-examples, one line each, and nothing where the promise
-            is kept; may raise NotChecked, and puts what it measures into `case.numbers`.
+        name: one or two words.
+        says: the statement, one line.
+        check: function of a `Case`; yields counter-examples, one line each, and nothing if the
+            promise is kept; may raise NotChecked, and stores measured values in `case.numbers`.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Promise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a promise.
+    """The result of checking a promise.
 
     Attributes:
         promise, says: as in Promise.
         state: whether it is kept.
-        why: the first counter-example, or why it was not checked; None where it is kept.
-        numbers: what was measured, by name; the names say the units.
-        seconds: that the check took.
+        why: the first counter-example, or the reason why it was not checked; None if it is kept.
+        numbers: measured values by name; the names contain the units.
+        seconds: duration of the check.
     """
 
     promise: str
@@ -53,13 +53,13 @@ class Outcome:
 
 
 def promise(name: str, says: str) -> Callable[[Callable], Promise]:
-    """Makes a Promise of the function below it."""
+    """A decorator that makes a Promise of a check."""
     return lambda check: Promise(name, says, check)
 
 
 @contextmanager
 def trying(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside breaks the promise, and `what` says where."""
+    """Any exception in the block breaks the promise; `what` describes the operation."""
     try:
         yield
     except (NotChecked, Broken):

@@ -1,4 +1,4 @@
-"""The result file of an examination: what became of each promise, and where and when."""
+"""The result file of `audiotok check`: the outcome of each promise, and the provenance."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from audiotok.tasks.speed import hardware
 from audiotok.testing.promise import Outcome
 
 SCHEMA = 1
-FOLDER = "checks"  # below the folder of results
+FOLDER = "checks"  # in the folder of results
 
 
 def record(codec: Codec, outcomes: Sequence[Outcome], own_weights: bool = False) -> dict[str, Any]:
-    """All that the file says.
+    """The content of the file.
 
     Args:
-        own_weights: the user gave a checkpoint; its hash goes into the name, as in bench.
+        own_weights: whether the user gave a checkpoint; its hash is added to the name, as in bench.
     """
     card, network = codec.card, codec.network
     states = [outcome.state for outcome in outcomes]
@@ -53,16 +53,16 @@ def record(codec: Codec, outcomes: Sequence[Outcome], own_weights: bool = False)
 
 
 def name(codec: Codec, own_weights: bool) -> str:
-    """The codec's name; behind it, where the user gave a checkpoint, the hash of its weights."""
+    """The codec's name; with the hash of its weights, if the user gave a checkpoint."""
     if own_weights and codec.network is not None:
         return f"{codec.card.name}@{checkpoints.network_sha256(codec.network)[:8]}"
     return codec.card.name
 
 
 def place(name: str, out: str | Path = "results") -> Path:
-    """Where the result of the codec `name` goes: checks/<name>.json below the folder `out`.
+    """The path of the result of the codec `name`: checks/<name>.json in the folder `out`.
 
-    An earlier result there may be replaced; ResultsError where it is another file.
+    An earlier result there may be replaced; ResultsError if the file is something else.
     """
     path = Path(out) / FOLDER / f"{part(name)}.json"
     if path.exists() and not _is_record(path):
@@ -89,7 +89,7 @@ def write(content: dict[str, Any], out: str | Path = "results") -> Path:
 
 def _is_record(path: Path) -> bool:
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and {"schema", "codec", "promises"} <= found.keys()
+    return isinstance(content, dict) and {"schema", "codec", "promises"} <= content.keys()

@@ -1,4 +1,4 @@
-"""Promises on what cannot be coded: it is refused in one line, never repaired in silence."""
+"""Promises on invalid input: it is refused with a message of one line, never silently repaired."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bad_tokens(case: Case) -> Iterator[str]:
     codec, card = case.codec, case.card
     tokens = codec.encode((np.zeros(2 * case.hop), card.sample_rate_in))
     foreign = replace(tokens, codec="another", fingerprint="0" * 64)
-    others: dict[str, Callable[[], object]] = {
+    invalid: dict[str, Callable[[], object]] = {
         "tokens of another fingerprint": lambda: foreign,
         "bytes in the place of tokens": tokens.to_bytes,
         "a tensor in the place of tokens": lambda: tokens.codes,
@@ -62,10 +62,10 @@ def bad_tokens(case: Case) -> Iterator[str]:
         "bytes that are cut short": lambda: type(tokens).from_bytes(tokens.to_bytes()[:-1]),
     }
     if not card.byte_stream:
-        more = lambda by: replace(tokens, num_samples=tokens.num_samples + by)  # noqa: E731
-        others["more samples than frames"] = lambda: more(10 * case.hop)
-        others["fewer samples than frames"] = lambda: more(-2 * case.hop + 1)
-    for what, make in others.items():
+        longer = lambda by: replace(tokens, num_samples=tokens.num_samples + by)  # noqa: E731
+        invalid["more samples than frames"] = lambda: longer(10 * case.hop)
+        invalid["fewer samples than frames"] = lambda: longer(-2 * case.hop + 1)
+    for what, make in invalid.items():
         yield from refuses(lambda make=make: codec.decode(make()), what)
     for k in set(range(1, card.num_codebooks)) - set(card.codebook_counts):
         yield from refuses(lambda k=k: codec.decode(tokens.first(k)), f"the first {k} codebooks")

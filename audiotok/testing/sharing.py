@@ -1,4 +1,4 @@
-"""Promises on what must not mix: clips of a batch, the future, windows of a long sound."""
+"""Promises on independence: clips of a batch, lookahead, windows of a long sound."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def batches(case: Case) -> Iterator[str]:
             yield f"{name} has other codes in a strict batch than alone"
     if case.card.byte_stream:
         return
-    alike = [audio(voice(rate, 0.6, seed), rate) for seed in range(3)]
-    alike += [noise(alike[0].num_samples, rate), audios[0]]
-    single = [codec.encode(one) for one in alike]
-    together = codec.encode_batch(alike, batch="length")
-    for one, other in zip(single, together, strict=True):
-        if one.codes.shape != other.codes.shape or one.num_samples != other.num_samples:
+    equal_length = [audio(voice(rate, 0.6, seed), rate) for seed in range(3)]
+    equal_length += [noise(equal_length[0].num_samples, rate), audios[0]]
+    single = [codec.encode(clip) for clip in equal_length]
+    batched = codec.encode_batch(equal_length, batch="length")
+    for alone, other in zip(single, batched, strict=True):
+        if alone.codes.shape != other.codes.shape or alone.num_samples != other.num_samples:
             yield "a batch by length changes shapes, or the order of its clips"
-    changed = sum(int((a.codes != b.codes).sum()) for a, b in zip(single, together, strict=True))
-    share = changed / sum(one.codes.numel() for one in single)
+    changed = sum(int((a.codes != b.codes).sum()) for a, b in zip(single, batched, strict=True))
+    share = changed / sum(tokens.codes.numel() for tokens in single)
     case.numbers["share of codes changed in a batch"] = share
     if share > MOST_CHANGED:
         yield f"{share:.1%} of the codes change in a batch by length: its clips are not kept apart"
     sounds = codec.decode_batch(single, batch="length")
     error = 0.0
-    for one, tokens, sound in zip(alike, single, sounds, strict=True):
-        length = resampled_length(one.num_samples, one.sample_rate, codec.sample_rate)
+    for clip, tokens, sound in zip(equal_length, single, sounds, strict=True):
+        length = resampled_length(clip.num_samples, clip.sample_rate, codec.sample_rate)
         if sound.num_samples != length:
             yield f"a batch by length decodes to {sound.num_samples} samples, not {length}"
         alone = codec.decode(tokens).waveform
@@ -66,11 +66,11 @@ def lookahead(case: Case) -> Iterator[str]:
     farthest = after = 0
     for cut in _cuts(frames, hop, card.strides):
         for future, changed in _futures(sound, cut, rate, hop):
-            found = codec.encode(Audio(changed, rate)).codes
-            differs = (found != codes[..., : found.shape[-1]]).any(0)  # (K, T)
+            new_codes = codec.encode(Audio(changed, rate)).codes
+            differs = (new_codes != codes[..., : new_codes.shape[-1]]).any(0)  # (K, T)
             before = cut // hop  # frames that end where the future begins, or earlier
             after += int(differs[:, before:].sum()) if future != "an end" else 0
-            early = differs[:, :before].nonzero()
+            early = differs[:, :before].nonzero()  # codes that depend on the future
             if not len(early):
                 continue
             codebook, frame = early[early[:, 1].argmin()].tolist()
@@ -90,9 +90,10 @@ def lookahead(case: Case) -> Iterator[str]:
 
 
 def _cuts(frames: int, hop: int, strides: tuple[int, ...]) -> list[int]:
-    """Samples at which another future begins: at both ends of frames, at phases of the strides.
+    """Positions at which the sound is changed: at both ends of frames, at phases of the strides.
 
-    They lie in the second half: the first frames may see farther, where padding reflects.
+    They are in the second half, because reflection padding may give the first frames more
+    lookahead.
     """
     period = math.lcm(*strides)
     middle = frames // 2 // period * period
@@ -103,7 +104,7 @@ def _cuts(frames: int, hop: int, strides: tuple[int, ...]) -> list[int]:
 def _futures(
     sound: torch.Tensor, cut: int, rate: int, hop: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """What the sound may go on with, (C, L): it is told from its past by `cut`."""
+    """Variants of the sound (C, L) that are equal up to sample `cut` and differ after it."""
     past, rest = sound[:, :cut], sound.shape[1] - cut
     loud = 5 * noise(rest, rate, len(sound), seed=cut).waveform
     yield "noise", torch.cat([past, loud], 1)
@@ -136,9 +137,11 @@ def windows(case: Case) -> Iterator[str]:
         sound = codec.decode(tokens)
     limit = 1.5 + 2 * codec._unit / codec.frame_rate
     for name in longest:
-        own = f"{name}_windows"
-        if getattr(type(codec), own) is getattr(Codec, own):  # a family may know its own chunks
-            if longest[name]:  # not in pieces, which are never long
+        method = f"{name}_windows"
+        if getattr(type(codec), method) is getattr(
+            Codec, method
+        ):  # else the family has its own chunks
+            if longest[name]:  # 0 if the codec runs in pieces, which are never long
                 case.numbers[f"longest window of {name}, seconds"] = longest[name]
             if longest[name] > limit:
                 yield f"a window has {longest[name]:.2f} s in {name}, more than {limit:.2f} s"
@@ -150,7 +153,7 @@ def windows(case: Case) -> Iterator[str]:
 
 @contextmanager
 def _attributes(codec: Codec, values: dict[str, object]) -> Iterator[None]:
-    """Sets attributes of this one codec for a while."""
+    """Sets attributes of this codec object in the block."""
     before = {name: vars(codec)[name] for name in values if name in vars(codec)}
     vars(codec).update(values)
     try:

@@ -1,4 +1,4 @@
-"""The promise on streams: chunk by chunk gives what the whole gives."""
+"""The promise on streams: they give the same as the whole sound at once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from audiotok.testing.refusals import refuses
 from audiotok.testing.sounds import audio, voice
 from audiotok.tokens.tokens import Tokens
 
-MOST_CHANGED = 0.01  # share of searches that near ties may make unlike those of the whole
-LENGTHS = ((30, 0.0), (17, 0.4), (0, 0.0))  # frames, and part of one; of nothing there is a sample
+MOST_CHANGED = 0.01  # most changed codes, as a share; near ties may be decided differently
+LENGTHS = ((30, 0.0), (17, 0.4), (0, 0.0))  # frames, and part of a frame; at least one sample
 SIZES = (1, 2, 3, 7)  # frames per chunk; and a mix of these
 
 
@@ -57,7 +57,7 @@ def streaming(case: Case) -> Iterator[str]:
             changed = codes != tokens.codes
             share = float(changed.double().mean())
             worst["codes"] = max(worst["codes"], share)
-            first = changed.any(1).sum() / changed.numel()  # the later ones of a frame follow
+            first = changed.any(1).sum() / changed.numel()  # later codebooks change with the first
             if first > MOST_CHANGED:
                 yield f"{what}: {share:.1%} of the codes are not those of the whole"
             if decoded.shape != (len(expected), tokens.num_frames * per_frame):
@@ -76,7 +76,7 @@ def streaming(case: Case) -> Iterator[str]:
 
 
 def _sound(case: Case, length: int) -> Audio:
-    """So many samples of a voice, in the channels of the network."""
+    """A voice of `length` samples, with the channels of the network."""
     card = case.card
     samples = voice(card.sample_rate_in, 1 + length / card.sample_rate_in)[:length]
     return audio(np.stack([samples] * card.channels), card.sample_rate_in)
@@ -91,7 +91,7 @@ def _chunk_sizes(sizes: tuple[int, ...]) -> str:
 
 
 def cuts(length: int, sizes: tuple[int, ...], unit: int) -> Iterator[tuple[int, int, bool]]:
-    """Start and stop of the chunks of a sound, sizes in turn, and whether it is the last."""
+    """Start and stop of the chunks of a sound, cycling through `sizes`; and if it is the last."""
     start = turn = 0
     while start < length:
         stop = min(start + sizes[turn % len(sizes)] * unit, length)
@@ -102,40 +102,40 @@ def cuts(length: int, sizes: tuple[int, ...], unit: int) -> Iterator[tuple[int, 
 def streamed_codes(
     codec, waveform: torch.Tensor, sizes: tuple[int, ...]
 ) -> tuple[torch.Tensor, list[int]]:
-    """Codes of a waveform (C, L) in chunks of so many frames; how many frames each chunk gave."""
-    hop, found = codec.hop_length, []
+    """Codes of a waveform (C, L) in chunks of so many frames; and the frames that each returned."""
+    hop, chunks = codec.hop_length, []
     with codec.stream() as stream:
         for start, stop, last in cuts(waveform.shape[1], sizes, hop):
-            found.append(stream.encode(waveform[:, start:stop], last=last))
-    return torch.cat(found, dim=-1), [codes.shape[-1] for codes in found]
+            chunks.append(stream.encode(waveform[:, start:stop], last=last))
+    return torch.cat(chunks, dim=-1), [codes.shape[-1] for codes in chunks]
 
 
 def streamed_sound(codec, tokens: Tokens, sizes: tuple[int, ...]) -> torch.Tensor:
-    """Waveform (C, L) of tokens in chunks of so many frames, whole frames of samples."""
-    found = []
+    """Waveform (C, L) of tokens decoded in chunks of so many frames, without trimming."""
+    chunks = []
     with codec.stream() as stream:
         for start, stop, last in cuts(tokens.num_frames, sizes, 1):
-            found.append(stream.decode(tokens.codes[..., start:stop], last=last))
-    return torch.cat(found, dim=-1)
+            chunks.append(stream.decode(tokens.codes[..., start:stop], last=last))
+    return torch.cat(chunks, dim=-1)
 
 
 def _held_back(case: Case) -> Iterator[str]:
-    """No frame waits for more sound than the card says; those that share codes come together."""
+    """No frame is delayed by more than the card's lookahead and the frames that share its code."""
     codec, card = case.codec, case.card
     if card.lookahead is None:
         return
     hop, sound = card.hop_length, _sound(case, LENGTHS[0][0] * case.hop)
     with codec.stream() as stream:
-        frames = given = 0
+        frames = num_samples = 0
         for start, stop, last in cuts(sound.num_samples, (case.hop // hop,), hop):
             frames += stream.encode(sound.waveform[:, start:stop], last=last).shape[-1]
-            given = stop
-            known = given // hop - -(-card.lookahead // hop)
-            known -= known % codec._unit
-            if frames < known:
+            num_samples = stop
+            expected = num_samples // hop - -(-card.lookahead // hop)
+            expected -= expected % codec._unit
+            if frames < expected:
                 yield (
-                    f"after {given} samples there are {frames} frames, by the lookahead on the "
-                    f"card {known}"
+                    f"after {num_samples} samples there are {frames} frames, but by the lookahead "
+                    f"on the card {expected}"
                 )
 
 
@@ -149,7 +149,7 @@ def _refusals(case: Case) -> Iterator[str]:
         "text in the place of a chunk": "text",
     }
     if hop > 1:
-        bad["a chunk that ends inside of a frame"] = np.zeros((channels, hop + 1), np.float32)
+        bad["a chunk that ends within a frame"] = np.zeros((channels, hop + 1), np.float32)
     for what, chunk in bad.items():
         with codec.stream() as stream:
             stream.encode(frame)

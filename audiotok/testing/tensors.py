@@ -39,14 +39,14 @@ def tensor_level(case: Case) -> Iterator[str]:
 def _in_steps(
     case: Case, waveform: Tensor, codes: Tensor, sound: Tensor, name: str
 ) -> Iterator[str]:
-    """The same by way of latents and quantized vectors, where the codec has these."""
+    """The same through latents and quantized vectors, if the codec has these."""
     codec = case.codec
-    latents = _where_there_are(lambda: codec.encode_latents(waveform))
+    latents = _if_supported(lambda: codec.encode_latents(waveform))
     if latents is not None:
-        found = codec.quantize(latents)[..., : codes.shape[-1]]
-        if not torch.equal(found, codes):
+        step_codes = codec.quantize(latents)[..., : codes.shape[-1]]
+        if not torch.equal(step_codes, codes):
             yield f"quantize(encode_latents()) gives other codes of {name}"
-    quantized = _where_there_are(lambda: codec.dequantize(codes))
+    quantized = _if_supported(lambda: codec.dequantize(codes))
     if quantized is None:
         return
     if quantized.shape[::2] != codes.shape[::2] or quantized.requires_grad:
@@ -62,23 +62,23 @@ def _in_steps(
         codes = codec.quantize(latents)
         passed = codec.dequantize(codes, straight_through=latents)
         loss = codec.decode_latents(passed, grad=True).square().sum()
-        (gradient,) = torch.autograd.grad(loss, source)  # those of the weights are left alone
+        (gradient,) = torch.autograd.grad(loss, source)  # without gradients of the weights
     if not gradient.isfinite().all():
         yield f"the gradient that comes back to {name} is not finite"
 
 
-def _where_there_are(make: Callable[[], Tensor]) -> Tensor | None:
-    """What a step gives; None where the codec says that it has no such step."""
+def _if_supported(make: Callable[[], Tensor]) -> Tensor | None:
+    """The result of a step; None if the codec does not have this step."""
     try:
         return make()
     except CodecError:
         return None
 
 
-def _same_sound(found: Tensor, expected: Tensor) -> bool:
-    """The same sound, as far as both go, but for the last bits of its arithmetic."""
-    found = found.cpu()[..., : expected.shape[-1]]
+def _same_sound(sound: Tensor, expected: Tensor) -> bool:
+    """Whether two sounds are equal up to rounding, over the length of `expected`."""
+    sound = sound.cpu()[..., : expected.shape[-1]]
     peak = max(float(expected.abs().max()), 1e-6)
-    return found.shape == expected.shape and bool(
-        (found - expected).abs().max() <= MOST_ERROR * peak
+    return sound.shape == expected.shape and bool(
+        (sound - expected).abs().max() <= MOST_ERROR * peak
     )

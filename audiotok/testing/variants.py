@@ -64,7 +64,7 @@ def codebooks(case: Case) -> Iterator[str]:
 
 
 def _spread(counts: tuple[int, ...]) -> list[int]:
-    """Some of the counts, the first and the last among them."""
+    """Some of the counts, including the first and the last."""
     if len(counts) <= _MOST_BUILT:
         return list(counts)
     steps = _MOST_BUILT - 1
@@ -79,17 +79,17 @@ def _first_rates(case: Case, k: int) -> tuple[int, ...] | None:
 @promise("channels", "stereo is kept, mixed or coded per channel, as card and option say")
 def channels(case: Case) -> Iterator[str]:
     codec, rate = case.codec, case.card.sample_rate_in
-    both = noise(9 * case.hop + 3, rate, channels=2)
-    both.waveform[1] *= 0.1
+    stereo = noise(9 * case.hop + 3, rate, channels=2)
+    stereo.waveform[1] *= 0.1
     if case.card.channels == 2 or case.card.byte_stream or case.card.kind == "baseline":
-        sound = codec.decode(codec.encode(both))
+        sound = codec.decode(codec.encode(stereo))
         if sound.channels != case.card.channels:
             yield f"stereo came back with {sound.channels} channels, not {case.card.channels}"
         return
-    parts = [Audio(channel[None].clone(), rate) for channel in both.waveform]
+    parts = [Audio(channel[None].clone(), rate) for channel in stereo.waveform]
     mix, each = case.variant(channels="mix"), case.variant(channels="each")
-    mixed, separate = mix.encode(both), each.encode(both)
-    mono = Audio(both.waveform.mean(0, keepdim=True), rate)
+    mixed, separate = mix.encode(stereo), each.encode(stereo)
+    mono = Audio(stereo.waveform.mean(0, keepdim=True), rate)
     if not torch.equal(mixed.codes, mix.encode(mono).codes):
         yield "channels=mix gives other codes than the mean of both channels"
     if separate.codes.shape != (2, *mixed.codes.shape[1:]):
@@ -102,7 +102,7 @@ def channels(case: Case) -> Iterator[str]:
     if not math.isclose(separate.num_bits, 2 * case.num_bits(mixed)):
         yield f"channels=each has {separate.num_bits:g} bits, not twice {mixed.num_bits:g}"
     sound = each.decode(Tokens.from_bytes(separate.to_bytes()))
-    if (sound.channels, sound.num_samples) != (2, _length(case, both)):
+    if (sound.channels, sound.num_samples) != (2, _length(case, stereo)):
         yield f"channels=each decodes to {sound.channels} channels of {sound.num_samples} samples"
     if mixed.fingerprint != separate.fingerprint:
         yield "channels=each changes the fingerprint"
@@ -123,21 +123,21 @@ def merge(case: Case) -> Iterator[str]:
     for rates in ((2,), (3,) * count):
         merged = case.variant(merge=rates)
         name, card = merged.card.name, merged.card
-        every = rates + (1,) * (count - len(rates))
-        wanted = tuple(s * r for s, r in zip(plain.card.strides, every, strict=True))
-        if card.strides != wanted:
-            yield f"{name} has strides {card.strides}, not {wanted}"
+        all_rates = rates + (1,) * (count - len(rates))
+        strides = tuple(s * r for s, r in zip(plain.card.strides, all_rates, strict=True))
+        if card.strides != strides:
+            yield f"{name} has strides {card.strides}, not {strides}"
         for audio in audios:
             with trying(f"encoding and decoding with {name}"):
                 tokens = merged.encode(audio)
                 sound = merged.decode(Tokens.from_bytes(tokens.to_bytes()))
-            frames, pairs = tokens.num_frames, zip(wanted, card.codebook_sizes, strict=True)
+            frames, pairs = tokens.num_frames, zip(strides, card.codebook_sizes, strict=True)
             bits = sum(-(-frames // stride) * math.log2(size) for stride, size in pairs)
             bits *= len(tokens.codes)
             side = 0 if tokens.side is None else 8 * tokens.side.nbytes
             if not math.isclose(tokens.num_bits, bits + side):
                 yield f"{name} has {tokens.num_bits:g} bits for {frames} frames, not {bits:g}"
-            stored, needed = _stored(tokens), _needed(tokens, wanted)
+            stored, needed = _stored(tokens), _needed(tokens, strides)
             if stored != needed:
                 yield f"a file of {name} has {stored} bytes of codes, the free ones need {needed}"
             if sound.num_samples != _length(case, audio):
@@ -152,7 +152,7 @@ def _stored(tokens: Tokens) -> int:
 
 
 def _needed(tokens: Tokens, strides: tuple[int, ...]) -> int:
-    """Bytes that the free codes need, each codebook on bytes of its own."""
+    """Bytes that the free codes need, with each codebook padded to whole bytes."""
     counts = [len(tokens.codes) * -(-tokens.num_frames // stride) for stride in strides]
     bits = [(size - 1).bit_length() for size in tokens.codebook_sizes]
     return sum(-(-count * width // 8) for count, width in zip(counts, bits, strict=True))

@@ -4,8 +4,8 @@ The tensor `codes` (uint8) holds the free codes, ceil(log2 V) bits each, most si
 codebook after codebook, each starting on a whole byte; `side` holds the side information, if any;
 the metadata holds everything else as text, and a CRC-32 over metadata, entries and tensors.
 
-Bytes from anywhere may come in here: every declared size is checked against the file before
-anything is allocated, and what does not fit is one TokensError.
+The file may come from an untrusted source: every declared size is checked against the file before
+anything is allocated, and a mismatch raises a TokensError.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_CODEBOOK_SIZE = 2**24
 MAX_STRIDE = 32  # frames
 MAX_NUM_SAMPLES = 2**40
 MAX_SIDE = 2**24  # values of side information
-SPARSE_CODES = 2**24  # a clip of more codes has at least one bit for each, however it is merged
+SPARSE_CODES = 2**24  # a clip of more codes must have at least one bit per code, also if merged
 SIDE_TYPES = {"I32": torch.int32, "I64": torch.int64}
 _CHUNK = 2**18  # codes packed at once; a multiple of 8
 _NUMBERS = ("num_samples", "sample_rate", "shape", "codebook_sizes", "strides")
@@ -44,7 +44,7 @@ def check_numbers(
     num_samples: int,
     sample_rate: int,
 ) -> None:
-    """Raises TokensError unless the numbers that describe a clip are sane and fit together."""
+    """Raises TokensError unless the numbers that describe a clip are in range and consistent."""
     channels, codebooks, frames = shape
     for name, value, low, high in (
         ("channels", channels, 1, 2),
@@ -69,8 +69,8 @@ def check_numbers(
     )
     if codes > max(SPARSE_CODES, bits):
         raise TokensError(
-            f"{codes} codes repeat what {bits} bits say: more than {SPARSE_CODES} codes of a clip "
-            "are expected to have one bit each"
+            f"{codes} codes have only {bits} bits: a clip of more than {SPARSE_CODES} codes must "
+            "have at least one bit per code"
         )
 
 
@@ -190,14 +190,14 @@ def _entry(dtype: str, shape: Sequence[int], begin: int, end: int) -> dict:
 
 
 def _checksum(metadata: dict, entries: dict, payload: bytes | memoryview) -> str:
-    """CRC-32 over the fields of the header (but itself) and all tensors, as 8 hex digits."""
+    """CRC-32 over the other fields of the header and all tensors, as 8 hex digits."""
     fields = {name: value for name, value in metadata.items() if name != "crc32"}
     head = json.dumps([fields, entries], sort_keys=True).encode()
     return f"{zlib.crc32(payload, zlib.crc32(head)):08x}"
 
 
 def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], int]:
-    """Metadata and entries, their kinds checked, not yet their values; where the payload begins.
+    """Metadata and entries, with types checked but not values; and the start of the payload.
 
     Args:
         head, size: as for `check`.
@@ -207,7 +207,7 @@ def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], in
     length = struct.unpack("<Q", head[:8])[0]
     if length > min(MAX_HEADER, size - 8, len(head) - 8):
         raise TokensError(
-            f"not an .atok file, or cut short: it promises a header of {length} bytes"
+            f"not an .atok file, or cut short: it declares a header of {length} bytes"
         )
     try:
         entries = json.loads(head[8 : 8 + length].decode())
@@ -225,7 +225,7 @@ def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], in
 
 
 def _layout(metadata: dict[str, str]) -> tuple[list[tuple[int, ...]], list[int], list[int]]:
-    """The values of _NUMBERS, checked; of each codebook the free codes and the bytes they take."""
+    """The values of _NUMBERS, checked; for each codebook the number of free codes and of bytes."""
     numbers = [_integers(field, metadata[field]) for field in _NUMBERS]
     num_samples, sample_rate, shape, codebook_sizes, strides = numbers
     if len(shape) != 3:
@@ -241,7 +241,7 @@ def _layout(metadata: dict[str, str]) -> tuple[list[tuple[int, ...]], list[int],
 def _integers(field: str, text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise TokensError(f"the .atok file says {field} is {text!r:.40}, where integers belong")
+        raise TokensError(f"the .atok file has {field} {text!r:.40}, expected integers")
     return tuple(map(int, parts))
 
 

@@ -1,11 +1,12 @@
-"""Entropy of codes, corrected for the size of the sample; how much of their source was seen.
+"""Entropy of codes, corrected for the sample size; and the coverage of the source by the sample.
 
-Frequencies of n codes understate the entropy of their source, the more so the fewer codes there are
-for each codeword. `entropy` is the estimator of Chao, Wang and Jost 2013 ("Entropy and the species
-accumulation curve", Methods in Ecology and Evolution 4, equation 9): the sum that is exact for
-codes seen often, and for those never seen a tail from the numbers of codes seen once and twice. For
-1024 even codes its bias is below 0.02 bit from n = 1000 on (plug-in: -0.84 bit at 1000, -0.28 at
-3000); for 65536 codes by Zipf's law it is -0.7 bit at 3000, -0.3 at 12000.
+The entropy of the frequencies of n codes (the plug-in estimate) is below that of their source, by
+more if there are fewer codes per codeword. `entropy` is the estimator of Chao, Wang and Jost 2013
+("Entropy and the species accumulation curve", Methods in Ecology and Evolution 4, equation 9): a
+sum that is exact for frequent codes, plus a term for unseen codes, computed from the numbers of
+codes seen once and twice. For 1024 uniform codes its bias is below 0.02 bit from n = 1000 on
+(plug-in: -0.84 bit at 1000, -0.28 at 3000); for 65536 codes with a Zipf distribution it is -0.7 bit
+at 3000, -0.3 at 12000.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import math
 
 import numpy as np
 
-_TAIL = 60.0  # where e^-u has vanished
+_TAIL = 60.0  # upper limit of the integral: e^-u is negligible there
 
 
 def plug_in(counts: np.ndarray) -> float:
-    """Entropy in bits of the frequencies as they are; `counts` of each code, zeros allowed."""
+    """Entropy in bits of the frequencies, uncorrected; `counts` of each code, zeros allowed."""
     counts = counts[counts > 0]
     share = counts / counts.sum()
     return float(-(share * np.log2(share)).sum())
@@ -28,8 +29,8 @@ def entropy(counts: np.ndarray, size: int | None = None) -> float:
     """Entropy in bits of the source, by Chao, Wang and Jost.
 
     Args:
-        counts: how often each code was seen; zeros are allowed.
-        size: number of codes there are: no estimate is above log2(size).
+        counts: of each code; zeros are allowed.
+        size: number of possible codes; limits the estimate to log2(size).
     """
     from scipy.special import digamma
 
@@ -46,7 +47,7 @@ def _unseen(n: float, once: float, twice: float) -> float:
     """(1 - A)^(1 - n) (-ln A - sum over r < n of (1 - A)^r / r), A the mean share of rare codes.
 
     As the integral over x in 0..1 of (1 - A) x^(n - 1) / (1 - (1 - A) x), with x = 1 - u / n:
-    the sum itself loses all its digits.
+    the sum itself would lose all digits by cancellation.
     """
     from scipy.integrate import quad
 
@@ -65,22 +66,23 @@ def _unseen(n: float, once: float, twice: float) -> float:
 
 
 def coverage(counts: np.ndarray) -> float:
-    """Good's estimate of the probability that the next code is one that was seen (Good 1953)."""
+    """Good's estimate of the probability that the next code was seen before (Good 1953)."""
     return float(1 - (counts == 1).sum() / counts.sum())
 
 
 def pair_counts(sequences: list[np.ndarray], size: int) -> np.ndarray:
-    """How often each pair of neighbours that occurs was seen; `sequences` of codes below `size`."""
+    """Counts of the pairs of adjacent codes that occur; `sequences` of codes below `size`."""
     pairs = [row[:-1].astype(np.int64) * size + row[1:] for row in sequences]
     return np.unique(np.concatenate(pairs), return_counts=True)[1] if pairs else np.zeros(0, int)
 
 
 def conditional_entropy(sequences: list[np.ndarray], size: int) -> float:
-    """Entropy in bits of a code where the one before is known: that of pairs less that of firsts.
+    """Entropy in bits of a code given the previous one: that of pairs minus that of first codes.
 
-    Both are corrected; the result is between 0 and the entropy of a code. Pairs are many, so the
-    correction reaches its limits early: see `coverage` of `pair_counts`. Of a chain over 64 codes
-    with 8 followers each the bias is below 0.05 bit from a coverage of 0.8 on.
+    Both are corrected; the result is between 0 and the entropy of a code. There are many possible
+    pairs, so the correction may be insufficient: check `coverage` of `pair_counts`. For a Markov
+    chain over 64 codes with 8 successors each, the bias is below 0.05 bit from a coverage of 0.8
+    on.
     """
     firsts = np.bincount(np.concatenate([row[:-1] for row in sequences]), minlength=size)
     nexts = np.bincount(np.concatenate([row[1:] for row in sequences]), minlength=size)

@@ -1,10 +1,11 @@
-"""How well codes are predicted by those before them: n-gram models, tried on clips held out.
+"""Prediction of codes from the previous ones: n-gram models, tested on held-out clips.
 
-Interpolated Kneser-Ney smoothing (Kneser and Ney 1995; in the form of Chen and Goodman 1999): from
-the count of each n-gram a discount is taken, and given to the model of the next lower order, whose
-counts are numbers of different codes seen before; the lowest interpolates with the even
-distribution. A clip is coded by a model of the others, so the bits are those that a coder would
-spend: never too few because the sample is small, and fewer where more clips teach the model.
+Interpolated Kneser-Ney smoothing (Kneser and Ney 1995; in the form of Chen and Goodman 1999): a
+discount is subtracted from the count of each n-gram, and its probability mass goes to the model of
+the next lower order, whose counts are numbers of different preceding codes; the lowest order
+interpolates with the uniform distribution. Each clip is coded by a model trained on other clips, so
+the bits are those of a real coder: a small sample never makes them too low, and more training clips
+make them lower.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ ORDER = 3  # a code and the two before it
 
 @dataclass
 class _Grams:
-    """The n-grams of one order, numbered; of order 0 there is one, the empty one."""
+    """The n-grams of one order, numbered; order 0 has only the empty n-gram."""
 
-    at: np.ndarray  # (N,) which one ends at each code
-    prefix: np.ndarray  # of each: its number without its last code, in the order below
-    suffix: np.ndarray  # of each: its number without its first code, in the order below
+    at: np.ndarray  # (N,) number of the n-gram that ends at each code
+    prefix: np.ndarray  # for each n-gram: number of the (n-1)-gram without its last code
+    suffix: np.ndarray  # for each n-gram: number of the (n-1)-gram without its first code
 
 
 def held_out_bits(
@@ -33,33 +34,33 @@ def held_out_bits(
     """Bits of the codes of each clip under models of the clips in other folds.
 
     Args:
-        sequences: of each clip its sequences of codes (T,), such as one per channel.
-        size: V, number of codes there are.
-        order: n; codes with fewer than n - 1 before them are context only, whatever the order of
-            the models asked for.
-        folds: clip i is in fold i modulo `folds`, or a fold of its own where clips are fewer.
+        sequences: for each clip its sequences of codes (T,), such as one per channel.
+        size: V, number of possible codes.
+        order: n; for models of all orders, codes with fewer than n - 1 codes before them are
+            context only.
+        folds: clip i is in fold i modulo `folds`; one fold per clip if there are fewer clips.
 
     Returns:
         For each clip bits (order, N): by the model of order 1, ..., n.
     """
-    rows = [(clip, row) for clip, given in enumerate(sequences) for row in given]
+    rows = [(clip, row) for clip, rows_of_clip in enumerate(sequences) for row in rows_of_clip]
     clips = np.concatenate([np.full(len(row), clip) for clip, row in rows])
-    places = np.concatenate([np.arange(len(row)) for _, row in rows])
-    whole = places >= order - 1  # the codes that have a whole context
+    positions = np.concatenate([np.arange(len(row)) for _, row in rows])
+    whole = positions >= order - 1  # codes with a full context
     grams = _number(np.concatenate([row for _, row in rows]), order)
     fold = clips % min(folds, len(sequences))
     bits = np.zeros((order, len(clips)))
-    for held in range(int(fold.max()) + 1):
-        tried, taught = whole & (fold == held), whole & (fold != held)
-        if tried.any():
+    for test_fold in range(int(fold.max()) + 1):
+        test, train = whole & (fold == test_fold), whole & (fold != test_fold)
+        if test.any():
             for top in range(order):
-                found = _probability(grams[: top + 2], taught, tried, size)
-                bits[top, tried] = -np.log2(found)
+                probability = _probability(grams[: top + 2], train, test, size)
+                bits[top, test] = -np.log2(probability)
     return [bits[:, whole & (clips == clip)] for clip in range(len(sequences))]
 
 
 def _number(codes: np.ndarray, order: int) -> list[_Grams]:
-    """N-grams of orders 0..n in one circle of codes; those that cross sequences are never used."""
+    """N-grams of orders 0..n over all sequences joined; those across sequences are not used."""
     _, codes = np.unique(codes, return_inverse=True)
     distinct = int(codes.max()) + 1
     grams = [_Grams(np.zeros(len(codes), int), np.zeros(1, int), np.zeros(1, int))]
@@ -71,28 +72,26 @@ def _number(codes: np.ndarray, order: int) -> list[_Grams]:
     return grams
 
 
-def _probability(
-    grams: list[_Grams], taught: np.ndarray, tried: np.ndarray, size: int
-) -> np.ndarray:
+def _probability(grams: list[_Grams], train: np.ndarray, test: np.ndarray, size: int) -> np.ndarray:
     """Of the codes `tried` by the model of the highest order, taught on `taught`: (N,)."""
-    counts = [np.bincount(grams[-1].at[taught], minlength=len(grams[-1].prefix))]
+    counts = [np.bincount(grams[-1].at[train], minlength=len(grams[-1].prefix))]
     for gram, lower in zip(grams[:1:-1], grams[-2:0:-1], strict=True):
         preceded = np.bincount(gram.suffix[counts[0] > 0], minlength=len(lower.prefix))
         counts.insert(0, preceded)
-    found = np.full(int(tried.sum()), 1 / size)
+    probability = np.full(int(test.sum()), 1 / size)
     for gram, count in zip(grams[1:], counts, strict=True):
         discount = _discount(count)
-        at = gram.at[tried]
+        at = gram.at[test]
         context = gram.prefix[at]
         total = np.bincount(gram.prefix, count)[context]
         kinds = np.bincount(gram.prefix, count > 0)[context]
-        known = total > 0
-        better = np.maximum(count[at] - discount, 0) + discount * kinds * found
-        found[known] = (better / np.maximum(total, 1))[known]
-    return found
+        seen = total > 0
+        estimate = np.maximum(count[at] - discount, 0) + discount * kinds * probability
+        probability[seen] = (estimate / np.maximum(total, 1))[seen]
+    return probability
 
 
 def _discount(count: np.ndarray) -> float:
-    """n1 / (n1 + 2 n2), the estimate of Ney, Essen and Kneser 1994, kept off 0 and 1."""
+    """n1 / (n1 + 2 n2), the estimate of Ney, Essen and Kneser 1994, limited to 0.05..0.95."""
     once, twice = int((count == 1).sum()), int((count == 2).sum())
     return min(max(once / max(once + 2 * twice, 1), 0.05), 0.95)

@@ -6,8 +6,8 @@
     coarse_first  (N,)            all of codebook 0, then all of codebook 1, ... (AudioLM's order,
                                   arXiv 2209.03143)
 
-Where codebooks run at different rates, only free codes become ids: one-dimensional patterns leave
-the others out, and two-dimensional ones have the padding id in their place.
+If codebooks run at different rates, only free codes become ids: one-dimensional patterns omit the
+repeated codes, and two-dimensional ones have the padding id in their place.
 """
 
 from __future__ import annotations
@@ -29,17 +29,16 @@ _GRIDS = ("parallel", "delay")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which id means what.
+    """The ids of codes and special symbols.
 
     Attributes:
         codebook_sizes: K sizes V; each codebook has ids of its own, in this order.
         offset: the first id, of code 0 of codebook 0 unless special ids come first.
-        special: names of special ids, some of SPECIAL, in the order of their ids: "bos" stands at
-            the start of every sequence, "eos" at its end, "sep" between the codebooks of
-            coarse_first, "pad" where a pattern has no code. Those not named are not written; but
-            a pattern that must fill takes for "pad", where it is not named, the first id behind
-            all others.
-        special_first: the special ids come before the codebooks, not behind them.
+        special: names of special ids, some of SPECIAL, in the order of their ids: "bos" is at the
+            start of every sequence, "eos" at its end, "sep" between the codebooks of coarse_first,
+            "pad" where a pattern has no code. Names that are not given are not written; but a
+            pattern that needs padding then uses the first id after all others for it.
+        special_first: the special ids come before those of the codebooks, not after them.
     """
 
     codebook_sizes: tuple[int, ...]
@@ -63,11 +62,11 @@ class Vocabulary:
 
     @property
     def end(self) -> int:
-        """The first id behind codebooks and special ids."""
+        """The first id after codebooks and special ids."""
         return self.offset + sum(self.codebook_sizes) + len(self.special)
 
     def id(self, name: str) -> int:
-        """The id of a special one."""
+        """The id of a special name."""
         if name in self.special:
             before = 0 if self.special_first else sum(self.codebook_sizes)
             return self.offset + before + self.special.index(name)
@@ -79,8 +78,8 @@ class Vocabulary:
 def to_ids(
     codes: torch.Tensor, strides: Sequence[int], pattern: str, vocabulary: Vocabulary
 ) -> torch.Tensor:
-    """Codes (K, T) -> ids int64, in the shape of the pattern, one column or id longer for bos and
-    for eos."""
+    """Codes (K, T) -> ids int64, in the shape of the pattern; bos and eos add a column or id
+    each."""
     _check(pattern)
     codebooks, num_frames = codes.shape
     ids = codes + vocabulary.starts[:, None]
@@ -116,17 +115,17 @@ def from_ids(
     num_frames: int | None = None,
     trim: bool = False,
 ) -> torch.Tensor:
-    """The inverse of `to_ids`: codes (K, T). What follows the first eos, and padding behind the
-    last frame, is left out.
+    """The inverse of `to_ids`: codes (K, T). Everything after the first eos, and padding after the
+    last frame, is ignored.
 
     Args:
         ids: integers, in a tensor, an array or lists.
-        num_frames: T, where the number of ids allows several.
-        trim: leave out what stands behind the last whole frame, and log how much that is.
+        num_frames: T, if the number of ids fits several.
+        trim: drop an incomplete frame at the end, and log the number of dropped ids.
 
     Raises:
-        TokensError: ids that are no whole number of frames, or a code where there is none. An id
-            outside of its codebook gives a code outside of it, which `Tokens` refuses.
+        TokensError: ids that are no whole number of frames, or a code at a position for padding. An
+            id outside of its codebook gives a code outside of it, which `Tokens` refuses.
     """
     _check(pattern)
     ids = _integers(ids)
@@ -151,20 +150,20 @@ def from_ids(
 def _integers(ids: torch.Tensor | Sequence) -> torch.Tensor:
     """Ids of any integer type as int64, on the CPU."""
     try:
-        found = torch.as_tensor(ids, device="cpu")
+        tensor = torch.as_tensor(ids, device="cpu")
     except (TypeError, ValueError, RuntimeError) as reason:
         raise TokensError(f"these are no ids: {str(reason).splitlines()[0]}") from None
-    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        raise TokensError(f"ids are integers, not {found.dtype}")
-    return found.long()
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise TokensError(f"ids are integers, not {tensor.dtype}")
+    return tensor.long()
 
 
 def _trimmed(
     ids: torch.Tensor, strides: Sequence[int], pattern: str, vocabulary: Vocabulary
 ) -> torch.Tensor:
-    """`ids` up to the end of the last frame that is whole."""
+    """`ids` up to the end of the last complete frame."""
     if pattern == "coarse_first":
-        raise TokensError("coarse_first has no frame that could be left out: its codebooks follow")
+        raise TokensError("coarse_first cannot be trimmed: the codes of a frame are not adjacent")
     if pattern == "interleaved":
         counts = free_codes(strides, max(1, len(ids) * max(strides))).sum(0).cumsum(0)
         fitting = counts[counts <= len(ids)]
@@ -183,7 +182,7 @@ def _trimmed(
         lost = int(((ids != pad) & (kept == pad)).sum())
         kept = kept[:, : count + shifts[-1]] if count else kept[:, :0]
     if lost:
-        log.warning("%d ids of a frame that is not whole were left out", lost)
+        log.warning("%d ids of an incomplete frame were dropped", lost)
     return kept
 
 
@@ -200,11 +199,11 @@ def _check(pattern: str) -> None:
 
 
 def _without_ends(ids: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
-    """Without bos, eos and what follows it, and padding at the end."""
+    """Removes bos, eos and everything after it, and padding at the end."""
 
-    def whole(name: str) -> torch.Tensor:  # columns that hold nothing else
-        found = ids == vocabulary.id(name)
-        return found.all(0) if ids.ndim == 2 else found
+    def whole(name: str) -> torch.Tensor:  # columns that contain only this id
+        matches = ids == vocabulary.id(name)
+        return matches.all(0) if ids.ndim == 2 else matches
 
     if "eos" in vocabulary.special and whole("eos").any():
         ids = ids[..., : int(whole("eos").nonzero()[0])]
@@ -221,7 +220,7 @@ def _from_grid(
     vocabulary: Vocabulary,
     num_frames: int | None,
 ) -> torch.Tensor:
-    """Ids (K, columns) -> codes (K, T), which still count from the starts of their codebooks."""
+    """Ids (K, columns) -> codes (K, T), still with the offsets of their codebooks."""
     codebooks, width = ids.shape
     shifts = [k * delayed for k in range(codebooks)]
     filled = ids != vocabulary.id("pad")
@@ -238,11 +237,11 @@ def _from_grid(
         columns = free[k].nonzero()[:, 0] + shift
         codes[k, free[k]] = ids[k, columns]
         rest[k, columns] = vocabulary.id("pad")
-    wrong = (rest != vocabulary.id("pad")).nonzero()
-    if len(wrong):
-        row, column = wrong[0].tolist()
+    misplaced = (rest != vocabulary.id("pad")).nonzero()
+    if len(misplaced):
+        row, column = misplaced[0].tolist()
         raise TokensError(
-            f"id {int(ids[row, column])} stands in row {row}, column {column}, where there is no "
+            f"id {int(ids[row, column])} in row {row}, column {column}, where the pattern has no "
             f"code: expected the padding id {vocabulary.id('pad')}"
         )
     return codes
@@ -255,7 +254,7 @@ def _from_row(
     vocabulary: Vocabulary,
     num_frames: int | None,
 ) -> torch.Tensor:
-    """Ids (N,) -> codes (K, T), which still count from the starts of their codebooks."""
+    """Ids (N,) -> codes (K, T), still with the offsets of their codebooks."""
     codebooks = len(strides)
     separated = coarse_first and "sep" in vocabulary.special
     count = len(ids) - (codebooks - 1) * separated
@@ -272,7 +271,7 @@ def _from_row(
             if int(ids[position]) != vocabulary.id("sep"):
                 raise TokensError(
                     f"id {int(ids[position])} at {position} is not the separator "
-                    f"{vocabulary.id('sep')} that stands before codebook {k}"
+                    f"{vocabulary.id('sep')} expected before codebook {k}"
                 )
             position += 1
         row = ids[position : position + -(-num_frames // stride)]
@@ -281,10 +280,10 @@ def _from_row(
     return codes
 
 
-def _choose(possible: torch.Tensor, wanted: int | None, what: str) -> int:
-    """Frames: as many as `wanted` where these are possible, else the most that are."""
+def _choose(possible: torch.Tensor, preferred: int | None, what: str) -> int:
+    """The number of frames: `preferred` if it is possible, else the largest possible one."""
     if not len(possible):
         raise TokensError(
-            f"{what} are no whole number of frames: trim=True leaves out what follows the last one"
+            f"{what} are no whole number of frames: trim=True drops an incomplete last frame"
         )
-    return wanted if wanted in possible.tolist() else int(possible[-1])
+    return preferred if preferred in possible.tolist() else int(possible[-1])

@@ -1,5 +1,5 @@
-"""Tokens: the codes of one clip with all that decoding needs; bitrates; sequences for language
-models. The bytes of the file are in `atok.py`, the patterns of sequences in `patterns.py`.
+"""Tokens: the codes of one clip with everything needed to decode them; bitrates; sequences for
+language models. The file format is in `atok.py`, the patterns of sequences in `patterns.py`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Tokens:
     Attributes:
         codes: (C, K, T) int64, rectangular at the finest rate; 0 <= code < codebook_sizes[k].
         codec: full name of the codec, with its options.
-        fingerprint: hex sha256 of the codebooks (where they are implicit: of the configuration).
+        fingerprint: hex sha256 of the codebooks (if they are implicit, of the configuration).
         num_samples: exact length of the source, at `sample_rate`.
         sample_rate: of the source, Hz.
         codebook_sizes: K sizes V.
-        strides: K numbers of frames: codebook k is free only every strides[k] frames, and repeats
-            its code between; () means that all are free.
+        strides: K numbers of frames: codebook k has a new code only every strides[k] frames, and
+            repeats it in between; () means 1 for all.
         side: int32 or int64 side information of up to 4 dimensions; it counts in the bitrate.
 
     Raises:
-        TokensError: a code out of range, or numbers that do not fit together; the limits are the
-            constants MAX_... of `atok.py`.
+        TokensError: a code out of range, or inconsistent numbers; the limits are the constants
+            MAX_... of `atok.py`.
     """
 
     codes: torch.Tensor
@@ -83,11 +83,11 @@ class Tokens:
         codes, size, stride = self.codes[:, k], self.codebook_sizes[k], self.strides[k]
         low, high = (int(edge) for edge in torch.aminmax(codes))
         if low < 0 or high >= size:
-            wrong = low if low < 0 else high
-            frame = int((codes == wrong).any(0).nonzero()[0])
-            why = ": the latents there were not finite" if wrong == -1 else ""
+            invalid = low if low < 0 else high
+            frame = int((codes == invalid).any(0).nonzero()[0])
+            why = ": the latents of that frame were not finite" if invalid == -1 else ""
             raise TokensError(
-                f"code {wrong} in codebook {k} at frame {frame} is not in 0..{size - 1}{why}"
+                f"code {invalid} in codebook {k} at frame {frame} is not in 0..{size - 1}{why}"
             )
         if stride > 1:
             repeated = atok.repeat(codes[:, ::stride], stride, self.num_frames)
@@ -109,7 +109,7 @@ class Tokens:
 
     @property
     def free_codes(self) -> list[torch.Tensor]:
-        """Of each codebook the codes that are free, (C, ceil(T / stride))."""
+        """For each codebook the codes without repetitions, (C, ceil(T / stride))."""
         return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
 
     # --- bitrates ------------------------------------------------------------------------------
@@ -153,8 +153,7 @@ class Tokens:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokens:
-        """Tokens of an .atok file; any other bytes raise one TokensError. Their `codec` is a
-        `names.Recorded`."""
+        """Tokens of an .atok file; other bytes raise TokensError. `codec` is a `names.Recorded`."""
         return cls._parsed(data, "the .atok file")
 
     @classmethod
@@ -171,7 +170,7 @@ class Tokens:
 
     @classmethod
     def load(cls, path: str | Path) -> Tokens:
-        """Reads an .atok file; of one that cannot be such a file no more than the header."""
+        """Reads an .atok file; the header is checked before the rest is read."""
         try:
             size = regular_size(path)
             with open(path, "rb") as file:
@@ -207,12 +206,12 @@ class Tokens:
 
         Args:
             pattern: one of `patterns.PATTERNS`, which are described there.
-            offset, special, special_first: what id means what, see `patterns.Vocabulary`: codebook
-                k has the ids from offset + sum(codebook_sizes[:k]) on, special ids stand behind
-                or before all of them.
+            offset, special, special_first: the assignment of ids, see `patterns.Vocabulary`:
+                codebook k has the ids from offset + sum(codebook_sizes[:k]) on, special ids come
+                after or before all of them.
         """
         if self.codes.shape[0] != 1:
-            raise TokensError("a sequence is made of one channel; take them one by one")
+            raise TokensError("a sequence has one channel: convert the channels separately")
         vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
         return to_ids(self.codes[0], self.strides, pattern, vocabulary)
 
@@ -225,15 +224,15 @@ class Tokens:
         special_first: bool = False,
         trim: bool = False,
     ) -> Tokens:
-        """The inverse of `to_sequence`: this clip's description with the codes in `ids`, integers
-        in a tensor, an array or lists.
+        """The inverse of `to_sequence`: a copy of these Tokens with the codes in `ids`, integers in
+        a tensor, an array or lists.
 
-        `ids` may be longer or shorter than this clip by whole frames, e.g. when a language model
-        wrote them: `num_samples` then changes in proportion.
+        `ids` may be longer or shorter than this clip by whole frames, e.g. if a language model
+        generated them: `num_samples` then changes in proportion.
 
         Args:
-            trim: leave out a frame at the end that is not whole, as where a language model stopped
-                inside of it; how many ids that are is logged.
+            trim: drop an incomplete frame at the end, e.g. if a language model stopped within a
+                frame; the number of dropped ids is logged.
 
         Raises:
             TokensError: an id outside of its codebook, or a part of a frame.
@@ -251,10 +250,10 @@ class Tokens:
 def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
     """Bitrate by the entropy of the codes of each codebook over all clips, bit/s.
 
-    The entropy is that of the source, estimated from the frequencies: `audiotok.tokens.entropy`.
+    The entropy is that of the source, estimated by `audiotok.tokens.entropy`.
     """
     if not tokens:
-        raise TokensError("the entropy of no tokens at all is not defined")
+        raise TokensError("no tokens are given: their entropy is not defined")
     if len({one.codebook_sizes for one in tokens}) > 1:
         raise TokensError("the entropy of tokens of different codecs is not defined")
     bits = float(sum(one.side_bits for one in tokens))

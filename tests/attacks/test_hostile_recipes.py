@@ -56,7 +56,7 @@ def test_files(tmp_path):
     refused(load_recipe, path)
     refused(load_recipe, tmp_path)
     path.write_text(LAUGHS)
-    with pytest.raises(ResultsError, match="aliases unfold to more than 100000 values"):
+    with pytest.raises(ResultsError, match="aliases expand to more than 100000 values"):
         load_suite(path)
 
 

@@ -126,7 +126,7 @@ def test_shards(name):
     shard_kit.write(Path("tok"), [tokens(name)])
     assert "_corpus.json names the codec" in refused(["decode", "tok", "-o", "out"])
     shards = corpora.Shards("tok")
-    for found in (shards.about["codec"], next(iter(shards))[1].codec):
+    for found in (shards.metadata["codec"], next(iter(shards))[1].codec):
         with pytest.raises(CodecError, match="names the codec"):
             audiotok.load(found)
 
@@ -140,7 +140,7 @@ def test_a_language_model(name):
         },
         "tokens": {"codec": name, "fingerprint": "f", "codebook_sizes": [2], "strides": [1]},
     }  # fmt: skip
-    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.ABOUT: json.dumps(said)})
+    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_FILE: json.dumps(said)})
     Path("p").mkdir()
     for side in "ab":
         sound(f"p/{side}.wav")
@@ -150,21 +150,21 @@ def test_a_language_model(name):
     typed = refused(["judge-lm", "lm.safetensors", "p", "-t", "mulaw"])
     assert "not of these weights" in typed
     said["recipe"]["text_model"] = "org/evil"
-    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.ABOUT: json.dumps(said)})
+    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_FILE: json.dumps(said)})
     with pytest.raises(RecipeError, match="names the language model 'org/evil'"):
         trained.load("lm.safetensors")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_suite(name):
-    about = {"name": "x", "version": 1, "description": "d", "tasks": ["tokens"], "headline": []}
-    Path("suite.yaml").write_text(yaml.safe_dump(about | {"baselines": [name]}))
+    metadata = {"name": "x", "version": 1, "description": "d", "tasks": ["tokens"], "headline": []}
+    Path("suite.yaml").write_text(yaml.safe_dump(metadata | {"baselines": [name]}))
     sound("a.wav")
     bench = ["bench", "-s", "suite.yaml", "--data", "a.wav", "--workers", "0"]
     line = refused([*bench, "-t", "mulaw"])
     assert "suite.yaml names the codec" in line and f"type -t {name}" in line
     assert not Path("results").exists()
-    Path("suite.yaml").write_text(yaml.safe_dump(about | {"data": "librispeech/test-clean"}))
+    Path("suite.yaml").write_text(yaml.safe_dump(metadata | {"data": "librispeech/test-clean"}))
     line = refused([*bench[:3], "-t", "mulaw"])
     assert "names the corpus 'librispeech/test-clean'" in line and "--data" in line
 
@@ -184,12 +184,12 @@ def test_the_codec_of_ones_own_in_a_suite_of_ones_own():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("where", ["plain", "axis"])
 def test_a_recipe(name, where):
-    about = {"name": "x", "steps": 10, "validate_every": 5}
+    metadata = {"name": "x", "steps": 10, "validate_every": 5}
     if where == "plain":
-        about["start_from"] = name
+        metadata["start_from"] = name
     else:
-        about |= {"axes": {"a": "b"}, "choices": {"a": {"b": {"start_from": name}}}}
-    Path("r.yaml").write_text(yaml.safe_dump(about))
+        metadata |= {"axes": {"a": "b"}, "choices": {"a": {"b": {"start_from": name}}}}
+    Path("r.yaml").write_text(yaml.safe_dump(metadata))
     if name == "evil.safetensors":  # weights hold no code, but these are none
         with pytest.raises(CheckpointError, match="hold no"):
             load_recipe("r.yaml")
@@ -225,11 +225,11 @@ def test_corpora_and_teachers_of_a_recipe():
 def test_a_text_model_of_a_recipe():
     from audiotok.lm.text_body import TextBody
 
-    about = {
+    metadata = {
         "name": "x", "tokens": "t", "validation": "v", "context": 8, "batch": 1, "steps": 1,
         "validate_every": 1, "optimizer": {"learning_rate": 1e-3}, "text_model": "org/evil",
     }  # fmt: skip
-    Path("r.yaml").write_text(yaml.safe_dump(about))
+    Path("r.yaml").write_text(yaml.safe_dump(metadata))
     with pytest.raises(RecipeError, match="type text_model=org/evil behind the recipe"):
         TextBody(lm_recipes.load("r.yaml").text_model)
 

@@ -49,7 +49,7 @@ def test_ids_in_shards(shards, tmp_path, name):
     before = set(tmp_path.rglob("*"))
     result = CliRunner().invoke(app, ["decode", "tok", "-o", "deep/out"])
     assert isinstance(result.exception, CorpusError)
-    assert "no name for a file" in str(result.exception)
+    assert "no safe file name" in str(result.exception)
     made = set(tmp_path.rglob("*")) - before
     assert made <= {tmp_path / "deep", tmp_path / "deep" / "out"}
     with pytest.raises(CorpusError):
@@ -61,7 +61,7 @@ def test_ids_in_shards(shards, tmp_path, name):
 @pytest.mark.parametrize("name", ["b", "B"])
 def test_ids_that_are_there_twice(shards, name):
     shards([name, "b"])
-    with pytest.raises(CorpusError, match="the id b, which another clip has too"):
+    with pytest.raises(CorpusError, match="the id b belongs to another clip already"):
         list(corpora.read("tok"))
 
 

@@ -93,7 +93,7 @@ def test_a_corpus_to_shards_and_back(audiotok):
     assert "tokens: 2 clips, 0.00 h" in out
     assert "c left out:" in err and "1 clips could not be encoded: tokens/_failed.tsv" in err
     code, again, err = audiotok(*words)
-    assert (code, again) == (1, out) and "3 of 3 clips were encoded before" in err
+    assert (code, again) == (1, out) and "3 of 3 clips were already encoded" in err
     assert audiotok("decode", "tokens", "-o", "sound")[0] == 0
     for name in ("a", "b"):
         original, rate = soundfile.read(f"clips/{name}.wav")
@@ -173,7 +173,7 @@ def test_ctrl_c_says_how_to_go_on(audiotok, monkeypatch):
     monkeypatch.setattr(runner, "_score_clips", stop)
     code, _, err = audiotok("bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml")
     assert code == 130
-    assert "The same command goes on where it stopped" in err
+    assert "The same command resumes the run" in err
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -193,7 +193,7 @@ def test_a_signal_inside_of_opus_stops_the_run_and_books_no_failure(
     with monkeypatch.context() as patch:
         patch.setattr(classical, "io", SimpleNamespace(BytesIO=Interrupting))
         code, _, err = audiotok(*words)
-    assert code == expected and "The same command goes on where it stopped" in err
+    assert code == expected and "The same command resumes the run" in err
     assert "opus" not in err and not list(Path("results").glob("*/*/opus-6k/summary.json"))
     code, out, err = audiotok(*words)
     assert code == 0 and "failed" not in out
@@ -419,8 +419,8 @@ def test_cut_files_are_read_where_that_is_allowed(audiotok, caplog):
         assert code == 2 and "holds other tokens" in err  # the same folder would mix both
     words = ["bench", "-t", "shy.py", "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]
     assert "1 failed" in "".join(audiotok(*words, "--no-baselines")[1:])
-    found = "".join(audiotok(*words, "--no-baselines", "--allow-truncated")[1:])
-    assert "1 failed" not in found
+    result = "".join(audiotok(*words, "--no-baselines", "--allow-truncated")[1:])
+    assert "1 failed" not in result
 
 
 def test_a_folder_says_what_it_leaves_out(audiotok, caplog):

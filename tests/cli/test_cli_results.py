@@ -52,7 +52,7 @@ def test_compare_with_what_was_published(audiotok):
 
 
 def test_mistakes_are_one_line(audiotok):
-    for words, told in (
+    for words, messages in (
         ("compare mimi-8", "compare takes two codecs, not 1"),
         ("compare mimi-8 opus", "opus was not measured: did you mean opus-6k?"),
         ("compare mimi-8 opus-6k --data x", "is of data x: there is clips"),
@@ -60,7 +60,7 @@ def test_mistakes_are_one_line(audiotok):
         ("validate nowhere", "nowhere is not a folder"),
     ):
         code, _, err = audiotok(*words.split())
-        assert code == 2 and err.startswith("audiotok: ") and told in err
+        assert code == 2 and err.startswith("audiotok: ") and messages in err
         assert len(err.splitlines()) == 1
 
 

@@ -285,16 +285,16 @@ def test_other_kinds_of_numbers(kind):
         *(checkpoints.load_strict, module, state, "w"),
     )
     counting = torch.nn.BatchNorm1d(2)
-    wrong = counting.state_dict() | {"num_batches_tracked": torch.tensor(1.0)}
+    invalid = counting.state_dict() | {"num_batches_tracked": torch.tensor(1.0)}
     with pytest.raises(CheckpointError, match="num_batches_tracked float32 instead of int64"):
-        checkpoints.load_strict(counting, wrong, "w")
+        checkpoints.load_strict(counting, invalid, "w")
 
 
 def test_load_strict():
     module = torch.nn.Linear(3, 2)
     checkpoints.load_strict(module, {"weight": STATE["a"], "bias": torch.zeros(2)}, "w")
     assert torch.equal(module.weight, STATE["a"])
-    wrong = {
+    invalid = {
         "weight": torch.zeros(3, 3),
         "extra": torch.zeros(1),
         **{f"x{i}": STATE["b"] for i in range(9)},
@@ -304,7 +304,7 @@ def test_load_strict():
         r"1 misshapen: weight \(3, 3\) instead of \(2, 3\)",
         checkpoints.load_strict,
         module,
-        wrong,
+        invalid,
         "w",
     )
 

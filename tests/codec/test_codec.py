@@ -89,8 +89,8 @@ def test_windows_change_nothing_that_the_context_covers(codec):
     whole = codec.encode(audio)
     parts = tiny_codec.Tiny(CARD)
     parts.window_seconds, parts.context_seconds = 1.0, 0.02
-    found = parts.encode(audio)
-    assert torch.equal(found.codes, whole.codes)
+    result = parts.encode(audio)
+    assert torch.equal(result.codes, whole.codes)
     expected = codec.decode(whole).waveform
     torch.testing.assert_close(parts.decode(whole).waveform, expected, rtol=0, atol=1e-6)
 
@@ -114,12 +114,12 @@ def test_batches(codec):
     counting._decode = lambda codes: calls.append(len(codes)) or codec._decode(codes)
     for batch, sizes in (("strict", [1] * 5), ("length", [2, 2, 1])):
         calls.clear()
-        found = counting.encode_batch(audios, batch)
+        result = counting.encode_batch(audios, batch)
         assert calls == sizes
-        for one, other in zip(found, single, strict=True):
+        for one, other in zip(result, single, strict=True):
             assert torch.equal(one.codes, other.codes)
         calls.clear()
-        sounds = counting.decode_batch(found, batch)
+        sounds = counting.decode_batch(result, batch)
         assert calls == sizes
         for sound, tokens in zip(sounds, single, strict=True):
             expected = codec.decode(tokens).waveform
@@ -152,11 +152,11 @@ def test_the_caller_s_precision_changes_nothing_and_is_kept(codec, precision):
     torch.set_float32_matmul_precision(precision)
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = codec.decode(codec.encode(noise(5_000))).waveform
+            result = codec.decode(codec.encode(noise(5_000))).waveform
         assert torch.get_float32_matmul_precision() == precision
     finally:
         torch.set_float32_matmul_precision("highest")
-    assert torch.equal(found, expected)
+    assert torch.equal(result, expected)
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -365,9 +365,9 @@ def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
     whole = codec._encode_equal_lengths([module.prepare(AudioFile(path), codec.card)])[0]
     with monkeypatch.context() as patch:
         patch.setattr(module, "prepare", lambda *_: pytest.fail("it was read as a whole"))
-        found = codec.encode(path)
-    assert torch.equal(found.codes, whole.codes)
-    assert (found.num_samples, found.sample_rate) == (whole.num_samples, whole.sample_rate)
+        result = codec.encode(path)
+    assert torch.equal(result.codes, whole.codes)
+    assert (result.num_samples, result.sample_rate) == (whole.num_samples, whole.sample_rate)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(AudioError, match="cut short"):
         codec.encode(path)
@@ -378,12 +378,12 @@ def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
 
 
 def test_windows_of_a_codec_that_looks_at_all_of_a_sound_are_said(caplog):
-    for lookahead, said in ((None, 1), (0, 0)):
+    for lookahead, message in ((None, 1), (0, 0)):
         caplog.clear()
         codec = tiny_codec.Tiny(CARD.model_copy(update={"lookahead": lookahead}))
         codec.window_seconds, codec.context_seconds = 0.5, 0.1
         codec.encode(noise(32_000))
-        assert len(caplog.messages) == said
+        assert len(caplog.messages) == message
     codec = tiny_codec.Tiny(CARD)
     codec.encode(noise(32_000))
     assert not caplog.messages

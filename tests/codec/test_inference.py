@@ -35,10 +35,10 @@ def flags():
     for owner, name, value in mine:
         setattr(owner, name, value)
     yield
-    found = [getattr(owner, name) for owner, name, _ in mine]
+    result = [getattr(owner, name) for owner, name, _ in mine]
     for (owner, name, _), value in zip(mine, before, strict=True):
         setattr(owner, name, value)
-    assert found == [value for *_, value in mine]
+    assert result == [value for *_, value in mine]
 
 
 def networks(count):
@@ -133,8 +133,8 @@ def test_defaults_inside(state):
             made = torch.zeros(1) @ torch.zeros(1, 1)
             assert (made.dtype, made.device) == (torch.float32, CPU)
             assert not made.is_inference() and not torch.is_grad_enabled()
-        found = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
-        assert found == around
+        result = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+        assert result == around
 
 
 def test_the_default_dtype_in_two_threads():

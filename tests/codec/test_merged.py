@@ -41,15 +41,15 @@ def repeat_then_quantize(latents, codebooks, rates):
 
     (D, T), K of (V, D) -> (K, T).
     """
-    residual, found = latents, []
+    residual, result = latents, []
     for codebook, rate in zip(codebooks, rates, strict=True):
         repeated = torch.cat(
             [group.mean(1, keepdim=True).expand_as(group) for group in residual.split(rate, 1)], 1
         )
         codes = [nearest(frame, codebook) for frame in repeated.T]
-        found.append(codes)
+        result.append(codes)
         residual = residual - codebook[codes].T
-    return torch.tensor(found)
+    return torch.tensor(result)
 
 
 def test_the_codec_uses_its_codes():

@@ -56,8 +56,8 @@ def test_a_family_s_name_is_its_default(caplog, monkeypatch):
     [
         ("wavtokeniser", "there is no codec 'wavtokeniser': did you mean wavtokenizer"),
         ("mu-law", "did you mean mulaw"),
-        ("xyz", "known are .*mulaw.*opus"),
-        ("", "known are"),
+        ("xyz", "known codecs: .*mulaw.*opus"),
+        ("", "known codecs: "),
         ("mulaw:bits=4", "mulaw has no option 'bits=4'; options: it has none"),
         ("random:seed=x", "option seed of random is a int, not 'x'"),
         ("random:sead=1", "random has no option 'sead=1'; options: seed"),

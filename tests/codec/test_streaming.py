@@ -26,31 +26,31 @@ def noise(num_samples, channels=1):
 
 def test_a_round_trip_chunk_by_chunk(codec):
     sound = noise(9 * HOP + 11)
-    codes, heard = [], []
+    codes, decoded = [], []
     with codec.stream() as stream:
         for start in range(0, 9 * HOP, 3 * HOP):
             codes.append(stream.encode(sound[:, start : start + 3 * HOP].numpy()))
-            heard.append(stream.decode(codes[-1]))
+            decoded.append(stream.decode(codes[-1]))
         codes.append(stream.encode(sound[0, 9 * HOP :], last=True))
-        heard.append(stream.decode(codes[-1].numpy(), last=True))
+        decoded.append(stream.decode(codes[-1].numpy(), last=True))
     whole = codec.encode((sound, 8_000))
-    codes, heard = torch.cat(codes, -1), torch.cat(heard, -1)
+    codes, decoded = torch.cat(codes, -1), torch.cat(decoded, -1)
     assert codes.dtype == torch.int64 and torch.equal(codes, whole.codes)
-    assert heard.shape == (1, 10 * HOP)
+    assert decoded.shape == (1, 10 * HOP)
     expected = codec.decode(whole).waveform
-    torch.testing.assert_close(heard[:, : sound.shape[1]], expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(decoded[:, : sound.shape[1]], expected, rtol=0, atol=1e-6)
     torch.nn.Embedding(32, 2)(codes).sum().backward()  # no inference tensors
 
 
 def test_streams_keep_apart(codec):
     """Two sounds by turns, and something whole in between."""
     sounds = noise(4 * HOP), noise(4 * HOP + 1)[:, : 4 * HOP]
-    streams, found = [codec.stream(), codec.stream()], [[], []]
+    streams, result = [codec.stream(), codec.stream()], [[], []]
     for start in range(0, 4 * HOP, HOP):
         for index, stream in enumerate(streams):
-            found[index].append(stream.encode(sounds[index][:, start : start + HOP]))
+            result[index].append(stream.encode(sounds[index][:, start : start + HOP]))
         codec.encode((noise(500), 8_000))
-    for sound, stream, codes in zip(sounds, streams, found, strict=True):
+    for sound, stream, codes in zip(sounds, streams, result, strict=True):
         rest, silence = stream.finish()
         assert rest.shape == (1, 3, 0) and silence.shape == (1, 0)
         assert torch.equal(torch.cat(codes, -1), codec.encode((sound, 8_000)).codes)
@@ -60,10 +60,10 @@ def test_merged_codes_come_together():
     merged = Stranger(vary(CARD, "merge=3", Stranger.OPTIONS))
     sound = noise(8 * HOP)
     with merged.stream() as stream:
-        found = [stream.encode(chunk) for chunk in sound.split(HOP, dim=1)]
-        found.append(stream.finish()[0])
-    assert [codes.shape[-1] for codes in found] == [0, 0, 3, 0, 0, 3, 0, 0, 2]
-    assert torch.equal(torch.cat(found, -1), merged.encode((sound, 8_000)).codes)
+        result = [stream.encode(chunk) for chunk in sound.split(HOP, dim=1)]
+        result.append(stream.finish()[0])
+    assert [codes.shape[-1] for codes in result] == [0, 0, 3, 0, 0, 3, 0, 0, 2]
+    assert torch.equal(torch.cat(result, -1), merged.encode((sound, 8_000)).codes)
 
 
 def test_channels_one_by_one():
@@ -71,12 +71,12 @@ def test_channels_one_by_one():
     sound = noise(5 * HOP, channels=2)
     with each.stream() as stream:
         codes = [stream.encode(chunk) for chunk in sound.split(HOP, dim=1)]
-        heard = [stream.decode(one) for one in codes]
+        decoded = [stream.decode(one) for one in codes]
         with pytest.raises(CodecError, match="channels and codebooks cannot change"):
             stream.encode(sound[:1, :HOP])
     whole = each.encode((sound, 8_000))
     assert torch.equal(torch.cat(codes, -1), whole.codes)
-    assert torch.cat(heard, -1).shape == (2, 5 * HOP)
+    assert torch.cat(decoded, -1).shape == (2, 5 * HOP)
 
 
 def test_fewer_codebooks_decode(codec):

@@ -86,9 +86,9 @@ def test_every_mulaw_code_comes_back():
 def test_names_are_true(name):
     """What the name says is spent, more or less; for what people's speech takes see `Opus`."""
     tokens = audiotok.load(name).encode(speech_like(seconds=8))
-    told = 1000 * int(name[5:-1])
+    messages = 1000 * int(name[5:-1])
     assert tokens.bitrate == 8 * tokens.num_frames / 8
-    assert 0.7 * told < tokens.bitrate < 1.2 * told
+    assert 0.7 * messages < tokens.bitrate < 1.2 * messages
 
 
 def test_more_bits_sound_better():
@@ -103,8 +103,8 @@ def test_more_bits_sound_better():
 @pytest.mark.parametrize("name", OPUS)
 def test_no_lag(name):
     audio = speech_like()
-    found = audiotok.load(name).reconstruct(audio)
-    one, other = audio.waveform[0].numpy(), found.waveform[0].numpy()
+    result = audiotok.load(name).reconstruct(audio)
+    one, other = audio.waveform[0].numpy(), result.waveform[0].numpy()
     correlation = np.correlate(other, one[2000:-2000], "valid")
     assert abs(int(correlation.argmax()) - 2000) <= 1
 
@@ -120,9 +120,9 @@ def test_the_stream_is_all_that_decoding_needs(num_samples):
     stream = _pack(packets)
     rebuilt = _unpack(stream)
     assert list(ogg.packets(rebuilt))[2:] == packets[2:]
-    found, again = soundfile.read(io.BytesIO(rebuilt), dtype="float32")
+    result, again = soundfile.read(io.BytesIO(rebuilt), dtype="float32")
     assert rate == again == 16_000
-    assert np.array_equal(found[:num_samples], expected)
+    assert np.array_equal(result[:num_samples], expected)
     overhead = len(stream) - sum(len(packet) for packet in packets[2:])
     assert 0 < overhead <= 10
 

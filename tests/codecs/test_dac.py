@@ -54,13 +54,13 @@ def test_agrees_with_transformers(theirs):
     waveform = speech(16000, 8, skip=8)[..., :-77]
     padded = torch.nn.functional.pad(waveform, (0, 77))
     with torch.inference_mode():
-        found = model.encode(padded)
-        rows = found.projected_latents.unflatten(1, (12, 8)).transpose(2, 3)[0]
+        result = model.encode(padded)
+        rows = result.projected_latents.unflatten(1, (12, 8)).transpose(2, 3)[0]
         latents = ours.network.encoder(waveform)
         codes = ours._encode(waveform)
-        assert agree(ours.network.quantizer, latents, codes, found.audio_codes, rows) < 20
-        sound = model.decode(audio_codes=found.audio_codes).audio_values[:, None]
-        decoded = ours._decode(found.audio_codes)
+        assert agree(ours.network.quantizer, latents, codes, result.audio_codes, rows) < 20
+        sound = model.decode(audio_codes=result.audio_codes).audio_values[:, None]
+        decoded = ours._decode(result.audio_codes)
     assert decoded.shape == padded.shape
     assert sound.shape[-1] == padded.shape[-1] - 8  # the odd stride
     assert not decoded[..., -8:].any()
@@ -133,9 +133,9 @@ def test_merging(num_samples, codec, original):
             zip(codec.network.quantizer.stages[:3], (3, 2, 1), strict=True)
         ):
             pooled = repeat(pool(residual, rate), rate, num_frames)  # repeats, then quantizes
-            found = stage.encode(pooled)
-            assert torch.equal(tokens.codes[0, index], found[0, 0])
-            residual = residual - stage.decode(found)
+            result = stage.encode(pooled)
+            assert torch.equal(tokens.codes[0, index], result[0, 0])
+            residual = residual - stage.decode(result)
     groups = sum(-(-num_frames // rate) for rate in (3, 2, 1))
     assert tokens.num_bits == 10 * groups
     again = Tokens.from_bytes(tokens.to_bytes())

@@ -16,8 +16,8 @@ def test_noise_is_of_that_ratio(ratio):
     codec = audiotok.load(f"noise-{ratio}db")
     quiet = Audio(0.2 * voice(16_000, 1).waveform, 16_000)
     noise = codec.reconstruct(quiet).waveform - quiet.waveform
-    found = 10 * torch.log10(quiet.waveform.square().mean() / noise.square().mean())
-    assert float(found) == pytest.approx(ratio, abs=0.01)
+    result = 10 * torch.log10(quiet.waveform.square().mean() / noise.square().mean())
+    assert float(result) == pytest.approx(ratio, abs=0.01)
     spectrum = torch.fft.rfft(noise[0]).abs().square()
     low, high = spectrum.chunk(2)
     assert float(low.mean() / high[: len(low)].mean()) == pytest.approx(1, abs=0.05)  # white

@@ -111,8 +111,8 @@ def test_where_the_package_fails_the_last_chunk_is_the_shorter(codecs, models):
 @pytest.mark.parametrize("name", RATES)
 def test_equals_transformers_and_loads_what_it_writes(codecs, name, tmp_path):
     pytest.importorskip("transformers")
-    theirs = tiny.transformers_model(name)
-    theirs.save_pretrained(tmp_path)
+    official = tiny.transformers_model(name)
+    official.save_pretrained(tmp_path)
     codec = audiotok.load(f"encodec-{name}", checkpoint=tmp_path)
     assert codec.fingerprint == codecs[name].fingerprint
     rate, channels, _ = RATES[name]
@@ -120,9 +120,9 @@ def test_equals_transformers_and_loads_what_it_writes(codecs, name, tmp_path):
     for bandwidth, count in ((3.0, 4 if name == "24k" else 2), (24.0, 32 if name == "24k" else 16)):
         fewer = audiotok.load(f"encodec-{name}:codebooks={count}", checkpoint=tmp_path)
         with torch.no_grad():
-            encoded = theirs.encode(sound.waveform[None], bandwidth=bandwidth)
+            encoded = official.encode(sound.waveform[None], bandwidth=bandwidth)
             padding = encoded.last_frame_pad_length
-            decoded = theirs.decode(*encoded[:2], last_frame_pad_length=padding).audio_values[0]
+            decoded = official.decode(*encoded[:2], last_frame_pad_length=padding).audio_values[0]
         codes = torch.cat(list(encoded.audio_codes), dim=-1)
         codes = codes[..., : codes.shape[-1] - padding]
         levels = None if name == "24k" else torch.cat(encoded.audio_scales, dim=1)
@@ -160,19 +160,19 @@ def test_a_stream_equals_the_package(codecs, models, length):
     codec, sound = codecs["24k"], tiny.audio(24000, 1, length)
     chunks, expected, _ = tiny.official_encode(models["24k"], sound.waveform)
     for frames in (1, 3, 7):
-        given, codes, heard = [], [], []
+        given, codes, decoded = [], [], []
         with codec.stream() as stream:
             for chunk in sound.waveform.split(frames * 320, dim=1):
                 given.append(given[-1] + chunk.shape[1] if given else chunk.shape[1])
                 codes.append(stream.encode(chunk, last=given[-1] == length))
-                heard.append(stream.decode(codes[-1], last=given[-1] == length))
+                decoded.append(stream.decode(codes[-1], last=given[-1] == length))
         known = [max(0, n // 320) if n >= 7 * 320 else 0 for n in given[:-1]]
         counts = torch.tensor([each.shape[-1] for each in codes]).cumsum(0).tolist()
         assert counts == [*known, -(-length // 320)]
         assert torch.equal(torch.cat(codes, -1), expected)
         with torch.no_grad():
             whole = models["24k"].decode(chunks)[0, :, :length]
-        assert_close_to_peak(torch.cat(heard, -1)[:, :length], whole)
+        assert_close_to_peak(torch.cat(decoded, -1)[:, :length], whole)
 
 
 def test_long_sound_has_the_codes_of_the_whole(codecs, files):
@@ -302,8 +302,8 @@ def test_frames_look_no_farther_than_the_card_says(codecs):
     for frame in range(1, 20):
         waveform = sound.waveform.clone()
         waveform[:, frame * hop :] = 0.3 * torch.randn(1, (20 - frame) * hop)
-        found = codec.encode(audiotok.Audio(waveform, 24000)).codes
-        first_change[frame] = int((found != plain).any(1)[0].nonzero()[0])
+        result = codec.encode(audiotok.Audio(waveform, 24000)).codes
+        first_change[frame] = int((result != plain).any(1)[0].nonzero()[0])
     assert all(first_change[frame] == frame for frame in range(7, 20))
     assert first_change[6] == 0  # the farthest look, and the card knows it
 
@@ -313,9 +313,9 @@ def test_a_frame_sees_its_chunk_only(codecs):
     sound = tiny.audio(48000, 2, 3 * 47520)
     waveform = sound.waveform.clone()
     waveform[:, 48000:] *= 0.5
-    plain, found = codec.encode(sound).codes, codec.encode(audiotok.Audio(waveform, 48000)).codes
-    assert torch.equal(plain[..., :150], found[..., :150])
-    assert not torch.equal(plain[..., 150:300], found[..., 150:300])
+    plain, result = codec.encode(sound).codes, codec.encode(audiotok.Audio(waveform, 48000)).codes
+    assert torch.equal(plain[..., :150], result[..., :150])
+    assert not torch.equal(plain[..., 150:300], result[..., 150:300])
 
 
 @pytest.mark.parametrize("name", RATES)

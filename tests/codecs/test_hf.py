@@ -45,8 +45,8 @@ def test_a_dac(folders):
         tokens = codec.encode((waveform[0], 16_000))
         assert torch.equal(tokens.codes, model.encode(padded).audio_codes)
         sound = codec.decode(tokens).waveform
-        theirs = model.decode(audio_codes=tokens.codes).audio_values
-        assert torch.equal(sound[:, : theirs.shape[-1]], theirs[:, :length])
+        official = model.decode(audio_codes=tokens.codes).audio_values
+        assert torch.equal(sound[:, : official.shape[-1]], official[:, :length])
         assert sound.shape[-1] == length
     for codebook in tokens.codes[0]:
         assert codebook.unique().numel() >= 80
@@ -74,8 +74,8 @@ def test_a_higgs_audio_tokenizer(folders):
     for length in (1, 959, 960, 961, 48_000):
         waveform = tiny.sound(2, 24_000, seed=length)[..., :length]
         tokens = codec.encode((waveform[0], 24_000))
-        theirs = model.encode(F.pad(waveform, (0, -length % 960))).audio_codes
-        assert torch.equal(tokens.codes, theirs)
+        official = model.encode(F.pad(waveform, (0, -length % 960))).audio_codes
+        assert torch.equal(tokens.codes, official)
     assert torch.equal(
         codec.decode(tokens).waveform, model.decode(tokens.codes).audio_values[0, :, :48_000]
     )
@@ -133,8 +133,8 @@ def test_a_wavtokenizer(tmp_path):
         waveform = tiny.sound(2, 24_000, seed=length)[..., :length]
         tokens = codec.encode((waveform[0], 24_000))
         assert torch.equal(tokens.codes, model.encode(waveform).audio_codes)
-        theirs = model.decode(tokens.codes).audio_values
-        assert torch.equal(codec.decode(tokens).waveform, theirs[0, :, :length])
+        official = model.decode(tokens.codes).audio_values
+        assert torch.equal(codec.decode(tokens).waveform, official[0, :, :length])
     assert tokens.codes.unique().numel() >= 10
     merged = audiotok.load(f"hf:{tmp_path}:merge=2")
     codes = merged.encode((waveform[0], 24_000)).codes
@@ -158,7 +158,7 @@ def configured(folder, **content):
     [
         ("vibevoice_acoustic_tokenizer", "gives continuous latents: there are no tokens"),
         ("pocket_tts_audio_tokenizer", "gives continuous latents: there are no tokens"),
-        ("llama", "model_type 'llama', no audio tokenizer known here: known are dac, encodec, hi"),
+        ("llama", "model_type 'llama', which is not supported: expected one of dac, encodec, hi"),
         (None, "model_type 'None'"),
     ],
 )
@@ -310,8 +310,8 @@ def test_an_encodec_of_any_size(sizes, codebooks, tmp_path):
         waveform = model.decode(expected[None], [None]).audio_values
     codes = codec.encode((sound[0], rate)).codes
     assert torch.equal(codes, expected) and len(codes.unique()) > 5
-    found = codec.decode_codes(codes)
-    torch.testing.assert_close(found, waveform[..., : found.shape[-1]], rtol=0, atol=1e-6)
+    result = codec.decode_codes(codes)
+    torch.testing.assert_close(result, waveform[..., : result.shape[-1]], rtol=0, atol=1e-6)
     (outcome,) = examine(codec, ["tensor level"])
     assert outcome.state == "kept", outcome
 

@@ -95,15 +95,17 @@ def test_a_stream_equals_the_model(changes, length, tmp_path):
         expected = codec.network.encode(waveform[None]).audio_codes
         sound = codec.network.decode(expected).audio_values[0, :, :length]
     for frames in (1, 2, 3, 7):
-        codes, heard = [], []
+        codes, decoded = [], []
         with codec.stream() as stream:
             for start in range(0, length, frames * HOP):
                 last = start + frames * HOP >= length
                 codes.append(stream.encode(waveform[:, start : start + frames * HOP], last=last))
-                heard.append(stream.decode(expected[..., start // HOP :][..., :frames], last=last))
+                decoded.append(
+                    stream.decode(expected[..., start // HOP :][..., :frames], last=last)
+                )
         assert torch.equal(torch.cat(codes, -1), expected)
         assert [each.shape[-1] for each in codes[:-1]] == [frames] * (len(codes) - 1)
-        difference = (torch.cat(heard, -1)[:, :length] - sound).abs().max()
+        difference = (torch.cat(decoded, -1)[:, :length] - sound).abs().max()
         assert difference <= 1e-5 * sound.abs().max()
 
 

@@ -133,8 +133,8 @@ def test_repeat_then_quantize_is_quantize_then_repeat():
     quantizer = tiny.network("rvq").quantizer
     latents = torch.randn(1, 8, 20, generator=torch.Generator().manual_seed(0))
     plain = quantizer.encode(latents).repeat_interleave(2, -1)
-    found = merged(quantizer, (2, 2, 2, 2)).encode(latents.repeat_interleave(2, -1))
-    assert torch.equal(found, plain)
+    result = merged(quantizer, (2, 2, 2, 2)).encode(latents.repeat_interleave(2, -1))
+    assert torch.equal(result, plain)
 
 
 def test_grouped_codes_do_not_merge(files):

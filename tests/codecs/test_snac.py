@@ -46,7 +46,7 @@ def plain_of(name):
 
 def at_the_finest_rate(codes, strides):
     pairs = zip(codes, strides, strict=True)
-    return torch.stack([found.repeat_interleave(stride) for found, stride in pairs])
+    return torch.stack([result.repeat_interleave(stride) for result, stride in pairs])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,10 +59,10 @@ def test_agrees_with_an_independent_forward(name, codecs):
     latents, codes = plain.encode(waveform[0, 0])
     codes = at_the_finest_rate(codes, strides)
     rows, residual = [], latents[None]
-    for index, (found, stride) in enumerate(zip(codes, strides, strict=True)):
+    for index, (result, stride) in enumerate(zip(codes, strides, strict=True)):
         prefix = f"quantizer.quantizers.{index}"
         rows.append(rows_of(plain.conv(pool(residual, stride)[0], f"{prefix}.in_proj")[None]))
-        vectors = plain.state[f"{prefix}.codebook.weight"][found].T
+        vectors = plain.state[f"{prefix}.codebook.weight"][result].T
         residual = residual - plain.conv(vectors, f"{prefix}.out_proj")
     with torch.inference_mode():
         ours = codec._encode(waveform)
@@ -170,8 +170,8 @@ def test_another_process_decodes_to_the_same_sound(folders, codecs, tmp_path):
     )
     arguments = [folders["snac-32k"], tmp_path / "clip.atok", torch.get_num_threads()]
     subprocess.run([sys.executable, "-c", program, *map(str, arguments)], check=True)
-    theirs = torch.load(tmp_path / "clip.atok.pt", weights_only=True)
-    assert torch.equal(theirs, codec.decode(tokens).waveform)
+    official = torch.load(tmp_path / "clip.atok.pt", weights_only=True)
+    assert torch.equal(official, codec.decode(tokens).waveform)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,9 +218,9 @@ def test_merging(num_samples, folders, codecs):
         pairs = zip(codec.network.quantizer.stages, (8, 6, 1), strict=True)
         for index, (stage, stride) in enumerate(pairs):
             pooled = repeat(pool(residual, stride), stride, residual.shape[-1])
-            found = stage.encode(pooled)
-            assert torch.equal(tokens.codes[0, index], found[0, 0, :frames])
-            residual = residual - stage.decode(found)
+            result = stage.encode(pooled)
+            assert torch.equal(tokens.codes[0, index], result[0, 0, :frames])
+            residual = residual - stage.decode(result)
     again = Tokens.from_bytes(tokens.to_bytes())
     assert torch.equal(merged.decode(again).waveform, merged.decode(tokens).waveform)
     assert merged.decode(again).num_samples == num_samples
@@ -353,7 +353,7 @@ def test_cards():
 
 
 def test_converting_says_that_the_official_file_loads(folders, tmp_path):
-    with pytest.raises(CodecError, match="snac-24k loads the official file as it is"):
+    with pytest.raises(CodecError, match="snac-24k loads the official file with"):
         verbs.convert("snac-24k", folders["snac-24k"], tmp_path / "out.safetensors")
     with pytest.raises(CodecError, match="opus-6k has no weights|leave out"):
         verbs.convert("opus-6k", folders["snac-24k"], tmp_path / "out.safetensors")

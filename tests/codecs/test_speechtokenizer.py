@@ -46,8 +46,8 @@ def test_equals_the_official_network(models, files, name, length):
         assert tiny.disagreements(quantizer, ours, latents, tokens.codes, codes) == 0
     else:
         assert torch.equal(tokens.codes, codes)
-    theirs = Tokens(codes, tokens.codec, tokens.fingerprint, length, 16000, tokens.codebook_sizes)
-    decoded = codec.decode(Tokens.from_bytes(theirs.to_bytes())).waveform
+    official = Tokens(codes, tokens.codec, tokens.fingerprint, length, 16000, tokens.codebook_sizes)
+    decoded = codec.decode(Tokens.from_bytes(official.to_bytes())).waveform
     assert (decoded - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
@@ -64,9 +64,11 @@ def test_fewer_codebooks_are_the_first_ones(files):
     for count in (1, 3):
         fewer = audiotok.load(f"{AVERAGE}:codebooks={count}", checkpoint=files[AVERAGE])
         assert fewer.card.bitrate == 500 * count
-        found = fewer.encode(sound)
-        assert torch.equal(found.codes, tokens.codes[:, :count])
-        assert torch.equal(fewer.decode(found).waveform, whole.decode(tokens.first(count)).waveform)
+        result = fewer.encode(sound)
+        assert torch.equal(result.codes, tokens.codes[:, :count])
+        assert torch.equal(
+            fewer.decode(result).waveform, whole.decode(tokens.first(count)).waveform
+        )
     with pytest.raises(CodecError, match="cannot stop after 9 codebooks; allowed: 1, 2, 3, 4"):
         audiotok.load(f"{AVERAGE}:codebooks=9", checkpoint=files[AVERAGE])
 

@@ -87,10 +87,10 @@ def test_equals_a_direct_call(family, folder_of, load):
     for length in (1, hop - 1, hop, hop + 1, 3 * hop, 7 * hop + 17):
         waveform = tiny.sound(1, rate, seed=length)[..., :length]
         codes = codec.encode((waveform[0], rate)).codes
-        theirs = codes_of(family, model, waveform)
+        official = codes_of(family, model, waveform)
         assert codes.shape == (1, codec.num_codebooks, -(-length // hop))
-        assert theirs.shape[-1] - codes.shape[-1] == (family == "xcodec2" and length % hop == 0)
-        assert torch.equal(codes, theirs[..., : codes.shape[-1]].long())
+        assert official.shape[-1] - codes.shape[-1] == (family == "xcodec2" and length % hop == 0)
+        assert torch.equal(codes, official[..., : codes.shape[-1]].long())
     seconds = 20 if family == "mimi" else 5
     waveform = tiny.sound(seconds, rate, seed=9)
     tokens = codec.encode((waveform[0], rate))
@@ -143,12 +143,12 @@ def test_any_number_of_codebooks_of_an_xcodec(load):
 
 def merged_by_hand(layers, latents, strides):
     """Repeat, then quantize: the same as quantizing the pooled latents and repeating the codes."""
-    residual, num_frames, found = latents, latents.shape[-1], []
+    residual, num_frames, result = latents, latents.shape[-1], []
     for layer, stride in zip(layers, strides, strict=True):
         repeated = repeat(pool(residual, stride), stride, num_frames)
-        found.append(layer.encode(repeated))
-        residual = residual - layer.decode(found[-1])
-    return torch.stack(found, 1)
+        result.append(layer.encode(repeated))
+        residual = residual - layer.decode(result[-1])
+    return torch.stack(result, 1)
 
 
 @torch.no_grad()

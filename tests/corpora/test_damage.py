@@ -25,12 +25,12 @@ CLIPS = [
     make((50, 20), (2, 1), frames, seed=frames, side=torch.tensor([frames]) if frames % 2 else None)
     for frames in range(1, 12)
 ]
-ABOUT = {"shard": {"clips": len(CLIPS)}}
+METADATA_FILE = {"shard": {"clips": len(CLIPS)}}
 
 
 @pytest.fixture
 def shard(tmp_path):
-    return write(tmp_path / "tokens", CLIPS, **ABOUT)
+    return write(tmp_path / "tokens", CLIPS, **METADATA_FILE)
 
 
 def by_reading(folder):
@@ -38,8 +38,8 @@ def by_reading(folder):
 
 
 def by_items(folder):
-    found = corpora.TokenDataset(folder)
-    return [(found[n]["id"], found[n]["ids"].tolist()) for n in range(len(found))]
+    result = corpora.TokenDataset(folder)
+    return [(result[n]["id"], result[n]["ids"].tolist()) for n in range(len(result))]
 
 
 def by_export(folder):
@@ -74,14 +74,14 @@ def test_no_flipped_bit_gives_other_codes(shard, reader):
 
 
 def test_no_flipped_bit_of_the_folder_s_file_passes(shard):
-    path, about = shard.parent / shards.ABOUT, shards.read_about(shard.parent)
+    path, metadata = shard.parent / shards.METADATA_FILE, shards.read_metadata(shard.parent)
     whole = path.read_bytes()
     for at in range(len(whole)):
         damaged = bytearray(whole)
         damaged[at] ^= 1 << at % 8
         path.write_bytes(damaged)
         try:
-            assert shards.read_about(shard.parent) == about  # white space
+            assert shards.read_metadata(shard.parent) == metadata  # white space
         except CorpusError as error:
             assert "\n" not in str(error)
 
@@ -98,13 +98,15 @@ def test_codes_changed_behind_the_pages_checksum(shard, reader):
     assert "remove this file and run the same `audiotok encode` again" in message
 
 
-def rewritten(path, change, about=None):
+def rewritten(path, change, metadata=None):
     """The shard with its columns changed, and with checksums that fit: an attacker's."""
     table = parquet.read_table(path)
     columns = table.to_pylist()
     change(columns)
-    if about is not None:
-        table = table.replace_schema_metadata({rows.KEY: json.dumps(rows.sealed(about)).encode()})
+    if metadata is not None:
+        table = table.replace_schema_metadata(
+            {rows.KEY: json.dumps(rows.sealed(metadata)).encode()}
+        )
     for row in columns:
         arrays = [np.array(book, np.uint8) for book in row["codes"] or () if book is not None]
         if "crc32" in row and row["codes"] and None not in row["codes"]:
@@ -141,8 +143,8 @@ def rewritten(path, change, about=None):
 )
 def test_rows_that_cannot_be(shard, column, value, message):
     rewritten(shard, lambda columns: columns[4].__setitem__(column, value))
-    found = refused(by_reading, shard.parent)
-    assert str(shard) in found and message in found
+    result = refused(by_reading, shard.parent)
+    assert str(shard) in result and message in result
     assert "row 4" in refused(by_items, shard.parent)
 
 
@@ -184,9 +186,9 @@ def test_files_that_are_no_shards(shard, change):
      b'{"format": "audiotok-tokens-1"}', b'{"format": "audiotok-tokens-2", "crc32": "00000000"}'],
 )  # fmt: skip
 def test_folders_whose_file_is_damaged(shard, content):
-    (shard.parent / shards.ABOUT).write_bytes(content)
+    (shard.parent / shards.METADATA_FILE).write_bytes(content)
     for reader in READERS:
-        assert shards.ABOUT in refused(reader, shard.parent)
+        assert shards.METADATA_FILE in refused(reader, shard.parent)
 
 
 @pytest.mark.parametrize(
@@ -197,24 +199,24 @@ def test_folders_whose_file_is_damaged(shard, content):
      ("strides", [2, 1.0]), ("codebook_sizes", [True, 20])],
 )  # fmt: skip
 def test_descriptions_that_cannot_be(shard, name, value):
-    path = shard.parent / shards.ABOUT
-    about = shards.read_about(shard.parent)
-    path.write_bytes(shards.about_bytes(about | {name: value}))
+    path = shard.parent / shards.METADATA_FILE
+    metadata = shards.read_metadata(shard.parent)
+    path.write_bytes(shards.metadata_bytes(metadata | {name: value}))
     refused(by_reading, shard.parent)
-    rewritten(shard, lambda columns: None, about | ABOUT | {name: value})
-    path.write_bytes(shards.about_bytes(about))
+    rewritten(shard, lambda columns: None, metadata | METADATA_FILE | {name: value})
+    path.write_bytes(shards.metadata_bytes(metadata))
     assert str(shard) in refused(by_reading, shard.parent)
 
 
 def test_a_shard_that_is_there_in_part(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "ROW_GROUP", 3)
     path = write(tmp_path / "tokens", CLIPS, shard={"clips": len(CLIPS) + 1})
-    assert "11 of 12 rows are there" in refused(by_reading, path.parent)
+    assert "it has 11 of 12 rows" in refused(by_reading, path.parent)
 
 
 def test_rows_stand_together_by_their_codes(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "GROUP_CODES", 50)
-    path = write(tmp_path / "tokens", CLIPS, **ABOUT)
+    path = write(tmp_path / "tokens", CLIPS, **METADATA_FILE)
     assert parquet.read_metadata(path).row_group(0).num_rows == 2  # the longest has 22
     assert [clip for clip, _ in by_reading(path.parent)] == [f"c{n}" for n in range(11)]
     monkeypatch.setattr(rows, "_MAX_ROWS", 1)
@@ -223,7 +225,7 @@ def test_rows_stand_together_by_their_codes(tmp_path, monkeypatch):
 
 def test_metadata_that_abort_pyarrow(tmp_path):
     """Read in a process of its own: damage to the statistics of a column ends it."""
-    path = write(tmp_path / "tokens", CLIPS, **ABOUT)
+    path = write(tmp_path / "tokens", CLIPS, **METADATA_FILE)
     whole = path.read_bytes()
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     program = f"""
@@ -251,23 +253,23 @@ def test_a_shard_cannot_pass_for_one_without_checksums(tmp_path):
 
 def test_folders_of_before(tmp_path, caplog):
     path = write(tmp_path / "tokens", CLIPS, format=rows.OLD_FORMAT)
-    about = shards.read_about(path.parent) | {"format": rows.OLD_FORMAT}
-    (path.parent / shards.ABOUT).unlink()
-    (path.parent / "corpus.json").write_text(json.dumps(about))
+    metadata = shards.read_metadata(path.parent) | {"format": rows.OLD_FORMAT}
+    (path.parent / shards.METADATA_FILE).unlink()
+    (path.parent / "corpus.json").write_text(json.dumps(metadata))
     assert shards.is_shards(path.parent)
     with caplog.at_level(logging.WARNING, "audiotok"):
         for _ in range(2):
             for (_, tokens), clip in zip(corpora.read(path.parent), CLIPS, strict=True):
                 assert torch.equal(tokens.codes, clip.codes)
-    said = [record for record in caplog.records if "without checksums" in record.getMessage()]
-    assert len(said) == 1
+    message = [record for record in caplog.records if "without checksums" in record.getMessage()]
+    assert len(message) == 1
     with pytest.raises(CorpusError, match="no shard of tokens, or damaged"):
         rewritten(path, lambda columns: columns[1].__setitem__("num_frames", 7))
         by_reading(path.parent)
 
 
 def test_pandas_reads_the_folder(tmp_path):
-    path = write(tmp_path / "tokens", CLIPS, **ABOUT)
+    path = write(tmp_path / "tokens", CLIPS, **METADATA_FILE)
     (path.parent / "_failed.tsv").write_text("clip\tmessage\n")
     (path.parent / ".lock").write_text("")
     frame = pandas.read_parquet(path.parent)

@@ -25,31 +25,31 @@ def clips(tmp_path, monkeypatch):
 
 
 def test_items_are_the_clips(clips, tmp_path):
-    found = corpora.TokenDataset(tmp_path / "tokens", "coarse_first", 5, ("bos", "sep"))
-    assert len(found) == 11
+    result = corpora.TokenDataset(tmp_path / "tokens", "coarse_first", 5, ("bos", "sep"))
+    assert len(result) == 11
     for number in (0, 10, 4, -1):
-        item = found[number]
+        item = result[number]
         expected = clips[number].to_sequence("coarse_first", 5, ("bos", "sep"))
         assert torch.equal(item["ids"], expected)
-    assert (found[3]["id"], found[3]["text"], found[3]["speaker"]) == ("c3", "t3", "")
+    assert (result[3]["id"], result[3]["text"], result[3]["speaker"]) == ("c3", "t3", "")
     with pytest.raises(IndexError):
-        found[11]
+        result[11]
 
 
 def test_only_the_row_group_of_a_clip_is_read(clips, tmp_path, monkeypatch):
-    found, reads = corpora.TokenDataset(tmp_path / "tokens"), []
-    read = found._read_group
-    monkeypatch.setattr(found, "_read", lambda group: reads.append(group) or read(group))
-    assert [found[index]["id"] for index in (0, 10)] == ["c0", "c10"]
+    result, reads = corpora.TokenDataset(tmp_path / "tokens"), []
+    read = result._read_group
+    monkeypatch.setattr(result, "_read", lambda group: reads.append(group) or read(group))
+    assert [result[index]["id"] for index in (0, 10)] == ["c0", "c10"]
     assert reads == [0, 3]
 
 
 @pytest.mark.parametrize("pattern", ["parallel", "delay", "interleaved", "coarse_first"])
 def test_crops_stack(clips, tmp_path, pattern):
-    found = corpora.TokenDataset(
+    result = corpora.TokenDataset(
         tmp_path / "tokens", pattern, special=("pad", "eos"), frames=4, seed=1
     )
-    loader = torch.utils.data.DataLoader(found, batch_size=11)
+    loader = torch.utils.data.DataLoader(result, batch_size=11)
     (batch,) = loader
     starts = set()
     for number, (ids, mask) in enumerate(zip(batch["ids"], batch["mask"], strict=True)):
@@ -58,7 +58,7 @@ def test_crops_stack(clips, tmp_path, pattern):
         frames = min(4, tokens.num_frames)
         assert back.num_frames == frames
         assert bool(mask.all()) == (frames == 4)
-        assert (ids[..., ~mask] == found.vocabulary.id("pad")).all()
+        assert (ids[..., ~mask] == result.vocabulary.id("pad")).all()
         places = [
             start
             for start in range(0, tokens.num_frames - frames + 1, 2)
@@ -67,18 +67,18 @@ def test_crops_stack(clips, tmp_path, pattern):
         assert places
         starts.add(places[0])
     assert len(starts) > 1
-    again = found[10]["ids"]
-    assert torch.equal(found[10]["ids"], again)
+    again = result[10]["ids"]
+    assert torch.equal(result[10]["ids"], again)
     crops = []
     for epoch in range(6):
-        found.set_epoch(epoch)
-        crops.append(tuple(found[10]["ids"].flatten().tolist()))
+        result.set_epoch(epoch)
+        crops.append(tuple(result[10]["ids"].flatten().tolist()))
     assert len(set(crops)) > 1
 
 
 def test_the_first_codebooks_alone_and_other_processes(clips, tmp_path):
-    found = corpora.TokenDataset(tmp_path / "tokens", num_codebooks=1)
-    copy = pickle.loads(pickle.dumps(found))  # as a DataLoader with workers does
+    result = corpora.TokenDataset(tmp_path / "tokens", num_codebooks=1)
+    copy = pickle.loads(pickle.dumps(result))  # as a DataLoader with workers does
     assert torch.equal(copy[5]["ids"], clips[5].first(1).to_sequence())
     assert copy.vocabulary.codebook_sizes == (50,)
 
@@ -86,7 +86,7 @@ def test_the_first_codebooks_alone_and_other_processes(clips, tmp_path):
 def test_refuses(clips, tmp_path):
     with pytest.raises(TokensError, match="the pattern is one of"):
         corpora.TokenDataset(tmp_path / "tokens", "flat")
-    with pytest.raises(CorpusError, match="crops of 0 frames"):
+    with pytest.raises(CorpusError, match="frames is 0: expected 1 or more"):
         corpora.TokenDataset(tmp_path / "tokens", frames=0)
 
 

@@ -56,12 +56,12 @@ def test_a_network_without_a_file():
 
 
 def test_the_code_of_a_file(tmp_path):
-    found = []
+    result = []
     for name, more in (("one", ""), ("two", "\n# another line\n")):
         path = tmp_path / f"{name}.py"
         path.write_text(SOURCE.read_text() + more)
-        found.append(of_encoder(audiotok.load(path)))
-    assert differing(*found) == {"code"}
+        result.append(of_encoder(audiotok.load(path)))
+    assert differing(*result) == {"code"}
 
 
 PROGRAM = """

@@ -36,15 +36,15 @@ def test_rows_are_the_clips(clips, tmp_path):
     assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("broken\t")
     codec, corpus = audiotok.load("mulaw"), audiotok.data.load(clips)
     expected = [clip for clip in corpus if clip.id != "broken"]
-    found = list(corpora.read(tmp_path / "tokens"))
-    assert [clip.id for clip, _ in found] == [clip.id for clip in expected]
-    for (clip, tokens), original in zip(found, expected, strict=True):
+    result = list(corpora.read(tmp_path / "tokens"))
+    assert [clip.id for clip, _ in result] == [clip.id for clip in expected]
+    for (clip, tokens), original in zip(result, expected, strict=True):
         assert (clip.text, clip.speaker, clip.label) == (original.text, original.speaker, None)
         alone = codec.encode(original.path)
         assert torch.equal(alone.codes, tokens.codes)
         assert (alone.num_samples, alone.sample_rate) == (tokens.num_samples, tokens.sample_rate)
         assert torch.equal(codec.decode(alone).waveform, codec.decode(tokens).waveform)
-    assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in found))
+    assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in result))
 
 
 def test_processes_give_the_same_bytes(clips, tmp_path):
@@ -73,8 +73,8 @@ def test_batches_are_compared_with_single_clips(tmp_path):
     pairs = list(zip(corpora.read(fast.folder), corpora.read(strict.folder), strict=True))
     changed = sum(int((one.codes != two.codes).sum()) for (_, one), (_, two) in pairs)
     assert changed <= 2  # last bits
-    about = corpora.Shards(fast.folder).about
-    assert about["settings"]["batch"] == "ragged"
+    metadata = corpora.Shards(fast.folder).metadata
+    assert metadata["settings"]["batch"] == "ragged"
     codec = audiotok.load("wavtokenizer-mini")
     for (_, tokens), number in zip(corpora.read(strict.folder), range(6), strict=True):
         assert torch.equal(codec.encode(folder / f"{number}.wav").codes, tokens.codes)
@@ -98,9 +98,9 @@ def test_kills_at_any_moment_lose_and_double_nothing(clips, tmp_path):
         time.sleep(dice.random() * 0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        found = contents(out)
-        hit += 0 < len(found) < len(expected)
-        assert all(expected[name] == content for name, content in found.items())
+        result = contents(out)
+        hit += 0 < len(result) < len(expected)
+        assert all(expected[name] == content for name, content in result.items())
     (out / ".audiotok-0123456789abcdef.tmp").write_bytes(b"torn")  # left by a kill
     assert hit >= 2
     encode(clips, out, **settings)
@@ -171,7 +171,9 @@ def test_sound_that_changed_at_equal_size_is_another_corpus(clips, tmp_path):
     path = clips / "clip.03.wav"
     samples, rate = soundfile.read(path, dtype="int16")
     soundfile.write(path, samples // 2, rate, subtype="PCM_16")
-    with pytest.raises(CorpusError, match="corpus.sha256 .*sizes and times of change of all files"):
+    with pytest.raises(
+        CorpusError, match="corpus.sha256 .*sizes and modification times of all files"
+    ):
         encode(clips, tmp_path / "tokens")
 
 
@@ -184,7 +186,7 @@ def test_sound_that_changed_at_equal_size_is_another_corpus(clips, tmp_path):
         ({"batch_seconds": 0}, CorpusError, "more than 0 seconds"),
         ({"batch": "ragged"}, CodecError, "mulaw knows no batch 'ragged'"),
         ({"batch": "big"}, CodecError, "strict, length, ragged, not 'big'"),
-        ({"limit": 0}, CorpusError, "leaves nothing"),
+        ({"limit": 0}, CorpusError, "expected 1 or more"),
         ({"workers": -1}, CorpusError, "workers are 0 or more"),
     ],
 )
@@ -199,7 +201,7 @@ def test_a_place_that_is_taken(clips, tmp_path):
         encode(clips, tmp_path / "file")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/rows.parquet").write_bytes(b"")
-    with pytest.raises(CorpusError, match="no corpus of tokens but other files, e.g. rows.parquet"):
+    with pytest.raises(CorpusError, match="other files and no corpus of tokens, e.g. rows.parquet"):
         encode(clips, tmp_path / "other")
     from filelock import FileLock
 
@@ -267,7 +269,10 @@ def deadly(tmp_path):
 def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):
     done = encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), workers=1, shard_clips=3)
     (failure,) = done.failures
-    assert failure["clip"] == "2" and "twice with its shard and once alone" in failure["message"]
+    assert (
+        failure["clip"] == "2"
+        and "twice with the whole shard and once with this clip alone" in failure["message"]
+    )
     assert (tmp_path / "tokens/_failed.tsv").read_text().splitlines()[1].startswith("2\t")
     assert [clip.id for clip, _ in corpora.read(done.folder)] == ["0", "1", "3", "4"]
 
@@ -275,7 +280,7 @@ def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):
 def test_what_may_pass_is_no_failed_clip(deadly, tmp_path):
     (tmp_path / "memory").write_text("")
     settings = {"limit": 2, "shard_clips": 1}
-    with pytest.raises(CorpusError, match="2 of 2 shards could not be made now, at clip 0: Memory"):
+    with pytest.raises(CorpusError, match="2 of 2 shards could not be encoded, at clip 0: Memory"):
         encode(tmp_path / "sound", tmp_path / "tokens", str(deadly), **settings)
     assert not contents(tmp_path / "tokens") and not (tmp_path / "tokens/_failed.tsv").exists()
     (tmp_path / "memory").unlink()
@@ -307,11 +312,11 @@ def test_a_death_that_passes_and_one_that_does_not():
         tried.append((sorted(ids), again))
         if ids & deaths:
             deaths.discard("a")
-            raise executors._Died
-        return encoder.Made(work.number, failures=sorted(work.left_out))
+            raise executors._ProcessDied
+        return encoder.ShardResult(work.number, failures=sorted(work.left_out))
 
     work = encoder.Work(5, [Recording(name, "x") for name in "abc"])
-    assert executors._surviving(work, attempt) == encoder.Made(5)
+    assert executors._surviving(work, attempt) == encoder.ShardResult(5)
     assert tried == [(["a", "b", "c"], False), (["a", "b", "c"], True)]
     deaths.add("b")
     assert executors._surviving(work, attempt).failures == ["b"]
@@ -327,18 +332,20 @@ def test_a_death_that_passes_and_one_that_does_not():
         (lambda work: not work.recordings, "dies while it loads the codec"),
         (lambda work: True, "dies while it loads the codec"),
         (lambda work: len(work.recordings) > 0, "dies at every clip"),
-        (lambda work: len(work.recordings) > 1, "at none of the clips alone"),
+        (lambda work: len(work.recordings) > 1, "but not at any single clip"),
     ],
 )
 def test_deaths_that_are_no_clip_s_fault(deaths, message):
     def attempt(work, again):
         if deaths(work) or len(work.recordings) == 2:
-            raise executors._Died
-        return encoder.Made(work.number)
+            raise executors._ProcessDied
+        return encoder.ShardResult(work.number)
 
     work = encoder.Work(5, [Recording("a", "x"), Recording("b", "x")])
-    found = executors._surviving(work, attempt)
-    assert isinstance(found, encoder.Unmade) and message in found.message and found.number == 5
+    result = executors._surviving(work, attempt)
+    assert (
+        isinstance(result, encoder.FailedShard) and message in result.message and result.number == 5
+    )
 
 
 def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
@@ -366,23 +373,23 @@ def test_batches_by_length():
 
 
 def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
-    found = sources.load(clips, 9)
+    result = sources.load(clips, 9)
     codec = audiotok.load("mulaw")
-    about = encoding._about(codec, found, "cpu", None, None, 9)
+    metadata = encoding._metadata(codec, result, "cpu", None, None, 9)
     import json
 
     jobs = [
-        encoder.Job("mulaw", None, "cpu", "strict", 8.0, readers, json.dumps(about))
+        encoder.Job("mulaw", None, "cpu", "strict", 8.0, readers, json.dumps(metadata))
         for readers in (0, 1)
     ]
-    work = encoder.Work(0, found.recordings)
+    work = encoder.Work(0, result.recordings)
     encoders = [encoder.Encoder(job) for job in jobs]
     one, two = (each.make(work, lambda *_: None) for each in encoders)
     encoders[1].close()
     assert one == two and one.clips == 8
-    about["encoder"]["packages"] = "torch 1.0"
-    with pytest.raises(CodecError, match="another codec in this process .*packages torch 1.0 -> "):
-        encoder.Encoder(encoder.Job("mulaw", None, "cpu", "strict", 8.0, 0, json.dumps(about)))
+    metadata["encoder"]["packages"] = "torch 1.0"
+    with pytest.raises(CodecError, match="differs between this process .*packages torch 1.0 -> "):
+        encoder.Encoder(encoder.Job("mulaw", None, "cpu", "strict", 8.0, 0, json.dumps(metadata)))
 
 
 def test_metadata_say_what_made_the_shard(clips, tmp_path):
@@ -390,11 +397,11 @@ def test_metadata_say_what_made_the_shard(clips, tmp_path):
 
     encode(clips, tmp_path / "tokens")
     path = next((tmp_path / "tokens").glob("tokens-00001-of-*.parquet"))
-    about = json.loads(parquet.read_schema(path).metadata[b"audiotok"])
-    assert about["codec"] == about["card"]["name"] == "mulaw"
-    assert about["fingerprint"] == audiotok.load("mulaw").fingerprint
-    assert about["shard"]["failures"][0]["clip"] == "broken"
-    assert about["version"] == audiotok.__version__
+    metadata = json.loads(parquet.read_schema(path).metadata[b"audiotok"])
+    assert metadata["codec"] == metadata["card"]["name"] == "mulaw"
+    assert metadata["fingerprint"] == audiotok.load("mulaw").fingerprint
+    assert metadata["shard"]["failures"][0]["clip"] == "broken"
+    assert metadata["version"] == audiotok.__version__
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -431,7 +438,7 @@ def test_what_the_machine_lacks_is_no_failure_of_a_clip(clips, tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Recording, "read", fail)
-        with pytest.raises(CorpusError, match="not be made now.*the same command tries these"):
+        with pytest.raises(CorpusError, match="not be encoded.*the same command tries these"):
             encode(clips, tmp_path / "tokens")
     assert not contents(tmp_path / "tokens")
     assert len(encode(clips, tmp_path / "tokens").failures) == 1

@@ -70,8 +70,8 @@ def test_shards_of_another_codec_and_codes_that_do_not_fit(tmp_path):
     with pytest.raises(CorpusError, match="tokens of another codec .fingerprint cdcdcd"):
         corpora.Shards(tmp_path / "tokens")
     write(tmp_path / "other", [make()])
-    found = corpora.Shards(tmp_path / "other")
+    result = corpora.Shards(tmp_path / "other")
     row = {"id": "x", "codes": [np.array([1, 2]), np.array([1])], "num_frames": 2, "side": None}
     row |= {"num_samples": 2, "sample_rate": 8000}
     with pytest.raises(TokensError, match="codes of x do not fit 2 frames"):
-        found.tokens(row)
+        result.tokens(row)

@@ -15,20 +15,20 @@ from audiotok.sound import audio
 
 
 def test_a_corpus(clips):
-    found = sources.load(clips)
+    result = sources.load(clips)
     corpus = data.load(clips)
-    assert [one.id for one in found.recordings] == [clip.id for clip in corpus]
-    assert found.recordings[3].text == "number 3" and found.sizes[3] > 600
-    assert sources.load(clips).sha256 == found.sha256
-    assert sources.load(clips, 5).sha256 != found.sha256
+    assert [one.id for one in result.recordings] == [clip.id for clip in corpus]
+    assert result.recordings[3].text == "number 3" and result.sizes[3] > 600
+    assert sources.load(clips).sha256 == result.sha256
+    assert sources.load(clips, 5).sha256 != result.sha256
     status = (clips / "clip.04.wav").stat()
     os.utime(clips / "clip.04.wav", ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000))
-    assert sources.load(clips).sha256 != found.sha256
+    assert sources.load(clips).sha256 != result.sha256
     os.utime(clips / "clip.04.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert sources.load(clips).sha256 == found.sha256
+    assert sources.load(clips).sha256 == result.sha256
     (clips / "clip.03.wav").write_bytes(b"shorter")
     changed = sources.load(clips)
-    assert changed.sha256 != found.sha256
+    assert changed.sha256 != result.sha256
     assert changed.recordings[3].seconds() == 0
     first = changed.recordings[0]
     assert first.seconds() == pytest.approx(soundfile.info(first.where).duration)
@@ -50,11 +50,11 @@ def test_a_dataset(tmp_path):
     rows = datasets.Dataset.from_dict(columns)
     rows.save_to_disk(tmp_path / "saved")
     name = f"hf:{tmp_path / 'saved'}"
-    found = sources.load(name)
-    assert [one.id for one in found.recordings] == ["a__one", "b__one", "b__two"]
-    assert [one.text for one in found.recordings] == ["eins", None, "drei"]
-    assert found.recordings[2].speaker == "7"
-    for one, file in zip(found.recordings, files, strict=True):
+    result = sources.load(name)
+    assert [one.id for one in result.recordings] == ["a__one", "b__one", "b__two"]
+    assert [one.text for one in result.recordings] == ["eins", None, "drei"]
+    assert result.recordings[2].speaker == "7"
+    for one, file in zip(result.recordings, files, strict=True):
         assert torch.equal(one.read().waveform, audio.read(file).waveform)
         assert one.seconds() == pytest.approx(soundfile.info(file).duration)
     done = corpora.encode(name, "mulaw", tmp_path / "tokens", workers=0)
@@ -65,7 +65,7 @@ def test_a_dataset(tmp_path):
 def test_mistakes(tmp_path, monkeypatch):
     import sys
 
-    with pytest.raises(CorpusError, match="neither a file, a folder nor a corpus"):
+    with pytest.raises(CorpusError, match="neither a file, a folder nor the name of a corpus"):
         sources.load("nowhere")
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingPackageError, match="the corpus hf:nobody/nothing"):

@@ -199,8 +199,8 @@ def server(tmp_path, monkeypatch):
     (tmp_path / "served").mkdir()
 
     def serve(names=None, sha256=None):
-        found = archive(tmp_path / "served/dev-clean.tar.gz", good if names is None else names)
-        monkeypatch.setitem(librispeech.SHA256, "dev-clean", sha256 or found)
+        result = archive(tmp_path / "served/dev-clean.tar.gz", good if names is None else names)
+        monkeypatch.setitem(librispeech.SHA256, "dev-clean", sha256 or result)
         return tmp_path
 
     return serve

@@ -98,9 +98,9 @@ def test_segments_of_one_file_have_their_own_ids_and_hashes(folder):
         ({"start": 1, "end": 1}, "is a segment of 0 s from 1 s"),
         ({"start": 1, "offset": 1}, "has start and offset: give one"),
         ({"end": 1, "duration": 1}, "has end and duration: give one"),
-        ({"start_sample": 1}, "the column 'start_sample' would change what is read"),
-        ({"channel": 1}, "the column 'channel' would change what is read"),
-        ({"Offset": 1}, "the column 'Offset' would change what is read"),
+        ({"start_sample": 1}, "the column 'start_sample' would change which sound is read"),
+        ({"channel": 1}, "the column 'channel' would change which sound is read"),
+        ({"Offset": 1}, "the column 'Offset' would change which sound is read"),
         ({"offset": 0.1, "reference": "clips/b.wav"}, "is a whole file, not a segment"),
         ({"text": True}, "text is true, expected a string"),
     ],
@@ -224,7 +224,7 @@ def test_metadata_that_name_no_files_or_two_texts(folder):
     written(folder / "metadata.csv", "file_name,sentence,text", "clips/a.wav,x,y")
     assert [clip.text for clip in data.load(folder)] == ["y"]
     written(folder / "metadata.jsonl", {"file_name": "clips/a.wav"})
-    with pytest.raises(CorpusError, match="lie in one folder"):
+    with pytest.raises(CorpusError, match="are in one folder"):
         data.load(folder)
 
 
@@ -244,17 +244,19 @@ def test_recordings_and_their_supervisions(folder):
     path = written(folder / "recordings.jsonl.gz", recording())
     (whole,) = data.load(folder)
     assert (whole.id, whole.is_segment) == ("r", False)
-    said = {"id": "s", "recording_id": "r", "start": 0.5, "duration": 0.25, "channel": 0}
-    other = written(folder / "supervisions.jsonl", said | {"text": "hello", "speaker": "anna"})
+    message = {"id": "s", "recording_id": "r", "start": 0.5, "duration": 0.25, "channel": 0}
+    other = written(folder / "supervisions.jsonl", message | {"text": "hello", "speaker": "anna"})
     for source in (folder, path, other):
         (clip,) = data.load(source)
         assert (clip.id, clip.text, clip.speaker) == ("s", "hello", "anna")
         assert (clip.offset, clip.duration) == (0.5, 0.25)
-    written(other, said | {"recording_id": "q"})
+    written(other, message | {"recording_id": "q"})
     with pytest.raises(CorpusError, match="line 1: no recording 'q' in .*recordings.jsonl.gz"):
         data.load(folder)
     path.unlink()
-    with pytest.raises(CorpusError, match="supervisions, whose recordings lie in a file"):
+    with pytest.raises(
+        CorpusError, match="supervisions, but the file of their recordings is missing"
+    ):
         data.load(other)
 
 
@@ -286,7 +288,7 @@ def test_what_lhotse_can_say_and_is_not_followed(folder, row, says):
 
 
 def test_datasets_of_the_hub_are_refused_where_they_cannot_be_read():
-    with pytest.raises(CorpusError, match=r"`encode` and `train` read: expected here a folder"):
+    with pytest.raises(CorpusError, match=r"only `encode` and `train` read: expected a folder"):
         data.load("hf:org/name")
 
 
@@ -302,11 +304,11 @@ def test_the_examples_of_the_document(folder):
     def load(*names, source=None):
         for name in names:
             (folder / name).write_text(files[name])
-        found = data.load(folder / source if source else folder)
+        result = data.load(folder / source if source else folder)
         for name in names:
             (folder / name).unlink()
-        clips = [(c.id, c.text, c.speaker, c.offset, c.duration) for c in found]
-        assert all(clip.path.is_file() for clip in found)
+        clips = [(c.id, c.text, c.speaker, c.offset, c.duration) for c in result]
+        assert all(clip.path.is_file() for clip in result)
         return clips
 
     assert load("manifest.tsv") == [

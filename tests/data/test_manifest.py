@@ -118,7 +118,7 @@ def test_a_split_counts_in_the_hash_only_where_there_is_one(folder):
 def test_half_a_surrogate_pair_is_no_text(tmp_path, column):
     soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
     (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "' + column + '": "\\ud83d hi"}\n')
-    with pytest.raises(CorpusError, match=f"line 1: {column} holds half of a surrogate pair"):
+    with pytest.raises(CorpusError, match=f"line 1: {column} has half of a surrogate pair"):
         data.load(tmp_path / "m.jsonl")
 
 

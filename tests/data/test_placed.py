@@ -53,8 +53,8 @@ def test_esc50_tests_on_the_fold_in_its_name(cache):
     folder = cache(
         "esc50/audio/1-a-0.wav", "esc50/audio/3-b-1.wav", **{"esc50/meta/esc50.csv": rows}
     )
-    found = [(c.label, c.split) for c in data.load("esc50/3")]
-    assert found == [("dog", "train"), ("rain", "test")]
+    result = [(c.label, c.split) for c in data.load("esc50/3")]
+    assert result == [("dog", "train"), ("rain", "test")]
     assert data.load("esc50/1").sha256 != data.load("esc50/3").sha256
     (folder / "esc50/audio/3-b-1.wav").unlink()
     with pytest.raises(CorpusError, match=r"3-b-1\.wav, which is not a file"):
@@ -100,9 +100,11 @@ def test_voxceleb1(cache):
 @pytest.mark.parametrize("name", ["esc50/2", "gtzan", "voxceleb1/verification"])
 def test_a_corpus_that_is_not_there_says_where_it_belongs(cache, name):
     folder = cache()
-    with pytest.raises(CorpusError, match="get it from http") as told:
+    with pytest.raises(CorpusError, match="get it from http") as messages:
         data.load(name)
-    assert str(folder / name.split("/")[0]) in str(told.value) and "\n" not in str(told.value)
+    assert str(folder / name.split("/")[0]) in str(messages.value) and "\n" not in str(
+        messages.value
+    )
 
 
 def test_the_folder_of_corpora_is_not_the_cache_of_bench(tmp_path, monkeypatch):
@@ -111,7 +113,7 @@ def test_the_folder_of_corpora_is_not_the_cache_of_bench(tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOTOK_CACHE", str(tmp_path / "old"))
     assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"
     (tmp_path / "old" / "gtzan").mkdir(parents=True)  # where earlier versions kept it
-    with pytest.warns(FutureWarning, match="AUDIOTOK_CACHE is the cache of bench alone now"):
+    with pytest.warns(FutureWarning, match="AUDIOTOK_CACHE is now only the cache of bench"):
         assert _download.place("gtzan") == tmp_path / "old" / "gtzan"
     (tmp_path / "home" / "audiotok" / "gtzan").mkdir(parents=True)
     assert _download.place("gtzan") == tmp_path / "home" / "audiotok" / "gtzan"

@@ -82,7 +82,7 @@ def test_files_of_codecs(tmp_path, fuzz):
 
 def test_files_of_language_models(tmp_path, fuzz):
     recipe = LMRecipe.model_validate(RECIPE)
-    about = trained.about(recipe, trained.Learnt("mulaw", "ab" * 32, (16, 4), (1, 2)))
+    about = trained.metadata(recipe, trained.TrainingTokens("mulaw", "ab" * 32, (16, 4), (1, 2)))
     path = tmp_path / "model.safetensors"
     checkpoints.save(path, recipe.model((16, 4), (1, 2)).state_dict(), about)
 

@@ -35,7 +35,7 @@ def test_without_the_library_pytorch_stands_in(monkeypatch):
     assert dispatch.path_for(latents) == "torch"
     assert torch.equal(rvq_encode(latents, codebooks), expected)
     monkeypatch.setenv("AUDIOTOK_KERNELS", "compiled")
-    with pytest.raises(ValueError, match="no compiled library is there: install audiotok again"):
+    with pytest.raises(ValueError, match="there is no compiled library: install audiotok again"):
         rvq_encode(latents, codebooks)
 
 

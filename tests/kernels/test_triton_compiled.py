@@ -103,8 +103,8 @@ def test_codes_on_a_gpu_equal_those_on_the_cpu(width, size):
     latents = codebooks[0, torch.randint(0, size, (3000,), generator=generator)]
     latents = latents + torch.randn(3000, width, generator=generator) / 4
     for search, words in ((vq_argmin, codebooks[0]), (rvq_encode, codebooks)):
-        found = search(latents.cuda(), words.cuda()).cpu()
-        assert torch.equal(found, search(latents, words))
+        result = search(latents.cuda(), words.cuda()).cpu()
+        assert torch.equal(result, search(latents, words))
 
 
 @gpu

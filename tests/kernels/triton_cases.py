@@ -41,8 +41,8 @@ def clustered(n, v, d, spread=0.05):
 @given(problems(rows=5, sizes=40, dimensions=24))
 def test_argmin_equals_the_reference(problem):
     for metric in ("euclidean", "cosine"):
-        found = triton_gpu.vq_argmin(*problem, metric)
-        assert same(found, reference.vq_argmin(*problem, metric))
+        result = triton_gpu.vq_argmin(*problem, metric)
+        assert same(result, reference.vq_argmin(*problem, metric))
 
 
 @few
@@ -69,8 +69,8 @@ def test_stack_equals_the_reference(problem):
 )
 def test_argmin_in_every_width(n, v, d, metric):
     latents, codebook = clustered(n, v, d)
-    found = triton_gpu.vq_argmin(latents, codebook, metric)
-    assert same(found, reference.vq_argmin(latents, codebook, metric))
+    result = triton_gpu.vq_argmin(latents, codebook, metric)
+    assert same(result, reference.vq_argmin(latents, codebook, metric))
 
 
 @pytest.mark.parametrize("d", [8, 40, 260])
@@ -79,9 +79,9 @@ def test_argmin_in_groups(d):
     latents, codebook = (torch.stack(parts) for parts in zip(*pairs, strict=True))
     latents = latents.flip(0)  # each row far from its own group's codewords too
     latents[1, 3, 2] = torch.nan
-    found = triton_gpu.vq_argmin(latents, codebook)
-    assert same(found, reference.vq_argmin(latents, codebook))
-    assert found[1, 3] == -1
+    result = triton_gpu.vq_argmin(latents, codebook)
+    assert same(result, reference.vq_argmin(latents, codebook))
+    assert result[1, 3] == -1
 
 
 @pytest.mark.parametrize("d", [8, 32, 260])
@@ -105,8 +105,8 @@ def test_ties_of_two_whatever_the_prefilter_prefers(d):
     centres = (draw(12, d) * 1024).round() / 1024  # exact in fp32, not in bf16
     offsets = (draw(12, d, seed=1) * 64).round() / 1024
     codebook = torch.stack([centres + offsets, centres - offsets], dim=1).flatten(0, 1)
-    found = triton_gpu.vq_argmin(centres, codebook)
-    assert found.tolist() == list(range(0, 24, 2))
+    result = triton_gpu.vq_argmin(centres, codebook)
+    assert result.tolist() == list(range(0, 24, 2))
 
 
 def test_codewords_that_no_one_may_choose():
@@ -124,8 +124,8 @@ def test_only_later_duplicates_are_left_out_of_the_prefilter(d):
     codebook = torch.cat([codebook, -codebook[5:]])  # minus zero equals zero
     packed = triton_codebooks.pack(codebook[None])
     assert packed.half_norms[0, :7].isinf().tolist() == [0, 0, 1, 0, 1, 0, 1]
-    found = triton_gpu.vq_argmin(codebook, codebook, packed=packed)
-    assert found.tolist() == [0, 1, 0, 3, 1, 5, 5]
+    result = triton_gpu.vq_argmin(codebook, codebook, packed=packed)
+    assert result.tolist() == [0, 1, 0, 3, 1, 5, 5]
 
 
 @pytest.mark.parametrize("d", [8, 300])
@@ -209,10 +209,10 @@ def test_statistics_to_the_bit(n, d):
     latents = draw(n, d) * torch.logspace(-6, 6, n)[:, None]
     codes = torch.randint(-1, 7, (n,), generator=torch.Generator().manual_seed(1))
     codes[codes == 4] = 5
-    found = triton_gpu.code_statistics(latents, codes, 7)
+    result = triton_gpu.code_statistics(latents, codes, 7)
     expected = reference.code_statistics(latents, codes, 7)
-    assert same(found[0], expected[0])
-    assert same(found[1], expected[1])
+    assert same(result[0], expected[0])
+    assert same(result[1], expected[1])
 
 
 @pytest.mark.parametrize("n", [1, 45])
@@ -285,5 +285,5 @@ def test_lfq_and_bsq(d):
     codes = triton_gpu.lfq_encode(latents)
     assert same(codes, reference.lfq_encode(latents))
     for scale in (1.0, d**-0.5):
-        found = triton_gpu.lfq_decode(codes, d, scale)
-        assert same(found, reference.lfq_decode(codes, d, scale))
+        result = triton_gpu.lfq_decode(codes, d, scale)
+        assert same(result, reference.lfq_decode(codes, d, scale))

@@ -33,8 +33,8 @@ def test_formulas(objective, as_real, as_fake, reduction, reduce):
 
     real, fake = over(REAL, as_real), over(FAKE, as_fake)
     expected = reduce([one + two for one, two in zip(real, fake, strict=True)])
-    found = discriminator_loss(REAL, FAKE, objective, reduction)
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    result = discriminator_loss(REAL, FAKE, objective, reduction)
+    assert result.item() == pytest.approx(expected, rel=1e-5)
     expected = reduce(over(FAKE, as_real))
     assert generator_loss(FAKE, objective, reduction).item() == pytest.approx(expected, rel=1e-5)
 
@@ -47,10 +47,10 @@ def test_feature_matching(reduction, reduce):
         scales = [one.abs().mean().item() for one in maps]
         plain.append(sum(distances))
         relative.append(mean([d / s for d, s in zip(distances, scales, strict=True)]))
-    found = feature_matching(REAL, FAKE, reduction)
-    assert found.item() == pytest.approx(reduce(plain), rel=1e-5)
-    found = feature_matching(REAL, FAKE, reduction, relative=True)
-    assert found.item() == pytest.approx(reduce(relative), rel=1e-5)
+    result = feature_matching(REAL, FAKE, reduction)
+    assert result.item() == pytest.approx(reduce(plain), rel=1e-5)
+    result = feature_matching(REAL, FAKE, reduction, relative=True)
+    assert result.item() == pytest.approx(reduce(relative), rel=1e-5)
 
 
 def test_by_hand():

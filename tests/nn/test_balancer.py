@@ -59,7 +59,7 @@ def test_gradients_reach_the_network_and_what_goes_past_its_output():
     output = network(latents)
     commitment = latents.square().mean()
     Balancer(WEIGHTS).backward(losses_of(output), output, commitment)
-    found = direct.weight.grad.clone()
+    result = direct.weight.grad.clone()
 
     latents = direct(sound)
     output = network(latents)
@@ -69,7 +69,7 @@ def test_gradients_reach_the_network_and_what_goes_past_its_output():
     )
     direct.zero_grad()
     ((output * gradient).sum() + latents.square().mean()).backward()
-    torch.testing.assert_close(found, direct.weight.grad)
+    torch.testing.assert_close(result, direct.weight.grad)
     assert network.weight.grad.abs().sum() > 0
 
 
@@ -118,7 +118,7 @@ def test_silence_is_no_division_by_zero():
 
 def test_what_cannot_be_is_refused():
     output = outputs(1)[0].requires_grad_()
-    with pytest.raises(ValueError, match=r"losses \['stft'\] have no weight: known are"):
+    with pytest.raises(ValueError, match=r"losses \['stft'\] have no weight: expected some of"):
         Balancer(WEIGHTS).backward({"stft": output.sum()}, output)
     for weights in ({}, {"mel": 0.0}):
         with pytest.raises(ValueError, match="expected a positive one for each loss"):

@@ -72,10 +72,10 @@ def test_a_period_s_columns_are_judged_each_by_itself(length, always_pad, rows):
     for column in range(3):
         hidden = padded[..., column::3]
         assert hidden.shape[-1] == rows
-        for conv, stride, found in zip(disc.convs, (2, 1), maps, strict=False):
+        for conv, stride, result in zip(disc.convs, (2, 1), maps, strict=False):
             hidden = F.conv1d(hidden, conv.weight[..., 0], conv.bias, stride, padding=2)
             hidden = F.leaky_relu(hidden, 0.1)
-            torch.testing.assert_close(found[..., column], hidden)
+            torch.testing.assert_close(result[..., column], hidden)
         expected = F.conv1d(hidden, disc.post.weight[..., 0], disc.post.bias, padding=1)
         torch.testing.assert_close(logits[..., column], expected)
 
@@ -176,10 +176,10 @@ def test_a_set_lists_the_judgements_of_its_members():
     first = MultiPeriodDiscriminator((2, 3), **SMALL["multi_period"])
     second = MultiScaleDiscriminator((256,), channels=2)
     waveform = speech_like(1000)
-    found = DiscriminatorSet([first, second])(waveform)
+    result = DiscriminatorSet([first, second])(waveform)
     expected = first(waveform) + second(waveform)
-    assert len(found) == 3
-    for (one, _), (two, _) in zip(found, expected, strict=True):
+    assert len(result) == 3
+    for (one, _), (two, _) in zip(result, expected, strict=True):
         assert torch.equal(one, two)
 
 

@@ -20,10 +20,10 @@ def sound():
 @pytest.mark.parametrize("num_mels", [80, 128])
 def test_it_equals_the_extractor_of_transformers(num_mels, sound):
     extractor = transformers.WhisperFeatureExtractor(num_mels, chunk_length=4)
-    theirs = extractor(list(sound.numpy()), sampling_rate=16000, return_tensors="pt")
+    official = extractor(list(sound.numpy()), sampling_rate=16000, return_tensors="pt")
     ours = LogMel(num_mels)(fit(sound, extractor.n_samples))
     assert ours.shape == (2, num_mels, 400)
-    torch.testing.assert_close(ours, theirs["input_features"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours, official["input_features"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_floor_is_that_of_the_clip_or_of_the_batch(sound):

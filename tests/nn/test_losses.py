@@ -68,8 +68,8 @@ def test_the_multi_scale_mel_loss_is_that_of_librosa_s_bands(sounds, power, line
         )
         logs = (m.clamp(min=1e-5).pow(power).log10() for m in (real, fake))
         expected += F.l1_loss(*logs) + linear_weight * F.l1_loss(real, fake)
-    found = MultiScaleMelLoss(RATE, DAC_BANDS, power, linear_weight)(*sounds)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    result = MultiScaleMelLoss(RATE, DAC_BANDS, power, linear_weight)(*sounds)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=0)
 
 
 def test_the_mel_energy_loss_by_torchaudio(sounds):
@@ -106,10 +106,10 @@ def test_spectral_losses_grow_with_noise_and_have_gradients(sounds, loss):
 
 def test_ten_times_as_loud_is_a_decade():
     loud = speech_like(8000)[:, 0] * 0.5 + 0.2 * torch.randn(2, 8000)
-    found = MultiScaleMelLoss(RATE, {512: 20, 1024: 20})(loud, 10 * loud)
-    torch.testing.assert_close(found, torch.tensor(2.0))  # one for each scale
-    found = MultiScaleMelLoss(RATE, {512: 20}, power=2.0)(loud, 10 * loud)
-    torch.testing.assert_close(found, torch.tensor(2.0))
+    result = MultiScaleMelLoss(RATE, {512: 20, 1024: 20})(loud, 10 * loud)
+    torch.testing.assert_close(result, torch.tensor(2.0))  # one for each scale
+    result = MultiScaleMelLoss(RATE, {512: 20}, power=2.0)(loud, 10 * loud)
+    torch.testing.assert_close(result, torch.tensor(2.0))
 
 
 def test_waveform_losses_by_hand():
@@ -126,14 +126,14 @@ def test_distillation_by_channel_and_by_frame():
     student, teacher = torch.randn(2, 5, 30, requires_grad=True), torch.randn(2, 5, 28)
     cut = student.detach()[..., :28]
     cosines = torch.tensor([[cosine(cut[b, d], teacher[b, d]) for d in range(5)] for b in range(2)])
-    found = distillation_by_channel(student, teacher)
-    torch.testing.assert_close(found.detach(), -(1 / (1 + (-cosines).exp())).log().mean())
+    result = distillation_by_channel(student, teacher)
+    torch.testing.assert_close(result.detach(), -(1 / (1 + (-cosines).exp())).log().mean())
     cosines = torch.tensor(
         [[cosine(cut[b, :, t], teacher[b, :, t]) for t in range(28)] for b in range(2)]
     )
-    found = distillation_by_frame(student, teacher)
-    torch.testing.assert_close(found.detach(), 1 - cosines.mean())
-    found.backward()
+    result = distillation_by_frame(student, teacher)
+    torch.testing.assert_close(result.detach(), 1 - cosines.mean())
+    result.backward()
     assert student.grad[..., :28].abs().sum() > 0 and student.grad[..., 28:].abs().sum() == 0
 
 

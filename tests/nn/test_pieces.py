@@ -24,12 +24,12 @@ LAYERS = {
 
 
 def fed(layer, hidden, sizes):
-    feed, found, start, turn = pieces(layer), [], 0, 0
+    feed, result, start, turn = pieces(layer), [], 0, 0
     while start < hidden.shape[-1]:
         stop = start + sizes[turn % len(sizes)]
-        found.append(feed(hidden[..., start:stop], stop >= hidden.shape[-1]))
+        result.append(feed(hidden[..., start:stop], stop >= hidden.shape[-1]))
         start, turn = stop, turn + 1
-    return torch.cat(found, -1)
+    return torch.cat(result, -1)
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -43,8 +43,8 @@ def test_pieces_make_the_whole(name, causal):
         hidden = torch.randn(2, channels, length, dtype=torch.float64)
         whole = layer(hidden.clone())
         for sizes in ((1,), (2,), (3, 0, 1), (8,), (7, 16), (100,)):
-            found = fed(layer, hidden, sizes)
-            torch.testing.assert_close(found, whole, rtol=1e-9, atol=1e-10)
+            result = fed(layer, hidden, sizes)
+            torch.testing.assert_close(result, whole, rtol=1e-9, atol=1e-10)
 
 
 def test_a_causal_layer_keeps_a_bounded_past():
@@ -58,9 +58,9 @@ def test_a_causal_layer_keeps_a_bounded_past():
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (nn.GroupNorm(1, 4), "GroupNorm sees all of the sound"),
-        (PaddedConv1d(1, 4, 3, group_norm=True), "a group norm is over all of the sound"),
-        (ResidualLSTM(4, 1, bidirectional=True), "reads backwards"),
+        (nn.GroupNorm(1, 4), "GroupNorm needs the whole sound"),
+        (PaddedConv1d(1, 4, 3, group_norm=True), "a group norm needs the whole sound"),
+        (ResidualLSTM(4, 1, bidirectional=True), "a bidirectional LSTM needs the whole sound"),
     ],
 )
 def test_what_sees_all_of_the_sound_is_refused(layer, message):

@@ -95,7 +95,7 @@ def test_k_means_finds_the_clusters(quantizer):
 
 
 def test_too_few_latents_cannot_start_a_codebook(quantizer):
-    with pytest.raises(ValueError, match="15 latents cannot start a codebook of 16"):
+    with pytest.raises(ValueError, match="15 latents cannot initialise a codebook of 16"):
         MovingAverageLearner(quantizer).start(torch.randn(1, 3, 15), 1, 8)
 
 
@@ -145,9 +145,9 @@ class Threads:
     def _all(self, tensor):
         self.board[self.rank] = tensor
         self.barrier.wait(20)
-        found = [self.board[rank] for rank in range(self.count)]
+        result = [self.board[rank] for rank in range(self.count)]
         self.barrier.wait(20)
-        return found
+        return result
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_processes_learn_the_codebooks_of_one_with_all_latents(make):
 
     expected = learn(one, latents, codes, None)
     with ThreadPoolExecutor(2) as pool:
-        found = list(
+        result = list(
             pool.map(
                 lambda rank: learn(
                     several[rank],
@@ -187,6 +187,6 @@ def test_processes_learn_the_codebooks_of_one_with_all_latents(make):
                 range(2),
             )
         )
-    assert torch.equal(found[0], found[1])
-    torch.testing.assert_close(found[0], expected)
+    assert torch.equal(result[0], result[1])
+    torch.testing.assert_close(result[0], expected)
     assert (expected[:, 9:] - 50).abs().max() > 10  # some were revived

@@ -101,9 +101,9 @@ def test_step_by_step_is_the_same_lstm(num_frames):
             lambda *given: calls.append(1) or original(*given),
             block._step_by_step,
         )
-        found = block(hidden)
+        result = block(hidden)
         block.stepwise = False
-        torch.testing.assert_close(found, block(hidden), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(result, block(hidden), rtol=1e-5, atol=1e-6)
     assert calls == [1]
 
 
@@ -118,8 +118,10 @@ def test_many_frames_or_gradients_take_pytorch_s_lstm():
 def test_no_network_steps_unless_told():
     for part in (SEANetEncoder, SEANetDecoder):
         lstm = [block for block in part(4, 2, (2,)).modules() if isinstance(block, ResidualLSTM)]
-        told = [b for b in part(4, 2, (2,), stepwise=True).modules() if isinstance(b, ResidualLSTM)]
-        assert [block.stepwise for block in lstm + told] == [False, True]
+        messages = [
+            b for b in part(4, 2, (2,), stepwise=True).modules() if isinstance(b, ResidualLSTM)
+        ]
+        assert [block.stepwise for block in lstm + messages] == [False, True]
     assert not ResidualLSTM(4, 1, bidirectional=True, stepwise=True).stepwise
 
 

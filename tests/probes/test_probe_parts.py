@@ -78,25 +78,25 @@ def test_trials_are_all_pairs_or_a_fixed_draw(monkeypatch):
 
 
 def test_every_fifth_clip_of_each_class_is_tested():
-    found = corpus([name for name in "ab" for _ in range(20)] + [None])
-    split = splits.by_class(found, [clip.label for clip in found])
+    result = corpus([name for name in "ab" for _ in range(20)] + [None])
+    split = splits.by_class(result, [clip.label for clip in result])
     assert split.classes == ("a", "b") and 40 not in split.train + split.test
     assert sorted(split.train + split.test) == list(range(40))
-    assert [sum(found.clips[i].label == x for i in split.test) for x in "ab"] == [4, 4]
-    longer = replace(found, clips=(*found.clips[::-1], Clip("more", label="c")))
+    assert [sum(result.clips[i].label == x for i in split.test) for x in "ab"] == [4, 4]
+    longer = replace(result, clips=(*result.clips[::-1], Clip("more", label="c")))
     again = splits.by_class(longer, [clip.label for clip in longer])
-    chosen = {found.clips[i].id for i in split.test}
+    chosen = {result.clips[i].id for i in split.test}
     assert {longer.clips[i].id for i in again.test} == chosen  # whatever the order, and others
 
 
 def test_the_corpus_decides_where_it_has_a_split():
     parts = ["train", "train", "test", "validation", "test", None]
     clips = [Clip(f"c{i}", label="abacbc"[i], split=part) for i, part in enumerate(parts)]
-    found = splits.by_class(Corpus("x", tuple(clips)), [clip.label for clip in clips])
-    assert (found.train, found.test, found.classes) == ((0, 1), (2, 4), ("a", "b"))
+    result = splits.by_class(Corpus("x", tuple(clips)), [clip.label for clip in clips])
+    assert (result.train, result.test, result.classes) == ((0, 1), (2, 4), ("a", "b"))
     clips[4] = replace(clips[4], label="unheard")
-    found = splits.by_class(Corpus("x", tuple(clips)), [clip.label for clip in clips])
-    assert found.test == (2,)
+    result = splits.by_class(Corpus("x", tuple(clips)), [clip.label for clip in clips])
+    assert result.test == (2,)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_corpora_without_classes_say_so(classes, says):
 
 def test_voices_to_test_are_not_trained_on():
     clips = tuple(Clip(f"c{i}", speaker=f"s{i // 2}") for i in range(30))
-    found = splits.of_voices(Corpus("x", clips))
-    tested = {clips[i].speaker for i in found.test}
-    assert len(tested) == 3 and not tested & set(found.classes) and len(found.classes) == 12
+    result = splits.of_voices(Corpus("x", clips))
+    tested = {clips[i].speaker for i in result.test}
+    assert len(tested) == 3 and not tested & set(result.classes) and len(result.classes) == 12
     parts = tuple(replace(c, split="test" if i < 8 else "train") for i, c in enumerate(clips))
-    found = splits.of_voices(Corpus("x", parts))
-    assert found.test == tuple(range(8)) and found.train == tuple(range(8, 30))
+    result = splits.of_voices(Corpus("x", parts))
+    assert result.test == tuple(range(8)) and result.train == tuple(range(8, 30))
     with pytest.raises(CorpusError, match="8 speakers to train on and 2 others to test: 10 and 2"):
         splits.of_voices(Corpus("x", clips[:20]))
     with pytest.raises(CorpusError, match="no speaker to test has two clips"):

@@ -12,7 +12,7 @@ from support.training_kit import same_state
 
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.recogniser.augment import augment
-from audiotok.recogniser.model import Recogniser, collapse, hear
+from audiotok.recogniser.model import Recogniser, collapse, transcribe
 from audiotok.recogniser.phones import PHONES, classes_of
 from audiotok.recogniser.recipe import AugmentConfig, load
 from audiotok.recogniser.training import train
@@ -82,13 +82,13 @@ def test_its_encoder_teaches(run, corpus):
     model.load_state_dict(torch.load(run / "state.pt", weights_only=True)["model"])
     model.encoder.load_state_dict(load_file(run / "encoder" / "model.safetensors"))  # the best
     sound = torch.from_numpy(soundfile.read(corpus / "0.wav", dtype="float32")[0])[:12_000]
-    heard = teacher(sound[None, None], 16000)
+    decoded = teacher(sound[None, None], 16000)
     frames = model.frames(len(sound))
-    assert heard.features.shape == (1, 64, 50)  # of 1 s
-    assert abs(heard.frames - frames) <= 1 and frames < 45
+    assert decoded.features.shape == (1, 64, 50)  # of 1 s
+    assert abs(decoded.frames - frames) <= 1 and frames < 45
     with torch.no_grad():
-        odds = model.eval().head(heard.features.mT)
-    assert collapse(odds[0, :frames].argmax(-1).tolist()) == hear(model, sound)
+        odds = model.eval().head(decoded.features.mT)
+    assert collapse(odds[0, :frames].argmax(-1).tolist()) == transcribe(model, sound)
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_bits(recipe, run, tmp_path):

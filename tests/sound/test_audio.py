@@ -352,8 +352,8 @@ def test_a_file_is_converted_block_by_block(monkeypatch, tmp_path, extension, ne
         assert torch.equal(read(path).waveform, whole.waveform)
         for channels in (None, 1, 2):
             expected = whole.to_channels(channels or 2).resample(new).waveform
-            found = AudioFile(path).converted(channels, new)
-            torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+            result = AudioFile(path).converted(channels, new)
+            torch.testing.assert_close(result, expected, rtol=0, atol=1e-6)
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(monkeypatch, tmp_path):
@@ -371,8 +371,8 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(monkeypatch,
 def test_a_tone_stays_where_it_is(old, new):
     tone = torch.sin(2 * math.pi * 440 * torch.arange(old)[None] / old)
     expected = torch.sin(2 * math.pi * 440 * torch.arange(new)[None] / new)
-    found = Audio(tone, old).resample(new).waveform
-    assert (found - expected)[:, 500:-500].abs().max() < 0.01
+    result = Audio(tone, old).resample(new).waveform
+    assert (result - expected)[:, 500:-500].abs().max() < 0.01
 
 
 # --- as_audio ------------------------------------------------------------------------------------
@@ -435,7 +435,7 @@ def test_open_files_and_dictionaries_of_data_sets(tmp_path):
             audio = as_audio(source)
             assert audio.sample_rate == 16_000
             np.testing.assert_array_equal(audio.waveform[0], samples)
-    for wrong in (io.BytesIO(b"no sound"), io.StringIO("text"), {"array": samples}, 3):
+    for invalid in (io.BytesIO(b"no sound"), io.StringIO("text"), {"array": samples}, 3):
         with pytest.raises(AudioError) as caught:
-            as_audio(wrong)
+            as_audio(invalid)
         assert "\n" not in str(caught.value)

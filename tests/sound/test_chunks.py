@@ -69,9 +69,9 @@ def test_a_length_that_is_one_is_kept_to(tmp_path, kind):
         path.write_bytes(bad)
         with pytest.raises(AudioError, match="cut short: .* bytes .* missing; --allow-truncated"):
             read(path)
-        found = read(path, allow_truncated=True)
-        assert found.num_samples >= 13_000  # CAF files begin with 4 kB of nothing
-        assert found.waveform[:, :13_000].equal(read_whole(tmp_path, data, path)[:, :13_000])
+        result = read(path, allow_truncated=True)
+        assert result.num_samples >= 13_000  # CAF files begin with 4 kB of nothing
+        assert result.waveform[:, :13_000].equal(read_whole(tmp_path, data, path)[:, :13_000])
 
 
 def read_whole(folder, data, path):
@@ -151,5 +151,5 @@ def test_any_beginning_of_a_file_is_refused_in_one_line(tmp_path, kind):
 def test_sound_that_begins_inside_of_its_header(tmp_path, start):
     data = written(tmp_path / "a.au", SOUND)
     (tmp_path / "a.au").write_bytes(data[:4] + struct.pack(">II", start, 20_000) + data[12:])
-    with pytest.raises(AudioError, match=f"begins at byte {start}, inside of itself"):
+    with pytest.raises(AudioError, match=f"begins at byte {start}, in the header"):
         read(tmp_path / "a.au")

@@ -21,7 +21,7 @@ def test_the_checksum_of_flac_is_checked(tmp_path, subtype, channels):
     assert any(data[26:42])
     data[30] ^= 1
     path.write_bytes(data)
-    with pytest.raises(AudioError, match="the checksum .MD5. of its samples is another"):
+    with pytest.raises(AudioError, match="the checksum .MD5. of its samples is not the one"):
         read(path)
     data[26:42] = bytes(16)  # an encoder that writes into a pipe leaves it out
     path.write_bytes(data)
@@ -54,10 +54,10 @@ def test_what_is_there_of_a_cut_file(tmp_path, caplog, kind, share):
         read(path)
     file = AudioFile(path, allow_truncated=True)
     assert share * 0.4 * 100_000 < file.num_samples < (share + 0.1) * 100_000
-    found = file.read().waveform
-    assert found.shape == (1, file.num_samples)
+    result = file.read().waveform
+    assert result.shape == (1, file.num_samples)
     ahead = file.num_samples - 5_000
-    torch.testing.assert_close(found[:, :ahead], whole[:, :ahead], rtol=0, atol=1e-3)
+    torch.testing.assert_close(result[:, :ahead], whole[:, :ahead], rtol=0, atol=1e-3)
     resampled = file.converted(None, 8_000)
     assert resampled.shape == (1, -(-file.num_samples // 2))
     assert f"{path} is cut short: only its first {file.num_samples} samples are read" in caplog.text

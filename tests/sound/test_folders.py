@@ -38,10 +38,10 @@ LEFT = ["again", "broken.wav", "deep/cover.jpg", "empty", "notes.txt", "pipe.wav
 
 
 def test_sound_is_found_by_its_content_and_the_rest_is_named(folder, caplog):
-    found = folders.find(folder, folders.SOUND, CorpusError)
-    assert [str(path.relative_to(folder)) for path in found.files] == TAKEN
-    assert [str(path.relative_to(folder)) for path in found.left_out] == LEFT
-    found.say(folder, "sound")
+    result = folders.find(folder, folders.SOUND, CorpusError)
+    assert [str(path.relative_to(folder)) for path in result.files] == TAKEN
+    assert [str(path.relative_to(folder)) for path in result.left_out] == LEFT
+    result.warn(folder, "sound")
     assert caplog.messages == [
         f"{folder}: 7 files are left out, no sound: again, broken.wav, deep/cover.jpg, empty, "
         "notes.txt and 2 more"

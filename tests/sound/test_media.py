@@ -64,9 +64,9 @@ def test_ffmpeg_reads_it(tmp_path, name, channels):
         assert (file.channels, file.sample_rate) == (channels, RATE)
         assert 2 * RATE <= file.num_samples <= 2 * RATE + 4096
         assert file.read().num_samples == file.num_samples
-    heard = read(other).waveform[-1].numpy()
-    found = max(correlation(heard[delay:], TONE) for delay in range(0, 2200, 4))
-    assert found > 0.99
+    decoded = read(other).waveform[-1].numpy()
+    result = max(correlation(decoded[delay:], TONE) for delay in range(0, 2200, 4))
+    assert result > 0.99
 
 
 @pytest.mark.parametrize("name", ["webm", "mka", "wv"])

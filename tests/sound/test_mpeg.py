@@ -22,9 +22,9 @@ DELAY = 576  # samples that the encoder puts before the sound, if no Info frame 
 
 def without_info(data):
     """The file without its first frame, as encoders that write into a pipe leave it."""
-    found, missing = mpeg.encodings(io.BytesIO(data), len(data))
-    assert len(found) == 1 and found[0].info and not missing
-    return data[len(found[0].info) :]
+    result, missing = mpeg.encodings(io.BytesIO(data), len(data))
+    assert len(result) == 1 and result[0].info and not missing
+    return data[len(result[0].info) :]
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def mp3(tmp_path):
 @pytest.mark.parametrize("name", SOUNDS)
 def test_all_of_a_file_without_info_frame_is_read(mp3, name, mode):
     mp3.path.write_bytes(without_info(mp3(SOUNDS[name], bitrate_mode=mode)))
-    found = read(mp3.path)
-    assert 4 * RATE <= found.num_samples <= 4 * RATE + 3 * 1152
-    assert correlation(found.waveform[0].numpy()[DELAY:], SOUNDS[name]) > 0.9
+    result = read(mp3.path)
+    assert 4 * RATE <= result.num_samples <= 4 * RATE + 3 * 1152
+    assert correlation(result.waveform[0].numpy()[DELAY:], SOUNDS[name]) > 0.9
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -52,8 +52,8 @@ def test_every_rate(mp3, rate, channels):
     mp3.path.write_bytes(data)
     assert read(mp3.path).num_samples == 2 * rate
     mp3.path.write_bytes(without_info(data))
-    found = read(mp3.path)
-    assert 2 * rate <= found.num_samples <= 2 * rate + 3 * 1152 and found.channels == channels
+    result = read(mp3.path)
+    assert 2 * rate <= result.num_samples <= 2 * rate + 3 * 1152 and result.channels == channels
 
 
 def test_joined_files_are_read_one_after_another(mp3):
@@ -64,9 +64,9 @@ def test_joined_files_are_read_one_after_another(mp3):
     id3 = b"ID3\x04\0\0\0\0\x10\0" + bytes(2048)
     for joined in (a + b, a + tag + b, a + id3 + b, id3 + a + tag + id3 + b + tag):
         mp3.path.write_bytes(joined)
-        found = read(mp3.path)
-        assert found.num_samples == 2 * RATE
-        assert correlation(found.waveform[0].numpy(), both) > 0.99
+        result = read(mp3.path)
+        assert result.num_samples == 2 * RATE
+        assert correlation(result.waveform[0].numpy(), both) > 0.99
     mp3.path.write_bytes(a + without_info(b))  # the first declares its own length only
     assert correlation(read(mp3.path).waveform[0].numpy()[RATE + DELAY :], second) > 0.99
     mp3.path.write_bytes(without_info(a) + b)
@@ -97,8 +97,8 @@ def test_cut_files_are_refused_unless_that_is_allowed(mp3):
         mp3.path.write_bytes(data)
         with pytest.raises(AudioError, match=r"cut short: .*--allow-truncated"):
             read(mp3.path)
-        found = read(mp3.path, allow_truncated=True)
-        assert found.num_samples > RATE // 2 and found.waveform.abs().max() > 0.1
+        result = read(mp3.path, allow_truncated=True)
+        assert result.num_samples > RATE // 2 and result.waveform.abs().max() > 0.1
     # between two frames: only the Info frame tells
     stop = mpeg.encodings(io.BytesIO(whole), len(whole))[0][0].ranges[0][1]
     last = max(i for i in range(stop - 2000, stop - 4) if whole[i : i + 2] == bare[:2])

@@ -17,12 +17,12 @@ SOUND = samples(32_000)[:, 0]
 
 def pages(data):
     """[start, stop] of each page."""
-    found, start = [], 0
+    result, start = [], 0
     while start < len(data):
         count = data[start + 26]
         stop = start + 27 + count + sum(data[start + 27 : start + 27 + count])
-        found, start = [*found, (start, stop)], stop
-    return found
+        result, start = [*result, (start, stop)], stop
+    return result
 
 
 def sealed(page):
@@ -63,10 +63,10 @@ def test_joined_files_are_read_one_after_another(tmp_path, kind):
     path = tmp_path / f"a.{kind}"
     second = samples(20_000, seed=1)[:, 0]
     path.write_bytes(written(path, SOUND) + written(path, second) + written(path, SOUND))
-    found = read(path)
-    assert found.num_samples == 84_000
+    result = read(path)
+    assert result.num_samples == 84_000
     whole = np.r_[SOUND, second, SOUND]
-    assert correlation(found.waveform[0].numpy(), whole) > 0.9
+    assert correlation(result.waveform[0].numpy(), whole) > 0.9
     bad = bytearray(path.read_bytes())
     bad[bad.rindex(b"OggS")] ^= 1
     refused(path, bad, "no Ogg page at byte")
@@ -102,6 +102,6 @@ def test_the_pages_of_a_file_are_put_together_again():
     packets = list(ogg.packets(file.getvalue()))
     built = ogg.build([(0, packets[:1]), (0, packets[1:2]), (10, packets[2:50])])
     assert list(ogg.packets(built)) == packets[:50]
-    found, missing = ogg.links(io.BytesIO(built), len(built))
-    assert not missing and len(found) == 1 and found[0].ranges == [[0, len(built)]]
-    assert (found[0].codec, found[0].ended) == ("Opus", True)
+    result, missing = ogg.links(io.BytesIO(built), len(built))
+    assert not missing and len(result) == 1 and result[0].ranges == [[0, len(built)]]
+    assert (result[0].codec, result[0].ended) == ("Opus", True)

@@ -55,10 +55,10 @@ optimizer: {{learning_rate: 0.01}}
 
 
 def test_contexts_are_all_clips_one_after_another(tokens):
-    found = iter(Contexts(tokens, 100, None, 0))
+    result = iter(Contexts(tokens, 100, None, 0))
     clips = [t.codes[0] for _, t in corpora.read(tokens)]
     total = sum(c.shape[1] for c in clips)
-    stream = torch.cat([next(found) for _ in range(total // 100)], 1)[0]
+    stream = torch.cat([next(result) for _ in range(total // 100)], 1)[0]
     values, counts = torch.cat(clips, 1)[0].unique(return_counts=True)
     seen, times = stream.unique(return_counts=True)
     assert stream.shape == (total // 100 * 100,) and total % 100 == 0
@@ -69,8 +69,8 @@ def test_processes_take_turns_and_a_run_goes_on_where_it_was(tokens):
     contexts = Contexts(tokens, 60, None, 3)
 
     def take(rank, count, skip, number):
-        found = contexts.of_process(rank, count, skip)
-        return [next(found) for _ in range(number)]
+        result = contexts.of_process(rank, count, skip)
+        return [next(result) for _ in range(number)]
 
     alone = take(0, 1, 0, 12)
     both = [take(rank, 2, 0, 6) for rank in (0, 1)]
@@ -97,15 +97,15 @@ def test_a_run_that_is_stopped_gives_the_same_weights(small, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [3, 6]
     assert all(30_000 < line["bits_per_second"] < 200_000 for line in lines)  # 64,000 hold it
-    said, _ = trained.read_about(whole)
-    assert said.name == "small" and said.context == 50
+    message, _ = trained.read_metadata(whole)
+    assert message.name == "small" and message.context == 50
 
 
 def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
     path = training.train(small, ["steps=40", "optimizer.learning_rate=0.03"], tmp_path / "run",
                           cpu=True)  # fmt: skip
-    said, tokens = trained.read_about(path)
-    assert said.name == "small" and tokens.codec == "mulaw" and tokens.codebook_sizes == (256,)
+    message, tokens = trained.read_metadata(path)
+    assert message.name == "small" and tokens.codec == "mulaw" and tokens.codebook_sizes == (256,)
     model, codes = trained.load(path), torch.randint(0, 256, (1, 1, 30))
     state, metadata = checkpoints.read_state(path)
     key = min(state)
@@ -138,7 +138,7 @@ def test_a_trained_model_comes_back_and_judges_pairs(small, tmp_path):
 )  # fmt: skip
 def test_what_a_damaged_model_says_is_one_line(tmp_path, said):
     path = tmp_path / "model.safetensors"
-    checkpoints.save(path, {"a": torch.ones(1)}, {trained.ABOUT: said})
+    checkpoints.save(path, {"a": torch.ones(1)}, {trained.METADATA_KEY: said})
     with pytest.raises(RecipeError, match="is damaged, or of another version") as caught:
         trained.load(path)
     assert "\n" not in str(caught.value)
@@ -152,10 +152,10 @@ def test_a_file_whose_sizes_give_no_model(tmp_path, change):
         name="x", tokens="t", validation="t", context=2, batch=1, steps=1, validate_every=1,
         optimizer={"learning_rate": 1}, dimension=8, layers=1, heads=2,
     )  # fmt: skip
-    learnt = trained.Learnt("mulaw", "ab", (4,), (1,))
+    learnt = trained.TrainingTokens("mulaw", "ab", (4,), (1,))
     path = tmp_path / "model.safetensors"
     state = tiny.model((4,), (1,)).state_dict()
-    checkpoints.save(path, state, trained.about(tiny, replace(learnt, **change)))
+    checkpoints.save(path, state, trained.metadata(tiny, replace(learnt, **change)))
     with pytest.raises(CheckpointError) as caught:
         trained.load(path)
     assert "\n" not in str(caught.value)
@@ -175,7 +175,7 @@ def test_another_codec_does_not_speak_for_the_one_it_learnt(small, tmp_path, mon
     soundfile.write(tmp_path / "1_incorrect.wav", np.zeros(100), 8000)
     other = registry.load("random", quiet=True)
     monkeypatch.setattr(registry, "load", lambda *_, **__: other)
-    with pytest.raises(CodecError, match="learnt tokens of mulaw .* not of these weights"):
+    with pytest.raises(CodecError, match="trained on tokens of mulaw .* not of these weights"):
         trained.judge(path, [tmp_path])
 
 

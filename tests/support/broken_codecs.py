@@ -401,10 +401,10 @@ BROKEN = {
         "in chunks of 2 frames: the sound differs by .* of its peak": {
             "_decoder_in_pieces": lambda self: lambda codes, last: fading(self, codes)
         },
-        "after 80 samples there are 0 frames, by the lookahead on the card 1": {
+        "after 80 samples there are 0 frames, but by the lookahead on the card 1": {
             "_encoder_in_pieces": hesitating
         },
-        "a chunk that ends inside of a frame: not refused": {"stream": patient},
+        "a chunk that ends within a frame: not refused": {"stream": patient},
     },
     "tensor level": {
         "encode_codes gives other codes of a voice": {

@@ -101,13 +101,13 @@ def test_every_use_works_or_says_one_line(run, tmp_path):
     assert "wavtokenizer-mini" in outs[VERBS.index("list")]
     report = outs[VERBS.index("doctor")]
     assert "tasks and metrics: none, until torchaudio works with torch" in report
-    said = "undefined symbol" if run.how == "broken" else "torchaudio is not installed"
+    message = "undefined symbol" if run.how == "broken" else "torchaudio is not installed"
     for text in (
         next(line for line in report.splitlines() if MEND in line),
         *errors[len(VERBS) : -1],
     ):
         [line] = text.strip().splitlines()
-        assert said in line and MEND in line and "torch 2." in line
+        assert message in line and MEND in line and "torch 2." in line
     assert not (tmp_path / "results").exists()
 
 
@@ -119,7 +119,7 @@ def test_doctor_survives_a_broken_torch(tmp_path):
         env={**os.environ, "PYTHONPATH": paths},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "processors: not known, OSError: libcudart.so: cannot open" in done.stdout
+    assert "processors: unknown, OSError: libcudart.so: cannot open" in done.stdout
     assert "base: " in done.stdout
 
 
@@ -156,8 +156,8 @@ def imported_at(path):
 
 def test_torchaudio_is_imported_in_one_place():
     for path in (ROOT / "audiotok").rglob("*.py"):
-        found = [line for name, line in imported_at(path) if name == "torchaudio"]
-        assert not found, f"{path}:{found}: use audiotok.system.dependencies.torchaudio()"
+        result = [line for name, line in imported_at(path) if name == "torchaudio"]
+        assert not result, f"{path}:{result}: use audiotok.system.dependencies.torchaudio()"
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
@@ -182,11 +182,11 @@ def test_the_tested_versions_are_in_the_declared_ranges():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
     extras = PROJECT["optional-dependencies"]
-    found = [Requirement(one) for one in sum(extras.values(), PROJECT["dependencies"])]
-    found = [one for one in found if one.name.lower() != "audiotok"]
+    result = [Requirement(one) for one in sum(extras.values(), PROJECT["dependencies"])]
+    result = [one for one in result if one.name.lower() != "audiotok"]
     outside = [
         f"{one} is not {pins.get(one.name.lower().replace('_', '-'))}"
-        for one in found
+        for one in result
         if pins.get(one.name.lower().replace("_", "-"), "nothing") not in one.specifier
     ]
     assert not outside

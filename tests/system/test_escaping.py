@@ -95,8 +95,8 @@ def test_the_files_of_the_leaderboard(tmp_path):
     kinds = {token.type for token in MARKDOWN.parse(files["LEADERBOARD.md"].decode())}
     assert not kinds & {"html_block", "fence", "code_block"}
     inline = [t for t in MARKDOWN.parse(files["LEADERBOARD.md"].decode()) if t.type == "inline"]
-    found = {child.type for token in inline[5:] for child in token.children}
-    assert found <= {"text", "text_special", "softbreak"}
+    result = {child.type for token in inline[5:] for child in token.children}
+    assert result <= {"text", "text_special", "softbreak"}
     rows = list(csv.DictReader(io.StringIO(files["leaderboard.csv"].decode())))
     assert len({row["codec"] for row in rows}) == len(NASTY)
     for row in rows:

@@ -65,9 +65,9 @@ def test_sigterm_ends_like_ctrl_c_with_the_code_of_its_own(capsys):
             send(number)
         assert ended.value.code == code
         assert capsys.readouterr().err == "Stopped. It goes on.\n"
-    with pytest.raises(Terminated) as told, terminating():
+    with pytest.raises(Terminated) as messages, terminating():
         send(signal.SIGTERM)
-    assert exit_code(told.value) == 143 and handlers() == before
+    assert exit_code(messages.value) == 143 and handlers() == before
 
 
 def test_handlers_of_the_caller_stay():
@@ -83,16 +83,16 @@ def test_handlers_of_the_caller_stay():
 
 
 def test_other_threads_change_no_handler():
-    found = []
+    result = []
 
     def work():
         with terminating(), deferred():
-            found.append(handlers())
+            result.append(handlers())
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert found == [handlers()]
+    assert result == [handlers()]
 
 
 class Interrupting(io.BytesIO):

@@ -13,4 +13,4 @@ def test_the_smaller_of_machine_and_group_counts(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("max\n")
     assert memory.free_memory() > machine / 2
     (tmp_path / "memory.max").write_text(f"{limit}\n")
-    assert memory.free_memory() == limit - used + cached - memory._KEPT
+    assert memory.free_memory() == limit - used + cached - memory._RESERVE

@@ -179,10 +179,12 @@ def test_a_corpus_goes_into_a_folder_of_its_own(kit, name):
     Path("mine").mkdir()
     (Path("mine") / name).write_bytes(b"mine")
     before = sorted(Path("mine").iterdir())
-    with pytest.raises(CorpusError, match="mine (holds no corpus|is no folder) of tokens"):
+    with pytest.raises(
+        CorpusError, match="mine (contains other files and no corpus|is no folder) of tokens"
+    ):
         corpora.encode("clips", "mulaw", "mine", workers=0)
     assert sorted(Path("mine").iterdir()) == before  # not even a lock
-    with pytest.raises(CorpusError, match="clips holds no corpus of tokens but other files"):
+    with pytest.raises(CorpusError, match="clips contains other files and no corpus of tokens"):
         corpora.encode("clips", "mulaw", "clips", workers=0)
     with pytest.raises(AudiotokError, match="names a file"):
         corpora.encode("clips", "mulaw", "tokens.wav", workers=0)

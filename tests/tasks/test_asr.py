@@ -160,7 +160,7 @@ def test_each_recogniser_has_a_name_and_columns_of_its_own(name, full, column):
 def test_options_that_mean_nothing_are_refused():
     with pytest.raises(MetricError, match="the task asr takes no option, but 'large' follows it"):
         get("asr:large")
-    with pytest.raises(MetricError, match="no recogniser 'X'; there are: HUBERT_ASR_LARGE"):
+    with pytest.raises(MetricError, match="no recogniser 'X'; available: HUBERT_ASR_LARGE"):
         get("asr_torchaudio:X")
 
 

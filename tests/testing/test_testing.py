@@ -34,13 +34,13 @@ def restored(monkeypatch):
 
 
 def test_good_codecs_pass():
-    found = {outcome.promise: outcome for outcome in examine(Stranger(CARD))}
-    states = {name: outcome.state for name, outcome in found.items()}
+    result = {outcome.promise: outcome for outcome in examine(Stranger(CARD))}
+    states = {name: outcome.state for name, outcome in result.items()}
     assert states.pop("processes") == "not checked"
     assert set(states.values()) == {"kept"}
-    assert "audiotok check FILE.py" in found["processes"].why
-    assert found["lookahead"].numbers["lookahead seen, samples"] == 0
-    assert found["fast precision"].numbers["share of codes changed by precision=fast"] > 0
+    assert "audiotok check FILE.py" in result["processes"].why
+    assert result["lookahead"].numbers["lookahead seen, samples"] == 0
+    assert result["fast precision"].numbers["share of codes changed by precision=fast"] > 0
     check_codec(tiny_codec.Tiny(tiny_codec.Tiny.CARDS[0]))
 
 
@@ -67,7 +67,7 @@ def test_a_codec_that_differs_between_processes(message, tmp_path, monkeypatch, 
     path.write_text(PROCESS.format(name=name, method=METHODS[message]))
     codec = audiotok.load(path)
     monkeypatch.delenv("A_STRANGER")
-    wanted = {
+    expected = {
         "it has other codes": "a voice has other codes",
         "it raises": "KeyError: 'A_STRANGER'",
     }
@@ -75,7 +75,7 @@ def test_a_codec_that_differs_between_processes(message, tmp_path, monkeypatch, 
         monkeypatch.setattr(type(codec), "_load", Stranger._load)
     (outcome,) = examine(codec, ["processes"])
     assert outcome.state == "broken"
-    assert wanted.get(message, message) in outcome.why
+    assert expected.get(message, message) in outcome.why
 
 
 def test_every_promise_has_a_codec_that_breaks_it():
@@ -99,19 +99,19 @@ def test_other_weights_than_a_checkpoint_gives():
     """The network was changed after loading: what needs it anew says that it was not tried."""
     codec = Stranger(CARD)
     codec.network.encoder.weight.data.neg_()
-    found = {outcome.promise: outcome for outcome in examine(codec)}
-    skipped = {name for name, outcome in found.items() if outcome.state == "not checked"}
+    result = {outcome.promise: outcome for outcome in examine(codec)}
+    skipped = {name for name, outcome in result.items() if outcome.state == "not checked"}
     assert skipped == {"codebooks", "channels", "merge", "fast precision", "processes"}
-    assert "other weights" in found["codebooks"].why
-    assert found["tokens only"].state == "kept"
+    assert "other weights" in result["codebooks"].why
+    assert result["tokens only"].state == "kept"
 
 
 def test_what_does_not_apply_says_why():
-    found = {outcome.promise: outcome for outcome in examine(audiotok.load("opus-6k"))}
-    reasons = {name: o.why for name, o in found.items() if o.state == "not checked"}
+    result = {outcome.promise: outcome for outcome in examine(audiotok.load("opus-6k"))}
+    reasons = {name: o.why for name, o in result.items() if o.state == "not checked"}
     assert reasons["lookahead"] == "does not apply: a byte stream has no frames"
     assert reasons["codebooks"] == "does not apply: a byte stream takes no such option"
-    assert {o.state for o in found.values()} == {"kept", "not checked"}
+    assert {o.state for o in result.values()} == {"kept", "not checked"}
 
 
 def test_an_examination_leaves_the_codec_as_it_was():

@@ -15,9 +15,9 @@ def _zipf(size):
 
 def _bias(share, n, draws=10):
     generator = np.random.default_rng(0)
-    found = [generator.multinomial(n, share) for _ in range(draws)]
+    result = [generator.multinomial(n, share) for _ in range(draws)]
     truth = plug_in(share)
-    return (np.mean([f(c) for c in found]) - truth for f in (entropy, plug_in))
+    return (np.mean([f(c) for c in result]) - truth for f in (entropy, plug_in))
 
 
 @pytest.mark.parametrize(

@@ -30,11 +30,11 @@ def _bigram(taught, before, code, size):
 def test_by_the_formula():
     generator = np.random.default_rng(0)
     clips = [generator.integers(0, 6, 25) ** 2 // 6 for _ in range(4)]
-    found = held_out_bits([[clip] for clip in clips], 8, order=2, folds=4)
+    result = held_out_bits([[clip] for clip in clips], 8, order=2, folds=4)
     for held, clip in enumerate(clips):
         taught = [other.tolist() for i, other in enumerate(clips) if i != held]
         expected = [_bigram(taught, a, b, 8) for a, b in zip(clip, clip[1:], strict=False)]
-        np.testing.assert_allclose(2.0 ** -found[held][1], expected, rtol=1e-12)
+        np.testing.assert_allclose(2.0 ** -result[held][1], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

@@ -81,8 +81,8 @@ def test_fewer_whole_frames(books, num_frames, data, pattern):
     back = tokens.from_sequence(part.to_sequence(pattern), pattern)
     unit = min(strides)  # within one code of the fastest codebook the number of frames is open
     assert fewer <= back.num_frames < fewer + unit or back.num_frames == tokens.num_frames
-    for mine, theirs in zip(back.free_codes, part.free_codes, strict=True):
-        assert torch.equal(mine, theirs)
+    for mine, official in zip(back.free_codes, part.free_codes, strict=True):
+        assert torch.equal(mine, official)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_fewer_whole_frames(books, num_frames, data, pattern):
         ([[0, 1]], "delay", "have shape \\(2, columns\\), not \\(1, 2\\)"),
         ([[0], [30]], "delay", "1 columns are no whole number"),
         ([[0, 1, 2, 3], [30, 13, 14, 15]], "delay", "4 columns are no whole number"),
-        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 stands in row 1, column 0, .* id 30"),
+        ([[0, 1, 2, 30], [10, 13, 14, 15]], "delay", "id 10 in row 1, column 0, .* id 30"),
         ([[30, 30], [30, 30]], "parallel", "no whole number"),
         ([0], "spiral", "one of parallel, .* not 'spiral'"),
         ([0], "flatten", "'flatten' is called 'interleaved'"),
@@ -159,22 +159,22 @@ def test_a_sequence_that_stopped_early_is_trimmed(pattern, special, strides, cap
             with pytest.raises(TokensError, match="no whole number of frames"):
                 tokens.from_sequence(stopped, pattern, special=special, trim=True)
             continue
-        found = tokens.from_sequence(stopped, pattern, special=special, trim=True)
-        assert torch.equal(found.codes, tokens.codes[..., : found.num_frames])
+        result = tokens.from_sequence(stopped, pattern, special=special, trim=True)
+        assert torch.equal(result.codes, tokens.codes[..., : result.num_frames])
         lost = sum(free.numel() for free in tokens.free_codes) - sum(
-            free.numel() for free in found.free_codes
+            free.numel() for free in result.free_codes
         )
         if length == ids.shape[-1]:
             assert not lost and not caplog.messages
         if caplog.messages:
-            assert "ids of a frame that is not whole were left out" in caplog.text
+            assert "ids of an incomplete frame were dropped" in caplog.text
         if pattern == "parallel":
-            assert found.num_frames == min(length - ("bos" in special), frames)
+            assert result.num_frames == min(length - ("bos" in special), frames)
 
 
 def test_trimming_is_asked_for():
     tokens = tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20))
-    with pytest.raises(TokensError, match="5 ids are no whole number of frames: trim=True leaves"):
+    with pytest.raises(TokensError, match="5 ids are no whole number of frames: trim=True drops"):
         tokens.from_sequence(tokens.to_sequence()[:-1])
-    with pytest.raises(TokensError, match="coarse_first has no frame that could be left out"):
+    with pytest.raises(TokensError, match="coarse_first cannot be trimmed"):
         tokens.from_sequence(tokens.to_sequence("coarse_first")[:-1], "coarse_first", trim=True)

@@ -1,6 +1,6 @@
-"""Speech recognisers, and the errors they make: one class per file, `transcribe(audio) -> str`.
+"""Speech recognisers and error rates: one class per file, `transcribe(audio) -> str`.
 
-How texts are compared stands in `audiotok.judges.asr.text`.
+Texts are compared in `audiotok.judges.asr.text`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,18 @@ __all__ = [
     "normalise", "normaliser", "pieces", "word_errors", "wrong_script",
 ]  # fmt: skip
 
-SAMPLE_RATE = 16_000  # Hz; every recogniser here listens at this rate
-PIECE = 30 * SAMPLE_RATE  # samples; what Whisper hears at once, and CTC models in bounded memory
-SHORTEST = SAMPLE_RATE // 10  # samples; what is shorter is filled up with silence
+SAMPLE_RATE = 16_000  # Hz, the input rate of every recogniser here
+PIECE = 30 * SAMPLE_RATE  # samples; the input of Whisper, and CTC models in bounded memory
+SHORTEST = SAMPLE_RATE // 10  # samples; shorter sounds are padded with silence
 
 
 class Recogniser(Protocol):
-    """What hears words in a sound.
+    """A speech recogniser.
 
     Attributes:
         name: with its model, for descriptions.
-        label: the model where it is not the recogniser's usual one, for names of tasks and columns;
-            else empty.
-        identity: which weights these are, where the name does not say it.
+        label: the model if it is not the default, for names of tasks and columns; else empty.
+        identity: of the weights, if the name does not determine them.
         script: of the language it recognises, as `text.scripts` names it; None: any.
     """
 
@@ -41,16 +40,20 @@ class Recogniser(Protocol):
     script: str | None
 
     def missing(self) -> AudiotokError | None:
-        """The error that says what is not on this machine; None where all is."""
+        """An error with what is missing on this machine; None if nothing is."""
 
     def transcribe(self, audio: Audio) -> str:
         """The words of `audio`, any rate and channels, as the recogniser writes them."""
 
 
 def wrong_script(recogniser: Recogniser, text: str) -> str | None:
-    """One line saying that most letters of `text` are none that this recogniser writes, or None."""
-    found = scripts(text).most_common(1)
-    if recogniser.script is None or not found or recogniser.script == (script := found[0][0]):
+    """A message that most letters of `text` are not in the recogniser's script, or None."""
+    most_common = scripts(text).most_common(1)
+    if (
+        recogniser.script is None
+        or not most_common
+        or recogniser.script == (script := most_common[0][0])
+    ):
         return None
     return (
         f"{recogniser.name} recognises speech in {recogniser.script} script, the text "
@@ -64,13 +67,13 @@ def mono(audio: Audio) -> Audio:
 
 
 def pieces(audio: Audio) -> list[torch.Tensor]:
-    """The sound as `mono`, (L,) each, cut every PIECE samples: a word may be cut there."""
-    found = list(mono(audio).waveform[0].split(PIECE))
-    found[-1] = torch.nn.functional.pad(found[-1], (0, max(0, SHORTEST - len(found[-1]))))
-    return found
+    """The sound as `mono`, split every PIECE samples, (L,) each; a word may be split."""
+    result = list(mono(audio).waveform[0].split(PIECE))
+    result[-1] = torch.nn.functional.pad(result[-1], (0, max(0, SHORTEST - len(result[-1]))))
+    return result
 
 
 def fingerprint(audio: Audio) -> str:
-    """Hash of the samples and the rate: equal sounds need to be heard only once."""
+    """Hash of the samples and the rate, so that equal sounds are recognised only once."""
     waveform = audio.waveform.to(torch.float32).contiguous().numpy()
     return hashlib.sha256(waveform.data).hexdigest() + f"@{audio.sample_rate}x{audio.channels}"

@@ -1,7 +1,7 @@
 """The CTC recognisers of torchaudio.pipelines (wav2vec 2.0, HuBERT), greedy, no language model.
 
-Only with weights that are already here, where torch.hub keeps them. Sounds longer than 30 s are
-recognised in pieces of 30 s.
+The weights must already be in the folder of torch.hub. Sounds longer than 30 s are recognised in
+pieces of 30 s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ URL = "https://download.pytorch.org/torchaudio/models/"
 
 
 class Bundle:
-    """Args: bundle: its name in torchaudio.pipelines; MetricError where it recognises no speech."""
+    """Args: bundle: its name in torchaudio.pipelines; MetricError if it is no recogniser."""
 
     DEFAULT = "WAV2VEC2_ASR_BASE_960H"
     script = "LATIN"  # of all bundles of torchaudio
@@ -29,24 +29,24 @@ class Bundle:
         self.bundle = bundle or self.DEFAULT
         self.label = "" if self.bundle == self.DEFAULT else self.bundle
         self.name = f"torchaudio {self.bundle}"
-        self._file = self._found._path.rpartition("/")[2]
+        self._file = self._bundle._path.rpartition("/")[2]
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in vars(self).items() if key != "network"}
 
     @property
-    def _found(self):
+    def _bundle(self):
         pipelines = torchaudio().pipelines
-        known = {
+        available = {
             name: bundle
             for name, bundle in vars(pipelines).items()
             if type(bundle) is pipelines.Wav2Vec2ASRBundle  # its subclass only aligns
         }
-        if self.bundle not in known:
+        if self.bundle not in available:
             raise MetricError(
-                f"torchaudio has no recogniser {self.bundle!r}; there are: {', '.join(known)}"
+                f"torchaudio has no recogniser {self.bundle!r}; available: {', '.join(available)}"
             )
-        return known[self.bundle]
+        return available[self.bundle]
 
     @property
     def identity(self) -> dict[str, str]:
@@ -54,8 +54,8 @@ class Bundle:
         return {"weights": folder_sha256((str(path),))} if path.is_file() else {}
 
     def missing(self) -> MetricError | None:
-        """The error that says how the weights come here; None where they are."""
-        return hub_missing(self._file, URL + self._found._path, self.bundle)
+        """An error with how to get the weights; None if they are there."""
+        return hub_missing(self._file, URL + self._bundle._path, self.bundle)
 
     @cached_property
     def network(self) -> torch.nn.Module:
@@ -63,17 +63,17 @@ class Bundle:
             raise error
         options = {"weights_only": True, "map_location": "cpu", "file_name": self._file}
         try:
-            return self._found.get_model(dl_kwargs=options)
+            return self._bundle.get_model(dl_kwargs=options)
         except Exception as reason:  # torch.load raises anything at damaged files
             raise unloadable(self.bundle, hub_file(self._file), reason) from reason
 
     @torch.inference_mode()
     def transcribe(self, audio: Audio) -> str:
-        """The likeliest symbol of each frame, repetitions and blanks taken out."""
-        labels = self._found.get_labels()  # the blank first, | between words
+        """Greedy CTC decoding."""
+        labels = self._bundle.get_labels()  # the blank first, | between words
         texts = []
         for piece in pieces(audio):
             emission, _ = self.network(piece[None])
-            heard = emission[0].argmax(-1).unique_consecutive().tolist()
-            texts.append("".join(labels[symbol] for symbol in heard if symbol != 0))
+            symbols = emission[0].argmax(-1).unique_consecutive().tolist()
+            texts.append("".join(labels[symbol] for symbol in symbols if symbol != 0))
         return " ".join(" ".join(texts).replace("|", " ").split())

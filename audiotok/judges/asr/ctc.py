@@ -1,6 +1,7 @@
 """Any CTC recogniser of transformers (wav2vec 2.0, HuBERT, WavLM, ...), greedy, no language model.
 
-Only with weights that are already here. Sounds longer than 30 s are recognised in pieces of 30 s.
+The weights must already be on this machine. Sounds longer than 30 s are recognised in pieces of
+30 s.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ class Ctc(Pretrained):
 
     @property
     def script(self) -> str | None:
-        """Of other models than DEFAULT, which is English, the language is not known."""
+        """LATIN for DEFAULT, which is English; the language of other models is unknown."""
         return "LATIN" if self.model == self.DEFAULT else None
 
     def _load(self, options):
         from transformers import AutoFeatureExtractor, AutoModelForCTC, AutoTokenizer
 
-        # Not AutoProcessor, which wants the language model that some of these bring along.
+        # Not AutoProcessor, which needs the language model that some of these models include.
         features = AutoFeatureExtractor.from_pretrained(self.model, **options)
         tokenizer = AutoTokenizer.from_pretrained(self.model, **options)
         network = AutoModelForCTC.from_pretrained(self.model, **options)
@@ -34,7 +35,7 @@ class Ctc(Pretrained):
 
     @torch.inference_mode()
     def transcribe(self, audio: Audio) -> str:
-        """The likeliest symbol of each frame, repetitions and blanks taken out."""
+        """Greedy CTC decoding."""
         features, tokenizer, network = self.network
         texts = []
         for piece in pieces(audio):

@@ -1,9 +1,9 @@
-"""CMU Pocketsphinx with the US-English model of its package: small, offline, far from the best.
+"""CMU Pocketsphinx with the US-English model of its package: small, offline, not very accurate.
 
-With a JSGF grammar it hears only sentences of that grammar (closed vocabulary); without, it uses
-the package's trigram language model. A fresh decoder hears each sound, since the channel estimate
-of one utterance would otherwise reach into the next; dither comes from a fixed seed. `phones`
-aligns a text that is known.
+With a JSGF grammar it recognises only sentences of that grammar (closed vocabulary); without, it
+uses the package's trigram language model. Each sound gets a new decoder, because the channel
+estimate of one utterance would otherwise influence the next; dither has a fixed seed. `phones` is a
+forced alignment of a given text.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from audiotok.errors import MetricError, MissingPackageError
 from audiotok.judges.asr import SAMPLE_RATE, mono, normalise, wrong_script
 from audiotok.sound.audio import Audio
 
-ENGLISH = 0.75  # of the words of a text are in the dictionary; English has 0.95, German 0.65
-FEWEST = 20  # words that can tell English from other languages
+ENGLISH = 0.75  # least share of words in the dictionary; English texts have 0.95, German 0.65
+FEWEST = 20  # words needed to distinguish English from other languages
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 
 def missing() -> MissingPackageError | None:
-    """The error that says how to install pocketsphinx, or None where it is there."""
+    """An error with how to install pocketsphinx; None if it is installed."""
     if importlib.util.find_spec("pocketsphinx") is None:
         return MissingPackageError("pocketsphinx", "asr", "speech recognition")
     return None
@@ -43,11 +43,11 @@ class Sphinx:
         self.identity: dict[str, str] = {}
 
     def missing(self) -> MissingPackageError | None:
-        """As the function of that name."""
+        """As the function `missing`."""
         return missing()
 
     def transcribe(self, audio: Audio) -> str:
-        """Words in lower case; empty where nothing was recognised."""
+        """Words in lower case; empty if nothing was recognised."""
         if (error := self.missing()) is not None:
             raise error
         from pocketsphinx import Decoder
@@ -68,8 +68,8 @@ class Sphinx:
 
 
 def unsuited(texts: Sequence[str]) -> str | None:
-    """One line saying why pocketsphinx, which recognises English alone, does not suit these texts,
-    or None where they seem to be English."""
+    """A message why pocketsphinx, which recognises only English, does not suit these texts; None if
+    they seem to be English."""
     reasons = [wrong_script(Sphinx(), text) for text in texts]
     if reasons and all(reasons):
         return reasons[0]
@@ -93,20 +93,20 @@ def dictionary() -> dict[str, list[str]]:
     from pocketsphinx import get_model_path
 
     path = Path(get_model_path()) / "en-us" / "cmudict-en-us.dict"
-    found: dict[str, list[str]] = {}
+    pronunciations: dict[str, list[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         word, *phones = line.split()
-        found.setdefault(word, phones)  # "word(2)" is another pronunciation
-    return found
+        pronunciations.setdefault(word, phones)  # "word(2)" is another pronunciation
+    return pronunciations
 
 
 def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
-    """The phones of `text`, aligned by force to `audio`: each with the second in which it begins.
+    """Forced alignment: the phones of `text` in `audio`, each with its start in seconds.
 
     Phones are those of the CMU dictionary, silence is SIL; the first begins at 0.
 
     Raises:
-        MetricError: a word that is not in the dictionary, or a text that does not fit the sound.
+        MetricError: a word is not in the dictionary, or the text does not fit the sound.
     """
     if (error := missing()) is not None:
         raise error
@@ -123,12 +123,12 @@ def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
             decoder.process_raw(pcm, full_utt=True)
             decoder.end_utt()
         rate = decoder.config["frate"]
-        found = [(p.name, p.start / rate) for word in decoder.get_alignment() for p in word]
+        alignment = [(p.name, p.start / rate) for word in decoder.get_alignment() for p in word]
     except (RuntimeError, ValueError, TypeError) as reason:
         raise MetricError(
-            f"pocketsphinx cannot align {text[:40]!r}: {reason}; is each word English, and said?"
+            f"pocketsphinx cannot align {text[:40]!r}: {reason}; is each word English and spoken?"
         ) from reason
-    return found
+    return alignment
 
 
 def _pcm(audio: Audio) -> bytes:

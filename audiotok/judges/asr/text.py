@@ -1,14 +1,14 @@
-"""Texts that are compared: the normaliser of all error rates, error counts, and scripts.
+"""Comparison of texts: the text normaliser of all error rates, error counts, and scripts.
 
-Words are compared after one fixed normaliser, "basic-2": Unicode NFKC, full case folding, and every
-character but letters, digits, the marks on them and the apostrophe inside a word becomes a space.
-Marks (vowel signs, tones, vowel points) are part of the letter they stand on; invisible characters
-(joiners, soft hyphens, variation selectors) are deleted, and the forms of the apostrophe are one.
-Case folding knows no language: Turkish İ equals i, while I and ı differ. Numbers and abbreviations
-are not spelled out: '2' and 'two', 'Mr.' and 'mister', "don't" and 'do not' differ.
+Texts are compared after one fixed normaliser, "basic-2": Unicode NFKC, full case folding, and every
+character except letters, digits, the marks on them and apostrophes within a word becomes a space.
+Marks (vowel signs, tones, vowel points) belong to their letter; invisible characters (joiners, soft
+hyphens, variation selectors) are deleted, and all forms of the apostrophe are equal. Case folding
+does not depend on the language: Turkish İ equals i, while I and ı differ. Numbers and abbreviations
+are not expanded: '2' and 'two', 'Mr.' and 'mister', "don't" and 'do not' differ.
 
-"basic-1", of earlier versions, took marks for spaces. The two are equal where a text is ASCII (but
-for an apostrophe beside an underscore).
+"basic-1", of earlier versions, replaced marks by spaces. Both give the same for ASCII texts (except
+for an apostrophe next to an underscore).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _INVISIBLE = re.compile(
 
 
 def normaliser(texts: Iterable[str | None]) -> str:
-    """The name of the normaliser that these texts are compared by: see the module."""
+    """The name of the normaliser for these texts: see the module."""
     return "basic-1" if all((text or "").isascii() for text in texts) else "basic-2"
 
 
@@ -38,7 +38,7 @@ def normalise(text: str) -> str:
     text = text.translate(APOSTROPHES).replace(ZERO_WIDTH_SPACE, " ")
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
     text = unicodedata.normalize("NFKC", text).replace("i\u0307", "i")  # the dot of İ, folded
-    kept, inside = [], False  # inside: the last character kept belongs to a word
+    kept, inside = [], False  # inside: the last character belongs to a word
     for character in text:
         kind = unicodedata.category(character)
         if kind == "Cf" or 0xE0100 <= ord(character) <= 0xE01EF:
@@ -54,25 +54,27 @@ def word_errors(reference: str, hypothesis: str) -> tuple[int, int]:
     reference, hypothesis = normalise(reference), normalise(hypothesis)
     if not reference:
         return len(hypothesis.split()), 0
-    found = jiwer.process_words(reference, hypothesis)
-    return found.substitutions + found.deletions + found.insertions, len(reference.split())
+    alignment = jiwer.process_words(reference, hypothesis)
+    return alignment.substitutions + alignment.deletions + alignment.insertions, len(
+        reference.split()
+    )
 
 
 def character_errors(reference: str, hypothesis: str) -> tuple[int, int]:
     """(substitutions + deletions + insertions, characters of the reference), after `normalise`.
 
-    A character is a Unicode code point, marks among them. The space between two words is one too,
-    as in jiwer and most published CERs.
+    A character is a Unicode code point, including marks and the space between two words, as in
+    jiwer and most published CERs.
     """
     reference, hypothesis = normalise(reference), normalise(hypothesis)
     if not reference:
         return len(hypothesis), 0
-    found = jiwer.process_characters(reference, hypothesis)
-    return found.substitutions + found.deletions + found.insertions, len(reference)
+    alignment = jiwer.process_characters(reference, hypothesis)
+    return alignment.substitutions + alignment.deletions + alignment.insertions, len(reference)
 
 
 def scripts(text: str) -> Counter[str]:
-    """How many letters of a text are in which script, such as "LATIN" or "CJK", most first.
+    """The number of letters of each script in a text, such as "LATIN" or "CJK".
 
     A script is the first word of a letter's name in Unicode.
     """

@@ -1,7 +1,7 @@
 """Whisper through transformers (Radford et al. 2022), English, beam search with 5 beams.
 
 Five beams and no other search option, as in the survey of discrete audio tokens (arXiv 2506.10274,
-section 3.1). Any size, only with weights that are already here. Sounds longer than 30 s are
+section 3.1). Any size; the weights must already be on this machine. Sounds longer than 30 s are
 recognised in pieces of 30 s.
 """
 
@@ -24,7 +24,7 @@ class Whisper(Pretrained):
 
     DEFAULT = f"{HOME}small"
     PURPOSE = "Whisper"
-    script = "LATIN"  # it is told to write English
+    script = "LATIN"  # its language is set to English
 
     def __init__(self, model: str | Path | None = None):
         is_size = model and "/" not in str(model) and not Path(model).is_dir()

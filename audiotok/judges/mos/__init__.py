@@ -1,10 +1,10 @@
-"""Predictors of opinion scores: how listeners would rate a sound alone, 1 (bad) to 5 (excellent).
+"""Predictors of mean opinion scores (MOS) without a reference, 1 (bad) to 5 (excellent).
 
     audiotok.judges.mos.get("dnsmos")(audio) -> {"dnsmos_p808": 3.9, ...}
 
-One file per predictor, found by itself: a module of this folder (no leading underscore) with a
-`PREDICTOR` of its name. They know no reference and were trained on other damage than codecs do:
-read them beside the row of the reference, which some codecs surpass, and never alone.
+One file per predictor, found automatically: a module of this folder (no leading underscore) with a
+`PREDICTOR` of its name. They use no reference and were trained on other distortions than those of
+codecs: compare their scores with the score of the reference, which some codecs surpass.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from audiotok.sound.audio import Audio
 
 
 class Predictor(Protocol):
-    """What rates a sound.
+    """A predictor of opinion scores.
 
     Attributes:
-        identity: which weights these are.
+        identity: of the weights.
     """
 
     name: str
@@ -33,25 +33,25 @@ class Predictor(Protocol):
     identity: dict[str, str]
 
     def missing(self) -> AudiotokError | None:
-        """The error that says what is not on this machine; None where all is."""
+        """An error with what is missing on this machine; None if nothing is."""
 
     def __call__(self, audio: Audio) -> dict[str, float]:
-        """The columns; MetricError where the sound has no score."""
+        """The columns; MetricError if the sound has no score."""
 
 
 def names() -> list[str]:
-    """The names of all predictors, sorted; imports none of them."""
+    """The names of all predictors, sorted, without importing them."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def get(name: str) -> Predictor:
     """The predictor of this name, or MetricError."""
-    if name not in (known := names()):
-        raise MetricError(f"no predictor is named {name!r}; there are: {', '.join(known)}")
+    if name not in (available := names()):
+        raise MetricError(f"there is no predictor {name!r}; available: {', '.join(available)}")
     return importlib.import_module(f"{__name__}.{name}").PREDICTOR
 
 
-def listened(name: str, audio: Audio) -> np.ndarray:
+def prepared(name: str, audio: Audio) -> np.ndarray:
     """(L,) float32 mono at 16 kHz within [-1, 1]; MetricError for silence and under 0.1 s."""
     samples = mono(audio).waveform[0].clamp(-1, 1).numpy()
     if len(samples) < SHORTEST:

@@ -1,4 +1,4 @@
-"""What the predictors of the package speechmos share: whether it is here, and one thread each."""
+"""Shared by the predictors of the package speechmos: the check for it, and one thread each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiotok.errors import MissingPackageError
 
 
 def missing(purpose: str) -> MissingPackageError | None:
-    """The error that says how to install what is needed; None where all is here."""
+    """An error with how to install a missing package; None if all are installed."""
     for package in ("speechmos", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             return MissingPackageError(package, "mos", purpose)
@@ -21,7 +21,7 @@ def missing(purpose: str) -> MissingPackageError | None:
 
 @contextmanager
 def one_thread(onnxruntime: ModuleType) -> Iterator[None]:
-    """Sessions made inside compute in one thread: `bench` runs one process per core."""
+    """Sessions created in the block use one thread, because `bench` runs one process per core."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     before = onnxruntime.InferenceSession

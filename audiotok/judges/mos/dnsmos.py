@@ -1,8 +1,8 @@
 """DNSMOS P.808 (Reddy et al. 2021) and P.835 (Reddy et al. 2022), by Microsoft's speechmos.
 
-P.808 rates the whole; P.835 rates the speech (SIG), the background (BAK) and the whole (OVRL). The
-networks come with the package. Sounds are heard in windows of 9.01 s that start every second; what
-is shorter is repeated first.
+P.808 rates the overall quality; P.835 rates the speech (SIG), the background (BAK) and the overall
+quality (OVRL). The networks come with the package. Scores are means over windows of 9.01 s that
+start every second; shorter sounds are repeated first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from audiotok.errors import MissingPackageError
-from audiotok.judges.mos import _speechmos, listened
+from audiotok.judges.mos import _speechmos, prepared
 from audiotok.metrics import Column
 from audiotok.sound.audio import Audio
 
@@ -39,9 +39,9 @@ class Dnsmos:
         return _speechmos.missing("DNSMOS")
 
     def __call__(self, audio: Audio) -> dict[str, float]:
-        samples = listened(self.name, audio)
-        found = _network()(samples, 16_000, False)
-        return {column: float(found[key]) for column, key in _KEYS.items()}
+        samples = prepared(self.name, audio)
+        scores = _network()(samples, 16_000, False)
+        return {column: float(scores[key]) for column, key in _KEYS.items()}
 
 
 @cache

@@ -1,7 +1,7 @@
-"""PLCMOS v2 (Diener et al. 2023), by Microsoft's package speechmos: how gaps in speech were filled.
+"""PLCMOS v2 (Diener et al. 2023), by Microsoft's speechmos: quality of packet loss concealment.
 
-The network comes with the package. It hears a sound 15 times with randomly drawn raters; here they
-come from a fixed seed, so that a sound always has the same score.
+The network comes with the package. It rates a sound 15 times with random rater embeddings; here
+their seed is fixed, so that a sound always has the same score.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from audiotok.errors import MissingPackageError
-from audiotok.judges.mos import _speechmos, listened
+from audiotok.judges.mos import _speechmos, prepared
 from audiotok.metrics import Column
 from audiotok.sound.audio import Audio
 
@@ -29,7 +29,7 @@ class Plcmos:
         return _speechmos.missing("PLCMOS")
 
     def __call__(self, audio: Audio) -> dict[str, float]:
-        samples = listened(self.name, audio)
+        samples = prepared(self.name, audio)
         network, before = _network(), np.random.get_state()
         np.random.seed(SEED)
         try:

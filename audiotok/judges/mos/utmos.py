@@ -1,10 +1,10 @@
 """UTMOS, the strong learner of Saeki et al. 2022 (arXiv 2204.02152): naturalness of speech.
 
 wav2vec 2.0 base (torchaudio's), an embedding of the listening test and of a listener, a
-bidirectional LSTM and two linear layers; the frames' mean, times 2 plus 3. The weights are those of
-github.com/tarepan/SpeechMOS (MIT), which other benchmarks use too; only where they are already
-here, in the folder of torch.hub. The embeddings in the file are of one test and one listener, and
-phonemes are left out, as there.
+bidirectional LSTM and two linear layers; the mean over frames, times 2 plus 3. The weights are
+those of github.com/tarepan/SpeechMOS (MIT), which other benchmarks use too; they must already be in
+the folder of torch.hub. As there, the embeddings are those of one test and one listener, and
+phonemes are not used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotok.errors import MetricError
-from audiotok.judges.mos import listened
+from audiotok.judges.mos import prepared
 from audiotok.judges.pretrained import folder_sha256, hub_file, hub_missing, unloadable
 from audiotok.metrics import Column
 from audiotok.sound.audio import Audio
@@ -39,13 +39,13 @@ class Network(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         frames, _ = self.wav2vec2(waveform)
-        about = torch.cat([self.domain_emb, self.judge_emb], 1)
-        about = about[:, None].expand(*frames.shape[:2], -1)
-        hidden, _ = self.blstm(torch.cat([frames, about], 2))
+        condition = torch.cat([self.domain_emb, self.judge_emb], 1)
+        condition = condition[:, None].expand(*frames.shape[:2], -1)
+        hidden, _ = self.blstm(torch.cat([frames, condition], 2))
         return self.projection(hidden).mean((1, 2)) * 2 + 3
 
 
-# fairseq's names of parts of wav2vec 2.0, and torchaudio's.
+# Names of the parts of wav2vec 2.0 in fairseq -> in torchaudio.
 _NAMES = {
     r"feature_extractor\.conv_layers\.(\d+)\.0\.": r"feature_extractor.conv_layers.\1.conv.",
     r"feature_extractor\.conv_layers\.(\d+)\.2\.": r"feature_extractor.conv_layers.\1.layer_norm.",
@@ -65,16 +65,16 @@ _NAMES = {
 
 def from_fairseq(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The checkpoint's weights under the names of `Network`."""
-    found = {}
+    renamed = {}
     for name, tensor in state.items():
         part = name.removeprefix("wav2vec2.")
         if part == name:
-            found[name] = tensor
+            renamed[name] = tensor
         elif part != "mask_emb":  # only training masks
             pattern = next((p for p in _NAMES if re.match(p, part)), None)
             new = part if pattern is None else re.sub(f"^{pattern}", _NAMES[pattern], part)
-            found[f"wav2vec2.{new}"] = tensor
-    return found
+            renamed[f"wav2vec2.{new}"] = tensor
+    return renamed
 
 
 class Utmos:
@@ -105,7 +105,7 @@ class Utmos:
 
     @torch.inference_mode()
     def __call__(self, audio: Audio) -> dict[str, float]:
-        waveform = torch.from_numpy(listened(self.name, audio))
+        waveform = torch.from_numpy(prepared(self.name, audio))
         return {"utmos": float(self.network(waveform[None]))}
 
 

@@ -1,4 +1,4 @@
-"""Speaker encoders, one class per file: `embed(audio)` gives a unit vector, near for one voice."""
+"""Speaker encoders, one class per file: `embed(audio)` returns a speaker embedding of norm 1."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from audiotok.sound.audio import Audio
 
 
 class Encoder(Protocol):
-    """What tells voices apart; the attributes are those of `audiotok.judges.asr.Recogniser`."""
+    """A speaker encoder; the attributes are those of `audiotok.judges.asr.Recogniser`."""
 
     name: str
     label: str
     identity: dict[str, str]
 
     def missing(self) -> AudiotokError | None:
-        """The error that says what is not on this machine; None where all is."""
+        """An error with what is missing on this machine; None if nothing is."""
 
     def embed(self, audio: Audio) -> np.ndarray:
-        """Unit vector (D,) float32 of a sound; MetricError where there is no voice in it."""
+        """Unit vector (D,) float32 of a sound; MetricError if it contains no voice."""

@@ -1,8 +1,8 @@
-"""Resemblyzer: a GE2E encoder of voices (Wan et al. 2018), whose weights its package brings along.
+"""Resemblyzer: a GE2E speaker encoder (Wan et al. 2018), with the weights of its package.
 
-The sound goes, mono at 16 kHz, through the package's own `preprocess_wav` (quiet sounds are raised
-to -30 dBFS, long pauses cut out by WebRTC's voice activity detector) and `embed_utterance`. Cosines
-of different voices lie near 0.5.
+The mono sound at 16 kHz is processed by the package's `preprocess_wav` (quiet sounds are amplified
+to -30 dBFS, long pauses are removed by WebRTC's voice activity detector) and `embed_utterance`.
+Different speakers have cosine similarities near 0.5.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Resemblyzer:
     identity: dict[str, str] = {}
 
     def missing(self) -> MissingPackageError | None:
-        """The error that says how to install the package; None where it is."""
+        """An error with how to install the package; None if it is installed."""
         if importlib.util.find_spec("resemblyzer") is None:
             return MissingPackageError("resemblyzer", "bench", "speaker similarity")
         return None
 
     def embed(self, audio: Audio) -> np.ndarray:
-        """Unit vector (256,) float32; MetricError where the detector finds no voice at all."""
+        """Unit vector (256,) float32; MetricError if no voice is detected."""
         encoder, preprocess_wav = _encoder()
         samples = mono(audio).waveform[0].clamp(-1, 1).numpy()
         if not samples.any():

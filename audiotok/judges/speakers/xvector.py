@@ -1,7 +1,7 @@
 """X-vectors of a self-supervised network through transformers: WavLM base plus, or any other.
 
 Chen et al. 2022 (WavLM), with the head of Snyder et al. 2018 (x-vectors); the survey of discrete
-audio tokens measures speaker similarity with it. Only with weights that are already here.
+audio tokens measures speaker similarity with it. The weights must already be on this machine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from audiotok.judges.asr import SAMPLE_RATE, mono
 from audiotok.judges.pretrained import Pretrained
 from audiotok.sound.audio import Audio
 
-SHORTEST = SAMPLE_RATE // 2  # samples: the head looks at 15 frames of 20 ms at least
+SHORTEST = SAMPLE_RATE // 2  # samples: the head needs at least 15 frames of 20 ms
 
 
 class XVector(Pretrained):

@@ -1,9 +1,9 @@
 """Discriminators: networks that learn to tell reconstructions from real sound.
 
 Each is a set of sub-discriminators; called on a waveform (B, C, L) it gives one pair (logits,
-feature maps) for each of them, what `nn.adversarial` takes. Sizes are those published;
-`channels` makes them smaller. WavTokenizer's and Vocos' add an embedding of a condition to the
-logits; it is left out here: WavTokenizer draws that condition at random.
+feature maps) for each of them, the input of `nn.adversarial`. Sizes are the published ones;
+`channels` makes them smaller. Those of WavTokenizer and Vocos add an embedding of a condition to
+the logits; it is omitted here, because WavTokenizer draws that condition at random.
 """
 
 from audiotok.nn.discriminators.bands import MultiBandDiscriminator

@@ -1,4 +1,4 @@
-"""What all discriminators share: judgements, sets of them, stacks of convolutions, the STFT."""
+"""Shared parts of all discriminators: their output type, sets of them, convolutions, the STFT."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class DiscriminatorSet(nn.Module):
     """Several discriminators as one.
 
     Args:
-        discriminators: each gives a judgement of a waveform, or a list of judgements.
-        normalise: take the mean off each waveform and scale its peak to 0.8 before (DAC).
+        discriminators: each maps a waveform to a pair (logits, feature maps), or a list of pairs.
+        normalise: first subtract the mean of each waveform and scale its peak to 0.8 (DAC).
     """
 
     def __init__(self, discriminators: Iterable[nn.Module], normalise: bool = False):
@@ -31,8 +31,8 @@ class DiscriminatorSet(nn.Module):
             waveform = normalised(waveform)
         judgements = []
         for discriminator in self.discriminators:
-            judged = discriminator(waveform)
-            judgements += judged if isinstance(judged, list) else [judged]
+            output = discriminator(waveform)
+            judgements += output if isinstance(output, list) else [output]
         return judgements
 
 
@@ -43,7 +43,7 @@ def normalised(waveform: Tensor) -> Tensor:
 
 
 def each_channel(waveform: Tensor) -> Tensor:
-    """(B, C, L) -> (B * C, L): for discriminators that judge channels one by one."""
+    """(B, C, L) -> (B * C, L): for discriminators that take one channel at a time."""
     return waveform.float().flatten(0, 1)
 
 
@@ -53,7 +53,7 @@ def conv2d(channels_in: int, channels_out: int, kernel: Sequence[int], **options
 
 
 def through(hidden: Tensor, convs: Iterable[nn.Module], slope: float) -> list[Tensor]:
-    """What comes out of each convolution and the leaky rectifier behind it, the last one last."""
+    """The outputs of all convolutions, each followed by a leaky ReLU, in order."""
     maps = []
     for conv in convs:
         hidden = F.leaky_relu(conv(hidden), slope)

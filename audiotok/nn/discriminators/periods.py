@@ -1,8 +1,8 @@
-"""Multi-period discriminator: the waveform folded into columns of a period, judged along each.
+"""Multi-period discriminator: the waveform reshaped to rows of one period, convolved along columns.
 
 Kong et al. 2020 (HiFi-GAN), arXiv 2010.05646, section 2.3. WavTokenizer and Vocos leave the first
-feature map out (`skip_features=1`); DAC pads also where nothing is missing and keeps the logits
-out of the feature maps (`always_pad=True, match_logits=False`). Layers are the same in all.
+feature map out (`skip_features=1`); DAC always pads, and does not count the logits as a feature map
+(`always_pad=True, match_logits=False`). Layers are the same in all.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class MultiPeriodDiscriminator(DiscriminatorSet):
         kernel_size: of each convolution.
         skip_features: so many first feature maps are not matched.
         match_logits: the logits are the last feature map.
-        always_pad: a waveform that divides by the period gets one more row.
+        always_pad: a waveform whose length is a multiple of the period gets one more row.
         normalise: see `DiscriminatorSet`.
     """
 

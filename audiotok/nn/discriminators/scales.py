@@ -58,7 +58,7 @@ class MultiScaleDiscriminator(DiscriminatorSet):
     Args:
         windows: lengths in samples; hops are a quarter.
         channels: of every convolution.
-        waveform_channels: C, judged together.
+        waveform_channels: C, all in one input.
         normalise: see `DiscriminatorSet`.
     """
 

@@ -1,10 +1,10 @@
-"""Quantizers: latents (B, D, T) to codes (B, K, T) and back, and how their codebooks learn.
+"""Quantizers: latents (B, D, T) to codes (B, K, T) and back, and the training of their codebooks.
 
 Every search goes through `audiotok.kernels`. Each quantizer has `encode(latents) -> codes`,
 `decode(codes) -> quantized`, and, called on latents while training, returns a named tuple of
-quantized vectors, codes and losses. Codebooks are in `codebook` (V, D) where there is one, in
-`codebooks` (K of them) where there are more. Code -1 stands for latents that are not finite, or
-for a stage that quantizer dropout left out.
+quantized vectors, codes and losses. A single codebook is in `codebook` (V, D), several are in
+`codebooks` (K of them). Code -1 means that the latents are not finite, or that quantizer dropout
+skipped the stage.
 """
 
 from audiotok.nn.quantizers.base import (

@@ -1,4 +1,4 @@
-"""What all quantizers share: their results, and the way from latents to rows of a search."""
+"""Shared parts of all quantizers: their results, and the conversion of latents to rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class Quantized(NamedTuple):
-    """What a quantizer makes of latents (B, D, T); its losses are scalars."""
+    """The result of a quantizer for latents (B, D, T); losses are scalars."""
 
     quantized: Tensor  # (B, D, T); gradients pass straight through to the latents
     codes: Tensor  # (B, K, T) int64, -1 where the latents are not finite
@@ -17,21 +17,21 @@ class Quantized(NamedTuple):
 
 
 class FactorizedQuantized(NamedTuple):
-    """The same where gradients also teach the codebook."""
+    """The same for codebooks that are trained by gradients."""
 
     quantized: Tensor
     codes: Tensor
-    commitment: Tensor  # teaches the latents
-    codebook_loss: Tensor  # the same value; teaches the codewords
+    commitment: Tensor  # its gradient goes to the latents
+    codebook_loss: Tensor  # the same value; its gradient goes to the codewords
 
 
 class LookupFreeQuantized(NamedTuple):
-    """The same where there is no codebook, and an entropy keeps all codes in use."""
+    """The same without a codebook, with an entropy loss that keeps all codes in use."""
 
     quantized: Tensor
     codes: Tensor
     commitment: Tensor
-    entropy_loss: Tensor  # nats: uncertainty of each frame minus that of the batch
+    entropy_loss: Tensor  # nats: mean entropy of a frame minus that of the batch
 
 
 def rows_of(latents: Tensor) -> Tensor:
@@ -49,8 +49,8 @@ def straight_through(latents: Tensor, quantized: Tensor) -> Tensor:
 
 def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
     """Codes (B, T) -> codewords (B, D, T) of a codebook (V, D); code -1 gives NaN."""
-    found = F.embedding(codes.clamp(min=0), codebook)
-    return found.masked_fill((codes < 0)[..., None], float("nan")).transpose(1, 2)
+    vectors = F.embedding(codes.clamp(min=0), codebook)
+    return vectors.masked_fill((codes < 0)[..., None], float("nan")).transpose(1, 2)
 
 
 def codebooks_of(quantizer: nn.Module) -> list[Tensor]:

@@ -1,7 +1,7 @@
-"""Which quantizer a network has, as data: `AnyQuantizer` reads {kind: rvq, num_codebooks: 8, ...}.
+"""Configurations of quantizers: `AnyQuantizer` parses {kind: rvq, num_codebooks: 8, ...}.
 
 Each has `codebook_sizes`, `strides` (frames), `nested` (the first codebooks decode without the
-rest), `check(dimension)` and `build(dimension)`, D being that of the latents.
+rest), `check(dimension)` and `build(dimension)`, where dimension is D of the latents.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class _Config(BaseModel):
         return (1,) * len(self.codebook_sizes)
 
     def check(self, dimension: int) -> None:
-        """Raises ValueError where latents of `dimension` do not fit."""
+        """Raises ValueError if latents of this dimension do not fit."""
 
 
 class VectorConfig(_Config):
-    """One Euclidean codebook, by moving averages."""
+    """One Euclidean codebook, trained by moving averages."""
 
     kind: Literal["vq"]
     codebook_size: Size
@@ -71,7 +71,7 @@ class _Residual(_Config):
 
 
 class ResidualConfig(_Residual):
-    """Residual Euclidean codebooks, by moving averages."""
+    """Residual Euclidean codebooks, trained by moving averages."""
 
     kind: Literal["rvq"]
     codebook_dim: Size | None = None  # None: that of the latents, without projections
@@ -83,7 +83,7 @@ class ResidualConfig(_Residual):
 
 
 class FactorizedConfig(_Residual):
-    """Residual codebooks of few dimensions with cosine search, by gradients."""
+    """Residual codebooks of few dimensions with cosine search, trained by gradients."""
 
     kind: Literal["factorized"]
     codebook_dim: Size = 8
@@ -95,7 +95,7 @@ class FactorizedConfig(_Residual):
 
 
 class GroupedConfig(_Config):
-    """Groups of channels with a Euclidean codebook each, by moving averages."""
+    """Groups of channels with a Euclidean codebook each, trained by moving averages."""
 
     kind: Literal["grouped"]
     num_codebooks: Size
@@ -108,7 +108,7 @@ class GroupedConfig(_Config):
     def check(self, dimension: int) -> None:
         if dimension % self.num_codebooks:
             raise ValueError(
-                f"{dimension} dimensions of the latents do not fall into {self.num_codebooks} "
+                f"{dimension} dimensions of the latents cannot be split into {self.num_codebooks} "
                 "equal groups"
             )
 
@@ -131,7 +131,7 @@ class FiniteScalarConfig(_Config):
 
 
 class LookupFreeConfig(_Config):
-    """Signs alone, no codebook: the latents have as many dimensions as a code has bits."""
+    """Codes from signs, no codebook: the latents have as many dimensions as a code has bits."""
 
     kind: Literal["lfq"]
     bits: int = Field(gt=0, le=20)

@@ -1,9 +1,9 @@
 """Factorized codebooks with cosine search, alone and residual (DAC, SNAC, LM-SPT).
 
-Yu et al. 2022 (ViT-VQGAN), arXiv 2110.04627, section 3.2: a 1x1 convolution leads to few
-dimensions, the search compares directions, and another convolution leads back. In Kumar et al.
-2023 (DAC), arXiv 2306.06546, section 3.2, and what follows it, the codeword that goes on is the
-one found, not normalised.
+Yu et al. 2022 (ViT-VQGAN), arXiv 2110.04627, section 3.2: a 1x1 convolution projects to few
+dimensions, the search is by cosine similarity, and another convolution projects back. In Kumar et
+al. 2023 (DAC), arXiv 2306.06546, section 3.2, and later codecs, the quantized vector is the
+codeword itself, not normalised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from audiotok.nn.quantizers.strided import checked_strides, pool, repeat
 
 
 class FactorizedQuantizer(nn.Module):
-    """One codebook (V, d) that gradients teach, between projections from D to d and back."""
+    """One codebook (V, d), trained by gradients, between projections from D to d and back."""
 
     def __init__(self, codebook_size: int, dimension: int, codebook_dim: int = 8):
         super().__init__()
@@ -41,12 +41,12 @@ class FactorizedQuantizer(nn.Module):
         """Quantize latents (B, D, T); the gradient passes straight through between projections."""
         projected = self.in_proj(latents)
         codes = self._search(projected)
-        found = codewords(codes[:, 0], self.codebook)
+        vectors = codewords(codes[:, 0], self.codebook)
         return FactorizedQuantized(
-            self.out_proj(straight_through(projected, found)),
+            self.out_proj(straight_through(projected, vectors)),
             codes,
-            F.mse_loss(projected, found.detach()),
-            F.mse_loss(found, projected.detach()),
+            F.mse_loss(projected, vectors.detach()),
+            F.mse_loss(vectors, projected.detach()),
         )
 
     def _search(self, projected: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class FactorizedQuantizer(nn.Module):
 
 
 class FactorizedResidualQuantizer(nn.Module):
-    """K factorized codebooks, each for the residual of those before, in latent space.
+    """K factorized codebooks; each quantizes the residual of the previous ones in latent space.
 
     Args:
         num_codebooks: K.
@@ -97,16 +97,18 @@ class FactorizedResidualQuantizer(nn.Module):
         residual, codes, num_frames = latents, [], latents.shape[-1]
         stages = self.stages[:num_codebooks]
         for index, stage in enumerate(stages):
-            found = stage.encode(pool(residual, self.strides[index]))
-            codes.append(repeat(found, self.strides[index], num_frames))
+            stage_codes = stage.encode(pool(residual, self.strides[index]))
+            codes.append(repeat(stage_codes, self.strides[index], num_frames))
             if index + 1 < len(stages):
-                residual = residual - repeat(stage.decode(found), self.strides[index], num_frames)
+                residual = residual - repeat(
+                    stage.decode(stage_codes), self.strides[index], num_frames
+                )
         return torch.cat(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> quantized (B, D, T)."""
         pairs = zip(self.stages[: codes.shape[1]], codes.split(1, dim=1), strict=True)
-        return sum(stage.decode(found) for stage, found in pairs)
+        return sum(stage.decode(stage_codes) for stage, stage_codes in pairs)
 
     def forward(self, latents: Tensor, num_codebooks: int | None = None) -> FactorizedQuantized:
         """Quantize latents (B, D, T) with the first `num_codebooks`, all if None."""

@@ -19,8 +19,8 @@ class FiniteScalarQuantizer(nn.Module):
 
     Args:
         levels: number of values of each of the d dimensions.
-        dimension: D of the latents, where linear projections lead to d and back; d if None.
-        bound_twice: bound the latents once more before, as the checkpoints of X-Codec2 need.
+        dimension: D of the latents, with linear projections to d and back; None: D = d, without.
+        bound_twice: apply the bound twice, as the checkpoints of X-Codec2 need.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Groups of channels with a quantizer each: product quantization.
+"""Product quantization: groups of channels with a quantizer each.
 
 Jégou et al. 2011, doi 10.1109/TPAMI.2010.57; with residual groups in Yang et al. 2023
-(HiFi-Codec), arXiv 2305.02765, with finite scalar ones in Casanova et al. 2025 (NanoCodec),
+(HiFi-Codec), arXiv 2305.02765; with finite scalar groups in Casanova et al. 2025 (NanoCodec),
 arXiv 2508.05835.
 """
 
@@ -46,7 +46,7 @@ class GroupedVectorQuantizer(nn.Module):
         return Quantized(straight_through(latents, vectors), codes, commitment)
 
     def searched(self, latents: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """What each codebook looked for: rows (N, D / G) and the codes (N,) it gave."""
+        """For each codebook its search's input, rows (N, D / G), and output, codes (N,)."""
         return zip(self._rows(latents), codes.transpose(0, 1).flatten(1), strict=True)
 
     def _rows(self, latents: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class GroupedVectorQuantizer(nn.Module):
 
 
 class GroupedQuantizer(nn.Module):
-    """One quantizer, of any one kind, for each group of D / G channels.
+    """One quantizer, all of the same kind, for each group of D / G channels.
 
     Codes (B, K, T) hold all codebooks of the first group, then those of the second, and so on.
     """
@@ -93,5 +93,6 @@ class GroupedQuantizer(nn.Module):
 def _check(dimension: int, num_groups: int) -> None:
     if num_groups < 1 or dimension % num_groups:
         raise ValueError(
-            f"{dimension} dimensions do not fall into {num_groups} equal groups: expected a divisor"
+            f"{dimension} dimensions cannot be split into {num_groups} equal groups: expected a "
+            "divisor"
         )

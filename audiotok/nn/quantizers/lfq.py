@@ -1,4 +1,4 @@
-"""Quantization by signs alone: lookup-free (LFQ) and binary spherical (BSQ, FocalCodec).
+"""Quantization by signs: lookup-free (LFQ) and binary spherical (BSQ, FocalCodec).
 
 Yu et al. 2023 (MAGVIT-v2), arXiv 2310.05737, section 3.1; Zhao et al. 2024 (BSQ), arXiv
 2406.07548, section 4; Della Libera et al. 2025 (FocalCodec), arXiv 2502.04465.
@@ -18,8 +18,8 @@ class LookupFreeQuantizer(nn.Module):
     """One code of `dimension` bits, the first dimension the highest: bit 1 where it is positive.
 
     The entropy loss is that of the soft assignment softmax(2 * inverse_temperature * x.c) over all
-    codewords c. It falls into one term per bit: exactly for a frame, and as BSQ's upper bound for
-    the mean over the batch, so the 2^dimension codewords never appear.
+    codewords c. It is a sum of one term per bit: exactly for a frame, and as BSQ's upper bound for
+    the mean over the batch, so the 2^dimension codewords are never enumerated.
 
     Args:
         dimension: bits per code.
@@ -56,7 +56,8 @@ class LookupFreeQuantizer(nn.Module):
         return vectors.unflatten(0, codes.shape[::2]).transpose(1, 2)
 
     def forward(self, latents: Tensor) -> LookupFreeQuantized:
-        """Quantize latents (B, D, T), with the straight-through gradient from the sphere on."""
+        """Quantize latents (B, D, T); straight-through gradient, after the projection to the sphere
+        if `spherical`."""
         codes = self.encode(latents)
         vectors = self.decode(codes)
         if self.spherical:

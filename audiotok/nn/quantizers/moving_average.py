@@ -1,8 +1,8 @@
-"""How Euclidean codebooks learn without gradients: k-means, then moving averages.
+"""Training of Euclidean codebooks without gradients: k-means, then moving averages.
 
 Exponential moving averages with Laplace smoothing: van den Oord et al. 2017, arXiv 1711.00937,
-appendix A.1. In the official code of EnCodec and WavTokenizer the revival of dead codes is
-overwritten by the update of the same step; here it lasts.
+appendix A.1. In the official code of EnCodec and WavTokenizer the update of the same step
+overwrites restarted codes; here they keep their new values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from audiotok.nn.quantizers.vq import VectorQuantizer
 
 
 class MovingAverageLearner(nn.Module):
-    """Learns the codebooks (K, V, D) of a plain, a residual or a grouped quantizer.
+    """Trains the codebooks (K, V, D) of a plain, a residual or a grouped quantizer.
 
     A code whose moving count falls below `dead_ratio` times that of uniform usage restarts at a
     random latent of the batch. `decay` and `epsilon` are those of the official EnCodec.
@@ -33,7 +33,7 @@ class MovingAverageLearner(nn.Module):
         dead_ratio: float = 0.05,
     ):
         super().__init__()
-        self._quantizer = [quantizer]  # not a submodule: its weights are its own
+        self._quantizer = [quantizer]  # in a list, so that it is not a submodule
         self.decay, self.epsilon, self.dead_ratio = decay, epsilon, dead_ratio
         self.register_buffer("counts", torch.zeros(quantizer.codebooks.shape[:2]))
         self.register_buffer("sums", torch.zeros_like(quantizer.codebooks))
@@ -46,22 +46,22 @@ class MovingAverageLearner(nn.Module):
         rows_per_step: int,
         generator: torch.Generator | None = None,
     ) -> None:
-        """Start by k-means on latents (B, D, T), codebook after codebook.
+        """Initialise by k-means on latents (B, D, T), one codebook after another.
 
-        An update will see `rows_per_step` frames. At least V frames are needed.
+        `rows_per_step`: frames of each later update. At least V frames are needed.
         """
         quantizer = self._quantizer[0]
         for k, codebook in enumerate(quantizer.codebooks):
             searched = quantizer.searched(latents, quantizer.encode(latents))
             rows, _ = next(islice(searched, k, None))
             codebook.copy_(k_means(rows, len(codebook), iterations, generator))
-            share = len(rows) / (latents.shape[0] * latents.shape[2])  # less where codes are slower
+            share = len(rows) / (latents.shape[0] * latents.shape[2])  # < 1 for strided codebooks
             self.counts[k] = rows_per_step * share / len(codebook)
         self.sums.copy_(quantizer.codebooks * self.counts[..., None])
 
     @torch.no_grad()
     def adopt(self, rows_per_step: int) -> None:
-        """Go on from the codebooks as they are, as if all their codewords were used alike."""
+        """Continue from the present codebooks, as if all codewords were used equally often."""
         quantizer = self._quantizer[0]
         strides = getattr(quantizer, "strides", (1,) * len(self.counts))
         for counts, stride in zip(self.counts, strides, strict=True):
@@ -76,23 +76,23 @@ class MovingAverageLearner(nn.Module):
         generator: torch.Generator | None = None,
         processes: Processes | None = None,
     ) -> None:
-        """Move the codebooks towards latents (B, D, T) that have the codes (B, K', T), K' <= K.
+        """Move the codebooks towards latents (B, D, T) with codes (B, K', T), K' <= K.
 
-        `processes` and equal generators teach the same codebooks in all of them, as `ema_update`
-        says.
+        With `processes` and equal generators the codebooks stay equal in all processes, see
+        `ema_update`.
         """
-        everywhere = 1 if processes is None else processes.count
+        world_size = 1 if processes is None else processes.count
         quantizer = self._quantizer[0]
-        for k, (rows, found) in enumerate(quantizer.searched(latents, codes)):
+        for k, (rows, row_codes) in enumerate(quantizer.searched(latents, codes)):
             ema_update(
                 quantizer.codebooks[k],
                 self.counts[k],
                 self.sums[k],
                 rows,
-                found,
+                row_codes,
                 decay=self.decay,
                 epsilon=self.epsilon,
-                dead_threshold=self.dead_ratio * len(rows) * everywhere / self.counts.shape[1],
+                dead_threshold=self.dead_ratio * len(rows) * world_size / self.counts.shape[1],
                 generator=generator,
                 processes=processes,
             )
@@ -101,10 +101,11 @@ class MovingAverageLearner(nn.Module):
 def k_means(
     rows: Tensor, size: int, iterations: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Centres (size, D) of rows (N, D), N >= size, from random rows; an empty one stays."""
+    """Centroids (size, D) of rows (N, D), N >= size, initialised by random rows; the centroid of an
+    empty cluster does not move."""
     if len(rows) < size:
         raise ValueError(
-            f"{len(rows)} latents cannot start a codebook of {size}: "
+            f"{len(rows)} latents cannot initialise a codebook of {size}: "
             "expected at least one per codeword"
         )
     order = torch.randperm(len(rows), generator=generator, device=rows.device)

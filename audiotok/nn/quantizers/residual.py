@@ -1,4 +1,4 @@
-"""Residual quantization: each stage quantizes what the stages before it left over.
+"""Residual quantization: each stage quantizes the residual of the previous stages.
 
 Zeghidour et al. 2021 (SoundStream), arXiv 2107.03312, algorithm 1; its quantizer dropout, section
 III-C, as in Kumar et al. 2023 (DAC), arXiv 2306.06546, section 3.2.
@@ -27,12 +27,12 @@ def quantize_in_stages(
     """Run latents (B, D, T) through the stages.
 
     Args:
-        kept: the number of stages, from 1, that each clip goes through (B,); all if None. Later
-            ones are not run on it: its codes there are -1, and it adds nothing to their losses.
+        kept: the number of stages, at least 1, for each clip (B,); all if None. Later stages do not
+            run on the clip: its codes there are -1, and it adds nothing to their losses.
 
     Returns:
-        What the stages return: vectors (B, D, T) and losses summed, codes (B, K, T). The vectors
-        of a frame with code -1 are NaN, so it has -1 in all later stages.
+        The result type of the stages: vectors (B, D, T) and losses summed, codes (B, K, T). The
+        vectors of a frame with code -1 are NaN, so it has -1 in all later stages.
     """
     batch, _, num_frames = latents.shape
     codes = torch.full((batch, len(stages), num_frames), -1, device=latents.device)
@@ -52,7 +52,7 @@ def quantize_in_stages(
 
 
 def draw_kept(batch: int, num_codebooks: int, dropout: float) -> Tensor:
-    """How many codebooks each clip keeps (B,): the first `dropout * B` clips uniformly 1 to K."""
+    """Number of codebooks for each clip (B,): uniform in 1 to K for the first `dropout * B`."""
     kept = torch.full((batch,), num_codebooks)
     dropped = int(batch * dropout)
     kept[:dropped] = torch.randint(1, num_codebooks + 1, (batch,))[:dropped]

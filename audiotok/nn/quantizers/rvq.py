@@ -18,17 +18,17 @@ from audiotok.nn.quantizers.strided import checked_strides, pool
 
 
 class ResidualVectorQuantizer(nn.Module):
-    """K Euclidean codebooks (K, V, D), each for the residual of those before.
+    """K Euclidean codebooks (K, V, D); each quantizes the residual of the previous ones.
 
-    The straight-through gradient is 1, and each stage's commitment reaches the latents; in the
-    `encodec` package that of the first stage alone does.
+    The straight-through gradient is 1, and the commitment loss of each stage has a gradient for the
+    latents; in the `encodec` package only that of the first stage has one.
 
     Args:
         num_codebooks: K.
         codebook_size: V.
         dimension: of the latents.
-        codebook_dim: of the codewords, where 1x1 convolutions without bias lead there and back
-            (Mimi).
+        codebook_dim: of the codewords, with 1x1 convolutions without bias to it and back (Mimi);
+            None: that of the latents, without projections.
         strides: frames per code of each codebook, all 1 if None; see `strided`.
         dropout: share of the clips of a training batch that keep a random number of codebooks.
     """
@@ -92,12 +92,13 @@ class ResidualVectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def searched(self, latents: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """What each codebook looked for: rows (N, d) and the codes (N,) it gave, of (B, K', T)."""
+        """For each codebook its search's input, rows (N, d), and output, codes (N,), out of
+        latents (B, D, T) and codes (B, K', T)."""
         residual = self.in_proj(latents)
         pairs = zip(codes.unbind(1), self.codebooks, self.strides, strict=False)
-        for found, codebook, stride in pairs:
-            vectors = codewords(found, codebook)  # as they are now: a learner moves them
-            yield rows_of(pool(residual, stride)), found[:, ::stride].flatten()
+        for stage_codes, codebook, stride in pairs:
+            vectors = codewords(stage_codes, codebook)  # before the caller updates the codebook
+            yield rows_of(pool(residual, stride)), stage_codes[:, ::stride].flatten()
             residual = residual - vectors
 
 

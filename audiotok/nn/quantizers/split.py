@@ -1,8 +1,8 @@
 """A semantic and an acoustic quantizer whose vectors add up (Mimi, LM-SPT).
 
-Défossez et al. 2024 (Mimi), arXiv 2410.00037, section 3.3.3: both see the same latents, side by
-side. Jo et al. 2025 (LM-SPT), arXiv 2506.16738: two encoders, and the acoustic quantizer gets what
-the semantic one left over.
+Défossez et al. 2024 (Mimi), arXiv 2410.00037, section 3.3.3: both quantize the same latents, in
+parallel. Jo et al. 2025 (LM-SPT), arXiv 2506.16738: two encoders, and the acoustic quantizer gets
+the residual of the semantic one.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class SplitQuantizer(nn.Module):
     Args:
         semantic, acoustic: quantizers of latents (B, D, T), with losses of the same kind.
         num_semantic: codebooks of `semantic`.
-        subtract: the acoustic latents lose the semantic vectors before they are quantized.
+        subtract: subtract the semantic vectors from the acoustic latents before quantizing them.
         separate: latents are those of two encoders, (B, 2 D, T), the semantic ones first.
-        semantic_only: share of the clips of a training batch whose vectors are the semantic ones
-            alone; their acoustic codes are -1.
+        semantic_only: share of the clips of a training batch that use only the semantic vectors;
+            their acoustic codes are -1.
     """
 
     def __init__(
@@ -49,21 +49,22 @@ class SplitQuantizer(nn.Module):
         return codebooks_of(self.semantic) + codebooks_of(self.acoustic)
 
     def merge(self, strides: Sequence[int]) -> None:
-        """From now on codebooks run slower: frames per code of each, those not named 1."""
+        """Merge codes in time, in place: `strides` are the frames per code of the first codebooks,
+        1 for the others."""
         count = len(self.acoustic.strides)
         strides = (*strides, *(1,) * (self.num_semantic + count - len(strides)))
         self.semantic = merged(self.semantic, strides[: self.num_semantic])
         self.acoustic = merged(self.acoustic, strides[self.num_semantic :])
 
     def halves(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """What the semantic quantizer sees, and what the acoustic one does."""
+        """The inputs of the semantic and of the acoustic quantizer."""
         return tuple(latents.chunk(2, dim=1)) if self.separate else (latents, latents)
 
     def encode(self, latents: Tensor, num_codebooks: int | None = None) -> Tensor:
         """Latents -> codes (B, K, T) int64 of the first `num_codebooks`, all if None.
 
         Args:
-            num_codebooks: `num_semantic` at least.
+            num_codebooks: at least `num_semantic`.
         """
         latents, rest = self.halves(latents)
         semantic = self.semantic.encode(latents)
@@ -86,7 +87,7 @@ class SplitQuantizer(nn.Module):
         return self.parts(latents)[0]
 
     def parts(self, latents: Tensor) -> tuple[NamedTuple, NamedTuple]:
-        """As `forward`, and what the semantic quantizer alone makes of them."""
+        """The result of `forward`, and that of the semantic quantizer."""
         latents, rest = self.halves(latents)
         semantic = self.semantic(latents)
         acoustic = self.acoustic(rest - semantic.quantized if self.subtract else rest)
@@ -98,7 +99,7 @@ class SplitQuantizer(nn.Module):
         return summed(vectors, codes, [semantic, acoustic]), semantic
 
     def draw_alone(self, latents: Tensor) -> Tensor | None:
-        """Which clips of a training batch go without acoustic codes (B, 1, 1); None: none do."""
+        """The clips of a training batch without acoustic codes, (B, 1, 1) bool; None if none."""
         if not (self.training and self.semantic_only):
             return None
         return (torch.rand(len(latents), device=latents.device) < self.semantic_only)[:, None, None]

@@ -1,9 +1,9 @@
 """Codebooks that run slower than the frames: a stage pools its latents before the search.
 
 SNAC (Siuzdak et al. 2024, arXiv 2410.14411) trains such stages; codec-merging (VALL-E R, Han et
-al. 2024, arXiv 2406.07855, section 3.1) puts them into a codec trained without. Both pool the
-residual over `stride` frames, search, repeat the vector found over those frames, and take it from
-the residual as it was before the pooling. Codes stay rectangular, the slower ones repeated.
+al. 2024, arXiv 2406.07855, section 3.1) adds them to a codec trained without. Both pool the
+residual over `stride` frames, search, repeat the codeword over those frames, and subtract it from
+the residual before pooling. Codes stay rectangular, the slower ones repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 
 def pool(latents: Tensor, stride: int) -> Tensor:
-    """Latents (B, D, T) -> means (B, D, ceil(T / stride)); the last of what frames are left."""
+    """Latents (B, D, T) -> means (B, D, ceil(T / stride)); the last group may be shorter."""
     if stride == 1 or latents.shape[-1] == 0:
         return latents
     return F.avg_pool1d(latents, stride, ceil_mode=True)
@@ -39,7 +39,7 @@ def checked_strides(strides: Sequence[int] | None, num_codebooks: int) -> tuple[
 
 
 def merged(quantizer: nn.Module, strides: Sequence[int]) -> nn.Module:
-    """The same residual quantizer at merged rates: it shares its codebooks with the one given.
+    """A residual quantizer at merged rates, which shares its codebooks with `quantizer`.
 
     VALL-E R merges pairs of frames in the first codebook of EnCodec: strides (2, 1, 1, ...).
     """

@@ -41,10 +41,10 @@ class VectorQuantizer(nn.Module):
         """Quantize latents (B, D, T), with the straight-through gradient."""
         batch, _, num_frames = latents.shape
         rows, codes, commitment = vq_straight_through(rows_of(latents), self.codebook)[:3]
-        # contiguous, or the convolutions behind it take a slower path: 4 % of WavTokenizer's step
+        # contiguous, else the next convolutions are slower: 4 % of WavTokenizer's training step
         quantized = rows.unflatten(0, (batch, num_frames)).transpose(1, 2).contiguous()
         return Quantized(quantized, codes.view(batch, 1, num_frames), commitment)
 
     def searched(self, latents: Tensor, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """What the codebook looked for: rows (N, D) and the codes (N,) it gave, of (B, 1, T)."""
+        """The search's input, rows (N, D), and output, codes (N,), out of codes (B, 1, T)."""
         yield rows_of(latents.detach()), codes.flatten()

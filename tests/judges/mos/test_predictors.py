@@ -40,11 +40,11 @@ def dnsmos():
 def test_dnsmos_is_that_of_the_package(dnsmos, speech):
     from speechmos import dnsmos as official
 
-    found = dnsmos(speech)
+    result = dnsmos(speech)
     expected = official.run(speech.waveform[0].numpy(), 16_000)
-    for column, key in zip(found, ("p808_mos", "sig_mos", "bak_mos", "ovrl_mos"), strict=True):
-        assert found[column] == pytest.approx(float(expected[key]), abs=1e-3), column
-    assert set(found) == {column.name for column in dnsmos.columns}
+    for column, key in zip(result, ("p808_mos", "sig_mos", "bak_mos", "ovrl_mos"), strict=True):
+        assert result[column] == pytest.approx(float(expected[key]), abs=1e-3), column
+    assert set(result) == {column.name for column in dnsmos.columns}
 
 
 def test_plcmos_repeats_itself_and_hears_gaps(dnsmos, speech):

@@ -64,14 +64,14 @@ def test_one_codebook_equals_encodec_and_vector_quantize_pytorch(record_property
 
     encodec_vq = official.VectorQuantization(DIMENSION, SIZE, kmeans_init=False).eval()
     encodec_vq._codebook.embed.copy_(codebook)
-    vectors, found, _ = encodec_vq(latents)
-    record_property("near ties, encodec", near_ties(codes, found[:, None], margin))
+    vectors, result, _ = encodec_vq(latents)
+    record_property("near ties, encodec", near_ties(codes, result[:, None], margin))
     assert_close_to_peak(quantized, vectors)
 
     vq = peer.VectorQuantize(DIMENSION, SIZE, rotation_trick=False).eval()
     vq._codebook.embed.copy_(codebook[None])
-    vectors, found, _ = vq(latents.transpose(1, 2))
-    record_property("near ties, vq-pytorch", near_ties(codes, found[:, None], margin))
+    vectors, result, _ = vq(latents.transpose(1, 2))
+    record_property("near ties, vq-pytorch", near_ties(codes, result[:, None], margin))
     assert_close_to_peak(quantized, vectors.transpose(1, 2))
 
 
@@ -98,8 +98,8 @@ def test_the_stack_equals_encodec(quantizer, encodec_stack, record_property):
     latents = speech_like(2, DIMENSION, 1000)
     encodec_stack.eval()
     codes = quantizer.encode(latents)
-    found = encodec_stack.encode(latents)
-    ties = near_ties(codes, found.transpose(0, 1), margins(quantizer, latents, codes))
+    result = encodec_stack.encode(latents)
+    ties = near_ties(codes, result.transpose(0, 1), margins(quantizer, latents, codes))
     record_property("near ties", ties)
     assert_close_to_peak(quantizer.decode(codes), encodec_stack.decode(codes.transpose(0, 1)))
     assert torch.equal(quantizer.encode(latents, 2), codes[:, :2])
@@ -117,13 +117,15 @@ def test_the_stack_equals_vector_quantize_pytorch(quantizer, record_property):
         layer._codebook.embed.copy_(codebook[None])
     latents = speech_like(2, DIMENSION, 1000).requires_grad_()
     codes = quantizer.encode(latents)
-    vectors, found, _ = vq.eval()(latents.mT)
-    record_property("near ties", near_ties(codes, found.mT, margins(quantizer, latents, codes)))
+    vectors, result, _ = vq.eval()(latents.mT)
+    record_property("near ties", near_ties(codes, result.mT, margins(quantizer, latents, codes)))
     assert_close_to_peak(quantizer.decode(codes), vectors.mT)
     # in training its commitments reach the latents from every stage, as ours do
-    (theirs,) = torch.autograd.grad(vq.train()(latents.mT, freeze_codebook=True)[2].sum(), latents)
+    (official,) = torch.autograd.grad(
+        vq.train()(latents.mT, freeze_codebook=True)[2].sum(), latents
+    )
     (ours,) = torch.autograd.grad(quantizer(latents).commitment, latents)
-    assert_close_to_peak(ours, theirs)
+    assert_close_to_peak(ours, official)
 
 
 def test_training_the_stack_equals_encodec(quantizer, encodec_stack):
@@ -135,12 +137,12 @@ def test_training_the_stack_equals_encodec(quantizer, encodec_stack):
     weights = speech_like(2, DIMENSION, 1000, seed=3)
     quantized, codes, commitment = quantizer.train()(latents)
     learner.update(latents, codes)
-    theirs, found, losses = encodec_stack.train()(others)
-    assert torch.equal(codes, found.transpose(0, 1))
-    assert_close_to_peak(quantized, theirs)
+    official, result, losses = encodec_stack.train()(others)
+    assert torch.equal(codes, result.transpose(0, 1))
+    assert_close_to_peak(quantized, official)
     torch.testing.assert_close(commitment, losses.sum())
     (quantized * weights).sum().backward()
-    (theirs * weights).sum().backward()
+    (official * weights).sum().backward()
     assert_close_to_peak(latents.grad, others.grad)
     for layer, codebook in zip(encodec_stack.layers, quantizer.codebooks, strict=True):
         assert_close_to_peak(codebook, layer._codebook.embed)
@@ -218,5 +220,5 @@ def test_a_learner_moves_only_the_codebooks_that_were_used(quantizer):
 
 
 def test_too_few_latents_cannot_start(quantizer):
-    with pytest.raises(ValueError, match="20 latents cannot start a codebook of 256"):
+    with pytest.raises(ValueError, match="20 latents cannot initialise a codebook of 256"):
         MovingAverageLearner(quantizer).start(speech_like(1, DIMENSION, 20), 1, 20)

@@ -63,12 +63,12 @@ def test_the_stack_equals_dac(official, record_property):
     quantizer, latents = like(official).eval(), speech_like(3, DIMENSION, 500)
     codes = quantizer.encode(latents)
     _, ours = projections(quantizer, quantizer.stages, latents)
-    (vectors, found, *_), theirs = projections(official.eval(), official.quantizers, latents)
+    (vectors, result, *_), theirs = projections(official.eval(), official.quantizers, latents)
     searched = zip(ours, quantizer.codebooks, theirs, strict=True)
     margins = torch.stack([cosine_margin(*rows) for rows in searched])
-    record_property("near ties", near_ties(codes, found, margins))
+    record_property("near ties", near_ties(codes, result, margins))
     assert torch.equal(quantizer(latents).codes, codes)
-    same = (codes == found).all(1)[:, None].expand_as(vectors)
+    same = (codes == result).all(1)[:, None].expand_as(vectors)
     assert_close_to_peak(quantizer(latents).quantized[same], vectors[same])
     assert_close_to_peak(quantizer.decode(codes), official.from_codes(codes)[0])
     assert torch.equal(quantizer.encode(latents, 2), codes[:, :2])
@@ -108,12 +108,12 @@ def test_dropout_draws_as_dac_does(official):
     torch.manual_seed(3)
     quantized, codes, _, _ = quantizer(latents)
     torch.manual_seed(3)
-    theirs, found, *_ = official.train()(latents)
+    theirs, result, *_ = official.train()(latents)
     assert_close_to_peak(quantized, theirs)
     used = codes >= 0
     assert 0 < used[:4].float().mean() < 1
     assert used[4:].all()
-    assert torch.equal(codes[used], found[used])
+    assert torch.equal(codes[used], result[used])
 
 
 def test_a_zero_vector_and_a_zero_codeword_score_zero():

@@ -50,10 +50,10 @@ def test_groups_equal_the_heads_of_vector_quantize_pytorch(grouped, record_prope
     others = latents.clone().requires_grad_()
     latents.requires_grad_()
     quantized, codes, commitment = grouped(latents)
-    vectors, found, _ = vq.eval()(others.mT)
+    vectors, result, _ = vq.eval()(others.mT)
     searched = zip(grouped.searched(latents, codes), grouped.codebooks, strict=True)
     margins = torch.stack([euclidean_margin(rows, codebook) for (rows, _), codebook in searched])
-    record_property("near ties", near_ties(codes, found.mT, margins))
+    record_property("near ties", near_ties(codes, result.mT, margins))
     assert_close_to_peak(quantized.mT, vectors)
     vectors, _, loss = vq.train()(others.mT, freeze_codebook=True)
     torch.testing.assert_close(commitment, loss.sum() * GROUPS)
@@ -99,9 +99,9 @@ def test_both_ways_to_group_codebooks_are_the_same(grouped):
         singles.append(VectorQuantizer(SIZE, DIMENSION // GROUPS))
         singles[-1].codebook.copy_(codebook)
     latents = speech_like(2, DIMENSION, 60)
-    ours, theirs = grouped(latents), GroupedQuantizer(singles)(latents)
-    assert torch.equal(ours.codes, theirs.codes)
-    for pair in zip(ours, theirs, strict=True):
+    ours, official = grouped(latents), GroupedQuantizer(singles)(latents)
+    assert torch.equal(ours.codes, official.codes)
+    for pair in zip(ours, official, strict=True):
         torch.testing.assert_close(*pair)
 
 
@@ -135,5 +135,5 @@ def test_groups_learn(grouped):
 
 
 def test_groups_must_divide_the_dimension():
-    with pytest.raises(ValueError, match="48 dimensions do not fall into 5 equal groups"):
+    with pytest.raises(ValueError, match="48 dimensions cannot be split into 5 equal groups"):
         GroupedVectorQuantizer(5, 16, 48)

@@ -25,10 +25,10 @@ def test_fsq_equals_vector_quantize_pytorch(levels, record_property):
     others = latents.clone().requires_grad_()
     latents.requires_grad_()
     quantized, codes, _ = quantizer(latents)
-    vectors, found = fsq(others.mT)
+    vectors, result = fsq(others.mT)
     margin = rounding_margin(latents.detach(), levels)[None]
-    record_property("near ties", near_ties(codes, found[:, None].long(), margin))
-    same = (codes == found[:, None])[:, 0, :, None].expand_as(vectors)
+    record_property("near ties", near_ties(codes, result[:, None].long(), margin))
+    same = (codes == result[:, None])[:, 0, :, None].expand_as(vectors)
     assert_close_to_peak(quantized.mT[same], vectors[same])
     weights = speech_like(2, len(levels), 1000, seed=2)
     (quantized * weights).sum().backward()
@@ -53,13 +53,13 @@ def test_fsq_with_projections_and_double_bound_equals_x_codec2(record_property):
         quantizer.in_proj.weight *= 3
         official.project_in.weight *= 3
         latents = speech_like(1, dimension, 1500)
-        vectors, found = official(latents.mT)
+        vectors, result = official(latents.mT)
         quantized, codes, _ = quantizer(latents)
         once = quantizer._bound(quantizer.in_proj(latents))
         margin = rounding_margin(once, levels)[None] - 1e-5  # projections differ in rounding
-    found = found.view(1, 1, -1).long()
-    record_property("near ties", near_ties(codes, found, margin))
-    same = (codes == found)[:, 0, :, None].expand_as(vectors)
+    result = result.view(1, 1, -1).long()
+    record_property("near ties", near_ties(codes, result, margin))
+    same = (codes == result)[:, 0, :, None].expand_as(vectors)
     assert_close_to_peak(quantized.mT[same], vectors[same])
     assert_close_to_peak(quantizer.decode(codes).mT, official.from_codes(codes[:, 0, :, None]))
 
@@ -83,8 +83,8 @@ def test_lfq_and_bsq_equal_vector_quantize_pytorch(spherical):
     others = latents.clone().requires_grad_()
     latents.requires_grad_()
     quantized, codes, commitment, entropy = quantizer(latents)
-    (vectors, found, _), losses = lfq(others.mT, inv_temperature=3.0, return_loss_breakdown=True)
-    assert near_ties(codes, found[:, None].long(), torch.ones(1, 1000)) == 0
+    (vectors, result, _), losses = lfq(others.mT, inv_temperature=3.0, return_loss_breakdown=True)
+    assert near_ties(codes, result[:, None].long(), torch.ones(1, 1000)) == 0
     assert_close_to_peak(quantized.mT, vectors)
     torch.testing.assert_close(commitment, losses.commitment)
     # the peer cuts logarithms off at 1e-5, one codeword at a time

@@ -64,12 +64,12 @@ def quantizer(official):
 def test_it_equals_mimi(quantizer, official, record_property):
     latents = speech_like(2, DIMENSION, 1000)
     codes = quantizer.encode(latents)
-    found = official.encode(latents).transpose(0, 1)
+    result = official.encode(latents).transpose(0, 1)
     ties = 0
     for half, part in ((quantizer.semantic, slice(1)), (quantizer.acoustic, slice(1, None))):
         searched = zip(half.searched(latents, codes[:, part]), half.codebooks, strict=True)
         margins = [euclidean_margin(rows, codebook) for (rows, _), codebook in searched]
-        ties += near_ties(codes[:, part], found[:, part], torch.stack(margins))
+        ties += near_ties(codes[:, part], result[:, part], torch.stack(margins))
     record_property("near ties", ties)
     assert_close_to_peak(quantizer.decode(codes), official.decode(codes))
     for number in (1, 3):

@@ -37,8 +37,8 @@ def snac_stage(stage, stride, latents):
         + codebook.pow(2).sum(1, keepdim=True).t()
     )
     codes = (-distances).max(1)[1].view(latents.shape[0], -1)
-    found = stage.codebook[codes].transpose(1, 2)
-    vectors = stage.out_proj(projected + (found - projected).detach())
+    result = stage.codebook[codes].transpose(1, 2)
+    vectors = stage.out_proj(projected + (result - projected).detach())
     return projected, codes, vectors.repeat_interleave(stride, dim=-1)
 
 
@@ -46,10 +46,10 @@ def snac(quantizer, latents):
     """What every stage searched, the codes of each at its own rate, and the sum of the vectors."""
     total, residual, searched, codes = 0, latents, [], []
     for stage, stride in zip(quantizer.stages, quantizer.strides, strict=True):
-        projected, found, vectors = snac_stage(stage, stride, residual)
+        projected, result, vectors = snac_stage(stage, stride, residual)
         total, residual = total + vectors, residual - vectors
         searched.append(rows_of(projected))
-        codes.append(found)
+        codes.append(result)
     return searched, codes, total
 
 
@@ -148,9 +148,9 @@ def test_slower_codebooks_learn_from_the_pooled_frames(stack):
     codes = quantizer.encode(latents)
     learner = MovingAverageLearner(quantizer, decay=0, epsilon=0, dead_ratio=0)
     learner.update(latents, codes)
-    pooled, found = rows_of(pool(latents, 4)), codes[:, 0, ::4].flatten()
-    for code in found.unique():
-        members = pooled[found == code]
+    pooled, result = rows_of(pool(latents, 4)), codes[:, 0, ::4].flatten()
+    for code in result.unique():
+        members = pooled[result == code]
         torch.testing.assert_close(stack.codebooks[0, code], members.mean(0))
 
 
