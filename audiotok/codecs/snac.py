@@ -117,7 +117,7 @@ class SNAC(Codec):
             raise CheckpointError(
                 f"{path} is no configuration of a SNAC: {_line(reason)}"
             ) from None
-        config = official.ours()
+        config = official.to_config()
         actual = (official.sampling_rate, config.strides, config.codebook_strides)
         actual += (config.codebook_size,)
         sizes = _SIZES[card.name]
@@ -194,7 +194,7 @@ class OfficialConfig(BaseModel):
     noise: bool = True
     depthwise: bool = True
 
-    def ours(self) -> SNACConfig:
+    def to_config(self) -> SNACConfig:
         """The same sizes as a `SNACConfig`.
 
         Raises:

@@ -230,7 +230,7 @@ def read_network(
     """State dict in our names and the sizes of the network, from our files or official ones.
 
     Raises:
-        CheckpointError: the file is neither of ours nor an official one.
+        CheckpointError: the file is neither an official one nor written by audiotok.
     """
     if "config" in metadata:
         return in_float32(state), WavTokenizer.config_in(metadata, path)

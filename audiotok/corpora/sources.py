@@ -121,7 +121,7 @@ def load(source: str | Path, limit: int | None = None) -> Source:
         ]
     if limit is not None:
         if limit < 1:
-            raise CorpusError(f"a limit of {limit} clips leaves nothing: give 1 or more")
+            raise CorpusError(f"the limit is {limit} clips: expected 1 or more")
         recordings = recordings[:limit]
     if (duplicates := names.twice(one.id for one in recordings)) is not None:
         raise CorpusError(

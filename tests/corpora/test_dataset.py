@@ -86,7 +86,7 @@ def test_the_first_codebooks_alone_and_other_processes(clips, tmp_path):
 def test_refuses(clips, tmp_path):
     with pytest.raises(TokensError, match="the pattern is one of"):
         corpora.TokenDataset(tmp_path / "tokens", "flat")
-    with pytest.raises(CorpusError, match="crops of 0 frames"):
+    with pytest.raises(CorpusError, match="frames is 0: expected 1 or more"):
         corpora.TokenDataset(tmp_path / "tokens", frames=0)
 
 

@@ -60,7 +60,7 @@ def test_a_causal_layer_keeps_a_bounded_past():
     [
         (nn.GroupNorm(1, 4), "GroupNorm needs the whole sound"),
         (PaddedConv1d(1, 4, 3, group_norm=True), "a group norm needs the whole sound"),
-        (ResidualLSTM(4, 1, bidirectional=True), "reads backwards"),
+        (ResidualLSTM(4, 1, bidirectional=True), "a bidirectional LSTM needs the whole sound"),
     ],
 )
 def test_what_sees_all_of_the_sound_is_refused(layer, message):

@@ -39,7 +39,7 @@ CONFIGS = {"snac-24k": PLAIN, "snac-32k": ATTENDING}
 def network(name):
     """Codebooks are drawn from latents of speech."""
     config = CONFIGS[name]
-    built = scatter(SNACNetwork(OfficialConfig(**config).ours())).eval()
+    built = scatter(SNACNetwork(OfficialConfig(**config).to_config())).eval()
     waveform, unit = speech(config["sampling_rate"], 12), built.config.unit * built.hop_length
     waveform = waveform[..., : waveform.shape[-1] // unit * unit]
     latents = contrast(built.encoder, built.encoder.layers[-1], waveform)
