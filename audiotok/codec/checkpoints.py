@@ -9,7 +9,6 @@ import http.client
 import json
 import logging
 import math
-import os
 import struct
 import zipfile
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ from audiotok.codec import web_files
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
-from audiotok.system.files import cache_root, regular_size, replacing
+from audiotok.system.files import regular_size, replacing, user_folder
 from audiotok.system.shared_settings import Level, SharedSettings
 
 # How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
@@ -87,8 +86,7 @@ def local_path(card: CodecCard) -> Path:
 
 def local_folder(name: str) -> Path:
     """Where files of the codec of that name, without options, may lie."""
-    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
-    return Path(home, *name.split(":"))
+    return Path(user_folder(), *name.split(":"))
 
 
 def download(

@@ -16,7 +16,8 @@ from audiotok.system.files import readable
 PACKAGES = (
     "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
     "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
-    "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+    "Resemblyzer", "transformers", "ctranslate2", "whisper-normalizer", "distillmos", "pandas",
+    "pyarrow", "encodec",
 )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from audiotok.errors import AudiotokError, MissingPackageError
 from audiotok.judges.asr import SAMPLE_RATE, pieces
 from audiotok.judges.pretrained import Pretrained, cached
 from audiotok.sound.audio import Audio
-from audiotok.system.files import cache_root, make_folder, temporary_path
+from audiotok.system.files import cache_root, make_folder, temporary_path, user_folder
 from audiotok.system.names import digest
 
 BEAMS = 5
@@ -32,8 +34,27 @@ PRECISION = "int8"
 log = logging.getLogger("audiotok")
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """transformers shows no progress bars in the block."""
+    from transformers.utils import logging as settings
+
+    shown = settings.is_progress_bar_enabled()
+    settings.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            settings.enable_progress_bar()
+
+
 class Whisper(Pretrained):
-    """Args: model: a size ("large-v3"), a name on the Hub whose files are cached, or a folder."""
+    """Whisper of one size.
+
+    Args:
+        model: a size ("large-v3"), a name on the Hub whose files are in its cache, or a folder. A
+            size is looked for in the folder `whisper-SIZE` of the user's weights first.
+    """
 
     DEFAULT = f"{HOME}small"
     PURPOSE = "Whisper"
@@ -41,7 +62,10 @@ class Whisper(Pretrained):
 
     def __init__(self, model: str | Path | None = None):
         is_size = model and "/" not in str(model) and not Path(model).is_dir()
-        super().__init__(f"{HOME}{model}" if is_size else model)
+        folder = user_folder() / f"whisper-{model}"
+        if is_size:
+            model = folder if folder.is_dir() else f"{HOME}{model}"
+        super().__init__(model)
 
     @property
     def label(self) -> str:
@@ -95,7 +119,8 @@ class Whisper(Pretrained):
         make_folder(folder.parent)
         temporary = temporary_path(folder.parent)
         try:
-            TransformersConverter(str(source)).convert(str(temporary), quantization=PRECISION)
+            with without_bars():
+                TransformersConverter(str(source)).convert(str(temporary), quantization=PRECISION)
             os.replace(temporary, folder)
         except OSError:
             if not (folder / "model.bin").is_file():  # another process was faster
