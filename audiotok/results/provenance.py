@@ -14,7 +14,7 @@ from audiotok.system.files import readable
 
 # Packages whose version may move a score.
 PACKAGES = (
-    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "swift-f0",
     "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
     "Resemblyzer", "transformers", "ctranslate2", "whisper-normalizer", "distillmos", "pandas",
     "pyarrow", "encodec",
