@@ -37,6 +37,8 @@ class Clip:
         id: unique in its corpus, stable, and safe as the name of a file.
         path: the sound file.
         text, speaker, label: what is said, by whom, what it is; None where not known.
+        session: what several clips of a corpus were cut from or recorded in, such as an original
+            recording; None where not known.
         licence: of this recording, where its corpus says it.
         split: "train", "validation" or "test", where its corpus says it.
         reference: the original of which this file is already a reconstruction, if it is one.
@@ -53,6 +55,7 @@ class Clip:
     split: str | None = None
     offset: float = 0.0
     duration: float | None = None
+    session: str | None = None
 
     @property
     def is_segment(self) -> bool:
@@ -115,8 +118,21 @@ class Corpus:
         return any(clip.text or clip.speaker for clip in self.clips)
 
     @cached_property
+    def clusters(self) -> list[dict[str, str | None]]:
+        """Of each clip its speaker and session; of segments of one file, that is their session."""
+        files = dict.fromkeys(clip.path for clip in self if clip.is_segment)
+        numbers = {path: f"file {number}" for number, path in enumerate(files, start=1)}
+        return [
+            {
+                "speaker": clip.speaker and readable(clip.speaker),
+                "session": readable(clip.session) if clip.session else numbers.get(clip.path),
+            }
+            for clip in self
+        ]
+
+    @cached_property
     def sha256(self) -> str:
-        """Of what the clips are: ids, texts, speakers, labels, splits, the bytes of files, the
+        """Of what the clips are: ids, texts, speakers, labels, splits, sessions, the bytes of files, the
         grammar, the trials, and whether files that are cut short are read."""
         total = hashlib.sha256()
         for clip in self.clips:
@@ -124,6 +140,7 @@ class Corpus:
             row += [_file_sha256(path) for path in (clip.path, clip.reference)]
             row += [clip.split] if clip.split else []
             row += [clip.offset, clip.duration] if clip.is_segment else []
+            row += [{"session": clip.session}] if clip.session else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:

@@ -1,8 +1,9 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and where known `text`, `speaker`, `label`,
-`reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and `duration`
-(or `start` and `end`, all in seconds) where a clip is a segment of its file. TSV is plain, without
+`session` (what several clips were recorded in or cut from), `reference` (a path), `licence`, `id`,
+`split` (train, validation or test); `offset` and `duration` (or `start` and `end`, all in seconds)
+where a clip is a segment of its file. TSV is plain, without
 quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns of other names are not
 read; those that look like one of these misspelt, or would change what is read, are refused. A
 `grammar.jsgf` beside the manifest is the closed grammar of its texts. JSONL with `audio_filepath`
@@ -24,7 +25,7 @@ from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
+COLUMNS = ("audio", "text", "speaker", "session", "label", "reference", "licence", "id", "split")
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders below which absolute paths may lie
@@ -35,6 +36,7 @@ _OTHER_WORDS = {  # what others call our columns
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
     **dict.fromkeys(("speaker_id", "spk", "spk_id", "client_id"), "speaker"),
+    **dict.fromkeys(("session_id", "recording_id"), "session"),
     **dict.fromkeys(("original", "ref", "ground_truth"), "reference"),
     "license": "licence",
 }
@@ -220,7 +222,7 @@ def _clip(
         raise CorpusError(
             f"{path}, line {line}: split is {split[:40]!r}, expected {', '.join(SPLITS)}"
         )
-    known = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
+    known = {k: cells.get(k) for k in ("text", "speaker", "session", "label", "licence", "split")}
     known |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
     return Clip(id=name, path=files["audio"], **known)
 

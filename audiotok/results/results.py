@@ -28,7 +28,7 @@ import pandas as pd
 
 from audiotok.codec.licences import MARK, restricts
 from audiotok.errors import ResultsError
-from audiotok.results import contamination
+from audiotok.results import contamination, speakers
 from audiotok.results.schema import ROLES, read_json, read_rows
 from audiotok.results.schema import SCHEMA as SCHEMA
 from audiotok.system import names
@@ -119,12 +119,19 @@ class Result:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
+        """One row per clip: `codec`, `clip`, `speaker` and `session` where they are known, the
+        columns of scores, and texts."""
         return read_rows(self.folder / "rows.parquet", self.summary["scores"])
 
     @cached_property
     def times(self) -> pd.DataFrame:
         return read_rows(self.folder / "times.parquet", self.run["times"])
+
+    @cached_property
+    def clusters(self) -> pd.Series:
+        """Of each clip, by its id, which others are like it: see `speakers.labels`."""
+        found = speakers.labels(self.rows)
+        return pd.Series(found, index=pd.Index(self.rows["clip"]), dtype=object)
 
     @cached_property
     def rows_by_clip(self) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 Errors: files that are missing or torn, another schema, rows of another hash, means that are not
 those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
-a commit that is not known or had changes, a run that is not finished, one network under two names.
+a commit that is not known or had changes, intervals of an earlier version, a run that is not
+finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import results, statistics
+from audiotok.results import results, speakers, statistics
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
 
@@ -206,6 +207,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
     whole, known = _whole(result, rows, scores)
+    labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
         if score["n"] > clips or score["failed"] > clips:
@@ -218,35 +220,41 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
                 yield f"{name}: {score['mean']} is not what its task makes of the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
-            yield from _mean(name, score, values, seed=seed, strict=strict)
+            clusters = [labels[place] for place in values.index]
+            yield from _mean(name, score, values, clusters=clusters, seed=seed, strict=strict)
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
     low, high = next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
-    for value in (values.min(), values.max(), *mean, *(score["ci95"] or ())):
+    for value in (values.min(), values.max(), *mean):  # intervals of t may reach beyond
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
             yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
             return
 
 
 def _mean(
-    name: str, score: dict[str, Any], values: pd.Series, *, seed: int, strict: bool
+    name: str,
+    score: dict[str, Any],
+    values: pd.Series,
+    *,
+    clusters: Sequence[str | None],
+    seed: int,
+    strict: bool,
 ) -> Iterator[str]:
     """A mean over clips must be theirs, with its interval.
 
     Where its task is not known here in that version (not `strict`), a number may also be one of the
     corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
     """
-    true = statistics.mean_score(values, score["failed"], seed)
+    true = statistics.mean_score(values, score["failed"], seed, clusters)
     if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
         return  # a number of the corpus that needs more than its rows: the tokens
-    fits = {
-        "mean": _agrees([score["mean"]], [true["mean"]]),
-        "ci95": _agrees(score["ci95"], true["ci95"]),
-    }
-    if strict or fits["ci95"]:
+    fits = {"mean": _agrees([score["mean"]], [true["mean"]])}
+    if "interval" in score:
+        fits["ci95"] = _agrees(score["ci95"], true["ci95"])
+    if strict or fits.get("ci95"):
         for what in (key for key, fit in fits.items() if not fit):
             yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
 
@@ -289,6 +297,8 @@ def _doubtful(result: Result) -> Iterator[str]:
         yield "which commit measured it is not known: it was not a checkout"
     elif git.get("dirty"):
         yield f"measured with changes to commit {str(git.get('commit'))[:12]}"
+    if not any("interval" in score for score in result.scores.values()):
+        yield "its intervals are over clips, as an earlier version made them: measure again"
 
 
 # --- results together ------------------------------------------------------------------------
