@@ -79,20 +79,18 @@ def _scores_of(
     rows = frame("", entries, [task])
     scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
     whole = task.summarise(rows, tokens)
-    clusters = np.array(speakers.labels(rows), dtype=object)
-    replicates, of_scored = _replicates(task, rows[scored], seed) if whole else ([], None)
+    labels = np.array(speakers.labels(rows), dtype=object)
+    estimates, of_scored = corpus_estimates(task, rows[scored], whole, seed)
     found = {}
     for column in task.columns:
         values = rows[column.name].dropna()
         failed = sum(_failed(entry, task.name, column.name) for entry in entries)
         if column.name in whole:
-            resampled = [one.get(column.name, np.nan) for one in replicates]
-            estimate = statistics.estimate(whole[column.name], resampled, of_scored)
-            score = {"mean": whole[column.name], "ci95": estimate.ci95}
             own = of_scored
+            score = {"mean": whole[column.name], "ci95": estimates[column.name].ci95}
             score |= {"n": len(values) or int(scored.sum()), "failed": failed}
         else:
-            own = statistics.Clusters(clusters[values.index], len(values))
+            own = statistics.Clusters(labels[values.index], len(values))
             score = statistics.mean_score(values, failed, seed, own.labels)
         score["interval"] = speakers.described(own) if score["ci95"] else None
         about = {key: value for key, value in asdict(column).items() if key != "name"}
@@ -100,14 +98,26 @@ def _scores_of(
     return found
 
 
-def _replicates(
-    task: Task, rows: pd.DataFrame, seed: int
-) -> tuple[list[dict[str, float]], statistics.Clusters]:
-    """Numbers of the corpus for resamples of the rows, where rows alone determine them."""
+def corpus_estimates(
+    task: Task, rows: pd.DataFrame, whole: Mapping[str, float], seed: int
+) -> tuple[dict[str, statistics.Estimate], statistics.Clusters]:
+    """The intervals of numbers of the corpus, and what they are over.
+
+    Args:
+        rows: those in which the task has any value.
+        whole: {column: number}, what `task.summarise` makes of them. Numbers that need the tokens
+            get no interval.
+    """
     clusters = statistics.Clusters(speakers.labels(rows), len(rows))
-    counts = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
-    picks = (np.repeat(np.arange(len(rows)), count) for count in counts)
-    return [task.summarise(rows.iloc[pick], []) for pick in picks], clusters
+    found = []
+    if whole and len(rows):
+        counts = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
+        picks = (np.repeat(np.arange(len(rows)), count) for count in counts)
+        found = [task.summarise(rows.iloc[pick], []) for pick in picks]
+    resampled = {name: [one.get(name, np.nan) for one in found] for name in whole}
+    return {
+        name: statistics.estimate(value, resampled[name], clusters) for name, value in whole.items()
+    }, clusters
 
 
 def _failed(entry: Entry, task: str, column: str) -> bool:
