@@ -63,7 +63,7 @@ def validate(
     results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Whether results are whole, true to their rows, and fit together: exit code 1 if not."""
+    """Whether results are whole, agree with their rows, and fit together: exit code 1 if not."""
     import json
 
     from audiotok.cli.terminal import status
@@ -154,15 +154,29 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
                 _interval(row["low"], row["high"], row["digits"]),
                 str(row["n"]),
                 f"{row['failed_a']}, {row['failed_b']}",
-                row["better"] if isinstance(row["better"], str) else "–",
+                _verdict(row),
             )
         out.print(table)
+        made = rows["interval"].dropna().mode()
+        if len(made):
+            out.print(f"Intervals: {made[0]}, unless clips are missing.", style="dim")
+        count = rows["comparisons"].iloc[0]
+        out.print(f"Verdicts: after Holm's correction for {count} columns.", style="dim")
     out.print(
         "↑ higher is better, ↓ lower. Means over the clips that both have; the interval is that of "
-        "the paired difference, by bootstrap; tie: it holds 0; –: a number of the whole corpus "
-        "that its rows do not determine.",
+        "the paired difference, without correction. tie: no difference is shown; *: called by its "
+        "interval alone; n of m seeds: those in which the difference holds by itself, which must be "
+        "all; –: no interval, or the spread over seeds of another column. Over clips of unknown "
+        "speakers, intervals are too narrow if several clips are of one speaker.",
         style="dim",
     )
+
+
+def _verdict(row: pandas.Series) -> str:
+    if not isinstance(row["better"], str):
+        return "–"
+    seeds = f" ({row['seeds_that_agree']} of {row['seeds']} seeds)" if row["seeds"] else ""
+    return row["better"] + ("*" if row["verdict_by"] == "interval" else "") + seeds
 
 
 def _published(frame: pandas.DataFrame, out: Console) -> None:

@@ -219,7 +219,7 @@ def on_the_same_clips(
         return None
     tables = [table(result, column) for result in results]
     needed = [column] if weight is None else [column, weight]
-    common = pd.concat([one[needed] for one in tables], axis=1, join="inner").dropna()
+    common = pd.concat([one[needed] for one in tables], axis=1, join="inner").dropna().sort_index()
     if common.empty:
         return None
     numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(needed))

@@ -82,8 +82,8 @@ class Clusters:
 
 
 def _uniform(index: np.ndarray, seed: int) -> np.ndarray:
-    """Random numbers in [0, 1) by their index: mulberry32, which report/site/static/compare.js has
-    too, so that both draw the same clips."""
+    """Random numbers in [0, 1) by their index: mulberry32, which report/site/static/statistics.js
+    has too, so that both draw the same clips."""
     state = ((index.astype(np.uint64) + 1) * 0x6D2B79F5 + seed).astype(np.uint32)
     mixed = (state ^ (state >> 15)) * (state | np.uint32(1))
     mixed ^= mixed + (mixed ^ (mixed >> 7)) * (mixed | np.uint32(61))

@@ -190,7 +190,7 @@ def test_the_verdict_follows_the_declared_direction(ci95, higher, expected):
 
 
 def test_random_numbers_of_the_site():
-    """compare.js draws the same: what mulberry32 with seed 0 gives first."""
+    """statistics.js draws the same: what mulberry32 with seed 0 gives first."""
     first = statistics._uniform(np.arange(3), 0)
     assert first == pytest.approx([0.26642920868, 0.00032974570, 0.22327202744], abs=1e-9)
     assert len(set(itertools.chain(first, statistics._uniform(np.arange(3), 1)))) > 3
