@@ -71,7 +71,7 @@ def compare(
             **row,
         }
         for one, other in pairs(a, b, results=results, suite=suite, data=data)
-        for row in _rows(one, other)
+        for row in differences(one, other)
     ]
     return pd.DataFrame(rows)
 
@@ -140,9 +140,16 @@ def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
     )
 
 
-def _rows(one: Result, other: Result) -> list[dict[str, Any]]:
-    """One row per column, with the verdicts of all."""
-    rows = list(filter(None, (_row(one, other, column) for column in one.scores)))
+def differences(
+    one: Result, other: Result, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """The rows of `compare` for two results, with their verdicts.
+
+    Args:
+        columns: only these, and verdicts are corrected for their number; None: all.
+    """
+    chosen = one.scores if columns is None else columns
+    rows = list(filter(None, (_row(one, other, column) for column in chosen)))
     corrected = [row for row in rows if row["verdict_by"] == HOLM]
     for row, p in zip(corrected, statistics.holm([r["p"] for r in corrected]), strict=True):
         row["p_holm"] = p
