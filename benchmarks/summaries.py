@@ -95,7 +95,9 @@ def scores(old: dict[str, dict], rows: pd.DataFrame, seed: int) -> dict[str, dic
             own, ci95 = of_scored, None
             if name in whole:
                 ci95 = estimates[name].ci95
-            elif len(values) and abs(values.mean() - old[name]["mean"]) <= 1e-5 * abs(values.mean()):
+            elif len(values) and abs(values.mean() - old[name]["mean"]) <= 1e-5 * abs(
+                values.mean()
+            ):
                 own = statistics.Clusters(labels[values.index], len(values))
                 ci95 = statistics.mean_score(values, 0, seed, own.labels)["ci95"]
             if old[name]["ci95"] is None:  # it needs more than its rows, or has too few of them

@@ -162,7 +162,9 @@ def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
     pairs = len(rows) * (len(rows) - 1) // 2
     count = f"- {pairs} pairs are compared in each of {len(names)} columns"
     return [
-        markdown_table(["ranks", "mean", *names], rows), count, *(f"- {line}" for line in without)
+        markdown_table(["ranks", "mean", *names], rows),
+        count,
+        *(f"- {line}" for line in without),
     ]
 
 

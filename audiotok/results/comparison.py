@@ -32,7 +32,9 @@ from audiotok.results.results import Result, by_setting
 SIX_DIGITS = 1e-5  # relative precision of the numbers in summaries
 TIE = "tie"
 HOLM, INTERVAL = "Holm", "interval"
-DETAIL = re.compile(r"_seed_(\d+|std)$|_diverged$")  # of another column: it has no verdict of its own
+DETAIL = re.compile(
+    r"_seed_(\d+|std)$|_diverged$"
+)  # of another column: it has no verdict of its own
 
 
 def compare(

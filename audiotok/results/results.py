@@ -1,7 +1,7 @@
 """Results on disk: their folders, files, numbers and tables. Imports no torch.
 
     results/<suite>-v<version>/<data>-<its hash>[-first<N>][-<tasks>]/<codec>/
-        rows.parquet    one row per clip, one column per metric: scores only
+        rows.parquet    one row per clip: its speaker, and one column per metric (scores only)
         summary.json    means, intervals, failures, and all that the scores depend on
         times.parquet   seconds and real-time factors per clip
         run.json        times summarised, and where, when and by which command they were taken
@@ -84,8 +84,9 @@ class Result:
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
         """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
-        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column; and
-        `clips`, all of the corpus, and `not_applicable`, those without a value or a failure."""
+        `interval` (how that was made), `n`, `failed`, and the `unit`, `digits`, `higher_is_better`
+        and `task` of the column; and `clips`, all of the corpus, and `not_applicable`, those
+        without a value or a failure."""
         clips = self.summary["data"]["clips"]
         found = self.summary["scores"] | self.run["times"]
         return {

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from audiotok.results.results import Result
 
 
-
 def labels(rows: pd.DataFrame) -> list[str | None]:
     """The cluster of each row, such as "speaker 1089": its speaker, else its session; None where
     neither is known."""

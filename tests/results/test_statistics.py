@@ -85,7 +85,9 @@ def test_the_bootstrap_draws_speakers_and_clips_within_them():
     assert counts.shape == (statistics.RESAMPLES, len(labels))
     by_speaker = np.stack([counts[:, clusters.codes == n].sum(axis=1) for n in range(50)])
     sizes = np.bincount(clusters.codes)
-    assert np.all(by_speaker % sizes[:, None] == 0)  # a speaker drawn brings all its number of clips
+    assert np.all(
+        by_speaker % sizes[:, None] == 0
+    )  # a speaker drawn brings all its number of clips
     assert np.all((by_speaker / sizes[:, None]).sum(axis=0) == 50)
     assert counts.mean() == pytest.approx(1, abs=0.02)
     assert np.any(counts[:, clusters.codes == 2].std(axis=1) > 0)  # within it clips differ
