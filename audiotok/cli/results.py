@@ -165,8 +165,8 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
     out.print(
         "↑ higher is better, ↓ lower. Means over the clips that both have; the interval is that of "
         "the paired difference, without correction. tie: no difference is shown; *: called by its "
-        "interval alone; n of m seeds: those in which the difference holds by itself, which must be "
-        "all; –: no interval, or the spread over seeds of another column. Over clips of unknown "
+        "interval alone; n of m seeds: the seeds in which the difference holds by itself: it must "
+        "hold in all; –: no interval, or a detail of another column. Over clips of unknown "
         "speakers, intervals are too narrow if several clips are of one speaker.",
         style="dim",
     )

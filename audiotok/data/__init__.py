@@ -132,8 +132,8 @@ class Corpus:
 
     @cached_property
     def sha256(self) -> str:
-        """Of what the clips are: ids, texts, speakers, labels, splits, sessions, the bytes of files, the
-        grammar, the trials, and whether files that are cut short are read."""
+        """Of what the clips are: ids, texts, speakers, labels, splits, sessions, the bytes of
+        files, the grammar, the trials, and whether files that are cut short are read."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]

@@ -36,7 +36,6 @@ _OTHER_WORDS = {  # what others call our columns
     **dict.fromkeys(("path", "file", "filename", "wav", "audio_path", "audio_filepath"), "audio"),
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
     **dict.fromkeys(("speaker_id", "spk", "spk_id", "client_id"), "speaker"),
-    **dict.fromkeys(("session_id", "recording_id"), "session"),
     **dict.fromkeys(("original", "ref", "ground_truth"), "reference"),
     "license": "licence",
 }

@@ -35,8 +35,8 @@ def versions(task: Task) -> dict[str, int | str]:
 def frame(
     codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
 ) -> pd.DataFrame:
-    """One row per clip: `codec`, `clip`, `speaker` and `session` where any clip has one, the columns
-    of these tasks, then undeclared values.
+    """One row per clip: `codec`, `clip`, `speaker` and `session` where any clip has one, the
+    columns of these tasks, then undeclared values.
 
     Undeclared values are texts (transcripts) and points of curves. Columns of the tasks `others`
     are left out.

@@ -7,7 +7,7 @@ widen the interval of their difference. What is resampled are speakers, where th
 (see `speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words)
 are resampled with the same weights that made them.
 
-Verdicts are after Holm's correction for all columns of the pair that are means of their clips. Other
+Verdicts are after Holm's correction for all columns of the pair that are means of clips. Other
 numbers (times; equal error rates) are called by their interval alone, and so say `verdict_by`. Of
 numbers with several seeds the difference must hold in each seed, by speaker: two or three seeds
 give no interval of their own.
@@ -185,9 +185,9 @@ def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
     if found is not None:
         n, means, replicates = found
         difference, interval = replicates.difference(0, 1), speakers.described(replicates.clusters)
-    if difference.ci95 is not None and not DETAIL.search(column):
-        if about["higher_is_better"] is not None:
-            verdict_by = HOLM if mean is not None and not is_time else INTERVAL
+    has_direction = about["higher_is_better"] is not None
+    if difference.ci95 is not None and has_direction and not DETAIL.search(column):
+        verdict_by = HOLM if mean is not None and not is_time else INTERVAL
     agree = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
     low, high = difference.ci95 or (np.nan, np.nan)
     return {

@@ -1,4 +1,4 @@
-"""Numbers of several clips: means, intervals, paired differences, verdicts, ranks. Imports no torch.
+"""Numbers of several clips: means, intervals, differences, verdicts, ranks. Imports no torch.
 
 Clips of one speaker resemble each other, so what is resampled are clusters: speakers, or clips
 where no speaker is known. With few clusters intervals are those of the jackknife: each cluster is
@@ -33,8 +33,8 @@ class Clusters:
     """The clusters of n clips.
 
     Args:
-        labels: (n,) text, the speaker of each clip; a clip without one is a cluster of its own. None,
-            or one and the same for all clips: every clip is a cluster.
+        labels: (n,) text, the speaker of each clip; a clip without one is a cluster of its own.
+            None, or one and the same for all clips: every clip is a cluster.
         n: number of clips.
         weights: (n,), of the clips in the means; None: all are equal.
 
