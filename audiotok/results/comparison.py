@@ -82,31 +82,30 @@ def pairs(
     a: str, b: str, *, results: str | Path, suite: str | None, data: str | None
 ) -> list[tuple[Result, Result]]:
     """Results of both codecs, from the settings where both were measured."""
-    groups = list(chosen(results, suite, data))
-    found = []
+    groups = list(select(results, suite, data))
+    measured = []
     for group in groups:
         one, other = named(group, a), named(group, b)
         if one and other:
             stored.refuse_mixed([one, other])
-            found.append((one, other))
-    if not found:
+            measured.append((one, other))
+    if not measured:
         _explain(a, b, groups)
-    return found
+    return measured
 
 
-def chosen(
+def select(
     results: str | Path, suite: str | None = None, data: str | None = None
 ) -> Iterator[list[Result]]:
     """The settings of this suite and data, all where they are None."""
-    found = stored.read_all(results)
-    groups = [group for _, group in by_setting(found)]
-    for what, wanted, known in (
-        ("suite", suite, {_suite(r) for r in found} | {r.summary["suite"]["name"] for r in found}),
-        ("data", data, {r.summary["data"]["name"] for r in found}),
-    ):
-        if wanted is not None and wanted not in known:
+    everything = stored.read_all(results)
+    groups = [group for _, group in by_setting(everything)]
+    suites = {r.summary["suite"]["name"] for r in everything} | set(map(_suite, everything))
+    corpora = {r.summary["data"]["name"] for r in everything}
+    for what, name, known in ("suite", suite, suites), ("data", data, corpora):
+        if name is not None and name not in known:
             names = ", ".join(sorted(known)) or "nothing"
-            raise ResultsError(f"no result in {results} is of {what} {wanted}: there is {names}")
+            raise ResultsError(f"no result in {results} is of {what} {name}: there is {names}")
     for group in groups:
         about = group[0].summary
         if suite in (None, about["suite"]["name"], _suite(group[0])) and data in (
@@ -129,7 +128,7 @@ def named(group: Sequence[Result], name: str) -> Result | None:
 
 
 def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
-    """Raises: which name was never measured, or that the two never met."""
+    """Raises ResultsError, which names what was not measured or says that no setting has both."""
     known = sorted({result.codec for group in groups for result in group})
     for name in (a, b):
         if not any(named(group, name) for group in groups):
@@ -150,8 +149,8 @@ def differences(
     Args:
         columns: only these, and verdicts are corrected for their number; None: all.
     """
-    chosen = one.scores if columns is None else columns
-    rows = list(filter(None, (_row(one, other, column) for column in chosen)))
+    columns = one.scores if columns is None else columns
+    rows = list(filter(None, (_row(one, other, column) for column in columns)))
     corrected = [row for row in rows if row["verdict_by"] == HOLM]
     for row, p in zip(corrected, statistics.holm([r["p"] for r in corrected]), strict=True):
         row["p_holm"] = p
@@ -178,12 +177,12 @@ def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
     means = [np.nan if score["mean"] is None else score["mean"] for score in (about, second)]
     n, verdict_by, interval = min(about["n"], second["n"]), None, None
     difference = statistics.Estimate(means[0] - means[1], None, None)
-    mean = found = None
+    mean = numbers = None
     if not np.isnan(means).any():
         mean = on_the_same_clips([one, other], column)
-        found = mean or _by_its_task([one, other], column)
-    if found is not None:
-        n, means, replicates = found
+        numbers = mean or _by_its_task([one, other], column)
+    if numbers is not None:
+        n, means, replicates = numbers
         difference, interval = replicates.difference(0, 1), speakers.described(replicates.clusters)
     has_direction = about["higher_is_better"] is not None
     if difference.ci95 is not None and has_direction and not DETAIL.search(column):
@@ -237,12 +236,11 @@ def on_the_same_clips(
         clusters = speakers.by_clip(results, common.index)
     else:
         clusters = list(pd.Series(clusters, tables[0].index, dtype=object).reindex(common.index))
-    means, found = statistics.paired_means(numbers[:, :, 0], weights, clusters=clusters)
-    return len(common), means, found
+    return len(common), *statistics.paired_means(numbers[:, :, 0], weights, clusters=clusters)
 
 
 def weight_of(results: Sequence[Result], column: str) -> str | None:
-    """The column whose numbers weigh the clips in the means of `column`; None: all count alike.
+    """The column that weights the clips in the means of `column`; None: all weights are equal.
 
     "" where the rows do not determine the means in the summaries.
     """

@@ -70,11 +70,11 @@ class Result:
 
     @property
     def contamination(self) -> str:
-        """The sign of a codec that may have heard these clips before, see `contamination`."""
+        """The mark of a codec that may have been trained on these clips, see `contamination`."""
         if self.role != "neural":
             return contamination.CLEAN
-        heard = self.summary["codec"].get("training_data", ())
-        return contamination.mark(heard, self.summary["data"]["name"])
+        trained_on = self.summary["codec"].get("training_data", ())
+        return contamination.mark(trained_on, self.summary["data"]["name"])
 
     @property
     def marked(self) -> str:
@@ -115,7 +115,7 @@ class Result:
 
     @property
     def failed_for_now(self) -> list[dict[str, Any]]:
-        """Failures that may pass, such as a lack of memory: their clips are to be tried again."""
+        """Transient failures, such as a lack of memory: their clips are measured again."""
         return [failure for failure in self.summary["failures"] if was_transient(failure)]
 
     @cached_property
@@ -130,7 +130,7 @@ class Result:
 
     @cached_property
     def clusters(self) -> pd.Series:
-        """Of each clip, by its id, which others are like it: see `speakers.labels`."""
+        """The label of each clip's cluster, by its id, see `speakers.labels`."""
         found = speakers.labels(self.rows)
         return pd.Series(found, index=pd.Index(self.rows["clip"]), dtype=object)
 
@@ -177,8 +177,8 @@ def expected_names(result: Result) -> tuple[set[str], set[str]]:
     """How the folder of a result may be called, and the beginning of its setting's."""
     suite, data = result.summary["suite"], result.summary["data"]
     kinds = (names.part, _part_before)
-    places = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
-    return {kind(result.codec) for kind in kinds}, {place.as_posix() for place in places}
+    paths = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
+    return {kind(result.codec) for kind in kinds}, {path.as_posix() for path in paths}
 
 
 def _setting(
@@ -222,8 +222,8 @@ def read_all(results: str | Path) -> list[Result]:
     root = Path(results)
     if not root.is_dir():
         raise ResultsError(f"{root} is not a folder: run `audiotok bench` first, or name another")
-    found = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
-    return sorted(filter(None, found), key=lambda r: (r.folder.parent, *order(r)))
+    read_results = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
+    return sorted(filter(None, read_results), key=lambda r: (r.folder.parent, *order(r)))
 
 
 def order(result: Result) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """What summary.json, run.json and the rows of a result must hold, checked when they are read.
 
-Results may come from others. Whatever these checks let through has the keys, types and bounds that
-tables and pages rely on; keys that a later version adds are let through.
+Results may come from other people. What passes these checks has the keys, types and bounds that
+tables and pages rely on; additional keys of later versions are accepted.
 """
 
 from __future__ import annotations
@@ -252,8 +252,8 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
             about, schema = file.metadata, file.schema_arrow
             if not 0 <= about.num_rows * about.num_columns <= MAX_CELLS:
                 raise refuse(f"declares {about.num_rows} rows of {about.num_columns} columns")
-            if wrong := next(filter(None, map(_wrong_type(columns), schema)), None):
-                raise refuse(wrong)
+            if error := next(filter(None, map(_type_error(columns), schema)), None):
+                raise refuse(error)
             if sorted(set(schema.names)) != sorted(schema.names):
                 raise refuse("has two columns of one name")
             if missing := set(TEXTS) - set(schema.names):
@@ -274,10 +274,10 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     return rows
 
 
-def _wrong_type(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | None]:
-    """What says why a column of a parquet file is not of the type that it must have."""
+def _type_error(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | None]:
+    """A function that says why a column of a parquet file has the wrong type; None: it is right."""
 
-    def wrong(field: pyarrow.Field) -> str | None:
+    def error(field: pyarrow.Field) -> str | None:
         is_text = pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)
         is_number, is_null = pyarrow.types.is_float64(field.type), pyarrow.types.is_null(field.type)
         fits = is_text if field.name in TEXTS else is_number or is_null
@@ -289,7 +289,7 @@ def _wrong_type(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | Non
             "strings" if field.name in (*TEXTS, *CLUSTERS) else "float64"
         )
 
-    return wrong
+    return error
 
 
 def _shown(value: object) -> str:

@@ -1,7 +1,7 @@
 """Which clips resemble each other: those of one speaker, else of one session. Imports no torch.
 
 Rows have the columns `speaker` and `session` where the corpus knows them; results of earlier
-versions have neither, and then every clip counts as independent, which tables say.
+versions have neither: then clips count as independent, and tables say so.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def labels(rows: pd.DataFrame) -> list[str | None]:
     """The cluster of each row, such as "speaker 1089": its speaker, else its session; None where
     neither is known."""
-    found: list[str | None] = [None] * len(rows)
+    result: list[str | None] = [None] * len(rows)
     for column in CLUSTERS:
         if column in rows:
-            found = [
+            result = [
                 f"{column} {cell}" if label is None and isinstance(cell, str) and cell else label
-                for label, cell in zip(found, rows[column], strict=True)
+                for label, cell in zip(result, rows[column], strict=True)
             ]
-    return found
+    return result
 
 
 def by_clip(results: Sequence[Result], clips: pd.Index) -> list[str | None]:

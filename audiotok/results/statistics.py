@@ -71,12 +71,12 @@ class Clusters:
         n, sizes = len(self.codes), np.bincount(self.codes)
         order, first = np.argsort(self.codes, kind="stable"), np.cumsum(sizes) - sizes
         total = draws * self.count  # clusters drawn
-        drawn = (_uniform(np.arange(total), seed) * self.count).astype(np.int64)
-        size = sizes[drawn]
+        picked = (_uniform(np.arange(total), seed) * self.count).astype(np.int64)
+        size = sizes[picked]
         which = np.repeat(np.arange(total), size)
         place = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
         within = (_uniform(which + (place + 1) * total, seed) * size[which]).astype(np.int64)
-        clip = order[first[drawn[which]] + within]
+        clip = order[first[picked[which]] + within]
         counts = np.bincount(which // self.count * n + clip, minlength=draws * n)
         return counts.reshape(draws, n).astype(np.float64)
 
@@ -162,8 +162,8 @@ def mean_score(
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         return {"mean": None, "ci95": None, "n": 0, "failed": failed}
-    (mean,), found = paired_means(values[:, None], clusters=clusters, seed=seed)
-    ci95 = estimate(mean, found.values[:, 0], found.clusters).ci95
+    (mean,), replicates = paired_means(values[:, None], clusters=clusters, seed=seed)
+    ci95 = estimate(mean, replicates.values[:, 0], replicates.clusters).ci95
     return {"mean": float(mean), "ci95": ci95, "n": len(values), "failed": failed}
 
 
@@ -184,7 +184,8 @@ def paired_means(
     weights = np.ones_like(values) if weights is None else weights
     of = Clusters(clusters, len(values), weights.mean(axis=1))
     counts = of.resamples(seed=seed)
-    with np.errstate(invalid="ignore"):  # a resample without any weight has no mean: NaN
+    # a resample without any weight has no mean: NaN; sums of the largest numbers overflow
+    with np.errstate(invalid="ignore", over="ignore"):
         replicates = counts @ (values * weights) / (counts @ weights)
         means = (values * weights).sum(axis=0) / weights.sum(axis=0)
     return means, Replicates(means, replicates, of)
@@ -200,18 +201,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def ranks(found: Replicates, higher_is_better: bool) -> list[int]:
+def ranks(replicates: Replicates, higher_is_better: bool) -> list[int]:
     """For each codec 1 + the number of codecs that are better than it; ties share a rank.
 
     Better: the 95 % interval of the paired difference excludes 0, without correction for the number
     of pairs. Codecs that the clips cannot tell apart share a rank, even where their own intervals
     overlap only in part.
     """
-    places = [1] * len(found.means)
-    for i, j in itertools.combinations(range(len(places)), 2):
-        if winner := verdict(found.difference(i, j).ci95, higher_is_better):
-            places[j if winner == 1 else i] += 1
-    return places
+    better = [0] * len(replicates.means)
+    for i, j in itertools.combinations(range(len(better)), 2):
+        if winner := verdict(replicates.difference(i, j).ci95, higher_is_better):
+            better[j if winner == 1 else i] += 1
+    return [1 + count for count in better]
 
 
 def verdict(

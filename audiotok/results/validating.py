@@ -84,11 +84,11 @@ def validate(
             else:
                 found.append(finding)
         if result is not None:
-            found += [Finding(folder, text) for text in _wrong(result)]
-            found += [Finding(folder, text, error=False) for text in _doubtful(result)]
+            found += [Finding(folder, text) for text in _errors(result)]
+            found += [Finding(folder, text, error=False) for text in _warnings(result)]
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
-        found += _together(folder, group)
+        found += _group_findings(folder, group)
     return len(folders), found
 
 
@@ -155,8 +155,8 @@ def _read(folder: Path) -> Iterator[Finding | Result]:
     yield result
 
 
-def _wrong(result: Result) -> Iterator[str]:
-    """What is wrong with a result that can be read."""
+def _errors(result: Result) -> Iterator[str]:
+    """The errors of a result that can be read."""
     try:
         yield from _identity(result)
         yield from _hashes(result)
@@ -183,8 +183,8 @@ def _identity(result: Result) -> Iterator[str]:
             yield f"{key} is not the same in the plan and in the summary"
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
-    place = "/".join(result.folder.parts[-3:-1])
-    if not any(f"{place}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
+    path = "/".join(result.folder.parts[-3:-1])
+    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
         yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
@@ -243,7 +243,7 @@ def _mean(
     seed: int,
     strict: bool,
 ) -> Iterator[str]:
-    """A mean over clips must be theirs, with its interval.
+    """A mean over clips must be that of the rows, with its interval.
 
     Where its task is not known here in that version (not `strict`), a number may also be one of the
     corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
@@ -291,7 +291,7 @@ def _whole(
     return found, known
 
 
-def _doubtful(result: Result) -> Iterator[str]:
+def _warnings(result: Result) -> Iterator[str]:
     git = result.run.get("git")
     if git is None:
         yield "which commit measured it is not known: it was not a checkout"
@@ -304,13 +304,13 @@ def _doubtful(result: Result) -> Iterator[str]:
 # --- results together ------------------------------------------------------------------------
 
 
-def _together(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
-    """What is wrong with the results of one setting beside each other."""
+def _group_findings(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
+    """Errors and warnings that results of one setting give together."""
     try:
         results.refuse_mixed(group)
     except ResultsError as reason:
         yield Finding(folder, str(reason))
-    except (KeyError, TypeError, AttributeError):  # said of the result itself
+    except (KeyError, TypeError, AttributeError):  # reported for the result itself
         return
     networks: dict[str, str] = {}
     for result in group:
