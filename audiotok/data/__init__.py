@@ -38,6 +38,7 @@ class Clip:
         path: the sound file.
         text, speaker, label: transcript, speaker and class; None if unknown.
         language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
+        session: the recording that several clips were cut from or made in; None if unknown.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
@@ -55,6 +56,7 @@ class Clip:
     split: str | None = None
     offset: float = 0.0
     duration: float | None = None
+    session: str | None = None
 
     @property
     def is_segment(self) -> bool:
@@ -117,9 +119,22 @@ class Corpus:
         return any(clip.text or clip.speaker for clip in self.clips)
 
     @cached_property
+    def clusters(self) -> list[dict[str, str | None]]:
+        """Of each clip its speaker and session; of segments of one file, that is their session."""
+        files = dict.fromkeys(clip.path for clip in self if clip.is_segment)
+        numbers = {path: f"file {number}" for number, path in enumerate(files, start=1)}
+        return [
+            {
+                "speaker": clip.speaker and readable(clip.speaker),
+                "session": readable(clip.session) if clip.session else numbers.get(clip.path),
+            }
+            for clip in self
+        ]
+
+    @cached_property
     def sha256(self) -> str:
-        """Hash of the content: ids, texts, speakers, labels, languages, splits, the bytes of
-        files, the grammar, the trials, and whether truncated files are allowed."""
+        """Hash of the content: ids, texts, speakers, labels, languages, splits, sessions, the
+        bytes of files, the grammar, the trials, and whether truncated files are allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
@@ -127,6 +142,7 @@ class Corpus:
             row += [clip.split] if clip.split else []
             row += [f"language {clip.language}"] if clip.language else []
             row += [clip.offset, clip.duration] if clip.is_segment else []
+            row += [{"session": clip.session}] if clip.session else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:

@@ -1,12 +1,12 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
-`language` (an ISO 639 code: en, pt-br), `reference` (a path), `licence`, `id`, `split` (train,
-validation or test); `offset` and `duration`
-(or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain, without
-quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other names are
-ignored; names that look like a misspelt column, or that would change which sound is read, are
-refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
+`language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
+or made in), `reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and
+`duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain,
+without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other
+names are ignored; names that look like a misspelt column, or that would change which sound is read,
+are refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
 `audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's folder, or inside
 one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a file outside of
 these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
@@ -26,7 +26,9 @@ from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = ("audio", "text", "speaker", "label", "language", "reference", "licence", "id", "split")
+COLUMNS = (
+    "audio", "text", "speaker", "label", "language", "session", "reference", "licence", "id", "split",
+)  # fmt: skip
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in
@@ -242,10 +244,9 @@ def _clip(
                 f"{path}, line {line}: language is {language[:40]!r}, expected a code of ISO 639 "
                 "such as en, de or pt-br"
             )
-    fields = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
-    fields["language"] = language
-    fields |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
-    return Clip(id=name, path=files["audio"], **fields)
+    fields = {k: cells.get(k) for k in ("text", "speaker", "session", "label", "licence", "split")}
+    fields |= {"language": language, "reference": files.get("reference")}
+    return Clip(id=name, path=files["audio"], offset=offset, duration=duration, **fields)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path:

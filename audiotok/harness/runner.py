@@ -236,6 +236,8 @@ def _result(
     timing = [task for task in setting.tasks if task.timing]
     scoring = [task for task in setting.tasks if not task.timing]
     seed = setting.suite.seed
+    clusters = setting.corpus.clusters
+    entries = [entry | clusters[entry["index"]] for entry in entries]
     rows = summary.frame(subject.name, entries, scoring, others=timing)
     times = summary.frame(subject.name, entries, timing, others=scoring)
     plan = subject.plan

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
-from audiotok.results import contamination
+from audiotok.results import contamination, speakers
 from audiotok.results.ranking import Ranking, rank
 from audiotok.results.results import Result, arrow, by_setting, cell, columns, refuse_mixed
 from audiotok.results.validating import read_true
@@ -36,14 +36,18 @@ _MARKS = (b"Written by `audiotok leaderboard`", ",".join(_CSV[:5]).encode())  # 
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
-of the whole corpus, with their 95 % bootstrap interval; – was not measured; "(4 of 6, 1 failed)"
+of the whole corpus, with their 95 % interval; – was not measured; "(4 of 6, 1 failed)"
 are the clips that a number is made of, where they are not all: clips that failed, or to which the
 column does not apply, are counted, never scored. ↑ higher is better, ↓ lower is better, ° a
 classical baseline.
 
+Below each corpus stands what its intervals are over: speakers, where they are known (Student's t
+by the jackknife where they are few, else the two-stage bootstrap: speakers, and clips within them).
+
 A rank is 1 + the number of codecs that are better on the same clips (the 95 % interval of the
-paired difference excludes 0), so that codecs which the clips cannot tell apart share one; only
-codecs with a value in every ranked column on every clip are ranked, and by their mean rank.
+paired difference excludes 0), so that codecs which the clips cannot tell apart share one. Ranks are
+not corrected for the number of pairs that are compared, which stands beside them. Only codecs with
+a value in every ranked column on every clip are ranked, and by their mean rank.
 """
 
 
@@ -108,6 +112,7 @@ def _section(group: Sequence[Result], rankings: dict[str, Ranking | None]) -> li
     lines = [
         markdown(f"## {suite['name']} v{suite['version']} on {data['name']}") + "\n",
         markdown(f"{data['clips']} clips, sha256 {data['sha256'][:8]}…") + "\n",
+        markdown(f"{speakers.note(group)}.") + "\n",
     ]
     known = columns(group)
     for task, ranking in rankings.items():
@@ -154,7 +159,13 @@ def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
         markdown(f"{codec} is not ranked: {', '.join(lacking)} not there for every clip")
         for codec, lacking in sorted(ranking.incomplete.items())
     ]
-    return [markdown_table(["ranks", "mean", *names], rows), *(f"- {line}" for line in without)]
+    pairs = len(rows) * (len(rows) - 1) // 2
+    count = f"- {pairs} pairs are compared in each of {len(names)} columns"
+    return [
+        markdown_table(["ranks", "mean", *names], rows),
+        count,
+        *(f"- {line}" for line in without),
+    ]
 
 
 def _codecs(group: Sequence[Result]) -> str:

@@ -1,11 +1,11 @@
-"""Other people's tables, shown as theirs, and our numbers beside them. Imports no torch.
+"""Published tables of others, and our numbers beside them. Imports no torch.
 
     published.load("dates_reconstruction_speech")    # pandas, with a column `flags`
     published.beside("results", "encodec-24k")       # metric by metric: ours, theirs, difference
 
 results/published/ holds the tables as they were published and SOURCES.yaml: where each is from,
 what its columns mean, which of our codecs and columns they correspond to, and which cells
-contradict themselves or other cells. Nothing there is ever mixed into our own results.
+contradict others. Published numbers are never mixed into our results.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
     `comparable`, `note`, `flag`.
     """
     folder = _folder(folder)
-    found = []
+    rows = []
     for name in names(folder):
         about = _about(name, folder)
         flags = _flags(name, folder) if about.get("metrics") else {}
@@ -74,7 +74,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                 value = pd.to_numeric(row.get(column), errors="coerce")
                 if pd.isna(value):
                     continue
-                found.append({
+                rows.append({
                     "table": name, "source": about["source"], "theirs": _label(row),
                     "codec": codec, "codebooks": codebooks, "corpus": about.get("corpus"),
                     "column": ours["ours"], "published": float(value) * ours.get("times", 1),
@@ -82,7 +82,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                     "note": "; ".join(filter(None, (ours.get("note"), doubt))),
                     "flag": flags.get((index, column), ""),
                 })  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
 def beside(
@@ -110,18 +110,18 @@ def beside(
     """
     if folder is None and (Path(results) / "published" / "SOURCES.yaml").is_file():
         folder = Path(results) / "published"
-    theirs = cells(folder)
-    sanity = _sanity(results, theirs, folder) if suite is None and data is None else ()
+    published_cells = cells(folder)
+    sanity = _sanity(results, published_cells, folder) if suite is None and data is None else ()
     ours = pd.DataFrame([*_measured(results, suite, data), *sanity])
     if len(ours) and name is not None:
         ours = ours[
             [name in (row["codec"], row["label"], row["theirs"]) for _, row in ours.iterrows()]
         ]
     if not len(ours):
-        raise ResultsError(_nothing(results, name, theirs))
-    both = ours.drop(columns="theirs").merge(theirs, on=["codec", "codebooks", "column"])
+        raise ResultsError(_nothing(results, name, published_cells))
+    both = ours.drop(columns="theirs").merge(published_cells, on=["codec", "codebooks", "column"])
     if both.empty:
-        raise ResultsError(_nothing(results, name, theirs))
+        raise ResultsError(_nothing(results, name, published_cells))
     both["difference"] = (both["ours"] - both["published"]).where(both["comparable"])
     both["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in both.iterrows()]
     both["codec"] = both["label"]
@@ -137,7 +137,7 @@ def beside(
 
 def _measured(results: str | Path, suite: str | None, data: str | None) -> Iterator[dict[str, Any]]:
     """The numbers of our own results, one by one."""
-    for group in comparison.chosen(results, suite, data):
+    for group in comparison.select(results, suite, data):
         for result in group:
             codec = result.summary["codec"]
             options = dict(codec.get("options") or {})
@@ -160,14 +160,14 @@ def _measured(results: str | Path, suite: str | None, data: str | None) -> Itera
 
 
 def _sanity(
-    results: str | Path, theirs: pd.DataFrame, folder: str | Path | None
+    results: str | Path, published_cells: pd.DataFrame, folder: str | Path | None
 ) -> Iterator[dict[str, Any]]:
     """Our scores of the survey's published audio: one sentence of each codec."""
-    doubts = {a["file"]: a["reason"] for a in _sources(_folder(folder)).get("audio", ())}
+    doubtful = {a["file"]: a["reason"] for a in _sources(_folder(folder)).get("audio", ())}
     known = _sources(_folder(folder))["names"]["dates"]
     for path in sorted((Path(results) / SANITY).glob("*_against_*.csv")):
         frame = pd.read_csv(path)
-        metrics = sorted(set(frame.columns) & set(theirs["column"]))
+        metrics = sorted(set(frame.columns) & set(published_cells["column"]))
         for _, row in frame.iterrows():
             about = row.rename({f"published_{k}": k for k in ("tokenizer", "num_codebooks")})
             codec, codebooks, _ = _ours(about, known)
@@ -176,15 +176,16 @@ def _sanity(
                     "label": row["codec"], "codec": codec, "codebooks": codebooks, "column": column,
                     "theirs": about["tokenizer"], "ours_on": "the survey's audio, one sentence",
                     "ours": row[column], "low": np.nan, "high": np.nan, "n": 1,
-                    "doubt": doubts.get(row["codec"], ""),
+                    "doubt": doubtful.get(row["codec"], ""),
                 }  # fmt: skip
 
 
-def _nothing(results: str | Path, name: str | None, theirs: pd.DataFrame) -> str:
+def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:
     if name is None:
         return f"nothing in {results} was published by others too: run `audiotok bench` first"
-    ours = sorted(set(theirs["codec"][theirs["codec"] != theirs["theirs"]]))
-    known = {*theirs["codec"], *theirs["theirs"]}
+    codec, label = published_cells["codec"], published_cells["theirs"]
+    ours = sorted(set(codec[codec != label]))
+    known = {*codec, *label}
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are numbers of {', '.join(ours)}"
     if name.partition(":")[0] in known:
@@ -192,7 +193,7 @@ def _nothing(results: str | Path, name: str | None, theirs: pd.DataFrame) -> str
     return f"{results} has nothing of {name} beside a published number: {hint}"
 
 
-# --- theirs ----------------------------------------------------------------------------------
+# --- published -------------------------------------------------------------------------------
 
 
 def _folder(folder: str | Path | None) -> Path:
@@ -203,16 +204,16 @@ def _folder(folder: str | Path | None) -> Path:
 def _sources(folder: Path) -> dict[str, Any]:
     path = folder / "SOURCES.yaml"
     try:
-        found = yaml_files.parse(path.read_text(encoding="utf-8"))
+        content = yaml_files.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
         raise ResultsError(f"{path} cannot be read: {' '.join(str(reason).split())}") from reason
-    tables = found.get("tables") if isinstance(found, dict) else None
+    tables = content.get("tables") if isinstance(content, dict) else None
     if not isinstance(tables, dict):
         raise ResultsError(f"{path} names no tables: expected the keys sources, tables and names")
-    for name in tables:  # they are names of files beside it
-        if (wrong := problem(name)) is not None:
-            raise ResultsError(f"{path} names the table {name!r:.80}, no name for a file: {wrong}")
-    return found
+    for name in tables:  # file names in the same folder
+        if (reason := problem(name)) is not None:
+            raise ResultsError(f"{path} names the table {name!r:.80}, no name for a file: {reason}")
+    return content
 
 
 def _about(name: str, folder: Path) -> dict[str, Any]:
@@ -263,11 +264,11 @@ def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[t
 def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[tuple]:
     """Cells that the other publication of the same table has otherwise."""
     keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
-    twin = other.set_index(keys)
+    counterpart = other.set_index(keys)
     for row, values in frame.set_index(keys).iterrows():
         index = frame.index[(frame[keys] == list(row)).all(axis=1)][0]
         for column in values.index.drop("source_table"):
-            one, two = values[column], twin.loc[row, column]
+            one, two = values[column], counterpart.loc[row, column]
             if not (one == two or (pd.isna(one) and pd.isna(two))):
                 yield (index, column), f"{two:g} in {name}"
 
@@ -286,15 +287,16 @@ def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
             )
 
 
-def _matches(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
+def _matches(frame: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.Series:
     fits = pd.Series(True, index=frame.index)
-    for column, value in wanted.items():
+    for column, value in conditions.items():
         fits &= frame[column] == value
     return fits
 
 
 def _ours(row: pd.Series, known: list[dict[str, Any]]) -> tuple[str, int | None, str | None]:
-    """Our codec, its codebooks and a doubt; where we have none, their name."""
+    """Our codec, its codebooks and why the match is doubtful; where we have none, the published
+    name."""
     for entry in known:
         target = entry.get("ours", entry["codec"])
         about = {"ours", "codebooks", "note"} | ({"codec"} if "ours" not in entry else set())

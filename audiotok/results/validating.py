@@ -2,7 +2,8 @@
 
 Errors: files that are missing or torn, another schema, rows of another hash, means that are not
 those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
-a commit that is not known or had changes, a run that is not finished, one network under two names.
+a commit that is not known or had changes, intervals of an earlier version, a run that is not
+finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import results, statistics
+from audiotok.results import results, speakers, statistics
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
 
@@ -83,11 +84,11 @@ def validate(
             else:
                 found.append(finding)
         if result is not None:
-            found += [Finding(folder, text) for text in _wrong(result)]
-            found += [Finding(folder, text, error=False) for text in _doubtful(result)]
+            found += [Finding(folder, text) for text in _errors(result)]
+            found += [Finding(folder, text, error=False) for text in _warnings(result)]
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
-        found += _together(folder, group)
+        found += _group_findings(folder, group)
     return len(folders), found
 
 
@@ -154,8 +155,8 @@ def _read(folder: Path) -> Iterator[Finding | Result]:
     yield result
 
 
-def _wrong(result: Result) -> Iterator[str]:
-    """What is wrong with a result that can be read."""
+def _errors(result: Result) -> Iterator[str]:
+    """The errors of a result that can be read."""
     try:
         yield from _identity(result)
         yield from _hashes(result)
@@ -182,8 +183,8 @@ def _identity(result: Result) -> Iterator[str]:
             yield f"{key} is not the same in the plan and in the summary"
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
-    place = "/".join(result.folder.parts[-3:-1])
-    if not any(f"{place}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
+    path = "/".join(result.folder.parts[-3:-1])
+    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
         yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
@@ -206,6 +207,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
     whole, known = _whole(result, rows, scores)
+    labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
         if score["n"] > clips or score["failed"] > clips:
@@ -218,35 +220,41 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
                 yield f"{name}: {score['mean']} is not what its task makes of the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
-            yield from _mean(name, score, values, seed=seed, strict=strict)
+            clusters = [labels[place] for place in values.index]
+            yield from _mean(name, score, values, clusters=clusters, seed=seed, strict=strict)
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
     low, high = next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
-    for value in (values.min(), values.max(), *mean, *(score["ci95"] or ())):
+    for value in (values.min(), values.max(), *mean):  # intervals of t may reach beyond
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
             yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
             return
 
 
 def _mean(
-    name: str, score: dict[str, Any], values: pd.Series, *, seed: int, strict: bool
+    name: str,
+    score: dict[str, Any],
+    values: pd.Series,
+    *,
+    clusters: Sequence[str | None],
+    seed: int,
+    strict: bool,
 ) -> Iterator[str]:
-    """A mean over clips must be theirs, with its interval.
+    """A mean over clips must be that of the rows, with its interval.
 
     Where its task is not known here in that version (not `strict`), a number may also be one of the
     corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
     """
-    true = statistics.mean_score(values, score["failed"], seed)
+    true = statistics.mean_score(values, score["failed"], seed, clusters)
     if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
         return  # a number of the corpus that needs more than its rows: the tokens
-    fits = {
-        "mean": _agrees([score["mean"]], [true["mean"]]),
-        "ci95": _agrees(score["ci95"], true["ci95"]),
-    }
-    if strict or fits["ci95"]:
+    fits = {"mean": _agrees([score["mean"]], [true["mean"]])}
+    if "interval" in score:
+        fits["ci95"] = _agrees(score["ci95"], true["ci95"])
+    if strict or fits.get("ci95"):
         for what in (key for key, fit in fits.items() if not fit):
             yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
 
@@ -283,24 +291,26 @@ def _whole(
     return found, known
 
 
-def _doubtful(result: Result) -> Iterator[str]:
+def _warnings(result: Result) -> Iterator[str]:
     git = result.run.get("git")
     if git is None:
         yield "which commit measured it is not known: it was not a checkout"
     elif git.get("dirty"):
         yield f"measured with changes to commit {str(git.get('commit'))[:12]}"
+    if not any("interval" in score for score in result.scores.values()):
+        yield "its intervals are over clips, as an earlier version made them: measure again"
 
 
 # --- results together ------------------------------------------------------------------------
 
 
-def _together(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
-    """What is wrong with the results of one setting beside each other."""
+def _group_findings(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
+    """Errors and warnings that results of one setting give together."""
     try:
         results.refuse_mixed(group)
     except ResultsError as reason:
         yield Finding(folder, str(reason))
-    except (KeyError, TypeError, AttributeError):  # said of the result itself
+    except (KeyError, TypeError, AttributeError):  # reported for the result itself
         return
     networks: dict[str, str] = {}
     for result in group:

@@ -172,6 +172,8 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
 
     bench_kit.install(monkeypatch.setattr)
     clips = bench_kit.write_clips(tmp_path / "clips", ["a", "b", "c-peakless"])
+    table = "audio\tspeaker\tsession\na.wav\tanna\t\nb.wav\tben\t\nc-peakless.wav\t\tmonday\n"
+    (clips / "manifest.tsv").write_text(table)
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml")
     out = tmp_path / "results"
     about = {"data": clips, "suite": suite, "out": out, "workers": 0}
@@ -180,3 +182,10 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     assert count == 3 and [str(f) for f in found if f.error] == []
     run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())
     assert len(run["summary_sha256"]) == 64
+    result = results.read(next(out.glob("*/*/resample-16k")))
+    assert list(result.rows.columns[:4]) == ["codec", "clip", "speaker", "session"]
+    for rows in (result.rows, result.times):
+        assert list(rows["speaker"][:2]) == ["anna", "ben"] and rows["speaker"].isna()[2]
+    assert result.scores["level_error"]["interval"] == "t over 2 speakers and 1 session"
+    assert result.scores["peak_error"]["interval"] == "t over 2 speakers"
+    assert result.scores["rtf_encode"]["interval"] == "t over 2 speakers and 1 session"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotok.results import results, statistics
+from audiotok.results import results, speakers, statistics
 from audiotok.system import names
 from audiotok.tasks import _words, get
 
@@ -37,11 +37,12 @@ def put(
     versions: dict[str, int] | None = None,
     hardware: str = "a CPU",
     git: dict | None = None,
+    speaker: list[str | None] | None = None,
     **codec,
 ) -> Path:
     """A finished result; NaN in `rows` is a clip for which the column failed. Its folder."""
-    frame = _frame(name, rows)
-    spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)})
+    frame = _frame(name, rows, speaker)
+    spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)}, speaker)
     about = {"name": data, "sha256": SHA256, "clips": len(frame), "limit": limit}
     folder = root / results.setting("smoke", version, about) / names.part(name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,18 +94,23 @@ def whole(summary: dict, run: dict) -> tuple[dict, dict]:
     return summary | {"plan": plan | summary.get("plan", {})}, run
 
 
-def _frame(name: str, rows: dict[str, list[float]]) -> pd.DataFrame:
+def _frame(
+    name: str, rows: dict[str, list[float]], speaker: list[str | None] | None
+) -> pd.DataFrame:
     count = len(next(iter(rows.values())))
     clips = [f"clip{number}" for number in range(count)]
-    return pd.DataFrame({"codec": [name] * count, "clip": clips, **rows})
+    about = {"codec": [name] * count, "clip": clips}
+    return pd.DataFrame(about | ({"speaker": speaker} if speaker else {}) | rows)
 
 
 def _scores(frame: pd.DataFrame) -> dict[str, dict]:
     found = {}
-    for column in frame.columns[2:]:
+    for column in frame.columns.difference(["codec", "clip", "speaker"], sort=False):
         task, unit, better, digits = ABOUT[column]
         values = frame[column].dropna()
-        score = statistics.mean_score(values, int(frame[column].isna().sum()))
+        labels = [speakers.labels(frame)[place] for place in values.index]
+        score = statistics.mean_score(values, int(frame[column].isna().sum()), clusters=labels)
+        score["interval"] = speakers.described(statistics.Clusters(labels, len(labels)))
         if column == "wer":
             score["mean"] = _words.micro_average(frame, "wer", "words")["wer"]
             score["ci95"] = [score["mean"] - 0.1, score["mean"] + 0.1]

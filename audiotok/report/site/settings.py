@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from audiotok.report.rates import curve_of
-from audiotok.results import comparison, contamination
+from audiotok.results import comparison, contamination, speakers
 from audiotok.results.ranking import Ranking, rank
 from audiotok.results.results import Result, columns
+from audiotok.results.statistics import Clusters
 from audiotok.system.names import part
 
 COSTS = ("bitrate", "entropy_bitrate", "token_rate")  # what quality is drawn against
@@ -80,6 +81,10 @@ class Setting:
     @property
     def data(self) -> str:
         return f"data/{self.key}.js"
+
+    @property
+    def intervals(self) -> str:
+        return speakers.note(self.group)
 
     @property
     def notes(self) -> list[str]:
@@ -202,7 +207,8 @@ def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes
             "rows": _rows(result, needed, place) if _has_rows(result) else {},
         })  # fmt: skip
     content = {"costs": COSTS, "quality": QUALITY, "columns": about}
-    content |= {"clips": clips, "codecs": codecs}
+    clusters = Clusters(speakers.by_clip(group, place), len(clips))
+    content |= {"clips": clips, "clusters": clusters.codes.tolist(), "codecs": codecs}
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return f"window.audiotok = {text};\n".encode()
 
