@@ -9,6 +9,7 @@ The file's metadata ABOUT is JSON: the recipe, and the tokens that were learnt.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from audiotok.speech_lm.recipe import LMRecipe
 from audiotok.system.names import Recorded
 
 ABOUT = "audiotok_lm"  # one key: safetensors writes several in any order
+VERSION = 2  # 1: frames without a free code in any codebook had a step of their own
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class Learnt:
 
 def about(recipe: LMRecipe, tokens: Learnt) -> dict[str, str]:
     """The metadata of the file of a model."""
-    metadata = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
+    metadata = {
+        "version": VERSION,
+        "recipe": recipe.model_dump(mode="json"),
+        "tokens": asdict(tokens),
+    }
     return {ABOUT: json.dumps(metadata)}
 
 
@@ -65,12 +71,20 @@ def read_about(path: str | Path) -> tuple[LMRecipe, Learnt]:
         tokens["codec"] = Recorded(tokens["codec"], str(path))
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
-        return LMRecipe.model_validate(recipe), Learnt(**tokens)
+        read = LMRecipe.model_validate(recipe), Learnt(**tokens)
+        version = found.get("version", 1)
+        merged = version < VERSION and math.gcd(*read[1].strides) > 1
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
         line = " ".join(str(reason).split())[:200]
         raise RecipeError(
             f"{path} is damaged, or of another version: no model can be what it says ({line})"
         ) from reason
+    if merged and read[0].pattern in ("parallel", "delay"):
+        raise RecipeError(
+            f"{path} learnt merged codes (strides {read[1].strides}) with empty steps, as version "
+            f"{version} arranged them; version {VERSION} has none: train the model again"
+        )
+    return read
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:

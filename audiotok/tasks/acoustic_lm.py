@@ -54,7 +54,7 @@ class AcousticLM(Task):
     """Bits per second, accuracy, pairs and continuations under a small language model."""
 
     name = "acoustic_lm"
-    version = 1
+    version = 2  # 2: merged codes without empty steps
     concludes = True
     hears = True
     option = "model"
