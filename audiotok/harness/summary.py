@@ -1,7 +1,7 @@
 """Rows, times and scores of one codec from the entries of a journal. Imports no torch.
 
 If a column failed for a clip, it is missing in that row and counted as failed. If it does not apply
-to the clip (no text, no tokens), it is missing and not counted.
+to the clip (no text, no tokens), it is missing and not counted; see `audiotok.results.counts`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from audiotok import metrics
-from audiotok.results import statistics
+from audiotok.results import counts, statistics
 
 if TYPE_CHECKING:
     from audiotok.tasks import Task
@@ -68,18 +68,17 @@ def details(
 def _scores_of(
     task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
 ) -> dict[str, dict[str, Any]]:
-    rows = frame("", entries, [task])
-    scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
+    rows, failed_ = frame("", entries, [task]), failures(entries)
     whole = task.summarise(rows, tokens)
     again = _bootstrap(task, rows, seed) if whole else []
     found = {}
     for column in task.columns:
-        values = rows[column.name].dropna()
-        failed = sum(_failed(entry, task.name, column.name) for entry in entries)
+        values, basis = rows[column.name].dropna(), task.basis(column.name)
+        failed = counts.failed(rows, failed_, task=task.name, column=column.name, basis=basis)
         if column.name in whole:
             drawn = [sample[column.name] for sample in again if column.name in sample]
             score = {"mean": whole[column.name], "ci95": statistics.interval(drawn)}
-            score |= {"n": len(values) or int(scored.sum()), "failed": failed}
+            score |= {"n": counts.counted(rows, basis), "failed": failed}
         else:
             score = statistics.mean_score(values, failed, seed)
         about = {key: value for key, value in asdict(column).items() if key != "name"}
@@ -95,14 +94,6 @@ def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, floa
         generator.integers(0, n, n) for _ in range(statistics.CORPUS_RESAMPLES if n > 1 else 0)
     )
     return [task.summarise(rows.iloc[pick], []) for pick in picks]
-
-
-def _failed(entry: Entry, task: str, column: str) -> bool:
-    """Whether this column failed for this clip, alone or with its task or the whole clip."""
-    return any(
-        failure.get("task", task) == task and failure.get("column", column) == column
-        for failure in entry["failures"]
-    )
 
 
 def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@
 
 Where codebooks run at different rates, only free codes become ids: one-dimensional patterns leave
 the others out, and two-dimensional ones have the padding id in their place. Frames without a free
-code in any codebook get no column: if all strides have a common divisor, as those of a single merged
+code in any codebook get no column: if all strides have a common divisor, as that of a single merged
 codebook, T above is the number of frames divided by it, rounded up.
 """
 
