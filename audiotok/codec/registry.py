@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from audiotok.codec import checkpoints
+from audiotok.codec import checkpoints, licences
 from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
@@ -69,7 +69,7 @@ def load(
         _announced.add(base)
         log.warning("%s is %s (%s)%s", base, card.name, card.description, _others(family, card))
     if card.restricted and not quiet:
-        log.warning("the weights of %s are under %s", card.name, card.licence_weights)
+        log.warning("%s", licences.warning(card.name, card.licence_weights))
     path = checkpoints.resolve(card, checkpoint)
     return family(card, device=find_device(device), checkpoint=path)
 

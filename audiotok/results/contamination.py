@@ -88,7 +88,7 @@ _BESIDE = re.compile(
     r"\b(?:v?\d+(?:k|h|hz|khz|hours?|million)?|v|h|hours?|hz|khz|k|million|clips?|utterances?|one|of"
     r"|it|each|all|the|from|in|readers?|speakers?|languages?|english|german|french|spanish|mandarin"
     r"|chinese|speech|music|audio|noise|clean|other|full|mini|small|large|tiny|sample|subset|part"
-    r"|first|split|set|dataset|corpus|hq|wav|flac|lm)\b"
+    r"|first|words|split|set|dataset|corpus|hq|wav|flac|lm)\b"
 )
 _NAMELESS = re.compile(
     r".*\b(?:unknown|none named|in house|inhouse|internal|private|proprietary|own|various|others?"
