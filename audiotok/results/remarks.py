@@ -10,8 +10,8 @@ CORPORA = {
     "synthesisers (Flite, Festival), and computed music and sounds; nobody was recorded",
 }
 SMALL_RECOGNISER = (
-    "`wer`, `cer` and `dwer` are by a small recogniser (CMU Pocketsphinx), whose word error rate is "
-    "0.59 on original recordings of LibriSpeech readers: compare them with the row of the "
+    "`wer`, `cer` and `dwer` are by a small recogniser (CMU Pocketsphinx), whose word error rate "
+    "on original recordings of LibriSpeech readers is 0.59: compare them with the row of the "
     "reference only, never with published rates"
 )
 _ITS_COLUMNS = {"wer", "cer", "dwer"}
