@@ -1,4 +1,4 @@
-"""PyTorch's defaults, whatever the caller has set: dtype and device, autocast, gradient mode.
+"""PyTorch's defaults, whatever the caller has set: dtype, device, autocast, gradients, denormals.
 
 What is computed inside is the same in every program.
 """
@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from audiotok.system.denormals import keep_denormals
 from audiotok.system.shared_settings import SharedSettings
 
 
@@ -31,8 +32,9 @@ _DEFAULT_DTYPE = SharedSettings((_DefaultDtype(), "dtype", torch.float32))
 @contextmanager
 def pytorch_defaults() -> Iterator[None]:
     """Inside, PyTorch is as in a new process, but without gradients: new tensors are float32 on the
-    CPU, there is no autocast, and no inference mode."""
+    CPU, there is no autocast, no inference mode, and denormals are kept."""
     with (
+        keep_denormals(),
         _DEFAULT_DTYPE,
         _cpu_is_default(),
         no_autocast("cpu"),

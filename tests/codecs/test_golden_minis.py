@@ -1,9 +1,9 @@
 """What the codecs that ship make of one sound, to the sample: any changed sign, activation or order
 of a network shows here, where a network that is compared only with itself would not see it.
 
-`golden_minis.json` holds, for each file of weights (by its sha256), the codes of `sound()` and every
-197th sample of what they decode to. After new weights: `python tests/codecs/test_golden_minis.py`,
-with tests/ and the repository on PYTHONPATH.
+`golden_minis.json` holds, for each file of weights (by its sha256), the codes of `sound()` and
+every 197th sample of what they decode to. After new weights, with tests/ and the repository on
+PYTHONPATH: `python tests/codecs/test_golden_minis.py`.
 """
 
 import json
