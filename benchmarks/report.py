@@ -33,7 +33,8 @@ the order of the codecs:
     <!-- results/downstream-v1/digits-1234abcd probe_wer over seeds -->
     <!-- end -->
 
-Pictures need matplotlib (`pip install 'audiotok[train]'`).
+Below a table stands what a reader must know of its clips and its recogniser
+(`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from scipy.stats import kendalltau
 
 from audiotok.report import rates
 from audiotok.results import comparison, results
+from audiotok.results.remarks import remarks
 from audiotok.results.results import Result
 from audiotok.system.escaping import markdown, markdown_table
 
@@ -97,18 +99,24 @@ def rendered(text: str) -> str:
     """The document with every table made anew."""
 
     def made(match: re.Match) -> str:
+        data = measured(match["folder"])[0].summary["data"]["name"]
+        notes = remarks(data, match["names"].split())
+        end = "".join(f"\n{note}.\n" for note in notes) + match["end"]
+        return match["mark"] + content(match) + end
+
+    def content(match: re.Match) -> str:
         names = match["names"].split()
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
-            return match["mark"] + differences(*pair, names) + match["end"]
+            return differences(*pair, names)
         if match["other"]:
             pairs = together(chosen(match), measured(match["other"]))
-            return match["mark"] + beside(pairs, names, match["more"].split()) + match["end"]
+            return beside(pairs, names, match["more"].split())
         if names[-2:] == BY_BITRATE:
-            return match["mark"] + areas(chosen(match), names[:-2]) + match["end"]
+            return areas(chosen(match), names[:-2])
         if names[1:] == ["over", "seeds"]:
-            return match["mark"] + seeds(chosen(match), names[0]) + match["end"]
-        return match["mark"] + table(chosen(match), names) + match["end"]
+            return seeds(chosen(match), names[0])
+        return table(chosen(match), names)
 
     return MARKED.sub(made, text)
 

@@ -2,8 +2,8 @@
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
-or made in), `reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and
-`duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain,
+or made in), `reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset`
+and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain,
 without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other
 names are ignored; names that look like a misspelt column, or that would change which sound is read,
 are refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
@@ -27,7 +27,8 @@ from audiotok.errors import CorpusError
 from audiotok.system import names
 
 COLUMNS = (
-    "audio", "text", "speaker", "label", "language", "session", "reference", "licence", "id", "split",
+    "audio", "text", "speaker", "label", "language", "session", "reference", "licence", "id",
+    "split",
 )  # fmt: skip
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")

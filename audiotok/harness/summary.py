@@ -1,7 +1,7 @@
 """Rows, times and scores of one codec from the entries of a journal. Imports no torch.
 
 If a column failed for a clip, it is missing in that row and counted as failed. If it does not apply
-to the clip (no text, no tokens), it is missing and not counted.
+to the clip (no text, no tokens), it is missing and not counted; see `audiotok.results.counts`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from audiotok import metrics
-from audiotok.results import speakers, statistics
+from audiotok.results import counts, speakers, statistics
 from audiotok.results.schema import CLUSTERS
 
 if TYPE_CHECKING:
@@ -76,19 +76,19 @@ def details(
 def _scores_of(
     task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
 ) -> dict[str, dict[str, Any]]:
-    rows = frame("", entries, [task])
+    rows, failed_ = frame("", entries, [task]), failures(entries)
     scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
     whole = task.summarise(rows, tokens)
     labels = np.array(speakers.labels(rows), dtype=object)
     estimates, of_scored = corpus_estimates(task, rows[scored], whole, seed)
     found = {}
     for column in task.columns:
-        values = rows[column.name].dropna()
-        failed = sum(_failed(entry, task.name, column.name) for entry in entries)
+        values, basis = rows[column.name].dropna(), task.basis(column.name)
+        failed = counts.failed(rows, failed_, task=task.name, column=column.name, basis=basis)
         if column.name in whole:
             own = of_scored
             score = {"mean": whole[column.name], "ci95": estimates[column.name].ci95}
-            score |= {"n": len(values) or int(scored.sum()), "failed": failed}
+            score |= {"n": counts.counted(rows, basis), "failed": failed}
         else:
             own = statistics.Clusters(labels[values.index], len(values))
             score = statistics.mean_score(values, failed, seed, own.labels)
@@ -111,21 +111,13 @@ def corpus_estimates(
     clusters = statistics.Clusters(speakers.labels(rows), len(rows))
     found = []
     if whole and len(rows):
-        counts = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
-        picks = (np.repeat(np.arange(len(rows)), count) for count in counts)
+        drawn = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
+        picks = (np.repeat(np.arange(len(rows)), times) for times in drawn)
         found = [task.summarise(rows.iloc[pick], []) for pick in picks]
     resampled = {name: [one.get(name, np.nan) for one in found] for name in whole}
     return {
         name: statistics.estimate(value, resampled[name], clusters) for name, value in whole.items()
     }, clusters
-
-
-def _failed(entry: Entry, task: str, column: str) -> bool:
-    """Whether this column failed for this clip, alone or with its task or the whole clip."""
-    return any(
-        failure.get("task", task) == task and failure.get("column", column) == column
-        for failure in entry["failures"]
-    )
 
 
 def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:

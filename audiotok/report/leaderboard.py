@@ -15,6 +15,7 @@ from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
 from audiotok.results import contamination, speakers
 from audiotok.results.ranking import Ranking, rank
+from audiotok.results.remarks import remarks
 from audiotok.results.results import Result, arrow, by_setting, cell, columns, refuse_mixed
 from audiotok.results.validating import read_true
 from audiotok.system.escaping import markdown, markdown_table, spreadsheet
@@ -115,6 +116,7 @@ def _section(group: Sequence[Result], rankings: dict[str, Ranking | None]) -> li
         markdown(f"{speakers.note(group)}.") + "\n",
     ]
     known = columns(group)
+    lines += [f"{note}.\n" for note in remarks(data["name"], known)]
     for task, ranking in rankings.items():
         names = [name for name, column in known.items() if column["task"] == task]
         lines += [f"### {markdown(task)}\n", _table(group, names)]

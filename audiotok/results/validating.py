@@ -1,9 +1,9 @@
 """`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
 
-Errors: files that are missing or torn, another schema, rows of another hash, means that are not
-those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
-a commit that is not known or had changes, intervals of an earlier version, a run that is not
-finished, one network under two names.
+Errors: files that are missing or torn, another schema, rows of another hash, means and counts that
+are not those of the rows, numbers out of their range, folders of another setting, mixed versions.
+Warnings: a commit that is not known or had changes, intervals of an earlier version, a run that is
+not finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import results, speakers, statistics
+from audiotok.results import counts, results, speakers, statistics
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
+
+if TYPE_CHECKING:
+    from audiotok.tasks import Task
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
 HALF = 0.500001  # of the last of the six digits that files hold
@@ -210,10 +213,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
     labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-        if score["n"] > clips or score["failed"] > clips:
-            yield f"{name}: n {score['n']}, failed {score['failed']}, of {clips} clips"
-        if len(values) and score["n"] != len(values):
-            yield f"{name}: n is {score['n']}, but {len(values)} rows have a value"
+        yield from _counts(result, rows, name, score, known.get(score["task"]))
         yield from _range(name, score, values)
         if name in whole:
             if not _agrees([score["mean"]], [whole[name]]):
@@ -222,6 +222,29 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
             clusters = [labels[place] for place in values.index]
             yield from _mean(name, score, values, clusters=clusters, seed=seed, strict=strict)
+
+
+def _counts(
+    result: Result, rows: pd.DataFrame, name: str, score: dict[str, Any], task: Task | None
+) -> Iterator[str]:
+    """n and failures of a column against the rows and the failures of the summary; of a number
+    without values of clips, where its `task` is known here in the version that measured."""
+    clips, n, failed = result.summary["data"]["clips"], score["n"], score["failed"]
+    if min(n, failed) < 0 or n + failed > clips:
+        yield f"{name}: n {n}, failed {failed}, of {clips} clips"
+    if (score["mean"] is None) != (n == 0):
+        yield f"{name}: its mean is {score['mean']}, but n is {n}"
+    basis = name if task is None else task.basis(name)
+    if task is None and not counts.counted(rows, basis):
+        return
+    expected = 0 if score["mean"] is None else counts.counted(rows, basis)
+    if n != expected:
+        of = "a value" if basis == name else f"{basis}, which it is made of"
+        yield f"{name}: n is {n}, but {expected} rows have {of}"
+    failures = result.summary["failures"]
+    expected = counts.failed(rows, failures, task=score["task"], column=name, basis=basis)
+    if failed != expected:
+        yield f"{name}: {failed} clips failed, but the failures are of {expected}"
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
@@ -273,13 +296,13 @@ def _unit(value: float) -> float:
 
 def _whole(
     result: Result, rows: pd.DataFrame, scores: dict[str, Any]
-) -> tuple[dict[str, float], set[str]]:
+) -> tuple[dict[str, float], dict[str, Task]]:
     """The numbers of the corpus that tasks make of these rows, and the tasks that are known here
-    in the version that measured."""
+    in the version that measured, by name."""
     from audiotok import tasks
 
     found: dict[str, float] = {}
-    known: set[str] = set()
+    known: dict[str, Task] = {}
     for name in {score["task"] for score in scores.values()}:
         try:
             task = tasks.get(name)
@@ -287,7 +310,7 @@ def _whole(
             continue
         if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
             found |= task.summarise(rows, [])
-            known.add(name)
+            known[name] = task
     return found, known
 
 

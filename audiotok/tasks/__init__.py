@@ -107,8 +107,13 @@ class Task:
         raise NotImplementedError
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        """Numbers of the corpus that are not means of its clips; `rows` has this task's columns."""
+        """Numbers of the corpus that are not means of its clips; `rows` has this task's columns.
+        A number without values of clips names in `basis` the column that has them."""
         return {}
+
+    def basis(self, column: str) -> str:
+        """The column of the rows whose clips the number of `column` is made of: its n."""
+        return column
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """What fits no column, such as numbers of each codebook or the points of a curve: it goes

@@ -110,6 +110,9 @@ class Probe(Task):
             return {}
         return found | {f"{self.stem}_seed_std": float(np.std(list(found.values())[1:], ddof=1))}
 
+    def basis(self, column: str) -> str:
+        return self.stem if column == f"{self.stem}_seed_std" else column
+
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
         """{stem: number of the corpus, then those of every seed}; {} without clips tested."""
         names = [self.stem, *self._seeds]

@@ -153,6 +153,11 @@ class Voices(Task):
                 _references[key] = None
         return _references[key]
 
+    def basis(self, column: str) -> str:
+        """An equal error rate is made of the clips that have trials."""
+        eer = column == f"speaker_eer{self.suffix}"
+        return f"speaker_trials{self.suffix}" if eer else column
+
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         column = f"speaker_trials{self.suffix}"
         if column not in rows or not len(trials := rows[column].dropna()):

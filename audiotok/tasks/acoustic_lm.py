@@ -54,7 +54,7 @@ class AcousticLM(Task):
     """Bits per second, accuracy, pairs and continuations under a small language model."""
 
     name = "acoustic_lm"
-    version = 1
+    version = 2  # 2: merged codes without empty steps
     concludes = True
     hears = True
     option = "model"
@@ -234,15 +234,18 @@ class AcousticLM(Task):
         codes = model.generate(prompts, more, PROTOCOL.sampling, generator)
         for index, made in zip(chosen, codes, strict=True):
             true = known[index].codes[:1, :, : given + more]
-            try:
-                start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
-                for ending, each in (("", made[None]), ("_true", true)):
+            for ending, each in (("", made[None]), ("_true", true)):
+                try:
+                    start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
                     rest = _decoded(codec, known[index], each, given)
                     rows[index] |= _continuation_scores(
                         start, rest, ending=ending, left_out=self.left_out(), suffix=self.suffix
                     )
-            except AudiotokError as error:
-                note(f"{self.name}: no continuation of clip {index}: {error}")
+                except AudiotokError as error:
+                    names = (f"continuation_{what}{ending}" for what in ("similarity", "dnsmos"))
+                    rows[index] |= {
+                        name: error for name in names if name + self.suffix not in self.left_out()
+                    }
 
     def _split(self, corpus: Corpus) -> Split:
         from audiotok.probes import splits
@@ -267,6 +270,10 @@ class AcousticLM(Task):
         seeds = [found[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
         found["lm_bitrate_seed_std"] = float(np.std(seeds, ddof=1))
         return {name + self.suffix: value for name, value in found.items()}
+
+    def basis(self, column: str) -> str:
+        spread = f"lm_bitrate_seed_std{self.suffix}"
+        return f"lm_bitrate{self.suffix}" if column == spread else column
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Accuracy of each codebook; of pairs their number and Wilson's 95 % interval."""

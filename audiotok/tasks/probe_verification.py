@@ -78,6 +78,10 @@ class ProbeVerification(_probe.Probe):
                 ])  # fmt: skip
         return rows
 
+    def basis(self, column: str) -> str:
+        """Clips in trials: equal error rates have no value of a clip."""
+        return column if column.endswith("_diverged") else "probe_trials"
+
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
         if TRIALS not in rows:
             return {}

@@ -104,6 +104,9 @@ class TokenStatistics(Task):
             found["conditional_entropy"] = float(np.mean(conditional))
         return found
 
+    def basis(self, column: str) -> str:
+        return column if column.startswith("ngram_") else "token_rate"
+
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Of each codebook: usage, perplexity, entropies."""
         if not tokens:

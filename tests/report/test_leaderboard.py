@@ -106,7 +106,7 @@ def test_weights_that_restrict_their_use_are_marked(folder):
     put(folder, "free", "neural", 3.0, licence="MIT")
     text = leaderboard.build(folder)["LEADERBOARD.md"].decode()
     assert "| fenced § | 3.0 [2.0, 4.0] |" in text and "| free | 3.0 [2.0, 4.0] |" in text
-    assert text.count("§ the licence of the weights restricts their use.") == 1
+    assert text.count("§ the licence of the weights restricts their use, or is unclear.") == 1
     assert any("fenced §" in line and "CC-BY-NC-4.0" in line for line in text.splitlines())
     assert "§" not in leaderboard.build(folder)["leaderboard.csv"].decode()
 

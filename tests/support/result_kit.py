@@ -60,7 +60,7 @@ def put(
             "not_measured": [], "codec": {"name": name},
         },
         "suite": suite | {"tasks": sorted(tasks)},
-        "data": about, "codec": codec, "scores": _scores(frame), "failures": [],
+        "data": about, "codec": codec, "scores": _scores(frame), "failures": _failures(frame),
         "not_measured": {}, "packages": packages or PACKAGES,
         "rows_sha256": results.write_rows(folder / "rows.parquet", frame),
     }  # fmt: skip
@@ -119,6 +119,14 @@ def _scores(frame: pd.DataFrame) -> dict[str, dict]:
             "description": f"what {column} is",
         }  # fmt: skip
     return found
+
+
+def _failures(frame: pd.DataFrame) -> list[dict[str, str]]:
+    return [
+        {"clip": clip, "stage": "score", "message": "", "task": ABOUT[column][0], "column": column}
+        for column in frame.columns[2:]
+        for clip in frame["clip"][frame[column].isna()]
+    ]
 
 
 def spread(mean: float, n: int = 40, seed: int = 0, width: float = 0.1) -> list[float]:

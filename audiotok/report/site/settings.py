@@ -13,6 +13,7 @@ import pandas as pd
 from audiotok.report.rates import curve_of
 from audiotok.results import comparison, contamination, speakers
 from audiotok.results.ranking import Ranking, rank
+from audiotok.results.remarks import remarks
 from audiotok.results.results import Result, columns
 from audiotok.results.statistics import Clusters
 from audiotok.system.names import part
@@ -88,7 +89,8 @@ class Setting:
 
     @property
     def notes(self) -> list[str]:
-        return contamination.notes(result.contamination for result in self.group)
+        data, marks = self.group[0].summary["data"], (r.contamination for r in self.group)
+        return remarks(data["name"], columns(self.group)) + contamination.notes(marks)
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
