@@ -3,13 +3,13 @@
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
 or made in), `reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset`
-and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain,
-without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other
-names are ignored; names that look like a misspelt column, or that would change which sound is read,
-are refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
-`audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's folder, or inside
-one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a file outside of
-these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
+and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is
+plain, without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with
+other names are ignored; names that look like a misspelt column, or that would change which sound is
+read, are refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL
+with `audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's folder, or
+inside one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a file outside
+of these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
 """
 
 from __future__ import annotations
