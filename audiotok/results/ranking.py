@@ -2,7 +2,7 @@
 
 Ranked are codecs and classical baselines, not the ceiling, the floor or what a corpus gives. In
 each column with a direction, a codec's rank is 1 + the number of codecs that are better than it on
-the same clips: the 95 % bootstrap interval of the paired difference excludes 0. Codecs that the
+the same clips: the 95 % interval of the paired difference excludes 0. Codecs that the
 clips cannot tell apart share a rank. The rank of a task is the mean over its columns (a Borda
 count), and only codecs whose row is complete have one: a value in every ranked column, on every
 clip where any codec has one. So nobody gains by failing. Times are not ranked, for they belong to
