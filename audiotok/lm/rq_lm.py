@@ -105,7 +105,7 @@ class RQLM(LanguageModel):
                     codes[:, k, t] = codes[:, k, t - unit]
                 else:
                     past = codes[:, k, : t : self.strides[k]]
-                    codes[:, k, t] = sampling.draw(head(depth), past, generator)
+                    codes[:, k, t] = sampling.sample(head(depth), past, generator)
         return self.repeated(codes)
 
     def _frames(self, codes: Tensor, condition: Tensor | None) -> Tensor:

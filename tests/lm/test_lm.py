@@ -205,7 +205,7 @@ def test_sampling_draws_from_what_it_leaves():
     none, generator = torch.zeros(4000, 0, dtype=torch.int64), torch.Generator().manual_seed(0)
 
     def shares(sampling, past=none):
-        drawn = sampling.draw(logits, past, generator)
+        drawn = sampling.sample(logits, past, generator)
         return (drawn.bincount(minlength=4) / len(drawn)).tolist()
 
     assert shares(Sampling()) == pytest.approx([0.5, 0.25, 0.15, 0.1], abs=0.03)
