@@ -11,10 +11,14 @@ from audiotok.tasks import _words
 
 
 class AsrWhisper(_words.Recognition):
-    """Args: model: a size, a name on the Hub whose files are cached, or a folder."""
+    """Args: model: a size, a name on the Hub whose files are cached, or a folder.
+
+    Ranked: the WER, see `_words.Recognition`.
+    """
 
     name = "asr_whisper"
     version = 2  # CER, beams
+    ranked = ("wer_whisper",)
     option = "a size of Whisper, a name on the Hub, a folder"
 
     def __init__(self, model: str | None = None):
