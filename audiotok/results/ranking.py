@@ -107,14 +107,22 @@ class Ranking:
         ]
 
 
-def rank(group: Sequence[Result], task: str) -> Ranking | None:
+def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranking | None:
     """Ranks in one task of results of one setting.
 
     None where the task names no column of these results, or fewer than two codecs were measured.
+
+    Args:
+        attribute: "quality": in the columns that fronts are drawn of.
     """
     codecs = [result for result in group if result.role in RANKED and _has_rows(result)]
     floor = next((r for r in group if r.role == "floor" and _has_rows(r)), None)
-    names = ranked_columns(group, task)
+    known = columns(group)
+    names = {
+        name: known[name]["higher_is_better"]
+        for name in declared_columns(group, task, attribute)
+        if known[name]["higher_is_better"] is not None
+    }
     if len(codecs) < 2 or not names:
         return None
     standings: dict[str, Standing] = {}
@@ -136,16 +144,17 @@ def rank(group: Sequence[Result], task: str) -> Ranking | None:
     return Ranking(standings, ranks, mean, unranked)
 
 
-def ranked_columns(group: Sequence[Result], task: str) -> dict[str, bool]:
-    """{column: whether higher is better} of the columns of these results that the task ranks."""
-    names, option = tasks.ranked(task), ":" in task
-    return {
-        name: column["higher_is_better"]
-        for name, column in columns(group).items()
-        if column["task"] == task
-        and column["higher_is_better"] is not None
-        and any(name == one or (option and name.startswith(f"{one}_")) for one in names)
-    }
+def declared_columns(group: Sequence[Result], task: str, attribute: str) -> list[str]:
+    """The columns of these results that a task names in `ranked`, `quality` or `costs`."""
+    own = [name for name, column in columns(group).items() if column["task"] == task]
+    found = []
+    for name in tasks.declared(task, attribute):
+        if ":" in task:  # the option follows the name
+            longer = [column for column in own if column.startswith(f"{name}_")]
+            found += [min(longer, key=len)] if longer else []
+        elif name in own:
+            found.append(name)
+    return found
 
 
 def _comparable(clips: dict[str, set[str]]) -> tuple[set[str], dict[str, str]]:

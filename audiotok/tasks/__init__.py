@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-__all__ = ["Column", "Item", "Task", "get", "list_tasks", "names", "ranked"]
+__all__ = ["Column", "Item", "Task", "declared", "get", "list_tasks", "names"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,19 @@ class Item:
 
 class Task:
     """Base of all tasks; a subclass sets `name`, `version`, `columns` and `ranked`, with the reason
-    in its docstring, and writes `score`."""
+    in its docstring, and writes `score`.
+
+    A column is ranked if it measures quality, so that a codec whose code never changes does not
+    win, and stands for itself: no seed of a mean, no other form of the same number. Costs (bits,
+    parameters, seconds) are never ranked.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     columns: tuple[Column, ...] = ()
-    ranked: ClassVar[tuple[str, ...]] = ()  # columns that codecs are ranked by, see `ranked`
+    ranked: ClassVar[tuple[str, ...]] = ()  # columns that codecs are ranked by
+    quality: ClassVar[tuple[str, ...]] = ()  # columns that Pareto fronts are drawn of; (): `ranked`
+    costs: ClassVar[tuple[str, ...]] = ()  # columns that they are drawn against
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
     observes: ClassVar[bool] = False  # True: `observe` is called
     concludes: ClassVar[bool] = False  # True: `conclude` is called
@@ -145,22 +152,18 @@ def get(name: str) -> Task:
 
 
 @cache
-def ranked(name: str) -> tuple[str, ...]:
-    """The columns that codecs are ranked by in a task, `task` or `task:option`; () where the task
-    ranks none or is not known.
+def declared(name: str, attribute: str) -> tuple[str, ...]:
+    """What the class of a task, `task` or `task:option`, has in `ranked`, `quality` or `costs`; ()
+    where it has nothing there or no task has that name.
 
-    A column is ranked if it measures quality, so that a codec whose code never changes does not
-    win, and if it stands for itself: no seed of a mean, no other form of the same number. Costs
-    (bits, parameters, seconds) are never ranked: they are the other axis of a Pareto front.
-
-    Read from the source of the task, where `ranked` is written out: tables need no torch, which
-    many tasks import. Columns of a task with an option begin with the names given here.
+    Read from the source, where these are written out: tables need no torch, which many tasks
+    import. In a task with an option the names of the columns begin with those given here.
     """
     path = Path(__file__).with_name(f"{name.partition(':')[0]}.py")
     if path.stem not in names():
         return ()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ranked":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == attribute:
             return ast.literal_eval(node.value)
     return ()
 

@@ -55,14 +55,17 @@ class AcousticLM(Task):
 
     Ranked: the accuracy in the pairs, where chance is 0.5 for every codec. Bits, their share that is
     saved and the accuracy of the next code are best for a codec whose code never changes: bits are
-    the cost in a Pareto front, where quality is the other axis. Continuations are not ranked:
+    the cost of a Pareto front, of which quality is the other axis. Continuations are not ranked:
     opinion is predicted without a reference, and the voice of random codes comes close to that of
-    the best codecs; `_true` measures the reconstruction, not the model.
+    the best codecs. `continuation_similarity_true` measures the reconstruction, not the model: it is
+    the quality that fronts against the bits are drawn of.
     """
 
     name = "acoustic_lm"
     version = 1
     ranked = ("pairs_speaker", "pairs_background", "pairs_reversed")
+    quality = ("continuation_similarity_true",)
+    costs = ("lm_bitrate",)
     concludes = True
     hears = True
     option = "model"

@@ -48,6 +48,7 @@ class TokenStatistics(Task):
     name = "tokens"
     version = 2
     ranked = ()
+    costs = ("bitrate", "token_rate", "entropy_bitrate")
     concludes = True
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
