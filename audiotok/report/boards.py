@@ -20,6 +20,11 @@ BANDS = (  # kbit/s
     "above 6 kbit/s",
 )  # fmt: skip
 UNKNOWN = "bitrate not known"
+MARKS = "◆◇"  # on the front against the bitrate, against bits under a language model
+LEGEND = (
+    "◆ on the Pareto front of this column against the bitrate",
+    "◇ on its front against the bits under a language model",
+)
 PADDING = 1.05
 """Measured by nominal bitrate that the last frames of clips explain, which are filled up."""
 
@@ -64,8 +69,15 @@ class Boards:
 
     @cached_property
     def columns(self) -> list[str]:
-        """What boards show: the ranked columns in which codecs can be compared."""
-        return [name for ranking in self.rankings.values() if ranking for name in ranking.standings]
+        """What boards show: the ranked columns in which codecs can be compared, and those that
+        fronts are drawn of."""
+        found = [name for one in self.rankings.values() if one for name in one.standings]
+        return list(dict.fromkeys([*found, *(front.column for front in self.main_fronts)]))
+
+    @property
+    def costs(self) -> list[str]:
+        """The bits under a language model, where they were measured, beside the bitrate."""
+        return list(dict.fromkeys(f.cost for f in self.main_fronts if f.cost != "bitrate"))
 
     @cached_property
     def boards(self) -> list[Board]:
@@ -107,15 +119,16 @@ class Boards:
     @property
     def main_fronts(self) -> list[Front]:
         """Those that are named and drawn: against the bitrate, and bits under a language model."""
-        return [front for front in self.fronts if is_bits(front.cost)]
+        return [one for one in self.fronts if one.cost.startswith(("bitrate", "lm_bitrate"))]
 
     def on_fronts(self, column: str, codec: str) -> list[str]:
-        """The costs against which a codec is on the front of a column."""
-        return [one.cost for one in self.fronts if one.column == column and codec in one.codecs]
+        """The costs of those, against which a codec is on the front of a column."""
+        found = (one for one in self.main_fronts if one.column == column)
+        return [one.cost for one in found if codec in one.codecs]
 
-
-def is_bits(cost: str) -> bool:
-    return cost == "bitrate" or cost.startswith("lm_bitrate")
+    def marks(self, column: str, codec: str) -> str:
+        """MARKS of the fronts of a column that a codec is on."""
+        return "".join(MARKS[cost != "bitrate"] for cost in self.on_fronts(column, codec))
 
 
 def band(result: Result) -> str:

@@ -67,10 +67,11 @@ class Standing:
     def _front(self, means: dict[str, float], cost: dict[str, float]) -> list[str]:
         sign = 1 if self.higher_is_better else -1
         quality = {name: sign * means[name] for name in cost.keys() & self.above_floor}
-        best, found = -np.inf, []
+        found: list[str] = []
         for name in sorted(quality, key=lambda name: (cost[name], -quality[name], name)):
-            if quality[name] > best:
-                best = quality[name]
+            best = found[-1] if found else None
+            equal = best and (cost[name], quality[name]) == (cost[best], quality[best])
+            if best is None or equal or quality[name] > quality[best]:
                 found.append(name)
         return found
 
@@ -95,8 +96,8 @@ class Ranking:
     def notes(self) -> list[str]:
         """One line for each column of which not all clips or no codecs are ranked."""
         found = [
-            f"{column}: {one.left_out} of {one.clips + one.left_out} clips are left out of the ranks, "
-            "for some codec has no value there"
+            f"{column}: {one.left_out} of {one.clips + one.left_out} clips are left out of the "
+            "ranks, because a codec has no value there"
             for column, one in self.standings.items()
             if one.left_out
         ]
@@ -215,7 +216,7 @@ def _above_floor(
     if statistics.ranks(beside[2], better)[-1] == 1 + len(everyone):
         return everyone
     found = {result.codec: _means([result, floor], name) for result in compared}
-    return {codec for codec, one in found.items() if one and statistics.ranks(one[2], better)[1] > 1}
+    return {name for name, one in found.items() if one and statistics.ranks(one[2], better)[1] > 1}
 
 
 def _means(found: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class ProbeAsr(_probe.Probe):
-    """Error rates of a CTC head. Ranked: the mean WER over seeds, see `_probe.Probe`; the CER counts
-    the same errors by letters."""
+    """Error rates of a CTC head. Ranked: the mean WER over seeds, see `_probe.Probe`; the CER
+    counts the same errors by letters."""
 
     name = "probe_asr"
     version = _probe.VERSION

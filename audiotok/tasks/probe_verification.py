@@ -85,7 +85,7 @@ class ProbeVerification(_probe.Probe):
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
         if TRIALS not in rows:
             return {}
-        counts = Counter(rows["clip"] if "clip" in rows else rows.index)
+        counts = Counter(rows.get("clip", rows.index))
         parts = [_parsed(text) for text in rows[TRIALS] if isinstance(text, str)]
         if not parts:
             return {}

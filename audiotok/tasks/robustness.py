@@ -51,9 +51,9 @@ _WHAT = "mean over shares of wrong codes, each one of the {} nearest"
 class Robustness(Task):
     """Areas under the curves of mel distance, STOI, speaker similarity and word error rate.
 
-    Ranked: mel distance (any sound) and STOI (speech), at the middle delta. The areas begin with the
-    quality of the clean reconstruction, so that a decoder which ignores its codes does not win; the
-    other deltas repeat them, and speaker and words are ranked in tasks of their own.
+    Ranked: mel distance (any sound) and STOI (speech), at the middle delta. The areas begin with
+    the quality of the clean reconstruction, so that a decoder which ignores its codes does not win;
+    the other deltas repeat them, and speaker and words are ranked in tasks of their own.
     """
 
     name = "robustness"

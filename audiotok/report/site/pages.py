@@ -9,7 +9,8 @@ import jinja2
 
 from audiotok.codec import licences
 from audiotok.errors import ResultsError
-from audiotok.report.site.settings import codec_page, facts_of
+from audiotok.report.site.fronts import codec_page
+from audiotok.report.site.settings import facts_of
 from audiotok.results import contamination
 from audiotok.results.results import arrow
 from audiotok.system.escaping import web_link
