@@ -8,9 +8,13 @@ a task is the mean over its columns, of the codecs that are ranked in all of the
 
 A clip without a value of some codec is left out for all codecs of that column. A codec is not
 ranked in a column where it lacks so many values that more than MOST_LEFT_OUT of the clips would be
-left out. So that nobody gains by failing on hard clips, a codec that lacks values gets the worse of
-two ranks: on the clips that are left, and on all clips, where each missing value counts as the
-worst that any codec, random codes included, has on that clip. The same holds for fronts.
+left out; in a number that only all clips together give, where it lacks any.
+
+Nobody gains by failing on hard clips. A second mean is made of all clips, in which a missing value
+counts as the worst that any codec, random codes included, has on that clip. A codec that lacks
+values is ranked behind every codec with a better second mean, certain or not, so that its rank is
+never better than with its own values; and it is ahead of another codec, or on a front, only if it
+is so by both means.
 """
 
 from __future__ import annotations
@@ -60,20 +64,21 @@ class Standing:
         Args:
             cost: {codec: cost}; codecs without one are left out.
         """
-        charged = set(self._front(self.charged, cost))
-        found = self._front(self.means, cost)
-        return [name for name in found if name not in self.lacking or name in charged]
+        found, charged = self._front(self.means, cost), self._front(self.charged, cost)
+        on_front = (found & charged) | ((found | charged) - self.lacking)
+        return sorted(on_front, key=lambda name: (cost[name], name))
 
-    def _front(self, means: dict[str, float], cost: dict[str, float]) -> list[str]:
+    def _front(self, means: dict[str, float], cost: dict[str, float]) -> set[str]:
         sign = 1 if self.higher_is_better else -1
-        quality = {name: sign * means[name] for name in cost.keys() & self.above_floor}
-        found: list[str] = []
-        for name in sorted(quality, key=lambda name: (cost[name], -quality[name], name)):
-            best = found[-1] if found else None
-            equal = best and (cost[name], quality[name]) == (cost[best], quality[best])
-            if best is None or equal or quality[name] > quality[best]:
-                found.append(name)
-        return found
+        points = [(name, cost[name], sign * means[name]) for name in cost.keys() & self.above_floor]
+        return {
+            name
+            for name, own, quality in points
+            if not any(
+                other <= own and better >= quality and (other, better) != (own, quality)
+                for _, other, better in points
+            )
+        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,8 @@ def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranki
     unranked: dict[str, dict[str, str]] = {}
     for name, better in names.items():
         clips = {result.codec: _clips(result, name) for result in codecs}
-        kept, reasons = _comparable(clips)
+        by_clip = any(name in r.rows and r.rows[name].notna().any() for r in codecs)
+        kept, reasons = _comparable(clips, MOST_LEFT_OUT if by_clip else 0.0)
         for codec, reason in reasons.items():
             unranked.setdefault(codec, {})[name] = reason
         compared = [result for result in codecs if result.codec in kept]
@@ -158,8 +164,8 @@ def declared_columns(group: Sequence[Result], task: str, attribute: str) -> list
     return found
 
 
-def _comparable(clips: dict[str, set[str]]) -> tuple[set[str], dict[str, str]]:
-    """The codecs whose missing values together leave out at most MOST_LEFT_OUT of the clips that
+def _comparable(clips: dict[str, set[str]], most: float) -> tuple[set[str], dict[str, str]]:
+    """The codecs whose missing values together leave out at most a share `most` of the clips that
     any codec has, those that lack the fewest first; and why the others are not ranked."""
     whole = set().union(*clips.values())
     kept, reasons, left_out = set(), {}, set()
@@ -167,7 +173,7 @@ def _comparable(clips: dict[str, set[str]]) -> tuple[set[str], dict[str, str]]:
         missing = whole - clips[codec]
         if missing == whole:
             reasons[codec] = "no value"
-        elif len(left_out | missing) > MOST_LEFT_OUT * len(whole):
+        elif len(left_out | missing) > most * len(whole):
             reasons[codec] = f"no value on {len(missing)} of {len(whole)} clips"
         else:
             kept.add(codec)
@@ -181,25 +187,35 @@ def _standing(
     """None where there are fewer than two common clips, or the rows do not give the numbers."""
     codecs = [result.codec for result in compared]
     clips = {result.codec: _clips(result, name) for result in compared}
-    whole = set().union(*clips.values())
-    left_out = len(whole - set.intersection(*clips.values()))
+    whole, common = set().union(*clips.values()), set.intersection(*clips.values())
     lacking = {codec for codec in codecs if clips[codec] != whole}
-    found = _means(compared, name)
-    charged = _means(_charged(compared, floor, name, better), name) if lacking else found
+    filled = _filled(compared, floor, name, better=better, clips=whole) if lacking else compared
+    found, charged = _means(compared, name), _means(filled, name)
     if found is None or charged is None or found[0] < 2:
         return None
-    above = _above_floor(compared, floor, name, better)
+    means, second = (dict(zip(codecs, map(float, one[1]), strict=True)) for one in (found, charged))
     ranks = dict(zip(codecs, statistics.ranks(found[2], better), strict=True))
     if lacking:
-        worse = dict(zip(codecs, statistics.ranks(charged[2], better), strict=True))
-        ranks |= {codec: max(ranks[codec], worse[codec]) for codec in lacking}
+        ahead = {c: {d for d in codecs if (second[d] - second[c]) * (1 if better else -1) > 0}
+                 for c in codecs}  # fmt: skip
+        complete = [result for result in filled if result.codec not in lacking]
+        alone = _means([_only(result, name, common) for result in complete], name)
+        among = statistics.ranks(alone[2], better) if alone else []
+        for codec, rank_among in zip((r.codec for r in complete), among, strict=True):
+            failed_ahead = min(ranks[codec] - rank_among, len(ahead[codec] & lacking))
+            ranks[codec] = rank_among + max(failed_ahead, 0)
+        ranks |= {codec: max(ranks[codec], 1 + len(ahead[codec])) for codec in lacking}
+    above = _above_floor(compared, floor, name, better)
+    if lacking:
+        failing = [result for result in filled if result.codec in lacking]
+        above -= lacking - _above_floor(failing, floor, name, better)
     ranks |= {codec: len(codecs) for codec in codecs if codec not in above}
     return Standing(
         higher_is_better=better,
-        clips=len(whole) - left_out,
-        left_out=left_out,
-        means=dict(zip(codecs, map(float, found[1]), strict=True)),
-        charged=dict(zip(codecs, map(float, charged[1]), strict=True)),
+        clips=len(common),
+        left_out=len(whole - common),
+        means=means,
+        charged=second,
         lacking=lacking,
         above_floor=above,
         ranks=ranks if above else {},
@@ -223,31 +239,50 @@ def _means(found: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndar
     return comparison.on_the_same_clips(found, name) or comparison._by_its_task(found, name)
 
 
-def _charged(
-    compared: Sequence[Result], floor: Result | None, name: str, better: bool
+def _filled(
+    compared: Sequence[Result],
+    floor: Result | None,
+    name: str,
+    *,
+    better: bool,
+    clips: set[str],
 ) -> list[Result]:
-    """The results with the worst value of all codecs on each clip where one has none."""
+    """The results with the worst value of all codecs on each of these clips where one has none."""
     everyone = [*compared, *([floor] if floor is not None else [])]
     weight = comparison.weight_of(compared, name) or None
-    columns = [name] if weight is None else [name, weight]
-    tables = {result.codec: result.rows_by_clip.reindex(columns=columns) for result in everyone}
-    values = pd.concat([table[name] for table in tables.values()], axis=1)
-    worst = values.min(axis=1) if better else values.max(axis=1)
+
+    def values(column: str) -> pd.DataFrame:
+        found = [r.rows_by_clip.reindex(columns=[column])[column] for r in everyone]
+        frame = pd.concat(found, axis=1)
+        return frame[frame.index.isin(clips)]
+
+    worst = values(name).min(axis=1) if better else values(name).max(axis=1)
     filled = []
     for result in compared:
-        rows = result.rows_by_clip.reindex(worst.index)
+        rows = result.rows_by_clip.reindex(result.rows_by_clip.index.union(worst.index))
         rows[name] = rows[name].fillna(worst)
         if weight is not None:
-            others = pd.concat([table[weight] for table in tables.values()], axis=1)
-            rows[weight] = rows[weight].fillna(others.max(axis=1))
-        used = rows[columns].dropna()
-        mean = float(np.average(used[name], weights=None if weight is None else used[weight]))
-        scores = result.summary["scores"]
-        score = scores[name] | {"mean": mean}
-        stand_in = replace(result, summary=result.summary | {"scores": scores | {name: score}})
-        vars(stand_in)["rows"] = rows.reset_index(names="clip")
-        filled.append(stand_in)
+            rows[weight] = rows[weight].fillna(values(weight).max(axis=1))
+        filled.append(_with_rows(result, name, weight, rows))
     return filled
+
+
+def _only(result: Result, name: str, clips: set[str]) -> Result:
+    """The result with the values of these clips alone."""
+    weight = comparison.weight_of([result], name) or None
+    rows = result.rows_by_clip
+    return _with_rows(result, name, weight, rows[rows.index.isin(clips)])
+
+
+def _with_rows(result: Result, name: str, weight: str | None, rows: pd.DataFrame) -> Result:
+    """The result with other rows, by clip, and the mean that they give in one column."""
+    used = rows[[name] if weight is None else [name, weight]].dropna()
+    mean = float(np.average(used[name], weights=None if weight is None else used[weight]))
+    scores = result.summary["scores"]
+    summary = result.summary | {"scores": scores | {name: scores[name] | {"mean": mean}}}
+    found = replace(result, summary=summary)
+    vars(found)["rows"] = rows.reset_index(names="clip")  # in place of those on disk
+    return found
 
 
 def _clips(result: Result, column: str) -> set[str]:

@@ -11,10 +11,10 @@ from audiotok.report.boards import Front
 from audiotok.results.results import Result, arrow
 from audiotok.system.names import part
 
-WIDTH, HEIGHT = 720, 380
+WIDTH, HEIGHT = 560, 330
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 14, 50
-LABEL = 26  # characters of a name that are written
-_CHARACTER = 7.0  # width of a letter
+LABEL = 24  # characters of a name that are written
+_CHARACTER = 7.6  # width of a letter: of those on a phone, which are larger
 
 
 @dataclass(frozen=True)
