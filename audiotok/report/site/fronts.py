@@ -111,9 +111,9 @@ def _place_labels(points: list[dict[str, Any]]) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About five round numbers between two others."""
-    rough = (high - low) / 5
+    """Three to eight round numbers between two others."""
+    rough = (high - low) / 7
     power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough)
+    step = power * next(m for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
     first = math.ceil(low / step)
     return [round(i * step, 10) for i in range(first, math.floor(high / step) + 1)]
