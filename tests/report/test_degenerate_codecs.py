@@ -19,9 +19,9 @@ NOISE = {"constant", "dice"}
 
 @pytest.fixture(scope="module")
 def boards(tmp_path_factory):
-    """Four clips of 1 s."""
+    """Three clips of 1 s."""
     folder = tmp_path_factory.mktemp("clips")
-    for number, clip in enumerate(list(data.load("bundled"))[:16:4]):
+    for number, clip in enumerate(list(data.load("bundled"))[:15:5]):
         sound = clip.read()
         piece = sound.waveform[:, : sound.sample_rate]
         soundfile.write(folder / f"{number}.wav", piece.T.numpy(), sound.sample_rate)
@@ -54,8 +54,10 @@ def test_a_constant_code_would_win_what_is_not_ranked(boards):
 
 
 def test_fronts_and_bands(boards):
-    for front in boards.fronts:
-        assert front.codecs == ["wavtokenizer-mini", "copying"]
+    for front in boards.fronts:  # steady noise may be nearer to speech than random codes are
+        assert front.codecs[-2:] == ["wavtokenizer-mini", "copying"]
+        if front.column == "stoi":
+            assert not NOISE & set(front.codecs)
     bands = {board.band: {result.codec for result in board.results} for board in boards.boards}
     assert bands == {BANDS[0]: NOISE, BANDS[1]: {"wavtokenizer-mini"}, BANDS[4]: {"copying"}}
-    assert all(board.ranks == {} for board in boards.boards)  # nobody to compare with, or noise
+    assert all("stoi" not in board.ranks for board in boards.boards)  # one codec, or noise alone
