@@ -45,7 +45,11 @@ def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
 
 
 class Probe(Task):
-    """Base of the probes; one sets `stem` and writes `split` and `run`."""
+    """Base of the probes; one sets `stem` and `ranked`, and writes `split` and `run`.
+
+    Ranked: the mean over the seeds, once. The seeds are its parts, their spread and the count of
+    those that diverged say how far it can be trusted.
+    """
 
     concludes = True
     stem: ClassVar[str]  # the first of its columns

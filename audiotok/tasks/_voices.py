@@ -51,6 +51,9 @@ class Voices(Task):
     The trials of each clip stand in its row as a text, cosines of one voice before those of two:
     "0.8123 0.7901 | 0.5341". Clips of a corpus with texts or speakers that have neither (music,
     sounds) are left out.
+
+    Ranked: the similarity of each reconstruction to its own reference. Identification and equal
+    error rate depend on how alike the speakers of the corpus are, and repeat the same cosines.
     """
 
     def __init__(self, encoder: Encoder):

@@ -36,6 +36,9 @@ class Recognition(Task):
     `_whisper_large_v3`: what two recognisers heard never stands in one column. A text in another
     script than the recogniser writes has no rates, and one in a script without spaces between
     words has a CER alone: the missing rates are failures that say so.
+
+    Ranked: the WER against the text. CER and dWER count the same errors once more; dWER also
+    rewards the errors that the recogniser makes on the reference.
     """
 
     WEIGHTS: ClassVar = {"wer": "words", "cer": "characters", "dwer": "words_heard"}

@@ -24,10 +24,11 @@ CLOSED = Column("wer_closed", "", False, 3, "closed-vocabulary WER: pocketsphinx
 
 
 class Asr(_words.Recognition):
-    """WER, CER and dWER by pocketsphinx."""
+    """WER, CER and dWER by pocketsphinx. Ranked: the WER, see `_words.Recognition`."""
 
     name = "asr"
     version = 2  # CER
+    ranked = ("wer",)
     WEIGHTS = _words.Recognition.WEIGHTS | {"wer_closed": "words"}
 
     def __init__(self):

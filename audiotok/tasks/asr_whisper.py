@@ -19,10 +19,14 @@ from audiotok.tasks import Column, Item, _words
 
 
 class AsrWhisper(_words.Recognition):
-    """Args: model: a size, a name on the Hub whose files are cached, or a folder."""
+    """Args: model: a size, a name on the Hub whose files are cached, or a folder.
+
+    Ranked: the WER, see `_words.Recognition`.
+    """
 
     name = "asr_whisper"
     version = 3  # CTranslate2, English normaliser, languages
+    ranked = ("wer_whisper",)
     option = "a size of Whisper, a name on the Hub, a folder"
     WEIGHTS = _words.Recognition.WEIGHTS | {"wer_english": "words_english"}
 

@@ -32,10 +32,12 @@ KERNELS = "AUDIOTOK_KERNELS"
 
 
 class Cost(Task):
-    """Parameters and multiply-accumulates of encode and decode."""
+    """Parameters and multiply-accumulates of encode and decode. Nothing is ranked: they are costs,
+    and a codec that computes nothing has the lowest."""
 
     name = "cost"
     version = 1
+    ranked = ()
     observes = True
     columns = (
         Column("parameters", "M", False, 1, "parameters of the network, in millions"),

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 
 class Mos(Task):
-    """All predictors of `audiotok.judges.mos` that can run here."""
+    """All predictors of `audiotok.judges.mos` that can run here.
+
+    Nothing is ranked: a decoder that says the same clean sentence whatever the codes are would come
+    first, for the predictors know no reference.
+    """
 
     name = "mos"
     version = 1
+    ranked = ()
 
     def __init__(self):
         self.names = mos.names()

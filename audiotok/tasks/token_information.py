@@ -52,10 +52,15 @@ def _columns(label: str, what: str) -> tuple[Column, ...]:
 
 
 class TokenInformation(Task):
-    """What codes say of phones and speakers; the part of each clip in it, and the whole."""
+    """What codes say of phones and speakers; the part of each clip in it, and the whole.
+
+    Nothing is ranked: whether codes should tell the speaker depends on their use, and a share of
+    what the first codebook tells grows with its size.
+    """
 
     name = "token_information"
     version = 1
+    ranked = ()
     concludes = True
 
     @property

@@ -69,20 +69,30 @@ def test_the_same_results_give_the_same_bytes(folder, tmp_path):
 
 
 def test_numbers_intervals_and_ties_are_on_the_page(folder):
-    row = cells(site.build(folder)[PAGE], "good:k=2")
+    page = site.build(folder)[PAGE]
+    row = cells(page[page.index(b'id="reconstruction"') :], "good:k=2")
     scores = json.loads((folder / "smoke-v1/clips-0a0b0a0b/good+k=2/summary.json").read_bytes())
     pesq = scores["scores"]["pesq"]
     low, high = pesq["ci95"]
     assert any(c == f"{pesq['mean']:.2f} =1 {low:.2f} to {high:.2f}" for c in row)
 
 
-def test_what_is_missing_incomplete_contaminated_or_restricted_is_marked(folder):
+def test_what_is_missing_contaminated_or_restricted_is_marked(folder):
     page = site.build(folder)[PAGE]
-    row = cells(page, "holes")
-    assert "incomplete" in row[0] and "§" in row[0] and "1 failed" in " ".join(row)
-    assert row[1] == "–"
+    row = cells(page[page.index(b'id="reconstruction"') :], "holes")
+    assert "§" in row[0] and "1 failed" in " ".join(row) and row[1] == "–"
+    assert b"pesq: 1 of 40 clips are left out of the ranks" in page
     assert b"<b>holes" not in page and b"&lt;b&gt;holes" in page
     assert "its card does not say what it was trained on" in page.decode()
+
+
+def test_a_codec_that_lacks_too_many_values_is_said_to_have_no_rank(folder):
+    gaps = [float("nan")] * 20 + spread(1.0, n=20)
+    put(folder, "<b>holes</b>", {"pesq": gaps, "stoi": spread(0.5)})
+    page = site.build(folder)[PAGE]
+    row = cells(page[page.index(b'id="reconstruction"') :], "holes")
+    assert "not ranked" in row[0] and row[2] == "–"
+    assert b'title="pesq: no value on 20 of 40 clips"' in page
 
 
 def test_the_published_are_told_apart_and_never_ranked(folder):
