@@ -133,7 +133,7 @@ def _scores(frame: pd.DataFrame) -> dict[str, dict]:
 def _failures(frame: pd.DataFrame) -> list[dict[str, str]]:
     return [
         {"clip": clip, "stage": "score", "message": "", "task": ABOUT[column][0], "column": column}
-        for column in frame.columns[2:]
+        for column in frame.columns.intersection(list(ABOUT))
         for clip in frame["clip"][frame[column].isna()]
     ]
 

@@ -83,7 +83,7 @@ def test_what_is_missing_contaminated_or_restricted_is_marked(folder):
     assert "§" in row[0] and "1 failed" in " ".join(row) and row[1] == "–"
     assert b"pesq: 1 of 40 clips are left out of the ranks" in page
     assert b"<b>holes" not in page and b"&lt;b&gt;holes" in page
-    assert "its card does not say what it was trained on" in page.decode()
+    assert "not known whether it was trained on these recordings" in page.decode()
 
 
 def test_a_codec_that_lacks_too_many_values_is_said_to_have_no_rank(folder):
