@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from audiotok.nn.balancer import Balancer
 from audiotok.nn.outputs import Output
@@ -34,6 +35,10 @@ class Model:
         if recipe.start_from is not None:
             start.start_from(recipe, self.network)
         self.network.to(group.device).train()
+        self.average = None
+        if recipe.ema is not None:
+            update = get_ema_multi_avg_fn(recipe.ema)
+            self.average = AveragedModel(self.network, multi_avg_fn=update)
         others = group if group.count > 1 else None
         self.sizes = codebooks.sizes(self.network.quantizer)
         self.codebooks = codebooks.Codebooks(
@@ -73,6 +78,7 @@ class Model:
         """What has a state, by name."""
         found = {
             "network": self.network,
+            "average": self.average,
             "codebooks": self.codebooks,
             "usage": self.usage,
             "discriminators": self.adversary,
@@ -83,9 +89,15 @@ class Model:
         }
         return {name: part for name, part in found.items() if part is not None}
 
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and written out: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
+
     def quantizes(self, step: int) -> bool:
         """Whether latents go through the quantizer."""
-        return step >= self.recipe.quantizer.start_step
+        start = self.recipe.quantizer.start_step
+        return start is not None and step >= start
 
     def start_codebooks(self, coming: Iterator[Tensor]) -> None:
         """k-means on latents of the crops to come; none where a checkpoint has codebooks."""
@@ -140,6 +152,8 @@ class Model:
             codes = torch.cat([output.codes for output in seen])
             self.codebooks.update(latents, codes)
             self.usage.update(codes)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return numbers
 
     def _one_pass(self, waveform: Tensor, step: int) -> tuple[Output, dict[str, Tensor]]:

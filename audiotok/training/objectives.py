@@ -7,10 +7,12 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from audiotok.nn import losses
+from audiotok.nn.complex_stft import ComplexSTFTLoss
 from audiotok.training.settings import SOUND, LossConfig
 
 # Losses of (reference, reconstruction), both (B, L), to a scalar; made for a sample rate.
 _SINGLE: dict[str, Callable[[int, LossConfig], Callable[[Tensor, Tensor], Tensor]]] = {
+    "complex_stft": lambda rate, s: ComplexSTFTLoss(tuple(s.mel_bands), s.stft_power),
     "multi_scale_mel": lambda rate, s: losses.MultiScaleMelLoss(
         rate, s.mel_bands, s.mel_power, s.mel_linear
     ),

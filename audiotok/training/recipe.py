@@ -39,6 +39,8 @@ class Recipe(Section):
     seed: int = 0
     threads: int | None = Field(default=None, gt=0)  # of the CPU; None: as PyTorch likes
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: networks alone, never losses or search
+    ema: float | None = Field(default=None, gt=0, lt=1)  # decay of a moving average of the weights,
+    # which is what is validated and written out; None: the weights themselves
     accumulate: int = Field(default=1, gt=0)  # passes per step
     trackers: tuple[str, ...] = ("tensorboard",)  # of Accelerate
     model: SerializeAsAny[InstanceOf[BaseModel]]
@@ -54,7 +56,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Recipe:
-        if self.quantizer.start_step >= self.steps:
+        if (self.quantizer.start_step or 0) >= self.steps:
             raise ValueError(
                 f"quantizer.start_step {self.quantizer.start_step} is not before the last of "
                 f"{self.steps} steps: the codebook would never be used"
@@ -112,7 +114,8 @@ def check_network(recipe: Recipe) -> None:
             f"data.crop_seconds {recipe.data.crop_seconds} is {recipe.crop_samples} samples, "
             f"shorter than one frame of the model, {network.hop_length} samples"
         )
-    if codebooks.by_averages(network.quantizer) and recipe.starts_codebooks:
+    learns = settings.start_step is not None and codebooks.by_averages(network.quantizer)
+    if learns and recipe.starts_codebooks:
         if settings.kmeans_latents is None:
             raise RecipeError(
                 "quantizer.kmeans_latents is missing: these codebooks start by k-means"

@@ -123,7 +123,7 @@ class Run:
         model = self.model
         quantizes = model.quantizes(self.step - 1)
         found, examples = self.material.validation(
-            model.network,
+            model.result,
             model.reconstruction,
             sizes=model.sizes,
             quantize=quantizes,
@@ -135,17 +135,23 @@ class Run:
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
         self.logs.line(line | {"validation": found, "train": numbers})
         score = model.reconstruction.score(found)
-        if quantizes and score < self.best["score"]:
+        if self._is_result and score < self.best["score"]:
             self.best = {"score": score, "step": self.step, "numbers": found}
             if self.group.is_main:
-                export.weights(self.folder.best, self.recipe, model.network, self.step)
+                export.weights(self.folder.best, self.recipe, model.result, self.step)
+
+    @property
+    def _is_result(self) -> bool:
+        """Whether the weights are what the recipe is for: with codebooks, if it trains any."""
+        without = self.recipe.quantizer.start_step is None
+        return without or self.model.quantizes(self.step - 1)
 
     def _save(self) -> None:
         """The state last: whatever is newer than it is made again when the run goes on."""
         self._name_broken()
-        network = self.model.network
+        network = self.model.result
         if self.group.is_main:
-            if self.model.quantizes(self.step - 1):
+            if self._is_result:
                 export.weights(self.folder.last, self.recipe, network, self.step)
             card = model_card(
                 self.recipe,
@@ -171,7 +177,7 @@ class Run:
         progress = state.load(self.folder.state, self.model.parts, self.group)
         if progress["data"] != self.material.digest:
             raise RecipeError(
-                f"the recordings of {self.recipe.data.corpus} are not those that "
+                f"the recordings of {self.material.facts['Corpus']} are not those that "
                 f"{self.folder.path} was trained on so far: bring them back, or start with --fresh"
             )
         self.step, self.seconds = progress["step"], progress["seconds"]
