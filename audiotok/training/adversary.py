@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -73,10 +74,11 @@ class Adversary(nn.Module):
             found[f"features_{name}"] = config.feature_matching
         return {name: weight for name, weight in found.items() if weight}
 
-    def learning(self) -> list[nn.Parameter]:
-        """The weights that an optimizer owns: those of discriminators that are not frozen."""
-        pairs = zip(self.configs, self.members, strict=True)
-        return [p for config, member in pairs if not config.frozen for p in member.parameters()]
+    def learning(self, step: float = math.inf) -> list[nn.Parameter]:
+        """The weights that learn at a step, by default at the last: those of discriminators that
+        take part in it and are not frozen."""
+        parts = [member for _, config, member in self._at(step) if not config.frozen]
+        return [parameter for member in parts for parameter in member.parameters()]
 
     def own_losses(
         self, waveform: Tensor, reconstruction: Tensor, step: int
@@ -123,7 +125,7 @@ class Adversary(nn.Module):
         for config, member in zip(self.configs, self.members, strict=True):
             member.requires_grad_(on and not config.frozen)
 
-    def _at(self, step: int) -> Iterator[tuple[str, DiscriminatorConfig, nn.Module]]:
+    def _at(self, step: float) -> Iterator[tuple[str, DiscriminatorConfig, nn.Module]]:
         for name, config, member in zip(self._names, self.configs, self.members, strict=True):
             if step >= config.start_step:
                 yield name, config, member

@@ -137,7 +137,7 @@ class Model:
         if they_learn:
             sums["discriminator_gradient"] = self._descend(
                 self.their_optimizer,
-                self.adversary.learning(),
+                self.adversary.learning(step),
                 settings=self.recipe.discriminator_optimizer,
                 step=step,
                 passes=len(waveforms),
