@@ -129,10 +129,10 @@ def read_piece(
     try:
         with soundfile.SoundFile(sounds.open(number)) as file:
             rate = round(file.samplerate * speed)
-            wanted = file.frames if samples is None else -(-samples * rate // sample_rate)
-            file.seek(int(place * max(1, file.frames - wanted + 1)))
-            piece = file.read(wanted, dtype="float32", always_2d=True)
-            short = len(piece) < min(wanted, file.frames)
+            length = file.frames if samples is None else -(-samples * rate // sample_rate)
+            file.seek(int(place * max(1, file.frames - length + 1)))
+            piece = file.read(length, dtype="float32", always_2d=True)
+            short = len(piece) < min(length, file.frames)
     except (OSError, RuntimeError, TypeError) as reason:
         raise AudioError(f"{sounds.ids[number]} cannot be read: {reason}") from reason
     if short:

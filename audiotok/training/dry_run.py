@@ -59,7 +59,7 @@ def _all_at_once(recipe: Recipe) -> Recipe:
 
 def _timed(run: Run) -> float:
     """Seconds of a step."""
-    passes = run.material.batches(0, endless=True)
+    passes = run.data.batches(0, endless=True)
     run.model.start_codebooks(passes)
     started = 0.0
     for step in range(STEPS):
@@ -84,7 +84,7 @@ def _shapes(run: Run) -> list[str]:
     latents = model.network.encoder(waveform[:1])
     output = model.network(waveform[:1], False).waveform
     rate, batch, frames = run.recipe.model.sample_rate, shape[0], latents.shape[-1]
-    facts = run.material.facts
+    facts = run.data.facts
     return [
         f"{run.recipe.name}: {run.recipe.family}, {rate} Hz, "
         f"{rate / model.network.hop_length:g} frames per second",
@@ -95,7 +95,7 @@ def _shapes(run: Run) -> list[str]:
         f"waveform out {(batch, *output.shape[1:])}",
         f"{facts['Recordings']} recordings of {facts['Speakers']} speakers, {facts['Hours']} "
         f"hours; {facts['Recordings to validate on']} to validate on; "
-        f"{len(run.material.broken)} cannot be read",
+        f"{len(run.data.broken)} cannot be read",
     ]
 
 
@@ -116,10 +116,10 @@ def _parameters(run: Run) -> list[str]:
     for config, member in zip(run.recipe.discriminators, run.model.adversary.members, strict=True):
         frozen = ", frozen" if config.frozen else ""
         lines.append(f"parameters: discriminator {config.kind} {count(member):,}{frozen}")
-    if (taught := run.model.distillation) is not None:
-        lines.append(f"parameters: teacher {count(taught.teacher.encoder):,}, frozen")
-        if count(taught):
-            lines.append(f"parameters: projection to the teacher {count(taught):,}")
+    if (distillation := run.model.distillation) is not None:
+        lines.append(f"parameters: teacher {count(distillation.teacher.encoder):,}, frozen")
+        if count(distillation):
+            lines.append(f"parameters: projection to the teacher {count(distillation):,}")
     return lines
 
 

@@ -64,12 +64,12 @@ def batches(
     iterator = iter(loader)
     while True:
         try:
-            waveforms, found = next(iterator)
+            waveforms, unreadable = next(iterator)
         except StopIteration:
             return
         except RuntimeError as error:
             raise _explained(error, settings.timeout_seconds) from error
-        broken.update(found)
+        broken.update(unreadable)
         if waveforms is None:
             raise RecipeError(
                 f"no recording can be read any more; {len(broken)} are broken, "
@@ -79,10 +79,10 @@ def batches(
 
 
 def _together(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
-    found = sorted({name for crop in crops for name in crop.broken})
+    unreadable = sorted({name for crop in crops for name in crop.broken})
     if any(crop.waveform is None for crop in crops):
-        return None, found
-    return torch.stack([crop.waveform for crop in crops]), found
+        return None, unreadable
+    return torch.stack([crop.waveform for crop in crops]), unreadable
 
 
 def _explained(error: RuntimeError, seconds: float) -> Exception:

@@ -41,12 +41,12 @@ class Reconstruction(nn.Module):
         """Both (B, C, L) float32 -> scalars by name, without their weights."""
         pair = reference.flatten(0, 1), reconstruction.flatten(0, 1)
         single = {**self._modular, **self._plain}
-        found = {name: loss(*pair) for name, loss in single.items()}
+        values = {name: loss(*pair) for name, loss in single.items()}
         if self.spectra is not None:
             spectral = self.spectra(*pair)._asdict()
-            found |= {name: spectral[name] for name in spectral if name in self.weights}
-        return found
+            values |= {name: spectral[name] for name in spectral if name in self.weights}
+        return values
 
-    def score(self, found: dict[str, float]) -> float:
+    def score(self, values: dict[str, float]) -> float:
         """The weighted sum; the lowest one on validation is the best codec."""
-        return sum(weight * found[name] for name, weight in self.weights.items())
+        return sum(weight * values[name] for name, weight in self.weights.items())

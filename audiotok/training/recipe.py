@@ -1,4 +1,4 @@
-"""A recipe: all that a training run depends on, and what of it must agree."""
+"""A recipe: the settings of a training run, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ class Recipe(Section):
                 f"quantizer.start_step {self.quantizer.start_step} is not before the last of "
                 f"{self.steps} steps: the codebook would never be used"
             )
-        for number, found in enumerate(self.discriminators):
-            if found.start_step >= self.steps:
+        for number, config in enumerate(self.discriminators):
+            if config.start_step >= self.steps:
                 raise ValueError(
-                    f"discriminators.{number}.start_step {found.start_step} is not before the "
+                    f"discriminators.{number}.start_step {config.start_step} is not before the "
                     f"last of {self.steps} steps: it would never be used"
                 )
         if self.quantizer.new and self.start_from is None:
             raise ValueError("quantizer.new has a meaning only beside start_from")
-        learns = any(not found.frozen for found in self.discriminators)
+        learns = any(not config.frozen for config in self.discriminators)
         if learns != (self.discriminator_optimizer is not None):
             raise ValueError(
                 "discriminators that learn and discriminator_optimizer belong together: "
@@ -133,9 +133,9 @@ def check_network(recipe: Recipe) -> None:
                 "start earlier"
             )
     codebooks.set_dropout(network.quantizer, settings)
-    for number, found in enumerate(recipe.discriminators):
+    for number, config in enumerate(recipe.discriminators):
         try:
             with torch.device("meta"):
-                adversary.build(found, getattr(recipe.model, "channels", 1))
+                adversary.build(config, getattr(recipe.model, "channels", 1))
         except RecipeError as reason:
             raise RecipeError(f"discriminators.{number}: {reason}") from reason

@@ -95,8 +95,8 @@ class Rows:
 
     def column(self, *names: str) -> list | None:
         """The first column of these names, where there is one."""
-        found = next((name for name in names if name in self._rows.column_names), None)
-        return None if found is None else list(self._rows[found])
+        name = next((name for name in names if name in self._rows.column_names), None)
+        return None if name is None else list(self._rows[name])
 
     def open(self, number: int) -> str | io.BytesIO:
         audio = self._rows[int(number)]["audio"]

@@ -21,6 +21,7 @@ from audiotok.training.model import Model
 from audiotok.training.objectives import Reconstruction
 from audiotok.training.processes import ProcessGroup
 from audiotok.training.settings import DistillationConfig, QuantizerConfig
+from audiotok.training.teacher import TeacherFeatures
 from audiotok.training.validation import Validation
 
 RATES = {"learning_rate": 1e-3, "warmup_steps": 4}
@@ -90,7 +91,7 @@ def test_discriminators_learn_from_their_own_loss_alone(model, waveform):
     for own, expected in zip(first.parameters(), judge.parameters(), strict=True):
         torch.testing.assert_close(own.grad, expected.grad)
     assert all(changed(before, first))
-    (group,) = model.their_optimizer.param_groups
+    (group,) = model.discriminator_optimizer.param_groups
     assert group["lr"] == pytest.approx(2e-3 / 4)  # warm-up of its own optimizer
     (group,) = model.optimizer.param_groups
     assert group["lr"] == pytest.approx(1e-3 / 4)
@@ -127,13 +128,12 @@ def test_all_of_the_codec_learns(model, waveform):
 
 
 @pytest.mark.parametrize("quantize", [True, False])
-def test_distillation_teaches_the_encoder(monkeypatch, quantize):
-    """Of the first codebook's vectors, straight through to the latents; and nothing the decoder."""
+def test_distillation_teaches_the_encoder(quantize):
+    """By the vectors of the first codebook, straight through to the latents."""
     features = torch.randn(2, 6, 20, generator=torch.Generator().manual_seed(1))
-    heard = types.SimpleNamespace(features=features, frames=20)
-    teacher = types.SimpleNamespace(width=6, __call__=None)
+    teacher = types.SimpleNamespace(width=6)
     taught = Distillation(DistillationConfig(teacher="t", weight=1.0), teacher, 8000, 4)
-    taught._teacher = [lambda waveform, rate: heard]
+    taught._teacher = [lambda waveform, rate: TeacherFeatures(features, 20)]
     quantizer = VectorQuantizer(8, 4)
     quantizer.codebook.copy_(torch.randn(8, 4))
     waveform = torch.randn(2, 1, 80, generator=torch.Generator().manual_seed(2))
@@ -143,21 +143,13 @@ def test_distillation_teaches_the_encoder(monkeypatch, quantize):
     taught(waveform, Output(waveform, latents, codes, {}), quantizer).backward()
     assert encoder.weight.grad.abs().min() > 0 and encoder.bias.grad.abs().min() > 0
     assert taught.projection.weight.grad.abs().max() > 0
-    # down the loss, if the codes stay
-    with torch.no_grad():
-        encoder.weight -= 0.5 * encoder.weight.grad
-    moved = encoder(waveform)
-    before, after = (
-        taught(waveform, Output(waveform, sound, None, {}), quantizer) for sound in (latents, moved)
-    )
-    assert quantize or after < before
 
 
 def test_semantic_vectors_are_taught_where_a_network_has_them():
-    heard = types.SimpleNamespace(features=torch.randn(1, 6, 5), frames=5)
+    features = TeacherFeatures(torch.randn(1, 6, 5), 5)
     teacher = types.SimpleNamespace(width=6)
     taught = Distillation(DistillationConfig(teacher="t", weight=1.0), teacher, 8000, 4)
-    taught._teacher = [lambda waveform, rate: heard]
+    taught._teacher = [lambda waveform, rate: features]
     latents, semantic = (torch.randn(1, 4, 5, requires_grad=True) for _ in range(2))
     sound = torch.zeros(1, 1, 20)
     taught(sound, Output(sound, latents, None, {}, semantic), None).backward()

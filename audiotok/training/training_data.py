@@ -1,4 +1,4 @@
-"""The sound of a run: crops to train on, recordings to validate on, and those that are broken."""
+"""The data of a run: crops to train on, recordings to validate on, and unreadable ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from audiotok.training.validation import Validation
 _FAR = 2**31  # passes: more than any run has
 
 
-class Material:
-    """What a recipe's corpus holds.
+class TrainingData:
+    """Recordings of a recipe: those to train on and those to validate on.
 
     Args:
         channels: of the waveforms.
@@ -55,7 +55,7 @@ class Material:
             metrics=settings.validation_metrics,
         )
         self.broken: set[str] = set(index.broken)
-        self.named: set[str] = set()  # of them, those that the user was told of
+        self.named: set[str] = set()  # those of them that a note has named already
         self.digest = index.digest
         self.facts: dict[str, Any] = {
             "Corpus": " and ".join(settings.corpora),
