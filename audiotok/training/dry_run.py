@@ -26,10 +26,10 @@ _WARM_UP = 2  # of them are not timed
 def dry_run(
     recipe: Recipe | str | Path, overrides: Sequence[str] = (), cpu: bool = False
 ) -> list[str]:
-    """Ten steps with every part at work, and a report line by line.
+    """Ten steps with every part of the recipe at work, and a report line by line.
 
-    The quantizer and all discriminators take part from the first step on. Codebooks start by one
-    iteration of k-means on as few latents as they can.
+    The quantizer, where the recipe has one, and all discriminators take part from the first step
+    on. Codebooks start by one iteration of k-means on as few latents as they can.
 
     Raises:
         AudiotokError: as `train`.
@@ -49,8 +49,9 @@ def dry_run(
 def _all_at_once(recipe: Recipe) -> Recipe:
     with torch.device("meta"):
         fewest = max(codebooks.sizes(families.build(recipe.family, recipe.model).quantizer))
+    start = None if recipe.quantizer.start_step is None else 0
     quantizer = recipe.quantizer.model_copy(
-        update={"start_step": 0, "kmeans_iterations": 1, "kmeans_latents": fewest}
+        update={"start_step": start, "kmeans_iterations": 1, "kmeans_latents": fewest}
     )
     discriminators = [d.model_copy(update={"start_step": 0}) for d in recipe.discriminators]
     changes = {"quantizer": quantizer, "discriminators": tuple(discriminators), "trackers": ()}
@@ -60,7 +61,8 @@ def _all_at_once(recipe: Recipe) -> Recipe:
 def _timed(run: Run) -> float:
     """Seconds of a step."""
     passes = run.data.batches(0, endless=True)
-    run.model.start_codebooks(passes)
+    if run.model.quantizes(0):
+        run.model.start_codebooks(passes)
     started = 0.0
     for step in range(STEPS):
         if step == _WARM_UP:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support.training_kit import write_corpus
+from support.training_kit import TINY, write_corpus, write_recipe
 
-from audiotok.errors import RecipeError
-from audiotok.training import sounds
+from audiotok.errors import CorpusError, RecipeError
+from audiotok.training import export, load_recipe, sounds
 from audiotok.training.augmentation import mixed, reverberant, room_response
 from audiotok.training.crops import Crops
 from audiotok.training.index import make_index
@@ -106,6 +106,22 @@ def test_the_signature_is_that_of_all_corpora(constants):
     )
     assert alone.signature() == sounds.load(str(constants[0])).signature() != both.signature()
     assert both.open(4) == sounds.load(str(constants[1])).open(1)
+
+
+def test_a_recipe_downloads_no_additional_corpus(constants, tmp_path):
+    data = TINY["data"] | {"additional": [{"corpus": "hf:org/name", "share": 0.5}]}
+    path = write_recipe(tmp_path / "tiny.yaml", constants[0], data=data)
+    recipe = load_recipe(path, [f"data.corpus={constants[0]}"])
+    with pytest.raises(CorpusError, match="type data.additional.0.corpus=hf:org/name behind"):
+        sounds.load_all(recipe.data)
+
+
+def test_the_card_names_all_corpora(constants, tmp_path):
+    data = TINY["data"] | {"corpus": str(constants[0])}
+    data["additional"] = [{"corpus": str(constants[1]), "share": 0.5}]
+    recipe = load_recipe(write_recipe(tmp_path / "tiny.yaml", "", data=data))
+    names = ["/".join(folder.parts[-2:]) for folder in constants[:2]]
+    assert export.training_data(recipe) == names
 
 
 def test_speed_changes_pitch_and_place(tmp_path):
