@@ -129,14 +129,14 @@ def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
     learned = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
     state = 4 * 4 * learned / 2**30  # weights, gradients, two moments, fp32
     if run.group.device.type == "cuda":
-        peak, what = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
+        peak, whose = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-        what = "of this process"
+        whose = "of this process"
     hours = recipe.steps * seconds / 3600
     return [
-        f"memory: {peak:.2f} GiB {what} at most, {state:.2f} GiB of it weights, gradients and "
+        f"memory: {peak:.2f} GiB {whose} at most, {state:.2f} GiB of it weights, gradients and "
         "moments",
         f"speed: {1 / seconds:.3g} steps per second over {STEPS - _WARM_UP} steps on "
         f"{run.group.device}, {_sound(run) / seconds:.3g} s of sound per second",

@@ -1,4 +1,4 @@
-"""What comes out of a run: weights as safetensors, with what their codec needs to know."""
+"""Export of weights as safetensors, with the metadata that their codec needs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
 
 
 def training_data(recipe: Recipe) -> list[str]:
-    """What the weights learned from, for their card: the corpus, and what came before it."""
+    """Training data of the weights, for their card: the corpora, and those of `start_from`."""
     corpora, clips = [_published(corpus) for corpus in recipe.data.corpora], recipe.data.clips
     if clips:
         corpora[0] += f", {len(clips)} clips of it"

@@ -39,10 +39,10 @@ class Folder:
     def claim(
         self, recipe: Recipe, fresh: bool, must_resume: bool, note: Callable[[str], None]
     ) -> None:
-        """Makes the folder this recipe's; only one run at a time has it.
+        """Take the folder for this recipe, under a lock that one run at a time holds.
 
         Args:
-            fresh: what lies there is moved aside, never deleted.
+            fresh: an existing folder is moved aside, never deleted.
             must_resume: there has to be a state to go on from.
             note: called with the new place of a folder that was moved aside.
 

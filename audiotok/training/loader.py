@@ -57,7 +57,7 @@ def batches(
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         timeout=settings.timeout_seconds if workers else 0,
-        collate_fn=_together,
+        collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # leaves the global random state alone: a resume repeats it
     )
@@ -68,7 +68,7 @@ def batches(
         except StopIteration:
             return
         except RuntimeError as error:
-            raise _explained(error, settings.timeout_seconds) from error
+            raise _explain(error, settings.timeout_seconds) from error
         broken.update(unreadable)
         if waveforms is None:
             raise RecipeError(
@@ -78,14 +78,14 @@ def batches(
         yield waveforms
 
 
-def _together(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
+def _collate(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
     unreadable = sorted({name for crop in crops for name in crop.broken})
     if any(crop.waveform is None for crop in crops):
         return None, unreadable
     return torch.stack([crop.waveform for crop in crops]), unreadable
 
 
-def _explained(error: RuntimeError, seconds: float) -> Exception:
+def _explain(error: RuntimeError, seconds: float) -> Exception:
     text = str(error)
     if "timed out" in text:
         return RecipeError(

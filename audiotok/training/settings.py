@@ -1,4 +1,4 @@
-"""The sections of a recipe, but for `model`, whose schema is that of its family."""
+"""The sections of a recipe, except `model`, whose schema is that of its family."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ class DistillationConfig(Section):
     teacher: Name  # an encoder of transformers: a name on the Hub, or a folder
     layer: int | Literal["average", "last"] = "average"  # hidden state; 0 enters the first layer
     objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine of each frame, over
-    # time, or the squared error of what the teacher hears in sound from semantic codes alone
+    # time, or squared error between features of the original and of sound from semantic codes alone
     weight: float = Field(gt=0)
     frames: Literal["valid", "padded"] = "valid"  # resynthesis: the mean is over those of the sound
     # or of all that Whisper pads it to; published LM-SPT has padded, and 5 times the weight
