@@ -1,9 +1,10 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
-`language` (an ISO 639 code: en, pt-br), `reference` (a path), `licence`, `id`, `split` (train,
-validation or test); `offset` and `duration`
-(or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain, without
+`language` (an ISO 639 code: en, pt-br), `reference` (a path), `codec` (who made this sound of the
+reference), `domain` (speech, music or audio; other values are ignored), `licence`, `id`, `split`
+(train, validation or test); `offset` and `duration` (or `start` and `end`, all in seconds) if a
+clip is a segment of its file. TSV is plain, without
 quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other names are
 ignored; names that look like a misspelt column, or that would change which sound is read, are
 refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
@@ -22,11 +23,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
+from audiotok.data import DOMAINS, Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = ("audio", "text", "speaker", "label", "language", "reference", "licence", "id", "split")
+COLUMNS = (
+    "audio", "text", "speaker", "label", "language", "reference", "codec", "domain", "licence",
+    "id", "split",
+)  # fmt: skip
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in
@@ -242,7 +246,9 @@ def _clip(
                 f"{path}, line {line}: language is {language[:40]!r}, expected a code of ISO 639 "
                 "such as en, de or pt-br"
             )
-    fields = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
+    fields = {k: cells.get(k) for k in ("text", "speaker", "label", "codec", "licence", "split")}
+    domain = cells.get("domain", "").lower()
+    fields["domain"] = domain if domain in DOMAINS else None
     fields["language"] = language
     fields |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
     return Clip(id=name, path=files["audio"], **fields)

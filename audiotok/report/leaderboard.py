@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
+from audiotok.report import samples
 from audiotok.results import contamination
 from audiotok.results.ranking import Ranking, rank
 from audiotok.results.results import Result, arrow, by_setting, cell, columns, refuse_mixed
@@ -23,7 +24,7 @@ from audiotok.system.files import replacing
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
 _ROLES = {
     "ceiling": "the reference itself (ceiling)",
-    "given": "reconstructions that come with the corpus",
+    "given": "given with the corpus, not run by us",
     "neural": "",
     "baseline": "classical baseline",
     "floor": "random codes (floor)",
@@ -110,6 +111,7 @@ def _section(group: Sequence[Result], rankings: dict[str, Ranking | None]) -> li
         markdown(f"{data['clips']} clips, sha256 {data['sha256'][:8]}…") + "\n",
     ]
     known = columns(group)
+    lines += [markdown(note) + ".\n" for note in samples.notes(group)]
     for task, ranking in rankings.items():
         names = [name for name, column in known.items() if column["task"] == task]
         lines += [f"### {markdown(task)}\n", _table(group, names)]

@@ -105,8 +105,10 @@ class Voices(Task):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.clip.id in self.silent:
             return {}
-        reference, reconstruction = map(self.embed, (item.reference, item.reconstruction))
-        row = {"similarity": float(reference @ reconstruction)}
+        reconstruction = self.embed(item.reconstruction)
+        row = {}
+        if item.reference is not None:
+            row["similarity"] = float(self.embed(item.reference) @ reconstruction)
         if item.clip.speaker in self.enrolment and len(self.enrolment) > 1:
             row |= self._against_others(item.clip, reconstruction)
         return {f"speaker_{what}{self.suffix}": value for what, value in row.items()}

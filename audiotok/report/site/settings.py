@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from audiotok.report import samples
 from audiotok.report.rates import curve_of
 from audiotok.results import comparison, contamination
 from audiotok.results.ranking import Ranking, rank
@@ -83,7 +84,13 @@ class Setting:
 
     @property
     def notes(self) -> list[str]:
-        return contamination.notes(result.contamination for result in self.group)
+        marks = (result.contamination for result in self.group)
+        return samples.notes(self.group) + contamination.notes(marks)
+
+    @property
+    def samples(self) -> list[str]:
+        """The columns of given reconstructions on the first page."""
+        return samples.headline(self.group)
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
