@@ -54,7 +54,7 @@ def kit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("s").mkdir()
     for name in ("gt_1", "gt_2", "soft_1", "soft_2", "half_2", "alone"):
-        noise = np.random.default_rng(name.endswith("2")).uniform(-0.3, 0.3, 1600)
+        noise = np.random.default_rng(int(name[-1] == "2")).uniform(-0.3, 0.3, 1600)
         soundfile.write(f"s/{name}.wav", noise * GAINS[name.partition("_")[0]], 16_000, "DOUBLE")
     Path("m.tsv").write_text(MANIFEST)
     bench_kit.write_suite(
