@@ -121,6 +121,12 @@ class Corpus:
             return clip.domain == "speech"
         return bool(clip.text or clip.speaker) or not self._marks_speech
 
+    def no_speech(self) -> str | None:
+        """One line for tasks that measure nothing but speech; None if some clip is speech."""
+        if any(map(self.is_speech, self.clips)):
+            return None
+        return "no clip is speech: the column domain of the manifest says so"
+
     @cached_property
     def _marks_speech(self) -> bool:
         return any(clip.text or clip.speaker for clip in self.clips)

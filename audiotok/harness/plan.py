@@ -98,9 +98,9 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         task.prepare(corpus)
     if silent := sum(not corpus.is_speech(clip) for clip in corpus):
         observer.note(
-            f"{silent} of {len(corpus.clips)} clips of {corpus.name} have neither a text nor a "
-            "speaker, unlike the others: they count as sound without speech, and columns of speech "
-            "leave them out"
+            f"{silent} of {len(corpus.clips)} clips of {corpus.name} count as sound without "
+            "speech, and columns of speech leave them out: their domain says so, or they have "
+            "neither a text nor a speaker, unlike the others"
         )
     count = settings.workers
     if count is None:

@@ -93,6 +93,9 @@ class Voices(Task):
     def available(self) -> str | None:
         return str(error) if (error := self.encoder.missing()) is not None else None
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return corpus.no_speech()
+
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
         clips: dict[str, list[Clip]] = {}

@@ -69,6 +69,8 @@ class Recognition(Task):
         return str(error) if (error := self.recogniser.missing()) is not None else None
 
     def unsuited(self, corpus: Corpus) -> str | None:
+        if reason := corpus.no_speech():
+            return reason
         reasons = [unfit(self.recogniser, clip) for clip in corpus if clip.text]
         return reasons[0] if reasons and all(reasons) else None
 

@@ -150,5 +150,10 @@ def test_suites_of_given_sounds_run_no_codec(kit):
 def test_the_domain_says_what_is_speech(kit):
     corpus = data.load("m.tsv")
     assert [corpus.is_speech(clip) for clip in corpus] == [False] * 5 + [True]
+    assert corpus.no_speech() is None
+    Path("music.tsv").write_text(MANIFEST.replace("\tspeech", "\tmusic"))
+    for name in ("mos", "speaker", "asr"):
+        reason = tasks.get(name).unsuited(data.load("music.tsv"))
+        assert reason.startswith("no clip is speech")
     Path("other.tsv").write_text(MANIFEST.replace("\tmusic", "\tlectures"))
     assert {clip.domain for clip in data.load("other.tsv")} == {None, "speech"}
