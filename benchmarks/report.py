@@ -33,6 +33,11 @@ the order of the codecs:
     <!-- results/downstream-v1/digits-1234abcd probe_wer over seeds -->
     <!-- end -->
 
+Published samples beside the survey's own numbers, see `agreement.py`:
+
+    <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
+    <!-- end -->
+
 Below a table stands what a reader must know of its clips and its recogniser
 (`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
@@ -46,6 +51,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import agreement
 import pictures
 from scipy.stats import kendalltau
 
@@ -65,6 +71,7 @@ MARKED = re.compile(
 
 
 BY_BITRATE = ["by", "bitrate"]
+PUBLISHED = "published "
 
 
 def main() -> int:
@@ -106,6 +113,10 @@ def rendered(text: str) -> str:
 
     def content(match: re.Match) -> str:
         names = match["names"].split()
+        if (match["codecs"] or "").startswith(PUBLISHED):
+            source = match["codecs"].removeprefix(PUBLISHED)
+            found = agreement.table(measured(match["folder"]), names, source)
+            return match["mark"] + found + match["end"]
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
             return differences(*pair, names)

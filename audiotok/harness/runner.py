@@ -161,7 +161,7 @@ def _score_clips(
     subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
 ) -> dict[int, Entry]:
     """Fills the journal; returns the entries of clips that failed for what may pass, by index."""
-    clips, observer = subject.setting.corpus.clips, subject.setting.observer
+    clips, observer = subject.corpus.clips, subject.setting.observer
     todo = [index for index in range(len(clips)) if index not in journal.entries]
     if len(todo) < len(clips):
         gone = f"{len(clips) - len(todo)} of {len(clips)} clips"
@@ -210,7 +210,7 @@ def _concluded(
     subject: Subject, entries: list[Entry], journal: Journal, coder: Coder
 ) -> list[Entry]:
     """The entries of all clips, with what tasks conclude from them together."""
-    corpus = subject.setting.corpus
+    corpus = subject.corpus
     if subject.given:  # then the sounds are the corpus's own reconstructions
         corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
     for task in subject.setting.tasks:
@@ -244,7 +244,8 @@ def _result(
     content = {
         "schema": results.SCHEMA,
         "plan": plan,
-        "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
+        "suite": plan["suite"]
+        | {"tasks": list(setting.suite.tasks), "headline": list(setting.suite.headline)},
         "data": plan["data"],
         "codec": subject.about,
         "scores": summary.scores(entries, scoring, journal.tokens, seed),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
+from audiotok.report import samples
 from audiotok.report.boards import Boards, bitrate
 from audiotok.results import contamination, speakers
 from audiotok.results.ranking import Ranking
@@ -25,7 +26,7 @@ from audiotok.system.files import replacing
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
 _ROLES = {
     "ceiling": "the reference itself (ceiling)",
-    "given": "reconstructions that come with the corpus",
+    "given": "given with the corpus, not run by us",
     "neural": "",
     "baseline": "classical baseline",
     "floor": "random codes (floor)",
@@ -124,6 +125,7 @@ def _section(boards: Boards) -> list[str]:
     ]
     known = columns(group)
     lines += [f"{note}.\n" for note in remarks(data["name"], known)]
+    lines += [markdown(note) + ".\n" for note in samples.notes(group)]
     lines += _bands(boards)
     for task, ranking in boards.rankings.items():
         names = [name for name, column in known.items() if column["task"] == task]

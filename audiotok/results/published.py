@@ -25,7 +25,7 @@ from audiotok.results import comparison
 from audiotok.system import assets, yaml_files
 from audiotok.system.names import problem
 
-SANITY = "metric_sanity"  # our scores of the audio that the survey published
+SAMPLE = " (published sample)"  # at the end of the names of what others ran
 _SURVEY = "dates_reconstruction_speech"
 
 
@@ -54,6 +54,50 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     source = _sources(folder)["sources"][about["source"]]
     frame.attrs = {"name": name, "source": source | {k: about[k] for k in ("table", "what")}}
     return frame
+
+
+def samples(folder: str | Path | None = None) -> dict[str, str]:
+    """{tokenizer of the survey: what results call its published sound}."""
+    return dict(_sources(_folder(folder)).get("samples", {}).get("names", {}))
+
+
+def file_name(tokenizer: str) -> str:
+    """A tokenizer in the names of the survey's files."""
+    return tokenizer.lower().replace("-", "")
+
+
+def sample(
+    tokenizer: str, codebooks: str | int | None = None, folder: str | Path | None = None
+) -> str:
+    """How results of the suite `samples` call the sound that the survey published of a tokenizer.
+
+    Args:
+        tokenizer: as the survey calls it.
+        codebooks: where the name of the file says how many were used.
+
+    Raises ResultsError for a tokenizer whose sound was not published.
+    """
+    known = samples(folder)
+    if tokenizer not in known:
+        raise ResultsError(
+            f"the survey published no sound of {tokenizer}: there is {', '.join(known)}"
+        )
+    return known[tokenizer] + (f", {codebooks} codebooks" if codebooks else "") + SAMPLE
+
+
+def sample_doubts(folder: str | Path | None = None) -> dict[str, str]:
+    """{name of a sample: why its file is probably not what its name says}."""
+    listed = _sources(_folder(folder)).get("audio", ())
+    return {sample(a["tokenizer"], a["codebooks"], folder): a["reason"] for a in listed}
+
+
+def rank_columns(name: str, folder: str | Path | None = None) -> dict[str, str]:
+    """{our column: that of a published table whose ranks it is compared with, for samples}."""
+    folder = _folder(folder)
+    columns = _read(folder, name).columns
+    same = {ours["ours"]: theirs for theirs, ours in _about(name, folder)["metrics"].items()}
+    other = _sources(folder)["samples"]["columns"]
+    return {o: t for o, t in (same | other).items() if t in columns}
 
 
 def cells(folder: str | Path | None = None) -> pd.DataFrame:
@@ -96,9 +140,9 @@ def beside(
     """Our numbers beside the published ones of the same codec with the same codebooks.
 
     Args:
-        results: folder of our results; its metric_sanity/ is read too.
+        results: folder of our results.
         name: of a codec, as we or as they call it; None: all.
-        suite, data: only these of our settings; None: all, and metric_sanity/.
+        suite, data: only these of our settings; None: all.
         folder: see `load`; None: the folder "published" of `results`, where there is one.
 
     Returns:
@@ -111,8 +155,7 @@ def beside(
     if folder is None and (Path(results) / "published" / "SOURCES.yaml").is_file():
         folder = Path(results) / "published"
     published_cells = cells(folder)
-    sanity = _sanity(results, published_cells, folder) if suite is None and data is None else ()
-    ours = pd.DataFrame([*_measured(results, suite, data), *sanity])
+    ours = pd.DataFrame(_measured(results, suite, data, _samples(published_cells, folder)))
     if len(ours) and name is not None:
         ours = ours[
             [name in (row["codec"], row["label"], row["theirs"]) for _, row in ours.iterrows()]
@@ -135,11 +178,15 @@ def beside(
 # --- ours ------------------------------------------------------------------------------------
 
 
-def _measured(results: str | Path, suite: str | None, data: str | None) -> Iterator[dict[str, Any]]:
-    """The numbers of our own results, one by one."""
+def _measured(
+    results: str | Path, suite: str | None, data: str | None, given: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Our numbers, one by one: of codecs that we ran, and of the sounds that are `given`."""
     for group in comparison.select(results, suite, data):
         for result in group:
             codec = result.summary["codec"]
+            if result.role == "given" and result.codec not in given:
+                continue
             options = dict(codec.get("options") or {})
             options.pop("codebooks", None)
             if options or "@" in result.codec:  # merged, or weights of one's own: another codec
@@ -156,28 +203,24 @@ def _measured(results: str | Path, suite: str | None, data: str | None) -> Itera
                     "label": result.codec, "codec": result.codec.partition(":")[0], "theirs": "",
                     "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
                     "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
-                }  # fmt: skip
+                } | given.get(result.codec, {})  # fmt: skip
 
 
-def _sanity(
-    results: str | Path, published_cells: pd.DataFrame, folder: str | Path | None
-) -> Iterator[dict[str, Any]]:
-    """Our scores of the survey's published audio: one sentence of each codec."""
-    doubtful = {a["file"]: a["reason"] for a in _sources(_folder(folder)).get("audio", ())}
-    known = _sources(_folder(folder))["names"]["dates"]
-    for path in sorted((Path(results) / SANITY).glob("*_against_*.csv")):
-        frame = pd.read_csv(path)
-        metrics = sorted(set(frame.columns) & set(published_cells["column"]))
-        for _, row in frame.iterrows():
-            about = row.rename({f"published_{k}": k for k in ("tokenizer", "num_codebooks")})
-            codec, codebooks, _ = _ours(about, known)
-            for column in metrics:
-                yield {
-                    "label": row["codec"], "codec": codec, "codebooks": codebooks, "column": column,
-                    "theirs": about["tokenizer"], "ours_on": "the survey's audio, one sentence",
-                    "ours": row[column], "low": np.nan, "high": np.nan, "n": 1,
-                    "doubt": doubtful.get(row["codec"], ""),
-                }  # fmt: skip
+def _samples(theirs: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
+    """{how our results call the survey's published sound: `codec`, `codebooks`, `theirs`, `doubt`}.
+
+    Without those that do not say how many codebooks were used, of tokenizers with several settings.
+    """
+    doubts = sample_doubts(folder)
+    survey = theirs[(theirs["source"] == "dates") & theirs["theirs"].isin(samples(folder))]
+    found = {}
+    for tokenizer, rows in survey.groupby("theirs"):
+        settings = rows[["codec", "codebooks"]].drop_duplicates().to_dict("records")
+        for one in settings:
+            books = f"{one['codebooks']:.0f}" if len(settings) > 1 else ""
+            name = sample(tokenizer, books, folder)
+            found[name] = one | {"theirs": tokenizer, "doubt": doubts.get(name, "")}
+    return found
 
 
 def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:

@@ -70,6 +70,7 @@ class _Weights(TypedDict):
 class _Codec(TypedDict):
     name: Name
     role: Literal[ROLES]
+    stand_in: NotRequired[Text]  # the codec whose sound was taken as the reference
     family: NotRequired[Name | None]
     options: NotRequired[dict[str, str | int | list[int] | list[str]]]
     licence_code: NotRequired[Text | None]
@@ -107,6 +108,7 @@ class _SuiteName(TypedDict):
 
 class _Suite(_SuiteName):
     tasks: list[Name]
+    headline: NotRequired[list[Name]]
 
 
 @with_config(_OPEN)

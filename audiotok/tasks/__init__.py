@@ -36,7 +36,7 @@ class Item:
     """One clip through one codec: all that a task may look at."""
 
     clip: Clip
-    reference: Audio
+    reference: Audio | None  # None: a given reconstruction whose original is not there
     reconstruction: Audio
     tokens: Tokens | None = None  # None in the ceiling row, which is the reference itself
     seconds_encode: float | None = None

@@ -96,6 +96,9 @@ class Voices(Task):
     def available(self) -> str | None:
         return str(error) if (error := self.encoder.missing()) is not None else None
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return corpus.no_speech()
+
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
         clips: dict[str, list[Clip]] = {}
@@ -108,8 +111,10 @@ class Voices(Task):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.clip.id in self.silent:
             return {}
-        reference, reconstruction = map(self.embed, (item.reference, item.reconstruction))
-        row = {"similarity": float(reference @ reconstruction)}
+        reconstruction = self.embed(item.reconstruction)
+        row = {}
+        if item.reference is not None:
+            row["similarity"] = float(self.embed(item.reference) @ reconstruction)
         if item.clip.speaker in self.enrolment and len(self.enrolment) > 1:
             row |= self._against_others(item.clip, reconstruction)
         return {f"speaker_{what}{self.suffix}": value for what, value in row.items()}

@@ -72,6 +72,8 @@ class Recognition(Task):
         return str(error) if (error := self.recogniser.missing()) is not None else None
 
     def unsuited(self, corpus: Corpus) -> str | None:
+        if reason := corpus.no_speech():
+            return reason
         reasons = [unfit(self.recogniser, clip) for clip in corpus if clip.text]
         return reasons[0] if reasons and all(reasons) else None
 
@@ -106,18 +108,13 @@ def hear(recogniser: Recogniser, audio: Audio, language: str | None = None) -> s
 
 
 def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | AudiotokError]:
-    """Of one clip: dwer, and where the clip has a text wer and cer; and what they count."""
+    """Of one clip: dwer where there is a reference, wer and cer where there is a text; and what
+    they count."""
     language = item.clip.language
     hypothesis = hear(recogniser, item.reconstruction, language)
-    heard = hear(recogniser, item.reference, language)
     row: dict[str, float | str | AudiotokError] = {"transcript": hypothesis}
-    errors, words = word_errors(heard, hypothesis)
-    if is_spaceless(heard):
-        row["dwer"] = no_words(heard)
-    elif words:
-        row |= {"words_heard": float(words), "dwer": errors / words}
-    else:
-        row |= {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
+    if item.reference is not None:
+        row |= distance(hear(recogniser, item.reference, language), hypothesis)
     if not (text := item.clip.text):
         return row
     if reason := unfit(recogniser, item.clip):
@@ -128,6 +125,16 @@ def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | Audioto
         row["words"] = float(len(normalise(text).split()))
     row["characters"] = float(len(normalise(text)))
     return row
+
+
+def distance(heard: str, hypothesis: str) -> dict[str, float | AudiotokError]:
+    """dwer: the errors against what was recognised in the reference; and the words there."""
+    errors, words = word_errors(heard, hypothesis)
+    if is_spaceless(heard):
+        return {"dwer": no_words(heard)}
+    if words:
+        return {"words_heard": float(words), "dwer": errors / words}
+    return {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
 
 
 def rate(text: str, hypothesis: str, count=word_errors) -> float | MetricError:

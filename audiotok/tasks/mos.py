@@ -55,6 +55,9 @@ class Mos(Task):
             for column in predictor.columns
         }
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return corpus.no_speech()
+
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 

@@ -56,6 +56,8 @@ class Reconstruction(Task):
         return ",".join(sorted(self.silent))
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
+        if item.reference is None:
+            return {}
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
         speech = not self.silent or item.clip.id not in self.silent
         return metrics.measure(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from audiotok.report import samples
 from audiotok.report.boards import LEGEND, Boards, bitrate, shown_rank
 from audiotok.report.rates import curve_of
 from audiotok.report.site import fronts
@@ -119,7 +120,13 @@ class Setting:
     @property
     def notes(self) -> list[str]:
         data, marks = self.group[0].summary["data"], (r.contamination for r in self.group)
-        return remarks(data["name"], columns(self.group)) + contamination.notes(marks)
+        about = remarks(data["name"], columns(self.group)) + samples.notes(self.group)
+        return about + contamination.notes(marks)
+
+    @property
+    def samples(self) -> list[str]:
+        """The columns of given reconstructions on the first page."""
+        return samples.headline(self.group)
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
