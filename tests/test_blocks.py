@@ -37,6 +37,7 @@ SKIPPED = {
     "lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "lm.md": [
         "trains a language model, minutes",
+        "trains a language model, minutes",
         "needs pairs that are downloaded",
         "needs pairs that are downloaded",
         "trains for days",

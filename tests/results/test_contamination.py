@@ -106,7 +106,8 @@ def test_marks_and_their_meaning_in_the_leaderboard(tmp_path):
 
 
 def recipe(corpus, clips=None, start_from=None):
-    return SimpleNamespace(data=SimpleNamespace(corpus=corpus, clips=clips), start_from=start_from)
+    about = SimpleNamespace(corpora=[corpus], clips=clips)
+    return SimpleNamespace(data=about, start_from=start_from)
 
 
 def test_what_trained_weights_learned_from():

@@ -154,7 +154,7 @@ def test_a_model_of_merged_codes_with_empty_steps_is_refused(tmp_path):
         ((4, 2), "delay", True), ((2, 1), "delay", False), ((4, 2), "interleaved", False),
     ):  # fmt: skip
         learnt = trained.TrainingTokens("mulaw", "ab", (4, 4), strides)
-        about = trained.about(tiny.model_copy(update={"pattern": pattern}), learnt)
+        about = trained.metadata(tiny.model_copy(update={"pattern": pattern}), learnt)
         old = json.loads(about[trained.METADATA_KEY])
         del old["version"]
         for name, metadata in (("new", about), ("old", {trained.METADATA_KEY: json.dumps(old)})):
