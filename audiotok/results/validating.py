@@ -1,8 +1,9 @@
 """`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
 
 Errors: files that are missing or torn, another schema, rows of another hash, means that are not
-those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
-a commit that is not known or had changes, a run that is not finished, one network under two names.
+those of the rows, numbers out of their range, folders of another setting, mixed versions, records
+of `audiotok verify` that are not whole. Warnings: a commit that is not known or had changes, a run
+that is not finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import results, statistics
+from audiotok.results import results, statistics, verified
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
 
@@ -69,10 +70,10 @@ def validate(
 
     Raises ResultsError where `root` is not a folder or holds no results.
     """
-    folders = _folders(Path(root))
-    if not folders:
+    folders, records = _folders(Path(root)), verified.records(root)
+    if not folders and not records:
         raise ResultsError(f"{root} holds no results: expected what `audiotok bench --out` writes")
-    found: list[Finding] = []
+    found = [Finding(path, text) for path in records if (text := verified.wrong(path))]
     settings: dict[Path, list[Result]] = {}
     for folder in folders:
         progress(folder)
@@ -88,7 +89,7 @@ def validate(
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
         found += _together(folder, group)
-    return len(folders), found
+    return len(folders) + len(records), found
 
 
 def read_true(root: str | Path) -> list[Result]:
