@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from audiotok.errors import ResultsError
 from audiotok.results import results
-from audiotok.results.schema import Count, Name, Number, Sha256, Text, read_json
+from audiotok.results.schema import MAX_BYTES, Count, Name, Number, Sha256, Text
+from audiotok.system.files import regular_size
 from audiotok.system.names import part
 
 FOLDER = "verified"  # in the folder of results
@@ -101,13 +103,17 @@ def records(root: str | Path) -> list[Path]:
 def wrong(path: Path) -> str | None:
     """What is wrong with a record, in one line; None if it is whole."""
     try:
-        content = _ADAPTER.validate_python(read_json(path))
-    except (ResultsError, OSError) as reason:
-        return str(reason)
-    except ValidationError as reason:
+        if regular_size(path) > MAX_BYTES:
+            return f"it has more than {MAX_BYTES} bytes"
+        content = _ADAPTER.validate_python(from_json(path.read_bytes(), allow_inf_nan=False))
+    except OSError as reason:
+        return f"it cannot be read: {reason.strerror or reason}"
+    except ValidationError as reason:  # also a ValueError
         first = reason.errors()[0]
         where = ".".join(str(key) for key in first["loc"])
         return f"{where}: {first['msg']}"
+    except ValueError as reason:
+        return f"it is no JSON: {reason}"
     if path.stem != part(content["codec"]):
         return f"it is of {content['codec']}: expected the name {part(content['codec'])}.json"
     for entries, states in (

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import audiotok
 from audiotok.codec import checkpoints
@@ -46,9 +47,7 @@ def codec():
 
 def test_an_activation_swapped_in_the_backbone(codec, monkeypatch):
     """The same weights, which alone show nothing."""
-    from torch.nn import functional as F
-
-    monkeypatch.setattr(F, "gelu", F.relu)
+    monkeypatch.setattr(functional, "gelu", functional.relu)
     for module in list(codec.network.backbone.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.GELU):
@@ -56,14 +55,9 @@ def test_an_activation_swapped_in_the_backbone(codec, monkeypatch):
     assert different(codec) == {"golden sound"}
 
 
-def test_an_activation_swapped_in_the_encoder(codec):
-    swapped = 0
-    for module in list(codec.network.encoder.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.ELU):
-                setattr(module, name, nn.SELU())
-                swapped += 1
-    assert swapped and {"golden latents", "golden codes"} <= different(codec)
+def test_an_activation_swapped_in_the_encoder(codec, monkeypatch):
+    monkeypatch.setattr(functional, "elu", lambda hidden, **_: functional.relu(hidden))
+    assert different(codec) == {"golden latents", "golden codes"}
 
 
 @torch.no_grad()
