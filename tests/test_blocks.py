@@ -41,6 +41,7 @@ SKIPPED = {
         "needs pairs that are downloaded",
         "trains for days",
     ],
+    "verify.md": ["needs a network", "writes into the package"],
     "tensors.md": ["needs a GPU", "part of a training loop"],
     "scale.md": [
         "needs the package datasets",
