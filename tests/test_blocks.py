@@ -43,6 +43,7 @@ SKIPPED = {
         "trains for days",
     ],
     "samples.md": ["needs the published sounds"],
+    "verify.md": ["needs a network", "writes into the package"],
     "tensors.md": ["needs a GPU", "part of a training loop"],
     "scale.md": [
         "needs the package datasets",

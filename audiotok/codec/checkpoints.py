@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch.overrides import TorchFunctionMode
 
-from audiotok.codec import web_files
+from audiotok.codec import training_files, web_files
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
@@ -49,7 +49,7 @@ def resolve(
         NotFetchedError: they would have to be downloaded, and `fetch` is False.
     """
     if checkpoint is not None:
-        path = _in_folder(Path(checkpoint), card)
+        path = training_files.in_folder(Path(checkpoint), card.weights and card.weights.file)
         if not path.is_file():
             raise CheckpointError(f"{path} is not a file: expected weights for {card.name}")
         return path
@@ -69,13 +69,6 @@ def resolve(
             path = download(card.base_name, weights, fetch=fetch)
     verify(path, weights)
     return path
-
-
-def _in_folder(path: Path, card: CodecCard) -> Path:
-    """The file of weights in a folder; any other path unchanged."""
-    named = card.weights and card.weights.file
-    names = ([Path(named).name] if named else []) + ["model.safetensors", "pytorch_model.bin"]
-    return next((file for name in names if (file := path / name).is_file()), path)
 
 
 def local_path(card: CodecCard) -> Path:
@@ -212,11 +205,12 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code from it.
 
-    A PyTorch checkpoint is read with weights_only=True; a "state_dict" in it is unwrapped.
+    A PyTorch checkpoint is read with weights_only=True; the state dict is found in it, and a prefix
+    of all keys such as "module." is removed (see `training_files`).
 
     Raises:
-        CheckpointError: it cannot be read, is damaged, holds other things than plain tensors, or
-            would unpack to more than MOST_UNPACKED times its size.
+        CheckpointError: it cannot be read, is damaged, holds types that could run code or no plain
+            tensors, or would unpack to more than MOST_UNPACKED times its size.
     """
     path = Path(path)
     try:
@@ -226,12 +220,13 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         if head[8:] == b"{":
             with safe_open(path, framework="pt") as file:
                 names, metadata = file.keys(), file.metadata() or {}
-                return {name: file.get_tensor(name) for name in names}, metadata
+                state = {name: file.get_tensor(name) for name in names}
+                return training_files.unwrapped(state), metadata
         if head.startswith(b"PK"):
             with zipfile.ZipFile(path) as archive:
                 _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
         with open(path, "rb") as file:  # not the path: newer PyTorch also checks the extension
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            content = training_files.read_pickle(file)
     except CheckpointError:
         raise
     except (OSError, SafetensorError) as reason:
@@ -239,16 +234,8 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     except MemoryError as reason:
         raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
     except Exception as reason:  # the file may hold any bytes, and the reader may raise anything
-        raise CheckpointError(
-            f"{path} is refused: it is damaged, or holds other things than tensors, "
-            f"which could run code ({type(reason).__name__})"
-        ) from reason
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise CheckpointError(f"{path} holds no state dict: expected tensors by name")
+        raise _refused(path, reason) from reason
+    state = training_files.state_in(content, path)
     for key, value in state.items():
         plain = value.layout is torch.strided and value.device.type == "cpu"
         if not plain or value.is_quantized:
@@ -256,6 +243,21 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
             raise CheckpointError(f"{path}: {key} is {kind}: expected a plain tensor")
     _check_unpacked(path, sum(v.numel() * v.element_size() for v in state.values()), size)
     return dict(state), {}
+
+
+def _refused(path: Path, reason: Exception) -> CheckpointError:
+    """The error for a PyTorch file that cannot be unpickled; names the types that it holds."""
+    with open(path, "rb") as file:
+        types = training_files.foreign_types(file)
+    if types:
+        return CheckpointError(
+            f"{path} is refused: it holds objects that could run code ({some(types)}); save the "
+            "state dict alone where it was written: torch.save(model.state_dict(), FILE)"
+        )
+    return CheckpointError(
+        f"{path} is refused: it is damaged, or holds other things than tensors, which could run "
+        f"code ({type(reason).__name__})"
+    )
 
 
 def _check_unpacked(path: Path, unpacked: int, size: int) -> None:

@@ -1,9 +1,9 @@
 """`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
 
 Errors: files that are missing or torn, another schema, rows of another hash, means and counts that
-are not those of the rows, numbers out of their range, folders of another setting, mixed versions.
-Warnings: a commit that is not known or had changes, intervals of an earlier version, a run that is
-not finished, one network under two names.
+are not those of the rows, numbers out of their range, folders of another setting, mixed versions,
+records of `audiotok verify` that are not whole. Warnings: a commit that is not known or had changes,
+intervals of an earlier version, a run that is not finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import counts, results, speakers, statistics
+from audiotok.results import counts, results, speakers, statistics, verified
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
 
@@ -73,10 +73,10 @@ def validate(
 
     Raises ResultsError where `root` is not a folder or holds no results.
     """
-    folders = _folders(Path(root))
-    if not folders:
+    folders, records = _folders(Path(root)), verified.records(root)
+    if not folders and not records:
         raise ResultsError(f"{root} holds no results: expected what `audiotok bench --out` writes")
-    found: list[Finding] = []
+    found = [Finding(path, text) for path in records if (text := verified.wrong(path))]
     settings: dict[Path, list[Result]] = {}
     for folder in folders:
         progress(folder)
@@ -92,7 +92,7 @@ def validate(
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
         found += _group_findings(folder, group)
-    return len(folders), found
+    return len(folders) + len(records), found
 
 
 def read_true(root: str | Path) -> list[Result]:

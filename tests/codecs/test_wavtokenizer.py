@@ -128,6 +128,34 @@ def test_keys_that_do_not_fit_are_named(change, message, tmp_path):
         checkpoints.load_strict(WavTokenizerNetwork(config), converted, "tiny.ckpt")
 
 
+@torch.no_grad()
+def test_files_of_transformers(tmp_path, monkeypatch):
+    """The same codes and sound as `WavTokenizerModel`, from the folder that it writes."""
+    transformers = pytest.importorskip("transformers", minversion="5.24")
+    from support import tiny_transformers
+
+    folder = tiny_transformers.write(tiny_transformers.wavtokenizer, tmp_path)
+    message = "is not wavtokenizer-large-unify-40: it has dimension 32, codebook_size 256"
+    for name in ("wavtokenizer-large-unify-40", "wavtokenizer-medium-speech-75"):  # no hash of it
+        with pytest.raises(CheckpointError, match=message.replace("large-unify-40", name[13:])):
+            audiotok.load(name, checkpoint=folder)
+    path = folder / "model.safetensors"
+    _, config = read_network(*checkpoints.read_state(path), path)
+    monkeypatch.setattr(wavtokenizer, "_sizes_of", lambda card: config)
+    codec = audiotok.load("wavtokenizer-large-unify-40", checkpoint=folder)
+    model = transformers.WavTokenizerModel.from_pretrained(folder)
+    waveform = tiny_transformers.sound(2, 24000)
+    codes = codec.network.quantizer.encode(codec.encode_latents(waveform))
+    expected = model.encode(waveform).audio_codes
+    assert (codes == expected).double().mean() > 0.97 and expected.unique().numel() >= 10
+    sound = codec.network.head(codec.network.backbone(codec.network.quantizer.decode(expected)))
+    official = model.decode(expected).audio_values
+    assert (sound - official).abs().max() < 2e-5 * official.abs().max()
+    state = checkpoints.read_state(path)[0] | {"encoder_model.surplus": torch.ones(1)}
+    with pytest.raises(CheckpointError, match="unknown key 'encoder_model.surplus'"):
+        read_network(state, {}, path)
+
+
 def test_metadata_that_are_no_configuration(tmp_path):
     with pytest.raises(CheckpointError, match="no WavTokenizerConfig: expected"):
         read_network({}, {"config": json.dumps({"strides": "many"})}, tmp_path / "x.safetensors")
