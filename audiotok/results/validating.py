@@ -2,8 +2,8 @@
 
 Errors: files that are missing or torn, another schema, rows of another hash, means and counts that
 are not those of the rows, numbers out of their range, folders of another setting, mixed versions,
-records of `audiotok verify` that are not whole. Warnings: a commit that is not known or had changes,
-intervals of an earlier version, a run that is not finished, one network under two names.
+records of `audiotok verify` that are not whole. Warnings: a commit that is not known or had
+changes, intervals of an earlier version, a run that is not finished, one network under two names.
 """
 
 from __future__ import annotations

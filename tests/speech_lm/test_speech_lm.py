@@ -162,9 +162,9 @@ def test_a_model_of_merged_codes_with_empty_steps_is_refused(tmp_path):
             checkpoints.save(path, {"a": torch.ones(1)}, metadata)
             if refused and name == "old":
                 with pytest.raises(RecipeError, match=r"strides \(4, 2\)\) with empty steps"):
-                    trained.read_about(path)
+                    trained.read_metadata(path)
             else:
-                assert trained.read_about(path)[1] == learnt
+                assert trained.read_metadata(path)[1] == learnt
 
 
 @pytest.mark.parametrize(
