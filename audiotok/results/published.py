@@ -215,7 +215,7 @@ def _samples(theirs: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[
     survey = theirs[(theirs["source"] == "dates") & theirs["theirs"].isin(samples(folder))]
     found = {}
     for tokenizer, rows in survey.groupby("theirs"):
-        settings = rows[["codec", "codebooks"]].drop_duplicates().to_dict("records")
+        settings = rows[["codec", "codebooks"]].dropna().drop_duplicates().to_dict("records")
         for one in settings:
             books = f"{one['codebooks']:.0f}" if len(settings) > 1 else ""
             name = sample(tokenizer, books, folder)

@@ -12,7 +12,7 @@ ITEM = Item(Clip("a", text="one two"), None, NOISE)
 
 
 class Heard:
-    name, identity, label = "heard", {}, ""
+    name, identity, label, languages, script = "heard", {}, "", None, None
 
     def transcribe(self, audio, language=None):
         return "one too"
