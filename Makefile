@@ -15,8 +15,8 @@ $(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard audiotok/kern
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
 	@echo "Installing audiotok and what it needs into .venv (once; some minutes, about 6 GB) ..."
 	@$(PIP) install -q "$$(grep '^pip==' constraints.txt)"
-	@$(INSTALL) -e '.[asr,mos,train,dev]'
-	@$(INSTALL) -e '.[bench]' || echo "make: pesq, pyworld and Resemblyzer did not build (they need a C compiler and Python's headers): PESQ, pitch and speaker similarity will be shown as missing" >&2
+	@$(INSTALL) -e '.[asr,mos,lyra,train,dev]'
+	@$(INSTALL) -e '.[bench]' || echo "make: pesq and Resemblyzer did not build (they need a C compiler and Python's headers): PESQ and speaker similarity will be shown as missing" >&2
 	@touch $@
 
 bench: setup

@@ -1,13 +1,15 @@
 """Does each metric move the right way when sound gets worse? A ladder of known degradations.
 
     python benchmarks/metric_ladder.py --clips 10 --out results/metric_ladder
+    python benchmarks/metric_ladder.py --mos --data FOLDER --clips 6 --out results/metric_ladder/mos
 
-Every metric that can be computed here, over clips of speech of the bundled corpus, taken in turn
-from its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1 kHz, Opus from 24 to 6 kbit/s, each
-ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the mean, the
-number of clips with a value, and whether the mean moved the right way from the rung above, over the
-clips that have a value on both. Columns without a direction are written, not judged. All is at 16
-kHz, so there are no columns NAME_16k.
+Every metric that can be computed here, or with --mos the predictors of opinion scores, over clips
+of speech of a corpus, taken in turn from its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1
+kHz, Opus from 24 to 6 kbit/s, with --mos Lyra v2 from 9.2 to 0.8 kbit/s where its weights are here,
+each ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the
+mean, the number of clips with a value, and whether the mean moved the right way from the rung
+above, over the clips that have a value on both. Columns without a direction are written, not
+judged. All is at 16 kHz, so there are no columns NAME_16k.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import pandas as pd
 
 import audiotok
 from audiotok import data, metrics
-from audiotok.errors import MetricError, ResultsError
+from audiotok.errors import AudiotokError, MetricError, ResultsError
+from audiotok.judges import mos
 from audiotok.sound.audio import Audio
 from audiotok.system.files import replacing
 
@@ -30,22 +33,27 @@ LADDERS = {
     "lowpass": ("lowpass-4k", "lowpass-2k", "lowpass-1k"),
     "opus": ("opus-24k", "opus-16k", "opus-12k", "opus-8k", "opus-6k"),
 }
+LYRA = ("lyra-v2", *(f"lyra-v2:codebooks={count}" for count in (30, 16, 8, 4)))
 TOP = "reference"
+Judge = metrics.Metric | mos.Predictor
+Ladders = dict[str, tuple[str, ...]]
 
 
-def speech(count: int) -> dict[str, Audio]:
-    """`count` clips by id, of the speakers in turn."""
+def speech(count: int, source: str = "bundled") -> dict[str, Audio]:
+    """`count` clips of a corpus by id, of the speakers in turn."""
     by_speaker: dict[str, list] = {}
-    corpus = data.load("bundled")
+    corpus = data.load(source)
     for clip in filter(corpus.is_speech, corpus):
         by_speaker.setdefault(clip.speaker, []).append(clip)
     turns = itertools.chain.from_iterable(itertools.zip_longest(*by_speaker.values()))
     return {clip.id: clip.read() for clip in itertools.islice(filter(None, turns), count)}
 
 
-def measure(clips: dict[str, Audio], chosen: list[metrics.Metric]) -> dict[str, pd.DataFrame]:
+def measure(
+    clips: dict[str, Audio], chosen: list[Judge], ladders: Ladders = LADDERS
+) -> dict[str, pd.DataFrame]:
     """Of each rung a table: clips by columns, missing where a metric has no value."""
-    rungs = [TOP, *itertools.chain.from_iterable(LADDERS.values())]
+    rungs = [TOP, *itertools.chain.from_iterable(ladders.values())]
     found = {}
     for done, rung in enumerate(rungs):
         print(f"\r{done + 1} of {len(rungs)}: {rung:<12}", end="", file=sys.stderr, flush=True)
@@ -53,17 +61,27 @@ def measure(clips: dict[str, Audio], chosen: list[metrics.Metric]) -> dict[str, 
         rows = {}
         for name, clip in clips.items():
             sound = clip if codec is None else codec.reconstruct(clip)
-            row = metrics.measure(chosen, *metrics.pair(clip, sound))
-            rows[name] = {k: v for k, v in row.items() if not isinstance(v, MetricError)}
+            rows[name] = scores(chosen, clip, sound)
         found[rung] = pd.DataFrame.from_dict(rows, orient="index")
     print(file=sys.stderr)
     return found
 
 
-def judge(found: dict[str, pd.DataFrame], columns: list[metrics.Column]) -> pd.DataFrame:
+def scores(chosen: list[Judge], clip: Audio, sound: Audio) -> dict[str, float]:
+    """The values of the columns that have one."""
+    compared = [one for one in chosen if isinstance(one, metrics.Metric)]
+    row = metrics.measure(compared, *metrics.pair(clip, sound)) if compared else {}
+    for predictor in (one for one in chosen if one not in compared):
+        row |= predictor(sound)
+    return {k: v for k, v in row.items() if not isinstance(v, MetricError)}
+
+
+def judge(
+    found: dict[str, pd.DataFrame], columns: list[metrics.Column], ladders: Ladders = LADDERS
+) -> pd.DataFrame:
     """A row for each rung and column."""
     rows = []
-    for (ladder, rungs), column in itertools.product(LADDERS.items(), columns):
+    for (ladder, rungs), column in itertools.product(ladders.items(), columns):
         above = None
         for rung in (TOP, *rungs):
             values = found[rung].get(column.name, pd.Series(dtype=float)).dropna()
@@ -100,17 +118,28 @@ def show(table: pd.DataFrame) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--data", default="bundled")
+    parser.add_argument("--mos", action="store_true", help="predictors of opinion scores alone")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
 
+    ladders = dict(LADDERS)
+    if arguments.mos:
+        try:
+            audiotok.load(LYRA[0])
+            ladders["lyra"] = LYRA
+        except AudiotokError as error:
+            print(f"left out: {error}", file=sys.stderr)
     chosen = []
-    for metric in metrics.list_metrics():
+    predictors = (mos.get(name) for name in mos.names())
+    for metric in predictors if arguments.mos else metrics.list_metrics():
         if (error := metric.missing()) is not None:
             print(f"left out: {error}", file=sys.stderr)
         else:
             chosen.append(metric)
-    clips = speech(arguments.clips)
-    table = judge(measure(clips, chosen), [c for m in chosen for c in m.columns])
+    clips = speech(arguments.clips, arguments.data)
+    columns = [column for one in chosen for column in one.columns]
+    table = judge(measure(clips, chosen, ladders), columns, ladders)
     show(table)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ COLOURS = {"neural": "#c2410c", "baseline": "#475569", "ceiling": "#94a3b8", "fl
 
 
 def intervals(found: Sequence[Result], names: Sequence[str], out: Path) -> None:
-    """One panel per metric, one line per codec, with the 95 % bootstrap intervals."""
+    """One panel per metric, one line per codec, with the 95 % intervals."""
     plt = _pyplot()
     known = results.columns(found)
     size = (1.6 + 1.75 * len(names), 0.9 + 0.3 * len(found))

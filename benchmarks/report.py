@@ -5,7 +5,8 @@
 
 A document marks each table by a comment that names the results, and, if it wants, a picture, and
 which codecs (what their names begin with; ~ before one leaves it out). A table of differences
-names two codecs:
+names two codecs; the line below it says what the intervals are over, and for how many rows the
+verdicts are corrected:
 
     <!-- results/smoke-v1/bundled-1234abcd stoi pesq wer > docs/smoke.svg -->
     <!-- end -->
@@ -32,7 +33,13 @@ the order of the codecs:
     <!-- results/downstream-v1/digits-1234abcd probe_wer over seeds -->
     <!-- end -->
 
-Pictures need matplotlib (`pip install 'audiotok[train]'`).
+Published samples beside the survey's own numbers, see `agreement.py`:
+
+    <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
+    <!-- end -->
+
+Below a table stands what a reader must know of its clips and its recogniser
+(`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
 from __future__ import annotations
@@ -44,11 +51,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import agreement
 import pictures
 from scipy.stats import kendalltau
 
 from audiotok.report import rates
-from audiotok.results import comparison, results, statistics
+from audiotok.results import comparison, results
+from audiotok.results.remarks import remarks
 from audiotok.results.results import Result
 from audiotok.system.escaping import markdown, markdown_table
 
@@ -62,6 +71,7 @@ MARKED = re.compile(
 
 
 BY_BITRATE = ["by", "bitrate"]
+PUBLISHED = "published "
 
 
 def main() -> int:
@@ -96,18 +106,28 @@ def rendered(text: str) -> str:
     """The document with every table made anew."""
 
     def made(match: re.Match) -> str:
+        data = measured(match["folder"])[0].summary["data"]["name"]
+        notes = remarks(data, match["names"].split())
+        end = "".join(f"\n{note}.\n" for note in notes) + match["end"]
+        return match["mark"] + content(match) + end
+
+    def content(match: re.Match) -> str:
         names = match["names"].split()
+        if (match["codecs"] or "").startswith(PUBLISHED):
+            source = match["codecs"].removeprefix(PUBLISHED)
+            found = agreement.table(measured(match["folder"]), names, source)
+            return match["mark"] + found + match["end"]
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
-            return match["mark"] + differences(*pair, names) + match["end"]
+            return differences(*pair, names)
         if match["other"]:
             pairs = together(chosen(match), measured(match["other"]))
-            return match["mark"] + beside(pairs, names, match["more"].split()) + match["end"]
+            return beside(pairs, names, match["more"].split())
         if names[-2:] == BY_BITRATE:
-            return match["mark"] + areas(chosen(match), names[:-2]) + match["end"]
+            return areas(chosen(match), names[:-2])
         if names[1:] == ["over", "seeds"]:
-            return match["mark"] + seeds(chosen(match), names[0]) + match["end"]
-        return match["mark"] + table(chosen(match), names) + match["end"]
+            return seeds(chosen(match), names[0])
+        return table(chosen(match), names)
 
     return MARKED.sub(made, text)
 
@@ -134,27 +154,31 @@ def named(found: Sequence[Result], name: str) -> Result:
 
 
 def differences(one: Result, other: Result, names: Sequence[str]) -> str:
-    """Markdown: one row per column, the paired difference with its 95 % interval."""
+    """Markdown: one row per column, the paired difference with its 95 % interval; the verdicts are
+    after Holm's correction for the rows of the table."""
     known = results.columns([one, other])
-    a, b = markdown(one.codec), markdown(other.codec)
-    rows = [["", a, b, "difference [95 %]", "better"]]
+    found = comparison.differences(one, other, names)
+    rows = [["", *(markdown(r.codec) for r in (one, other)), "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
-    for name in names:
-        column, digits = known[name], known[name]["digits"]
-        found = comparison.on_the_same_clips([one, other], name)
-        means = [result.scores[name]["mean"] for result in (one, other)]
-        text, better = "–", "–"
-        if found is not None:
-            _, means, drawn = found
-            ci95 = statistics.interval(drawn[:, 0] - drawn[:, 1])
-            text = (
-                f"{means[0] - means[1]:+.{digits}f} [{ci95[0]:+.{digits}f}, {ci95[1]:+.{digits}f}]"
-            )
-            said = statistics.verdict(ci95, column["higher_is_better"])
-            better = {1: a, -1: b, 0: "tie", None: "–"}[said]
-        cells = [f"{mean:.{digits}f}" for mean in means]
-        rows.append([markdown(name) + results.arrow(column), *cells, text, better])
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    for row in found:
+        digits = row["digits"]
+        text, better = "–", markdown(row["better"] or "–")
+        if row["interval"]:
+            edges = (f"{row[key]:+.{digits}f}" for key in ("low", "high"))
+            text = f"{row['difference']:+.{digits}f} [{', '.join(edges)}]"
+        if row["verdict_by"] == comparison.INTERVAL and row["better"] != comparison.TIE:
+            better += " (by its interval alone)"
+        if row["seeds"]:
+            better += f" (holds in {row['seeds_that_agree']} of {row['seeds']} seeds)"
+        cells = [f"{row[key]:.{digits}f}" for key in "ab"]
+        name = row["column"]
+        rows.append([markdown(name) + results.arrow(known[name]), *cells, text, better])
+    table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    made = next((row["interval"] for row in found if row["interval"]), "no interval")
+    count = found[0]["comparisons"]
+    number = f"{count} comparison{'' if count == 1 else 's'}"
+    how = f"better after Holm's correction for {number}" if count else "without correction"
+    return f"{table}\n{made}; {how}.\n"
 
 
 def measured(folder: str) -> list[Result]:

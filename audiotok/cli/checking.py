@@ -1,4 +1,4 @@
-"""`audiotok check`: runs the conformance kit with a progress bar, a table, and a result file."""
+"""`audiotok check` and `verify`: the conformance kit with a progress bar, tables, a result file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,17 @@ from audiotok.cli.terminal import Bar
 from audiotok.codec.codec import Codec
 from audiotok.errors import AudiotokError, CodecError
 from audiotok.testing import Outcome, record
+from audiotok.testing.golden import Comparison
 from audiotok.testing.promise import described
 
-_STYLES = {"kept": "green", "broken": "bold red", "not checked": "yellow"}
+_STYLES = {
+    "kept": "green",
+    "broken": "bold red",
+    "not checked": "yellow",
+    "equal": "green",
+    "different": "bold red",
+    "unavailable": "yellow",
+}
 
 
 def load(loading: Callable[[], Codec], name: str) -> Codec:
@@ -74,6 +82,25 @@ def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
         )
     else:
         show.out.print(f"{name} keeps every promise that was checked{unchecked}")
+
+
+def compared(codec: Codec, comparisons: Sequence[Comparison]) -> None:
+    """One line per comparison with its state, and what all of them prove."""
+    rows = Table("compared with", "", "result", box=None, padding=(0, 2, 0, 0))
+    for one in comparisons:
+        state = Text(one.state, style=_STYLES[one.state])
+        numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in one.numbers.items())
+        rows.add_row(one.what, state, Text(one.why or numbers))
+    show.out.print(rows)
+    name, states = codec.card.name, [one.state for one in comparisons]
+    if different := [one.what for one in comparisons if one.state == "different"]:
+        show.out.print(f"{name} is not what it is compared with: {', '.join(different)}")
+    elif "equal" in states:
+        left = states.count("unavailable")
+        unavailable = f" ({left} unavailable)" if left else ""
+        show.out.print(f"{name} equals all that it could be compared with{unavailable}")
+    else:
+        show.out.print(f"{name} was compared with itself only: nothing else was available")
 
 
 def _number(name: str, value: float) -> str:

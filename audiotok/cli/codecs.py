@@ -50,19 +50,47 @@ def check(
     raise typer.Exit(1 if content["broken"] else 0)
 
 
-def verify(name: str, checkpoint: Checkpoint = None, device: Device = "cpu") -> None:
-    """Get the weights of a codec, check their hash, load them, and run the checks of `check`."""
+def verify(
+    name: str,
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
+    published: Annotated[
+        bool, typer.Option("--published", help="Measure LibriSpeech test-clean too, for hours.")
+    ] = False,
+    data: Annotated[
+        str, typer.Option(help="For --published: the corpus, or a manifest of it.")
+    ] = "librispeech/test-clean",
+    as_json: Json = False,
+) -> None:
+    """Compare a codec with golden outputs and published ones: exit code 1 if one differs."""
     from audiotok.cli import checking, show
     from audiotok.codec import checkpoints, registry
+    from audiotok.results import verified
+    from audiotok.testing import record, verification
 
     card = registry.find_card(name)
     path = checkpoints.resolve(card, checkpoint)
-    show.weights(card, path, checkpoint is not None)
+    if not as_json:
+        show.weights(card, path, checkpoint is not None)
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
-    print(f"loads strictly; fingerprint {codec.fingerprint[:16]}…")
+    own_weights = checkpoint is not None
+    verified.place(record.name(codec, own_weights), out)  # fail before the checks run
+    compared = verification.comparisons(codec, fetch=published)
     outcomes = checking.run_checks(codec)
-    checking.table(codec, outcomes)
-    raise typer.Exit(1 if any(outcome.state == "broken" for outcome in outcomes) else 0)
+    if published:
+        compared += verification.published_numbers(
+            name, checkpoint=checkpoint, data=data, out=out, device=device
+        )
+    content = verification.content(codec, compared, outcomes, weights=path, own_weights=own_weights)
+    written = verified.write(content, out)
+    if as_json:
+        show.json(content)
+    else:
+        checking.table(codec, outcomes)
+        checking.compared(codec, compared)
+    print(f"Written: {written}", file=sys.stderr)
+    raise typer.Exit(1 if content["broken"] or content["different"] else 0)
 
 
 def convert(

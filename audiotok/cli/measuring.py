@@ -14,8 +14,11 @@ from audiotok.system.interrupts import stopping
 
 def bench(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="Codecs, separated by commas.")
-    ],
+        str | None,
+        typer.Option(
+            "--tokenizer", "-t", help="Codecs, separated by commas; none with -s samples."
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="bundled, a folder, a manifest, librispeech/<split>; else the suite's."),
@@ -53,7 +56,7 @@ def bench(
     if len(chosen_flags) > 1:
         raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
     settings = BenchSettings(
-        tokenizer=tokenizer,
+        tokenizer=() if tokenizer is None else tokenizer,
         checkpoint=checkpoint,
         baselines=baselines,
         suite=suite,

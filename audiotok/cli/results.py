@@ -154,15 +154,29 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
                 _interval(row["low"], row["high"], row["digits"]),
                 str(row["n"]),
                 f"{row['failed_a']}, {row['failed_b']}",
-                row["better"] if isinstance(row["better"], str) else "–",
+                _verdict(row),
             )
         out.print(table)
+        made = rows["interval"].dropna().mode()
+        if len(made):
+            out.print(f"Intervals: {made[0]}, unless clips are missing.", style="dim")
+        count = rows["comparisons"].iloc[0]
+        out.print(f"Verdicts: after Holm's correction for {count} columns.", style="dim")
     out.print(
         "↑ higher is better, ↓ lower. Means over the common clips; the interval is that of the "
-        "paired difference, by bootstrap; tie: it contains 0; –: a number of the whole corpus, "
-        "which its rows do not determine.",
+        "paired difference, without correction. tie: no difference is shown; *: by the interval "
+        "alone; n of m seeds: in how many the difference holds by itself, expected in all; –: no "
+        "interval, or a detail of another column. Where speakers are unknown and some have several "
+        "clips, intervals over clips are too narrow.",
         style="dim",
     )
+
+
+def _verdict(row: pandas.Series) -> str:
+    if not isinstance(row["better"], str):
+        return "–"
+    seeds = f" ({row['seeds_that_agree']} of {row['seeds']} seeds)" if row["seeds"] else ""
+    return row["better"] + ("*" if row["verdict_by"] == "interval" else "") + seeds
 
 
 def _published(frame: pandas.DataFrame, out: Console) -> None:

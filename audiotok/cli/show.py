@@ -14,9 +14,10 @@ from rich.table import Table
 
 from audiotok.cli.terminal import Bar, console
 from audiotok.codec import registry
-from audiotok.codec.licences import MARK, NOTE
+from audiotok.codec.licences import MARK, NOTE, warning
 from audiotok.harness.plan import Observer
 from audiotok.results import contamination, results
+from audiotok.results.remarks import remarks
 
 if TYPE_CHECKING:
     from audiotok import corpora
@@ -40,7 +41,8 @@ def resolved(name: str) -> None:
     their download sizes; and a licence that restricts the use of the weights."""
     card = registry.find_card(name)
     if card.restricted:
-        err.print(f"The weights of {card.name} are under {card.licence_weights}: see its terms.")
+        line = warning(card.name, card.licence_weights)
+        err.print(f"{line[0].upper()}{line[1:]}.")
     base = name.partition(":")[0]
     if base != card.family or card.name.partition(":")[0] == base:
         return
@@ -171,6 +173,8 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     for result, row in zip(measured, cells, strict=True):
         table.add_row(result.marked, *row)
     out.print(table)
+    for line in remarks(data["name"], names):
+        out.print(line, style="dim")
     if any(result.restricted for result in measured):
         out.print(NOTE, style="dim")
     for line in contamination.notes(result.contamination for result in measured):

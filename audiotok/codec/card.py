@@ -6,7 +6,7 @@ A card holds data only; what can be computed from it is a property.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,14 +18,19 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Weights(_Frozen):
-    """Where the weights of a codec are: a file on the Hugging Face Hub, or one that ships."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
-    repository: str | None = None
+
+class Weights(_Frozen):
+    """Where the weights of a codec are: on the Hugging Face Hub, at a plain address, or bundled."""
+
+    repository: str | None = None  # on the Hub
+    url: str | None = None  # the folder on the web, where the files are not on the Hub
     file: str | None = None
-    beside: tuple[str, ...] = ()  # files of the repository that must lie in the same folder
+    beside: tuple[str, ...] = ()  # further files that must lie in the same folder
+    beside_sha256: tuple[Sha256, ...] = ()  # of these
     revision: str | None = None
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: Sha256 | None = None
     size: int | None = None  # bytes
     size_about: int | None = None  # bytes, to tell a user what a download takes; not checked
     bundled: str | None = None  # name of the file inside audiotok/bundled/
@@ -95,8 +100,13 @@ class CodecCard(_Frozen):
     @model_validator(mode="after")
     def _weights_have_a_place(self) -> CodecCard:
         weights = self.weights
-        if weights and not weights.bundled and not (weights.repository and weights.file):
-            raise ValueError(f"{self.name}: weights need a repository and a file, or bundled")
+        if weights is None or weights.bundled:
+            return self
+        if not (weights.file and (weights.repository or weights.url)):
+            raise ValueError(f"{self.name}: weights need bundled, or a file and repository or url")
+        hashes = (weights.sha256, *weights.beside_sha256)
+        if weights.url and (None in hashes or len(hashes) != 1 + len(weights.beside)):
+            raise ValueError(f"{self.name}: weights at a url need the sha256 of each file")
         return self
 
     @property

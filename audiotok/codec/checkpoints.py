@@ -5,10 +5,10 @@ strictly, write them.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import logging
 import math
-import os
 import struct
 import zipfile
 from collections.abc import Iterable
@@ -19,10 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch.overrides import TorchFunctionMode
 
+from audiotok.codec import training_files, web_files
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.codec.inference import plain_state
 from audiotok.errors import CheckpointError
-from audiotok.system.files import cache_root, regular_size, replacing
+from audiotok.system.files import regular_size, replacing, user_folder
 from audiotok.system.shared_settings import Level, SharedSettings
 
 # How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
@@ -48,7 +49,7 @@ def resolve(
         NotFetchedError: they would have to be downloaded, and `fetch` is False.
     """
     if checkpoint is not None:
-        path = _in_folder(Path(checkpoint))
+        path = training_files.in_folder(Path(checkpoint), card.weights and card.weights.file)
         if not path.is_file():
             raise CheckpointError(f"{path} is not a file: expected weights for {card.name}")
         return path
@@ -70,12 +71,6 @@ def resolve(
     return path
 
 
-def _in_folder(path: Path) -> Path:
-    """The file of weights in a folder that transformers wrote; any other path unchanged."""
-    names = ("model.safetensors", "pytorch_model.bin")
-    return next((file for name in names if (file := path / name).is_file()), path)
-
-
 def local_path(card: CodecCard) -> Path:
     """Where a user may put a file of weights that was downloaded by hand."""
     # without options: these do not change the weights
@@ -84,8 +79,7 @@ def local_path(card: CodecCard) -> Path:
 
 def local_folder(name: str) -> Path:
     """Where files of the codec of that name, without options, may lie."""
-    home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
-    return Path(home, *name.split(":"))
+    return Path(user_folder(), *name.split(":"))
 
 
 def download(
@@ -102,6 +96,8 @@ def download(
             message.
         fetch: False searches the cache only, and raises NotFetchedError if a file is missing.
     """
+    if weights.url is not None:
+        return _from_web(name, weights, otherwise, fetch)
     from huggingface_hub import hf_hub_download
 
     try:
@@ -114,29 +110,61 @@ def download(
             )
         return Path(path)
     except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
-        files = " and ".join((weights.file, *weights.beside))
         if not fetch:
+            files = " and ".join((weights.file, *weights.beside))
             raise NotFetchedError(f"{files} of {name} is not on this machine") from reason
-        size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
-        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}/"
-        folder = local_folder(name)
-        steps = [
-            f"get {root}{file} and put it at {folder / Path(file).name}"
-            for file in (weights.file, *weights.beside)
-        ]
-        raise CheckpointError(
-            f"{name} needs {files}{size}, which could not be downloaded "
-            f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
-        ) from reason
+        root = f"https://huggingface.co/{weights.repository}/resolve/{weights.revision or 'main'}"
+        raise _not_downloaded(name, weights, root, otherwise, reason) from reason
+
+
+def _from_web(name: str, weights: Weights, otherwise: str, fetch: bool) -> Path:
+    """As `download`, from `weights.url` into the user's folder; files that are there are kept."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    folder = local_folder(name)
+    files = dict(zip((weights.file, *weights.beside), _hashes(weights), strict=True))
+    missing = [file for file in files if not (folder / Path(file).name).is_file()]
+    if missing and not fetch:
+        raise NotFetchedError(f"{' and '.join(missing)} of {name} is not on this machine")
+    try:
+        if missing and HF_HUB_OFFLINE:
+            raise OSError("HF_HUB_OFFLINE is set")
+        for file in missing:
+            web_files.download(f"{weights.url}/{file}", folder / Path(file).name, files[file])
+    except (OSError, http.client.HTTPException) as reason:
+        raise _not_downloaded(name, weights, weights.url, otherwise, reason) from reason
+    return folder / Path(weights.file).name
+
+
+def _not_downloaded(
+    name: str, weights: Weights, root: str, otherwise: str, reason: Exception
+) -> CheckpointError:
+    """The error that says how to get the files by hand; `root` is the folder of their address."""
+    size = f" ({weights.size / 1e6:.0f} MB)" if weights.size else ""
+    files = (weights.file, *weights.beside)
+    steps = [
+        f"get {root}/{file} and put it at {local_folder(name) / Path(file).name}" for file in files
+    ]
+    return CheckpointError(
+        f"{name} needs {' and '.join(files)}{size}, which could not be downloaded "
+        f"({type(reason).__name__}): {'; '.join(steps)}, or {otherwise}"
+    )
+
+
+def _hashes(weights: Weights) -> tuple[str | None, ...]:
+    """The sha256 of the file of weights and of each file beside it; None where unknown."""
+    return weights.sha256, *(weights.beside_sha256 or (None,) * len(weights.beside))
 
 
 def verify(path: Path, weights: Weights) -> None:
-    """Raises CheckpointError unless size and sha256 of the file are those of the card."""
+    """Raises CheckpointError unless size and sha256 of the files are those of the card."""
     size = path.stat().st_size
     if weights.size is not None and size != weights.size:
         raise CheckpointError(f"{path} has {size} bytes, expected {weights.size}: remove it, retry")
-    if weights.sha256 is not None:
-        verify_sha256(path, weights.sha256)
+    names = (path.name, *(Path(file).name for file in weights.beside))
+    for name, digest in zip(names, _hashes(weights), strict=True):
+        if digest is not None:
+            verify_sha256(path.with_name(name), digest)
 
 
 def sha256(path: str | Path) -> str:
@@ -177,11 +205,12 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code from it.
 
-    A PyTorch checkpoint is read with weights_only=True; a "state_dict" in it is unwrapped.
+    A PyTorch checkpoint is read with weights_only=True; the state dict is found in it, and a prefix
+    of all keys such as "module." is removed (see `training_files`).
 
     Raises:
-        CheckpointError: it cannot be read, is damaged, holds other things than plain tensors, or
-            would unpack to more than MOST_UNPACKED times its size.
+        CheckpointError: it cannot be read, is damaged, holds types that could run code or no plain
+            tensors, or would unpack to more than MOST_UNPACKED times its size.
     """
     path = Path(path)
     try:
@@ -191,12 +220,13 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         if head[8:] == b"{":
             with safe_open(path, framework="pt") as file:
                 names, metadata = file.keys(), file.metadata() or {}
-                return {name: file.get_tensor(name) for name in names}, metadata
+                state = {name: file.get_tensor(name) for name in names}
+                return training_files.unwrapped(state), metadata
         if head.startswith(b"PK"):
             with zipfile.ZipFile(path) as archive:
                 _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
         with open(path, "rb") as file:  # not the path: newer PyTorch also checks the extension
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            content = training_files.read_pickle(file)
     except CheckpointError:
         raise
     except (OSError, SafetensorError) as reason:
@@ -204,16 +234,8 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     except MemoryError as reason:
         raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
     except Exception as reason:  # the file may hold any bytes, and the reader may raise anything
-        raise CheckpointError(
-            f"{path} is refused: it is damaged, or holds other things than tensors, "
-            f"which could run code ({type(reason).__name__})"
-        ) from reason
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise CheckpointError(f"{path} holds no state dict: expected tensors by name")
+        raise _refused(path, reason) from reason
+    state = training_files.state_in(content, path)
     for key, value in state.items():
         plain = value.layout is torch.strided and value.device.type == "cpu"
         if not plain or value.is_quantized:
@@ -221,6 +243,21 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
             raise CheckpointError(f"{path}: {key} is {kind}: expected a plain tensor")
     _check_unpacked(path, sum(v.numel() * v.element_size() for v in state.values()), size)
     return dict(state), {}
+
+
+def _refused(path: Path, reason: Exception) -> CheckpointError:
+    """The error for a PyTorch file that cannot be unpickled; names the types that it holds."""
+    with open(path, "rb") as file:
+        types = training_files.foreign_types(file)
+    if types:
+        return CheckpointError(
+            f"{path} is refused: it holds objects that could run code ({some(types)}); save the "
+            "state dict alone where it was written: torch.save(model.state_dict(), FILE)"
+        )
+    return CheckpointError(
+        f"{path} is refused: it is damaged, or holds other things than tensors, which could run "
+        f"code ({type(reason).__name__})"
+    )
 
 
 def _check_unpacked(path: Path, unpacked: int, size: int) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from audiotok.codec import checkpoints
+from audiotok.codec import checkpoints, licences
 from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
@@ -71,7 +71,7 @@ def load(
             "%s is %s (%s)%s", base, card.name, card.description, _official_names(family, card)
         )
     if card.restricted and not quiet:
-        log.warning("the weights of %s are under %s", card.name, card.licence_weights)
+        log.warning("%s", licences.warning(card.name, card.licence_weights))
     path = checkpoints.resolve(card, checkpoint)
     return family(card, device=find_device(device), checkpoint=path)
 

@@ -38,6 +38,7 @@ class TensorLevel:
 
     NO_TENSORS: ClassVar[str | None] = None  # why the codec has no tensor methods; None: it has
     SOUND_NEEDS_CODES: ClassVar[bool] = False  # whether vectors alone decode to another sound
+    RUNTIME: ClassVar[str | None] = None  # what runs the network, if not PyTorch: no gradients
     NO_LATENTS: ClassVar[str] = "its class encodes and decodes in one step"  # the reason, if so
 
     card: CodecCard
@@ -214,6 +215,11 @@ class TensorLevel:
     # --- checks ----------------------------------------------------------------------------------
 
     def _running(self, grad: bool = False) -> AbstractContextManager:
+        if grad and self.RUNTIME is not None:
+            raise CodecError(
+                f"{self.card.name} has no gradients: {self.RUNTIME} runs its network; "
+                "leave out grad=True"
+            )
         return inference(self.network, self.device, self.fast, grad)
 
     def _without(self, what: str) -> CodecError:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._pins import pinned
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError
 from audiotok.nn import ragged
@@ -61,9 +62,8 @@ def _official(
         description=f"official weights for {sample_rate / 1000:g} kHz",
         licence_weights="MIT",
         weights=Weights(
-            repository=f"descript/dac_{name}hz",
+            **pinned(f"descript/dac_{name}hz"),
             file="model.safetensors",
-            revision="main",
             size_about=300_000_000,
         ),
         verified="on random weights only",

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codec.licences import UNCLEAR
+from audiotok.codecs._pins import pinned
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn import ragged
@@ -67,11 +69,10 @@ def _official(
         num_codebooks,
         domain,
         hop_length=HOP_LENGTH,
-        licence_weights="MIT",
+        licence_weights=UNCLEAR,  # the code is under MIT, and nothing is said of the weights
         weights=Weights(
-            repository=f"facebook/encodec_{name}hz",
+            **pinned(f"facebook/encodec_{name}hz"),
             file="model.safetensors",
-            revision="main",
             size_about=size_about,
         ),
         verified="on random weights only",

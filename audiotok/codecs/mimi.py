@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING
+from audiotok.codecs._pins import pinned
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
 from audiotok.nn.pieces import Pieces, Search, pieces
@@ -49,10 +50,9 @@ def _card(count: int) -> CodecCard:
         licence_code="Apache-2.0",
         licence_weights="CC-BY-4.0",
         weights=Weights(
-            repository="kyutai/mimi",
+            **pinned("kyutai/mimi"),
             file="model.safetensors",
             beside=("config.json",),
-            revision="main",
             size_about=385_000_000,
         ),
         verified="on random weights only",

@@ -64,7 +64,9 @@ def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCa
         streamable=False,
         lookahead=None,
         taxonomy=Taxonomy(
-            encoder_decoder="CNN+RNN, Time -> CNN+T, Time-Freq",
+            encoder_decoder="CNN+RNN, Time -> CNN+T, Time-Freq"
+            if config.convnext is None
+            else "CNN, Time-Freq -> CNN, Time-Freq",
             quantization=_QUANTIZATION[quantizer.kind],
             training_paradigm=details.pop("training_paradigm"),
             streamability="no",

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import Codec, CodecCard, Taxonomy, Weights
+from audiotok.codecs._pins import pinned
 from audiotok.errors import CheckpointError
 from audiotok.nn.dac_keys import from_official
 from audiotok.nn.noise import gaussian, key_of
@@ -68,10 +69,9 @@ def _card(name: str, sample_rate: int, domain: str, size: int, **details: Any) -
         licence_code="MIT",
         licence_weights="MIT",
         weights=Weights(
-            repository=f"hubertsiuzdak/{name.replace('-', '_')}hz",
+            **pinned(f"hubertsiuzdak/{name.replace('-', '_')}hz"),
             file="pytorch_model.bin",
             beside=("config.json",),
-            revision="main",
             size_about=size,
         ),
         verified="on random weights only",

@@ -8,6 +8,7 @@ features of their teacher, which only training uses.
 from __future__ import annotations
 
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
+from audiotok.codecs._pins import pinned
 from audiotok.codecs.encodec import SEANetCodec
 
 _SNAKE = "snake"
@@ -56,9 +57,8 @@ class SpeechTokenizer(SEANetCodec):
             data=("LibriSpeech",),
             licence="Apache-2.0",
             weights=Weights(
-                repository="fnlp/SpeechTokenizer",
+                **pinned("fnlp/SpeechTokenizer"),
                 file="speechtokenizer_hubert_avg/SpeechTokenizer.pt",
-                revision="main",
             ),
         ),
         _card(

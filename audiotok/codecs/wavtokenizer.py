@@ -175,7 +175,7 @@ class WavTokenizer(Trained):
 
     def _load(self, checkpoint: Path | None) -> None:
         state, metadata = checkpoints.read_state(checkpoint)
-        if "config" not in metadata and self.card.weights.sha256:
+        if "config" not in metadata and self.card.weights.sha256 and not _is_converted(state):
             checkpoints.verify_sha256(checkpoint, self.card.weights.sha256)
         state, config = read_network(state, metadata, checkpoint)
         expected = config if "@" in self.card.name else _sizes_of(self.card)
@@ -227,10 +227,11 @@ class WavTokenizer(Trained):
 def read_network(
     state: dict[str, Tensor], metadata: dict[str, str], path: Path
 ) -> tuple[dict[str, Tensor], WavTokenizerConfig]:
-    """State dict in our names and the sizes of the network, from our files or official ones.
+    """State dict in our names and the sizes of the network, from our files, official ones, or those
+    that transformers writes (`WavTokenizerModel`).
 
     Raises:
-        CheckpointError: the file is neither an official one nor written by audiotok.
+        CheckpointError: the file is of none of these.
     """
     if "config" in metadata:
         return in_float32(state), WavTokenizer.config_in(metadata, path)
@@ -238,6 +239,29 @@ def read_network(
     return converted, _infer_config(converted, path)
 
 
+def _is_converted(state: dict[str, Tensor]) -> bool:
+    """Whether the keys are those of transformers, not of the official files."""
+    return any(key.startswith("encoder_model.") for key in state)
+
+
+# Keys of transformers -> official ones, as far as they differ.
+_FROM_TRANSFORMERS = (
+    (
+        r"encoder_model\.encoder\.layers\.(.*)\.lstm\.",
+        r"feature_extractor.encodec.encoder.model.\1.lstm.",
+    ),
+    (
+        r"encoder_model\.encoder\.layers\.(.*)\.conv\.",
+        r"feature_extractor.encodec.encoder.model.\1.conv.conv.",
+    ),
+    (
+        r"encoder_model\.quantizer\.codebook\.",
+        "feature_extractor.encodec.quantizer.vq.layers.0._codebook.",
+    ),
+    (r"parametrizations\.weight\.original0$", "weight_g"),
+    (r"parametrizations\.weight\.original1$", "weight_v"),
+    (r"^head\.linear\.", "head.out."),
+)
 # Official keys -> ours; the first match is used. None: encode and decode do not need the tensor.
 _ENCODER = r"feature_extractor\.encodec\.encoder\.model"
 _CODEBOOK = r"feature_extractor\.encodec\.quantizer\.vq\.layers\.0\._codebook"
@@ -257,9 +281,13 @@ _OFFICIAL_KEYS: tuple[tuple[str, str | None], ...] = (
 
 def _rename_official(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     renamed: dict[str, Tensor] = {}
+    converted = _is_converted(state)
     for key, tensor in state.items():
+        official = key
+        for pattern, replacement in _FROM_TRANSFORMERS if converted else ():
+            official = re.sub(pattern, replacement, official)
         for pattern, replacement in _OFFICIAL_KEYS:
-            if match := re.fullmatch(pattern, key):
+            if match := re.fullmatch(pattern, official):
                 if replacement is not None:
                     renamed[match.expand(replacement)] = as_float32(tensor)
                 break

@@ -28,6 +28,8 @@ from audiotok.system.names import Recorded
 if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
 
+DOMAINS = ("speech", "music", "audio")
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -37,9 +39,13 @@ class Clip:
         id: unique in its corpus, stable, and safe as the name of a file.
         path: the sound file.
         text, speaker, label: transcript, speaker and class; None if unknown.
+        language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
+        session: the recording that several clips were cut from or made in; None if unknown.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
+        codec: who made this file, if it is a reconstruction; read by suites of given sounds.
+        domain: one of DOMAINS; None if unknown.
         offset, duration: of the clip in the file, seconds; None: to the end of the file.
     """
 
@@ -48,11 +54,15 @@ class Clip:
     text: str | None = None
     speaker: str | None = None
     label: str | None = None
+    language: str | None = None
     licence: str | None = None
     reference: Path | None = None
+    codec: str | None = None
+    domain: str | None = None
     split: str | None = None
     offset: float = 0.0
     duration: float | None = None
+    session: str | None = None
 
     @property
     def is_segment(self) -> bool:
@@ -107,23 +117,50 @@ class Corpus:
         return replace(self, clips=self.clips[:n])
 
     def is_speech(self, clip: Clip) -> bool:
-        """Whether the clip counts as speech: it has a text or a speaker, or no clip has either."""
+        """Whether the clip counts as speech: its domain says so; where it has none, it has a text
+        or a speaker, or no clip has either."""
+        if clip.domain:
+            return clip.domain == "speech"
         return bool(clip.text or clip.speaker) or not self._marks_speech
+
+    def no_speech(self) -> str | None:
+        """One line for tasks that measure nothing but speech; None if some clip is speech."""
+        if any(map(self.is_speech, self.clips)):
+            return None
+        return "no clip is speech: the column domain of the manifest says so"
 
     @cached_property
     def _marks_speech(self) -> bool:
         return any(clip.text or clip.speaker for clip in self.clips)
 
     @cached_property
+    def clusters(self) -> list[dict[str, str | None]]:
+        """Of each clip its speaker and session; of segments of one file, that is their session."""
+        files = dict.fromkeys(clip.path for clip in self if clip.is_segment)
+        numbers = {path: f"file {number}" for number, path in enumerate(files, start=1)}
+        return [
+            {
+                "speaker": clip.speaker and readable(clip.speaker),
+                "session": readable(clip.session) if clip.session else numbers.get(clip.path),
+            }
+            for clip in self
+        ]
+
+    @cached_property
     def sha256(self) -> str:
-        """Hash of the content: ids, texts, speakers, labels, splits, the bytes of files, the
-        grammar, the trials, and whether truncated files are allowed."""
+        """Hash of the content: ids, texts, speakers, labels, languages, codecs, domains, splits,
+        sessions, the bytes of files, the grammar, the trials, and whether truncated files are
+        allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]
             row += [_file_sha256(path) for path in (clip.path, clip.reference)]
             row += [clip.split] if clip.split else []
+            row += [f"language {clip.language}"] if clip.language else []
+            row += [f"codec {clip.codec}"] if clip.codec else []
+            row += [f"domain {clip.domain}"] if clip.domain else []
             row += [clip.offset, clip.duration] if clip.is_segment else []
+            row += [{"session": clip.session}] if clip.session else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:

@@ -17,6 +17,7 @@ WORDS = {
     "text": ("text", "transcription", "transcript", "sentence", "normalized_text"),
     "speaker": ("speaker", "speaker_id", "client_id", "spk_id"),
     "label": ("label",),
+    "language": ("language", "lang", "locale"),
 }
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation"}
 SPLITS |= {"val": "validation", "test": "test"}

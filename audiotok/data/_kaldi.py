@@ -1,4 +1,4 @@
-"""Data folders of Kaldi: wav.scp, and optionally segments, text and utt2spk.
+"""Data folders of Kaldi: wav.scp, and optionally segments, text, utt2spk and utt2lang.
 
 Each line of wav.scp is an id and a path, relative to the folder; commands with a pipe are refused.
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from audiotok.data import Corpus, _ids, _manifest
 from audiotok.errors import CorpusError
+
+_ANNOTATIONS = (("text", "text"), ("utt2spk", "speaker"), ("utt2lang", "language"))
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
@@ -31,7 +33,7 @@ def of_folder(folder: Path, name: str) -> Corpus | None:
             rows[key] = (line, {"audio": paths[recording][1], "start": start} | end)
     else:
         rows = {key: (line, {"audio": path}) for key, (line, path) in paths.items()}
-    for file, column in (("text", "text"), ("utt2spk", "speaker")):
+    for file, column in _ANNOTATIONS:
         if (path := folder / file).is_file():
             for line, key, rest in _lines(path):
                 if key not in rows:

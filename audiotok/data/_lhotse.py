@@ -12,6 +12,8 @@ from typing import Any
 from audiotok.data import Corpus, _ids, _jsonl, _manifest
 from audiotok.errors import CorpusError
 
+_ANNOTATIONS = ("text", "speaker", "language")
+
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
     """The corpus of a folder with cuts.jsonl or recordings.jsonl (or .gz); None of any other."""
@@ -132,5 +134,5 @@ def _segment(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
 
 
 def _supervision(path: Path, line: int, supervision: dict[str, Any]) -> dict[str, str]:
-    cells = {key: _jsonl.cell(path, line, key, supervision.get(key)) for key in ("text", "speaker")}
+    cells = {key: _jsonl.cell(path, line, key, supervision.get(key)) for key in _ANNOTATIONS}
     return _manifest.filled(cells)

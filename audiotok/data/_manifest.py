@@ -1,14 +1,16 @@
 """Manifests: a table of clips as TSV, CSV or JSONL.
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
-`reference` (a path), `licence`, `id`, `split` (train, validation or test); `offset` and `duration`
-(or `start` and `end`, all in seconds) if a clip is a segment of its file. TSV is plain, without
-quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns with other names are
-ignored; names that look like a misspelt column, or that would change which sound is read, are
-refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its texts. JSONL with
-`audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's folder, or inside
-one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a file outside of
-these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
+`language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
+or made in), `reference` (a path), `codec` (who made this sound of the reference), `domain` (speech,
+music or audio; other values are ignored), `licence`, `id`, `split` (train, validation or test);
+`offset` and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file.
+TSV is plain, without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns
+with other names are ignored; names that look like a misspelt column, or that would change which
+sound is read, are refused. A `grammar.jsgf` in the folder of the manifest is the grammar of its
+texts. JSONL with `audio_filepath` is a NeMo manifest. Absolute paths must be inside the manifest's
+folder, or inside one of the folders in the environment variable AUDIOTOK_AUDIO_ROOTS. A link to a
+file outside of these is followed only if AUDIOTOK_FOLLOW_LINKS=1 is set.
 """
 
 from __future__ import annotations
@@ -16,19 +18,23 @@ from __future__ import annotations
 import csv
 import difflib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from audiotok.data import Clip, Corpus, _ids, _jsonl, _segments
+from audiotok.data import DOMAINS, Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = ("audio", "text", "speaker", "label", "reference", "licence", "id", "split")
+COLUMNS = (
+    "audio", "text", "speaker", "label", "language", "session", "reference", "codec", "domain",
+    "licence", "id", "split",
+)  # fmt: skip
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in
-NEMO = {"audio": ("audio_filepath",)}
+NEMO = {"audio": ("audio_filepath",), "language": ("lang",)}
 GRAMMAR = "grammar.jsgf"
 FOLLOW = "AUDIOTOK_FOLLOW_LINKS"
 _SYNONYMS = {  # names of our columns in other manifests
@@ -36,6 +42,7 @@ _SYNONYMS = {  # names of our columns in other manifests
     **dict.fromkeys(("transcript", "transcription", "sentence", "words"), "text"),
     **dict.fromkeys(("speaker_id", "spk", "spk_id", "client_id"), "speaker"),
     **dict.fromkeys(("original", "ref", "ground_truth"), "reference"),
+    **dict.fromkeys(("lang", "locale", "lang_id"), "language"),
     "license": "licence",
 }
 
@@ -232,9 +239,19 @@ def _clip(
         raise CorpusError(
             f"{path}, line {line}: split is {split[:40]!r}, expected {', '.join(SPLITS)}"
         )
-    fields = {k: cells.get(k) for k in ("text", "speaker", "label", "licence", "split")}
-    fields |= {"offset": offset, "duration": duration, "reference": files.get("reference")}
-    return Clip(id=name, path=files["audio"], **fields)
+    if (language := cells.get("language")) is not None:
+        language = language.lower().replace("_", "-")
+        if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{1,8})*", language):
+            raise CorpusError(
+                f"{path}, line {line}: language is {language[:40]!r}, expected a code of ISO 639 "
+                "such as en, de or pt-br"
+            )
+    names = ("text", "speaker", "session", "label", "codec", "licence", "split")
+    fields = {name: cells.get(name) for name in names}
+    domain = cells.get("domain", "").lower()
+    fields |= {"domain": domain if domain in DOMAINS else None, "language": language}
+    fields["reference"] = files.get("reference")
+    return Clip(id=name, path=files["audio"], offset=offset, duration=duration, **fields)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path:

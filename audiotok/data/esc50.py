@@ -14,7 +14,8 @@ NAMES = tuple(f"esc50/{fold}" for fold in range(1, 6))
 
 
 def load(name: str) -> Corpus:
-    """All sounds, in the order of their table; label is the category."""
+    """All sounds, in the order of their table; label is the category, session the recording on
+    Freesound that a clip was cut from."""
     folder = _place.folder("esc50", ("audio", "meta/esc50.csv"), SOURCE)
     path, test = folder / "meta" / "esc50.csv", name.removeprefix("esc50/")
     rows = _place.table(path, ("filename", "fold", "category"))
@@ -24,6 +25,7 @@ def load(name: str) -> Corpus:
             clip_id,
             _place.existing(folder / "audio", row["filename"], folder),
             label=row["category"],
+            session=row.get("src_file"),
             split="test" if row["fold"] == test else "train",
         )
         for clip_id, row in zip(ids, rows, strict=True)

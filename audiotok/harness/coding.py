@@ -78,7 +78,7 @@ class Coder:
         stage = ["read"]
         device = self._codec and self._codec.device
         try:
-            reference = clip.original()
+            reference = clip.original() if clip.reference or not self._subject.given else None
             with torch.random.fork_rng([device] if device and device.type == "cuda" else []):
                 return self._coded(index, clip, reference, stage)
         except _NotKept as reason:
@@ -149,8 +149,8 @@ class Coder:
 
     # --- one clip ------------------------------------------------------------------------------
 
-    def _coded(self, index: int, clip: Clip, reference: Audio, stage: list[str]) -> Coded:
-        setting, reference_sha256 = self._setting, _sound_sha256(reference)
+    def _coded(self, index: int, clip: Clip, reference: Audio | None, stage: list[str]) -> Coded:
+        setting, reference_sha256 = self._setting, reference and _sound_sha256(reference)
         keys, known = {}, {}
         self._look(
             keys, known, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
@@ -188,10 +188,10 @@ class Coder:
             stage[0] = "observe"
             observing = [task for task in todo if task.observes and task.name in keys]
             observed = self._observed(clip, observing, reference, tokens)
-        arrays = _array(reference), _array(sound)
         job = Job(
             clip,
-            *arrays,
+            reference and _array(reference),
+            _array(sound),
             tokens=content,
             seconds=seconds,
             observed=observed,
@@ -307,7 +307,7 @@ class Coder:
         about |= {"code": whole["code"]["codec"]}
         return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
-    def _timing_key(self, reference_sha256: str) -> dict[str, str]:
+    def _timing_key(self, reference_sha256: str | None) -> dict[str, str]:
         """All that times depend on: cached times of the same hardware are valid."""
         return (self._codec_key if self._codec is not None else {}) | {
             "sound": reference_sha256,

@@ -20,15 +20,15 @@ from audiotok.harness.cache import opened
 from audiotok.harness.plan import Observer, Setting, Subject, make_setting
 from audiotok.harness.runner import Runner
 from audiotok.harness.settings import BenchSettings
-from audiotok.harness.suite import load_suite
+from audiotok.harness.suite import Suite, load_suite
 from audiotok.results import results
-from audiotok.results.results import FLOOR, Result
+from audiotok.results.results import FLOOR, GIVEN, Result
 from audiotok.system.dependencies import torchaudio
 from audiotok.system.names import Recorded
 
 
 def bench(
-    tokenizer: str | Sequence[str],
+    tokenizer: str | Sequence[str] = (),
     data: str | Path | None = None,
     *,
     checkpoint: str | Path | None = None,
@@ -46,7 +46,7 @@ def bench(
     """Measure codecs; results that are already in `out` are reused.
 
     Args:
-        tokenizer: a codec's name, or several.
+        tokenizer: a codec's name, or several; none for a suite of given reconstructions.
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
 
     The other arguments are attributes of `audiotok.harness.settings.BenchSettings`.
@@ -70,12 +70,13 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
     registry.find_device(settings.device)
     torchaudio()  # if it does not work, every clip would fail
     suite = load_suite(settings.suite)
+    _refuse_names(suite, settings.tokenizer)
     asked = [name for one in settings.tokenizer for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
     kinds: dict[str, tuple] = {}  # full name -> family and card
     beside = [name for name in suite.baselines if name not in settings.tokenizer]
     beside = beside if settings.baselines else []
-    for name in [*asked, *beside, FLOOR]:
+    for name in [*asked, *beside, *([] if suite.given else [FLOOR])]:
         kind = registry.find(name)
         same = cards.setdefault(kind[1].name, name)
         if kinds.setdefault(kind[1].name, kind) != kind:
@@ -106,6 +107,17 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
     return sorted(found, key=results.order)
 
 
+def _refuse_names(suite: Suite, names: Sequence[str]) -> None:
+    """Raises AudiotokError if no codec is named, or one for a suite of given reconstructions."""
+    if suite.given and names:
+        raise AudiotokError(
+            f"the suite {suite.name} measures the reconstructions that a manifest brings, not "
+            f"{', '.join(names)}: leave out --tokenizer, or name another suite"
+        )
+    if not suite.given and not names:
+        raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
+
+
 def _refuse_nothing(found: Sequence[Result]) -> None:
     """Raises ResultsError if no row has a number and no failure is transient."""
     if any(result.failed_for_now or result.has_values for result in found):
@@ -130,7 +142,13 @@ def _subjects(
         codec = registry.load(name, own, settings.device, quiet=True)
         return Subject(setting, codec, own_weights=own is not None)
 
-    found = [partial(Subject, setting, None)]
+    reference = partial(Subject, setting, None)
+    if setting.given is not None:
+        found = [reference] if setting.given.originals else []
+        return found + [
+            partial(Subject, setting, None, given=name) for name in setting.given.codecs
+        ]
+    found = [reference]
     if any(clip.reference for clip in setting.corpus):
-        found.append(partial(Subject, setting, None, given=True))
+        found.append(partial(Subject, setting, None, given=GIVEN))
     return found + [partial(coded, name) for name in names]

@@ -7,7 +7,7 @@ codec with changed weights or a metric with a new version is measured again.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from audiotok import data, tasks
 from audiotok.codec.codec import Codec
 from audiotok.data import Corpus
 from audiotok.errors import AudiotokError
+from audiotok.harness import given as reconstructions
 from audiotok.harness import summary
+from audiotok.harness.given import Given
 from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import Suite
 from audiotok.results import identity, results
-from audiotok.results.results import FLOOR, GIVEN, REFERENCE
+from audiotok.results.results import FLOOR, REFERENCE
 from audiotok.system.processes import can_start_processes
 from audiotok.tasks import Task
 
@@ -44,20 +46,22 @@ class Setting:
 
     settings: BenchSettings
     suite: Suite
-    corpus: Corpus
+    corpus: Corpus  # what codecs are measured on, and tasks are prepared with
+    sha256: str  # of all that was loaded
     limit: int | None  # clips; None: the whole corpus
     tasks: list[Task]
     not_measured: dict[str, str]  # task or column -> why
     folder: Path
     workers: int
     observer: Observer
+    given: Given | None = None  # reconstructions, in a suite of these
     keys: dict[str, dict[str, str]] = field(default_factory=dict)  # of tasks: `coding.task_keys`
 
     @property
     def data(self) -> dict[str, Any]:
         return {
             "name": self.corpus.name,
-            "sha256": self.corpus.sha256,
+            "sha256": self.sha256,
             "clips": len(self.corpus.clips),
             "limit": self.limit,
         }
@@ -77,7 +81,11 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
             not_measured |= task.left_out()
             able.append(task)
     limit = settings.limit
-    corpus = data.load(suite.source(settings.data), limit=limit)
+    corpus = data.load(suite.source(settings.data), limit=None if suite.given else limit)
+    sha256 = corpus.sha256
+    given = reconstructions.of(corpus, limit) if suite.given else None
+    if given:
+        corpus = replace(corpus, clips=given.clips)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
     unsuited = {task.name: task.unsuited(corpus) for task in able}
@@ -90,9 +98,9 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         task.prepare(corpus)
     if silent := sum(not corpus.is_speech(clip) for clip in corpus):
         observer.note(
-            f"{silent} of {len(corpus.clips)} clips of {corpus.name} have neither a text nor a "
-            "speaker, unlike the others: they count as sound without speech, and columns of speech "
-            "leave them out"
+            f"{silent} of {len(corpus.clips)} clips of {corpus.name} count as sound without "
+            "speech, and columns of speech leave them out: their domain says so, or they have "
+            "neither a text nor a speaker, unlike the others"
         )
     count = settings.workers
     if count is None:
@@ -105,6 +113,8 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         settings=settings,
         suite=suite,
         corpus=corpus,
+        sha256=sha256,
+        given=given,
         limit=limit,
         tasks=able,
         not_measured=not_measured,
@@ -128,20 +138,33 @@ def available_cores() -> int:
 
 @dataclass
 class Subject:
-    """One row of the table: a codec; with None, the reference, or reconstructions of the corpus."""
+    """One row of the table: a codec; with None, the reference, or given reconstructions."""
 
     setting: Setting
     codec: Codec | None
     own_weights: bool = False  # the user gave a checkpoint instead of the card's weights
-    given: bool = False  # reconstructions that the corpus contains
+    given: str | None = None  # whose reconstructions, of those that the corpus contains
 
     @property
     def name(self) -> str:
         """The full name of the codec; for the user's own weights, followed by @ and their hash."""
         if self.codec is None:
-            return GIVEN if self.given else REFERENCE
+            return self.given or REFERENCE
         own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """Its clips: of given reconstructions, those that this codec made."""
+        setting = self.setting
+        if setting.given is None:
+            return setting.corpus
+        clips = setting.given.codecs[self.given] if self.given else setting.given.originals
+        return replace(setting.corpus, clips=clips)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return self.setting.data | {"clips": len(self.corpus)}
 
     @cached_property
     def folder(self) -> Path:
@@ -171,7 +194,7 @@ class Subject:
             "audiotok": audiotok.__version__,
             "suite": {"name": setting.suite.name, "version": setting.suite.version},
             "seed": setting.suite.seed,
-            "data": setting.data,
+            "data": self.data,
             "tasks": {task.name: summary.versions(task) for task in setting.tasks},
             "not_measured": sorted(setting.not_measured),
             "codec": {"name": self.name} | self.weights,
@@ -183,7 +206,9 @@ class Subject:
     def about(self) -> dict[str, Any]:
         """What a table shows about the codec: its card, values derived from it, its role."""
         if self.codec is None:
-            return {"name": self.name, "role": "given" if self.given else "ceiling"}
+            stand_in = self.setting.given and not self.given and self.setting.given.stand_in
+            about = {"name": self.name, "role": "given" if self.given else "ceiling"}
+            return about | ({"stand_in": stand_in} if stand_in else {})
         card = self.codec.card
         return (
             card.model_dump(mode="json")

@@ -161,7 +161,7 @@ def _score_clips(
     subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
 ) -> dict[int, Entry]:
     """Fills the journal; returns the entries of clips that failed for what may pass, by index."""
-    clips, observer = subject.setting.corpus.clips, subject.setting.observer
+    clips, observer = subject.corpus.clips, subject.setting.observer
     todo = [index for index in range(len(clips)) if index not in journal.entries]
     if len(todo) < len(clips):
         gone = f"{len(clips) - len(todo)} of {len(clips)} clips"
@@ -210,7 +210,7 @@ def _concluded(
     subject: Subject, entries: list[Entry], journal: Journal, coder: Coder
 ) -> list[Entry]:
     """The entries of all clips, with what tasks conclude from them together."""
-    corpus = subject.setting.corpus
+    corpus = subject.corpus
     if subject.given:  # then the sounds are the corpus's own reconstructions
         corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
     for task in subject.setting.tasks:
@@ -236,13 +236,16 @@ def _result(
     timing = [task for task in setting.tasks if task.timing]
     scoring = [task for task in setting.tasks if not task.timing]
     seed = setting.suite.seed
+    clusters = setting.corpus.clusters
+    entries = [entry | clusters[entry["index"]] for entry in entries]
     rows = summary.frame(subject.name, entries, scoring, others=timing)
     times = summary.frame(subject.name, entries, timing, others=scoring)
     plan = subject.plan
     content = {
         "schema": results.SCHEMA,
         "plan": plan,
-        "suite": plan["suite"] | {"tasks": list(setting.suite.tasks)},
+        "suite": plan["suite"]
+        | {"tasks": list(setting.suite.tasks), "headline": list(setting.suite.headline)},
         "data": plan["data"],
         "codec": subject.about,
         "scores": summary.scores(entries, scoring, journal.tokens, seed),

@@ -18,7 +18,8 @@ class BenchSettings:
 
     Attributes:
         tokenizer: names of codecs, a string of several separated by commas or a sequence of names;
-            `codebooks=*` and `merge=*` stand for all values. Stored as a tuple.
+            `codebooks=*` and `merge=*` stand for all values. Stored as a tuple. None, where the
+            suite measures given reconstructions.
         checkpoint: weights for the one codec in `tokenizer`.
         baselines: measure the suite's baselines as well.
         suite: name of a suite that ships, or a YAML file.
@@ -38,7 +39,7 @@ class BenchSettings:
     Raises AudiotokError if values are out of range or contradict each other.
     """
 
-    tokenizer: str | Sequence[str]
+    tokenizer: str | Sequence[str] = ()
     checkpoint: str | Path | None = None
     baselines: bool = True
     suite: str | Path = "smoke"

@@ -1,7 +1,7 @@
 """Rows, times and scores of one codec from the entries of a journal. Imports no torch.
 
 If a column failed for a clip, it is missing in that row and counted as failed. If it does not apply
-to the clip (no text, no tokens), it is missing and not counted.
+to the clip (no text, no tokens), it is missing and not counted; see `audiotok.results.counts`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import numpy as np
 import pandas as pd
 
 from audiotok import metrics
-from audiotok.results import statistics
+from audiotok.results import counts, speakers, statistics
+from audiotok.results.schema import CLUSTERS
 
 if TYPE_CHECKING:
     from audiotok.tasks import Task
     from audiotok.tokens.tokens import Tokens
 
-Entry = Mapping[str, Any]  # a line of the journal: index, clip, values, failures
+# A line of the journal (index, clip, values, failures), and the speaker and session of its clip.
+Entry = Mapping[str, Any]
 
 
 def versions(task: Task) -> dict[str, int | str]:
@@ -33,7 +35,8 @@ def versions(task: Task) -> dict[str, int | str]:
 def frame(
     codec: str, entries: Sequence[Entry], tasks: Sequence[Task], others: Sequence[Task] = ()
 ) -> pd.DataFrame:
-    """One row per clip: `codec`, `clip`, the columns of these tasks, then undeclared values.
+    """One row per clip: `codec`, `clip`, `speaker` and `session` where any clip has one, the
+    columns of these tasks, then undeclared values.
 
     Undeclared values are texts (transcripts) and points of curves. Columns of the tasks `others`
     are left out.
@@ -41,8 +44,13 @@ def frame(
     declared = [column.name for task in tasks for column in task.columns]
     elsewhere = {column.name for task in others for column in task.columns}
     texts = {key for entry in entries for key in entry["values"]} - set(declared) - elsewhere
-    rows = [{"codec": codec, "clip": entry["clip"]} | entry["values"] for entry in entries]
-    table = pd.DataFrame(rows, columns=["codec", "clip", *declared, *sorted(texts)])
+    known = [name for name in CLUSTERS if any(entry.get(name) for entry in entries)]
+    about = ["clip", *known]
+    rows = [
+        {"codec": codec} | {name: entry.get(name) for name in about} | entry["values"]
+        for entry in entries
+    ]
+    table = pd.DataFrame(rows, columns=["codec", *about, *declared, *sorted(texts)])
     return table.astype(dict.fromkeys(declared, "float64"))
 
 
@@ -68,41 +76,48 @@ def details(
 def _scores_of(
     task: Task, entries: Sequence[Entry], tokens: Sequence[Tokens], seed: int
 ) -> dict[str, dict[str, Any]]:
-    rows = frame("", entries, [task])
+    rows, failed_ = frame("", entries, [task]), failures(entries)
     scored = rows[[column.name for column in task.columns]].notna().any(axis=1)
     whole = task.summarise(rows, tokens)
-    again = _bootstrap(task, rows, seed) if whole else []
+    labels = np.array(speakers.labels(rows), dtype=object)
+    estimates, of_scored = corpus_estimates(task, rows[scored], whole, seed)
     found = {}
     for column in task.columns:
-        values = rows[column.name].dropna()
-        failed = sum(_failed(entry, task.name, column.name) for entry in entries)
+        values, basis = rows[column.name].dropna(), task.basis(column.name)
+        failed = counts.failed(rows, failed_, task=task.name, column=column.name, basis=basis)
         if column.name in whole:
-            drawn = [sample[column.name] for sample in again if column.name in sample]
-            score = {"mean": whole[column.name], "ci95": statistics.interval(drawn)}
-            score |= {"n": len(values) or int(scored.sum()), "failed": failed}
+            own = of_scored
+            score = {"mean": whole[column.name], "ci95": estimates[column.name].ci95}
+            score |= {"n": counts.counted(rows, basis), "failed": failed}
         else:
-            score = statistics.mean_score(values, failed, seed)
+            own = statistics.Clusters(labels[values.index], len(values))
+            score = statistics.mean_score(values, failed, seed, own.labels)
+        score["interval"] = speakers.described(own) if score["ci95"] else None
         about = {key: value for key, value in asdict(column).items() if key != "name"}
         found[column.name] = score | about | {"task": task.name}
     return found
 
 
-def _bootstrap(task: Task, rows: pd.DataFrame, seed: int) -> list[dict[str, float]]:
-    """Numbers of the corpus for bootstrap samples of the rows, if rows alone determine them."""
-    generator = np.random.default_rng(seed)
-    n = len(rows)
-    picks = (
-        generator.integers(0, n, n) for _ in range(statistics.CORPUS_RESAMPLES if n > 1 else 0)
-    )
-    return [task.summarise(rows.iloc[pick], []) for pick in picks]
+def corpus_estimates(
+    task: Task, rows: pd.DataFrame, whole: Mapping[str, float], seed: int
+) -> tuple[dict[str, statistics.Estimate], statistics.Clusters]:
+    """The intervals of numbers of the corpus, and what they are over.
 
-
-def _failed(entry: Entry, task: str, column: str) -> bool:
-    """Whether this column failed for this clip, alone or with its task or the whole clip."""
-    return any(
-        failure.get("task", task) == task and failure.get("column", column) == column
-        for failure in entry["failures"]
-    )
+    Args:
+        rows: those in which the task has any value.
+        whole: {column: number}, what `task.summarise` makes of them. Numbers that need the tokens
+            get no interval.
+    """
+    clusters = statistics.Clusters(speakers.labels(rows), len(rows))
+    found = []
+    if whole and len(rows):
+        drawn = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
+        picks = (np.repeat(np.arange(len(rows)), times) for times in drawn)
+        found = [task.summarise(rows.iloc[pick], []) for pick in picks]
+    resampled = {name: [one.get(name, np.nan) for one in found] for name in whole}
+    return {
+        name: statistics.estimate(value, resampled[name], clusters) for name, value in whole.items()
+    }, clusters
 
 
 def failures(entries: Sequence[Entry]) -> list[dict[str, str]]:

@@ -57,7 +57,7 @@ class Job:
     """A clip to score; arrays are (C, L) float32."""
 
     clip: Clip
-    reference: tuple[np.ndarray, int]
+    reference: tuple[np.ndarray, int] | None
     reconstruction: tuple[np.ndarray, int]
     tokens: bytes | None = None
     seconds: dict[str, Any] = field(default_factory=dict)  # further fields of Item
@@ -301,7 +301,7 @@ def score(tasks: Sequence[Task], job: Job) -> Scored:
 
     item = Item(
         job.clip,
-        audio(*job.reference),
+        None if job.reference is None else audio(*job.reference),
         audio(*job.reconstruction),
         None if job.tokens is None else Tokens.from_bytes(job.tokens),
         **job.seconds,

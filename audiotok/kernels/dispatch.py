@@ -15,6 +15,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from audiotok.system.denormals import keep_denormals
+
 _PATHS = {"reference": "reference", "torch": "torch_cpu", "compiled": "cpu", "triton": "triton_gpu"}
 
 
@@ -51,6 +53,7 @@ def function(name: str, tensor: Tensor, default: Callable | None = None) -> Call
     return implementation or getattr(_module("torch"), name, None)
 
 
+@keep_denormals()
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:
     """Codes (N,) int64: for each row of latents (N, D) the nearest row of the codebook (V, D).
 
@@ -79,6 +82,7 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
     return function("vq_argmin", latents)(latents.detach(), codebook.detach(), metric)
 
 
+@keep_denormals()
 def rvq_encode(
     latents: Tensor,
     codebooks: Tensor,
@@ -116,6 +120,7 @@ def rvq_encode(
     return encode(latents.detach(), codebooks.detach(), stages, strides)
 
 
+@keep_denormals()
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
     """Vectors (N, D): sums of the codewords of codes (N, K) int64 in codebooks (>= K, V, D).
 
@@ -136,6 +141,7 @@ def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
     return function("rvq_decode", codebooks)(codes, codebooks.detach())
 
 
+@keep_denormals()
 def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:
     """The number of codes (N,) of each codeword, (V,), and the sum of their latents (V, D).
 

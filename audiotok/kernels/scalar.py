@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from audiotok.kernels.dispatch import function
+from audiotok.system.denormals import keep_denormals
 
 _BLOCK_ELEMENTS = 1 << 16  # elements in fp64 at once: they stay in the cache
 
 
+@keep_denormals()
 def fsq_encode(latents: Tensor, levels: Sequence[int]) -> Tensor:
     """Codes (N,) int64 of latents (N, D) float32; dimension d has `levels[d]` values (>= 2).
 
@@ -38,6 +40,7 @@ def fsq_decode(codes: Tensor, levels: Sequence[int]) -> Tensor:
     return function("fsq_decode", codes, _fsq_decode)(codes, tuple(levels))
 
 
+@keep_denormals()
 def lfq_encode(latents: Tensor) -> Tensor:
     """Codes (N,) int64 of latents (N, D) float32, D <= 62: bit D - 1 - d is 1 where x_d > 0.
 

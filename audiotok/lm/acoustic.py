@@ -2,7 +2,7 @@
 
 Perplexities over different vocabularies and rates do not compare, bits per second of sound do; at
 equal reconstruction only, for a codec whose code never changes costs nothing. Sizes and budget are
-the same for all codecs and stand here. The budget is seconds of sound heard, not tokens. All runs
+the same for all codecs and stand here. The budget is seconds of sound, not tokens. All runs
 are on the CPU, in one thread, so that the same machine gives the same numbers again.
 """
 

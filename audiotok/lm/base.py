@@ -59,6 +59,11 @@ class LanguageModel(nn.Module):
         return torch.stack([frames % stride == 0 for stride in self.strides])
 
     @property
+    def unit(self) -> int:
+        """Frames in a step: of so many frames, only the first can have a free code."""
+        return math.gcd(*self.strides)
+
+    @property
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
 

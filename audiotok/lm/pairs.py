@@ -8,7 +8,7 @@ with a cut in both sounds of a pair, so that no cut gives the wrong one away:
 - background: a clip in an everyday sound; or half in this one, half in another.
 - reversed: a clip; or the same clip backwards.
 
-Pairs that others have made (sWUGGY, sBLIMP, StoryCloze, SALMon) are files, see `read`.
+Published pairs (sWUGGY, sBLIMP, StoryCloze, SALMon) are files, see `read`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _joined(first: Audio, clip: Audio) -> Audio:
     return Audio(torch.cat([first.waveform, gain * second], 1), first.sample_rate)
 
 
-# --- pairs of others -------------------------------------------------------------------------
+# --- published pairs -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, 
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         if missing := [name for name in needed if name not in (reader.fieldnames or ())]:
-            raise CorpusError(f"{path} lacks the columns {', '.join(missing)}")
+            raise CorpusError(f"{path} has no columns {', '.join(missing)}")
         return list(reader)
 
 

@@ -60,12 +60,12 @@ class PatternLM(LanguageModel):
         hits = torch.zeros_like(slots, dtype=torch.bool)
         for k, head in enumerate(self.heads):
             steps, places = ((plan.codebook == k) & plan.filled).nonzero(as_tuple=True)
-            wanted = slots[:, steps, places]
+            targets = slots[:, steps, places]
             logits = head(hidden[:, steps]).float().flatten(0, 1)
-            cost = F.cross_entropy(logits, wanted.flatten(), reduction="none")
-            nats[:, steps, places] = cost.view_as(wanted)
+            cost = F.cross_entropy(logits, targets.flatten(), reduction="none")
+            nats[:, steps, places] = cost.view_as(targets)
             if not self.training:
-                hits[:, steps, places] = logits.argmax(-1).view_as(wanted) == wanted
+                hits[:, steps, places] = logits.argmax(-1).view_as(targets) == targets
         return Scored(*(plan.scatter(found, *codes.shape[1:]) for found in (nats, hits)))
 
     @torch.no_grad()
@@ -89,7 +89,7 @@ class PatternLM(LanguageModel):
             for k, t in zip(plan.codebook[step].tolist(), plan.frame[step].tolist(), strict=True):
                 if t >= given:  # what the prompt holds stays
                     past = codes[:, k, : t : self.strides[k]]
-                    codes[:, k, t] = sampling.draw(self.heads[k](hidden), past, generator)
+                    codes[:, k, t] = sampling.sample(self.heads[k](hidden), past, generator)
         return self.repeated(codes)
 
     def _plan(self, codes: Tensor) -> Arrangement:

@@ -1,8 +1,9 @@
 """RQLM: a transformer over frames, and a small one over the codebooks of each frame.
 
 Lee et al. 2022 (RQ-Transformer), arXiv 2203.01941; Défossez et al. 2024 (Moshi), arXiv 2410.00037,
-section 3.4.2. The temporal transformer sees the sum of a frame's embeddings; what it says of the
-next frame starts the depth transformer, which gives that frame's codes one after another.
+section 3.4.2. The temporal transformer sees the sum of a frame's embeddings; its output starts the
+depth transformer, which predicts the codes of the next frame one after another. Frames without a
+free code in any codebook are left out.
 """
 
 from __future__ import annotations
@@ -55,13 +56,14 @@ class RQLM(LanguageModel):
             nn.init.normal_(table.weight, std=0.02)
 
     def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
-        batch, _, num_frames = codes.shape
-        hidden = self.temporal(self._frames(codes, condition))[:, -num_frames:]
-        rows = codes.transpose(1, 2).flatten(0, 1)  # (B * T, K)
+        every, num_frames = codes[:, :, :: self.unit], codes.shape[2]
+        batch, _, steps = every.shape
+        hidden = self.temporal(self._frames(every, condition))[:, -steps:]
+        rows = every.transpose(1, 2).flatten(0, 1)  # (B * steps, K)
         entered = [self.bridge(hidden).flatten(0, 1)]
         entered += [table(rows[:, k]) for k, table in enumerate(self.depth_embeddings)]
-        found = self.depth(torch.stack(entered, 1) + self.places)
-        logits = [head(found[:, k]).float() for k, head in enumerate(self.heads)]
+        depth = self.depth(torch.stack(entered, 1) + self.places)
+        logits = [head(depth[:, k]).float() for k, head in enumerate(self.heads)]
         costs = [
             F.cross_entropy(each, rows[:, k], reduction="none") for k, each in enumerate(logits)
         ]
@@ -73,8 +75,10 @@ class RQLM(LanguageModel):
         ]
         free = self.free(num_frames).to(codes.device)
         nats, hits = (
-            torch.stack(of, 1).view(batch, num_frames, -1).transpose(1, 2) * free
-            for of in (costs, hits)
+            torch.stack(each, 1).view(batch, steps, -1).transpose(1, 2) for each in (costs, hits)
+        )
+        nats, hits = (
+            each.repeat_interleave(self.unit, 2)[:, :, :num_frames] * free for each in (nats, hits)
         )
         return Scored(nats, hits)
 
@@ -87,25 +91,25 @@ class RQLM(LanguageModel):
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        given, sampling, cache = codes.shape[2], sampling or Sampling(), Cache()
+        unit, given, sampling, cache = self.unit, codes.shape[2], sampling or Sampling(), Cache()
         codes = F.pad(codes, (0, frames))
-        for t in range(given, given + frames):
-            entered = self._frames(codes[:, :, : t + 1], condition)[:, cache.length :]
+        for t in range(-(-given // unit) * unit, given + frames, unit):
+            entered = self._frames(codes[:, :, : t + 1 : unit], condition)[:, cache.length :]
             hidden = self.bridge(self.temporal(entered, cache)[:, -1])
             inner = Cache()
             for k, head in enumerate(self.heads):
                 if k:
                     hidden = self.depth_embeddings[k - 1](codes[:, k - 1, t])
-                found = self.depth((hidden + self.places[k])[:, None], inner)[:, 0]
+                depth = self.depth((hidden + self.places[k])[:, None], inner)[:, 0]
                 if t % self.strides[k]:
-                    codes[:, k, t] = codes[:, k, t - 1]
+                    codes[:, k, t] = codes[:, k, t - unit]
                 else:
                     past = codes[:, k, : t : self.strides[k]]
-                    codes[:, k, t] = sampling.draw(head(found), past, generator)
-        return codes
+                    codes[:, k, t] = sampling.sample(head(depth), past, generator)
+        return self.repeated(codes)
 
     def _frames(self, codes: Tensor, condition: Tensor | None) -> Tensor:
-        """What enters before each frame: (B, M + T, D), the sum of the frame before it."""
+        """The input of each frame, (B, M + T, D): the sum of the embeddings of the frame before."""
         known = sum(table(codes[:, k, :-1]) for k, table in enumerate(self.embeddings))
         first = self.start.expand(len(codes), 1, -1).to(known.dtype)
         entered = torch.cat([first, known], 1)

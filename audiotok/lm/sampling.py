@@ -1,7 +1,7 @@
-"""How a code is drawn from what a language model says: temperature, top-k, top-p, repetition.
+"""How codes are sampled from the logits of a language model: temperature, top-k, top-p, repetition.
 
 Repetition-aware sampling is that of VALL-E 2 (Chen et al. 2024, arXiv 2406.05370, section 3.2): a
-code that fills too much of the last codes is drawn again from the whole distribution.
+code with too large a share of the last codes is sampled again from the whole distribution.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sampling:
-    """One way of drawing codes; a temperature of 0 takes the likeliest.
+    """One way to sample codes; a temperature of 0 takes the most likely one.
 
     Attributes:
         temperature: logits are divided by it.
-        top_k: only so many likeliest codes; None: all.
-        top_p: only the likeliest codes that together have this probability.
-        repetition_window: so many last codes are looked at; 0: repetition is not looked at.
-        repetition_ratio: a code with a larger share of them is drawn again.
+        top_k: only this many most likely codes; None: all.
+        top_p: only the most likely codes that together have this probability.
+        repetition_window: number of last codes that are checked for repetition; 0: none.
+        repetition_ratio: a code with a larger share of them is sampled again.
     """
 
     temperature: float = 1.0
@@ -37,21 +37,21 @@ class Sampling:
                 "0 or more, 1 or more, and above 0 up to 1"
             )
 
-    def draw(
+    def sample(
         self, logits: Tensor, past: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
         """Logits (B, V), the same codebook's codes so far (B, N) -> codes (B,)."""
         if self.temperature == 0:
             return logits.argmax(-1)
         whole = (logits.float() / self.temperature).softmax(-1)
-        drawn = _draw(self._kept(whole), generator)
+        sampled = _sample(self._truncated(whole), generator)
         if self.repetition_window and past.shape[1]:
             last = past[:, -self.repetition_window :]
-            often = (last == drawn[:, None]).float().mean(1) > self.repetition_ratio
-            drawn = torch.where(often, _draw(whole, generator), drawn)
-        return drawn
+            often = (last == sampled[:, None]).float().mean(1) > self.repetition_ratio
+            sampled = torch.where(often, _sample(whole, generator), sampled)
+        return sampled
 
-    def _kept(self, shares: Tensor) -> Tensor:
+    def _truncated(self, shares: Tensor) -> Tensor:
         """The probabilities (B, V) that top-k and top-p leave, not normalised."""
         ordered, order = shares.sort(-1, descending=True)
         kept = ordered.cumsum(-1) - ordered < self.top_p  # the one that reaches top_p stays
@@ -60,5 +60,5 @@ class Sampling:
         return torch.zeros_like(shares).scatter(-1, order, ordered * kept)
 
 
-def _draw(shares: Tensor, generator: torch.Generator | None) -> Tensor:
+def _sample(shares: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.multinomial(shares, 1, generator=generator)[:, 0]

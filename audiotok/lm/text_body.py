@@ -52,10 +52,10 @@ class TextBody(nn.Module):
 
     def forward(self, hidden: Tensor, cache: Cache | None = None) -> Tensor:
         """With a cache, `hidden` are the steps that follow those it has seen."""
-        past = None if cache is None else cache.others.get("text")
+        past = None if cache is None else cache.external.get("text")
         found = self.model(inputs_embeds=hidden, past_key_values=past, use_cache=cache is not None)
         if cache is not None:
-            cache.others["text"] = found.past_key_values
+            cache.external["text"] = found.past_key_values
         return found.last_hidden_state
 
 

@@ -18,12 +18,12 @@ _BASE = 10_000.0  # of the rotary frequencies
 class Cache:
     """Keys and values of the steps so far, for one sequence of calls with growing time.
 
-    `others` is for bodies that keep their own, see `text_body`.
+    `external` holds the caches of transformers that are not built here, see `text_body`.
     """
 
     def __init__(self) -> None:
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
-        self.others: dict[str, Any] = {}
+        self.external: dict[str, Any] = {}
 
     @property
     def length(self) -> int:

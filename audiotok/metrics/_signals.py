@@ -32,17 +32,17 @@ def sounding(name: str, reference: Audio, reconstruction: Audio) -> tuple[Audio,
     Raises MetricError where no channel of the reference sounds, or one that does is silent in the
     reconstruction: the metric `name` has no value there.
     """
-    heard = ~_silent(reference)
+    audible = ~_silent(reference)
     seconds = f"({reference.duration:.3f} s)"
-    if not heard.any():
+    if not audible.any():
         raise MetricError(f"{name} has no value: the reference is silent {seconds}")
-    if (lost := heard & _silent(reconstruction)).any():
+    if (lost := audible & _silent(reconstruction)).any():
         which = f"channel {int(lost.nonzero()[0]) + 1} of " if reference.channels > 1 else ""
         raise MetricError(f"{name} has no value: {which}the reconstruction is silent {seconds}")
-    if heard.all():
+    if audible.all():
         return reference, reconstruction
     kept = (
-        type(audio)(audio.waveform[heard], audio.sample_rate)
+        type(audio)(audio.waveform[audible], audio.sample_rate)
         for audio in (reference, reconstruction)
     )
     return tuple(kept)

@@ -1,7 +1,7 @@
 """F0: whether the melody of speech survives, by correlation of both fundamental frequencies.
 
-Pearson's correlation of F0 in Hz over the frames of 10 ms that are voiced in both sounds, by
-WORLD's DIO and StoneMask, frame against frame without time warping; `voicing` says how many frames
+Pearson's correlation of F0 in Hz over the frames of 16 ms that are voiced in both sounds, by
+SwiftF0, frame against frame without time warping; `voicing` says how many frames
 that are. A monotone voice has little to correlate. Stereo: the mean of both channels.
 """
 
@@ -26,7 +26,7 @@ def correlation(reference: np.ndarray, reconstruction: np.ndarray) -> float:
     voiced = (reference > 0) & (reconstruction > 0)
     if voiced.sum() < MIN_FRAMES:
         raise MetricError(
-            f"f0 has no value: {voiced.sum()} frames of 10 ms are voiced in both sounds, "
+            f"f0 has no value: {voiced.sum()} frames of 16 ms are voiced in both sounds, "
             f"at least {MIN_FRAMES} are needed"
         )
     pair = reference[voiced], reconstruction[voiced]
@@ -43,12 +43,12 @@ def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
 
 METRIC = Metric(
     name="f0",
-    version=1,
+    version=2,
     columns=(
         Column("f0_correlation", "", True, 3, "correlation of F0 where both sounds are voiced"),
     ),
     compute=compute,
-    packages=("pyworld",),
+    packages=("swift_f0",),
     extra="bench",
     of_speech=True,
 )

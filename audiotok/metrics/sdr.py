@@ -42,11 +42,11 @@ def _project(reference: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
     """(L + TAPS - 1,): the sum of delayed copies of the reference nearest the reconstruction."""
     products = correlate(reference, reference, TAPS - 1)[TAPS - 1 :]
     normal = scipy.linalg.toeplitz(products)
-    wanted = correlate(reference, reconstruction, TAPS - 1)[TAPS - 1 :]
+    correlations = correlate(reference, reconstruction, TAPS - 1)[TAPS - 1 :]
     try:
-        taps = np.linalg.solve(normal, wanted)
+        taps = np.linalg.solve(normal, correlations)
     except np.linalg.LinAlgError:  # copies that depend on each other, as of a pure tone
-        taps = np.linalg.lstsq(normal, wanted)[0]
+        taps = np.linalg.lstsq(normal, correlations)[0]
     return scipy.signal.oaconvolve(reference, taps)
 
 

@@ -1,6 +1,6 @@
 """Voicing: whether speech is voiced where the reference is, and only there.
 
-Decisions per frame of 10 ms by WORLD's DIO and StoneMask, frame against frame. `voicing_error` is
+Decisions per frame of 16 ms by SwiftF0, frame against frame. `voicing_error` is
 the share of frames where they differ (V/UV error), `voicing_f1` the F1 of finding the reference's
 voiced frames. Stereo: the mean of both channels.
 """
@@ -36,7 +36,7 @@ def compute(reference: Audio, reconstruction: Audio) -> dict[str, float]:
 
 METRIC = Metric(
     name="voicing",
-    version=1,
+    version=2,
     columns=(
         Column(
             "voicing_error", "", False, 3, "share of frames whose voicing is not the reference's"
@@ -44,7 +44,7 @@ METRIC = Metric(
         Column("voicing_f1", "", True, 3, "F1 of the reference's voiced frames"),
     ),
     compute=compute,
-    packages=("pyworld",),
+    packages=("swift_f0",),
     extra="bench",
     of_speech=True,
 )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from audiotok.nn.discriminators import Judgement
+from audiotok.nn.discriminators import DiscriminatorOutput
 
 Objective = Literal["hinge", "least_squares"]
 Reduction = Literal["sum", "mean"]
@@ -34,8 +34,8 @@ _FAKE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def discriminator_loss(
-    real: Sequence[Judgement],
-    fake: Sequence[Judgement],
+    real: Sequence[DiscriminatorOutput],
+    fake: Sequence[DiscriminatorOutput],
     objective: Objective = "hinge",
     reduction: Reduction = "sum",
 ) -> Tensor:
@@ -49,7 +49,9 @@ def discriminator_loss(
 
 
 def generator_loss(
-    fake: Sequence[Judgement], objective: Objective = "hinge", reduction: Reduction = "sum"
+    fake: Sequence[DiscriminatorOutput],
+    objective: Objective = "hinge",
+    reduction: Reduction = "sum",
 ) -> Tensor:
     """The adversarial loss of the codec: its reconstructions should be classified as real.
 
@@ -60,8 +62,8 @@ def generator_loss(
 
 
 def feature_matching(
-    real: Sequence[Judgement],
-    fake: Sequence[Judgement],
+    real: Sequence[DiscriminatorOutput],
+    fake: Sequence[DiscriminatorOutput],
     reduction: Reduction = "sum",
     relative: bool = False,
 ) -> Tensor:

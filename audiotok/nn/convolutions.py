@@ -34,8 +34,9 @@ class PaddedConv1d(nn.Conv1d):
         bias: bool = True,
         causal: bool = False,
         group_norm: bool = False,
+        groups: int = 1,
     ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, bias=bias)
+        super().__init__(in_channels, out_channels, kernel_size, stride, groups=groups, bias=bias)
         total = kernel_size - stride
         self.right = 0 if causal else total // 2
         self.left = total - self.right

@@ -1,7 +1,8 @@
-"""A small codec network with any quantizer between SEANet's encoder and Vocos' decoder.
+"""A small codec network with any quantizer.
 
-Encoder and decoder are as in WavTokenizer (Ji et al. 2024, arXiv 2408.16532); the quantizer is any
-of `nn.quantizers`. To compare quantizers, train networks that differ in the quantizer only.
+Encoder and decoder are those of WavTokenizer (Ji et al. 2024, arXiv 2408.16532), SEANet and Vocos,
+or ConvNeXt on both sides, see `convnext`; the quantizer is any of `nn.quantizers`. To compare
+quantizers, train networks that differ in the quantizer only.
 """
 
 from __future__ import annotations
@@ -9,6 +10,12 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from audiotok.nn.convnext import (
+    ConvNeXtBackbone,
+    ConvNeXtEncoder,
+    ConvNeXtSizes,
+    SynthesisFilterbank,
+)
 from audiotok.nn.outputs import Output
 from audiotok.nn.quantizers import AnyQuantizer, losses_of
 from audiotok.nn.seanet import SEANetEncoder
@@ -24,6 +31,7 @@ class MiniConfig(BaseModel):
     strides: tuple[int, ...]  # of the encoder, in order of application; their product is the hop
     sample_rate: int = 16000
     dimension: int = Field(64, gt=0)  # of the latents
+    convnext: ConvNeXtSizes | None = None  # takes the place of SEANet and Vocos, sized below
     num_filters: int = 16
     num_lstm_layers: int = 2
     backbone_dim: int = Field(256, ge=64, multiple_of=32)  # in 32 groups, of 2 at least
@@ -31,8 +39,24 @@ class MiniConfig(BaseModel):
     backbone_layers: int = 6
 
     @model_validator(mode="after")
-    def _latents_fit(self) -> MiniConfig:
+    def _agree(self) -> MiniConfig:
         self.quantizer.check(self.dimension)
+        if self.convnext is not None:
+            unused = {
+                name
+                for name in self.model_fields_set
+                if name.startswith(("num_", "backbone_"))
+                and getattr(self, name) != type(self).model_fields[name].default
+            }
+            if unused:
+                raise ValueError(
+                    f"{min(unused)} is of SEANet and Vocos: leave it out with convnext"
+                )
+            if len(self.convnext.widths) != len(self.strides):
+                raise ValueError(
+                    f"convnext.widths {self.convnext.widths} and strides {self.strides} differ in "
+                    "length: expected a width for each stride"
+                )
         return self
 
 
@@ -42,18 +66,15 @@ class MiniNetwork(nn.Module):
     def __init__(self, config: MiniConfig):
         super().__init__()
         self.config = config
-        self.encoder = SEANetEncoder(
-            config.dimension, config.num_filters, config.strides, config.num_lstm_layers
-        )
+        convnext = config.convnext
+        self.encoder = _encoder(config)
         self.quantizer = config.quantizer.build(config.dimension)
-        self.backbone = VocosBackbone(
-            config.dimension,
-            config.backbone_dim,
-            config.backbone_intermediate_dim,
-            config.backbone_layers,
-            num_conditions=1,
+        self.backbone = _backbone(config)
+        self.head = (
+            ISTFTHead(config.backbone_dim, self.encoder.hop_length)
+            if convnext is None
+            else SynthesisFilterbank(convnext.widths[0], config.strides[0])
         )
-        self.head = ISTFTHead(config.backbone_dim, self.encoder.hop_length)
 
     @property
     def hop_length(self) -> int:
@@ -76,3 +97,23 @@ class MiniNetwork(nn.Module):
         result = self.quantizer(latents)
         sound = self.head(self.backbone(result.quantized))
         return Output(sound, latents, result.codes, losses_of(result))
+
+
+def _encoder(config: MiniConfig) -> nn.Module:
+    if config.convnext is not None:
+        return ConvNeXtEncoder(config.dimension, config.strides, config.convnext)
+    return SEANetEncoder(
+        config.dimension, config.num_filters, config.strides, config.num_lstm_layers
+    )
+
+
+def _backbone(config: MiniConfig) -> nn.Module:
+    if config.convnext is not None:
+        return ConvNeXtBackbone(config.dimension, config.strides, config.convnext)
+    return VocosBackbone(
+        config.dimension,
+        config.backbone_dim,
+        config.backbone_intermediate_dim,
+        config.backbone_layers,
+        num_conditions=1,
+    )

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtUnit, FrameNorm, Perceptron
 from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 from audiotok.nn.seanet import (
     ELU,
@@ -200,6 +201,8 @@ def pieces(layer: nn.Module) -> Pieces:
 
 @pieces.register(ELU)
 @pieces.register(Snake)
+@pieces.register(FrameNorm)
+@pieces.register(Perceptron)
 @pieces.register(nn.ELU)
 @pieces.register(nn.Identity)
 def _(layer: nn.Module) -> Pieces:
@@ -230,12 +233,18 @@ def _(layer: ResidualUnit) -> Pieces:
     return Sum(pieces(layer.shortcut), pieces(layer.block))
 
 
+@pieces.register
+def _(layer: ConvNeXtUnit) -> Pieces:
+    return Sum(pieces(nn.Identity()), pieces(layer.block))
+
+
 @pieces.register(nn.Sequential)
 @pieces.register(nn.ModuleList)
 def _(layer: Iterable[nn.Module]) -> Pieces:
     return Chain(pieces(each) for each in layer)
 
 
+@pieces.register(ConvNeXtEncoder)
 @pieces.register(SEANetEncoder)
 @pieces.register(SEANetDecoder)
 def _(network: nn.Module) -> Pieces:

@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from audiotok.nn import dac, seanet
+from audiotok.nn import convnext, dac, seanet
 from audiotok.nn.convolutions import PaddedConv1d
 
+_BY_FRAME = (seanet.ELU, seanet.Snake, dac.Snake, convnext.FrameNorm, convnext.Perceptron)
 MIN_FRAMES = 9  # shorter clips take other code paths in padding and LSTM
 
 
 def encode(
-    encoder: seanet.SEANetEncoder | dac.DACEncoder, waveform: Tensor, lengths: Sequence[int]
+    encoder: seanet.SEANetEncoder | dac.DACEncoder | convnext.ConvNeXtEncoder,
+    waveform: Tensor,
+    lengths: Sequence[int],
 ) -> Tensor:
     """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), undefined after each clip.
 
@@ -49,11 +52,13 @@ def _run(layer: nn.Module, hidden: Tensor, ends: Tensor) -> tuple[Tensor, Tensor
     if isinstance(layer, seanet.ResidualUnit):
         inner = _run(layer.block, hidden, ends)[0]
         return layer.shortcut(hidden) + inner, ends  # the shortcut sees one sample at a time
+    if isinstance(layer, convnext.ConvNeXtUnit):
+        return hidden + _run(layer.block, hidden, ends)[0], ends
     if isinstance(layer, dac.ResidualUnit):
         return hidden + _run(layer.layers, hidden, ends)[0], ends
     if isinstance(layer, seanet.ResidualLSTM):
         return _recurrent(layer, hidden, ends), ends
-    if isinstance(layer, (seanet.ELU, seanet.Snake, dac.Snake)):
+    if isinstance(layer, _BY_FRAME):
         return layer(hidden), ends
     if isinstance(layer, dac.EncoderBlock):
         return _run(layer.layers, hidden, ends)
@@ -86,7 +91,7 @@ def _reflecting(layer: PaddedConv1d, hidden: Tensor, ends: Tensor) -> tuple[Tens
         hidden = hidden.scatter(2, target, hidden.gather(2, source))[..., :width]
     if left:
         hidden = torch.cat([hidden[..., 1 : left + 1].flip(-1), hidden], dim=-1)
-    frames = F.conv1d(hidden, layer.weight, layer.bias, stride)
+    frames = F.conv1d(hidden, layer.weight, layer.bias, stride, groups=layer.groups)
     return frames, -(-ends // stride)
 
 

@@ -70,7 +70,7 @@ def front_matter(
     """
     from huggingface_hub import ModelCardData
 
-    groups = list(comparison.chosen(results, suite, data))
+    groups = list(comparison.select(results, suite, data))
     found = [one for group in groups if (one := comparison.named(group, name))]
     if not any(result.is_whole for result in found):
         raise ResultsError(

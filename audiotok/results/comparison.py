@@ -1,15 +1,22 @@
-"""Two codecs on the same clips: which is better in what, and is it more than chance.
+"""Two codecs on the same clips: which is better in which column, and is it more than chance.
 
     audiotok.compare("wavtokenizer-mini", "opus-6k")    # a pandas table, one row per column
 
-Each draw of the bootstrap takes the same clips of both codecs, so that what makes a clip hard for
-both does not widen the interval of their difference. Numbers of a corpus (a word error rate: all
-errors by all words) are drawn with the same weights that made them.
+Each resample takes the same clips of both codecs, so that what makes a clip hard for both does not
+widen the interval of their difference. What is resampled are speakers, where the rows name them
+(see `speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words)
+are resampled with the same weights that made them.
+
+Verdicts are after Holm's correction for all columns of the pair that are means of clips. Other
+numbers (times; equal error rates) are called by their interval alone, and so say `verdict_by`. Of
+numbers with several seeds the difference must hold in each seed, by speaker: two or three seeds
+give no interval of their own.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +26,15 @@ import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
 from audiotok.results import results as stored
-from audiotok.results import statistics
+from audiotok.results import speakers, statistics
 from audiotok.results.results import Result, by_setting
 
-ALIKE = 1e-5  # relative: summaries hold six digits
+SIX_DIGITS = 1e-5  # relative precision of the numbers in summaries
 TIE = "tie"
+HOLM, INTERVAL = "Holm", "interval"
+DETAIL = re.compile(
+    r"_seed_(\d+|std)$|_diverged$"
+)  # of another column: it has no verdict of its own
 
 
 def compare(
@@ -45,9 +56,11 @@ def compare(
         One row per setting and column: `suite`, `data`, `codec_a`, `codec_b` (full names), `task`,
         `column`, `unit`, `higher_is_better`, `digits`; `a`, `b` (means over the clips that both
         have) and `difference` (a - b) with its 95 % interval `low`, `high` (NaN: the rows do not
-        determine one); `n` such clips; `failed_a`, `failed_b`; `better`: a codec's name, "tie"
-        where the interval holds 0, missing where there is no interval or no direction. Times are
-        there only where both ran on the same hardware.
+        determine one); `interval`, how it was made ("t over 5 speakers"); `p`, and `p_holm` after
+        Holm's correction for the number of `comparisons`; `verdict_by`: "Holm", "interval" or
+        missing; `seeds`, and `seeds_that_agree`: those in which the difference holds by itself; `n`
+        such clips; `failed_a`, `failed_b`; `better`: a codec's name, "tie", missing where there is
+        no verdict. Times are there only where both ran on the same hardware.
 
     Raises ResultsError: a name that was not measured, no setting in common, or mixed versions.
     """
@@ -60,7 +73,7 @@ def compare(
             **row,
         }
         for one, other in pairs(a, b, results=results, suite=suite, data=data)
-        for row in _rows(one, other)
+        for row in differences(one, other)
     ]
     return pd.DataFrame(rows)
 
@@ -69,31 +82,30 @@ def pairs(
     a: str, b: str, *, results: str | Path, suite: str | None, data: str | None
 ) -> list[tuple[Result, Result]]:
     """Results of both codecs, from the settings where both were measured."""
-    groups = list(chosen(results, suite, data))
-    found = []
+    groups = list(select(results, suite, data))
+    measured = []
     for group in groups:
         one, other = named(group, a), named(group, b)
         if one and other:
             stored.refuse_mixed([one, other])
-            found.append((one, other))
-    if not found:
+            measured.append((one, other))
+    if not measured:
         _explain(a, b, groups)
-    return found
+    return measured
 
 
-def chosen(
+def select(
     results: str | Path, suite: str | None = None, data: str | None = None
 ) -> Iterator[list[Result]]:
     """The settings of this suite and data, all where they are None."""
-    found = stored.read_all(results)
-    groups = [group for _, group in by_setting(found)]
-    for what, wanted, known in (
-        ("suite", suite, {_suite(r) for r in found} | {r.summary["suite"]["name"] for r in found}),
-        ("data", data, {r.summary["data"]["name"] for r in found}),
-    ):
-        if wanted is not None and wanted not in known:
+    everything = stored.read_all(results)
+    groups = [group for _, group in by_setting(everything)]
+    suites = {r.summary["suite"]["name"] for r in everything} | set(map(_suite, everything))
+    corpora = {r.summary["data"]["name"] for r in everything}
+    for what, name, known in ("suite", suite, suites), ("data", data, corpora):
+        if name is not None and name not in known:
             names = ", ".join(sorted(known)) or "nothing"
-            raise ResultsError(f"no result in {results} is of {what} {wanted}: there is {names}")
+            raise ResultsError(f"no result in {results} is of {what} {name}: there is {names}")
     for group in groups:
         about = group[0].summary
         if suite in (None, about["suite"]["name"], _suite(group[0])) and data in (
@@ -116,7 +128,7 @@ def named(group: Sequence[Result], name: str) -> Result | None:
 
 
 def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
-    """Raises: which name was never measured, or that the two never met."""
+    """Raises ResultsError, which names what was not measured or says that no setting has both."""
     known = sorted({result.codec for group in groups for result in group})
     for name in (a, b):
         if not any(named(group, name) for group in groups):
@@ -129,95 +141,147 @@ def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
     )
 
 
-def _rows(one: Result, other: Result) -> Iterator[dict[str, Any]]:
-    same_machine = one.run.get("hardware") == other.run.get("hardware")
-    scores = one.scores
-    for column, about in scores.items():
-        second = other.scores.get(column)
-        if second is None or (column in one.run["times"] and not same_machine):
-            continue
-        counts = (about["n"], second["n"], about["failed"], second["failed"])
-        if not any(counts):  # it applies to none of them
-            continue
-        row = {"task": about["task"], "column": column, "unit": about["unit"]}
-        row |= {"higher_is_better": about["higher_is_better"], "digits": about["digits"]}
-        known = about["mean"] is not None and second["mean"] is not None
-        found = _drawn([one, other], column) if known else None
-        if found is None:  # missing, or numbers of the corpus that its rows do not determine
-            n, ci95 = min(about["n"], second["n"]), None
-            mean_a, mean_b = (np.nan if s["mean"] is None else s["mean"] for s in (about, second))
-        else:
-            n, (mean_a, mean_b), drawn = found
-            ci95 = statistics.interval(drawn[:, 0] - drawn[:, 1]) if n > 1 else None
-        low, high = ci95 or (np.nan, np.nan)
-        verdict = statistics.verdict(ci95, about["higher_is_better"])
-        yield row | {
-            "a": mean_a, "b": mean_b, "difference": mean_a - mean_b, "low": low, "high": high,
-            "n": n, "failed_a": about["failed"], "failed_b": second["failed"],
-            "better": {1: one.codec, -1: other.codec, 0: TIE, None: None}[verdict],
-        }  # fmt: skip
+def differences(
+    one: Result, other: Result, columns: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """The rows of `compare` for two results, with their verdicts.
+
+    Args:
+        columns: only these, and verdicts are corrected for their number; None: all.
+    """
+    columns = one.scores if columns is None else columns
+    rows = list(filter(None, (_row(one, other, column) for column in columns)))
+    corrected = [row for row in rows if row["verdict_by"] == HOLM]
+    for row, p in zip(corrected, statistics.holm([r["p"] for r in corrected]), strict=True):
+        row["p_holm"] = p
+    for row in rows:
+        ci95 = None if row["verdict_by"] is None else (row["low"], row["high"])
+        p = row["p_holm"] if row["verdict_by"] == HOLM else None
+        winner = statistics.verdict(ci95, row["higher_is_better"], p)
+        if winner and row["seeds_that_agree"] < row["seeds"]:
+            winner = 0
+        row["better"] = {1: one.codec, -1: other.codec, 0: TIE, None: None}[winner]
+        row["comparisons"] = len(corrected)
+    return rows
 
 
-def _drawn(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
-    return on_the_same_clips(found, column) or _by_its_task(found, column)
+def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
+    """A column of both, without its verdict; None where it cannot be compared or applies to no
+    clip."""
+    about, second = one.scores[column], other.scores.get(column)
+    is_time = column in one.run["times"]
+    if second is None or (is_time and one.run.get("hardware") != other.run.get("hardware")):
+        return None
+    if not any((about["n"], second["n"], about["failed"], second["failed"])):
+        return None
+    means = [np.nan if score["mean"] is None else score["mean"] for score in (about, second)]
+    n, verdict_by, interval = min(about["n"], second["n"]), None, None
+    difference = statistics.Estimate(means[0] - means[1], None, None)
+    mean = numbers = None
+    if not np.isnan(means).any():
+        mean = on_the_same_clips([one, other], column)
+        numbers = mean or _by_its_task([one, other], column)
+    if numbers is not None:
+        n, means, replicates = numbers
+        difference, interval = replicates.difference(0, 1), speakers.described(replicates.clusters)
+    has_direction = about["higher_is_better"] is not None
+    if difference.ci95 is not None and has_direction and not DETAIL.search(column):
+        verdict_by = HOLM if mean is not None and not is_time else INTERVAL
+    agree = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
+    low, high = difference.ci95 or (np.nan, np.nan)
+    return {
+        "task": about["task"], "column": column, "unit": about["unit"],
+        "higher_is_better": about["higher_is_better"], "digits": about["digits"],
+        "a": means[0], "b": means[1], "difference": difference.value, "low": low, "high": high,
+        "interval": interval, "p": np.nan if difference.p is None else difference.p,
+        "p_holm": np.nan, "verdict_by": verdict_by,
+        "seeds": len(agree), "seeds_that_agree": sum(agree),
+        "n": n, "failed_a": about["failed"], "failed_b": second["failed"],
+    }  # fmt: skip
+
+
+def _seeds(result: Result, column: str) -> list[str]:
+    """The columns of single seeds, of which a column is the mean."""
+    return [name for name in result.scores if re.fullmatch(rf"{re.escape(column)}_seed_\d+", name)]
+
+
+def _agrees(one: Result, other: Result, column: str, difference: float) -> bool:
+    """Whether the interval of this column alone excludes 0, on the side of `difference`."""
+    row = _row(one, other, column)
+    return row is not None and (row["low"] > 0 if difference > 0 else row["high"] < 0)
 
 
 def on_the_same_clips(
-    found: Sequence[Result], column: str
-) -> tuple[int, np.ndarray, np.ndarray] | None:
-    """n, means (C,) and draws (R, C) of a column over the clips that all these results have.
+    results: Sequence[Result], column: str, clusters: Sequence[str | None] | None = None
+) -> tuple[int, np.ndarray, statistics.Replicates] | None:
+    """n, means (C,) and replicates of a column over the clips that all these results have.
+
+    Args:
+        clusters: labels of the clips of the first result, in the order of its rows; None: those
+            that the rows know.
 
     None where the rows do not determine the numbers in the summaries, or no clip is common.
     """
-    weight = weight_of(found, column)
+    weight = weight_of(results, column)
     if weight == "":
         return None
-    tables = [table(result, column) for result in found]
-    wanted = [column] if weight is None else [column, weight]
-    common = pd.concat([one[wanted] for one in tables], axis=1, join="inner").dropna()
+    tables = [table(result, column) for result in results]
+    needed = [column] if weight is None else [column, weight]
+    common = pd.concat([one[needed] for one in tables], axis=1, join="inner").dropna().sort_index()
     if common.empty:
         return None
-    numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(wanted))
+    numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(needed))
     weights = None if weight is None else numbers[:, :, 1]
-    return len(common), *statistics.paired_means(numbers[:, :, 0], weights)
+    if clusters is None:
+        clusters = speakers.by_clip(results, common.index)
+    else:
+        clusters = list(pd.Series(clusters, tables[0].index, dtype=object).reindex(common.index))
+    return len(common), *statistics.paired_means(numbers[:, :, 0], weights, clusters=clusters)
 
 
-def weight_of(found: Sequence[Result], column: str) -> str | None:
-    """The column whose numbers weigh the clips in the means of `column`; None: all count alike.
+def weight_of(results: Sequence[Result], column: str) -> str | None:
+    """The column that weights the clips in the means of `column`; None: all weights are equal.
 
     "" where the rows do not determine the means in the summaries.
     """
-    tables = [table(result, column) for result in found]
-    if any(column not in one for one in (*tables, *(result.scores for result in found))):
+    tables = [table(result, column) for result in results]
+    if any(column not in one for one in (*tables, *(result.scores for result in results))):
         return ""
-    means = [result.scores[column]["mean"] for result in found]
-    return next((w for w in _weights(found[0], column) if _made_by(tables, column, w, means)), "")
+    means = [result.scores[column]["mean"] for result in results]
+    return next((w for w in _weights(results[0], column) if _made_by(tables, column, w, means)), "")
 
 
-def _by_its_task(found: Sequence[Result], column: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+def _by_its_task(
+    results: Sequence[Result], column: str
+) -> tuple[int, np.ndarray, statistics.Replicates] | None:
     """The same for numbers that a task makes of all its rows, such as an equal error rate; None
     where they need more than the rows, or the task is not known here."""
     from audiotok import tasks  # they bring torch: the leaderboard does without these intervals
 
     try:
-        task = tasks.get(found[0].scores[column]["task"])
+        task = tasks.get(results[0].scores[column]["task"])
     except AudiotokError:
         return None
-    whole = [task.summarise(table(r, column), []).get(column, np.nan) for r in found]
-    if not np.allclose(whole, [r.scores[column]["mean"] for r in found], rtol=ALIKE):
+
+    def number(rows: pd.DataFrame) -> float:
+        return task.summarise(rows, []).get(column, np.nan)
+
+    numbers = [number(table(result, column).reset_index()) for result in results]
+    means = [result.scores[column]["mean"] for result in results]
+    if not np.allclose(numbers, means, rtol=SIX_DIGITS):
         return None
-    first, *rest = (table(result, column) for result in found)
-    clips = first.index
-    for other in rest:
-        clips = clips.intersection(other.index)
-    rows = [table(result, column).loc[clips] for result in found]
-    generator = np.random.default_rng(0)
-    picks = generator.integers(0, len(clips), (statistics.CORPUS_RESAMPLES, len(clips)))
-    drawn = [
-        [task.summarise(one.iloc[pick], []).get(column, np.nan) for one in rows] for pick in picks
-    ]
-    means = [task.summarise(one, []).get(column, np.nan) for one in rows]
-    return len(clips), np.array(means), np.array(drawn)
+    names = [name for name, score in results[0].scores.items() if score["task"] == task.name]
+    clips = table(results[0], column).index
+    for result in results:
+        rows = table(result, column)
+        clips = clips[clips.isin(rows.index[rows.filter(names).notna().any(axis=1)])]
+    frames = [table(result, column).loc[clips].reset_index() for result in results]
+    clusters = statistics.Clusters(speakers.by_clip(results, clips), len(clips))
+    counts = clusters.resamples(statistics.CORPUS_RESAMPLES).astype(int)
+    picks = [np.repeat(np.arange(len(clips)), count) for count in counts]
+    replicates = np.array([[number(frame.iloc[pick]) for frame in frames] for pick in picks])
+    means = np.array([number(frame) for frame in frames])
+    return len(clips), means, statistics.Replicates(means, replicates, clusters)
 
 
 def table(result: Result, column: str) -> pd.DataFrame:
@@ -244,7 +308,7 @@ def _made_by(
         values, weights = values[counted], weights[counted]
         if not len(values) or weights.min() < 0 or not weights.sum():
             return False
-        if not np.isclose(np.average(values, weights=weights), mean, rtol=ALIKE, atol=1e-9):
+        if not np.isclose(np.average(values, weights=weights), mean, rtol=SIX_DIGITS, atol=1e-9):
             return False
     return True
 

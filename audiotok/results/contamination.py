@@ -1,48 +1,110 @@
 """Whether a codec was trained on what it is measured on, by the names on its card. Imports nothing.
 
-What a card says (`training_data`) is compared with the name of the corpus, as tables show it. The
-rule is blunt on purpose: a name that says no split, or only part of one, is held against the codec.
-A folder whose name names no corpus cannot be found in anybody's training data.
+What a card says (`training_data`) is compared with the name of the corpus, as tables show it. A
+match by corpus is a match, also where a split is not named. Clean is only a codec whose corpora are
+all in CORPORA, as the one that it is measured on, and have no source in common with it; where a
+name is not known here, nothing is known.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 CONTAMINATED, RELATED, UNKNOWN, CLEAN = "†", "‡", "?", ""
 NOTES = {
     CONTAMINATED: "trained on this very split of the corpus",
     RELATED: "trained on another or an unnamed split of this corpus, or on another corpus of the "
     "same recordings",
-    UNKNOWN: "its card does not say what it was trained on",
+    UNKNOWN: "not known whether it was trained on these recordings: its card does not say on what "
+    "it was trained, or one of the two corpora is not among those whose sources we know",
 }
 
-# The words that name a corpus -> where its recordings come from.
-ORIGINS = {
-    r"libri ?speech": ("LibriVox",),
-    r"libri ?tts(?: r)?": ("LibriVox",),
-    r"libri ?light": ("LibriVox",),
-    r"libri ?heavy": ("LibriVox",),
-    r"libri ?\d? ?mix": ("LibriVox",),
-    r"mls|multilingual librispeech": ("LibriVox",),
-    r"dns challenge(?: \d)?": ("LibriVox", "AudioSet", "Freesound"),
-    r"common ?voice": ("Common Voice",),
-    r"audio ?set": ("AudioSet",),
-    r"audio ?caps": ("AudioSet",),
-    r"music ?caps": ("AudioSet",),
-    r"fsd ?50k": ("Freesound",),
-    r"esc ?(?:10|50)": ("Freesound",),
-    r"fuss": ("Freesound",),
-    r"(?:mtg )?jamendo": ("Jamendo",),
-    r"musdb(?: ?18)?(?: ?hq)?": ("MUSDB",),
-    r"fma": ("FMA",),
-    r"vctk|voice ?bank": ("VCTK",),
-    r"gtzan": ("GTZAN",),
-    r"emilia": ("Emilia",),
+# {corpus: (the words that name it, or a corpus made of it with the same splits; its sources)}
+CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
+    "LibriSpeech": (
+        r"(?<!multilingual )libri ?speech|libri ?tts(?: r)?|libri ?\d? ?mix|libri ?css",
+        ("LibriVox",),
+    ),
+    "Libri-Light": (r"libri ?light", ("LibriVox",)),
+    "Libriheavy": (r"libri ?heavy", ("LibriVox",)),
+    "MLS": (r"mls|multilingual libri ?speech", ("LibriVox",)),
+    "LJSpeech": (r"lj ?speech", ("LibriVox",)),
+    "Hi-Fi TTS": (r"hi ?fi ?tts", ("LibriVox",)),
+    "M-AILABS": (r"m ?ailabs", ("LibriVox",)),
+    "CSS10": (r"css ?10", ("LibriVox",)),
+    "GigaSpeech": (r"giga ?speech", ("LibriVox", "YouTube", "podcasts")),
+    "WenetSpeech": (r"wenet ?speech", ("WenetSpeech", "YouTube", "podcasts")),
+    "Emilia": (r"emilia", ("Emilia", "YouTube", "podcasts")),
+    "YODAS": (r"yodas ?\d?", ("YODAS", "YouTube")),
+    "VoxCeleb1": (r"vox ?celeb(?: ?1)?(?! ?2)", ("VoxCeleb1", "YouTube")),
+    "VoxCeleb2": (r"vox ?celeb(?: ?2)?(?! ?1)", ("VoxCeleb2", "YouTube")),
+    "VoxPopuli": (r"vox ?populi", ("European Parliament",)),
+    "Common Voice": (r"common ?voice", ("Common Voice",)),
+    "FLEURS": (r"fleurs", ("FLEURS",)),
+    "TED-LIUM": (r"ted ?lium", ("TED", "YouTube")),
+    "SPGISpeech": (r"spgi ?speech", ("earnings calls",)),
+    "AISHELL": (r"ai ?shell", ("AISHELL",)),
+    "TIMIT": (r"timit", ("TIMIT",)),
+    "WSJ": (r"wsj ?\d?|wall street journal", ("WSJ",)),
+    "Switchboard": (r"switchboard", ("Switchboard",)),
+    "Fisher": (r"fisher", ("Fisher",)),
+    "VCTK": (r"vctk|voice ?bank", ("VCTK",)),
+    "DAPS": (r"daps", ("DAPS",)),
+    "Speech Commands": (r"(?:google )?speech ?commands?", ("Speech Commands",)),
+    "FSDD": (r"fsdd|free spoken digits?", ("FSDD",)),
+    "DNS Challenge": (
+        r"dns ?challenge",
+        ("LibriVox", "VCTK", "AudioSet", "YouTube", "Freesound", "DEMAND"),
+    ),
+    "DEMAND": (r"demand", ("DEMAND",)),
+    "AudioSet": (r"audio ?set", ("AudioSet", "YouTube", "published music")),
+    "AudioCaps": (r"audio ?caps", ("AudioSet", "YouTube")),
+    "MusicCaps": (r"music ?caps", ("AudioSet", "YouTube", "published music")),
+    "VGGSound": (r"vgg ?sound", ("VGGSound", "YouTube")),
+    "WavCaps": (r"wav ?caps", ("AudioSet", "YouTube", "Freesound", "BBC")),
+    "FSD50K": (r"fsd ?50k", ("Freesound",)),
+    "Clotho": (r"clotho", ("Freesound",)),
+    "UrbanSound": (r"urban ?sound ?(?:8k)?", ("Freesound",)),
+    "ESC": (r"esc ?(?:10|50)", ("Freesound",)),
+    "FUSS": (r"fuss", ("Freesound",)),
+    "Jamendo": (r"(?:mtg ?)?jamendo", ("Jamendo", "free music")),
+    "FMA": (r"fma|free music archive", ("FMA", "free music")),
+    "MUSDB": (r"musdb(?: ?18)?(?: ?hq)?", ("MUSDB",)),
+    "GTZAN": (r"gtzan", ("GTZAN", "published music")),
+    "MSD": (r"msd|million song dataset", ("MSD", "published music")),
+    "bundled": (r"bundled", ("synthesisers of audiotok's bundled corpus",)),
 }
-_SPLIT = re.compile(r"\b(train|dev|valid|validation|test|eval)\b(?: (clean|other)\b)?(?: (\d+)\b)?")
-_NAMELESS = re.compile(r"[\d., ]*(?:k|million)? ?(?:hours?|h)?|unknown.*|none named.*", re.I)
+OPEN = {"YouTube", "podcasts", "published music", "free music"}  # in common: perhaps the same
+
+_SPLIT = re.compile(
+    r"\b(train|dev|val|test|eval)(?:ing|elopment|idation|id|uation)?\b"
+    r"(?: (clean|other)\b)?(?: (\d+)\b)?"
+)
+_SPLITS = {"val": "dev"}  # two words for one thing
+# What a name may say beside corpora and splits, without naming another corpus.
+_BESIDE = re.compile(
+    r"\b(?:v?\d+(?:k|h|hz|khz|hours?|million)?|v|h|hours?|hz|khz|k|million|clips?|utterances?|one|of"
+    r"|it|each|all|the|from|in|readers?|speakers?|languages?|english|german|french|spanish|mandarin"
+    r"|chinese|speech|music|audio|noise|clean|other|full|mini|small|large|tiny|sample|subset|part"
+    r"|first|words|split|set|dataset|corpus|hq|wav|flac|lm)\b"
+)
+_NAMELESS = re.compile(
+    r".*\b(?:unknown|none named|in house|inhouse|internal|private|proprietary|own|various|others?"
+    r" (?:data|corpora|sources)|etc|more|undisclosed|not disclosed|self collected|web|crawled)\b.*"
+)
+_APART = re.compile(r"\s*(?:;|\+|&|\band\b|\bund\b|\bwith\b)\s*", re.I)
+
+
+class _Name(NamedTuple):
+    """What a name says: corpora (known ones by their keys in CORPORA, and what else it may name),
+    their sources, splits, and whether it names nothing but known corpora."""
+
+    corpora: frozenset[str]
+    sources: frozenset[str]
+    splits: tuple[str, ...]
+    known: bool
 
 
 def mark(training_data: Sequence[str], corpus: str) -> str:
@@ -55,7 +117,8 @@ def mark(training_data: Sequence[str], corpus: str) -> str:
     Returns:
         One of CONTAMINATED, RELATED, UNKNOWN, CLEAN: the gravest that any entry earns.
     """
-    found = {_compared(entry, corpus) for entry in training_data or ("unknown",)}
+    entries = [part for entry in training_data for part in _APART.split(entry)] or ["unknown"]
+    found = {_compared(entry, corpus) for entry in entries}
     return next(sign for sign in (CONTAMINATED, RELATED, UNKNOWN, CLEAN) if sign in found)
 
 
@@ -66,35 +129,46 @@ def notes(marks: Iterable[str]) -> list[str]:
 
 
 def _compared(entry: str, corpus: str) -> str:
-    if _NAMELESS.fullmatch(entry.strip()):
+    if not (words := _words(entry)):
         return UNKNOWN
-    trained, measured = _words(entry), _words(corpus)
-    if trained == measured:
+    trained, measured = _named(words), _named(_words(corpus))
+    if words == _words(corpus) and trained.corpora:
         return CONTAMINATED
-    if _named(trained) & _named(measured):
-        one, other = _split(trained), _split(measured)
-        # "test" may be all of "test other": a part in common counts
-        within = (
-            one
-            and other
-            and (f"{one} ".startswith(f"{other} ") or f"{other} ".startswith(f"{one} "))
-        )
-        return CONTAMINATED if within else RELATED
-    return RELATED if _origins(trained) & _origins(measured) else CLEAN
+    if trained.corpora & measured.corpora:
+        same = any(_within(a, b) for a in trained.splits for b in measured.splits)
+        return CONTAMINATED if same else RELATED
+    common = trained.sources & measured.sources
+    if common - OPEN:
+        return RELATED
+    return CLEAN if trained.known and measured.known and not common else UNKNOWN
 
 
 def _words(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
 
-def _named(words: str) -> set[str]:
-    return {name for name in ORIGINS if re.search(rf"\b(?:{name})\b", words)}
+def _named(words: str) -> _Name:
+    found = {name for name, (words_of, _) in CORPORA.items() if _pattern(words_of).search(words)}
+    rest = words
+    for name in found:
+        rest = _pattern(CORPORA[name][0]).sub(" ", rest)
+    splits = tuple(map(_split, _SPLIT.finditer(words)))
+    vague = bool(_NAMELESS.fullmatch(rest))
+    rest = _BESIDE.sub(" ", _SPLIT.sub(" ", rest)).replace(" ", "")
+    sources = frozenset(source for name in found for source in CORPORA[name][1])
+    corpora = frozenset(found | ({rest} if rest and not vague else set()))
+    return _Name(corpora, sources, splits, bool(found) and not rest and not vague)
 
 
-def _origins(words: str) -> set[str]:
-    return {origin for name in _named(words) for origin in ORIGINS[name]}
+def _pattern(words: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{words})(?:\b|(?=\d))")
 
 
-def _split(words: str) -> str:
-    match = _SPLIT.search(words)
-    return " ".join(filter(None, match.groups())) if match else ""
+def _split(match: re.Match[str]) -> str:
+    first, *more = match.groups()
+    return " ".join([_SPLITS.get(first, first), *filter(None, more)])
+
+
+def _within(one: str, other: str) -> bool:
+    """Whether one split is the other or a part of it: "test" may be all of "test other"."""
+    return f"{one} ".startswith(f"{other} ") or f"{other} ".startswith(f"{one} ")

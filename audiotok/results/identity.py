@@ -1,7 +1,7 @@
 """What a result depends on: data, tasks, weights, configuration, code and packages.
 
 One identity decides for all: whether a finished result is used again, whether the journal of a
-stopped run goes on, and which entry of the cache fits. What of it changed is said in words.
+stopped run goes on, and which entry of the cache fits. Messages say what changed.
 
 Code is that of the files which define a codec or a task and of all that these import, as far as it
 belongs to audiotok or to the user; installed packages count by their version.
@@ -39,7 +39,7 @@ _WORDS = {"code.codec": "code of the codec", "codec.configuration": "configurati
 
 
 def digest(content: Any) -> str:
-    """Hex sha256 of what JSON can say."""
+    """Hex sha256 of a value as JSON."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -49,13 +49,13 @@ def digest(content: Any) -> str:
 def changes(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What differs between two identities, in words for one line; "" where nothing does."""
     old, new = _flat(held), _flat(now)
-    found = []
+    changed = []
     for key in sorted(old.keys() | new.keys()):
         if key.startswith(_NEW_KEYS) and (key not in old or key not in new):
             continue
         if old.get(key) != new.get(key):
-            found.append(_words(key, old.get(key), new.get(key)))
-    return ", ".join(found)
+            changed.append(_words(key, old.get(key), new.get(key)))
+    return ", ".join(changed)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -92,24 +92,24 @@ def _short(value: Any) -> str:
 def packages(versions: Mapping[str, str] | None = None) -> dict[str, str]:
     """{package: version} of those that may move a score, here or in `versions` of a result.
 
-    Without Python's own, and 2.11.0+cpu is 2.11.0: the device is told elsewhere.
+    Without Python's own, and 2.11.0+cpu is 2.11.0: the device is stored elsewhere.
     """
-    found = provenance.packages() if versions is None else versions
-    return {name: text.partition("+")[0] for name, text in found.items() if name != "python"}
+    versions = provenance.packages() if versions is None else versions
+    return {name: text.partition("+")[0] for name, text in versions.items() if name != "python"}
 
 
 def of_codec(codec: Codec) -> dict[str, str | None]:
-    """What tells a codec from any other, also one of the same name: weights and configuration."""
+    """What identifies a codec, also among those of one name: weights and configuration."""
     card, network = codec.card, codec.network
-    found = {
+    identity = {
         "fingerprint": codec.fingerprint,
         "network_sha256": network and checkpoints.network_sha256(network),
         "revision": card.weights and card.weights.revision,
         "configuration": _configuration(codec),
     }
-    if network is None and codec.checkpoint:  # else the numbers of the network are known
-        found["checkpoint_sha256"] = checkpoints.sha256(codec.checkpoint)
-    return found
+    if network is None and codec.checkpoint:  # else network_sha256 covers it
+        identity["checkpoint_sha256"] = checkpoints.sha256(codec.checkpoint)
+    return identity
 
 
 def _configuration(codec: Codec) -> str:
@@ -129,7 +129,7 @@ _ENCODING += ("transformers", "encodec")
 def of_encoder(codec: Codec) -> dict[str, str]:
     """Equal identities give equal codes of equal sound, on the same kind of device.
 
-    The fingerprint says less: which codes mean the same to the decoder.
+    The fingerprint covers less: the codebooks alone, which decide what codes mean to the decoder.
 
     Returns:
         name: with options.
@@ -150,7 +150,7 @@ def of_encoder(codec: Codec) -> dict[str, str]:
 
 
 def code_of_task(task: Task) -> str:
-    """Hex sha256 of the code of a task and of the metrics that it was told to compute."""
+    """Hex sha256 of the code of a task and of the metrics that it computes."""
     return code_sha256(type(task), tuple(getattr(task, "chosen", task.computes)))
 
 
@@ -189,17 +189,17 @@ def _imported(path: Path) -> list[Path]:
     """The files of audiotok and of the user that this one imports."""
     if path.suffix != ".py":
         return []
-    found = []
+    files = []
     for name in _names(ast.parse(path.read_bytes())):
         parts = name.split(".")
         if parts[0] == "audiotok":
-            found += _own(parts[1:])
+            files += _own(parts[1:])
         else:
             module = sys.modules.get(name) or sys.modules.get(name.rpartition(".")[0])
             file = getattr(module, "__file__", None)
             if file and not _is_installed(Path(file)):
-                found.append(Path(file))
-    return found
+                files.append(Path(file))
+    return files
 
 
 def _is_installed(path: Path) -> bool:

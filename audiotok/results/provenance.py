@@ -12,23 +12,24 @@ from pathlib import Path
 from audiotok.system.dependencies import version_of
 from audiotok.system.files import readable
 
-# Packages whose version may move a score.
+# Packages whose version may change a score.
 PACKAGES = (
-    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "pyworld",
+    "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "swift-f0",
     "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
-    "Resemblyzer", "transformers", "pandas", "pyarrow", "encodec",
+    "Resemblyzer", "transformers", "ctranslate2", "whisper-normalizer", "distillmos", "pandas",
+    "pyarrow", "encodec",
 )  # fmt: skip
 
 
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     """{package: version} of those that are installed, Python's own, and that of libsndfile, which
     codes Opus and reads files: it comes with the package soundfile, or with the system."""
-    found = {name: installed for name in names if (installed := version_of(name)) is not None}
+    versions = {name: installed for name in names if (installed := version_of(name)) is not None}
     with suppress(ImportError, OSError):
         import soundfile
 
-        found["libsndfile"] = soundfile.__libsndfile_version__
-    return {"python": platform.python_version()} | found
+        versions["libsndfile"] = soundfile.__libsndfile_version__
+    return {"python": platform.python_version()} | versions
 
 
 def git() -> dict[str, str | bool] | None:

@@ -1,11 +1,11 @@
-"""Other people's tables, shown as theirs, and our numbers beside them. Imports no torch.
+"""Published tables of others, and our numbers beside them. Imports no torch.
 
     published.load("dates_reconstruction_speech")    # pandas, with a column `flags`
     published.beside("results", "encodec-24k")       # metric by metric: ours, theirs, difference
 
 results/published/ holds the tables as they were published and SOURCES.yaml: where each is from,
 what its columns mean, which of our codecs and columns they correspond to, and which cells
-contradict themselves or other cells. Nothing there is ever mixed into our own results.
+contradict others. Published numbers are never mixed into our results.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from audiotok.results import comparison
 from audiotok.system import assets, yaml_files
 from audiotok.system.names import problem
 
-SANITY = "metric_sanity"  # our scores of the audio that the survey published
+SAMPLE = " (published sample)"  # at the end of the names of what others ran
 _SURVEY = "dates_reconstruction_speech"
 
 
@@ -56,6 +56,50 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     return frame
 
 
+def samples(folder: str | Path | None = None) -> dict[str, str]:
+    """{tokenizer of the survey: what results call its published sound}."""
+    return dict(_sources(_folder(folder)).get("samples", {}).get("names", {}))
+
+
+def file_name(tokenizer: str) -> str:
+    """A tokenizer in the names of the survey's files."""
+    return tokenizer.lower().replace("-", "")
+
+
+def sample(
+    tokenizer: str, codebooks: str | int | None = None, folder: str | Path | None = None
+) -> str:
+    """How results of the suite `samples` call the sound that the survey published of a tokenizer.
+
+    Args:
+        tokenizer: as the survey calls it.
+        codebooks: where the name of the file says how many were used.
+
+    Raises ResultsError for a tokenizer whose sound was not published.
+    """
+    known = samples(folder)
+    if tokenizer not in known:
+        raise ResultsError(
+            f"the survey published no sound of {tokenizer}: there is {', '.join(known)}"
+        )
+    return known[tokenizer] + (f", {codebooks} codebooks" if codebooks else "") + SAMPLE
+
+
+def sample_doubts(folder: str | Path | None = None) -> dict[str, str]:
+    """{name of a sample: why its file is probably not what its name says}."""
+    listed = _sources(_folder(folder)).get("audio", ())
+    return {sample(a["tokenizer"], a["codebooks"], folder): a["reason"] for a in listed}
+
+
+def rank_columns(name: str, folder: str | Path | None = None) -> dict[str, str]:
+    """{our column: that of a published table whose ranks it is compared with, for samples}."""
+    folder = _folder(folder)
+    columns = _read(folder, name).columns
+    same = {ours["ours"]: theirs for theirs, ours in _about(name, folder)["metrics"].items()}
+    other = _sources(folder)["samples"]["columns"]
+    return {o: t for o, t in (same | other).items() if t in columns}
+
+
 def cells(folder: str | Path | None = None) -> pd.DataFrame:
     """Every published number that has a counterpart here, one row each.
 
@@ -64,7 +108,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
     `comparable`, `note`, `flag`.
     """
     folder = _folder(folder)
-    found = []
+    rows = []
     for name in names(folder):
         about = _about(name, folder)
         flags = _flags(name, folder) if about.get("metrics") else {}
@@ -74,7 +118,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                 value = pd.to_numeric(row.get(column), errors="coerce")
                 if pd.isna(value):
                     continue
-                found.append({
+                rows.append({
                     "table": name, "source": about["source"], "theirs": _label(row),
                     "codec": codec, "codebooks": codebooks, "corpus": about.get("corpus"),
                     "column": ours["ours"], "published": float(value) * ours.get("times", 1),
@@ -82,7 +126,7 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                     "note": "; ".join(filter(None, (ours.get("note"), doubt))),
                     "flag": flags.get((index, column), ""),
                 })  # fmt: skip
-    return pd.DataFrame(found)
+    return pd.DataFrame(rows)
 
 
 def beside(
@@ -96,9 +140,9 @@ def beside(
     """Our numbers beside the published ones of the same codec with the same codebooks.
 
     Args:
-        results: folder of our results; its metric_sanity/ is read too.
+        results: folder of our results.
         name: of a codec, as we or as they call it; None: all.
-        suite, data: only these of our settings; None: all, and metric_sanity/.
+        suite, data: only these of our settings; None: all.
         folder: see `load`; None: the folder "published" of `results`, where there is one.
 
     Returns:
@@ -110,18 +154,17 @@ def beside(
     """
     if folder is None and (Path(results) / "published" / "SOURCES.yaml").is_file():
         folder = Path(results) / "published"
-    theirs = cells(folder)
-    sanity = _sanity(results, theirs, folder) if suite is None and data is None else ()
-    ours = pd.DataFrame([*_measured(results, suite, data), *sanity])
+    published_cells = cells(folder)
+    ours = pd.DataFrame(_measured(results, suite, data, _samples(published_cells, folder)))
     if len(ours) and name is not None:
         ours = ours[
             [name in (row["codec"], row["label"], row["theirs"]) for _, row in ours.iterrows()]
         ]
     if not len(ours):
-        raise ResultsError(_nothing(results, name, theirs))
-    both = ours.drop(columns="theirs").merge(theirs, on=["codec", "codebooks", "column"])
+        raise ResultsError(_nothing(results, name, published_cells))
+    both = ours.drop(columns="theirs").merge(published_cells, on=["codec", "codebooks", "column"])
     if both.empty:
-        raise ResultsError(_nothing(results, name, theirs))
+        raise ResultsError(_nothing(results, name, published_cells))
     both["difference"] = (both["ours"] - both["published"]).where(both["comparable"])
     both["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in both.iterrows()]
     both["codec"] = both["label"]
@@ -135,11 +178,15 @@ def beside(
 # --- ours ------------------------------------------------------------------------------------
 
 
-def _measured(results: str | Path, suite: str | None, data: str | None) -> Iterator[dict[str, Any]]:
-    """The numbers of our own results, one by one."""
-    for group in comparison.chosen(results, suite, data):
+def _measured(
+    results: str | Path, suite: str | None, data: str | None, given: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Our numbers, one by one: of codecs that we ran, and of the sounds that are `given`."""
+    for group in comparison.select(results, suite, data):
         for result in group:
             codec = result.summary["codec"]
+            if result.role == "given" and result.codec not in given:
+                continue
             options = dict(codec.get("options") or {})
             options.pop("codebooks", None)
             if options or "@" in result.codec:  # merged, or weights of one's own: another codec
@@ -156,35 +203,32 @@ def _measured(results: str | Path, suite: str | None, data: str | None) -> Itera
                     "label": result.codec, "codec": result.codec.partition(":")[0], "theirs": "",
                     "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
                     "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
-                }  # fmt: skip
+                } | given.get(result.codec, {})  # fmt: skip
 
 
-def _sanity(
-    results: str | Path, theirs: pd.DataFrame, folder: str | Path | None
-) -> Iterator[dict[str, Any]]:
-    """Our scores of the survey's published audio: one sentence of each codec."""
-    doubts = {a["file"]: a["reason"] for a in _sources(_folder(folder)).get("audio", ())}
-    known = _sources(_folder(folder))["names"]["dates"]
-    for path in sorted((Path(results) / SANITY).glob("*_against_*.csv")):
-        frame = pd.read_csv(path)
-        metrics = sorted(set(frame.columns) & set(theirs["column"]))
-        for _, row in frame.iterrows():
-            about = row.rename({f"published_{k}": k for k in ("tokenizer", "num_codebooks")})
-            codec, codebooks, _ = _ours(about, known)
-            for column in metrics:
-                yield {
-                    "label": row["codec"], "codec": codec, "codebooks": codebooks, "column": column,
-                    "theirs": about["tokenizer"], "ours_on": "the survey's audio, one sentence",
-                    "ours": row[column], "low": np.nan, "high": np.nan, "n": 1,
-                    "doubt": doubts.get(row["codec"], ""),
-                }  # fmt: skip
+def _samples(theirs: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
+    """{how our results call the survey's published sound: `codec`, `codebooks`, `theirs`, `doubt`}.
+
+    Without those that do not say how many codebooks were used, of tokenizers with several settings.
+    """
+    doubts = sample_doubts(folder)
+    survey = theirs[(theirs["source"] == "dates") & theirs["theirs"].isin(samples(folder))]
+    found = {}
+    for tokenizer, rows in survey.groupby("theirs"):
+        settings = rows[["codec", "codebooks"]].dropna().drop_duplicates().to_dict("records")
+        for one in settings:
+            books = f"{one['codebooks']:.0f}" if len(settings) > 1 else ""
+            name = sample(tokenizer, books, folder)
+            found[name] = one | {"theirs": tokenizer, "doubt": doubts.get(name, "")}
+    return found
 
 
-def _nothing(results: str | Path, name: str | None, theirs: pd.DataFrame) -> str:
+def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:
     if name is None:
         return f"nothing in {results} was published by others too: run `audiotok bench` first"
-    ours = sorted(set(theirs["codec"][theirs["codec"] != theirs["theirs"]]))
-    known = {*theirs["codec"], *theirs["theirs"]}
+    codec, label = published_cells["codec"], published_cells["theirs"]
+    ours = sorted(set(codec[codec != label]))
+    known = {*codec, *label}
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are numbers of {', '.join(ours)}"
     if name.partition(":")[0] in known:
@@ -192,7 +236,7 @@ def _nothing(results: str | Path, name: str | None, theirs: pd.DataFrame) -> str
     return f"{results} has nothing of {name} beside a published number: {hint}"
 
 
-# --- theirs ----------------------------------------------------------------------------------
+# --- published -------------------------------------------------------------------------------
 
 
 def _folder(folder: str | Path | None) -> Path:
@@ -203,16 +247,16 @@ def _folder(folder: str | Path | None) -> Path:
 def _sources(folder: Path) -> dict[str, Any]:
     path = folder / "SOURCES.yaml"
     try:
-        found = yaml_files.parse(path.read_text(encoding="utf-8"))
+        content = yaml_files.parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
         raise ResultsError(f"{path} cannot be read: {' '.join(str(reason).split())}") from reason
-    tables = found.get("tables") if isinstance(found, dict) else None
+    tables = content.get("tables") if isinstance(content, dict) else None
     if not isinstance(tables, dict):
         raise ResultsError(f"{path} names no tables: expected the keys sources, tables and names")
-    for name in tables:  # they are names of files beside it
-        if (wrong := problem(name)) is not None:
-            raise ResultsError(f"{path} names the table {name!r:.80}, no name for a file: {wrong}")
-    return found
+    for name in tables:  # file names in the same folder
+        if (reason := problem(name)) is not None:
+            raise ResultsError(f"{path} names the table {name!r:.80}, no name for a file: {reason}")
+    return content
 
 
 def _about(name: str, folder: Path) -> dict[str, Any]:
@@ -263,11 +307,11 @@ def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[t
 def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[tuple]:
     """Cells that the other publication of the same table has otherwise."""
     keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
-    twin = other.set_index(keys)
+    counterpart = other.set_index(keys)
     for row, values in frame.set_index(keys).iterrows():
         index = frame.index[(frame[keys] == list(row)).all(axis=1)][0]
         for column in values.index.drop("source_table"):
-            one, two = values[column], twin.loc[row, column]
+            one, two = values[column], counterpart.loc[row, column]
             if not (one == two or (pd.isna(one) and pd.isna(two))):
                 yield (index, column), f"{two:g} in {name}"
 
@@ -286,15 +330,16 @@ def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
             )
 
 
-def _matches(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
+def _matches(frame: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.Series:
     fits = pd.Series(True, index=frame.index)
-    for column, value in wanted.items():
+    for column, value in conditions.items():
         fits &= frame[column] == value
     return fits
 
 
 def _ours(row: pd.Series, known: list[dict[str, Any]]) -> tuple[str, int | None, str | None]:
-    """Our codec, its codebooks and a doubt; where we have none, their name."""
+    """Our codec, its codebooks and why the match is doubtful; where we have none, the published
+    name."""
     for entry in known:
         target = entry.get("ours", entry["codec"])
         about = {"ours", "codebooks", "note"} | ({"codec"} if "ours" not in entry else set())

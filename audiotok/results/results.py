@@ -1,7 +1,7 @@
 """Results on disk: their folders, files, numbers and tables. Imports no torch.
 
     results/<suite>-v<version>/<data>-<its hash>[-first<N>][-<tasks>]/<codec>/
-        rows.parquet    one row per clip, one column per metric: scores only
+        rows.parquet    one row per clip: its speaker, and one column per metric (scores only)
         summary.json    means, intervals, failures, and all that the scores depend on
         times.parquet   seconds and real-time factors per clip
         run.json        times summarised, and where, when and by which command they were taken
@@ -28,7 +28,7 @@ import pandas as pd
 
 from audiotok.codec.licences import MARK, restricts
 from audiotok.errors import ResultsError
-from audiotok.results import contamination
+from audiotok.results import contamination, speakers
 from audiotok.results.schema import ROLES, read_json, read_rows
 from audiotok.results.schema import SCHEMA as SCHEMA
 from audiotok.system import names
@@ -70,11 +70,11 @@ class Result:
 
     @property
     def contamination(self) -> str:
-        """The sign of a codec that may have heard these clips before, see `contamination`."""
+        """The mark of a codec that may have been trained on these clips, see `contamination`."""
         if self.role != "neural":
             return contamination.CLEAN
-        heard = self.summary["codec"].get("training_data", ())
-        return contamination.mark(heard, self.summary["data"]["name"])
+        trained_on = self.summary["codec"].get("training_data", ())
+        return contamination.mark(trained_on, self.summary["data"]["name"])
 
     @property
     def marked(self) -> str:
@@ -84,8 +84,9 @@ class Result:
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
         """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
-        `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and `task` of the column; and
-        `clips`, all of the corpus, and `not_applicable`, those without a value or a failure."""
+        `interval` (how that was made), `n`, `failed`, and the `unit`, `digits`, `higher_is_better`
+        and `task` of the column; and `clips`, all of the corpus, and `not_applicable`, those
+        without a value or a failure."""
         clips = self.summary["data"]["clips"]
         found = self.summary["scores"] | self.run["times"]
         return {
@@ -114,17 +115,24 @@ class Result:
 
     @property
     def failed_for_now(self) -> list[dict[str, Any]]:
-        """Failures that may pass, such as a lack of memory: their clips are to be tried again."""
+        """Transient failures, such as a lack of memory: their clips are measured again."""
         return [failure for failure in self.summary["failures"] if was_transient(failure)]
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row per clip: `codec`, `clip`, the columns of scores, and texts."""
+        """One row per clip: `codec`, `clip`, `speaker` and `session` where they are known, the
+        columns of scores, and texts."""
         return read_rows(self.folder / "rows.parquet", self.summary["scores"])
 
     @cached_property
     def times(self) -> pd.DataFrame:
         return read_rows(self.folder / "times.parquet", self.run["times"])
+
+    @cached_property
+    def clusters(self) -> pd.Series:
+        """The label of each clip's cluster, by its id, see `speakers.labels`."""
+        found = speakers.labels(self.rows)
+        return pd.Series(found, index=pd.Index(self.rows["clip"]), dtype=object)
 
     @cached_property
     def rows_by_clip(self) -> pd.DataFrame:
@@ -169,8 +177,8 @@ def expected_names(result: Result) -> tuple[set[str], set[str]]:
     """How the folder of a result may be called, and the beginning of its setting's."""
     suite, data = result.summary["suite"], result.summary["data"]
     kinds = (names.part, _part_before)
-    places = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
-    return {kind(result.codec) for kind in kinds}, {place.as_posix() for place in places}
+    paths = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
+    return {kind(result.codec) for kind in kinds}, {path.as_posix() for path in paths}
 
 
 def _setting(
@@ -214,8 +222,8 @@ def read_all(results: str | Path) -> list[Result]:
     root = Path(results)
     if not root.is_dir():
         raise ResultsError(f"{root} is not a folder: run `audiotok bench` first, or name another")
-    found = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
-    return sorted(filter(None, found), key=lambda r: (r.folder.parent, *order(r)))
+    read_results = (read(path.parent) for path in sorted(root.glob("*/*/*/summary.json")))
+    return sorted(filter(None, read_results), key=lambda r: (r.folder.parent, *order(r)))
 
 
 def order(result: Result) -> tuple[int, str]:

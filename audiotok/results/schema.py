@@ -1,7 +1,7 @@
 """What summary.json, run.json and the rows of a result must hold, checked when they are read.
 
-Results may come from others. Whatever these checks let through has the keys, types and bounds that
-tables and pages rely on; keys that a later version adds are let through.
+Results may come from other people. What passes these checks has the keys, types and bounds that
+tables and pages rely on; additional keys of later versions are accepted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ MAX_BYTES = 2**26  # of a JSON file; the largest of ours has 0.3 MB
 MAX_CELLS = 10**8  # rows times columns of a parquet file
 MAX_DEPTH = 20  # of nested JSON
 LARGEST = 1e100  # a number beyond is no measurement
+TEXTS = ("codec", "clip")  # columns that all rows have
+CLUSTERS = ("speaker", "session")  # columns that rows have where their corpus knows them, as text
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -42,6 +44,7 @@ _OPEN = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 class _Score(TypedDict):
     mean: Number | None
     ci95: Annotated[tuple[Number, Number], Field(strict=False)] | None
+    interval: NotRequired[Text | None]
     n: Count
     failed: Count
     unit: Text
@@ -67,6 +70,7 @@ class _Weights(TypedDict):
 class _Codec(TypedDict):
     name: Name
     role: Literal[ROLES]
+    stand_in: NotRequired[Text]  # the codec whose sound was taken as the reference
     family: NotRequired[Name | None]
     options: NotRequired[dict[str, str | int | list[int] | list[str]]]
     licence_code: NotRequired[Text | None]
@@ -104,6 +108,7 @@ class _SuiteName(TypedDict):
 
 class _Suite(_SuiteName):
     tasks: list[Name]
+    headline: NotRequired[list[Name]]
 
 
 @with_config(_OPEN)
@@ -234,7 +239,8 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
         columns: those that must be numbers, where they are there.
 
     Raises ResultsError: it cannot be read, or holds something else than strings `codec` and `clip`
-    (unique), finite float64 numbers, and strings.
+    (unique), strings `speaker` and `session` where they are there, finite float64 numbers, and
+    strings.
     """
 
     def refuse(why: str) -> ResultsError:
@@ -248,11 +254,11 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
             about, schema = file.metadata, file.schema_arrow
             if not 0 <= about.num_rows * about.num_columns <= MAX_CELLS:
                 raise refuse(f"declares {about.num_rows} rows of {about.num_columns} columns")
-            if wrong := next(filter(None, map(_wrong_type(columns), schema)), None):
-                raise refuse(wrong)
+            if error := next(filter(None, map(_type_error(columns), schema)), None):
+                raise refuse(error)
             if sorted(set(schema.names)) != sorted(schema.names):
                 raise refuse("has two columns of one name")
-            if missing := {"codec", "clip"} - set(schema.names):
+            if missing := set(TEXTS) - set(schema.names):
                 raise refuse(f"has no column {min(missing)}")
             rows = file.read().to_pandas()
         if list(rows.columns) != schema.names:
@@ -270,20 +276,22 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     return rows
 
 
-def _wrong_type(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | None]:
-    """What says why a column of a parquet file is not of the type that it must have."""
+def _type_error(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | None]:
+    """A function that says why a column of a parquet file has the wrong type; None: it is right."""
 
-    def wrong(field: pyarrow.Field) -> str | None:
+    def error(field: pyarrow.Field) -> str | None:
         is_text = pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)
         is_number, is_null = pyarrow.types.is_float64(field.type), pyarrow.types.is_null(field.type)
-        fits = is_text if field.name in ("codec", "clip") else is_number or is_null
+        fits = is_text if field.name in TEXTS else is_number or is_null
+        if field.name in CLUSTERS and field.name not in numbers:
+            fits = is_text or is_null
         if fits or (is_text and field.name not in numbers):
             return None
         return f"the column {_shown(field.name)} is of {_shown(field.type)}, expected " + (
-            "strings" if field.name in ("codec", "clip") else "float64"
+            "strings" if field.name in (*TEXTS, *CLUSTERS) else "float64"
         )
 
-    return wrong
+    return error
 
 
 def _shown(value: object) -> str:

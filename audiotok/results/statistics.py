@@ -1,84 +1,234 @@
-"""Numbers of several clips: means, bootstrap intervals, paired draws, ranks. Imports no torch.
+"""Numbers of several clips: means, intervals, differences, verdicts, ranks. Imports no torch.
 
-All intervals are of the percentile bootstrap over clips (Efron and Tibshirani 1993, chapter 13).
-Codecs are compared on the same clips, and each draw takes the same clips of all of them.
+Clips of one speaker resemble each other, so what is resampled are clusters: speakers, or clips
+where no speaker is known. With few clusters intervals are those of the jackknife: each cluster is
+left out once, and Student's t gives the interval. Its degrees of freedom are the effective number
+of clusters less one; for clusters of equal weight this is the t interval over the means of the
+clusters, and where some are larger it becomes wider (Carter, Schnepel and Steigerwald 2017). From
+FEW clusters on, intervals are percentiles of the two-stage bootstrap: clusters are drawn with
+replacement, and clips within them. tests/results/test_statistics.py simulates both.
+
+Codecs are compared on the same clips, and each replicate has the same clips of all of them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 1000
-CORPUS_RESAMPLES = 200  # where each draw computes the whole corpus again
-EDGES = (2.5, 97.5)  # percentiles
+CORPUS_RESAMPLES = 200  # where each replicate computes the whole corpus again
+FEW = 40  # effective clusters; with fewer, intervals of the bootstrap are too narrow
+LEVEL = 0.05  # of all verdicts
+EDGES = (100 * LEVEL / 2, 100 - 100 * LEVEL / 2)  # percentiles
+T, BOOTSTRAP = "t", "bootstrap"
 
 
-def mean_score(values: Sequence[float], failed: int, seed: int = 0) -> dict[str, Any]:
-    """Mean of the clips that have a value, its 95 % bootstrap interval, n, and failures."""
+class Clusters:
+    """The clusters of n clips.
+
+    Args:
+        labels: (n,) text, the speaker of each clip; a clip without one is a cluster of its own.
+            None, or one and the same for all clips: every clip is a cluster.
+        n: number of clips.
+        weights: (n,), of the clips in the means; None: all are equal.
+
+    Attributes:
+        labels: (n,), as given; all None where none were.
+        codes: (n,) int, the number of each clip's cluster, from 0 on by first clips.
+        count: how many there are.
+        effective: as many clusters of equal weight would say as much.
+        method: T or BOOTSTRAP.
+    """
+
+    def __init__(self, labels: Sequence[object] | None, n: int, weights: np.ndarray | None = None):
+        self.labels = [None] * n if labels is None else list(labels)
+        keys = [
+            label if isinstance(label, str) else place for place, label in enumerate(self.labels)
+        ]
+        if len(set(keys)) == 1:
+            keys = list(range(n))
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        self.codes = np.array([numbers[key] for key in keys], dtype=np.int64)
+        self.count = len(numbers)
+        sizes = np.bincount(self.codes, weights, minlength=1).astype(np.float64)
+        self.effective = float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
+        self.method = T if self.effective < FEW else BOOTSTRAP
+
+    def resamples(self, draws: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+        """(R, n): how often each clip counts in each resample.
+
+        T: row r leaves out cluster r. BOOTSTRAP: each of `draws` rows has as many clusters as there
+        are, drawn with replacement, and of each as many clips as it has, drawn likewise.
+        """
+        if self.method == T:
+            return (self.codes != np.arange(self.count)[:, None]).astype(np.float64)
+        n, sizes = len(self.codes), np.bincount(self.codes)
+        order, first = np.argsort(self.codes, kind="stable"), np.cumsum(sizes) - sizes
+        total = draws * self.count  # clusters drawn
+        picked = (_uniform(np.arange(total), seed) * self.count).astype(np.int64)
+        size = sizes[picked]
+        which = np.repeat(np.arange(total), size)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
+        within = (_uniform(which + (place + 1) * total, seed) * size[which]).astype(np.int64)
+        clip = order[first[picked[which]] + within]
+        counts = np.bincount(which // self.count * n + clip, minlength=draws * n)
+        return counts.reshape(draws, n).astype(np.float64)
+
+
+def _uniform(index: np.ndarray, seed: int) -> np.ndarray:
+    """Random numbers in [0, 1) by their index: mulberry32, which report/site/static/statistics.js
+    has too, so that both draw the same clips."""
+    state = ((index.astype(np.uint64) + 1) * 0x6D2B79F5 + seed).astype(np.uint32)
+    mixed = (state ^ (state >> 15)) * (state | np.uint32(1))
+    mixed ^= mixed + (mixed ^ (mixed >> 7)) * (mixed | np.uint32(61))
+    return (mixed ^ (mixed >> 14)) / 2.0**32
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, its 95 % interval, and the p-value of its being 0 (None: it has neither)."""
+
+    value: float
+    ci95: list[float] | None
+    p: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Numbers of C codecs, and the same of R resamples of the clips.
+
+    Attributes:
+        means: (C,), of all clips.
+        values: (R, C), of the rows of `Clusters.resamples`.
+    """
+
+    means: np.ndarray
+    values: np.ndarray
+    clusters: Clusters
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.asarray(self.values, dtype)
+
+    def difference(self, first: int, second: int) -> Estimate:
+        """The number of one codec minus that of another, by their places."""
+        difference = self.means[first] - self.means[second]
+        if abs(difference) <= 1e-12 * np.abs(self.means[[first, second]]).max():
+            difference = 0.0  # no more than rounding
+        return estimate(difference, self.values[:, first] - self.values[:, second], self.clusters)
+
+
+def estimate(value: float, replicates: Sequence[float], clusters: Clusters) -> Estimate:
+    """The interval and the p-value of a number.
+
+    Args:
+        value: of all clips.
+        replicates: (R,), of the rows of `Clusters.resamples`. Of a bootstrap those that are NaN are
+            left out; the jackknife needs all.
+    """
+    value, replicates = float(value), np.asarray(replicates, dtype=np.float64)
+    finite = replicates[np.isfinite(replicates)]
+    freedom, few = clusters.effective - 1, clusters.method == T
+    if freedom <= 0 or len(finite) < 2 or (few and len(finite) < len(replicates)):
+        return Estimate(value, None, None)
+    error = float(finite.std()) * (np.sqrt(len(finite) - 1) if few else 1)
+    if few:
+        half = float(stdtrit(freedom, 1 - LEVEL / 2)) * error
+        ci95 = [value - half, value + half]
+    else:
+        ci95 = [float(edge) for edge in np.percentile(finite, EDGES)]
+    if not error:
+        return Estimate(value, ci95, 0.0 if value else 1.0)
+    return Estimate(value, ci95, 2 * float(stdtr(freedom, -abs(value) / error)))
+
+
+def mean_score(
+    values: Sequence[float],
+    failed: int,
+    seed: int = 0,
+    clusters: Sequence[object] | None = None,
+) -> dict[str, Any]:
+    """Mean of the clips that have a value, its 95 % interval, n, and failures.
+
+    Args:
+        values: (n,).
+        clusters: (n,), labels as in `Clusters`.
+    """
     values = np.asarray(values, dtype=np.float64)
-    n = len(values)
-    generator = np.random.default_rng(seed)
-    drawn = [
-        mean
-        for _ in range(RESAMPLES // 100 if n > 1 else 0)
-        for mean in values[generator.integers(0, n, (100, n))].mean(axis=1)
-    ]
-    mean = float(values.mean()) if n else None
-    return {"mean": mean, "ci95": interval(drawn), "n": n, "failed": failed}
-
-
-def interval(drawn: Iterable[float]) -> list[float] | None:
-    """The 2.5th and 97.5th percentile of what the bootstrap gave."""
-    finite = [value for value in drawn if math.isfinite(value)]
-    return [float(edge) for edge in np.percentile(finite, EDGES)] if finite else None
+    if not len(values):
+        return {"mean": None, "ci95": None, "n": 0, "failed": failed}
+    (mean,), replicates = paired_means(values[:, None], clusters=clusters, seed=seed)
+    ci95 = estimate(mean, replicates.values[:, 0], replicates.clusters).ci95
+    return {"mean": float(mean), "ci95": ci95, "n": len(values), "failed": failed}
 
 
 def paired_means(
-    values: np.ndarray, weights: np.ndarray | None = None, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted means of several codecs, (C,), and the same of clips drawn again, (RESAMPLES, C).
+    values: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    clusters: Sequence[object] | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, Replicates]:
+    """Weighted means of several codecs, (C,), and the same of resampled clips.
 
     Args:
         values: (n, C), a row per clip, a column per codec; none is missing.
         weights: the same shape; None: all clips count alike.
+        clusters: (n,), labels as in `Clusters`.
     """
     weights = np.ones_like(values) if weights is None else weights
-    n = len(values)
-    generator = np.random.default_rng(seed)
-    times = generator.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(np.float64)
-    with np.errstate(invalid="ignore"):  # a draw without any weight has no mean: NaN
-        drawn = times @ (values * weights) / (times @ weights)
-        return (values * weights).sum(axis=0) / weights.sum(axis=0), drawn
+    of = Clusters(clusters, len(values), weights.mean(axis=1))
+    counts = of.resamples(seed=seed)
+    # a resample without any weight has no mean: NaN; sums of the largest numbers overflow
+    with np.errstate(invalid="ignore", over="ignore"):
+        replicates = counts @ (values * weights) / (counts @ weights)
+        means = (values * weights).sum(axis=0) / weights.sum(axis=0)
+    return means, Replicates(means, replicates, of)
 
 
-def ranks(drawn: np.ndarray, higher_is_better: bool) -> list[int]:
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979): those up to LEVEL are significant."""
+    p_values = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p_values[order] * factors))
+    return corrected.tolist()
+
+
+def ranks(replicates: Replicates, higher_is_better: bool) -> list[int]:
     """For each codec 1 + the number of codecs that are better than it; ties share a rank.
 
-    Better: the 95 % interval of the paired difference excludes 0, in the declared direction. So a
-    rank says how many are certainly ahead, and codecs that the clips cannot tell apart may share
-    one even where their own intervals overlap only in part.
+    Better: the 95 % interval of the paired difference excludes 0, without correction for the number
+    of pairs. Codecs that the clips cannot tell apart share a rank, even where their own intervals
+    overlap only in part.
+    """
+    better = [0] * len(replicates.means)
+    for i, j in itertools.combinations(range(len(better)), 2):
+        if winner := verdict(replicates.difference(i, j).ci95, higher_is_better):
+            better[j if winner == 1 else i] += 1
+    return [1 + count for count in better]
+
+
+def verdict(
+    ci95: Sequence[float] | None, higher_is_better: bool | None, corrected: float | None = None
+) -> int | None:
+    """Which of two is better by the difference first - second: 1 the first, -1 the second, 0 a tie,
+    None where there is no interval or no direction.
 
     Args:
-        drawn: (R, C), of `paired_means`.
+        ci95: interval of the difference; where it contains 0, it is a tie.
+        corrected: p-value after Holm's correction; above LEVEL, it is a tie. None: the interval
+            alone decides.
     """
-    differences = drawn[:, None, :] - drawn[:, :, None]  # of the second codec against the first
-    # where nothing is NaN both give the same, and nanpercentile is slow
-    percentile = np.nanpercentile if np.isnan(differences).any() else np.percentile
-    low, high = percentile(differences, EDGES, axis=0)
-    ahead = low > 0 if higher_is_better else high < 0
-    return [1 + int(count) for count in ahead.sum(axis=1)]
-
-
-def verdict(ci95: Sequence[float] | None, higher_is_better: bool | None) -> int | None:
-    """Who is better by the interval of the difference first - second: 1 the first, -1 the second,
-    0 a tie (it holds 0), None where there is no interval or no direction."""
     if ci95 is None or higher_is_better is None:
         return None
     low, high = ci95
-    if low <= 0 <= high:
+    if low <= 0 <= high or (corrected is not None and corrected > LEVEL):
         return 0
     return 1 if (low > 0) == higher_is_better else -1

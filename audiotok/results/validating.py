@@ -1,8 +1,9 @@
 """`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
 
-Errors: files that are missing or torn, another schema, rows of another hash, means that are not
-those of the rows, numbers out of their range, folders of another setting, mixed versions. Warnings:
-a commit that is not known or had changes, a run that is not finished, one network under two names.
+Errors: files that are missing or torn, another schema, rows of another hash, means and counts that
+are not those of the rows, numbers out of their range, folders of another setting, mixed versions,
+records of `audiotok verify` that are not whole. Warnings: a commit that is not known or had
+changes, intervals of an earlier version, a run that is not finished, one network under two names.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import results, statistics
+from audiotok.results import counts, results, speakers, statistics, verified
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
+
+if TYPE_CHECKING:
+    from audiotok.tasks import Task
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
 HALF = 0.500001  # of the last of the six digits that files hold
@@ -69,10 +73,10 @@ def validate(
 
     Raises ResultsError where `root` is not a folder or holds no results.
     """
-    folders = _folders(Path(root))
-    if not folders:
+    folders, records = _folders(Path(root)), verified.records(root)
+    if not folders and not records:
         raise ResultsError(f"{root} holds no results: expected what `audiotok bench --out` writes")
-    found: list[Finding] = []
+    found = [Finding(path, text) for path in records if (text := verified.wrong(path))]
     settings: dict[Path, list[Result]] = {}
     for folder in folders:
         progress(folder)
@@ -83,12 +87,12 @@ def validate(
             else:
                 found.append(finding)
         if result is not None:
-            found += [Finding(folder, text) for text in _wrong(result)]
-            found += [Finding(folder, text, error=False) for text in _doubtful(result)]
+            found += [Finding(folder, text) for text in _errors(result)]
+            found += [Finding(folder, text, error=False) for text in _warnings(result)]
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
-        found += _together(folder, group)
-    return len(folders), found
+        found += _group_findings(folder, group)
+    return len(folders) + len(records), found
 
 
 def read_true(root: str | Path) -> list[Result]:
@@ -154,8 +158,8 @@ def _read(folder: Path) -> Iterator[Finding | Result]:
     yield result
 
 
-def _wrong(result: Result) -> Iterator[str]:
-    """What is wrong with a result that can be read."""
+def _errors(result: Result) -> Iterator[str]:
+    """The errors of a result that can be read."""
     try:
         yield from _identity(result)
         yield from _hashes(result)
@@ -182,8 +186,8 @@ def _identity(result: Result) -> Iterator[str]:
             yield f"{key} is not the same in the plan and in the summary"
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
-    place = "/".join(result.folder.parts[-3:-1])
-    if not any(f"{place}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
+    path = "/".join(result.folder.parts[-3:-1])
+    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
         yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
@@ -206,47 +210,74 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
     whole, known = _whole(result, rows, scores)
+    labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-        if score["n"] > clips or score["failed"] > clips:
-            yield f"{name}: n {score['n']}, failed {score['failed']}, of {clips} clips"
-        if len(values) and score["n"] != len(values):
-            yield f"{name}: n is {score['n']}, but {len(values)} rows have a value"
+        yield from _counts(result, rows, name, score, known.get(score["task"]))
         yield from _range(name, score, values)
         if name in whole:
             if not _agrees([score["mean"]], [whole[name]]):
                 yield f"{name}: {score['mean']} is not what its task makes of the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known
-            yield from _mean(name, score, values, seed=seed, strict=strict)
+            clusters = [labels[place] for place in values.index]
+            yield from _mean(name, score, values, clusters=clusters, seed=seed, strict=strict)
+
+
+def _counts(
+    result: Result, rows: pd.DataFrame, name: str, score: dict[str, Any], task: Task | None
+) -> Iterator[str]:
+    """n and failures of a column against the rows and the failures of the summary; of a number
+    without values of clips, where its `task` is known here in the version that measured."""
+    clips, n, failed = result.summary["data"]["clips"], score["n"], score["failed"]
+    if min(n, failed) < 0 or n + failed > clips:
+        yield f"{name}: n {n}, failed {failed}, of {clips} clips"
+    if (score["mean"] is None) != (n == 0):
+        yield f"{name}: its mean is {score['mean']}, but n is {n}"
+    basis = name if task is None else task.basis(name)
+    if task is None and not counts.counted(rows, basis):
+        return
+    expected = 0 if score["mean"] is None else counts.counted(rows, basis)
+    if n != expected:
+        of = "a value" if basis == name else f"{basis}, which it is made of"
+        yield f"{name}: n is {n}, but {expected} rows have {of}"
+    failures = result.summary["failures"]
+    expected = counts.failed(rows, failures, task=score["task"], column=name, basis=basis)
+    if failed != expected:
+        yield f"{name}: {failed} clips failed, but the failures are of {expected}"
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
     low, high = next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
-    for value in (values.min(), values.max(), *mean, *(score["ci95"] or ())):
+    for value in (values.min(), values.max(), *mean):  # intervals of t may reach beyond
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
             yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
             return
 
 
 def _mean(
-    name: str, score: dict[str, Any], values: pd.Series, *, seed: int, strict: bool
+    name: str,
+    score: dict[str, Any],
+    values: pd.Series,
+    *,
+    clusters: Sequence[str | None],
+    seed: int,
+    strict: bool,
 ) -> Iterator[str]:
-    """A mean over clips must be theirs, with its interval.
+    """A mean over clips must be that of the rows, with its interval.
 
     Where its task is not known here in that version (not `strict`), a number may also be one of the
     corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
     """
-    true = statistics.mean_score(values, score["failed"], seed)
+    true = statistics.mean_score(values, score["failed"], seed, clusters)
     if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
         return  # a number of the corpus that needs more than its rows: the tokens
-    fits = {
-        "mean": _agrees([score["mean"]], [true["mean"]]),
-        "ci95": _agrees(score["ci95"], true["ci95"]),
-    }
-    if strict or fits["ci95"]:
+    fits = {"mean": _agrees([score["mean"]], [true["mean"]])}
+    if "interval" in score:
+        fits["ci95"] = _agrees(score["ci95"], true["ci95"])
+    if strict or fits.get("ci95"):
         for what in (key for key, fit in fits.items() if not fit):
             yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
 
@@ -265,13 +296,13 @@ def _unit(value: float) -> float:
 
 def _whole(
     result: Result, rows: pd.DataFrame, scores: dict[str, Any]
-) -> tuple[dict[str, float], set[str]]:
+) -> tuple[dict[str, float], dict[str, Task]]:
     """The numbers of the corpus that tasks make of these rows, and the tasks that are known here
-    in the version that measured."""
+    in the version that measured, by name."""
     from audiotok import tasks
 
     found: dict[str, float] = {}
-    known: set[str] = set()
+    known: dict[str, Task] = {}
     for name in {score["task"] for score in scores.values()}:
         try:
             task = tasks.get(name)
@@ -279,28 +310,30 @@ def _whole(
             continue
         if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
             found |= task.summarise(rows, [])
-            known.add(name)
+            known[name] = task
     return found, known
 
 
-def _doubtful(result: Result) -> Iterator[str]:
+def _warnings(result: Result) -> Iterator[str]:
     git = result.run.get("git")
     if git is None:
         yield "which commit measured it is not known: it was not a checkout"
     elif git.get("dirty"):
         yield f"measured with changes to commit {str(git.get('commit'))[:12]}"
+    if not any("interval" in score for score in result.scores.values()):
+        yield "its intervals are over clips, as an earlier version made them: measure again"
 
 
 # --- results together ------------------------------------------------------------------------
 
 
-def _together(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
-    """What is wrong with the results of one setting beside each other."""
+def _group_findings(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
+    """Errors and warnings that results of one setting give together."""
     try:
         results.refuse_mixed(group)
     except ResultsError as reason:
         yield Finding(folder, str(reason))
-    except (KeyError, TypeError, AttributeError):  # said of the result itself
+    except (KeyError, TypeError, AttributeError):  # reported for the result itself
         return
     networks: dict[str, str] = {}
     for result in group:

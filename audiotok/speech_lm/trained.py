@@ -9,6 +9,7 @@ The file's metadata METADATA_KEY is JSON: the recipe, and the tokens that it was
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from audiotok.speech_lm.recipe import LMRecipe
 from audiotok.system.names import Recorded
 
 METADATA_KEY = "audiotok_lm"  # one key, because safetensors writes several in random order
+VERSION = 2  # 1: frames without a free code in any codebook had a step of their own
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,11 @@ class TrainingTokens:
 
 def metadata(recipe: LMRecipe, tokens: TrainingTokens) -> dict[str, str]:
     """The metadata of the file of a model."""
-    content = {"recipe": recipe.model_dump(mode="json"), "tokens": asdict(tokens)}
+    content = {
+        "version": VERSION,
+        "recipe": recipe.model_dump(mode="json"),
+        "tokens": asdict(tokens),
+    }
     return {METADATA_KEY: json.dumps(content)}
 
 
@@ -65,12 +71,20 @@ def read_metadata(path: str | Path) -> tuple[LMRecipe, TrainingTokens]:
         tokens["codec"] = Recorded(tokens["codec"], str(path))
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
-        return LMRecipe.model_validate(recipe), TrainingTokens(**tokens)
+        read = LMRecipe.model_validate(recipe), TrainingTokens(**tokens)
+        version = content.get("version", 1)
+        merged = version < VERSION and math.gcd(*read[1].strides) > 1
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
         line = " ".join(str(reason).split())[:200]
         raise RecipeError(
             f"{path} is damaged, or of another version: its metadata are invalid ({line})"
         ) from reason
+    if merged and read[0].pattern in ("parallel", "delay"):
+        raise RecipeError(
+            f"{path} learnt merged codes (strides {read[1].strides}) with empty steps, as version "
+            f"{version} arranged them; version {VERSION} has none: train the model again"
+        )
+    return read
 
 
 def load(path: str | Path, device: str = "cpu") -> LanguageModel:

@@ -1,4 +1,5 @@
-"""PyTorch's defaults, independent of the caller's settings: dtype, device, autocast, gradients.
+"""PyTorch's defaults, independent of the caller's settings: dtype, device, autocast, gradients,
+denormals.
 
 Computations in these contexts give the same results in every program.
 """
@@ -10,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from audiotok.system.denormals import keep_denormals
 from audiotok.system.shared_settings import SharedSettings
 
 
@@ -31,8 +33,9 @@ _DEFAULT_DTYPE = SharedSettings((_DefaultDtype(), "dtype", torch.float32))
 @contextmanager
 def pytorch_defaults() -> Iterator[None]:
     """PyTorch's settings as in a new process, but without gradients: new tensors are float32 on the
-    CPU, there is no autocast, and no inference mode."""
+    CPU, there is no autocast, no inference mode, and denormals are kept."""
     with (
+        keep_denormals(),
         _DEFAULT_DTYPE,
         _cpu_is_default(),
         no_autocast("cpu"),

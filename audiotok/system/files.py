@@ -35,6 +35,11 @@ def cache_root() -> Path:
     return root
 
 
+def user_folder() -> Path:
+    """The folder of the weights that the user put on this machine by hand."""
+    return Path(os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok")
+
+
 def readable(text: str) -> str:
     """Text that can be encoded in UTF-8: lone surrogates, which represent bytes of a file name that
     are no UTF-8, become escapes such as \\udce9."""

@@ -7,11 +7,14 @@ the name: `asr_whisper:large-v3`.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from audiotok.errors import AudiotokError, MetricError
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-__all__ = ["Column", "Item", "Task", "get", "list_tasks", "names"]
+__all__ = ["Column", "Item", "Task", "declared", "get", "list_tasks", "names"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Item:
     """One clip through one codec: all that a task may look at."""
 
     clip: Clip
-    reference: Audio
+    reference: Audio | None  # None: a given reconstruction whose original is not there
     reconstruction: Audio
     tokens: Tokens | None = None  # None in the ceiling row, which is the reference itself
     seconds_encode: float | None = None
@@ -43,11 +46,20 @@ class Item:
 
 
 class Task:
-    """Base of all tasks; a subclass sets `name`, `version`, `columns` and writes `score`."""
+    """Base of all tasks; a subclass sets `name`, `version`, `columns` and `ranked`, with the reason
+    in its docstring, and writes `score`.
+
+    A column is ranked if it measures quality, so that a codec whose code never changes does not
+    win, and stands for itself: no seed of a mean, no other form of the same number. Costs (bits,
+    parameters, seconds) are never ranked.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     columns: tuple[Column, ...] = ()
+    ranked: ClassVar[tuple[str, ...]] = ()  # columns that codecs are ranked by
+    quality: ClassVar[tuple[str, ...]] = ()  # columns that Pareto fronts are drawn of; (): `ranked`
+    costs: ClassVar[tuple[str, ...]] = ()  # columns that they are drawn against
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
     observes: ClassVar[bool] = False  # True: `observe` is called
     concludes: ClassVar[bool] = False  # True: `conclude` is called
@@ -107,8 +119,13 @@ class Task:
         raise NotImplementedError
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        """Numbers of the corpus that are not means of its clips; `rows` has this task's columns."""
+        """Numbers of the corpus that are not means of its clips; `rows` has this task's columns.
+        A number without values of clips names in `basis` the column that has them."""
         return {}
+
+    def basis(self, column: str) -> str:
+        """The column of the rows whose clips the number of `column` is made of: its n."""
+        return column
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """What fits no column, such as numbers of each codebook or the points of a curve: it goes
@@ -137,6 +154,23 @@ def get(name: str) -> Task:
     if option and kind.option is None:
         raise MetricError(f"the task {name} takes no option, but {option!r} follows it: say {name}")
     return kind(option) if option else kind()
+
+
+@cache
+def declared(name: str, attribute: str) -> tuple[str, ...]:
+    """What the class of a task, `task` or `task:option`, has in `ranked`, `quality` or `costs`; ()
+    where it has nothing there or no task has that name.
+
+    Read from the source, where these are written out: tables need no torch, which many tasks
+    import. In a task with an option the names of the columns begin with those given here.
+    """
+    path = Path(__file__).with_name(f"{name.partition(':')[0]}.py")
+    if path.stem not in names():
+        return ()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == attribute:
+            return ast.literal_eval(node.value)
+    return ()
 
 
 def list_tasks() -> list[Task]:

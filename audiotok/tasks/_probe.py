@@ -45,7 +45,11 @@ def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
 
 
 class Probe(Task):
-    """Base of the probes; one sets `stem` and writes `split` and `run`."""
+    """Base of the probes; one sets `stem` and `ranked`, and writes `split` and `run`.
+
+    Ranked: the mean over the seeds, once. The seeds are its parts, their spread and the count of
+    those that diverged say how far it can be trusted.
+    """
 
     concludes = True
     stem: ClassVar[str]  # the first of its columns
@@ -109,6 +113,9 @@ class Probe(Task):
         if not found:
             return {}
         return found | {f"{self.stem}_seed_std": float(np.std(list(found.values())[1:], ddof=1))}
+
+    def basis(self, column: str) -> str:
+        return self.stem if column == f"{self.stem}_seed_std" else column
 
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
         """{stem: number of the corpus, then those of every seed}; {} without clips tested."""

@@ -51,6 +51,9 @@ class Voices(Task):
     The trials of each clip stand in its row as a text, cosines of one voice before those of two:
     "0.8123 0.7901 | 0.5341". Clips of a corpus with texts or speakers that have neither (music,
     sounds) are left out.
+
+    Ranked: the similarity of each reconstruction to its own reference. Identification and equal
+    error rate depend on how alike the speakers of the corpus are, and repeat the same cosines.
     """
 
     def __init__(self, encoder: Encoder):
@@ -93,6 +96,9 @@ class Voices(Task):
     def available(self) -> str | None:
         return str(error) if (error := self.encoder.missing()) is not None else None
 
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return corpus.no_speech()
+
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
         clips: dict[str, list[Clip]] = {}
@@ -105,8 +111,10 @@ class Voices(Task):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.clip.id in self.silent:
             return {}
-        reference, reconstruction = map(self.embed, (item.reference, item.reconstruction))
-        row = {"similarity": float(reference @ reconstruction)}
+        reconstruction = self.embed(item.reconstruction)
+        row = {}
+        if item.reference is not None:
+            row["similarity"] = float(self.embed(item.reference) @ reconstruction)
         if item.clip.speaker in self.enrolment and len(self.enrolment) > 1:
             row |= self._against_others(item.clip, reconstruction)
         return {f"speaker_{what}{self.suffix}": value for what, value in row.items()}
@@ -152,6 +160,11 @@ class Voices(Task):
             except AudiotokError:
                 _references[key] = None
         return _references[key]
+
+    def basis(self, column: str) -> str:
+        """An equal error rate is made of the clips that have trials."""
+        eer = column == f"speaker_eer{self.suffix}"
+        return f"speaker_trials{self.suffix}" if eer else column
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         column = f"speaker_trials{self.suffix}"

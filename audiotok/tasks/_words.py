@@ -11,8 +11,8 @@ from audiotok.judges.asr import (
     fingerprint,
     normalise,
     normaliser,
+    unfit,
     word_errors,
-    wrong_script,
 )
 from audiotok.judges.asr.text import is_spaceless
 from audiotok.judges.pretrained import slug
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-# Of this process: (recogniser, fingerprint of a sound) -> text
-_transcripts: dict[tuple[str, str], str] = {}
+# Of this process: (recogniser, language, fingerprint of a sound) -> text
+_transcripts: dict[tuple[str, str | None, str], str] = {}
 
 
 class Recognition(Task):
@@ -36,6 +36,9 @@ class Recognition(Task):
     `_whisper_large_v3`: what two recognisers heard never stands in one column. A text in another
     script than the recogniser writes has no rates, and one in a script without spaces between
     words has a CER alone: the missing rates are failures that say so.
+
+    Ranked: the WER against the text. CER and dWER count the same errors once more; dWER also
+    rewards the errors that the recogniser makes on the reference.
     """
 
     WEIGHTS: ClassVar = {"wer": "words", "cer": "characters", "dwer": "words_heard"}
@@ -69,7 +72,9 @@ class Recognition(Task):
         return str(error) if (error := self.recogniser.missing()) is not None else None
 
     def unsuited(self, corpus: Corpus) -> str | None:
-        reasons = [wrong_script(self.recogniser, clip.text) for clip in corpus if clip.text]
+        if reason := corpus.no_speech():
+            return reason
+        reasons = [unfit(self.recogniser, clip) for clip in corpus if clip.text]
         return reasons[0] if reasons and all(reasons) else None
 
     def prepare(self, corpus: Corpus) -> None:
@@ -94,29 +99,25 @@ def normaliser_identity(name: str) -> dict[str, str]:
     return {} if name == normaliser([]) else {"normaliser": name}
 
 
-def hear(recogniser: Recogniser, audio: Audio) -> str:
+def hear(recogniser: Recogniser, audio: Audio, language: str | None = None) -> str:
     """The transcript; a sound that this process has transcribed before is not transcribed again."""
-    key = (recogniser.name, fingerprint(audio))
+    key = (recogniser.name, language, fingerprint(audio))
     if key not in _transcripts:
-        _transcripts[key] = recogniser.transcribe(audio)
+        _transcripts[key] = recogniser.transcribe(audio, language)
     return _transcripts[key]
 
 
 def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | AudiotokError]:
-    """Of one clip: dwer, and where the clip has a text wer and cer; and what they count."""
-    hypothesis = hear(recogniser, item.reconstruction)
-    heard = hear(recogniser, item.reference)
+    """Of one clip: dwer where there is a reference, wer and cer where there is a text; and what
+    they count."""
+    language = item.clip.language
+    hypothesis = hear(recogniser, item.reconstruction, language)
     row: dict[str, float | str | AudiotokError] = {"transcript": hypothesis}
-    errors, words = word_errors(heard, hypothesis)
-    if is_spaceless(heard):
-        row["dwer"] = no_words(heard)
-    elif words:
-        row |= {"words_heard": float(words), "dwer": errors / words}
-    else:
-        row |= {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
+    if item.reference is not None:
+        row |= distance(hear(recogniser, item.reference, language), hypothesis)
     if not (text := item.clip.text):
         return row
-    if reason := wrong_script(recogniser, text):
+    if reason := unfit(recogniser, item.clip):
         return row | dict.fromkeys(("wer", "cer"), MetricError(reason))
     row["wer"] = rate(text, hypothesis)
     row["cer"] = rate(text, hypothesis, character_errors)
@@ -124,6 +125,16 @@ def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | Audioto
         row["words"] = float(len(normalise(text).split()))
     row["characters"] = float(len(normalise(text)))
     return row
+
+
+def distance(heard: str, hypothesis: str) -> dict[str, float | AudiotokError]:
+    """dwer: the errors against what was recognised in the reference; and the words there."""
+    errors, words = word_errors(heard, hypothesis)
+    if is_spaceless(heard):
+        return {"dwer": no_words(heard)}
+    if words:
+        return {"words_heard": float(words), "dwer": errors / words}
+    return {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
 
 
 def rate(text: str, hypothesis: str, count=word_errors) -> float | MetricError:

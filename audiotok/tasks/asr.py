@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from audiotok.errors import AudiotokError
-from audiotok.judges.asr import sphinx, wrong_script
+from audiotok.judges.asr import sphinx, unfit
 from audiotok.judges.asr.sphinx import Sphinx
 from audiotok.tasks import Column, Item, _words
 
@@ -24,10 +24,11 @@ CLOSED = Column("wer_closed", "", False, 3, "closed-vocabulary WER: pocketsphinx
 
 
 class Asr(_words.Recognition):
-    """WER, CER and dWER by pocketsphinx."""
+    """WER, CER and dWER by pocketsphinx. Ranked: the WER, see `_words.Recognition`."""
 
     name = "asr"
     version = 2  # CER
+    ranked = ("wer",)
     WEIGHTS = _words.Recognition.WEIGHTS | {"wer_closed": "words"}
 
     def __init__(self):
@@ -39,7 +40,8 @@ class Asr(_words.Recognition):
         return super().columns + ((CLOSED,) if self.grammar else ())
 
     def unsuited(self, corpus: Corpus) -> str | None:
-        return sphinx.unsuited([clip.text for clip in corpus if clip.text])
+        english = [c.text for c in corpus if c.text and not unfit(self.recogniser, c)]
+        return super().unsuited(corpus) or sphinx.unsuited(english)
 
     def prepare(self, corpus: Corpus) -> None:
         super().prepare(corpus)
@@ -48,7 +50,7 @@ class Asr(_words.Recognition):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         row = super().score(item)
         text = item.clip.text
-        if row and self.grammar and text and not wrong_script(self.recogniser, text):
+        if row and self.grammar and text and not unfit(self.recogniser, item.clip):
             heard = _words.hear(Sphinx(self.grammar), item.reconstruction)
             row["wer_closed"] = _words.rate(text, heard)
         return row

@@ -11,9 +11,13 @@ from audiotok.tasks import _words
 
 
 class AsrCtc(_words.Recognition):
-    """Args: model: a name on the Hub whose files are cached, or a folder."""
+    """Args: model: a name on the Hub whose files are cached, or a folder.
+
+    Ranked: the WER, see `_words.Recognition`.
+    """
 
     name = "asr_ctc"
+    ranked = ("wer_ctc",)
     option = "a CTC model: a name on the Hub, a folder"
 
     def __init__(self, model: str | None = None):

@@ -11,9 +11,13 @@ from audiotok.tasks import _words
 
 
 class AsrTorchaudio(_words.Recognition):
-    """Args: bundle: the name of a recogniser in torchaudio.pipelines."""
+    """Args: bundle: the name of a recogniser in torchaudio.pipelines.
+
+    Ranked: the WER, see `_words.Recognition`.
+    """
 
     name = "asr_torchaudio"
+    ranked = ("wer_torchaudio",)
     option = "the name of a recogniser in torchaudio.pipelines"
 
     def __init__(self, bundle: str | None = None):

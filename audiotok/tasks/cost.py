@@ -6,7 +6,8 @@ while one second of noise is encoded and decoded: convolutions, matrix products,
 recurrent layers, see `_macs.py`; the search of an explicit codebook counts as the product of all
 latents with all codewords. A second that is no whole number of frames is filled up to one.
 
-Each clip carries the same numbers. Codecs without a network (Opus, mu-law) have none.
+Each clip carries the same numbers. Codecs without a network (Opus, mu-law) have none, nor do
+those whose network PyTorch does not run (Lyra).
 """
 
 from __future__ import annotations
@@ -31,10 +32,12 @@ KERNELS = "AUDIOTOK_KERNELS"
 
 
 class Cost(Task):
-    """Parameters and multiply-accumulates of encode and decode."""
+    """Parameters and multiply-accumulates of encode and decode. Nothing is ranked: they are costs,
+    and a codec that computes nothing has the lowest."""
 
     name = "cost"
     version = 1
+    ranked = ()
     observes = True
     columns = (
         Column("parameters", "M", False, 1, "parameters of the network, in millions"),
@@ -62,7 +65,7 @@ class Cost(Task):
 
 def measure(codec: Codec) -> dict[str, float]:
     """The columns of `Cost` for one codec."""
-    if codec.network is None:
+    if codec.network is None or codec.RUNTIME is not None:
         return {}
     rate, channels = codec.card.sample_rate_in, codec.card.channels
     noise = torch.randn(channels, rate, generator=torch.Generator().manual_seed(0))

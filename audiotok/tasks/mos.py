@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 
 class Mos(Task):
-    """All predictors of `audiotok.judges.mos` that can run here."""
+    """All predictors of `audiotok.judges.mos` that can run here.
+
+    Nothing is ranked: a decoder that says the same clean sentence whatever the codes are would come
+    first, for the predictors know no reference.
+    """
 
     name = "mos"
     version = 1
+    ranked = ()
 
     def __init__(self):
         self.names = mos.names()
@@ -49,6 +54,9 @@ class Mos(Task):
             if (error := predictor.missing()) is not None
             for column in predictor.columns
         }
+
+    def unsuited(self, corpus: Corpus) -> str | None:
+        return corpus.no_speech()
 
     def prepare(self, corpus: Corpus) -> None:
         self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))

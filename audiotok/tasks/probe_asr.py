@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 
 class ProbeAsr(_probe.Probe):
+    """Error rates of a CTC head. Ranked: the mean WER over seeds, see `_probe.Probe`; the CER
+    counts the same errors by letters."""
+
     name = "probe_asr"
     version = _probe.VERSION
     stem = "probe_wer"
+    ranked = ("probe_wer",)
 
     def __init__(self):
         self.normaliser = normaliser([])

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 
 class ProbeLabel(_probe.ClassProbe):
+    """Accuracy of a head for labels. Ranked: its mean over seeds, see `_probe.Probe`."""
+
     name = "probe_label"
     version = _probe.VERSION
     stem = "probe_label_accuracy"
+    ranked = ("probe_label_accuracy",)
     what = "label"
 
     def target(self, clip: Clip) -> str | None:

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
 
 class ProbeSpeaker(_probe.ClassProbe):
+    """Accuracy of a head for speakers. Ranked: its mean over seeds, see `_probe.Probe`."""
+
     name = "probe_speaker"
     version = _probe.VERSION
     stem = "probe_speaker_accuracy"
+    ranked = ("probe_speaker_accuracy",)
     what = "speaker"
 
     def target(self, clip: Clip) -> str | None:

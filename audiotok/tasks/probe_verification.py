@@ -9,6 +9,7 @@ drawn again, not speakers: with few speakers it is too narrow.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,12 @@ TRIALS = "probe_trial_scores"
 
 
 class ProbeVerification(_probe.Probe):
+    """Equal error rate of a head's embeddings. Ranked: its mean over seeds, see `_probe.Probe`."""
+
     name = "probe_verification"
     version = _probe.VERSION
     stem = "probe_eer"
+    ranked = ("probe_eer",)
     columns = (
         *_probe.columns("probe_eer", False, "equal error rate of speaker verification"),
         Column("probe_trials", "", None, 0, "trials in which a clip occurs"),
@@ -78,16 +82,20 @@ class ProbeVerification(_probe.Probe):
                 ])  # fmt: skip
         return rows
 
+    def basis(self, column: str) -> str:
+        """Clips in trials: equal error rates have no value of a clip."""
+        return column if column.endswith("_diverged") else "probe_trials"
+
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
         if TRIALS not in rows:
             return {}
-        counts = rows["clip"].value_counts()
-        parts = [_parsed(text) for text in rows[TRIALS].dropna()]
+        counts = Counter(rows.get("clip", rows.index))
+        parts = [_parsed(text) for text in rows[TRIALS] if isinstance(text, str)]
         if not parts:
             return {}
         others, same, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
         # drawn n times, the first clip is n rows; the second clip counts as often as it was drawn
-        weights = counts.reindex(others).fillna(0).to_numpy()
+        weights = np.array([counts[other] for other in others])
         each = [trials.equal_error_rate(column, same, weights) for column in scores.T]
         if np.isnan(each).any():
             return {}

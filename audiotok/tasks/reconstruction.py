@@ -19,10 +19,15 @@ class Reconstruction(Task):
     Each metric stands for itself: where one has no value, the others keep theirs. Metrics of speech
     are left out for music and sounds, in a corpus that says which of its clips are speech. Columns
     NAME_16k are those of `metrics.measure`. ViSQOL needs the extra `visqol`.
+
+    Ranked: STOI (intelligibility) and PESQ (perceptual quality), which most papers report, and the
+    mel distance, which also applies to music and counts what is lost of the reference's band. SDR
+    and its variants are not ranked: they mean nothing for codecs that do not keep the phase.
     """
 
     name = "reconstruction"
     version = 2
+    ranked = ("mel_distance", "pesq", "stoi")
 
     def __init__(self, chosen: Sequence[str] | None = None):
         self.chosen = list(chosen) if chosen is not None else metrics.names()
@@ -51,6 +56,8 @@ class Reconstruction(Task):
         return ",".join(sorted(self.silent))
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
+        if item.reference is None:
+            return {}
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
         speech = not self.silent or item.clip.id not in self.silent
         return metrics.measure(

@@ -10,10 +10,11 @@ from audiotok.tasks import _voices
 
 
 class Speaker(_voices.Voices):
-    """Similarity, identification and verification by Resemblyzer."""
+    """Similarity, identification and verification by Resemblyzer. Ranked: see `_voices.Voices`."""
 
     name = "speaker"
     version = 2  # equal error rate
+    ranked = ("speaker_similarity",)
 
     def __init__(self):
         super().__init__(Resemblyzer())

@@ -11,9 +11,13 @@ from audiotok.tasks import _voices
 
 
 class SpeakerWavlm(_voices.Voices):
-    """Args: model: a name on the Hub whose files are cached, or a folder."""
+    """Args: model: a name on the Hub whose files are cached, or a folder.
+
+    Ranked: the similarity, see `_voices.Voices`.
+    """
 
     name = "speaker_wavlm"
+    ranked = ("speaker_similarity_wavlm",)
     option = "an x-vector model: a name on the Hub, a folder"
 
     def __init__(self, model: str | None = None):

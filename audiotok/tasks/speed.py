@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Speed(Task):
-    """Real-time factors; of a corpus, all its audio by all the work."""
+    """Real-time factors; of a corpus, all its audio by all the work. Nothing is ranked: times are
+    costs, and belong to their hardware."""
 
     name = "speed"
     version = 2  # batches, memory
+    ranked = ()
     timing = True
     observes = True
     columns = (

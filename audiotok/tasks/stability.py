@@ -57,10 +57,15 @@ def _share(name: str, what: str) -> Column:
 
 
 class Stability(Task):
-    """Edit distances and agreement of the codes of each clip."""
+    """Edit distances and agreement of the codes of each clip.
+
+    Nothing is ranked: a codec whose codes never change is perfectly stable, and the coarser the
+    codes of any codec, the more stable they are.
+    """
 
     name = "stability"
     version = 1
+    ranked = ()
     observes = True
     columns = (
         _ued("ued", "mean of the six perturbations"),

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class Streaming(Task):
-    """Codes and sound of streams beside those of the whole; times are in `streaming_speed`."""
+    """Codes and sound of streams beside those of the whole; times are in `streaming_speed`.
+
+    Nothing is ranked: equality is a promise that a codec keeps or breaks (a codec whose code never
+    changes keeps it), and latency is a cost.
+    """
 
     name = "streaming"
     version = 1
+    ranked = ()
     observes = True
     columns = (
         Column("stream_codes_equal", "", True, 4, "share of codes equal to those of the whole"),

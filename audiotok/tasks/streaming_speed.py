@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 
 class StreamingSpeed(Task):
-    """Milliseconds per chunk and real-time factors of streams, on this machine."""
+    """Milliseconds per chunk and real-time factors of streams, on this machine. Nothing is ranked:
+    times are costs, and belong to their hardware."""
 
     name = "streaming_speed"
     version = 1
+    ranked = ()
     timing = True
     observes = True
     columns = tuple(

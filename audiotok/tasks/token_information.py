@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 TURNS = 20
 """Times that labels are turned or drawn anew, of which the mean is subtracted."""
 
-_phones: dict[Clip, list[tuple[str, float]]] = {}  # the phones of each clip, for all codecs
+# Of each clip, for all codecs: its phones, or why it could not be aligned.
+_phones: dict[Clip, list[tuple[str, float]] | AudiotokError] = {}
 
 
 def _columns(label: str, what: str) -> tuple[Column, ...]:
@@ -51,10 +52,15 @@ def _columns(label: str, what: str) -> tuple[Column, ...]:
 
 
 class TokenInformation(Task):
-    """What codes say of phones and speakers; the part of each clip in it, and the whole."""
+    """What codes say of phones and speakers; the part of each clip in it, and the whole.
+
+    Nothing is ranked: whether codes should tell the speaker depends on their use, and a share of
+    what the first codebook tells grows with its size.
+    """
 
     name = "token_information"
     version = 1
+    ranked = ()
     concludes = True
 
     @property
@@ -78,15 +84,19 @@ class TokenInformation(Task):
         codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
         """Of each clip the mean over its codes of log2 p(code, label) / (p(code) p(label)), less
-        chance; the chance and entropy of the whole; the number of its codes."""
+        chance; the chance and entropy of the whole; the number of its codes. The columns of phones
+        hold the error where a clip could not be aligned."""
         coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
-        found: dict[int, dict[str, float]] = {index: {} for index in coded}
+        found: dict[int, dict[str, Any]] = {index: {} for index in coded}
         speakers = {i: corpus.clips[i].speaker for i in coded if corpus.clips[i].speaker}
         _add(found, coded, speakers, label="speaker", spread=_of_clip, unrelated=_drawn_anew)
         rate = _frame_rate(list(coded.values()))
         if rate is not None and sphinx.missing() is None:
-            said = {i: corpus.clips[i] for i in coded if corpus.clips[i].text}
-            phones = _aligned(said, note)
+            texts = {i: corpus.clips[i] for i in coded if corpus.clips[i].text}
+            phones, failed = _aligned(texts, note)
+            columns = [column.name for column in _columns("phone", "phone")]
+            for index, error in failed.items():
+                found[index] |= dict.fromkeys(columns, error)
             _add(
                 found,
                 coded,
@@ -99,6 +109,9 @@ class TokenInformation(Task):
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         return _whole(rows, "phone") | _whole(rows, "speaker")
+
+    def basis(self, column: str) -> str:
+        return f"{column.partition('_')[0]}_frames"
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """{"phone_share": that of each codebook, ...}."""
@@ -225,18 +238,19 @@ def _drawn_anew(labels: list[np.ndarray], generator: np.random.Generator) -> np.
 
 def _aligned(
     clips: dict[int, Clip], note: Callable[[str], None]
-) -> dict[int, list[tuple[str, float]]]:
-    """The phones of each clip; those that cannot be aligned are noted and left out."""
+) -> tuple[dict[int, list[tuple[str, float]]], dict[int, AudiotokError]]:
+    """The phones of each clip, and the errors of those that cannot be aligned."""
     if any(clip not in _phones for clip in clips.values()):
         note(f"aligns the phones of {len(clips)} clips")
-    found = {}
+    found, failed = {}, {}
     for index, clip in clips.items():
         if clip not in _phones:
             try:
                 _phones[clip] = sphinx.phones(clip.read(), clip.text)
             except AudiotokError as error:
-                _phones[clip] = []
-                note(f"{clip.id} is left out: {error}")
-        if _phones[clip]:
+                _phones[clip] = error
+        if isinstance(_phones[clip], AudiotokError):
+            failed[index] = _phones[clip]
+        elif _phones[clip]:
             found[index] = _phones[clip]
-    return found
+    return found, failed

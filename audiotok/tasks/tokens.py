@@ -38,10 +38,17 @@ followers by Zipf's law it is too low by less than 0.4 bit above, by 1 bit and m
 
 
 class TokenStatistics(Task):
-    """Bitrates and predictability of each clip; entropy, usage, perplexity of the whole corpus."""
+    """Bitrates and predictability of each clip; entropy, usage, perplexity of the whole corpus.
+
+    Nothing is ranked. Bitrates are costs, and a codec whose code never changes has the lowest
+    entropy and the most predictable codes; usage and perplexity are properties, of which more is
+    not better: codes drawn at random have the most.
+    """
 
     name = "tokens"
     version = 2
+    ranked = ()
+    costs = ("bitrate", "token_rate", "entropy_bitrate")
     concludes = True
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
@@ -103,6 +110,9 @@ class TokenStatistics(Task):
         if None not in conditional:
             found["conditional_entropy"] = float(np.mean(conditional))
         return found
+
+    def basis(self, column: str) -> str:
+        return column if column.startswith("ngram_") else "token_rate"
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Of each codebook: usage, perplexity, entropies."""

@@ -88,6 +88,15 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 _AMBIENT: dict[str, Callable[[], AbstractContextManager]] = {
     "a default dtype of float64": lambda: _default_dtype(torch.float64),
     "a default dtype of bfloat16": lambda: _default_dtype(torch.bfloat16),
@@ -96,12 +105,14 @@ _AMBIENT: dict[str, Callable[[], AbstractContextManager]] = {
     "gradients recorded": torch.enable_grad,
     "no gradients recorded": torch.no_grad,
     "inference mode": torch.inference_mode,
+    "denormals flushed": _denormals_flushed,
 }
 
 
 @promise(
     "ambient state",
-    "default dtype and device, autocast, gradient and inference mode of the caller change nothing",
+    "default dtype and device, autocast, gradient and inference mode, flushed denormals of the "
+    "caller change nothing",
 )
 def ambient_state(case: Case) -> Iterator[str]:
     codec, names = case.codec, ("a voice", "a stereo sweep at 44.1 kHz")

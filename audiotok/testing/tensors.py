@@ -56,6 +56,9 @@ def _in_steps(
         yield f"decode_latents(dequantize()) makes another sound of {name}"
     if latents is None:
         return
+    if codec.RUNTIME is not None:
+        yield from refuses(lambda: codec.encode_latents(waveform, grad=True), "grad=True")
+        return
     with trying("a gradient through the codec"):
         source = waveform.clone().requires_grad_()
         latents = codec.encode_latents(source, grad=True)

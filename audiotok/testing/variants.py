@@ -161,6 +161,8 @@ def _needed(tokens: Tokens, strides: tuple[int, ...]) -> int:
 @promise("fast precision", "precision=fast works, and what it changes is counted")
 def fast(case: Case) -> Iterator[str]:
     _applies(case)
+    if case.codec.RUNTIME is not None:
+        raise NotChecked(f"does not apply: {case.codec.RUNTIME} runs the network")
     quick = case.variant(precision="fast")
     exact = case.variant(precision="exact") if case.codec.fast else case.codec
     names = ("a voice", "noise", "a tone")

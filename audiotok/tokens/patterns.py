@@ -1,18 +1,21 @@
 """Patterns: the codes of one clip as ids of a language model's vocabulary, and back.
 
-    parallel      (K, T)          a column per frame
+    parallel      (K, T)          one column per frame
     delay         (K, T + K - 1)  codebook k shifted right by k frames (MusicGen, arXiv 2306.05284)
     interleaved   (N,)            frame after frame, in each its codes, codebook after codebook
     coarse_first  (N,)            all of codebook 0, then all of codebook 1, ... (AudioLM's order,
                                   arXiv 2209.03143)
 
 If codebooks run at different rates, only free codes become ids: one-dimensional patterns omit the
-repeated codes, and two-dimensional ones have the padding id in their place.
+repeated codes, and two-dimensional ones have the padding id in their place. Frames without a free
+code in any codebook get no column: if all strides have a common divisor, as that of a single merged
+codebook, T above is the number of frames divided by it, rounded up.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,12 +96,12 @@ def to_ids(
             pieces = [piece for row in pieces for piece in (sep, row)][1:]
         ids = torch.cat(pieces)
     else:
-        ids = ids.where(free, vocabulary.id("pad"))
+        ids = ids.where(free, vocabulary.id("pad"))[:, :: math.gcd(*strides)]
         if pattern == "delay":
-            rows, width = ids, num_frames + codebooks - 1
-            ids = rows.new_full((codebooks, width), vocabulary.id("pad"))
+            rows, columns = ids, ids.shape[1]
+            ids = rows.new_full((codebooks, columns + codebooks - 1), vocabulary.id("pad"))
             for k, row in enumerate(rows):
-                ids[k, k : k + num_frames] = row
+                ids[k, k : k + columns] = row
     one = ids[..., :1]
     bos, eos = (
         [torch.full_like(one, vocabulary.id(name))] if name in vocabulary.special else []
@@ -174,7 +177,8 @@ def _trimmed(
         shifts = [k * (pattern == "delay") for k in range(codebooks)]
         longer = torch.cat([ids, ids.new_full((codebooks, shifts[-1]), pad)], dim=1)
         frames = [row[shift : shift + width] for row, shift in zip(longer, shifts, strict=True)]
-        whole = ((torch.stack(frames) != pad) | ~free_codes(strides, width)).all(0)
+        steps = [stride // math.gcd(*strides) for stride in strides]
+        whole = ((torch.stack(frames) != pad) | ~free_codes(steps, width)).all(0)
         count = int(whole.long().cumprod(0).sum())
         kept = ids.clone()
         for row, shift in zip(kept, shifts, strict=True):
@@ -222,19 +226,21 @@ def _from_grid(
 ) -> torch.Tensor:
     """Ids (K, columns) -> codes (K, T), still with the offsets of their codebooks."""
     codebooks, width = ids.shape
-    shifts = [k * delayed for k in range(codebooks)]
+    shifts, unit = [k * delayed for k in range(codebooks)], math.gcd(*strides)
     filled = ids != vocabulary.id("pad")
     ends = (filled * torch.arange(1, width + 1, device="cpu")).amax(1) if width else filled.sum(1)
-    possible = torch.arange(1, width + max(strides) + 1, device="cpu")  # numbers of frames
+    most = width * unit + max(strides)
+    possible = torch.arange(1, most + 1, device="cpu")  # numbers of frames
     fits = torch.ones_like(possible, dtype=torch.bool)
     for end, stride, shift in zip(ends, strides, shifts, strict=True):
-        fits &= (possible - 1) // stride * stride + shift + 1 == end  # behind its last code
+        last = (possible - 1) // stride * stride  # the frame of the last free code
+        fits &= last // unit + shift + 1 == end
     num_frames = _choose(possible[fits], num_frames, f"{width} columns")
     free = free_codes(strides, num_frames)
     codes = torch.zeros(codebooks, num_frames, dtype=torch.int64, device="cpu")
     rest = ids.clone()
     for k, shift in enumerate(shifts):
-        columns = free[k].nonzero()[:, 0] + shift
+        columns = free[k].nonzero()[:, 0] // unit + shift
         codes[k, free[k]] = ids[k, columns]
         rest[k, columns] = vocabulary.id("pad")
     misplaced = (rest != vocabulary.id("pad")).nonzero()

@@ -1,13 +1,15 @@
 """The discriminators of a recipe, and the losses between them and the codec.
 
-Both sides learn from one forward of the codec and the discriminators as they were before the step:
-what they make of the real sound serves their own loss and feature matching.
+Codec and discriminators learn from the same forward pass of the codec, and both see the
+discriminators as they were before the step. The discriminators' outputs for the real sound are
+computed once, for their own loss and for feature matching.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,12 +18,12 @@ from torch import Tensor, nn
 
 from audiotok.errors import RecipeError
 from audiotok.nn.adversarial import discriminator_loss, feature_matching, generator_loss
-from audiotok.nn.discriminators import DISCRIMINATORS, Judgement
+from audiotok.nn.discriminators import DISCRIMINATORS, DiscriminatorOutput
 from audiotok.training.settings import DiscriminatorConfig
 
 
 def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
-    """A discriminator of waveforms with so many channels.
+    """A discriminator of waveforms (B, channels, L).
 
     Raises:
         RecipeError: there is no such kind, or it does not take such settings.
@@ -38,11 +40,11 @@ def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0)
             raise RecipeError(f"unknown key 'settings.{name}'; did you mean {near[0]!r}?")
-    more = {}
+    options = {}
     if "waveform_channels" in inspect.signature(kind).parameters:
-        more["waveform_channels"] = channels
+        options["waveform_channels"] = channels
     try:
-        return kind(**config.settings, **more)
+        return kind(**config.settings, **options)
     except (TypeError, ValueError) as reason:
         detail = " ".join(str(reason).split())
         raise RecipeError(
@@ -51,7 +53,7 @@ def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
 
 
 class Adversary(nn.Module):
-    """All discriminators; those that a step has not reached yet take no part in it."""
+    """All discriminators of a recipe; each takes part from its `start_step` on."""
 
     def __init__(self, configs: Sequence[DiscriminatorConfig], channels: int):
         super().__init__()
@@ -67,36 +69,42 @@ class Adversary(nn.Module):
     @property
     def weights(self) -> dict[str, float]:
         """Of the codec's losses, by name."""
-        found = {}
+        weights = {}
         for name, config in zip(self._names, self.configs, strict=True):
-            found[f"adversarial_{name}"] = config.adversarial
-            found[f"features_{name}"] = config.feature_matching
-        return {name: weight for name, weight in found.items() if weight}
+            weights[f"adversarial_{name}"] = config.adversarial
+            weights[f"features_{name}"] = config.feature_matching
+        return {name: weight for name, weight in weights.items() if weight}
 
-    def learning(self) -> list[nn.Parameter]:
-        """The weights that an optimizer owns: those of discriminators that are not frozen."""
-        pairs = zip(self.configs, self.members, strict=True)
-        return [p for config, member in pairs if not config.frozen for p in member.parameters()]
+    def learning(self, step: float = math.inf) -> list[nn.Parameter]:
+        """The weights that learn at a step, by default at the last: those of discriminators that
+        take part in it and are not frozen."""
+        parts = [member for _, config, member in self._at(step) if not config.frozen]
+        return [parameter for member in parts for parameter in member.parameters()]
 
-    def own_losses(
+    def discriminator_losses(
         self, waveform: Tensor, reconstruction: Tensor, step: int
-    ) -> tuple[dict[str, Tensor], dict[str, list[Judgement]]]:
-        """What the discriminators learn from, and their judgements of the real sound."""
-        losses, judged = {}, {}
+    ) -> tuple[dict[str, Tensor], dict[str, list[DiscriminatorOutput]]]:
+        """Losses of the discriminators by name, and their outputs for the real sound.
+
+        Args:
+            waveform: (B, C, L), the real sound.
+            reconstruction: (B, C, L); no gradient reaches it.
+        """
+        losses, real = {}, {}
         for name, config, member in self._at(step):
             with torch.set_grad_enabled(not config.frozen):
-                judged[name] = member(waveform)
+                real[name] = member(waveform)
                 if not config.frozen:
                     fake = member(reconstruction.detach())
                     losses[f"discriminator_{name}"] = discriminator_loss(
-                        judged[name], fake, config.objective, config.reduction
+                        real[name], fake, config.objective, config.reduction
                     )
-        return losses, judged
+        return losses, real
 
-    def losses(
-        self, reconstruction: Tensor, judged: dict[str, list[Judgement]], step: int
+    def generator_losses(
+        self, reconstruction: Tensor, real: dict[str, list[DiscriminatorOutput]], step: int
     ) -> dict[str, Tensor]:
-        """What the codec learns from, without the weights."""
+        """Losses of the codec by name, not weighted; `real` is that of `discriminator_losses`."""
         losses = {}
         for name, config, member in self._at(step):
             fake = member(reconstruction)
@@ -106,13 +114,13 @@ class Adversary(nn.Module):
                 )
             if config.feature_matching:
                 losses[f"features_{name}"] = feature_matching(
-                    judged[name], fake, config.reduction, config.relative
+                    real[name], fake, config.reduction, config.relative
                 )
         return losses
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, gradients pass through the discriminators and leave none in them."""
+    def frozen(self) -> Iterator[None]:
+        """In this context gradients pass through the discriminators but not into their weights."""
         self._learn(False)
         try:
             yield
@@ -123,7 +131,7 @@ class Adversary(nn.Module):
         for config, member in zip(self.configs, self.members, strict=True):
             member.requires_grad_(on and not config.frozen)
 
-    def _at(self, step: int) -> Iterator[tuple[str, DiscriminatorConfig, nn.Module]]:
+    def _at(self, step: float) -> Iterator[tuple[str, DiscriminatorConfig, nn.Module]]:
         for name, config, member in zip(self._names, self.configs, self.members, strict=True):
             if step >= config.start_step:
                 yield name, config, member

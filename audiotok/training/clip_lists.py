@@ -77,6 +77,6 @@ def read(path: Path) -> list[str]:
     ids = [line for line in lines if line and not line.startswith("#")]
     if not ids:
         raise RecipeError(f"the clips {path} hold no id: expected one a line")
-    if wrong := next((one for one in ids if not one.isprintable()), None):
-        raise RecipeError(f"the clips {path} hold {ascii(wrong[:80])}: expected ids, one a line")
+    if odd := next((name for name in ids if not name.isprintable()), None):
+        raise RecipeError(f"the clips {path} hold {ascii(odd[:80])}: expected ids, one a line")
     return ids

@@ -37,7 +37,7 @@ def sizes(quantizer: nn.Module) -> list[int]:
 
 
 def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
-    """The parts of a quantizer that no gradient teaches, and which codes (B, K, T) are theirs."""
+    """The parts of a quantizer that learn by moving averages, each with its slice of the codes."""
     if isinstance(quantizer, _BY_AVERAGES):
         return [(quantizer, slice(None))]
     if isinstance(quantizer, SplitQuantizer):
@@ -100,7 +100,7 @@ class Codebooks(nn.Module):
 
     @torch.no_grad()
     def start(self, collect: Callable[[int], Tensor], frames: int) -> None:
-        """k-means on latents (B, D, T) that `collect` brings, at least as many as it is told.
+        """k-means on latents (B, D, T) that `collect(least)` returns, at least so many frames.
 
         An update will see `frames` frames, those of all processes together.
         """
@@ -108,8 +108,8 @@ class Codebooks(nn.Module):
             return
         latents = collect(self.settings.kmeans_latents)
         for learner, (part, _) in zip(self.learners, self._parts, strict=True):
-            seen = self._seen_by(part, latents)
-            learner.start(seen, self.settings.kmeans_iterations, frames, self.generator)
+            inputs = self._inputs_of(part, latents)
+            learner.start(inputs, self.settings.kmeans_iterations, frames, self.generator)
 
     def adopt(self, frames: int) -> None:
         """Go on from codebooks that are there."""
@@ -122,10 +122,10 @@ class Codebooks(nn.Module):
         if self.settings.frozen:
             return
         for learner, (part, where) in zip(self.learners, self._parts, strict=True):
-            seen = self._seen_by(part, latents, codes)
-            learner.update(seen, codes[:, where], self.generator, self.processes)
+            inputs = self._inputs_of(part, latents, codes)
+            learner.update(inputs, codes[:, where], self.generator, self.processes)
 
-    def _seen_by(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
+    def _inputs_of(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
         """The latents that this part quantizes."""
         whole = self._quantizer[0]
         if part is whole:

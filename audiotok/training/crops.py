@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audiotok.errors import AudioError
+from audiotok.errors import AudioError, RecipeError
 from audiotok.sound.audio import Audio
+from audiotok.training import augmentation
 from audiotok.training.index import Index
 from audiotok.training.settings import DataConfig
-from audiotok.training.sounds import Sounds
+from audiotok.training.sounds import Joined, Sounds
 
 _ATTEMPTS = 100  # recordings tried for one crop before giving up
 
@@ -27,15 +28,17 @@ class Crop(NamedTuple):
 
 
 class Crops(Dataset[Crop]):
-    """Crop number i: a place drawn uniformly over all the sound, mixed, at a level of its own.
+    """Crop number i: a place drawn uniformly over all the sound, with the recipe's augmentation.
 
-    Only the crop is read, by seeking; recordings shorter than a crop are repeated. A recording
-    that cannot be read is passed over for another, drawn from the same random numbers.
+    With additional corpora, the place of a crop in its batch decides which corpus it comes from, so
+    that each batch has their shares. Only the crop is read, by seeking; recordings shorter than a
+    crop are repeated. A recording that cannot be read is skipped for another, drawn from the same
+    random numbers.
     """
 
     def __init__(
         self,
-        sounds: Sounds,
+        sounds: Joined,
         index: Index,
         settings: DataConfig,
         *,
@@ -46,27 +49,46 @@ class Crops(Dataset[Crop]):
         self.sounds, self.index, self.settings, self.seed = sounds, index, settings, seed
         self.sample_rate, self.channels = sample_rate, channels
         self.samples = round(settings.crop_seconds * sample_rate)
-        self._ends = np.cumsum(index.seconds)
+        parts = sounds.part_of(index.numbers)
+        self._numbers = [index.numbers[parts == n] for n in range(len(sounds.parts))]
+        self._ends = [np.cumsum(index.seconds[parts == n]) for n in range(len(sounds.parts))]
+        for numbers, source in zip(self._numbers, settings.corpora, strict=True):
+            if not len(numbers):
+                raise RecipeError(f"no recording of {source} is left to train on: leave it out")
+        self._share_ends = np.cumsum(settings.shares)
 
     def __getitem__(self, number: int) -> Crop:
         rng = np.random.default_rng([self.seed, number])
-        waveform, broken = self._draw(rng)
-        mixing = self.settings.mixing
+        place = (number % self.settings.batch_size + 0.5) / self.settings.batch_size
+        waveform, broken = self._draw(rng, place)
+        room, mixing = self.settings.room, self.settings.mixing
+        if waveform is not None and room is not None and rng.random() < room.probability:
+            waveform = augmentation.reverberant(waveform, rng, room, self.sample_rate)
         if waveform is not None and mixing is not None and rng.random() < mixing.probability:
-            other, more = self._draw(rng)
+            other, more = self._draw(rng, rng.random() if self.settings.additional else 0.0)
             broken += more
             if other is not None:
-                waveform = _mixed(waveform, other, rng.uniform(*mixing.snr_db))
+                waveform = augmentation.mixed(waveform, other, rng.uniform(*mixing.snr_db))
         if waveform is not None:
-            waveform = self._at_level(waveform, rng)
+            waveform = augmentation.at_level(waveform, rng, self.settings)
         return Crop(waveform, tuple(broken))
 
-    def _draw(self, rng: np.random.Generator) -> tuple[Tensor | None, list[str]]:
-        broken: list[str] = []
+    def _draw(self, rng: np.random.Generator, share: float) -> tuple[Tensor | None, list[str]]:
+        """A crop (C, samples), None where every attempt failed; ids that could not be read.
+
+        Args:
+            share: from 0 to 1, which corpus: they divide this range by their shares.
+        """
+        corpus = min(
+            int(np.searchsorted(self._share_ends, share, side="right")), len(self._ends) - 1
+        )
+        ends, numbers = self._ends[corpus], self._numbers[corpus]
+        speeds, broken = self.settings.speed, []
         for _ in range(_ATTEMPTS):
-            row = int(np.searchsorted(self._ends, rng.random() * self._ends[-1], side="right"))
-            number = int(self.index.numbers[min(row, len(self._ends) - 1)])
+            row = int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
+            number = int(numbers[min(row, len(ends) - 1)])
             place = rng.random()
+            speed = 1.0 if speeds is None else round(rng.uniform(*speeds), 2)
             try:
                 piece = read_piece(
                     self.sounds,
@@ -75,6 +97,7 @@ class Crops(Dataset[Crop]):
                     sample_rate=self.sample_rate,
                     channels=self.channels,
                     place=place,
+                    speed=speed,
                 )
             except AudioError:
                 broken.append(self.sounds.ids[number])
@@ -82,14 +105,6 @@ class Crops(Dataset[Crop]):
             repeats = -(-self.samples // piece.shape[-1])
             return piece.repeat(1, repeats)[:, : self.samples], broken
         return None, broken
-
-    def _at_level(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
-        if self.settings.gain_db is not None:
-            return waveform * 10 ** (rng.uniform(*self.settings.gain_db) / 20)
-        if self.settings.peak_db is not None:
-            level = 10 ** (rng.uniform(*self.settings.peak_db) / 20)
-            return waveform * (level / waveform.abs().max().clamp(min=1e-5))
-        return waveform
 
 
 def read_piece(
@@ -100,22 +115,24 @@ def read_piece(
     sample_rate: int,
     channels: int,
     place: float = 0.0,
+    speed: float = 1.0,
 ) -> Tensor:
     """A piece (C, L) of a recording at `sample_rate`, L at most `samples`; all of it if None.
 
     Args:
         place: where in the recording, from 0 (its start) to 1.
+        speed: factor by which it is played faster, and so much higher.
 
     Raises:
         AudioError: it cannot be read, or is not finite.
     """
     try:
         with soundfile.SoundFile(sounds.open(number)) as file:
-            rate = file.samplerate
-            wanted = file.frames if samples is None else -(-samples * rate // sample_rate)
-            file.seek(int(place * max(1, file.frames - wanted + 1)))
-            piece = file.read(wanted, dtype="float32", always_2d=True)
-            short = len(piece) < min(wanted, file.frames)
+            rate = round(file.samplerate * speed)
+            length = file.frames if samples is None else -(-samples * rate // sample_rate)
+            file.seek(int(place * max(1, file.frames - length + 1)))
+            piece = file.read(length, dtype="float32", always_2d=True)
+            short = len(piece) < min(length, file.frames)
     except (OSError, RuntimeError, TypeError) as reason:
         raise AudioError(f"{sounds.ids[number]} cannot be read: {reason}") from reason
     if short:
@@ -124,11 +141,3 @@ def read_piece(
         piece = piece.mean(axis=1, keepdims=True)
     audio = Audio(torch.from_numpy(np.ascontiguousarray(piece.T)), rate)
     return audio.to_channels(channels).resample(sample_rate).waveform[:, :samples]
-
-
-def _mixed(waveform: Tensor, other: Tensor, snr_db: float) -> Tensor:
-    """Both, the second so loud that the first has `snr_db` more power; silence is not added."""
-    power, other_power = (sound.square().mean() for sound in (waveform, other))
-    if other_power == 0 or power == 0:
-        return waveform
-    return waveform + other * (power / other_power * 10 ** (-snr_db / 10)).sqrt()

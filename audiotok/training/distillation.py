@@ -1,12 +1,12 @@
-"""What a speech encoder knows, taught to the semantic codebook.
+"""Semantic distillation: the semantic codebook learns the features of a speech encoder.
 
 - `frame`, `channel`: the vectors of the first codebook, projected, come near the teacher's features
   at their frame rate. Zhang et al. 2023 (SpeechTokenizer), arXiv 2308.16692, section 3.2; Défossez
   et al. 2024 (Mimi), arXiv 2410.00037, section 3.3.
-- `resynthesis`: what an auxiliary decoder makes of the semantic codes alone sounds to the teacher
-  like the original. Jo et al. 2025 (LM-SPT), arXiv 2506.16738.
+- `resynthesis`: the teacher's features of a sound that an auxiliary decoder makes of the semantic
+  codes alone come near those of the original. Jo et al. 2025 (LM-SPT), arXiv 2506.16738.
 
-Teacher and projection are left out of what is exported.
+Teacher and projection are not exported.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from audiotok.training.teacher import Teacher
 _LOSSES = {"frame": distillation_by_frame, "channel": distillation_by_channel}
 
 
-class _Taught(nn.Module):
-    """A loss that asks a teacher, which is no submodule: it is not saved."""
+class _TeacherLoss(nn.Module):
+    """A loss on features of a teacher, which is not a submodule, so that it is not saved."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int):
         super().__init__()
@@ -40,7 +40,7 @@ class _Taught(nn.Module):
         return self._teacher[0]
 
 
-class Distillation(_Taught):
+class Distillation(_TeacherLoss):
     """The loss of features; its projection is the only thing in it that learns."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int, dimension: int):
@@ -57,8 +57,8 @@ class Distillation(_Taught):
                 vectors = quantizer.decode(output.codes[:, :1])
                 student = vectors + (student - student.detach())  # straight through to the latents
         with torch.no_grad():
-            heard = self.teacher(waveform, self._rate)
-        target = heard.features[..., : heard.frames]
+            features, frames = self.teacher(waveform, self._rate)
+        target = features[..., :frames]
         projected = self.projection(student.float())
         # both at the student's frame rate
         if target.shape[-1] > projected.shape[-1]:
@@ -68,16 +68,16 @@ class Distillation(_Taught):
         return self._loss(projected, target)
 
 
-class Resynthesis(_Taught):
-    """Mean squared error of what the teacher hears, gradients going through it; nothing in it
-    learns."""
+class Resynthesis(_TeacherLoss):
+    """Mean squared error of the teacher's features; gradients pass through the teacher, and the
+    loss has no weights of its own."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int):
         super().__init__(settings, teacher, rate)
         if not teacher.differentiable:
             raise RecipeError(
-                f"distillation.teacher {settings.teacher} hears neither waveforms nor Whisper's "
-                "spectrogram: no gradient passes, take another for the objective resynthesis"
+                f"distillation.teacher {settings.teacher} takes neither waveforms nor Whisper's "
+                "spectrogram, so no gradient passes: take another for the objective resynthesis"
             )
 
     def forward(self, waveform: Tensor, output: Output, quantizer: nn.Module) -> Tensor:
@@ -85,13 +85,13 @@ class Resynthesis(_Taught):
         with torch.no_grad():
             original = self.teacher(waveform, self._rate)
         length = round(waveform.shape[-1] * AUXILIARY_RATE / self._rate)
-        heard = self.teacher(output.resynthesis[..., :length], AUXILIARY_RATE, self.settings.floor)
+        again = self.teacher(output.resynthesis[..., :length], AUXILIARY_RATE, self.settings.floor)
         count = original.frames if self.settings.frames == "valid" else original.features.shape[-1]
-        return F.mse_loss(heard.features[..., :count], original.features[..., :count])
+        return F.mse_loss(again.features[..., :count], original.features[..., :count])
 
 
 def make(settings: DistillationConfig, network: nn.Module, model: Any, device: torch.device):
-    """The loss of these settings for a network whose sizes are `model`.
+    """The loss for these settings and a network of the sizes `model`.
 
     Raises:
         RecipeError: the teacher or the network cannot do it.

@@ -26,10 +26,10 @@ _WARM_UP = 2  # of them are not timed
 def dry_run(
     recipe: Recipe | str | Path, overrides: Sequence[str] = (), cpu: bool = False
 ) -> list[str]:
-    """Ten steps with every part at work, and a report line by line.
+    """Ten steps with every part of the recipe at work, and a report line by line.
 
-    The quantizer and all discriminators take part from the first step on. Codebooks start by one
-    iteration of k-means on as few latents as they can.
+    The quantizer, where the recipe has one, and all discriminators take part from the first step
+    on. Codebooks start by one iteration of k-means on as few latents as they can.
 
     Raises:
         AudiotokError: as `train`.
@@ -49,8 +49,9 @@ def dry_run(
 def _all_at_once(recipe: Recipe) -> Recipe:
     with torch.device("meta"):
         fewest = max(codebooks.sizes(families.build(recipe.family, recipe.model).quantizer))
+    start = None if recipe.quantizer.start_step is None else 0
     quantizer = recipe.quantizer.model_copy(
-        update={"start_step": 0, "kmeans_iterations": 1, "kmeans_latents": fewest}
+        update={"start_step": start, "kmeans_iterations": 1, "kmeans_latents": fewest}
     )
     discriminators = [d.model_copy(update={"start_step": 0}) for d in recipe.discriminators]
     changes = {"quantizer": quantizer, "discriminators": tuple(discriminators), "trackers": ()}
@@ -59,8 +60,9 @@ def _all_at_once(recipe: Recipe) -> Recipe:
 
 def _timed(run: Run) -> float:
     """Seconds of a step."""
-    passes = run.material.batches(0, endless=True)
-    run.model.start_codebooks(passes)
+    passes = run.data.batches(0, endless=True)
+    if run.model.quantizes(0):
+        run.model.start_codebooks(passes)
     started = 0.0
     for step in range(STEPS):
         if step == _WARM_UP:
@@ -84,7 +86,7 @@ def _shapes(run: Run) -> list[str]:
     latents = model.network.encoder(waveform[:1])
     output = model.network(waveform[:1], False).waveform
     rate, batch, frames = run.recipe.model.sample_rate, shape[0], latents.shape[-1]
-    facts = run.material.facts
+    facts = run.data.facts
     return [
         f"{run.recipe.name}: {run.recipe.family}, {rate} Hz, "
         f"{rate / model.network.hop_length:g} frames per second",
@@ -95,7 +97,7 @@ def _shapes(run: Run) -> list[str]:
         f"waveform out {(batch, *output.shape[1:])}",
         f"{facts['Recordings']} recordings of {facts['Speakers']} speakers, {facts['Hours']} "
         f"hours; {facts['Recordings to validate on']} to validate on; "
-        f"{len(run.material.broken)} cannot be read",
+        f"{len(run.data.broken)} cannot be read",
     ]
 
 
@@ -116,10 +118,10 @@ def _parameters(run: Run) -> list[str]:
     for config, member in zip(run.recipe.discriminators, run.model.adversary.members, strict=True):
         frozen = ", frozen" if config.frozen else ""
         lines.append(f"parameters: discriminator {config.kind} {count(member):,}{frozen}")
-    if (taught := run.model.distillation) is not None:
-        lines.append(f"parameters: teacher {count(taught.teacher.encoder):,}, frozen")
-        if count(taught):
-            lines.append(f"parameters: projection to the teacher {count(taught):,}")
+    if (distillation := run.model.distillation) is not None:
+        lines.append(f"parameters: teacher {count(distillation.teacher.encoder):,}, frozen")
+        if count(distillation):
+            lines.append(f"parameters: projection to the teacher {count(distillation):,}")
     return lines
 
 
@@ -127,14 +129,14 @@ def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
     learned = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
     state = 4 * 4 * learned / 2**30  # weights, gradients, two moments, fp32
     if run.group.device.type == "cuda":
-        peak, what = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
+        peak, whose = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-        what = "of this process"
+        whose = "of this process"
     hours = recipe.steps * seconds / 3600
     return [
-        f"memory: {peak:.2f} GiB {what} at most, {state:.2f} GiB of it weights, gradients and "
+        f"memory: {peak:.2f} GiB {whose} at most, {state:.2f} GiB of it weights, gradients and "
         "moments",
         f"speed: {1 / seconds:.3g} steps per second over {STEPS - _WARM_UP} steps on "
         f"{run.group.device}, {_sound(run) / seconds:.3g} s of sound per second",

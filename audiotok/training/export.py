@@ -1,4 +1,4 @@
-"""What comes out of a run: weights as safetensors, with what their codec needs to know."""
+"""Export of weights as safetensors, with the metadata that their codec needs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
 
 
 def training_data(recipe: Recipe) -> list[str]:
-    """What the weights learned from, for their card: the corpus, and what came before it."""
-    corpus, clips = recipe.data.corpus, recipe.data.clips
-    if Path(corpus).is_absolute():  # where it lies on this machine is nobody's business
-        corpus = "/".join(Path(corpus).parts[-2:])
-    learned = [corpus + (f", {len(clips)} clips of it" if clips else "")]
+    """Training data of the weights, for their card: the corpora, and those of `start_from`."""
+    corpora, clips = [_published(corpus) for corpus in recipe.data.corpora], recipe.data.clips
+    if clips:
+        corpora[0] += f", {len(clips)} clips of it"
+    learned = corpora
     if recipe.start_from:
         card = registry.find_card(start.trusted(recipe.start_from))
         learned += card.training_data or (f"unknown: what {card.name} was trained on",)
     return learned
+
+
+def _published(corpus: str) -> str:
+    """The name of a corpus, without the folders of this machine."""
+    return "/".join(Path(corpus).parts[-2:]) if Path(corpus).is_absolute() else corpus
 
 
 def facts(recipe: Recipe, network: nn.Module, sizes: list[int]) -> dict[str, str]:

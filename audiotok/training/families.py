@@ -41,8 +41,8 @@ def config_class(family: str) -> type[BaseModel]:
     Raises:
         RecipeError: there is no such family.
     """
-    found = _family(family)
-    return getattr(_module(found), found.config)
+    entry = _family(family)
+    return getattr(_module(entry), entry.config)
 
 
 def build(family: str, config: BaseModel) -> nn.Module:
@@ -51,9 +51,9 @@ def build(family: str, config: BaseModel) -> nn.Module:
     Raises:
         RecipeError: the sizes do not fit together.
     """
-    found = _family(family)
+    entry = _family(family)
     try:
-        return getattr(_module(found), found.network)(config)
+        return getattr(_module(entry), entry.network)(config)
     except ValueError as reason:
         raise RecipeError(f"model: {' '.join(str(reason).split())}") from reason
 

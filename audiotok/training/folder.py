@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, what is in it, and the way out of an old one."""
+"""The folder of a run: its files, its lock, and moving the folder of an earlier run aside."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ class Folder:
     def claim(
         self, recipe: Recipe, fresh: bool, must_resume: bool, note: Callable[[str], None]
     ) -> None:
-        """Makes the folder this recipe's; only one run at a time has it.
+        """Take the folder for this recipe, under a lock that one run at a time holds.
 
         Args:
-            fresh: what lies there is moved aside, never deleted.
+            fresh: an existing folder is moved aside, never deleted.
             must_resume: there has to be a state to go on from.
-            note: is told where the folder of before is now.
+            note: called with the new place of a folder that was moved aside.
 
         Raises:
             RecipeError: it belongs to another recipe or to a run that is going on, holds no state
                 though it should, or holds files that no run wrote.
         """
-        self._refuse_others()
+        self._refuse_foreign_files()
         if must_resume and not self.state.exists():
             raise RecipeError(
                 f"{self.path} holds no state to resume: leave out --resume to start, or name the "
@@ -74,14 +74,14 @@ class Folder:
     def release(self) -> None:
         self._lock.release()
 
-    def _refuse_others(self) -> None:
+    def _refuse_foreign_files(self) -> None:
         """Raises RecipeError where files lie in the folder and it is not that of a run."""
         own = {self._lock_file, *temporaries(self.path)}
-        others = set(self.path.iterdir()) - own if self.path.is_dir() else set()
+        foreign = set(self.path.iterdir()) - own if self.path.is_dir() else set()
         run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
-        if others and not run:
+        if foreign and not run:
             raise RecipeError(
-                f"{self.path} holds files that no run of audiotok wrote, e.g. {min(others).name}: "
+                f"{self.path} holds files that no run of audiotok wrote, e.g. {min(foreign).name}: "
                 "name a new folder with --out"
             )
 

@@ -1,4 +1,4 @@
-"""How long each recording is, found once and kept in the run's folder; which cannot be opened."""
+"""The length of each recording, measured once and kept in the run's folder; 0 if unreadable."""
 
 from __future__ import annotations
 

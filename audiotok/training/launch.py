@@ -1,4 +1,4 @@
-"""The frame around every run: threads, processes, a folder that is claimed and given back."""
+"""What every run needs around it: threads, processes, and the lock of its folder."""
 
 from __future__ import annotations
 

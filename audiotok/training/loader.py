@@ -57,19 +57,19 @@ def batches(
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         timeout=settings.timeout_seconds if workers else 0,
-        collate_fn=_together,
+        collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # leaves the global random state alone: a resume repeats it
     )
     iterator = iter(loader)
     while True:
         try:
-            waveforms, found = next(iterator)
+            waveforms, unreadable = next(iterator)
         except StopIteration:
             return
         except RuntimeError as error:
-            raise _explained(error, settings.timeout_seconds) from error
-        broken.update(found)
+            raise _explain(error, settings.timeout_seconds) from error
+        broken.update(unreadable)
         if waveforms is None:
             raise RecipeError(
                 f"no recording can be read any more; {len(broken)} are broken, "
@@ -78,14 +78,14 @@ def batches(
         yield waveforms
 
 
-def _together(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
-    found = sorted({name for crop in crops for name in crop.broken})
+def _collate(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
+    unreadable = sorted({name for crop in crops for name in crop.broken})
     if any(crop.waveform is None for crop in crops):
-        return None, found
-    return torch.stack([crop.waveform for crop in crops]), found
+        return None, unreadable
+    return torch.stack([crop.waveform for crop in crops]), unreadable
 
 
-def _explained(error: RuntimeError, seconds: float) -> Exception:
+def _explain(error: RuntimeError, seconds: float) -> Exception:
     text = str(error)
     if "timed out" in text:
         return RecipeError(

@@ -68,13 +68,13 @@ class Logs:
 
         accelerator = self._group.accelerator
         try:
-            wanted = filter_trackers(list(trackers), folder)
+            known = filter_trackers(list(trackers), folder)
         except ValueError as error:
             raise RecipeError(f"trackers: {' '.join(str(error).split())}") from error
-        missing = [name for name in trackers if name not in map(str, wanted)]
+        missing = [name for name in trackers if name not in map(str, known)]
         if missing:
             raise MissingPackageError(missing[0], "train", f"trackers: [{missing[0]}]")
-        accelerator.log_with, accelerator.project_configuration.logging_dir = wanted, str(folder)
+        accelerator.log_with, accelerator.project_configuration.logging_dir = known, str(folder)
         settings = {"tensorboard": {"purge_step": step + 1}} if "tensorboard" in trackers else {}
         accelerator.init_trackers("tensorboard", init_kwargs=settings)
         if "tensorboard" in trackers:

@@ -1,4 +1,4 @@
-"""All that learns in a run, and one step of it: codec, discriminators, codebooks, projections."""
+"""What is trained in a run (codec, discriminators, codebooks, projections), and one step of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from audiotok.nn.balancer import Balancer
 from audiotok.nn.outputs import Output
@@ -34,12 +35,16 @@ class Model:
         if recipe.start_from is not None:
             start.start_from(recipe, self.network)
         self.network.to(group.device).train()
-        others = group if group.count > 1 else None
+        self.average = None
+        if recipe.ema is not None:
+            update = get_ema_multi_avg_fn(recipe.ema)
+            self.average = AveragedModel(self.network, multi_avg_fn=update)
+        processes = group if group.count > 1 else None
         self.sizes = codebooks.sizes(self.network.quantizer)
         self.codebooks = codebooks.Codebooks(
-            self.network.quantizer, recipe.quantizer, recipe.seed, others
+            self.network.quantizer, recipe.quantizer, recipe.seed, processes
         ).to(group.device)
-        self.usage = Usage(self.sizes, recipe.stop, others).to(group.device)
+        self.usage = Usage(self.sizes, recipe.stop, processes).to(group.device)
         self.reconstruction = Reconstruction(recipe.losses, recipe.model.sample_rate)
         self.reconstruction.to(group.device)
         self.adversary = Adversary(recipe.discriminators, self.channels).to(group.device)
@@ -61,9 +66,9 @@ class Model:
             *([] if self.distillation is None else self.distillation.parameters()),
         ]
         self.optimizer = optimisers.make_optimizer(self.codec_weights, recipe.optimizer)
-        self.their_optimizer = None
+        self.discriminator_optimizer = None
         if self.adversary.learning():
-            self.their_optimizer = optimisers.make_optimizer(
+            self.discriminator_optimizer = optimisers.make_optimizer(
                 self.adversary.learning(), recipe.discriminator_optimizer
             )
         seed_everything(recipe.seed + group.rank)  # dropout differs between processes
@@ -71,47 +76,54 @@ class Model:
     @property
     def parts(self) -> dict[str, Any]:
         """What has a state, by name."""
-        found = {
+        parts = {
             "network": self.network,
+            "average": self.average,
             "codebooks": self.codebooks,
             "usage": self.usage,
             "discriminators": self.adversary,
             "distillation": self.distillation,
             "balancer": self.balancer,
             "optimizer": self.optimizer,
-            "discriminator_optimizer": self.their_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
         }
-        return {name: part for name, part in found.items() if part is not None}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def result(self) -> nn.Module:
+        """The network that is validated and written out: the moving average where there is one."""
+        return self.network if self.average is None else self.average.module
 
     def quantizes(self, step: int) -> bool:
         """Whether latents go through the quantizer."""
-        return step >= self.recipe.quantizer.start_step
+        start = self.recipe.quantizer.start_step
+        return start is not None and step >= start
 
-    def start_codebooks(self, coming: Iterator[Tensor]) -> None:
-        """k-means on latents of the crops to come; none where a checkpoint has codebooks."""
+    def start_codebooks(self, batches: Iterator[Tensor]) -> None:
+        """k-means on latents of coming batches; nothing where a checkpoint has codebooks."""
         frames = -(-self.recipe.crop_samples // self.network.hop_length)
         settings = self.recipe.data
         frames *= settings.batch_size * self.recipe.accumulate * self.group.count
         if not self.recipe.starts_codebooks:
             self.codebooks.adopt(frames)
             return
-        self.codebooks.start(lambda wanted: self._collect(coming, wanted), frames)
+        self.codebooks.start(lambda least: self._collect(batches, least), frames)
         self.group.copy_from_first(self.network.quantizer)
         self.group.copy_from_first(self.codebooks)
 
     def step(self, waveforms: Sequence[Tensor], step: int) -> dict[str, float]:
-        """Learn from the passes' waveforms (B, C, L); what there is to tell of it.
+        """One optimizer step from a waveform (B, C, L) per pass; losses and norms by name.
 
         Raises:
             RecipeError: a loss or a gradient is not finite, or a codebook has collapsed.
         """
-        for optimizer in filter(None, (self.optimizer, self.their_optimizer)):
+        for optimizer in filter(None, (self.optimizer, self.discriminator_optimizer)):
             optimizer.zero_grad(set_to_none=True)
-        seen: list[Output] = []
+        outputs: list[Output] = []
         sums: dict[str, Tensor] = {}
         for waveform in waveforms:
             output, losses = self._one_pass(waveform, step)
-            seen.append(output)
+            outputs.append(output)
             for name, loss in losses.items():
                 sums[name] = sums.get(name, 0) + loss.detach().float() / len(waveforms)
         sums["gradient"] = self._descend(
@@ -121,11 +133,11 @@ class Model:
             step=step,
             passes=len(waveforms),
         )
-        they_learn = any(name.startswith("discriminator_") for name in sums)
-        if they_learn:
+        discriminators_learn = any(name.startswith("discriminator_") for name in sums)
+        if discriminators_learn:
             sums["discriminator_gradient"] = self._descend(
-                self.their_optimizer,
-                self.adversary.learning(),
+                self.discriminator_optimizer,
+                self.adversary.learning(step),
                 settings=self.recipe.discriminator_optimizer,
                 step=step,
                 passes=len(waveforms),
@@ -133,33 +145,37 @@ class Model:
         numbers = dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True))
         check_finite(step, numbers, self.folder)
         self.optimizer.step()
-        if they_learn:
-            self.their_optimizer.step()
+        if discriminators_learn:
+            self.discriminator_optimizer.step()
         if self.quantizes(step):
-            latents = torch.cat([output.latents.detach() for output in seen])
-            codes = torch.cat([output.codes for output in seen])
+            latents = torch.cat([output.latents.detach() for output in outputs])
+            codes = torch.cat([output.codes for output in outputs])
             self.codebooks.update(latents, codes)
             self.usage.update(codes)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return numbers
 
     def _one_pass(self, waveform: Tensor, step: int) -> tuple[Output, dict[str, Tensor]]:
-        """Forward and backward, of both sides; what it brought, and all losses by name."""
+        """Forward and backward of codec and discriminators; the output, and all losses by name."""
         with self.group.autocast():
             output = self.network(waveform, self.quantizes(step))
         reconstruction = output.waveform[..., : waveform.shape[-1]].float()
         with self.group.autocast():
-            discriminator_losses, judged = self.adversary.own_losses(waveform, reconstruction, step)
+            discriminator_losses, real = self.adversary.discriminator_losses(
+                waveform, reconstruction, step
+            )
         if discriminator_losses:
             sum(discriminator_losses.values()).backward()
         losses = self.reconstruction(waveform, reconstruction)
-        with self.adversary.held():
+        with self.adversary.frozen():
             with self.group.autocast():
-                losses |= self.adversary.losses(reconstruction, judged, step)
-            others = self._others(waveform, output)
+                losses |= self.adversary.generator_losses(reconstruction, real, step)
+            others = self._other_losses(waveform, output)
             self._backward(losses, others, reconstruction)
         return output, losses | others | discriminator_losses
 
-    def _others(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
+    def _other_losses(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
         """Losses that are not of the reconstruction."""
         losses = dict(output.losses)
         if self.distillation is not None:
@@ -171,10 +187,12 @@ class Model:
         self, losses: dict[str, Tensor], others: dict[str, Tensor], reconstruction: Tensor
     ) -> None:
         settings = self.recipe.losses
-        aside = [getattr(settings, n) * loss for n, loss in others.items() if n != "distillation"]
+        weighted = [
+            getattr(settings, n) * loss for n, loss in others.items() if n != "distillation"
+        ]
         if "distillation" in others:
-            aside.append(self.distillation.weight * others["distillation"])
-        rest = sum(aside) if aside else None
+            weighted.append(self.distillation.weight * others["distillation"])
+        rest = sum(weighted) if weighted else None
         if self.balancer is None:
             total = sum(self.weights[name] * loss for name, loss in losses.items())
             (total if rest is None else total + rest).backward()
@@ -192,12 +210,12 @@ class Model:
         return optimisers.clipped_norm(weights, settings.clip_norm)
 
     @torch.no_grad()
-    def _collect(self, coming: Iterator[Tensor], wanted: int) -> Tensor:
-        """Latents (B, D, T) of all processes, of so many frames at least."""
-        found, frames = [], 0
-        while frames < wanted:
+    def _collect(self, batches: Iterator[Tensor], least: int) -> Tensor:
+        """Latents (B, D, T) of all processes, with at least `least` frames."""
+        collected, frames = [], 0
+        while frames < least:
             with self.group.autocast():
-                latents = self.network.encoder(next(coming).to(self.group.device))
-            found.append(self.group.gather(latents.float()))
-            frames += found[-1].shape[0] * found[-1].shape[2]
-        return torch.cat(found)
+                latents = self.network.encoder(next(batches).to(self.group.device))
+            collected.append(self.group.gather(latents.float()))
+            frames += collected[-1].shape[0] * collected[-1].shape[2]
+        return torch.cat(collected)

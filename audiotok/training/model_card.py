@@ -1,4 +1,4 @@
-"""README.md beside the weights: what they are, what they learned from, how well, and where."""
+"""The model card, README.md beside the weights: network, data, validation, environment."""
 
 from __future__ import annotations
 

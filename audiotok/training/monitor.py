@@ -1,4 +1,4 @@
-"""What is watched while a codec trains: use of the codebooks, and losses that stop being finite."""
+"""Monitoring of a run: use of the codebooks, and losses that are not finite."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Usage(nn.Module):
         super().__init__()
         self.sizes, self.settings, self.processes = tuple(sizes), settings, processes
         shape = len(self.sizes), max(self.sizes)
-        there = torch.arange(shape[1]) < torch.tensor(self.sizes)[:, None]
-        self.register_buffer("there", there, persistent=False)
+        valid = torch.arange(shape[1]) < torch.tensor(self.sizes)[:, None]
+        self.register_buffer("valid", valid, persistent=False)
         self.register_buffer("frequency", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("unused_for", torch.zeros(shape, dtype=torch.int64))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -46,23 +46,26 @@ class Usage(nn.Module):
         self.steps += 1
 
     def numbers(self) -> dict[str, float]:
-        """usage: the smallest share of a codebook met within the last steps of `StopConfig`;
-        perplexity: the mean over codebooks; dead_codes: how many were not met, of all."""
+        """Use of the codebooks within the last `StopConfig.for_steps` steps.
+
+        usage: smallest share of a codebook's codes that were used; perplexity: mean over the
+        codebooks; dead_codes: number of codes that were not used.
+        """
         used = (self.unused_for < self.settings.for_steps) & (self.unused_for < self.steps)
-        used &= self.there
-        shares = used.sum(1) / self.there.sum(1)
+        used &= self.valid
+        shares = used.sum(1) / self.valid.sum(1)
         return {
             "usage": shares.min().item(),
             "perplexity": perplexity(self.frequency).mean().item(),
-            "dead_codes": float((self.there & ~used).sum()),
+            "dead_codes": float((self.valid & ~used).sum()),
         }
 
     def check(self) -> None:
         """Raises RecipeError where a codebook has collapsed for as long as the recipe allows."""
         if int(self.steps) < self.settings.for_steps:
             return
-        used = ((self.unused_for < self.settings.for_steps) & self.there).sum(1)
-        shares = (used / self.there.sum(1)).tolist()
+        used = ((self.unused_for < self.settings.for_steps) & self.valid).sum(1)
+        shares = (used / self.valid.sum(1)).tolist()
         if min(shares) < self.settings.usage_below:
             worst = shares.index(min(shares))
             raise RecipeError(
@@ -89,10 +92,10 @@ def perplexity(frequency: Tensor) -> Tensor:
 
 def check_finite(step: int, numbers: Mapping[str, float], folder: object) -> None:
     """Raises RecipeError where a loss or the norm of a gradient is not finite."""
-    wrong = {name: value for name, value in numbers.items() if not math.isfinite(value)}
-    if wrong:
-        listed = ", ".join(f"{name} {value}" for name, value in wrong.items())
-        rest = ", ".join(f"{n} {v:.3g}" for n, v in numbers.items() if n not in wrong)
+    not_finite = {name: value for name, value in numbers.items() if not math.isfinite(value)}
+    if not_finite:
+        listed = ", ".join(f"{name} {value}" for name, value in not_finite.items())
+        rest = ", ".join(f"{n} {v:.3g}" for n, v in numbers.items() if n not in not_finite)
         raise RecipeError(
             f"step {step}: not finite: {listed} (beside {rest or 'nothing'}); {folder} keeps the "
             "state before: lower the learning rate, or clip the gradient (optimizer.clip_norm)"

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from audiotok.nn import losses
+from audiotok.nn.complex_stft import ComplexSTFTLoss
 from audiotok.training.settings import SOUND, LossConfig
 
 # Losses of (reference, reconstruction), both (B, L), to a scalar; made for a sample rate.
 _SINGLE: dict[str, Callable[[int, LossConfig], Callable[[Tensor, Tensor], Tensor]]] = {
+    "complex_stft": lambda rate, s: ComplexSTFTLoss(tuple(s.mel_bands), s.stft_power),
     "multi_scale_mel": lambda rate, s: losses.MultiScaleMelLoss(
         rate, s.mel_bands, s.mel_power, s.mel_linear
     ),
@@ -39,12 +41,12 @@ class Reconstruction(nn.Module):
         """Both (B, C, L) float32 -> scalars by name, without their weights."""
         pair = reference.flatten(0, 1), reconstruction.flatten(0, 1)
         single = {**self._modular, **self._plain}
-        found = {name: loss(*pair) for name, loss in single.items()}
+        values = {name: loss(*pair) for name, loss in single.items()}
         if self.spectra is not None:
             spectral = self.spectra(*pair)._asdict()
-            found |= {name: spectral[name] for name in spectral if name in self.weights}
-        return found
+            values |= {name: spectral[name] for name in spectral if name in self.weights}
+        return values
 
-    def score(self, found: dict[str, float]) -> float:
+    def score(self, values: dict[str, float]) -> float:
         """The weighted sum; the lowest one on validation is the best codec."""
-        return sum(weight * found[name] for name, weight in self.weights.items())
+        return sum(weight * values[name] for name, weight in self.weights.items())

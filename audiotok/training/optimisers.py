@@ -24,7 +24,7 @@ def make_optimizer(
 
 
 def learning_rate(settings: OptimizerConfig, step: int, steps: int) -> float:
-    """At that step of so many: a linear warm-up times the schedule."""
+    """The learning rate at a step, from 0 to `steps` - 1: a linear warm-up times the schedule."""
     warm_up = min(1.0, (step + 1) / max(1, settings.warmup_steps))
     factor = 1.0
     if settings.schedule == "cosine":
@@ -40,6 +40,6 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def clipped_norm(parameters: Iterable[nn.Parameter], most: float | None) -> torch.Tensor:
-    """The norm of the gradient, which is scaled down to `most` where it is above."""
-    return nn.utils.clip_grad_norm_(parameters, math.inf if most is None else most)
+def clipped_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> torch.Tensor:
+    """The norm of the gradient, which is scaled down to `max_norm` if it is larger."""
+    return nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)

@@ -50,12 +50,12 @@ class ProcessGroup:
         """That object of every process, in order of rank."""
         if self.count == 1:
             return [one]
-        found: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(found, one)
-        return found
+        gathered: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(gathered, one)
+        return gathered
 
     def in_main(self, work: Callable[[], Any] | None) -> Any:
-        """Do that in the main process alone; what goes wrong there goes wrong everywhere.
+        """Call `work` in the main process alone; its AudiotokError is raised in all processes.
 
         Returns what `work` returned, in the main process.
         """
@@ -71,7 +71,7 @@ class ProcessGroup:
         return result
 
     def wait(self) -> None:
-        """For all the others to come here."""
+        """Until all processes have called this."""
         self.accelerator.wait_for_everyone()
 
     def copy_from_first(self, module: nn.Module) -> None:

@@ -46,7 +46,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _check_network(recipe: Recipe) -> None:
-    """`check_network`; what sizes that nobody thought of do in it is a RecipeError too."""
+    """`check_network`; an error of any kind in it becomes a RecipeError."""
     try:
         check_network(recipe)
     except RecipeError:
@@ -83,7 +83,7 @@ def _content(path: str | Path) -> dict[str, Any]:
 
 
 def _typed(keys: tuple[str, ...]) -> str:
-    """The override that allows a name which stands there; what an axis chooses loses its place."""
+    """The override that allows a name found under these keys; `choices.AXIS.VALUE` is left out."""
     return ".".join(keys[3:] if keys[:1] == ("choices",) else keys) + "={} behind the recipe"
 
 

@@ -1,4 +1,4 @@
-"""A recipe: all that a training run depends on, and what of it must agree."""
+"""A recipe: the settings of a training run, and checks that they fit together."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Recipe(Section):
     seed: int = 0
     threads: int | None = Field(default=None, gt=0)  # of the CPU; None: as PyTorch likes
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: networks alone, never losses or search
+    ema: float | None = Field(default=None, gt=0, lt=1)  # decay of a moving average of the weights,
+    # which is what is validated and written out; None: the weights themselves
     accumulate: int = Field(default=1, gt=0)  # passes per step
     trackers: tuple[str, ...] = ("tensorboard",)  # of Accelerate
     model: SerializeAsAny[InstanceOf[BaseModel]]
@@ -54,20 +56,20 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Recipe:
-        if self.quantizer.start_step >= self.steps:
+        if (self.quantizer.start_step or 0) >= self.steps:
             raise ValueError(
                 f"quantizer.start_step {self.quantizer.start_step} is not before the last of "
                 f"{self.steps} steps: the codebook would never be used"
             )
-        for number, found in enumerate(self.discriminators):
-            if found.start_step >= self.steps:
+        for number, config in enumerate(self.discriminators):
+            if config.start_step >= self.steps:
                 raise ValueError(
-                    f"discriminators.{number}.start_step {found.start_step} is not before the "
+                    f"discriminators.{number}.start_step {config.start_step} is not before the "
                     f"last of {self.steps} steps: it would never be used"
                 )
         if self.quantizer.new and self.start_from is None:
             raise ValueError("quantizer.new has a meaning only beside start_from")
-        learns = any(not found.frozen for found in self.discriminators)
+        learns = any(not config.frozen for config in self.discriminators)
         if learns != (self.discriminator_optimizer is not None):
             raise ValueError(
                 "discriminators that learn and discriminator_optimizer belong together: "
@@ -112,7 +114,8 @@ def check_network(recipe: Recipe) -> None:
             f"data.crop_seconds {recipe.data.crop_seconds} is {recipe.crop_samples} samples, "
             f"shorter than one frame of the model, {network.hop_length} samples"
         )
-    if codebooks.by_averages(network.quantizer) and recipe.starts_codebooks:
+    learns = settings.start_step is not None and codebooks.by_averages(network.quantizer)
+    if learns and recipe.starts_codebooks:
         if settings.kmeans_latents is None:
             raise RecipeError(
                 "quantizer.kmeans_latents is missing: these codebooks start by k-means"
@@ -130,9 +133,9 @@ def check_network(recipe: Recipe) -> None:
                 "start earlier"
             )
     codebooks.set_dropout(network.quantizer, settings)
-    for number, found in enumerate(recipe.discriminators):
+    for number, config in enumerate(recipe.discriminators):
         try:
             with torch.device("meta"):
-                adversary.build(found, getattr(recipe.model, "channels", 1))
+                adversary.build(config, getattr(recipe.model, "channels", 1))
         except RecipeError as reason:
             raise RecipeError(f"discriminators.{number}: {reason}") from reason

@@ -1,4 +1,4 @@
-"""The sections of a recipe, but for `model`, whose schema is that of its family."""
+"""The sections of a recipe, except `model`, whose schema is that of its family."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from audiotok.system.names import MAX_LENGTH, Name
 
 SOUND = (  # losses of a reconstruction against its reference
-    "mel", "stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1", "waveform_l2",
+    "mel", "stft", "complex_stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1",
+    "waveform_l2",
 )  # fmt: skip
+WINDOWED = ("mel", "stft", "complex_stft", "multi_scale_mel")  # of them, those that need mel_bands
 
 
 RunName = Annotated[  # of a run's folder, and of what comes out of it
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_LENGTH)
 ]
+
+
+Speed = Annotated[float, Field(ge=0.5, le=2)]
 
 
 class Section(BaseModel):
@@ -25,49 +30,94 @@ class Section(BaseModel):
 
 
 class MixingConfig(Section):
-    """Another crop of the corpus is added to some, for robustness."""
+    """Another crop is added to some, for robustness."""
 
     probability: float = Field(gt=0, le=1)  # of a crop to be mixed
     snr_db: tuple[float, float]  # the crop's power over that of the other, uniformly drawn
+
+
+class RoomConfig(Section):
+    """Some crops get the reverberation of a room of their own (`augmentation.room_response`)."""
+
+    probability: float = Field(gt=0, le=1)  # of a crop to be reverberant
+    seconds: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0, le=10)]] = (0.1, 0.5)
+    # until the reverberation has decayed by 60 dB, uniformly drawn
+    direct_db: tuple[float, float] = (0.0, 12.0)  # direct sound over reverberation, the same
+
+
+class AdditionalConfig(Section):
+    """Another corpus to train on; it takes no part in validation."""
+
+    corpus: Name  # as in `data`
+    share: float = Field(gt=0, lt=1)  # of the crops of each batch
 
 
 class DataConfig(Section):
     """Which sound a codec learns from, and how it is cut."""
 
     corpus: Name  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
-    clips: tuple[str, ...] | None = None  # ids; None: all. YAML may name a file of them
+    additional: tuple[AdditionalConfig, ...] = ()  # corpora; `corpus` has the rest of each batch
+    clips: tuple[str, ...] | None = None  # ids in `corpus`; None: all. YAML may name a file of them
     validation: Name | None = None  # a corpus of its own; None: speakers held out from `corpus`
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
     validation_clips: int = Field(default=100, gt=0)  # at most so many
     validation_seconds: float | None = Field(default=None, gt=0)  # at most so much of each
+    validation_metrics: tuple[str, ...] = ()  # of `audiotok.metrics`, reported beside the losses
     crop_seconds: float = Field(gt=0, le=3600)
     batch_size: int = Field(gt=0)  # crops per process and pass
     workers: int = Field(default=1, ge=0)  # processes that read; 0: none, and no time-out
     timeout_seconds: float = Field(default=300, gt=0)  # a loader that takes longer has stalled
     gain_db: tuple[float, float] | None = None  # uniformly drawn for each crop
     peak_db: tuple[float, float] | None = None  # the same, but of the crop's peak
+    speed: tuple[Speed, Speed] | None = None  # factor of speed and pitch, uniformly drawn
+    room: RoomConfig | None = None
     mixing: MixingConfig | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> DataConfig:
+        if (total := sum(one.share for one in self.additional)) >= 1:
+            raise ValueError(
+                f"the shares of data.additional add up to {total:g}: expected less than 1, "
+                "data.corpus has the rest"
+            )
         if self.gain_db is not None and self.peak_db is not None:
             raise ValueError("gain_db and peak_db both set the level: give one of them")
-        for name in ("gain_db", "peak_db"):
-            low, high = getattr(self, name) or (0.0, 0.0)
+        ranges = {name: getattr(self, name) for name in ("gain_db", "peak_db", "speed")}
+        if self.room is not None:
+            ranges |= {
+                f"room.{name}": getattr(self.room, name) for name in ("seconds", "direct_db")
+            }
+        if self.mixing is not None:
+            ranges["mixing.snr_db"] = self.mixing.snr_db
+        for name, (low, high) in ((n, limits) for n, limits in ranges.items() if limits):
             if low > high:
                 raise ValueError(f"{name} runs from {low} to {high}: give the lower one first")
         return self
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """Names of `corpus` and the additional ones."""
+        return self.corpus, *(one.corpus for one in self.additional)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of each of `corpora`."""
+        more = [one.share for one in self.additional]
+        return 1 - sum(more), *more
 
 
 class LossConfig(Section):
     """Weights of the losses, 0 for those left out; `audiotok.nn.losses` says what they are."""
 
     mel: float = Field(default=0, ge=0)  # multi-resolution, natural logarithm, averaged
-    stft: float = Field(default=0, ge=0)  # multi-resolution STFT
+    stft: float = Field(default=0, ge=0)  # magnitudes of a multi-resolution STFT
+    complex_stft: float = Field(default=0, ge=0)  # its real and imaginary parts: phase counts
+    stft_power: float = Field(default=1, gt=0, le=1)  # of magnitudes in complex_stft; below 1:
+    # compressed, 0.3 weighs quiet parts like loud ones
     multi_scale_mel: float = Field(default=0, ge=0)  # DAC's, log10, summed
     mel_power: float = Field(default=1, gt=0)  # of multi_scale_mel inside the logarithm; LM-SPT: 2
     mel_linear: float = Field(default=0, ge=0)  # its L1 without a logarithm; LM-SPT: 1
-    mel_bands: dict[int, int] = {}  # of these three: window in samples -> mel bands
+    mel_bands: dict[int, int] = {}  # of these four: window in samples -> mel bands
     log_mel: float = Field(default=0, ge=0)  # WavTokenizer's, one resolution
     mel_energy: float = Field(default=0, ge=0)  # EnCodec's
     waveform_l1: float = Field(default=0, ge=0)
@@ -78,7 +128,7 @@ class LossConfig(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> LossConfig:
-        windowed = [name for name in ("mel", "stft", "multi_scale_mel") if getattr(self, name)]
+        windowed = [name for name in WINDOWED if getattr(self, name)]
         if windowed and not self.mel_bands:
             raise ValueError(f"{windowed[0]} needs mel_bands, such as {{512: 40, 1024: 80}}")
         if not any(getattr(self, name) for name in SOUND):
@@ -132,9 +182,10 @@ class OptimizerConfig(Section):
 
 
 class QuantizerConfig(Section):
-    """How codebooks come to be; those that gradients teach need none of it but the dropout."""
+    """How codebooks start and learn; those that learn by gradients need the dropout alone."""
 
-    start_step: int = Field(default=0, ge=0)  # before, latents pass by the quantizer
+    start_step: int | None = Field(default=0, ge=0)  # before it, latents skip the quantizer; null:
+    # they always do, and the weights are an autoencoder for another recipe to start from
     kmeans_latents: int | None = Field(default=None, gt=0)
     kmeans_iterations: int = Field(default=20, gt=0)
     decay: float = Field(default=0.99, gt=0, lt=1)  # of the moving averages
@@ -151,7 +202,7 @@ class DistillationConfig(Section):
     teacher: Name  # an encoder of transformers: a name on the Hub, or a folder
     layer: int | Literal["average", "last"] = "average"  # hidden state; 0 enters the first layer
     objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine of each frame, over
-    # time, or the squared error of what the teacher hears in sound from semantic codes alone
+    # time, or squared error between features of the original and of sound from semantic codes alone
     weight: float = Field(gt=0)
     frames: Literal["valid", "padded"] = "valid"  # resynthesis: the mean is over those of the sound
     # or of all that Whisper pads it to; published LM-SPT has padded, and 5 times the weight

@@ -95,8 +95,8 @@ class Rows:
 
     def column(self, *names: str) -> list | None:
         """The first column of these names, where there is one."""
-        found = next((name for name in names if name in self._rows.column_names), None)
-        return None if found is None else list(self._rows[found])
+        name = next((name for name in names if name in self._rows.column_names), None)
+        return None if name is None else list(self._rows[name])
 
     def open(self, number: int) -> str | io.BytesIO:
         audio = self._rows[int(number)]["audio"]
@@ -104,6 +104,33 @@ class Rows:
 
     def signature(self) -> str:
         return self._rows._fingerprint
+
+
+class Joined:
+    """Several corpora as one, numbered one after another.
+
+    Attributes:
+        parts: the corpora.
+        starts: the number of the first recording of each.
+    """
+
+    def __init__(self, parts: Sequence[Sounds]):
+        self.parts = list(parts)
+        counts = [len(part.ids) for part in self.parts]
+        self.starts = np.cumsum([0, *counts[:-1]])
+        self.ids = [name for part in self.parts for name in part.ids]
+        self.speakers = [name for part in self.parts for name in part.speakers]
+
+    def open(self, number: int) -> str | io.BytesIO:
+        part = self.part_of(number)
+        return self.parts[part].open(int(number - self.starts[part]))
+
+    def part_of(self, numbers: int | np.ndarray) -> int | np.ndarray:
+        """Which of the corpora recordings belong to, by their numbers."""
+        return np.searchsorted(self.starts, numbers, side="right") - 1
+
+    def signature(self) -> str:
+        return " ".join(part.signature() for part in self.parts)
 
 
 def load(source: str) -> Sounds:
@@ -116,18 +143,24 @@ def load(source: str) -> Sounds:
     return Files([clip for clip in data.load(source) if clip.path is not None])
 
 
-def split_speakers(sounds: Sounds, settings: DataConfig, seed: int) -> tuple[list[int], list[int]]:
+def load_all(settings: DataConfig) -> Joined:
+    """The corpus of a recipe, followed by the additional ones."""
+    return Joined([load(source) for source in settings.corpora])
+
+
+def split_speakers(sounds: Joined, settings: DataConfig, seed: int) -> tuple[list[int], list[int]]:
     """Numbers of the recordings to train on and to validate on; no speaker is in both.
 
-    Which speakers validate depends on the seed alone. With a corpus of its own for validation, all
-    are trained on and the second list is empty.
+    Validation takes speakers of the first corpus; which ones depends on the seed alone. With a
+    corpus of its own for validation, all are trained on and the second list is empty.
 
     Raises:
         RecipeError: a listed clip is not in the corpus, or one side would be empty.
     """
-    chosen = list(range(len(sounds.ids)))
+    own = len(sounds.parts[0].ids)
+    chosen, more = list(range(own)), list(range(own, len(sounds.ids)))
     if settings.clips is not None:
-        numbers = {name: number for number, name in enumerate(sounds.ids)}
+        numbers = {name: number for number, name in enumerate(sounds.parts[0].ids)}
         if missing := [name for name in settings.clips if name not in numbers]:
             raise RecipeError(
                 f"{len(missing)} of {len(settings.clips)} clips of the recipe are not in corpus "
@@ -136,16 +169,16 @@ def split_speakers(sounds: Sounds, settings: DataConfig, seed: int) -> tuple[lis
             )
         chosen = [numbers[name] for name in settings.clips]
     if settings.validation is not None:
-        return chosen, []
+        return [*chosen, *more], []
     speakers = sorted({sounds.speakers[number] for number in chosen})
     shuffled = np.random.default_rng(seed).permutation(speakers)
     held_out = set(shuffled[: round(settings.validation_fraction * len(speakers))])
-    train = [n for n in chosen if sounds.speakers[n] not in held_out]
+    train = [n for n in (*chosen, *more) if sounds.speakers[n] not in held_out]
     validation = [n for n in chosen if sounds.speakers[n] in held_out]
-    if not train or not validation:
+    if not (left := len(chosen) - len(validation)) or not validation:
         raise RecipeError(
             f"{len(speakers)} speakers at data.validation_fraction "
-            f"{settings.validation_fraction} leave {len(train)} clips to train on and "
+            f"{settings.validation_fraction} leave {left} clips to train on and "
             f"{len(validation)} to validate on: expected at least one each"
         )
     return train, validation[: settings.validation_clips]

@@ -32,17 +32,17 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
     Raises:
         RecipeError: it is of another family, or its sizes are not those of the recipe.
     """
-    found, family = _load(recipe.start_from, recipe.start_checkpoint)
+    source, family = _load(recipe.start_from, recipe.start_checkpoint)
     if recipe.quantizer.new and family != recipe.family and hasattr(network, "adopt"):
         try:
-            network.adopt(found)
+            network.adopt(source)
         except ValueError as reason:
             raise RecipeError(f"start_from {recipe.start_from}: {reason}") from reason
         return
     if recipe.quantizer.new:
-        given, wanted = _around_quantizer(found), _around_quantizer(network)
-        for key in sorted(given.keys() | wanted.keys()):
-            shapes = [tuple(some[key].shape) if key in some else None for some in (wanted, given)]
+        given, expected = _around_quantizer(source), _around_quantizer(network)
+        for key in sorted(given.keys() | expected.keys()):
+            shapes = [tuple(some[key].shape) if key in some else None for some in (expected, given)]
             if shapes[0] != shapes[1]:
                 raise RecipeError(
                     f"{key} has shape {shapes[0]} in this recipe, but {shapes[1]} in start_from "
@@ -53,14 +53,14 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
         return
     if family != recipe.family:
         raise RecipeError(f"start_from {recipe.start_from} is a {family}, not a {recipe.family}")
-    if found.config != recipe.model:
-        given, wanted = found.config.model_dump(), recipe.model.model_dump()
-        key = next(key for key in wanted if wanted[key] != given[key])
+    if source.config != recipe.model:
+        given, expected = source.config.model_dump(), recipe.model.model_dump()
+        key = next(key for key in expected if expected[key] != given[key])
         raise RecipeError(
-            f"model.{key} is {wanted[key]}, but {given[key]} in start_from {recipe.start_from}: "
+            f"model.{key} is {expected[key]}, but {given[key]} in start_from {recipe.start_from}: "
             "leave `model` out to take the checkpoint's"
         )
-    network.load_state_dict(found.state_dict())
+    network.load_state_dict(source.state_dict())
 
 
 def _around_quantizer(network: nn.Module) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from audiotok.system.dependencies import need_transformers, torchaudio
 from audiotok.training.settings import DistillationConfig
 
 
-class Heard(NamedTuple):
-    """What a teacher makes of sound."""
+class TeacherFeatures(NamedTuple):
+    """Features of a batch of sounds."""
 
     features: Tensor  # (B, D, T') float32
     frames: int  # of T', those of the sound; the others are padding
@@ -55,7 +55,9 @@ class Teacher:
         """Whether gradients pass through it."""
         return self.whisper or self.extractor.model_input_names[0] == "input_values"
 
-    def __call__(self, waveform: Tensor, sample_rate: int, floor: Floor = "clip") -> Heard:
+    def __call__(
+        self, waveform: Tensor, sample_rate: int, floor: Floor = "clip"
+    ) -> TeacherFeatures:
         """Features of (B, C, L) at that rate, channels mixed; `floor` is that of `LogMel`."""
         sound = torchaudio().functional.resample(
             waveform.mean(1).float(), sample_rate, self.sample_rate
@@ -71,7 +73,7 @@ class Teacher:
         if self.whisper:  # what lies behind the sound is padding
             share = min(1.0, sound.shape[-1] / self.extractor.n_samples)
             frames = max(1, round(share * frames))
-        return Heard(chosen.transpose(1, 2).float(), frames)
+        return TeacherFeatures(chosen.transpose(1, 2).float(), frames)
 
     def _inputs(self, sound: Tensor, floor: Floor) -> dict[str, Tensor]:
         if self.mel is not None:

@@ -21,12 +21,12 @@ from audiotok.training import export, state
 from audiotok.training.folder import Folder, environment, read_json
 from audiotok.training.launch import Note, Report, launch
 from audiotok.training.logs import Logs
-from audiotok.training.material import Material
 from audiotok.training.model import Model
 from audiotok.training.model_card import model_card
 from audiotok.training.processes import ProcessGroup
 from audiotok.training.reading import load_recipe
 from audiotok.training.recipe import Recipe
+from audiotok.training.training_data import TrainingData
 
 
 def train(
@@ -76,7 +76,7 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.best = {"score": math.inf, "step": None, "numbers": {}}
         self.model = Model(recipe, group, folder.path)
-        self.material = Material(recipe, self.model.channels, group, folder.index)
+        self.data = TrainingData(recipe, self.model.channels, group, folder.index)
         if folder.state.exists():
             self._go_on()
         self._name_broken()
@@ -91,10 +91,10 @@ class Run:
             self.folder.path, self.recipe.trackers, group=self.group, step=self.step, rate=rate
         )
         started = time.monotonic() - self.seconds
-        passes = self.material.batches(self.step)
+        passes = self.data.batches(self.step)
         while self.step < self.recipe.steps:
             if self.step == self.recipe.quantizer.start_step:
-                self.model.start_codebooks(self.material.batches(self.step, endless=True))
+                self.model.start_codebooks(self.data.batches(self.step, endless=True))
             waveforms = itertools.islice(passes, self.recipe.accumulate)
             numbers = self.model.step([w.to(self.group.device) for w in waveforms], self.step)
             self.step += 1
@@ -122,38 +122,44 @@ class Run:
     def _validate(self, numbers: dict[str, float]) -> None:
         model = self.model
         quantizes = model.quantizes(self.step - 1)
-        found, examples = self.material.validation(
-            model.network,
+        values, examples = self.data.validation(
+            model.result,
             model.reconstruction,
             sizes=model.sizes,
             quantize=quantizes,
             group=self.group,
-            broken=self.material.broken,
+            broken=self.data.broken,
         )
-        self.logs.scalars(self.step, found, "validation")
+        self.logs.scalars(self.step, values, "validation")
         self.logs.examples(self.step, examples)
         line = {"step": self.step, "seconds": round(self.seconds, 1)}
-        self.logs.line(line | {"validation": found, "train": numbers})
-        score = model.reconstruction.score(found)
-        if quantizes and score < self.best["score"]:
-            self.best = {"score": score, "step": self.step, "numbers": found}
+        self.logs.line(line | {"validation": values, "train": numbers})
+        score = model.reconstruction.score(values)
+        if self._is_result and score < self.best["score"]:
+            self.best = {"score": score, "step": self.step, "numbers": values}
             if self.group.is_main:
-                export.weights(self.folder.best, self.recipe, model.network, self.step)
+                export.weights(self.folder.best, self.recipe, model.result, self.step)
+
+    @property
+    def _is_result(self) -> bool:
+        """False while codebooks that the recipe trains have not started: weights are not kept."""
+        without = self.recipe.quantizer.start_step is None
+        return without or self.model.quantizes(self.step - 1)
 
     def _save(self) -> None:
         """The state last: whatever is newer than it is made again when the run goes on."""
         self._name_broken()
-        network = self.model.network
+        network = self.model.result
         if self.group.is_main:
-            if self.model.quantizes(self.step - 1):
+            if self._is_result:
                 export.weights(self.folder.last, self.recipe, network, self.step)
             card = model_card(
                 self.recipe,
                 step=self.step,
                 best_step=self.best["step"],
                 facts=export.facts(self.recipe, network, self.model.sizes),
-                data=self.material.facts,
-                broken=sorted(self.material.broken),
+                data=self.data.facts,
+                broken=sorted(self.data.broken),
                 numbers=self.best["numbers"],
                 environment=read_json(self.folder.environment),
             )
@@ -162,25 +168,25 @@ class Run:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
-            "broken": sorted(self.material.broken),
-            "data": self.material.digest,
+            "broken": sorted(self.data.broken),
+            "data": self.data.digest,
         }
         state.save(self.folder.state, self.model.parts, progress, self.group)
 
     def _go_on(self) -> None:
         progress = state.load(self.folder.state, self.model.parts, self.group)
-        if progress["data"] != self.material.digest:
+        if progress["data"] != self.data.digest:
             raise RecipeError(
-                f"the recordings of {self.recipe.data.corpus} are not those that "
+                f"the recordings of {self.data.facts['Corpus']} are not those that "
                 f"{self.folder.path} was trained on so far: bring them back, or start with --fresh"
             )
         self.step, self.seconds = progress["step"], progress["seconds"]
         self.best = progress["best"]
-        self.material.broken |= set(progress["broken"])
-        self.material.named = set(progress["broken"])
+        self.data.broken |= set(progress["broken"])
+        self.data.named = set(progress["broken"])
         if self.group.is_main and self.step < self.recipe.steps:
             self.note(f"going on from step {self.step} of {self.recipe.steps}")
 
     def _name_broken(self) -> None:
         if self.group.is_main:
-            self.material.name_broken(self.note)
+            self.data.name_broken(self.note)

@@ -1,4 +1,4 @@
-"""Losses and codes on recordings that are not trained on, read whole and one by one."""
+"""Losses, metrics and codes on recordings that are not trained on, read whole and one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from audiotok.errors import AudioError, RecipeError
+from audiotok import metrics
+from audiotok.errors import AudioError, MetricError, RecipeError
+from audiotok.sound.audio import Audio
 from audiotok.training.crops import read_piece
 from audiotok.training.monitor import code_counts, perplexity
 from audiotok.training.objectives import Reconstruction
@@ -39,6 +41,11 @@ class Validation:
     Args:
         numbers: which of `sounds`.
         seconds: at most so much of each; all if None.
+        metrics: names of `audiotok.metrics`, computed on each recording beside the losses. Their
+            means leave out recordings on which they have no value, such as silence.
+
+    Raises:
+        AudiotokError: there is no such metric, or a package that it needs is not installed.
     """
 
     def __init__(
@@ -49,8 +56,10 @@ class Validation:
         seconds: float | None,
         sample_rate: int,
         channels: int,
+        metrics: Sequence[str] = (),
     ):
         self.sounds, self.numbers = sounds, list(numbers)
+        self.metrics = [_metric(name) for name in metrics]
         self.sample_rate, self.channels = sample_rate, channels
         self.samples = None if seconds is None else round(seconds * sample_rate)
 
@@ -66,8 +75,9 @@ class Validation:
         broken: set[str],
     ) -> Validated:
         """Raises RecipeError where no recording can be read."""
-        names = [*losses.weights, "commitment", "clips"]
-        sums = torch.zeros(len(names), dtype=torch.float64)
+        columns = [column.name for metric in self.metrics for column in metric.columns]
+        names = [*losses.weights, "commitment", *columns]
+        sums = torch.zeros(2, len(names), dtype=torch.float64)  # of the values, and how many
         counts = torch.zeros(len(sizes), max(sizes), dtype=torch.float64)
         examples = []
         network.eval()
@@ -75,9 +85,11 @@ class Validation:
             with group.autocast():
                 output = network(waveform, quantize)
             reconstruction = output.waveform[..., : waveform.shape[-1]].float()
-            found = losses(waveform, reconstruction) | output.losses
-            found["clips"] = torch.ones(())
-            sums += torch.tensor([float(found.get(name, 0.0)) for name in names])
+            values = losses(waveform, reconstruction) | output.losses
+            values |= self._measure(waveform[0].cpu(), reconstruction[0].cpu())
+            for place, name in enumerate(names):
+                if name in values:
+                    sums[:, place] += torch.tensor([float(values[name]), 1.0])
             if output.codes is not None:
                 counts += code_counts(output.codes, counts.shape).cpu()
             if group.is_main and len(examples) < _SHOWN:
@@ -85,19 +97,23 @@ class Validation:
                 examples.append(Example(self.sounds.ids[number], *pair))
         network.train()
         sums, counts = (group.sum(tensor.to(group.device)).cpu() for tensor in (sums, counts))
-        if sums[-1] == 0:
+        if not sums[1].any():
             raise RecipeError(
                 f"none of {len(self.numbers)} recordings to validate on can be read, "
                 f"{self.sounds.ids[self.numbers[0]]!r} first"
             )
-        numbers = dict(zip(names, (sums / sums[-1]).tolist(), strict=True))
-        del numbers["clips"]
-        if not quantize:
-            del numbers["commitment"]
-        else:
+        means = zip(names, sums.T.tolist(), strict=True)
+        numbers = {name: total / count for name, (total, count) in means if count}
+        if quantize:
             numbers["codes_used"] = float((counts > 0).sum())
             numbers["perplexity"] = perplexity(counts).mean().item()
         return Validated(numbers, examples)
+
+    def _measure(self, reference: Tensor, reconstruction: Tensor) -> dict[str, float]:
+        """The metrics that have a value on a pair (C, L), by column."""
+        pair = (Audio(sound, self.sample_rate) for sound in (reference, reconstruction))
+        values = metrics.measure(self.metrics, *pair) if self.metrics else {}
+        return {name: one for name, one in values.items() if not isinstance(one, MetricError)}
 
     def _share(self, group: ProcessGroup, broken: set[str]) -> Iterator[tuple[int, Tensor]]:
         for number in self.numbers[group.rank :: group.count]:
@@ -113,3 +129,10 @@ class Validation:
                 broken.add(self.sounds.ids[number])
                 continue
             yield number, piece[None].to(group.device)
+
+
+def _metric(name: str) -> metrics.Metric:
+    metric = metrics.get(name)
+    if (error := metric.missing()) is not None:
+        raise error
+    return metric

@@ -140,7 +140,7 @@ def test_a_language_model(name):
         },
         "tokens": {"codec": name, "fingerprint": "f", "codebook_sizes": [2], "strides": [1]},
     }  # fmt: skip
-    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_FILE: json.dumps(said)})
+    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_KEY: json.dumps(said)})
     Path("p").mkdir()
     for side in "ab":
         sound(f"p/{side}.wav")
@@ -150,7 +150,7 @@ def test_a_language_model(name):
     typed = refused(["judge-lm", "lm.safetensors", "p", "-t", "mulaw"])
     assert "not of these weights" in typed
     said["recipe"]["text_model"] = "org/evil"
-    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_FILE: json.dumps(said)})
+    save_file({"a": torch.zeros(1)}, "lm.safetensors", {trained.METADATA_KEY: json.dumps(said)})
     with pytest.raises(RecipeError, match="names the language model 'org/evil'"):
         trained.load("lm.safetensors")
 

@@ -206,7 +206,7 @@ def test_a_codec_without_any_number_is_exit_code_1(audiotok):
     assert code == 1 and "shy: nothing was measured, on none of 2 clips" in out
     Path("clips/c-raises.wav").write_bytes(Path("clips/a.wav").read_bytes())
     code, out, _ = audiotok(*words[:2], "mulaw", *words[3:], "--tasks", "level")
-    assert code == 0 and "(2 of 3, 1 failed)" in out and "clips that a number is made of" in out
+    assert code == 0 and "(2 of 3, 1 failed)" in out and "clips that a mean includes" in out
 
 
 def test_clips_that_failed_for_now_are_said_and_the_exit_code_is_1(audiotok):

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import audiotok
 from audiotok.codec import registry
+from audiotok.codecs import hf
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, MissingPackageError
 from audiotok.testing import check_codec, examine
 from audiotok.tokens import Tokens
@@ -142,6 +143,31 @@ def test_a_wavtokenizer(tmp_path):
     with torch.no_grad():
         codec.network.encoder_model.encoder.layers[-1].conv.bias[0] = torch.nan
     assert (codec._encode(waveform) == -1).all()
+
+
+# The audio tokenizers of transformers that cannot be opened here, each with the reason.
+NOT_OPENED = {
+    "pocket_tts_audio_tokenizer": "continuous latents: there are no tokens",
+    "vibevoice_acoustic_tokenizer": "continuous latents: there are no tokens",
+}
+# Those that open here, though transformers lists them under other tasks.
+NOT_LISTED = {"encodec", "mimi", "xcodec"}
+
+
+def test_every_audio_tokenizer_that_transformers_lists():
+    """A release with a new one fails here: support it, or write down why not."""
+    from transformers.models.auto import modeling_auto
+
+    listed = set(modeling_auto.MODEL_FOR_AUDIO_TOKENIZATION_NAMES)
+    opened = {kind for kind in listed if kind not in NOT_OPENED}
+    missing = set() if hasattr(transformers, "WavTokenizerModel") else {"wavtokenizer"}  # 5.24
+    assert opened == set(hf._KINDS) - NOT_LISTED - missing
+    for model_type in NOT_OPENED:
+        with pytest.raises(CodecError, match=NOT_OPENED[model_type]):
+            hf._kind({"model_type": model_type}, "hf:x")
+    for model_type in listed - NOT_OPENED.keys():
+        kind = hf._kind({"model_type": model_type}, "hf:x")
+        assert modeling_auto.MODEL_FOR_AUDIO_TOKENIZATION_NAMES[model_type] == kind.MODEL
 
 
 def test_conforms(folders):

@@ -36,6 +36,30 @@ def test_conforms(kind, files, monkeypatch):
     check_codec(codec)
 
 
+def test_one_of_convnext_conforms(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    built = MiniNetwork(
+        MiniConfig(
+            quantizer=tiny.QUANTIZERS["rvq"],
+            strides=(8, 5),
+            sample_rate=8000,
+            dimension=8,
+            convnext={"widths": (8, 12), "depths": (1, 1)},
+        )
+    )
+    with torch.no_grad():
+        quantizer = built.quantizer
+        latents = built.encoder(0.1 * torch.randn(1, 1, 40 * 400))
+        MovingAverageLearner(quantizer).start(latents, iterations=1, rows_per_step=400)
+    path = tmp_path / "convnext.safetensors"
+    metadata = {"family": "mini", "name": "tiny", "config": built.config.model_dump_json()}
+    checkpoints.save(path, built.state_dict(), metadata)
+    codec = audiotok.load(path)
+    assert codec.card.taxonomy.encoder_decoder == "CNN, Time-Freq -> CNN, Time-Freq"
+    monkeypatch.setattr(Mini, "CARDS", (codec.card,))
+    check_codec(codec)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_are_those_of_the_network(kind, files):
     codec, network = audiotok.load(files[kind]), tiny.network(kind).eval()

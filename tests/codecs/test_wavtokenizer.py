@@ -69,7 +69,9 @@ def test_the_tiny_network_uses_its_codebook():
 
 
 def test_golden_values_of_the_tiny_network():
-    """What the network gave when it was proven equal to the official code; it must not drift."""
+    """What the network gave on 2026-11-23, when its codes and sound equalled those of the official
+    code (github.com/jishengpeng/WavTokenizer) on the same weights, which `tiny.network` draws by
+    its seed."""
     network = tiny.network()
     waveform = torch.sin(torch.arange(60) * 0.3)[None, None]
     with torch.no_grad():
@@ -124,6 +126,34 @@ def test_keys_that_do_not_fit_are_named(change, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
         converted, config = read_network(state, {}, tmp_path / "tiny.ckpt")
         checkpoints.load_strict(WavTokenizerNetwork(config), converted, "tiny.ckpt")
+
+
+@torch.no_grad()
+def test_files_of_transformers(tmp_path, monkeypatch):
+    """The same codes and sound as `WavTokenizerModel`, from the folder that it writes."""
+    transformers = pytest.importorskip("transformers", minversion="5.24")
+    from support import tiny_transformers
+
+    folder = tiny_transformers.write(tiny_transformers.wavtokenizer, tmp_path)
+    message = "is not wavtokenizer-large-unify-40: it has dimension 32, codebook_size 256"
+    for name in ("wavtokenizer-large-unify-40", "wavtokenizer-medium-speech-75"):  # no hash of it
+        with pytest.raises(CheckpointError, match=message.replace("large-unify-40", name[13:])):
+            audiotok.load(name, checkpoint=folder)
+    path = folder / "model.safetensors"
+    _, config = read_network(*checkpoints.read_state(path), path)
+    monkeypatch.setattr(wavtokenizer, "_sizes_of", lambda card: config)
+    codec = audiotok.load("wavtokenizer-large-unify-40", checkpoint=folder)
+    model = transformers.WavTokenizerModel.from_pretrained(folder)
+    waveform = tiny_transformers.sound(2, 24000)
+    codes = codec.network.quantizer.encode(codec.encode_latents(waveform))
+    expected = model.encode(waveform).audio_codes
+    assert (codes == expected).double().mean() > 0.97 and expected.unique().numel() >= 10
+    sound = codec.network.head(codec.network.backbone(codec.network.quantizer.decode(expected)))
+    official = model.decode(expected).audio_values
+    assert (sound - official).abs().max() < 2e-5 * official.abs().max()
+    state = checkpoints.read_state(path)[0] | {"encoder_model.surplus": torch.ones(1)}
+    with pytest.raises(CheckpointError, match="unknown key 'encoder_model.surplus'"):
+        read_network(state, {}, path)
 
 
 def test_metadata_that_are_no_configuration(tmp_path):

@@ -108,7 +108,7 @@ def test_limit(sounds):
     folder = sounds("a.wav", "b.wav", "c.wav")
     assert [clip.id for clip in data.load(folder, limit=2)] == ["a", "b"]
     assert len(data.load(folder, limit=9)) == 3
-    with pytest.raises(CorpusError, match="limit of 0"):
+    with pytest.raises(CorpusError, match="limit is 0"):
         data.load(folder, limit=0)
 
 

@@ -30,10 +30,10 @@ TSV, CSV, JSONL = "m.tsv", "m.csv", "m.jsonl"
         (TSV, "", "column 'audio' is missing"),
         (TSV, "audio\ttext\n", "lists no clips"),
         (TSV, "a.wav\thello\n", "'audio' is missing .found: a.wav, hello"),
-        (TSV, "audio\ttranscript\na.wav\thi\n", "'transcript': name it 'text'"),
-        (TSV, "audio\tspeakr\na.wav\tx\n", "'speakr': name it 'speaker'"),
-        (TSV, "Audio\na.wav\n", "'Audio': name it 'audio'"),
-        (TSV, "path\na.wav\n", "'path': name it 'audio'"),
+        (TSV, "audio\ttranscript\na.wav\thi\n", "'transcript': rename it if it means 'text'"),
+        (TSV, "audio\tspeakr\na.wav\tx\n", "'speakr': rename it if it means 'speaker'"),
+        (TSV, "Audio\na.wav\n", "'Audio': rename it if it means 'audio'"),
+        (TSV, "path\na.wav\n", "'path': rename it if it means 'audio'"),
         (TSV, "audio\taudio\na.wav\ta.wav\n", "'?audio'? is there twice"),
         (TSV, "audio\ttext\na.wav\n", "line 2: 1 cells, but the header names 2"),
         (TSV, "audio\ttext\n\ta\n", "line 2: audio is empty"),
@@ -114,7 +114,21 @@ def test_a_split_counts_in_the_hash_only_where_there_is_one(folder):
         data.load(folder / TSV)
 
 
-@pytest.mark.parametrize("column", ["text", "speaker", "label", "id", "licence"])
+def test_what_clips_have_in_common(folder):
+    (folder / TSV).write_text("audio\tspeaker\tsession\na.wav\tanna\t\nb.wav\t\tmonday\n")
+    corpus = data.load(folder / TSV)
+    assert corpus.clusters == [
+        {"speaker": "anna", "session": None}, {"speaker": None, "session": "monday"},
+    ]  # fmt: skip
+    sha256 = corpus.sha256
+    (folder / TSV).write_text("audio\tspeaker\na.wav\tanna\nb.wav\t\n")
+    assert data.load(folder / TSV).sha256 != sha256
+    (folder / TSV).write_text("audio\tstart\tend\na.wav\t0\t1\na.wav\t1\t2\nb.wav\t\t\n")
+    sessions = [clip["session"] for clip in data.load(folder / TSV).clusters]
+    assert sessions == ["file 1", "file 1", None]  # segments of one file
+
+
+@pytest.mark.parametrize("column", ["text", "speaker", "session", "label", "id", "licence"])
 def test_half_a_surrogate_pair_is_no_text(tmp_path, column):
     soundfile.write(tmp_path / "a.wav", np.zeros(160), 16_000)
     (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "' + column + '": "\\ud83d hi"}\n')

@@ -49,12 +49,16 @@ def test_speech_commands(cache):
 
 
 def test_esc50_tests_on_the_fold_in_its_name(cache):
-    rows = "filename,fold,target,category,esc10\n1-a-0.wav,1,0,dog,True\n3-b-1.wav,3,1,rain,False\n"
+    rows = (
+        "filename,fold,target,category,esc10,src_file\n"
+        "1-a-0.wav,1,0,dog,True,100\n3-b-1.wav,3,1,rain,False,200\n"
+    )
     folder = cache(
         "esc50/audio/1-a-0.wav", "esc50/audio/3-b-1.wav", **{"esc50/meta/esc50.csv": rows}
     )
     result = [(c.label, c.split) for c in data.load("esc50/3")]
     assert result == [("dog", "train"), ("rain", "test")]
+    assert [c["session"] for c in data.load("esc50/3").clusters] == ["100", "200"]
     assert data.load("esc50/1").sha256 != data.load("esc50/3").sha256
     (folder / "esc50/audio/3-b-1.wav").unlink()
     with pytest.raises(CorpusError, match=r"3-b-1\.wav, which is not a file"):

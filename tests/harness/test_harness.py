@@ -441,7 +441,7 @@ def test_clips_without_a_text_beside_clips_with_one_are_said(kit):
     Path("part.tsv").write_text("\n".join(rows))
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
     _, observer = run("mulaw", "part.tsv")
-    assert "1 of 2 clips of part have neither a text nor a speaker" in observer.notes[0]
+    assert "1 of 2 clips of part count as sound without speech" in observer.notes[0]
 
 
 def test_a_run_that_measures_nothing_is_an_error(kit):

@@ -134,7 +134,7 @@ def test_what_the_program_has_set_does_not_matter(path, setting):
     expected = reference.vq_argmin(latents, codebook)
     before = torch.get_float32_matmul_precision()
     try:
-        if setting == "flush" and path != "torch":  # PyTorch itself computes as it is told
+        if setting == "flush":
             torch.set_flush_denormal(True)
         if setting == "precision":
             torch.set_float32_matmul_precision("medium")

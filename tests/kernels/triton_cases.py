@@ -109,6 +109,22 @@ def test_ties_of_two_whatever_the_prefilter_prefers(d):
     assert result.tolist() == list(range(0, 24, 2))
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("d", [64, 256])
+def test_the_bound_has_the_bf16_error_of_the_latents(d, metric):
+    """Codewords are exact in bf16, and the copies of the latents prefer the wrong one by far."""
+    ulp = 2.0**-7  # of bf16 from 1 to 2
+    signs = torch.tensor([1.0, 1.0, -1.0, -1.0]).repeat(d // 4)
+    latents = 1 + ulp * torch.tensor([0.49, 0.49, 0.51, 0.0]).repeat(d // 4)[None]
+    assert latents[0] @ signs > 0.2 * ulp * d / 2 and latents.bfloat16().float()[0] @ signs < 0
+    codebook = torch.stack([-signs, signs])
+    assert triton_gpu.vq_argmin(latents, codebook, metric).tolist() == [1]
+    if metric == "euclidean":
+        codes = triton_gpu.rvq_encode(latents, torch.stack([codebook, codebook]))
+        assert same(codes, reference.rvq_encode(latents, torch.stack([codebook, codebook])))
+        assert codes.flatten()[0] == 1
+
+
 def test_codewords_that_no_one_may_choose():
     latents, codebook = clustered(6, 20, 32)
     codebook[:3] = torch.tensor([torch.nan, torch.inf, -torch.inf])[:, None]

@@ -38,7 +38,7 @@ def draw(sizes, frames, batch=2, strides=None):
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("strides", [(1, 1, 1), (4, 2, 1), (1,), (3,)])
+@pytest.mark.parametrize("strides", [(1, 1, 1), (4, 2, 1), (1,), (3,), (4, 2)])
 @pytest.mark.parametrize("frames", [1, 4, 7])
 def test_an_arrangement_holds_each_free_code_once(pattern, strides, frames):
     plan = arrange(pattern, frames, strides)
@@ -66,9 +66,12 @@ def test_arrangements_by_hand():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("sizes", "strides"), [((2, 3), (1, 1)), ((2, 3), (2, 1)), ((3,), ())])
-def test_the_likelihoods_of_all_clips_sum_to_one(kind, sizes, strides):
-    model, frames = make(kind, sizes, strides), 2
+@pytest.mark.parametrize(
+    ("sizes", "strides", "frames"),
+    [((2, 3), (1, 1), 2), ((2, 3), (2, 1), 2), ((3,), (), 2), ((2, 3), (4, 2), 5), ((3,), (2,), 4)],
+)
+def test_the_likelihoods_of_all_clips_sum_to_one(kind, sizes, strides, frames):
+    model = make(kind, sizes, strides)
     strides = strides or (1,) * len(sizes)
     slots = [(k, t) for k, s in enumerate(strides) for t in range(0, frames, s)]
     clips = []
@@ -79,6 +82,28 @@ def test_the_likelihoods_of_all_clips_sum_to_one(kind, sizes, strides):
         clips.append(codes)
     total = float(torch.exp2(-model.bits(torch.stack(clips)).detach()).sum())
     assert total == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("frames", [7, 8])
+def test_merged_codes_cost_what_the_same_codes_cost_without_empty_steps(kind, frames):
+    """A single codebook merged by 2, and two that have the divisor 2."""
+    for strides, reduced in (((2,), (1,)), ((4, 2), (2, 1))):
+        sizes = (5, 7)[: len(strides)]
+        codes = draw(sizes, frames, strides=strides)
+        merged, plain = make(kind, sizes, strides), make(kind, sizes, reduced)
+        found, expected = merged(codes), plain(codes[:, :, ::2])
+        torch.testing.assert_close(found.nats[:, :, ::2], expected.nats)
+        assert found.hits[:, :, ::2].equal(expected.hits) and not found.nats[:, :, 1::2].any()
+        assert merged.loss(codes).allclose(plain.loss(codes[:, :, ::2]))
+        more = merged.generate(codes, 4, Sampling(temperature=0))
+        same = plain.generate(codes[:, :, ::2], 2, Sampling(temperature=0))
+        assert more[:, :, ::2].equal(same)
+
+
+def test_a_merged_codebook_has_no_empty_steps():
+    plan = arrange("delay", 6, (2,))
+    assert plan.frame.tolist() == [[0], [2], [4]] and plan.filled.all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,7 +140,7 @@ def test_a_transformer_with_a_cache_gives_the_same():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("strides", [(), (2, 1, 1)])
+@pytest.mark.parametrize("strides", [(), (2, 1, 1), (2, 4, 2)])
 def test_greedy_continuations_are_the_likeliest_codes(kind, strides):
     """Generation with the cache agrees with the likelihoods without it."""
     sizes = (5, 7, 3)
@@ -180,7 +205,7 @@ def test_sampling_draws_from_what_it_leaves():
     none, generator = torch.zeros(4000, 0, dtype=torch.int64), torch.Generator().manual_seed(0)
 
     def shares(sampling, past=none):
-        drawn = sampling.draw(logits, past, generator)
+        drawn = sampling.sample(logits, past, generator)
         return (drawn.bincount(minlength=4) / len(drawn)).tolist()
 
     assert shares(Sampling()) == pytest.approx([0.5, 0.25, 0.15, 0.1], abs=0.03)

@@ -13,7 +13,7 @@ from audiotok.metrics.f0 import correlation
 from audiotok.metrics.voicing import compare
 from audiotok.sound.audio import Audio
 
-pytest.importorskip("pyworld")
+pytest.importorskip("swift_f0")
 TIME = np.arange(3 * 16_000) / 16_000
 MELODY = 140 + 60 * np.sin(2 * math.pi * 0.5 * TIME)  # Hz
 GATE = np.sin(2 * math.pi * TIME) > -0.3
@@ -29,11 +29,11 @@ def test_the_melody_is_found():
     from audiotok.metrics._pitch import tracks
 
     track, _ = tracks("f0", sung(MELODY), sung(MELODY))[0]
-    at = np.minimum(160 * np.arange(len(track)), len(TIME) - 1)
+    at = np.minimum(256 * np.arange(len(track)), len(TIME) - 1)
     assert np.mean((track > 0) == GATE[at]) > 0.97
     both = (track > 0) & GATE[at]
     cents = 1200 * np.abs(np.log2(track[both] / MELODY[at][both]))
-    assert np.median(cents) < 2
+    assert np.median(cents) < 10
     assert np.mean(cents > 50) < 0.01
 
 
@@ -61,7 +61,7 @@ def test_a_voice_that_is_lost():
     found = compute("voicing", reference=sung(MELODY), reconstruction=rain)
     assert found["voicing_error"] > 0.5
     assert found["voicing_f1"] < 0.2
-    with pytest.raises(MetricError, match="frames of 10 ms are voiced in both"):
+    with pytest.raises(MetricError, match="frames of 16 ms are voiced in both"):
         compute("f0", reference=sung(MELODY), reconstruction=rain)
     with pytest.raises(MetricError, match="no frame of the reference is voiced"):
         compute(

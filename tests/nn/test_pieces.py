@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtSizes
 from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 from audiotok.nn.pieces import pieces
 from audiotok.nn.seanet import ResidualLSTM, ResidualUnit, SEANetDecoder, SEANetEncoder
@@ -45,6 +46,18 @@ def test_pieces_make_the_whole(name, causal):
         for sizes in ((1,), (2,), (3, 0, 1), (8,), (7, 16), (100,)):
             result = fed(layer, hidden, sizes)
             torch.testing.assert_close(result, whole, rtol=1e-9, atol=1e-10)
+
+
+@torch.no_grad()
+def test_pieces_of_convnext():
+    torch.manual_seed(0)
+    sizes = ConvNeXtSizes(widths=(6, 8), depths=(1, 1))
+    encoder = ConvNeXtEncoder(5, (3, 2), sizes).double().eval()
+    for length in (1, 5, 47):
+        waveform = torch.randn(2, 1, length, dtype=torch.float64)
+        for steps in ((1,), (3, 0, 1), (16,), (100,)):
+            found = fed(encoder, waveform, steps)
+            torch.testing.assert_close(found, encoder(waveform), rtol=1e-9, atol=1e-10)
 
 
 def test_a_causal_layer_keeps_a_bounded_past():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from audiotok.nn import ragged
+from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtSizes
 from audiotok.nn.dac import DACEncoder
 from audiotok.nn.seanet import SEANetEncoder
 
@@ -12,6 +13,7 @@ ENCODERS = {
     "encodec": lambda: SEANetEncoder(8, 4, (2, 4, 5, 8), causal=True, stepwise=True),
     "speechtokenizer": lambda: SEANetEncoder(8, 4, (2, 4, 5), bidirectional=True, snake=True),
     "odd strides": lambda: SEANetEncoder(8, 4, (3, 3, 7), num_lstm_layers=1),
+    "convnext": lambda: ConvNeXtEncoder(8, (20, 4), ConvNeXtSizes(widths=(8, 16), depths=(1, 2))),
     "dac": lambda: DACEncoder(8, 4, (2, 4, 5, 8)),
     "dac with odd strides": lambda: DACEncoder(8, 4, (3, 3, 7)),
 }

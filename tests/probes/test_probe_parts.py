@@ -120,6 +120,9 @@ def test_voices_to_test_are_not_trained_on():
     parts = tuple(replace(c, split="test" if i < 8 else "train") for i, c in enumerate(clips))
     result = splits.of_voices(Corpus("x", parts))
     assert result.test == tuple(range(8)) and result.train == tuple(range(8, 30))
+    parts = tuple(replace(c, split="test" if i < 7 else "train") for i, c in enumerate(clips))
+    result = splits.of_voices(Corpus("x", parts))  # clip 7 is of a speaker with a clip to test
+    assert result.test == tuple(range(7)) and result.train == tuple(range(8, 30))
     with pytest.raises(CorpusError, match="8 speakers to train on and 2 others to test: 10 and 2"):
         splits.of_voices(Corpus("x", clips[:20]))
     with pytest.raises(CorpusError, match="no speaker to test has two clips"):

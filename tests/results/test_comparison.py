@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
+from support import result_kit
 from support.result_kit import put, spread
 
 import audiotok
 from audiotok import tasks
 from audiotok.errors import ResultsError
-from audiotok.results import comparison, results
+from audiotok.results import comparison, results, speakers
 
 HARD = np.array(spread(0, seed=9, width=0.5))  # the same clips are hard for all
 
@@ -55,6 +57,65 @@ def test_word_errors_are_weighed_by_their_words(folder):
     assert wer["a"] != pytest.approx(rates.mean())
     assert wer["difference"] == pytest.approx(-0.25) and wer["better"] == "good"
     assert wer["low"] == pytest.approx(-0.25) == wer["high"]  # each clip differs by as much
+
+
+SPEAKERS = [f"s{n // 8}" for n in range(40)]
+
+
+def test_clips_of_one_speaker_are_not_independent(folder):
+    """The same difference over clips and over the five speakers in whom it differs."""
+    by_speaker = np.repeat([0.3, -0.1, 0.2, 0.0, 0.15], 8) + np.array(spread(0, seed=5, width=0.05))
+    moved = list(np.array(spread(2.5, seed=1, width=0.05)) + HARD + by_speaker)
+    base = list(np.array(spread(2.5, seed=1, width=0.05)) + HARD)
+    for name, values in (("moved", moved), ("base", base)):
+        put(folder, name, {"pesq": values})
+    over_clips = row(audiotok.compare("moved", "base", results=folder), "pesq")
+    assert over_clips["better"] == "moved" and "clips of unknown speakers" in over_clips["interval"]
+    put(folder, "moved", {"pesq": moved}, speaker=SPEAKERS)  # one of them names the speakers
+    pesq = row(audiotok.compare("moved", "base", results=folder), "pesq")
+    assert pesq["better"] == "tie" and pesq["interval"] == "t over 5 speakers"
+    means = by_speaker.reshape(5, 8).mean(axis=1)
+    test = stats.ttest_1samp(means, 0)
+    assert pesq["p"] == pytest.approx(test.pvalue)
+    assert [pesq["low"], pesq["high"]] == pytest.approx(test.confidence_interval())
+    assert speakers.note(results.read_all(folder)[:1]).endswith("they are too narrow")
+
+
+def test_verdicts_are_corrected_for_the_number_of_columns(folder):
+    generator = np.random.default_rng(3)
+    base = {"pesq": spread(2.5), "stoi": spread(0.5), "mel_distance": spread(1.0)}
+    moved = {
+        name: list(np.array(values) + generator.normal(0, 0.1, 40)) for name, values in base.items()
+    }
+    moved["pesq"] = list(np.array(base["pesq"]) + np.repeat([0.1, 0.2, 0.05, 0.16, 0.04], 8))
+    for name, rows in (("moved", moved), ("base", base)):
+        put(folder, name, rows, speaker=SPEAKERS)
+    frame = audiotok.compare("moved", "base", results=folder)
+    pesq = row(frame, "pesq")
+    assert 0.05 / 3 < pesq["p"] < 0.05 and pesq["low"] > 0
+    assert pesq["p_holm"] == pytest.approx(3 * pesq["p"]) and pesq["better"] == "tie"
+    assert pesq["comparisons"] == 3 and row(frame, "seconds_encode")["verdict_by"] == "interval"
+    one, other = (r for r in results.read_all(folder) if r.codec in ("base", "moved"))
+    (alone,) = comparison.differences(one, other, ["pesq"])
+    assert alone["better"] == "moved" and alone["comparisons"] == 1
+
+
+@pytest.mark.parametrize("shift", [0.3, 0.0])
+def test_a_difference_must_hold_by_speaker_in_each_seed(folder, monkeypatch, shift):
+    about = {name: ("reconstruction", "", True, 3) for name in ("x", "x_seed_0", "x_seed_1")}
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    base = np.array(spread(0.5, seed=1, width=0.01))
+    for name, first, second in (("base", 0.0, 0.0), ("moved", 0.5, shift)):
+        seeds = [base + first, base[::-1] + second]
+        rows = {"x": np.mean(seeds, axis=0), "x_seed_0": seeds[0], "x_seed_1": seeds[1]}
+        put(folder, name, {key: list(value) for key, value in rows.items()}, speaker=SPEAKERS)
+    frame = audiotok.compare("moved", "base", results=folder)
+    found = row(frame, "x")
+    assert found["low"] > 0 and found["p_holm"] < 0.05 and found["seeds"] == 2
+    assert found["seeds_that_agree"] == (2 if shift else 1)
+    assert found["better"] == ("moved" if shift else "tie")
+    assert not isinstance(row(frame, "x_seed_0")["better"], str)  # a detail of x
+    assert found["comparisons"] == 1
 
 
 def test_only_clips_that_both_have(folder):

@@ -124,16 +124,27 @@ def test_definitions_that_differ_give_no_difference(tmp_path):
 
 def test_the_published_audio_that_was_scored():
     """The sanity of our metrics: the survey's audio ranks as in its table, without the doubtful."""
-    frame = published.beside(ROOT)
+    frame = published.beside(ROOT, suite="samples")
     speech = frame[(frame["table"] == SPEECH) & (frame["n"] == 1)]
     assert len(set(speech["codec"])) == 14
     doubtful = set(speech["codec"][speech["flag"].str.contains("for its name")])
-    assert doubtful == {"mimis248", "mimis2432"}
+    assert doubtful == {f"Mimi, {count} codebooks (published sample)" for count in (8, 32)}
     named = speech[~speech["codec"].isin(doubtful)]
     for column, least in (("pesq", 0.95), ("stoi", 0.9)):
         both = named[named["column"] == column]
         assert both["ours"].corr(both["published"], method="spearman") >= least
-    assert set(published.beside(ROOT, "SQ-SMA-16")["codec"]) == {"sqsma16"}
+    one = published.beside(ROOT, "SQ-SMA-16")
+    assert set(one["codec"]) == {"SQ-Codec 16 kHz (published sample)"}
+
+
+def test_names_of_samples_are_those_of_the_survey():
+    assert published.sample("Enc-SMA-24", 8) == "EnCodec 24 kHz, 8 codebooks (published sample)"
+    assert published.sample("SQ-SMA-16") == "SQ-Codec 16 kHz (published sample)"
+    with pytest.raises(ResultsError, match="the survey published no sound of X: there is Enc-SMA"):
+        published.sample("X")
+    columns = published.rank_columns(SPEECH)
+    assert columns["pesq"] == "pesq" and columns["distillmos"] == "utmos"
+    assert published.rank_columns("dates_reconstruction_music")["si_sdr"] == "si_snr"
 
 
 def test_what_cannot_be_found_is_one_line(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from support.result_kit import put, spread
 
@@ -7,6 +8,8 @@ from audiotok.errors import ResultsError
 from audiotok.report import leaderboard
 from audiotok.results import results
 from audiotok.results.ranking import rank
+
+NAN = float("nan")
 
 
 def group(folder):
@@ -28,48 +31,168 @@ def folder(tmp_path):
     return tmp_path
 
 
+def with_gaps(values, clips):
+    return [NAN if number in clips else value for number, value in enumerate(values)]
+
+
 def test_ties_share_a_rank_and_the_mean_is_over_columns(folder):
     found = rank(group(folder), "reconstruction")
     assert found.columns["pesq"] == {"best": 1, "twin": 2, "other": 2}
     assert found.columns["mel_distance"] == {"best": 1, "twin": 2, "other": 3}
     assert found.mean == {"best": 1, "twin": 2, "other": 2.5}
-    assert found.incomplete == {}
-    assert rank(group(folder), "speed") is None  # times are not ranked
+    assert found.unranked == {} and found.notes() == []
+    assert rank(group(folder), "speed") is None  # times are costs
 
 
-def test_nobody_gains_by_failing(folder):
-    """A codec that leaves out the clips it would do badly on is not ranked, and it is said."""
-    pesq = [4.5 if n else float("nan") for n in range(40)]
-    put(folder, "picky", {"pesq": pesq, "mel_distance": [0.1] * 40})
+def test_only_columns_that_the_task_names_are_ranked(folder):
+    for name in ("best", "twin", "other"):
+        rows = results.read(folder / "smoke-v1/clips-0a0b0a0b" / name).rows
+        about = {column: list(rows[column]) for column in ("pesq", "mel_distance")}
+        put(folder, name, about | {"estoi": spread(0.5), "si_sdr": spread(9.0), "ued": spread(0.5)})
+    assert rank(group(folder), "stability") is None
+    assert list(rank(group(folder), "reconstruction").standings) == ["mel_distance", "pesq"]
+
+
+def test_a_codec_without_values_is_not_ranked_in_that_column(folder):
+    """More than a fifth of the clips, or all of them; and it has no mean rank."""
+    put(folder, "picky", {"pesq": [4.5] * 31 + [NAN] * 9, "mel_distance": [0.1] * 40})
     put(folder, "partial", {"pesq": [4.6] * 40})
     found = rank(group(folder), "reconstruction")
     assert found.mean.keys() == {"best", "twin", "other"}
-    assert found.columns["pesq"]["best"] == 1
-    assert found.incomplete == {"picky": ["pesq"], "partial": ["mel_distance"]}
+    assert found.columns["pesq"] == {"partial": 1, "best": 2, "twin": 3, "other": 3}
+    assert found.columns["mel_distance"]["picky"] == 1
+    assert found.unranked == {
+        "picky": {"pesq": "no value on 9 of 40 clips"}, "partial": {"mel_distance": "no value"},
+    }  # fmt: skip
+    assert found.standings["pesq"].left_out == 0
     files = leaderboard.build(folder)
     text = files["LEADERBOARD.md"].decode()
     assert "| ranks | mean | mel_distance | pesq |" in text
-    assert text.index("| best ? | 1.00 | 1 | 1 |") < text.index("| twin ? | 2.00 | 2 | 2 |")
-    assert "- picky is not ranked: pesq not there for every clip" in text
+    assert text.index("| best ? | 2.00 | 2 | 2 |") < text.index("| twin ? | 3.00 | 3 | 3 |")
+    assert "- picky is not ranked in pesq: no value on 9 of 40 clips" in text
     lines = files["leaderboard.csv"].decode().splitlines()
-    assert any(",best,neural,pesq," in line and line.endswith(",1,1,?") for line in lines)
-    assert any(",picky,neural,pesq," in line and line.endswith(",,,?") for line in lines)
+    assert any(",best,neural,pesq," in line and ",2,2,?," in line for line in lines)
+    assert any(",picky,neural,pesq," in line and ",,,?," in line for line in lines)
+
+
+def test_a_few_missing_values_leave_out_the_clips_for_all(folder):
+    """With these three clips the outlier would be the worst; without them it is the best."""
+    path = folder / "smoke-v1/clips-0a0b0a0b"
+    mel = list(results.read(path / "twin").rows["mel_distance"])
+    pesq = list(results.read(path / "twin").rows["pesq"])
+    put(folder, "twin", {"pesq": with_gaps(pesq, (0, 1, 2)), "mel_distance": mel})
+    best = list(results.read(path / "best").rows["pesq"])
+    outlier = [-90.0, -90.0, -90.0, *(value + 1 for value in best[3:])]
+    put(folder, "outlier", {"pesq": outlier, "mel_distance": mel})
+    found = rank(group(folder), "reconstruction")
+    one = found.standings["pesq"]
+    assert (one.clips, one.left_out) == (37, 3) and one.lacking == {"twin"}
+    assert one.means["outlier"] == pytest.approx(np.mean(outlier[3:]), rel=1e-5)
+    assert found.columns["pesq"]["outlier"] == 1 and found.columns["pesq"]["best"] == 2
+    assert found.unranked == {} and set(found.mean) == {"best", "twin", "other", "outlier"}
+    note = "pesq: 3 of 40 clips are left out of the ranks, because a codec has no value there"
+    assert found.notes() == [note]
+    assert note in leaderboard.build(folder)["LEADERBOARD.md"].decode()
+
+
+def test_nobody_gains_by_failing_on_hard_clips(folder):
+    """As good as the best on easy clips, bad on hard ones, which it leaves out: the rank is the one
+    it has with its bad values, on the front as well."""
+    path = folder / "smoke-v1/clips-0a0b0a0b"
+    rows = results.read(path / "best").rows
+    honest = [1.0] * 8 + [value + 0.1 for value in rows["pesq"][8:]]
+    about = {"mel_distance": list(rows["mel_distance"])}
+    put(folder, "chooser", {"pesq": honest} | about, bitrate=500.0)
+    put(folder, "best", {"pesq": list(rows["pesq"])} | about, bitrate=500.0)
+    before = rank(group(folder), "reconstruction")
+    assert before.columns["pesq"]["chooser"] > 1
+    for clips in (range(8), range(4), (0, 3, 7)):
+        put(folder, "chooser", {"pesq": with_gaps(honest, clips)} | about, bitrate=500.0)
+        after = rank(group(folder), "reconstruction")
+        assert after.columns["pesq"]["chooser"] >= before.columns["pesq"]["chooser"]
+        one = after.standings["pesq"]
+        assert one.means["chooser"] > one.means["best"] or len(clips) < 8
+        assert one.front({"chooser": 500.0, "best": 500.0}) == ["best"]
+    put(folder, "chooser", {"pesq": with_gaps(honest, range(9))} | about)
+    assert "pesq" in rank(group(folder), "reconstruction").unranked["chooser"]
+
+
+@pytest.mark.parametrize("worst", [1.0, -60.0])
+def test_a_very_bad_value_makes_no_tie_of_a_failure(folder, worst):
+    """One value far below all others makes the interval wide, in which a lower mean is a tie."""
+    path = folder / "smoke-v1/clips-0a0b0a0b"
+    best = list(results.read(path / "best").rows["pesq"])
+    about = {"mel_distance": list(results.read(path / "best").rows["mel_distance"])}
+    put(folder, "random", {"pesq": [worst, *[1.0] * 39], "mel_distance": [9.0] * 40}, role="floor")
+    honest = [*(value - 0.6 for value in best[:8]), *(value + 0.02 for value in best[8:])]
+    put(folder, "chooser", {"pesq": honest} | about)
+    assert rank(group(folder), "reconstruction").columns["pesq"]["chooser"] == 2
+    put(folder, "chooser", {"pesq": with_gaps(honest, range(8))} | about)
+    ranks = rank(group(folder), "reconstruction").columns["pesq"]
+    assert ranks["chooser"] >= 2 and ranks["best"] == 1
+
+
+def test_many_codecs_that_fail_leave_out_at_most_a_fifth_of_the_clips(folder):
+    rows = results.read(folder / "smoke-v1/clips-0a0b0a0b/best").rows
+    for number in range(4):
+        gaps = with_gaps(list(rows["pesq"]), range(3 * number, 3 * number + 3))
+        put(folder, f"gaps{number}", {"pesq": gaps, "mel_distance": list(rows["mel_distance"])})
+    found = rank(group(folder), "reconstruction")
+    assert found.standings["pesq"].left_out == 6
+    assert found.unranked == {
+        name: {"pesq": "no value on 3 of 40 clips"} for name in ("gaps2", "gaps3")
+    }
 
 
 def test_clips_that_all_lack_cost_nobody_its_rank(folder):
     for name in ("best", "twin", "other"):
         path = folder / "smoke-v1/clips-0a0b0a0b" / name
         rows = results.read(path).rows
-        pesq = [float("nan"), *rows["pesq"][1:]]
+        pesq = [NAN, *rows["pesq"][1:]]
         put(folder, name, {"pesq": pesq, "mel_distance": list(rows["mel_distance"])})
-    assert rank(group(folder), "reconstruction").columns["pesq"]["best"] == 1
+    found = rank(group(folder), "reconstruction")
+    assert found.columns["pesq"]["best"] == 1 and found.standings["pesq"].left_out == 0
 
 
-def test_a_column_that_repeats_another_counts_once(folder):
-    for name in ("best", "twin", "other"):
-        rows = results.read(folder / "smoke-v1/clips-0a0b0a0b" / name).rows
-        put(folder, name, {"pesq": list(rows["pesq"]), "stoi": list(rows["pesq"])})
-    assert list(rank(group(folder), "reconstruction").columns) == ["pesq"]
+def test_missing_words_are_charged_with_their_weight(tmp_path):
+    """A number of the corpus, all errors by all words: the weight comes from the other codecs."""
+    words = [float(5 + number % 3) for number in range(20)]
+    put(tmp_path, "good", {"wer": [0.2 + 0.01 * (n % 2) for n in range(20)], "words": words})
+    put(tmp_path, "random", {"wer": [1.0] * 20, "words": words}, role="floor")
+    gaps = {"wer": with_gaps([0.19] * 20, (0, 1, 2)), "words": with_gaps(words, (0, 1, 2))}
+    put(tmp_path, "gaps", gaps)
+    one = rank(group(tmp_path), "asr").standings["wer"]
+    charged = (0.19 * sum(words[3:]) + sum(words[:3])) / sum(words)
+    assert one.charged["gaps"] == pytest.approx(charged, rel=1e-5)
+    assert one.means["gaps"] == pytest.approx(0.19) and one.ranks == {"good": 1, "gaps": 2}
+
+
+def test_what_is_not_better_than_random_codes_shares_the_last_rank(folder):
+    """A rank counts who is certainly better: with few clips a codec of noise would share the
+    first."""
+    put(folder, "noise", {"pesq": spread(1.0, seed=5, width=9.0), "mel_distance": [9.0] * 40})
+    found = rank(group(folder), "reconstruction")
+    assert found.columns["pesq"]["noise"] == found.columns["mel_distance"]["noise"] == 4
+    assert found.standings["pesq"].above_floor == {"best", "twin", "other"}
+
+
+def test_where_no_codec_is_better_than_random_codes_none_is_ranked(tmp_path):
+    put(tmp_path, "one", {"stoi": spread(0.2, seed=1), "pesq": spread(3)})
+    put(tmp_path, "two", {"stoi": spread(0.2, seed=2), "pesq": spread(2)})
+    put(tmp_path, "random", {"stoi": spread(0.2, seed=3), "pesq": spread(1)}, role="floor")
+    found = rank(group(tmp_path), "reconstruction")
+    assert list(found.columns) == ["pesq"]
+    assert found.notes() == ["stoi: no codec is better than random codes, so that none is ranked"]
+
+
+def test_codecs_of_equal_cost_and_quality_are_both_on_the_front(folder):
+    one = rank(group(folder), "reconstruction").standings["pesq"]
+    rates = {"best": 2000.0, "twin": 1000.0, "other": 1000.0}
+    assert one.front(rates)[-1] == "best" and len(one.front(rates)) == 2
+    equal = {name: 2.0 for name in one.means} | {"best": 3.0}
+    assert one._front(equal, rates) == {"other", "twin", "best"}
+    assert one.front({"twin": 1000.0}) == ["twin"]
+    assert one.front({"best": 1000.0, "twin": 2000.0, "unknown": 1.0}) == ["best"]
 
 
 @pytest.mark.parametrize(

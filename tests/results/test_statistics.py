@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from audiotok.results import results, statistics
 
@@ -11,7 +14,7 @@ def test_a_mean_has_an_interval_that_narrows():
     many = np.random.default_rng(0).normal(3, 1, 2000)
     wide, narrow = statistics.mean_score(few, 0), statistics.mean_score(many, 1)
     assert wide["mean"] == pytest.approx(few.mean())
-    assert wide["ci95"][0] < wide["mean"] < wide["ci95"][1]
+    assert wide["ci95"] == pytest.approx(stats.t.interval(0.95, 19, few.mean(), stats.sem(few)))
     # 1.96 standard errors on each side
     width = narrow["ci95"][1] - narrow["ci95"][0]
     assert width == pytest.approx(2 * 1.96 / np.sqrt(2000), rel=0.1)
@@ -33,49 +36,163 @@ def test_the_interval_of_a_paired_difference_is_that_of_theory():
     hard = generator.normal(0, 5, 400)  # what makes a clip hard for both
     one = hard + generator.normal(0.1, 0.2, 400)
     two = hard
-    means, drawn = statistics.paired_means(np.stack([one, two], axis=1))
+    means, replicates = statistics.paired_means(np.stack([one, two], axis=1))
     assert means == pytest.approx([one.mean(), two.mean()])
-    low, high = statistics.interval(drawn[:, 0] - drawn[:, 1])
+    low, high = replicates.difference(0, 1).ci95
     assert high - low == pytest.approx(2 * 1.96 * (one - two).std() / 20, rel=0.1)
     assert low < 0.1 < high and low > 0
     # apart, their intervals would overlap almost wholly
     assert statistics.mean_score(one, 0)["ci95"][0] < two.mean()
 
 
+def test_few_speakers_give_the_t_interval_of_their_means():
+    speakers = np.repeat(list("abcde"), 10)
+    values = np.random.default_rng(0).normal(size=(50, 2)) + np.arange(50)[:, None] // 10
+    values[:, 1] += np.random.default_rng(1).normal(0.5, 0.3, 5).repeat(10)
+    _, replicates = statistics.paired_means(values, clusters=speakers)
+    difference = replicates.difference(0, 1)
+    by_speaker = (values[:, 0] - values[:, 1]).reshape(5, 10).mean(axis=1)
+    test = stats.ttest_1samp(by_speaker, 0)
+    assert difference.value == pytest.approx(by_speaker.mean())
+    assert difference.ci95 == pytest.approx(test.confidence_interval())
+    assert difference.p == pytest.approx(test.pvalue)
+    assert replicates.clusters.method == statistics.T
+
+
+def test_a_large_cluster_counts_for_less():
+    labels = [*"abcd", *"e" * 50]
+    clusters = statistics.Clusters(labels, 54)
+    assert clusters.count == 5
+    assert clusters.effective == pytest.approx(54**2 / (4 + 50**2))
+    even = statistics.Clusters(labels, 54, np.array([50.0] * 4 + [1.0] * 50))
+    assert even.effective == pytest.approx(5)
+
+
+def test_clips_without_a_speaker_are_clusters_of_their_own():
+    clusters = statistics.Clusters(["a", None, "a", float("nan"), "b", None], 6)
+    assert clusters.codes.tolist() == [0, 1, 0, 2, 3, 4]
+    assert statistics.Clusters(None, 3).codes.tolist() == [0, 1, 2]
+    assert statistics.Clusters(["a"] * 3, 3).codes.tolist() == [0, 1, 2]  # one speaker: over clips
+    assert statistics.Clusters([], 0).count == 0
+    assert statistics.mean_score([1.0], 0, clusters=["a"])["ci95"] is None
+
+
+def test_the_bootstrap_draws_speakers_and_clips_within_them():
+    labels = [f"speaker {n}" for n in range(50) for _ in range(1 + n % 3)]
+    clusters = statistics.Clusters(labels, len(labels))
+    assert clusters.method == statistics.BOOTSTRAP
+    counts = clusters.resamples()
+    assert counts.shape == (statistics.RESAMPLES, len(labels))
+    by_speaker = np.stack([counts[:, clusters.codes == n].sum(axis=1) for n in range(50)])
+    sizes = np.bincount(clusters.codes)
+    assert np.all(
+        by_speaker % sizes[:, None] == 0
+    )  # a speaker drawn brings all its number of clips
+    assert np.all((by_speaker / sizes[:, None]).sum(axis=0) == 50)
+    assert counts.mean() == pytest.approx(1, abs=0.02)
+    assert np.any(counts[:, clusters.codes == 2].std(axis=1) > 0)  # within it clips differ
+    assert np.array_equal(counts, clusters.resamples())
+    assert not np.array_equal(counts, clusters.resamples(seed=1))
+
+
 def test_weights_give_all_errors_by_all_words():
     rates, words = np.array([[0.5], [0.0], [1.0]]), np.array([[2.0], [8.0], [10.0]])
-    means, drawn = statistics.paired_means(rates, words)
+    means, replicates = statistics.paired_means(rates, words)
     assert means[0] == pytest.approx((1 + 0 + 10) / 20)
-    assert drawn.shape == (statistics.RESAMPLES, 1)
-    assert set(np.round(drawn[:, 0], 6)) >= {0.0, 0.5, 1.0, 0.55}
+    assert np.array(replicates)[:, 0] == pytest.approx([10 / 18, 11 / 12, 1 / 10])
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says():
-    hits = 0
-    for seed in range(200):
-        values = np.random.default_rng(seed).normal(0, 1, (60, 2))
-        _, drawn = statistics.paired_means(values)
-        low, high = statistics.interval(drawn[:, 0] - drawn[:, 1])
-        hits += low <= 0 <= high
-    assert 0.90 <= hits / 200 <= 0.985
+def simulated(sizes: list[int], icc: float) -> float:
+    """The share of true ties of two codecs that are called better or worse, where their differences
+    have this intraclass correlation in speakers of these numbers of clips."""
+    generator, runs = np.random.default_rng(0), 3000 if len(sizes) < statistics.FEW else 1000
+    speaker = np.repeat(np.arange(len(sizes)), sizes)
+    differences = icc**0.5 * generator.normal(size=(len(sizes), runs))[speaker]
+    differences += (1 - icc) ** 0.5 * generator.normal(size=(len(speaker), runs))
+    _, found = statistics.paired_means(differences, clusters=[f"{n}" for n in speaker])
+    estimates = [
+        statistics.estimate(mean, replicates, found.clusters)
+        for mean, replicates in zip(found.means, found.values.T, strict=True)
+    ]
+    corrected = [statistics.holm([one.p])[0] for one in estimates]
+    verdicts = map(statistics.verdict, (e.ci95 for e in estimates), [True] * runs, corrected)
+    return sum(verdict != 0 for verdict in verdicts) / runs
+
+
+@pytest.mark.parametrize("icc", [0, 0.1, 0.3, 0.9])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [10] * 5,  # the t interval, as in results/sound-v1
+        [10, 10, 20, 40, 80],  # speakers with more clips than others
+        [10] * 5 + [1] * 8,  # the bundled corpus
+        [5] * 45,  # the bootstrap
+    ],
+    ids=["even", "uneven", "bundled", "many"],
+)
+def test_false_verdicts_are_as_rare_as_the_level_says(sizes, icc):
+    assert simulated(sizes, icc) <= 0.06
+
+
+def test_clips_alone_would_call_many_false_verdicts():
+    """The simulation can fail: without speakers, the same differences are called far too often."""
+    generator = np.random.default_rng(0)
+    differences = 0.3**0.5 * generator.normal(size=(5, 300)).repeat(10, axis=0)
+    differences += 0.7**0.5 * generator.normal(size=(50, 300))
+    _, found = statistics.paired_means(differences)
+    intervals = np.percentile(found.values, statistics.EDGES, axis=0)
+    assert 0.25 < np.mean((intervals[0] > 0) | (intervals[1] < 0)) < 0.45
+
+
+def test_holm():
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.9, 0.8]) == [1, 1]
+    assert statistics.holm([]) == []
+
+
+def test_one_false_verdict_among_many_columns_is_as_rare_as_the_level_says():
+    p = np.random.default_rng(0).uniform(size=(2000, 30))
+    wrong = np.mean([min(statistics.holm(row)) <= statistics.LEVEL for row in p])
+    assert 0.03 < wrong < 0.065 < np.mean(p.min(axis=1) <= statistics.LEVEL)
 
 
 def test_ranks_are_shared_by_what_cannot_be_told_apart():
     generator = np.random.default_rng(0)
     hard = generator.normal(0, 1, 300)
     codecs = [hard + generator.normal(shift, 0.1, 300) for shift in (1.0, 0.0, 0.001, -1.0)]
-    _, drawn = statistics.paired_means(np.stack(codecs, axis=1))
-    assert statistics.ranks(drawn, True) == [1, 2, 2, 4]
-    assert statistics.ranks(drawn, False) == [4, 2, 2, 1]
+    _, replicates = statistics.paired_means(np.stack(codecs, axis=1))
+    assert statistics.ranks(replicates, True) == [1, 2, 2, 4]
+    assert statistics.ranks(replicates, False) == [4, 2, 2, 1]
+
+
+def test_equal_numbers_are_a_tie_and_a_constant_difference_is_none():
+    values = np.random.default_rng(0).normal(size=(20, 1)) * [1, 1, 1] + [0, 0, 0.25]
+    _, found = statistics.paired_means(values, clusters=list("abcd") * 5)
+    same, apart = found.difference(0, 1), found.difference(2, 0)
+    assert (same.value, same.p) == (0, 1) and statistics.verdict(same.ci95, True, same.p) == 0
+    assert apart.ci95 == pytest.approx([0.25, 0.25]) and apart.p < 1e-6
+    rounded = values * (1 + 1e-16 * np.arange(3))  # last bits
+    _, found = statistics.paired_means(rounded, clusters=list("abcd") * 5)
+    assert found.difference(0, 1).p == 1
 
 
 @pytest.mark.parametrize(
-    ("ci95", "higher", "said"),
+    ("ci95", "higher", "expected"),
     [
         ([0.1, 0.2], True, 1), ([0.1, 0.2], False, -1), ([-0.2, -0.1], True, -1),
         ([-0.2, -0.1], False, 1), ([-0.1, 0.1], True, 0), ([0.0, 0.1], True, 0),
         (None, True, None), ([0.1, 0.2], None, None),
     ],
 )  # fmt: skip
-def test_the_verdict_follows_the_declared_direction(ci95, higher, said):
-    assert statistics.verdict(ci95, higher) == said
+def test_the_verdict_follows_the_declared_direction(ci95, higher, expected):
+    assert statistics.verdict(ci95, higher) == expected
+    assert statistics.verdict(ci95, higher, 0.05) == expected
+    if expected is not None:
+        assert statistics.verdict(ci95, higher, 0.06) == 0
+
+
+def test_random_numbers_of_the_site():
+    """statistics.js draws the same: what mulberry32 with seed 0 gives first."""
+    first = statistics._uniform(np.arange(3), 0)
+    assert first == pytest.approx([0.26642920868, 0.00032974570, 0.22327202744], abs=1e-9)
+    assert len(set(itertools.chain(first, statistics._uniform(np.arange(3), 1)))) > 3

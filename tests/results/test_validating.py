@@ -8,7 +8,7 @@ from support.result_kit import put, spread
 
 from audiotok import tasks
 from audiotok.errors import ResultsError
-from audiotok.harness import harness
+from audiotok.harness import harness, summary
 from audiotok.harness.settings import BenchSettings
 from audiotok.results import results
 from audiotok.results.validating import validate
@@ -41,6 +41,51 @@ def test_an_old_result_still_loads(tmp_path):
     assert "summary_sha256" not in json.loads((folder / "run.json").read_text())
     assert results.read(folder).scores["pesq"]["n"] == 40
     assert validate(tmp_path) == (1, [])
+
+
+def edited(folder, column, **score):
+    """Changes a score in a summary, and seals it again."""
+    result = results.read(folder)
+    result.summary["scores"][column] |= score
+    results.write_json(folder / "summary.json", result.summary)
+    run = result.run | {"summary_sha256": results.content_sha256(result.summary)}
+    results.write_json(folder / "run.json", run)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n": 40}, "pesq: n is 40, but 38 rows have a value"),
+        ({"n": 40}, "pesq: n 40, failed 2, of 40 clips"),
+        ({"failed": 0}, "pesq: 0 clips failed, but the failures are of 2"),
+        ({"failed": 1}, "pesq: 1 clips failed, but the failures are of 2"),
+        ({"n": 0}, "but n is 0"),
+    ],
+)
+def test_counts_that_are_not_those_of_the_rows(tmp_path, change, message):
+    folder = put(tmp_path, "one", {"pesq": [float("nan")] * 2 + spread(2.3456, 38)})
+    assert validate(tmp_path) == (1, [])
+    edited(folder, "pesq", **change)
+    assert any(message in text for text in errors(tmp_path))
+
+
+def test_the_clips_of_a_number_without_values_of_clips(tmp_path):
+    """Phones were found in 3 of 5 clips, so phone_share is of 3."""
+    names = ("phone_bits", "phone_chance", "phone_entropy", "phone_frames")
+    values = {
+        name: [value] * 3 + [None] * 2 for name, value in zip(names, (1, 0.5, 3, 9), strict=True)
+    }
+    task = tasks.get("token_information")
+    entries = [
+        {"clip": str(i), "failures": [], "values": {k: v[i] for k, v in values.items() if v[i]}}
+        for i in range(5)
+    ]
+    failure = {"stage": "conclude", "message": "", "task": task.name}
+    entries[4]["failures"] = [failure | {"column": c} for c in ("phone_share", "phone_bits")]
+    scores = summary.scores(entries, [task], [], 0)
+    assert (scores["phone_share"]["n"], scores["phone_share"]["failed"]) == (3, 1)
+    assert (scores["phone_bits"]["n"], scores["phone_frames"]["failed"]) == (3, 0)
+    assert (scores["speaker_share"]["n"], scores["speaker_share"]["mean"]) == (0, None)
 
 
 @pytest.mark.parametrize("seal", [True, False])
@@ -172,6 +217,8 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
 
     bench_kit.install(monkeypatch.setattr)
     clips = bench_kit.write_clips(tmp_path / "clips", ["a", "b", "c-peakless"])
+    table = "audio\tspeaker\tsession\na.wav\tanna\t\nb.wav\tben\t\nc-peakless.wav\t\tmonday\n"
+    (clips / "manifest.tsv").write_text(table)
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml")
     out = tmp_path / "results"
     about = {"data": clips, "suite": suite, "out": out, "workers": 0}
@@ -180,3 +227,10 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     assert count == 3 and [str(f) for f in found if f.error] == []
     run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())
     assert len(run["summary_sha256"]) == 64
+    result = results.read(next(out.glob("*/*/resample-16k")))
+    assert list(result.rows.columns[:4]) == ["codec", "clip", "speaker", "session"]
+    for rows in (result.rows, result.times):
+        assert list(rows["speaker"][:2]) == ["anna", "ben"] and rows["speaker"].isna()[2]
+    assert result.scores["level_error"]["interval"] == "t over 2 speakers and 1 session"
+    assert result.scores["peak_error"]["interval"] == "t over 2 speakers"
+    assert result.scores["rtf_encode"]["interval"] == "t over 2 speakers and 1 session"

@@ -144,6 +144,29 @@ def test_what_a_damaged_model_says_is_one_line(tmp_path, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_of_merged_codes_with_empty_steps_is_refused(tmp_path):
+    """Version 1 arranged merged codes otherwise; all others it arranged alike."""
+    tiny = recipe.LMRecipe(
+        name="x", tokens="t", validation="t", context=2, batch=1, steps=1, validate_every=1,
+        optimizer={"learning_rate": 1}, dimension=8, layers=1, heads=2,
+    )  # fmt: skip
+    for strides, pattern, refused in (
+        ((4, 2), "delay", True), ((2, 1), "delay", False), ((4, 2), "interleaved", False),
+    ):  # fmt: skip
+        learnt = trained.TrainingTokens("mulaw", "ab", (4, 4), strides)
+        about = trained.metadata(tiny.model_copy(update={"pattern": pattern}), learnt)
+        old = json.loads(about[trained.METADATA_KEY])
+        del old["version"]
+        for name, metadata in (("new", about), ("old", {trained.METADATA_KEY: json.dumps(old)})):
+            path = tmp_path / f"{name}.safetensors"
+            checkpoints.save(path, {"a": torch.ones(1)}, metadata)
+            if refused and name == "old":
+                with pytest.raises(RecipeError, match=r"strides \(4, 2\)\) with empty steps"):
+                    trained.read_metadata(path)
+            else:
+                assert trained.read_metadata(path)[1] == learnt
+
+
 @pytest.mark.parametrize(
     "change", [{"strides": ("x",)}, {"codebook_sizes": (0,)}, {"codebook_sizes": (-3,)}]
 )

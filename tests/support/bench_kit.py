@@ -79,6 +79,9 @@ class Level(Task):
     def summarise(self, rows, tokens) -> dict:
         return {"level_total": float(rows["level_error"].sum())}
 
+    def basis(self, column: str) -> str:
+        return "level_error" if column == "level_total" else column
+
 
 class Rank(Task):
     """Of each clip among all, by how often its codes change."""

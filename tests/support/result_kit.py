@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from audiotok.results import results, statistics
+from audiotok.results import results, speakers, statistics
 from audiotok.system import names
 from audiotok.tasks import _words, get
 
@@ -15,6 +15,15 @@ ABOUT = {  # column: task, unit, higher_is_better, digits
     "pesq": ("reconstruction", "MOS", True, 2),
     "stoi": ("reconstruction", "", True, 3),
     "mel_distance": ("reconstruction", "log10", False, 3),
+    "estoi": ("reconstruction", "", True, 3),
+    "si_sdr": ("reconstruction", "dB", True, 2),
+    "bitrate": ("tokens", "bit/s", False, 0),
+    "ngram_bitrate": ("tokens", "bit/s", False, 0),
+    "ued": ("stability", "", False, 3),
+    "lm_bitrate": ("acoustic_lm", "bit/s", False, 0),
+    "lm_diverged": ("acoustic_lm", "", False, 0),
+    "pairs_speaker": ("acoustic_lm", "", True, 3),
+    "continuation_similarity_true": ("acoustic_lm", "", True, 3),
     "wer": ("asr", "", False, 3),
     "words": ("asr", "", None, 0),
     "seconds_encode": ("speed", "s", False, 3),
@@ -37,11 +46,12 @@ def put(
     versions: dict[str, int] | None = None,
     hardware: str = "a CPU",
     git: dict | None = None,
+    speaker: list[str | None] | None = None,
     **codec,
 ) -> Path:
     """A finished result; NaN in `rows` is a clip for which the column failed. Its folder."""
-    frame = _frame(name, rows)
-    spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)})
+    frame = _frame(name, rows, speaker)
+    spent = _frame(name, times or {"seconds_encode": [0.5] * len(frame)}, speaker)
     about = {"name": data, "sha256": SHA256, "clips": len(frame), "limit": limit}
     folder = root / results.setting("smoke", version, about) / names.part(name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +69,7 @@ def put(
             "not_measured": [], "codec": {"name": name},
         },
         "suite": suite | {"tasks": sorted(tasks)},
-        "data": about, "codec": codec, "scores": _scores(frame), "failures": [],
+        "data": about, "codec": codec, "scores": _scores(frame), "failures": _failures(frame),
         "not_measured": {}, "packages": packages or PACKAGES,
         "rows_sha256": results.write_rows(folder / "rows.parquet", frame),
     }  # fmt: skip
@@ -93,18 +103,23 @@ def whole(summary: dict, run: dict) -> tuple[dict, dict]:
     return summary | {"plan": plan | summary.get("plan", {})}, run
 
 
-def _frame(name: str, rows: dict[str, list[float]]) -> pd.DataFrame:
+def _frame(
+    name: str, rows: dict[str, list[float]], speaker: list[str | None] | None
+) -> pd.DataFrame:
     count = len(next(iter(rows.values())))
     clips = [f"clip{number}" for number in range(count)]
-    return pd.DataFrame({"codec": [name] * count, "clip": clips, **rows})
+    about = {"codec": [name] * count, "clip": clips}
+    return pd.DataFrame(about | ({"speaker": speaker} if speaker else {}) | rows)
 
 
 def _scores(frame: pd.DataFrame) -> dict[str, dict]:
     found = {}
-    for column in frame.columns[2:]:
+    for column in frame.columns.difference(["codec", "clip", "speaker"], sort=False):
         task, unit, better, digits = ABOUT[column]
         values = frame[column].dropna()
-        score = statistics.mean_score(values, int(frame[column].isna().sum()))
+        labels = [speakers.labels(frame)[place] for place in values.index]
+        score = statistics.mean_score(values, int(frame[column].isna().sum()), clusters=labels)
+        score["interval"] = speakers.described(statistics.Clusters(labels, len(labels)))
         if column == "wer":
             score["mean"] = _words.micro_average(frame, "wer", "words")["wer"]
             score["ci95"] = [score["mean"] - 0.1, score["mean"] + 0.1]
@@ -113,6 +128,14 @@ def _scores(frame: pd.DataFrame) -> dict[str, dict]:
             "description": f"what {column} is",
         }  # fmt: skip
     return found
+
+
+def _failures(frame: pd.DataFrame) -> list[dict[str, str]]:
+    return [
+        {"clip": clip, "stage": "score", "message": "", "task": ABOUT[column][0], "column": column}
+        for column in frame.columns.intersection(list(ABOUT))
+        for clip in frame["clip"][frame[column].isna()]
+    ]
 
 
 def spread(mean: float, n: int = 40, seed: int = 0, width: float = 0.1) -> list[float]:

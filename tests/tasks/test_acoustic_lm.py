@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import soundfile
+import torch
 from support.plain_codecs import CONSTANT, COPY, NOISE
 
 from audiotok import tasks
@@ -39,9 +40,9 @@ def protocol(monkeypatch):
     monkeypatch.setattr(type(task), "left_out", lambda self: missing)
 
 
-def concluded(codec, corpus, name="acoustic_lm"):
+def concluded(codec, corpus, name="acoustic_lm", side=None):
     task = tasks.get(name)
-    tokens = [codec.encode(clip.path) for clip in corpus]
+    tokens = [dataclasses.replace(codec.encode(clip.path), side=side) for clip in corpus]
     rows = task.conclude(corpus, tokens, lambda text: None, codec)
     entries = [{"clip": str(i), "values": row, "failures": []} for i, row in rows.items()]
     table = frame("", entries, [task])
@@ -71,6 +72,20 @@ def test_noise_costs_what_it_holds(corpus):
     assert whole["lm_bitrate"] == pytest.approx(np.mean(seeds))
     row = rows[5]
     assert row["lm_bitrate"] == pytest.approx(row["lm_bits"] * row["lm_codes"] / row["lm_seconds"])
+
+
+def test_side_information_is_paid_for(corpus, monkeypatch):
+    """It counts in the bits of every seed, and in those by frequency, which the saving is of."""
+    short = dataclasses.replace(acoustic.PROTOCOL, budget=Budget(seconds=8, batch_size=2))
+    monkeypatch.setattr(acoustic, "PROTOCOL", short)
+    side = torch.zeros(520, dtype=torch.int32)  # 16,640 bits in 5.2 s: 3,200 bit/s
+    _, without, _ = concluded(NOISE, corpus)
+    _, found, _ = concluded(NOISE, corpus, side=side)
+    for name in ("lm_bitrate", *(f"lm_bitrate_seed_{seed}" for seed in range(3))):
+        assert found[name] == pytest.approx(without[name] + 3200)
+    before = without["lm_bitrate"] / (1 - without["lm_saving"])
+    assert 1 - found["lm_saving"] == pytest.approx(found["lm_bitrate"] / (before + 3200))
+    assert found["lm_bits"] == pytest.approx(without["lm_bits"])  # of a code
 
 
 def test_sounds_have_no_codes(corpus):

@@ -20,11 +20,12 @@ class Reciter:
     """Hears the words that belong to the first sample; counts how often it listened."""
 
     name, label, identity, script = "reciter", "", {}, None
+    languages = None
 
     def __init__(self, words: dict[float, str]):
         self.words, self.listened = words, 0
 
-    def transcribe(self, audio: Audio) -> str:
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
         self.listened += 1
         return self.words[round(float(audio.waveform[0, 0]), 3)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 from audiotok import tasks
 from audiotok.data import Clip, Corpus
 from audiotok.harness import summary
-from audiotok.probes import PROTOCOL
+from audiotok.probes import PROTOCOL, training
 from audiotok.tasks import _probe, probe_asr
 from audiotok.tokens import Tokens
 
@@ -174,6 +176,24 @@ def test_voices_that_were_not_trained_on(protocol, kind, low, high):
     assert all(row["probe_trials"] == 17 for row in rows.values())
     low_end, high_end = found["probe_eer"]["ci95"]
     assert low_end <= high_end
+
+
+def test_no_head_is_trained_on_a_speaker_it_is_tested_on(protocol, monkeypatch):
+    """Whatever the corpus calls train and test."""
+    protocol(least_steps=10, most_steps=10)
+    clips = [replace(c, split="test" if i < 31 else "train") for i, c in enumerate(SPEAKERS.clips)]
+    corpus, trained_on = Corpus("toy", tuple(clips)), []
+
+    def train(make, objective, inputs, clips, **options):
+        trained_on.append({corpus.clips[index].speaker for index in clips})
+        return true_train(make, objective, inputs, clips, **options)
+
+    true_train = training.train
+    monkeypatch.setattr(training, "train", train)
+    rows = tasks.get("probe_verification").conclude(corpus, codec("noise", VOICES), print)
+    tested = {corpus.clips[index].speaker for index in rows}
+    assert tested == {f"s{v}" for v in range(6)} and len(trained_on) == len(PROTOCOL.seeds)
+    assert all(speakers and not speakers & tested for speakers in trained_on)
 
 
 def test_columns_are_named_after_the_seeds():

@@ -1,5 +1,7 @@
 """Patterns: by hand, there and back for any codebooks, and what is refused."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,6 +32,19 @@ def test_the_other_patterns_by_hand():
         [7, 30, 8, 30, 9, 30],
         [30, 11, 12, 13, 14, 15],
     ]
+
+
+@pytest.mark.parametrize("pattern", ["parallel", "delay"])
+def test_frames_without_a_free_code_get_no_column(pattern):
+    """A single merged codebook has the sequence of the same codes at the merged rate."""
+    merged = tokens_of([[7, 7, 8, 8, 9]], (10,), (2,))
+    assert merged.to_sequence(pattern).tolist() == [[7, 8, 9]]
+    both = tokens_of([[7, 7, 7, 7, 8, 8], [1, 1, 2, 2, 3, 3]], (10, 20), (4, 2))
+    expected = {
+        "parallel": [[7, 30, 8], [11, 12, 13]],
+        "delay": [[7, 30, 8, 30], [30, 11, 12, 13]],
+    }
+    assert both.to_sequence(pattern).tolist() == expected[pattern]
 
 
 def test_special_ids_by_hand():
@@ -138,7 +153,7 @@ def test_what_are_no_ids(ids):
         tokens_of([[0, 1, 2], [3, 4, 5]], (10, 20)).from_sequence(ids)
 
 
-@pytest.mark.parametrize("strides", [(1, 1, 1), (4, 2, 1), (1, 3, 2)])
+@pytest.mark.parametrize("strides", [(1, 1, 1), (4, 2, 1), (1, 3, 2), (2, 4, 2)])
 @pytest.mark.parametrize("special", [(), ("bos", "eos", "pad")])
 @pytest.mark.parametrize("pattern", ["parallel", "delay", "interleaved"])
 def test_a_sequence_that_stopped_early_is_trimmed(pattern, special, strides, caplog):
@@ -169,7 +184,8 @@ def test_a_sequence_that_stopped_early_is_trimmed(pattern, special, strides, cap
         if caplog.messages:
             assert "ids of an incomplete frame were dropped" in caplog.text
         if pattern == "parallel":
-            assert result.num_frames == min(length - ("bos" in special), frames)
+            unit = math.gcd(*strides)
+            assert result.num_frames == min((length - ("bos" in special)) * unit, frames)
 
 
 def test_trimming_is_asked_for():

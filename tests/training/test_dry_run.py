@@ -10,6 +10,7 @@ from audiotok import cli
 from audiotok.cli import show
 from audiotok.errors import RecipeError
 from audiotok.training import dry_run
+from audiotok.training.model import Model
 
 
 def test_a_dry_run_says_what_a_recipe_costs(corpus, tmp_path, monkeypatch):
@@ -31,6 +32,12 @@ def test_a_dry_run_says_what_a_recipe_costs(corpus, tmp_path, monkeypatch):
     assert 0.1 < memory < 30
     assert hours == pytest.approx(2 / speed, rel=0.02)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_dry_run_without_a_quantizer_starts_no_codebooks(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, "start_codebooks", None)
+    recipe = write_recipe(tmp_path / "tiny.yaml", corpus, quantizer={"start_step": None})
+    assert any("steps per second" in line for line in dry_run(recipe))
 
 
 def test_the_verb(corpus, tmp_path):

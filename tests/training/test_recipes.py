@@ -72,6 +72,23 @@ def test_lm_spt_mini_has_one_budget():
     assert recipes[0] == recipes[1] == recipes[2]
 
 
+def test_the_stages_of_rvq_small_are_of_one_network():
+    path = assets.find("recipes", "rvq-small", RecipeError)
+    stages = ("autoencoder", "codebooks", "adversarial")
+    recipes = [load_recipe(path, [f"axes.stage={stage}"]) for stage in stages]
+    first, second, third = recipes
+    assert first.model == second.model == third.model and first.data == second.data == third.data
+    assert [recipe.quantizer.start_step for recipe in recipes] == [None, 0, 0]
+    assert second.start_from == f"runs/{first.name}/model.safetensors" and second.quantizer.new
+    assert third.start_from == f"runs/{second.name}/model.safetensors" and not third.quantizer.new
+    assert third.ema and third.discriminators and not second.discriminators
+    network = families.build(first.family, first.model)
+    frames_per_second = first.model.sample_rate / network.hop_length
+    assert frames_per_second * 10 * len(codebooks.sizes(network.quantizer)) == 6000
+    numbers = sum(tensor.numel() for tensor in network.state_dict().values())
+    assert 2 * numbers < 15e6  # bytes as float16
+
+
 def test_the_ablation_has_one_bitrate_and_one_budget():
     path = assets.find("recipes", "ablation", RecipeError)
     seen = {}
@@ -111,6 +128,13 @@ MISTAKES = [
     ("data.gain_db=[3, -3]", "gain_db runs from 3.0 to -3.0: give the lower one first"),
     ("data={corpus: c, crop_seconds: 1, batch_size: 1, gain_db: [0, 1], peak_db: [0, 1]}", "both"),
     ("losses.mel_bands={}", "mel needs mel_bands"),
+    ("losses={complex_stft: 1}", "complex_stft needs mel_bands"),
+    ("losses.stft_power=0", "losses.stft_power = 0"),
+    ("data.speed=[1.1, 0.9]", "speed runs from 1.1 to 0.9: give the lower one first"),
+    ("data.additional=[{corpus: c, share: 0.6}, {corpus: d, share: 0.6}]", "add up to 1.2"),
+    ("data.additional=[{corpus: /nowhere/at/all, share: 0.5}]", "neither a file"),
+    ("data.room={probability: 0.5, second: [1, 2]}", "did you mean 'seconds'"),
+    ("ema=1", "ema = 1"),
     ("losses={commitment: 1}", "no loss compares sound with sound"),
     ("optimizer.schedule=exponential", "schedule exponential and decay None do not fit"),
     ("discriminator_optimizer={learning_rate: 1}", "belong together: 0 discriminators"),

@@ -26,13 +26,13 @@ def data(**settings):
 
 
 def make_crops(corpus, numbers=None, seed=0, channels=1, **settings):
-    found = sounds.load(str(corpus))
+    found = sounds.Joined([sounds.load(str(corpus))])
     index = make_index(found, numbers or range(len(found.ids)))
     return Crops(found, index, data(**settings), sample_rate=8000, channels=channels, seed=seed)
 
 
 def test_no_speaker_is_on_both_sides(corpus):
-    found = sounds.load(str(corpus))
+    found = sounds.Joined([sounds.load(str(corpus))])
     train_numbers, validation = sounds.split_speakers(found, data(validation_fraction=0.34), seed=3)
     assert len(train_numbers) + len(validation) == 6
     sides = [{found.speakers[n] for n in side} for side in (train_numbers, validation)]
@@ -235,7 +235,7 @@ def test_rows_of_a_dataset_are_a_corpus(corpus, tmp_path, monkeypatch):
     found = sounds.load("hf:org/name:dev")
     assert isinstance(found.open(1), BytesIO) and found.speakers[5] == "2"
     index = make_index(found, range(6))
-    crops = Crops(found, index, data(), sample_rate=8000, channels=1, seed=0)
+    crops = Crops(sounds.Joined([found]), index, data(), sample_rate=8000, channels=1, seed=0)
     files = make_crops(corpus)
     assert torch.equal(crops[4].waveform, files[4].waveform)
     with pytest.raises(CorpusError, match="hf:other cannot be loaded .ValueError: no such dataset"):

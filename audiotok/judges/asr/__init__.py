@@ -6,7 +6,8 @@ Texts are compared in `audiotok.judges.asr.text`.
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -14,9 +15,12 @@ from audiotok.errors import AudiotokError
 from audiotok.judges.asr.text import character_errors, normalise, normaliser, scripts, word_errors
 from audiotok.sound.audio import Audio
 
+if TYPE_CHECKING:
+    from audiotok.data import Clip
+
 __all__ = [
     "PIECE", "SAMPLE_RATE", "SHORTEST", "Recogniser", "character_errors", "fingerprint", "mono",
-    "normalise", "normaliser", "pieces", "word_errors", "wrong_script",
+    "normalise", "normaliser", "pieces", "unfit", "word_errors", "wrong_script",
 ]  # fmt: skip
 
 SAMPLE_RATE = 16_000  # Hz, the input rate of every recogniser here
@@ -31,18 +35,20 @@ class Recogniser(Protocol):
         name: with its model, for descriptions.
         label: the model if it is not the default, for names of tasks and columns; else empty.
         identity: of the weights, if the name does not determine them.
+        languages: codes of ISO 639 that it can be told; None: it cannot be told any.
         script: of the language it recognises, as `text.scripts` names it; None: any.
     """
 
     name: str
     label: str
     identity: dict[str, str]
+    languages: Sequence[str] | None
     script: str | None
 
     def missing(self) -> AudiotokError | None:
         """An error with what is missing on this machine; None if nothing is."""
 
-    def transcribe(self, audio: Audio) -> str:
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
         """The words of `audio`, any rate and channels, as the recogniser writes them."""
 
 
@@ -58,6 +64,23 @@ def wrong_script(recogniser: Recogniser, text: str) -> str | None:
     return (
         f"{recogniser.name} recognises speech in {recogniser.script} script, the text "
         f"{text[:40]!r} is in {script}: choose a recogniser of that language (asr_ctc:MODEL)"
+    )
+
+
+def unfit(recogniser: Recogniser, clip: Clip) -> str | None:
+    """A message that this recogniser does not know the language of a clip with a text, or None.
+
+    The language is the clip's, where it is known and the recogniser has a list; else its script
+    decides.
+    """
+    languages = recogniser.languages
+    if clip.language is None or languages is None:
+        return wrong_script(recogniser, clip.text)
+    if clip.language.partition("-")[0] in languages:
+        return None
+    return (
+        f"{recogniser.name} recognises {', '.join(languages[:3])}, the clip is in {clip.language}: "
+        "choose a recogniser of that language (asr_whisper:base, asr_ctc:MODEL)"
     )
 
 

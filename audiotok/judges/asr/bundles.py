@@ -23,6 +23,7 @@ class Bundle:
     """Args: bundle: its name in torchaudio.pipelines; MetricError if it is no recogniser."""
 
     DEFAULT = "WAV2VEC2_ASR_BASE_960H"
+    languages = ("en",)
     script = "LATIN"  # of all bundles of torchaudio
 
     def __init__(self, bundle: str | None = None):
@@ -68,7 +69,7 @@ class Bundle:
             raise unloadable(self.bundle, hub_file(self._file), reason) from reason
 
     @torch.inference_mode()
-    def transcribe(self, audio: Audio) -> str:
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
         """Greedy CTC decoding."""
         labels = self._bundle.get_labels()  # the blank first, | between words
         texts = []

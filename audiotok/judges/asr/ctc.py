@@ -18,6 +18,7 @@ class Ctc(Pretrained):
 
     DEFAULT = "facebook/wav2vec2-base-960h"
     PURPOSE = "CTC model"
+    languages = None
 
     @property
     def script(self) -> str | None:
@@ -34,7 +35,7 @@ class Ctc(Pretrained):
         return features, tokenizer, network.eval()
 
     @torch.inference_mode()
-    def transcribe(self, audio: Audio) -> str:
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
         """Greedy CTC decoding."""
         features, tokenizer, network = self.network
         texts = []

@@ -35,6 +35,7 @@ class Sphinx:
     """Args: grammar: path of a JSGF file, or None for the general language model."""
 
     label = ""
+    languages = ("en",)
     script = "LATIN"
 
     def __init__(self, grammar: str | Path | None = None):
@@ -46,7 +47,7 @@ class Sphinx:
         """As the function `missing`."""
         return missing()
 
-    def transcribe(self, audio: Audio) -> str:
+    def transcribe(self, audio: Audio, language: str | None = None) -> str:
         """Words in lower case; empty if nothing was recognised."""
         if (error := self.missing()) is not None:
             raise error

@@ -7,7 +7,7 @@ the logits; it is omitted here, because WavTokenizer draws that condition at ran
 """
 
 from audiotok.nn.discriminators.bands import MultiBandDiscriminator
-from audiotok.nn.discriminators.base import DiscriminatorSet, Judgement
+from audiotok.nn.discriminators.base import DiscriminatorOutput, DiscriminatorSet
 from audiotok.nn.discriminators.periods import MultiPeriodDiscriminator
 from audiotok.nn.discriminators.resolutions import MultiResolutionDiscriminator
 from audiotok.nn.discriminators.scales import MultiScaleDiscriminator
@@ -22,7 +22,7 @@ DISCRIMINATORS = {
 __all__ = [
     "DISCRIMINATORS",
     "DiscriminatorSet",
-    "Judgement",
+    "DiscriminatorOutput",
     "MultiBandDiscriminator",
     "MultiPeriodDiscriminator",
     "MultiResolutionDiscriminator",

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotok.nn.discriminators.base import (
+    DiscriminatorOutput,
     DiscriminatorSet,
-    Judgement,
     Spectrum,
     conv2d,
     each_channel,
@@ -52,7 +52,7 @@ class BandDiscriminator(nn.Module):
         self.band_convs = nn.ModuleList(_band_layers(channels) for _ in self.bands)
         self.post = conv2d(channels, 1, (3, 3), padding=1)
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """(B, C, L) -> logits (B * C, 1, T, F) and feature maps, band after band."""
         spectrum = torch.view_as_real(self._spectrum(each_channel(waveform)))
         hidden = spectrum.permute(0, 3, 2, 1)  # (N, 2, T, F)

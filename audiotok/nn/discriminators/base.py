@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-Judgement = tuple[Tensor, list[Tensor]]  # logits, and the maps that feature matching compares
+DiscriminatorOutput = tuple[
+    Tensor, list[Tensor]
+]  # logits, and the maps that feature matching compares
 
 
 class DiscriminatorSet(nn.Module):
@@ -25,7 +27,7 @@ class DiscriminatorSet(nn.Module):
         self.discriminators = nn.ModuleList(discriminators)
         self.normalise = normalise
 
-    def forward(self, waveform: Tensor) -> list[Judgement]:
+    def forward(self, waveform: Tensor) -> list[DiscriminatorOutput]:
         """(B, C, L) -> one pair (logits, feature maps) for each sub-discriminator."""
         if self.normalise:
             waveform = normalised(waveform)

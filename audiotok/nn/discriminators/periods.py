@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotok.nn.discriminators.base import (
+    DiscriminatorOutput,
     DiscriminatorSet,
-    Judgement,
     conv2d,
     each_channel,
     through,
@@ -46,7 +46,7 @@ class PeriodDiscriminator(nn.Module):
         )
         self.post = conv2d(channels[-1], 1, (3, 1), padding=(1, 0))
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """(B, C, L), L >= period -> logits (B * C, 1, T, period) and feature maps."""
         rows = each_channel(waveform)[:, None]
         missing = -rows.shape[-1] % self.period

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from audiotok.nn.discriminators.base import (
+    DiscriminatorOutput,
     DiscriminatorSet,
-    Judgement,
     Spectrum,
     conv2d,
     each_channel,
@@ -42,7 +42,7 @@ class ResolutionDiscriminator(nn.Module):
         )
         self.post = conv2d(channels, 1, (3, 3), padding=1)
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """(B, C, L) -> logits (B * C, 1, F, T) and feature maps, the logits the last."""
         magnitudes = self.spectrum(each_channel(waveform)).abs()[:, None]
         maps = through(magnitudes, self.convs, _SLOPE)

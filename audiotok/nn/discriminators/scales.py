@@ -11,7 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from audiotok.nn.discriminators.base import DiscriminatorSet, Judgement, Spectrum, conv2d, through
+from audiotok.nn.discriminators.base import (
+    DiscriminatorOutput,
+    DiscriminatorSet,
+    Spectrum,
+    conv2d,
+    through,
+)
 
 _SLOPE = 0.2
 _DILATIONS = (1, 2, 4)  # along time
@@ -44,7 +50,7 @@ class ScaleDiscriminator(nn.Module):
         )
         self.post = conv2d(channels, 1, (3, 3), padding=1)
 
-    def forward(self, waveform: Tensor) -> Judgement:
+    def forward(self, waveform: Tensor) -> DiscriminatorOutput:
         """(B, C, L), L >= window -> logits (B, 1, T, F) and feature maps."""
         spectrum = self.spectrum(waveform.float().flatten(0, 1))
         spectrum = spectrum.unflatten(0, waveform.shape[:2]).transpose(2, 3)

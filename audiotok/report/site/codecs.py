@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from audiotok.report.site import published
+from audiotok.report.site.fronts import codec_page
 from audiotok.report.site.pages import Pages
-from audiotok.report.site.settings import Setting, codec_page
+from audiotok.report.site.settings import Setting
 from audiotok.results.results import Result
 from audiotok.system.names import part
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import jinja2
 
 from audiotok.codec import licences
 from audiotok.errors import ResultsError
-from audiotok.report.site.settings import codec_page, facts_of
+from audiotok.report.site.fronts import codec_page
+from audiotok.report.site.settings import facts_of
 from audiotok.results import contamination
 from audiotok.results.results import arrow
 from audiotok.system.escaping import web_link
@@ -26,25 +28,13 @@ class Pages:
         self.files: dict[str, bytes] = {
             path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
         }
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters |= {"plain": plain, "number": number, "web": web_link}
-        self._environment.globals |= {
-            "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
-            "contamination_notes": contamination.NOTES, "codec_page": codec_page,
-            "facts_of": facts_of, **shared,
-        }  # fmt: skip
+        self._shared = shared
 
     def put(self, name: str, template: str, **context: Any) -> None:
         """Renders a page; links in it start from the root of the site."""
         root = "../" * name.count("/")
-        page = self._environment.get_template(template).render(root=root, name=name, **context)
-        self.add(name, page.encode())
+        known = {"root": root, "name": name} | self._shared | context
+        self.add(name, _environment().get_template(template).render(known).encode())
 
     def add(self, name: str, content: bytes) -> None:
         """A file; ResultsError where two would have one name."""
@@ -54,6 +44,24 @@ class Pages:
 
     def finished(self) -> dict[str, bytes]:
         return dict(sorted(self.files.items()))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Templates are compiled once; that takes longer than all else."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"plain": plain, "number": number, "web": web_link}
+    found.globals |= {
+        "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
+        "contamination_notes": contamination.NOTES, "codec_page": codec_page, "facts_of": facts_of,
+    }  # fmt: skip
+    return found
 
 
 def is_number(value: object) -> bool:

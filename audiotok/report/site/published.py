@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from audiotok.errors import ResultsError
+from audiotok.report.site.fronts import codec_page
 from audiotok.report.site.pages import Pages
-from audiotok.report.site.settings import Setting, codec_page
+from audiotok.report.site.settings import Setting
 from audiotok.results import published
 from audiotok.results.results import Result
 

@@ -1,22 +1,28 @@
-"""One suite on one corpus: its tables, its ranks, and the numbers that pictures are drawn from."""
+"""One suite on one corpus: its tables, boards and ranks, and the numbers of its pictures."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from audiotok.report import samples
+from audiotok.report.boards import LEGEND, Boards, bitrate, shown_rank
 from audiotok.report.rates import curve_of
-from audiotok.results import comparison, contamination
-from audiotok.results.ranking import Ranking, rank
+from audiotok.report.site import fronts
+from audiotok.report.site.fronts import codec_page
+from audiotok.results import comparison, contamination, speakers
+from audiotok.results.ranking import Ranking, declared_columns
+from audiotok.results.remarks import remarks
 from audiotok.results.results import Result, columns
+from audiotok.results.statistics import Clusters
 from audiotok.system.names import part
 
-COSTS = ("bitrate", "entropy_bitrate", "token_rate")  # what quality is drawn against
 QUALITY = "stoi"  # which is drawn first, where it was measured
 _DETAILS = ("_16k", "_aligned")  # of a column that is there without it, too
 
@@ -33,17 +39,23 @@ class Table:
 
     def rank(self, name: str, codec: str) -> str:
         """The rank of a codec in a column, with = where it is shared; "" where there is none."""
-        places = self.ranking.columns.get(name, {}) if self.ranking else {}
-        if codec not in places:
-            return ""
-        shared = list(places.values()).count(places[codec]) > 1
-        return f"{'=' if shared else ''}{places[codec]}"
+        return shown_rank(self.ranking.columns.get(name, {}) if self.ranking else {}, codec)
+
+    @property
+    def has_ranks(self) -> bool:
+        return bool(self.ranking and self.ranking.columns)
 
     def mean(self, codec: str) -> float | None:
         return self.ranking.mean.get(codec) if self.ranking else None
 
-    def lacking(self, codec: str) -> list[str]:
-        return self.ranking.incomplete.get(codec, []) if self.ranking else []
+    def unranked(self, codec: str) -> str:
+        """In which columns a codec has no rank, and why; "" where it has one in all."""
+        reasons = self.ranking.unranked.get(codec, {}) if self.ranking else {}
+        return "; ".join(f"{column}: {reason}" for column, reason in reasons.items())
+
+    @property
+    def notes(self) -> list[str]:
+        return self.ranking.notes() if self.ranking else []
 
 
 @dataclass(frozen=True)
@@ -51,10 +63,30 @@ class Setting:
     """What the pages of one setting show."""
 
     group: list[Result]
+    boards: Boards
     key: str
     known: dict[str, dict[str, Any]]
     tables: list[Table]
     payload: bytes
+
+    @cached_property
+    def figures(self) -> list[fronts.Figure]:
+        """A drawing of each front."""
+        return [fronts.figure(front, self.group, self.known) for front in self.boards.main_fronts]
+
+    @property
+    def first_figures(self) -> list[fronts.Figure]:
+        """One for each cost: of QUALITY where it was measured."""
+        chosen: dict[str, fronts.Figure] = {}
+        for figure in self.figures:
+            if figure.front.cost not in chosen or figure.front.column == QUALITY:
+                chosen[figure.front.cost] = figure
+        return list(chosen.values())
+
+    @property
+    def legend(self) -> list[str]:
+        """What the marks of its boards mean."""
+        return list(LEGEND[: 1 + bool(self.boards.costs)])
 
     @property
     def title(self) -> str:
@@ -82,8 +114,19 @@ class Setting:
         return f"data/{self.key}.js"
 
     @property
+    def intervals(self) -> str:
+        return speakers.note(self.group)
+
+    @property
     def notes(self) -> list[str]:
-        return contamination.notes(result.contamination for result in self.group)
+        data, marks = self.group[0].summary["data"], (r.contamination for r in self.group)
+        about = remarks(data["name"], columns(self.group)) + samples.notes(self.group)
+        return about + contamination.notes(marks)
+
+    @property
+    def samples(self) -> list[str]:
+        """The columns of given reconstructions on the first page."""
+        return samples.headline(self.group)
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
@@ -109,17 +152,17 @@ class Setting:
 
 def describe(group: Sequence[Result], theirs: pd.DataFrame | None) -> Setting:
     """All that is shown of one setting."""
-    group, known = list(group), columns(group)
+    group, known, boards = list(group), columns(group), Boards(group)
     tables = []
-    for task in dict.fromkeys(column["task"] for column in known.values()):
+    for task in boards.tasks:
         names = [name for name, column in known.items() if column["task"] == task]
         details = {name for name in names if _is_detail(name, known)}
         if len(details) == len(names):
             details = set()
         rows = _published(theirs, [name for name in names if name not in details])
-        tables.append(Table(task, names, details, rank(group, task), rows))
+        tables.append(Table(task, names, details, boards.rankings[task], rows))
     key = part("-".join(group[0].folder.parts[-3:-1]))
-    return Setting(group, key, known, tables, _payload(group, known))
+    return Setting(group, boards, key, known, tables, _payload(boards, known))
 
 
 def facts_of(result: Result) -> dict[str, Any]:
@@ -130,7 +173,7 @@ def facts_of(result: Result) -> dict[str, Any]:
     return {
         "codec": result.codec,
         "role": result.role,
-        "bitrate": _measured(result, "bitrate") or codec.get("bitrate"),
+        "bitrate": bitrate(result),
         "tokens": _measured(result, "token_rate") or codec.get("token_rate"),
         "rate": codec.get("sample_rate_out"),
         "domain": taxonomy.get("domain"),
@@ -138,11 +181,6 @@ def facts_of(result: Result) -> dict[str, Any]:
         "streamable": None if streamable is None else ("yes" if streamable else "no"),
         "quantizer": taxonomy.get("quantization"),
     }
-
-
-def codec_page(name: str) -> str:
-    """Where the page of a codec is."""
-    return f"codecs/{part(name)}.html"
 
 
 def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:
@@ -172,8 +210,9 @@ def _published(theirs: pd.DataFrame | None, names: Sequence[str]) -> list[dict[s
     return list(rows.values())
 
 
-def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes:
-    """A script that hands over means, intervals and the rows of each clip."""
+def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
+    """A script that hands over means, intervals, fronts and the rows of each clip."""
+    group = boards.group
     clips = sorted(set().union(*(result.rows["clip"] for result in group if _has_rows(result))))
     place = pd.Index(clips)
     about = {}
@@ -201,8 +240,13 @@ def _payload(group: Sequence[Result], known: dict[str, dict[str, Any]]) -> bytes
             "curve": curve_of(result), "page": codec_page(result.codec), "scores": scores,
             "rows": _rows(result, needed, place) if _has_rows(result) else {},
         })  # fmt: skip
-    content = {"costs": COSTS, "quality": QUALITY, "columns": about}
-    content |= {"clips": clips, "codecs": codecs}
+    costs = [c for task in boards.tasks for c in declared_columns(group, task, "costs")]
+    content = {"costs": costs, "quality": QUALITY, "columns": about}
+    clusters = Clusters(speakers.by_clip(group, place), len(clips))
+    content |= {"clips": clips, "clusters": clusters.codes.tolist(), "codecs": codecs}
+    content["fronts"] = [
+        {"cost": one.cost, "column": one.column, "codecs": one.codecs} for one in boards.fronts
+    ]
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return f"window.audiotok = {text};\n".encode()
 

@@ -12,18 +12,21 @@ import torch
 from audiotok.errors import MetricError
 from audiotok.harness.summary import versions
 from audiotok.judges.asr import whisper
+from audiotok.judges.pretrained import slug
 from audiotok.sound.audio import Audio
 from audiotok.tasks import Item
 from audiotok.tasks.asr_whisper import AsrWhisper
 
 transformers = pytest.importorskip("transformers")
+pytest.importorskip("ctranslate2")
+pytest.importorskip("whisper_normalizer")
 ByteLevel = pytest.importorskip("tokenizers.pre_tokenizers").ByteLevel
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A Whisper of 2 layers and 16 channels with a vocabulary of bytes."""
-    path = tmp_path_factory.mktemp("whisper")
+    path = tmp_path_factory.mktemp("whisper-tiny")
     symbols = sorted(ByteLevel.alphabet())
     special = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>"]
     vocabulary = {s: i for i, s in enumerate([*symbols, *special])}
@@ -36,13 +39,12 @@ def folder(tmp_path_factory):
     config = transformers.WhisperConfig(
         vocab_size=len(vocabulary), d_model=16, encoder_layers=2, decoder_layers=2,
         encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=8, decoder_ffn_dim=8,
-        max_target_positions=16, decoder_start_token_id=start, bos_token_id=end, eos_token_id=end,
-        pad_token_id=end, suppress_tokens=[], begin_suppress_tokens=[],
+        max_target_positions=448, decoder_start_token_id=start, bos_token_id=end, eos_token_id=end,
+        pad_token_id=end, suppress_tokens=[], begin_suppress_tokens=[], init_std=0.3,
     )  # fmt: skip
     torch.manual_seed(0)
     network = transformers.WhisperForConditionalGeneration(config)
     network.generation_config.no_timestamps_token_id = vocabulary["<|notimestamps|>"]
-    network.generation_config.max_length = 12
     network.save_pretrained(path)
     return path
 
@@ -65,22 +67,33 @@ def test_the_task_scores_with_it(folder):
     row = task.score(Item(Clip("a", text="two words"), sound, sound))
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).digest()
     digest = hashlib.sha256(digest).hexdigest()
-    assert task.name == f"asr_whisper:{folder.name}@{digest[:8]}"
-    assert versions(task) == {"task": 2, "weights": digest}
+    label = folder.name.removeprefix("whisper-")
+    assert task.name == f"asr_whisper:{label}"
+    assert versions(task) == {"task": 3, "weights": digest}
     end = task.suffix
-    assert end.startswith(f"_whisper_{folder.name}_{digest[:8]}")
-    assert row[f"words{end}"] == 2 and isinstance(row[f"wer{end}"], float)
+    assert end == f"_whisper{slug(label)}"
+    assert row[f"words{end}"] == row[f"words_english{end}"] == 2
+    assert isinstance(row[f"wer{end}"], float)
     assert row[f"dwer{end}"] == 0 or isinstance(row[f"dwer{end}"], MetricError)
     assert {c.name for c in task.columns} == set(row) - {f"transcript{end}"}
 
 
-def test_it_searches_with_five_beams(folder):
-    processor, network = whisper.Whisper(folder).network
+@torch.no_grad()
+def test_it_writes_what_transformers_writes(folder, monkeypatch):
+    monkeypatch.setattr(whisper, "PRECISION", "float32")
+    monkeypatch.setattr(whisper, "BEAMS", 1)
+    processor = transformers.WhisperProcessor.from_pretrained(folder)
+    network = transformers.WhisperForConditionalGeneration.from_pretrained(folder).eval()
     sound = 0.1 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(2))
     features = processor(sound[0].numpy(), sampling_rate=16_000, return_tensors="pt").input_features
-    codes = network.generate(features, num_beams=5, do_sample=False)
-    expected = processor.batch_decode(codes, skip_special_tokens=True)[0].strip()
-    assert whisper.Whisper(folder).transcribe(Audio(sound, 16_000)) == expected
+    prompt = ["<|startoftranscript|>", "<|notimestamps|>"]
+    codes = torch.tensor([processor.tokenizer.convert_tokens_to_ids(prompt)])
+    for _ in range(20):
+        best = network(features, decoder_input_ids=codes).logits[:, -1:].argmax(-1)
+        codes = torch.cat([codes, best], dim=1)
+    expected = processor.decode(codes[0, 2:], skip_special_tokens=True).strip()
+    found = whisper.Whisper(folder).transcribe(Audio(sound, 16_000))
+    assert len(expected) >= 20 and found.startswith(expected)
 
 
 def test_weights_that_are_not_here_are_said_in_one_line(monkeypatch, tmp_path):
@@ -91,3 +104,32 @@ def test_weights_that_are_not_here_are_said_in_one_line(monkeypatch, tmp_path):
         whisper.Whisper("openai/whisper-none").transcribe(Audio(torch.zeros(1, 16_000), 16_000))
     with pytest.raises(MetricError, match="cannot be loaded"):
         whisper.Whisper(tmp_path).transcribe(Audio(torch.zeros(1, 16_000), 16_000))
+
+
+def test_numbers_and_spellings_are_no_errors_after_the_english_normaliser(monkeypatch, folder):
+    from audiotok.data import Clip
+    from audiotok.tasks import _words
+
+    monkeypatch.setattr(_words, "hear", lambda *_: "It's 22 dollars, the colour.")
+    task, silence = AsrWhisper(str(folder)), Audio(torch.zeros(1, 16_000), 16_000)
+    for language, known in ((None, True), ("en-gb", True), ("de", False)):
+        clip = Clip("a", text="it is twenty two dollars the color", language=language)
+        monkeypatch.setattr(task.recogniser, "languages", ("en", "de"), raising=False)
+        row = task.score(Item(clip, silence, silence))
+        assert row[f"wer{task.suffix}"] > 0.5
+        assert row.get(f"wer_english{task.suffix}") == (0 if known else None)
+
+
+def test_a_multilingual_model_is_told_the_language(folder, tmp_path, monkeypatch):
+    from audiotok.data import Clip
+    from audiotok.judges.asr import unfit
+
+    assert whisper.Whisper(folder).languages == ("en",)
+    config = {"lang_to_id": {"<|en|>": 1, "<|ru|>": 2}}
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    recogniser = whisper.Whisper(tmp_path)
+    assert recogniser.languages == ("en", "ru")
+    text = "\u0434\u0432\u0430 \u0441\u043b\u043e\u0432\u0430"
+    assert unfit(recogniser, Clip("a", text=text, language="ru")) is None
+    assert "LATIN" in unfit(recogniser, Clip("a", text=text))
+    assert "is in fr" in unfit(recogniser, Clip("a", text="deux mots", language="fr"))

@@ -47,6 +47,14 @@ def test_dnsmos_is_that_of_the_package(dnsmos, speech):
     assert set(result) == {column.name for column in dnsmos.columns}
 
 
+def test_distillmos_hears_noise_and_prints_nothing(speech, capsys):
+    if (error := mos.get("distillmos").missing()) is not None:
+        pytest.skip(str(error))
+    scores = [mos.get("distillmos")(noisy(speech, level))["distillmos"] for level in (0, 0.01, 0.1)]
+    assert 1 <= scores[2] < scores[1] - 0.2 < scores[0] - 0.4 <= 5
+    assert capsys.readouterr().out == ""
+
+
 def test_plcmos_repeats_itself_and_hears_gaps(dnsmos, speech):
     plcmos = mos.get("plcmos")
     np.random.seed(1)
@@ -63,7 +71,7 @@ def test_plcmos_repeats_itself_and_hears_gaps(dnsmos, speech):
 
 def test_what_has_no_score_is_an_error(dnsmos):
     for sound in (SILENCE, Audio(torch.rand(1, 1_000), 16_000)):
-        for name in ("dnsmos", "plcmos"):
+        for name in ("dnsmos", "plcmos", "distillmos"):
             with pytest.raises(MetricError, match=f"{name} has no value: the sound"):
                 mos.get(name)(sound)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from support.result_kit import put, spread
 
@@ -68,20 +69,30 @@ def test_the_same_results_give_the_same_bytes(folder, tmp_path):
 
 
 def test_numbers_intervals_and_ties_are_on_the_page(folder):
-    row = cells(site.build(folder)[PAGE], "good:k=2")
+    page = site.build(folder)[PAGE]
+    row = cells(page[page.index(b'id="reconstruction"') :], "good:k=2")
     scores = json.loads((folder / "smoke-v1/clips-0a0b0a0b/good+k=2/summary.json").read_bytes())
     pesq = scores["scores"]["pesq"]
     low, high = pesq["ci95"]
     assert any(c == f"{pesq['mean']:.2f} =1 {low:.2f} to {high:.2f}" for c in row)
 
 
-def test_what_is_missing_incomplete_contaminated_or_restricted_is_marked(folder):
+def test_what_is_missing_contaminated_or_restricted_is_marked(folder):
     page = site.build(folder)[PAGE]
-    row = cells(page, "holes")
-    assert "incomplete" in row[0] and "§" in row[0] and "1 failed" in " ".join(row)
-    assert row[1] == "–"
+    row = cells(page[page.index(b'id="reconstruction"') :], "holes")
+    assert "§" in row[0] and "1 failed" in " ".join(row) and row[1] == "–"
+    assert b"pesq: 1 of 40 clips are left out of the ranks" in page
     assert b"<b>holes" not in page and b"&lt;b&gt;holes" in page
-    assert "its card does not say what it was trained on" in page.decode()
+    assert "not known whether it was trained on these recordings" in page.decode()
+
+
+def test_a_codec_that_lacks_too_many_values_is_said_to_have_no_rank(folder):
+    gaps = [float("nan")] * 20 + spread(1.0, n=20)
+    put(folder, "<b>holes</b>", {"pesq": gaps, "stoi": spread(0.5)})
+    page = site.build(folder)[PAGE]
+    row = cells(page[page.index(b'id="reconstruction"') :], "holes")
+    assert "not ranked" in row[0] and row[2] == "–"
+    assert b'title="pesq: no value on 20 of 40 clips"' in page
 
 
 def test_the_published_are_told_apart_and_never_ranked(folder):
@@ -106,6 +117,46 @@ def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
     frame = comparison.compare("good", "<b>holes</b>", results=folder).set_index("column")
     assert mean == pytest.approx(frame["difference"]["pesq"], rel=1e-5)
     assert len(both) == frame["n"]["pesq"] == 39
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("speakers", [None, 5, 45], ids=["unknown", "few", "many"])
+def test_the_page_calls_what_compare_calls(tmp_path, speakers):
+    """The statistics of the page, run by node, against those of `audiotok compare`."""
+    generator = np.random.default_rng(0)
+    speaker = None if speakers is None else [f"s{n % speakers}" for n in range(60)]
+    if speaker:
+        speaker[7] = None
+    for shift, name in enumerate(("one", "two")):
+        rows = {
+            "pesq": 2 + generator.normal(0.1 * shift, 0.2, 60),
+            "stoi": [0.5 + 0.1 * shift] * 60,
+            "mel_distance": generator.normal(2 + shift, 0.1, 60),
+            "wer": generator.uniform(0, 0.5 + 0.1 * shift, 60),
+            "words": generator.integers(1, 20, 60).astype(float),
+        }
+        rows["pesq"][3] = np.nan
+        rows = {column: list(map(float, values)) for column, values in rows.items()}
+        put(tmp_path, name, rows, speaker=speaker)
+    frame = comparison.compare("one", "two", results=tmp_path)
+    frame = frame[frame["verdict_by"] == "Holm"].set_index("column")
+    site.write(tmp_path, tmp_path / "site")
+    script = """
+        globalThis.window = {}; require(process.argv[1]);
+        const { compared } = require(process.argv[2]), data = window.audiotok;
+        const of = (name) => data.codecs.find((codec) => codec.name === name);
+        console.log(JSON.stringify(compared(data, of("one"), of("two"))));
+    """
+    paths = [tmp_path / "site" / DATA, tmp_path / "site/statistics.js"]
+    command = ["node", "-e", script, *map(str, paths)]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert sorted(pair["name"] for pair in found) == sorted(frame.index) and len(found) == 4
+    for pair in found:
+        row = frame.loc[pair["name"]]
+        assert pair["interval"] == pytest.approx([row["low"], row["high"]], abs=2e-5)
+        assert pair["corrected"] == pytest.approx(row["p_holm"], abs=1e-4)
+        assert (pair["winner"], pair["n"]) == (row["better"], row["n"])
+    assert {"tie", "one"} <= set(frame["better"]) or speakers is None
 
 
 def test_words_weigh_the_clips_of_an_error_rate(tmp_path):

@@ -1,52 +1,5 @@
-// Two codecs on the same clips: paired differences with intervals of the bootstrap over clips.
+// Two codecs on the same clips, by the statistics of statistics.js.
 "use strict";
-
-const DRAWS = 1000;
-
-function randomNumbers(seed) { // mulberry32: the same draws whenever a page is opened
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-function weightedMean(values, weights, picked) {
-  let sum = 0, all = 0;
-  for (const i of picked) (sum += values[i] * weights[i]), (all += weights[i]);
-  return all ? sum / all : NaN;
-}
-
-function percentile(sorted, share) { // linear between neighbours, as numpy has it
-  const at = share * (sorted.length - 1), low = Math.floor(at);
-  return sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-}
-
-function paired(a, b, column, about) {
-  const one = a.rows[column], two = b.rows[column];
-  if (!one || !two || about.weight === "") return null;
-  const ones = one.map(() => 1);
-  const [wa, wb] = about.weight ? [a.rows[about.weight], b.rows[about.weight]] : [ones, ones];
-  if (!wa || !wb) return null;
-  const clips = one.map((_, i) => i).filter((i) => [one[i], two[i], wa[i], wb[i]].every((v) => v !== null));
-  if (!clips.length) return null;
-  const random = randomNumbers(0), differences = [];
-  for (let draw = 0; draw < (clips.length > 1 ? DRAWS : 0); draw++) {
-    const picked = clips.map(() => clips[Math.floor(random() * clips.length)]);
-    const d = weightedMean(one, wa, picked) - weightedMean(two, wb, picked);
-    if (Number.isFinite(d)) differences.push(d);
-  }
-  differences.sort((p, q) => p - q);
-  const interval = differences.length ? [percentile(differences, 0.025), percentile(differences, 0.975)] : null;
-  const means = [weightedMean(one, wa, clips), weightedMean(two, wb, clips)];
-  let winner = "–";
-  if (interval) {
-    const [low, high] = interval;
-    winner = low <= 0 && high >= 0 ? "tie" : (low > 0) === about.better ? a.name : b.name;
-  }
-  return { clips, means, interval, winner };
-}
 
 function tableOf(id, label, heads, rows) {
   const table = element("table", { id, "data-table": "" });
@@ -68,22 +21,21 @@ function tableOf(id, label, heads, rows) {
 }
 
 function showPair(box, data, a, b, column) {
-  const names = Object.keys(data.columns).filter((n) => data.columns[n].better !== null && data.columns[n].weight !== "");
-  const rows = [];
-  for (const name of names) {
-    const about = data.columns[name], found = paired(a, b, name, about);
-    if (!found) continue;
+  const pairs = compared(data, a, b), rows = [];
+  for (const pair of pairs) {
+    const about = data.columns[pair.name], [ma, mb] = pair.means;
     const show = (v) => v.toFixed(about.digits);
-    const [ma, mb] = found.means;
+    const seeds = pair.seeds.length ? ` (${pair.seeds.filter(Boolean).length} of ${pair.seeds.length} seeds)` : "";
     rows.push([
-      [name + (about.better ? " ↑" : " ↓"), name], [show(ma), ma], [show(mb), mb], [show(ma - mb), ma - mb],
-      [found.interval ? `${show(found.interval[0])} to ${show(found.interval[1])}` : "–", null],
-      [String(found.clips.length), found.clips.length], [found.winner, found.winner, "text"],
+      [pair.name + (about.better ? " ↑" : " ↓"), pair.name], [show(ma), ma], [show(mb), mb], [show(ma - mb), ma - mb],
+      [pair.interval ? `${show(pair.interval[0])} to ${show(pair.interval[1])}` : "–", null],
+      [String(pair.n), pair.n], [pair.winner + (pair.winner === "–" ? "" : seeds), pair.winner, "text"],
     ]);
   }
   box.replaceChildren();
   if (!rows.length) return box.append("These two have no clips with a number in common.");
   box.append(element("h2", {}, "All columns"), tableOf("pair", "All columns", ["column", a.name, b.name + " ", "difference", "95 % interval", "clips", "better"], rows));
+  box.append(element("p", {}, `Verdicts are after Holm's correction for ${pairs.filter((pair) => pair.corrected !== null).length} columns.`));
   const about = data.columns[column], one = a.rows[column], two = b.rows[column];
   box.append(element("h2", {}, `${column}, clip by clip`));
   if (!one || !two) return box.append("Not measured for both.");

@@ -60,10 +60,11 @@ function drawPicture(box, data, x, y) {
     const line = paretoFront(own, column.better).map((p) => `${px(p.x)},${py(p.y)}`).join(" ");
     svg.append(element("polyline", { class: "curve", points: line, stroke: hue(own[0]) }));
   }
-  const front = paretoFront(points, column.better);
+  const named = (data.fronts.find((f) => f.cost === x && f.column === y) || { codecs: [] }).codecs;
+  const front = named.map((name) => points.find((p) => p.codec.name === name)).filter(Boolean);
   let path = "";
   front.forEach((p, i) => (path += i ? `H${px(p.x)}V${py(p.y)}` : `M${px(p.x)},${py(p.y)}`));
-  svg.append(element("path", { class: "front", d: path + `H${wide - right}` }));
+  if (front.length) svg.append(element("path", { class: "front", d: path + `H${wide - right}` }));
   const taken = [];
   for (const p of points) {
     const at = [px(p.x), py(p.y)];
@@ -87,7 +88,7 @@ function drawPicture(box, data, x, y) {
     }
     svg.append(link);
   }
-  const caption = `${column.description}. ● neural, ○ classical; lines join the best points of one codec, the dashed line is the Pareto front: ${front.map((p) => p.codec.name).join(", ")}. Bars are 95 % intervals.`;
+  const caption = `${column.description}. ● neural, ○ classical; lines join the best points of one codec. ${front.length ? `The dashed line is the Pareto front: ${named.join(", ")}` : "There is no front, for codecs are not ranked by this"}. Bars are 95 % intervals.`;
   box.append(element("figure", {}, svg, element("figcaption", {}, caption)));
 }
 

@@ -1,4 +1,4 @@
-"""The sound of a run: crops to train on, recordings to validate on, and those that are broken."""
+"""The data of a run: crops to train on, recordings to validate on, and unreadable ones."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from audiotok.training.validation import Validation
 _FAR = 2**31  # passes: more than any run has
 
 
-class Material:
-    """What a recipe's corpus holds.
+class TrainingData:
+    """Recordings of a recipe: those to train on and those to validate on.
 
     Args:
         channels: of the waveforms.
@@ -33,7 +33,7 @@ class Material:
     def __init__(self, recipe: Recipe, channels: int, group: ProcessGroup, cache: Path):
         settings, rate = recipe.data, recipe.model.sample_rate
         self.recipe, self.group = recipe, group
-        corpus = sounds.load(settings.corpus)
+        corpus = sounds.load_all(settings)
         train, validation = sounds.split_speakers(corpus, settings, recipe.seed)
         index = group.in_main(lambda: make_index(corpus, train, cache))
         if index is None:  # another process made it; on another machine the cache is not there
@@ -47,13 +47,18 @@ class Material:
             validation = list(range(len(held_out.ids)))[: settings.validation_clips]
         seconds = settings.validation_seconds
         self.validation = Validation(
-            held_out, validation, seconds=seconds, sample_rate=rate, channels=channels
+            held_out,
+            validation,
+            seconds=seconds,
+            sample_rate=rate,
+            channels=channels,
+            metrics=settings.validation_metrics,
         )
         self.broken: set[str] = set(index.broken)
-        self.named: set[str] = set()  # of them, those that the user was told of
+        self.named: set[str] = set()  # those of them that a note has named already
         self.digest = index.digest
         self.facts: dict[str, Any] = {
-            "Corpus": settings.corpus,
+            "Corpus": " and ".join(settings.corpora),
             "Recordings": len(index.numbers),
             "Speakers": len({corpus.speakers[number] for number in index.numbers}),
             "Hours": round(float(index.seconds.sum()) / 3600, 2),

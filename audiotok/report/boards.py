@@ -1,0 +1,157 @@
+"""Codecs of one setting by bitrate band, and the Pareto fronts of quality against cost. No torch.
+
+Nobody chooses between a codec at 0.5 kbit/s and one at 24: codecs are ranked within a band. A rate
+of exactly 1.5, 3 or 6 kbit/s belongs to the band that ends there, one of exactly 0.75 to the band
+that begins there. The rate is that of the card, which papers state; where more was measured than
+the last frames of short clips explain (side information, byte streams), it is what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from audiotok.results.ranking import RANKED, Ranking, Standing, declared_columns, rank
+from audiotok.results.results import Result, columns
+
+BANDS = (  # kbit/s
+    "below 0.75 kbit/s", "0.75 to 1.5 kbit/s", "1.5 to 3 kbit/s", "3 to 6 kbit/s",
+    "above 6 kbit/s",
+)  # fmt: skip
+UNKNOWN = "bitrate not known"
+MARKS = "◆◇"  # on the front against the bitrate, against bits under a language model
+LEGEND = (
+    "◆ on the Pareto front of this column against the bitrate",
+    "◇ on its front against the bits under a language model",
+)
+PADDING = 1.05
+"""Measured by nominal bitrate that the last frames of clips explain, which are filled up."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """A Pareto front.
+
+    Attributes:
+        cost, column: names of the columns.
+        costs: {codec: cost} of all codecs compared.
+        standing: how these stand in the column.
+        codecs: those on the front, cheapest first.
+    """
+
+    cost: str
+    column: str
+    costs: dict[str, float]
+    standing: Standing
+    codecs: list[str]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One band: its results, cheapest first, and their ranks in each ranked column."""
+
+    band: str
+    results: list[Result]
+    ranks: dict[str, dict[str, int]]
+
+    def rank(self, column: str, codec: str) -> str:
+        return shown_rank(self.ranks.get(column, {}), codec)
+
+
+class Boards:
+    """The ranks of each task of a setting, its fronts, and its boards."""
+
+    def __init__(self, group: Sequence[Result]):
+        self.group = list(group)
+        self.tasks = list(dict.fromkeys(c["task"] for c in columns(group).values()))
+        self.rankings: dict[str, Ranking | None] = {t: rank(group, t) for t in self.tasks}
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """What boards show: the ranked columns in which codecs can be compared, and those that
+        fronts are drawn of."""
+        found = [name for one in self.rankings.values() if one for name in one.standings]
+        return list(dict.fromkeys([*found, *(front.column for front in self.main_fronts)]))
+
+    @property
+    def costs(self) -> list[str]:
+        """The bits under a language model, where they were measured, beside the bitrate."""
+        return list(dict.fromkeys(f.cost for f in self.main_fronts if f.cost != "bitrate"))
+
+    @cached_property
+    def boards(self) -> list[Board]:
+        """The bands that have a codec, lowest first."""
+        floor = [result for result in self.group if result.role == "floor"]
+        bands: dict[str, list[Result]] = {name: [] for name in (*BANDS, UNKNOWN)}
+        for result in self.group:
+            if result.role in RANKED:
+                bands[band(result)].append(result)
+        found = []
+        for name, own in bands.items():
+            rankings = [rank([*own, *floor], task) for task in self.tasks] if own else []
+            ranks = {key: of for one in rankings if one for key, of in one.columns.items()}
+            own.sort(key=lambda result: (bitrate(result) or 0.0, result.codec))
+            found += [Board(name, own, ranks)] if own else []
+        return found
+
+    @cached_property
+    def fronts(self) -> list[Front]:
+        """Of each cost and each column of quality of this setting, where two codecs have both."""
+        standings: dict[str, Standing] = {}
+        for task in self.tasks:
+            ranking = rank(self.group, task, "quality") or self.rankings[task]
+            standings |= ranking.standings if ranking else {}
+        costs = {
+            name: {r.codec: one for r in self.group if (one := _mean(r, name)) is not None}
+            for task in self.tasks
+            for name in declared_columns(self.group, task, "costs")
+        }
+        costs = {"bitrate": {r.codec: b for r in self.group if (b := bitrate(r))}} | costs
+        found = []
+        for cost, values in costs.items():
+            for column, standing in standings.items():
+                known = {codec: values[codec] for codec in standing.means if codec in values}
+                if len(known) > 1:
+                    found.append(Front(cost, column, known, standing, standing.front(known)))
+        return found
+
+    @property
+    def main_fronts(self) -> list[Front]:
+        """Those that are named and drawn: against the bitrate, and bits under a language model."""
+        return [one for one in self.fronts if one.cost.startswith(("bitrate", "lm_bitrate"))]
+
+    def on_fronts(self, column: str, codec: str) -> list[str]:
+        """The costs of those, against which a codec is on the front of a column."""
+        found = (one for one in self.main_fronts if one.column == column)
+        return [one.cost for one in found if codec in one.codecs]
+
+    def marks(self, column: str, codec: str) -> str:
+        """MARKS of the fronts of a column that a codec is on."""
+        return "".join(MARKS[cost != "bitrate"] for cost in self.on_fronts(column, codec))
+
+
+def band(result: Result) -> str:
+    """The band of a codec; UNKNOWN where no bitrate is known."""
+    nominal, rate = result.summary["codec"].get("bitrate"), bitrate(result)
+    if rate is None:
+        return UNKNOWN
+    if nominal and nominal <= rate <= PADDING * nominal:
+        rate = nominal
+    return BANDS[(rate >= 750) + sum(rate > edge for edge in (1500, 3000, 6000))]
+
+
+def bitrate(result: Result) -> float | None:
+    """In bit/s, as measured; else that of the card."""
+    return _mean(result, "bitrate") or result.summary["codec"].get("bitrate")
+
+
+def shown_rank(ranks: dict[str, int], codec: str) -> str:
+    """A rank as tables show it, with = where it is shared; "" where there is none."""
+    if codec not in ranks:
+        return ""
+    return f"{'=' * (list(ranks.values()).count(ranks[codec]) > 1)}{ranks[codec]}"
+
+
+def _mean(result: Result, column: str) -> float | None:
+    return (result.scores.get(column) or {}).get("mean")

@@ -1,0 +1,34 @@
+"""Given reconstructions in tables: what must be said of them, and their columns. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiotok.results.results import Result, columns
+
+
+def notes(group: Sequence[Result]) -> list[str]:
+    """Sentences without a full stop to print beside a table of given reconstructions; [] where the
+    results have none."""
+    counts = sorted({r.summary["data"]["clips"] for r in group if r.role == "given"})
+    if not counts:
+        return []
+    clips = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    found = [
+        "Sounds that others made with their own programs and published, not run by us: "
+        f"{clips} of each codec, too few to rank codecs by"
+    ]
+    named = (r.summary["codec"].get("stand_in") for r in group if r.role == "ceiling")
+    return found + [
+        f"The original was not published: the sound of {name} stands in for it as the reference, "
+        "and differences from it are no differences from an original"
+        for name in filter(None, named)
+    ]
+
+
+def headline(group: Sequence[Result]) -> list[str]:
+    """The columns to show first: those that the suite names; [] where nothing is given."""
+    if not notes(group):
+        return []
+    known = columns(group)
+    return [name for name in group[0].summary["suite"].get("headline", ()) if name in known]

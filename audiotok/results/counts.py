@@ -1,0 +1,41 @@
+"""How many clips a number is made of, and for how many it failed; by column. Imports no torch.
+
+Of all clips of a corpus, those that did not fail and have no value are those that the column does
+not apply to: no text, no tokens, or clips that a probe was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def counted(rows: pandas.DataFrame, basis: str) -> int:
+    """The clips that have a value in the column `basis`, see `Task.basis`."""
+    return int(rows[basis].notna().sum()) if basis in rows else 0
+
+
+def failed(
+    rows: pandas.DataFrame,
+    failures: Iterable[Mapping[str, str]],
+    *,
+    task: str,
+    column: str,
+    basis: str,
+) -> int:
+    """The clips that have no value because this column, its task or the whole clip failed.
+
+    Args:
+        rows: with the column `clip`.
+        failures: as in a summary: `clip`, and `task` and `column` if only these failed.
+    """
+    clips = {
+        failure["clip"]
+        for failure in failures
+        if failure.get("task", task) == task and failure.get("column", column) == column
+    }
+    without = rows[basis].isna() if basis in rows else True
+    return int((rows["clip"].isin(clips) & without).sum())

@@ -1,0 +1,28 @@
+"""What a reader of a table must know of its clips and of its recogniser. Imports nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+# {corpus, as tables name it: what its clips are}
+CORPORA = {
+    "bundled": "The bundled corpus is synthetic: speech of five voices of two classical "
+    "synthesisers (Flite, Festival), and computed music and sounds; nobody was recorded",
+}
+SMALL_RECOGNISER = (
+    "`wer`, `cer` and `dwer` are by a small recogniser (CMU Pocketsphinx), whose word error rate "
+    "on original recordings of LibriSpeech readers is 0.59: compare them with the row of the "
+    "reference only, never with published rates"
+)
+_ITS_COLUMNS = {"wer", "cer", "dwer"}
+
+
+def remarks(data: str, columns: Collection[str]) -> list[str]:
+    """Sentences without a full stop to print beside a table.
+
+    Args:
+        data: the name of the corpus.
+        columns: of the table.
+    """
+    found = [CORPORA[data]] if data in CORPORA else []
+    return found + ([SMALL_RECOGNISER] if _ITS_COLUMNS & set(columns) else [])

@@ -1,0 +1,80 @@
+"""Which clips resemble each other: those of one speaker, else of one session. Imports no torch.
+
+Rows have the columns `speaker` and `session` where the corpus knows them; results of earlier
+versions have neither: then clips count as independent, and tables say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from audiotok.results import statistics
+from audiotok.results.schema import CLUSTERS
+
+if TYPE_CHECKING:
+    from audiotok.results.results import Result
+
+
+def labels(rows: pd.DataFrame) -> list[str | None]:
+    """The cluster of each row, such as "speaker 1089": its speaker, else its session; None where
+    neither is known."""
+    result: list[str | None] = [None] * len(rows)
+    for column in CLUSTERS:
+        if column in rows:
+            result = [
+                f"{column} {cell}" if label is None and isinstance(cell, str) and cell else label
+                for label, cell in zip(result, rows[column], strict=True)
+            ]
+    return result
+
+
+def by_clip(results: Sequence[Result], clips: pd.Index) -> list[str | None]:
+    """The clusters of these clips, from the first of these results whose rows know any."""
+    known = next((r.clusters for r in results if r.clusters.notna().any()), None)
+    return [None] * len(clips) if known is None else list(known.reindex(clips))
+
+
+def units(clusters: Sequence[str | None]) -> str:
+    """What an interval is over, in words: "5 speakers and 8 other clips"."""
+    named = {label for label in clusters if isinstance(label, str)}
+    single = sum(not isinstance(label, str) for label in clusters)
+    if not named:
+        return f"{single} clips of unknown speakers"
+    if len(named) == 1 and not single:
+        return f"{len(clusters)} clips of one {_kinds(named)[0]}"
+    parts = [_count(len(_of(named, kind)), kind) for kind in _kinds(named)]
+    if single:
+        parts.append(_count(single, "other clip"))
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def described(clusters: statistics.Clusters) -> str:
+    """The method of an interval and what it is over: "t over 5 speakers"."""
+    return f"{clusters.method} over {units(clusters.labels)}"
+
+
+def note(results: Sequence[Result]) -> str:
+    """One sentence about the intervals of these results of one setting, for below their tables."""
+    clips = next((r.clusters.index for r in results), pd.Index([]))
+    clusters = statistics.Clusters(by_clip(results, clips), len(clips))
+    about = f"Intervals: {described(clusters)}"
+    if not any(isinstance(label, str) for label in clusters.labels):
+        return f"{about}; if several clips are of one speaker, they are too narrow"
+    if "of one " in about:
+        return f"{about}; they say nothing of others"
+    return about
+
+
+def _kinds(named: set[str]) -> list[str]:
+    return [kind for kind in CLUSTERS if _of(named, kind)]
+
+
+def _of(named: set[str], kind: str) -> list[str]:
+    return [label for label in named if label.startswith(f"{kind} ")]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
