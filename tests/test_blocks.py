@@ -34,6 +34,7 @@ SKIPPED = {
     ],
     "conformance.md": ["takes minutes; the checks have tests of their own"],
     "design.md": ["trains for hours", "a drawing", "a drawing"],
+    "lyra.md": ["downloads official weights"],
     "lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "lm.md": [
         "trains a language model, minutes",
