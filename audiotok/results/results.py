@@ -353,11 +353,11 @@ def arrow(column: Mapping[str, Any]) -> str:
 
 
 def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]:
-    """Results that may be compared, together."""
+    """Results that may be compared, together; those of the suite `speech` first."""
     groups: dict[Path, list[Result]] = {}
     for result in results:
         groups.setdefault(result.folder.parent, []).append(result)
-    yield from sorted(groups.items())
+    yield from sorted(groups.items(), key=lambda g: (g[0].parent.name[:8] != "speech-v", g[0]))
 
 
 def refuse_mixed(group: Sequence[Result]) -> None:
