@@ -115,8 +115,7 @@ def rendered(text: str) -> str:
         names = match["names"].split()
         if (match["codecs"] or "").startswith(PUBLISHED):
             source = match["codecs"].removeprefix(PUBLISHED)
-            found = agreement.table(measured(match["folder"]), names, source)
-            return match["mark"] + found + match["end"]
+            return agreement.table(measured(match["folder"]), names, source)
         if " against " in (match["codecs"] or ""):
             pair = (named(measured(match["folder"]), n) for n in match["codecs"].split(" against "))
             return differences(*pair, names)

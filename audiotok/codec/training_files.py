@@ -95,7 +95,7 @@ def state_in(content: Any, path: Path) -> dict[str, torch.Tensor]:
         keys = "".join(f"[{part!r}]" for part in name.split("."))
         raise CheckpointError(
             f"{path} holds several networks: {listed}; expected one: save the one that you want "
-            f"alone, e.g. torch.save(torch.load(FILE){keys}, NEW)"
+            f"alone, e.g. torch.save(torch.load(FILE, weights_only=True){keys}, NEW)"
         )
     if not found:
         raise CheckpointError(

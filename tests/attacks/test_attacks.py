@@ -84,7 +84,7 @@ BANNED = {
     r"weights_only\s*=\s*False": set(),
     r"load_state_dict\(.*strict\s*=\s*False": set(),
     r"\btorch\.load\(": {
-        "codec/checkpoints.py",
+        "codec/training_files.py",
         "training/state.py",
         "judges/mos/utmos.py",
     },

@@ -135,7 +135,7 @@ def test_files_of_transformers(tmp_path, monkeypatch):
     from support import tiny_transformers
 
     folder = tiny_transformers.write(tiny_transformers.wavtokenizer, tmp_path)
-    message = "is not wavtokenizer-large-unify-40: it has dimension 32, codebook_size 256"
+    message = "is not wavtokenizer-large-unify-40: it has .*dimension 32, codebook_size 256"
     for name in ("wavtokenizer-large-unify-40", "wavtokenizer-medium-speech-75"):  # no hash of it
         with pytest.raises(CheckpointError, match=message.replace("large-unify-40", name[13:])):
             audiotok.load(name, checkpoint=folder)
