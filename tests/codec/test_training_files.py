@@ -76,7 +76,10 @@ class Loop:
             {"model": STATE, "ema": OTHER},
             r"several networks: 'model' \(3 tensors\), 'ema' \(1 tens",
         ),
-        ({"model": STATE, "ema": OTHER}, r"torch.load\(FILE, weights_only=True\)\['model'\], NEW\)"),
+        (
+            {"model": STATE, "ema": OTHER},
+            r"torch.load\(FILE, weights_only=True\)\['model'\], NEW\)",
+        ),
         (
             {"epoch": 3, "best": 0.5},
             r"no state dict: .* it holds a dict of 'epoch' \(int\), 'best'",
