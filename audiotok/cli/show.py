@@ -186,8 +186,9 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
             "a clip, or fail",
             style="dim",
         )
-    hardware = sorted({r.run["hardware"] for r in measured if r.role not in ("ceiling", "given")})
-    out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
+    timed = [r for r in measured if r.run["times"] and r.role not in ("ceiling", "given")]
+    if hardware := sorted({r.run["hardware"] for r in timed}):
+        out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
     for what, why in sorted({w for r in measured for w in r.summary["not_measured"].items()}):
         out.print(f"{what} not measured: {why}", style="yellow")
     for result in measured:

@@ -2,7 +2,8 @@
 
 Nieradzik 2025 (SwiftF0), arXiv 2508.18440, of the package swift-f0: at 16 kHz, 60 to 500 Hz, every
 16 ms, voiced where its confidence is at least 0.5. On synthetic tones with noise it errs far less
-than WORLD's DIO and StoneMask, which were used before: see results/metric_ladder.
+than WORLD's DIO and StoneMask, which were used before: results/metric_ladder/pitch.csv, written by
+benchmarks/pitch.py.
 """
 
 from __future__ import annotations

@@ -17,16 +17,15 @@ of EnCodec are drawn from latents of speech. Writes results/speed/streaming-cpu.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import timing
 import torch
 from codec_peers import encodec
 from torch import Tensor
@@ -34,11 +33,7 @@ from torch import Tensor
 import audiotok
 from audiotok import data
 from audiotok.codec import Codec
-from audiotok.errors import ResultsError
-from audiotok.results import provenance
 from audiotok.sound.audio import Audio, as_audio
-from audiotok.system.files import replacing
-from audiotok.tasks.speed import hardware
 
 RATE = 24_000
 CHUNK = RATE * 80 // 1000
@@ -62,7 +57,7 @@ def main() -> None:
         for codec in codecs(Path(folder), speech):
             rows += measured(codec, speech)
     table = pd.DataFrame(rows)
-    write(arguments.out, table)
+    timing.write(arguments.out, "streaming", table, ("torch", "encodec", "transformers"))
     print(table.to_string(index=False))
 
 
@@ -124,21 +119,6 @@ def again(codec: Codec, speech: Tensor, most: int | None) -> tuple[Tensor, list[
         work.append((time.process_time() - start) * 1e3)
         codes.append(tokens.codes[0][:, -frames:])
     return torch.cat(codes, 1), work[1:]
-
-
-def write(out: Path, table: pd.DataFrame) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    record = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware("cpu"),
-        "packages": provenance.packages(("torch", "encodec", "transformers")),
-        "git": provenance.git(),
-        "rows": json.loads(table.to_json(orient="records")),
-    }
-    with replacing(out / "streaming-cpu.csv", ResultsError) as file:
-        file.write(table.to_csv(index=False).encode())
-    with replacing(out / "streaming-cpu.json", ResultsError) as file:
-        file.write(json.dumps(record, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -1,12 +1,21 @@
-"""Times of peers that take turns in one process."""
+"""Times of peers that take turns in one process, and how they are written."""
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
+import pandas as pd
 import torch
+
+from audiotok.errors import ResultsError
+from audiotok.results import provenance
+from audiotok.system.files import replacing
+from audiotok.tasks.speed import hardware
 
 MOST_SECONDS = 60  # of one call: beyond it a peer is left out; of all rounds of a cell, about
 
@@ -45,3 +54,19 @@ def clock(body: Callable, device: str, repeats: int) -> float:
     events[1].record()
     torch.cuda.synchronize()
     return events[0].elapsed_time(events[1]) / repeats
+
+
+def write(out: Path, name: str, table: pd.DataFrame, packages: tuple[str, ...]) -> None:
+    """Write NAME-cpu.csv, and with date, hardware, versions and commit NAME-cpu.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware("cpu"),
+        "packages": provenance.packages(packages),
+        "git": provenance.git(),
+        "rows": json.loads(table.to_json(orient="records")),
+    }
+    with replacing(out / f"{name}-cpu.csv", ResultsError) as file:
+        file.write(table.to_csv(index=False).encode())
+    with replacing(out / f"{name}-cpu.json", ResultsError) as file:
+        file.write(json.dumps(record, indent=1).encode())

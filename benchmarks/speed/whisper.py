@@ -11,22 +11,17 @@ results/speed/whisper-cpu.csv and .json.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import timing
 import torch
 
 from audiotok import data
-from audiotok.errors import ResultsError
 from audiotok.judges.asr import SAMPLE_RATE, mono, whisper, word_errors
-from audiotok.results import provenance
 from audiotok.sound.audio import Audio
-from audiotok.system.files import replacing
-from audiotok.tasks.speed import hardware
 
 PACKAGES = ("torch", "transformers", "ctranslate2")
 
@@ -54,7 +49,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
     table.insert(4, "ratio", table.seconds / table.seconds[0])
-    write(arguments.out, table)
+    timing.write(arguments.out, "whisper", table, PACKAGES)
     print(table.to_string(index=False))
 
 
@@ -85,21 +80,6 @@ def peers(model: str) -> Iterator[tuple[str, Callable[[list[Audio]], list[str]]]
     for beams, batch in ((5, 1), (1, 1), (1, 10)):
         name = f"transformers float32, {beams} beam{'s' * (beams > 1)}, batches of {batch}"
         yield name, lambda sounds, b=beams, n=batch: search(b, n, sounds)
-
-
-def write(out: Path, table: pd.DataFrame) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    record = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": hardware("cpu"),
-        "packages": provenance.packages(PACKAGES),
-        "git": provenance.git(),
-        "rows": json.loads(table.to_json(orient="records")),
-    }
-    with replacing(out / "whisper-cpu.csv", ResultsError) as file:
-        file.write(table.to_csv(index=False).encode())
-    with replacing(out / "whisper-cpu.json", ResultsError) as file:
-        file.write(json.dumps(record, indent=1).encode())
 
 
 if __name__ == "__main__":
