@@ -1,7 +1,6 @@
 """What all tests share: none of them reads or fills the user's cache."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,7 @@ def cache_of_its_own(monkeypatch, tmp_path_factory, request):
 def kit(tmp_path, monkeypatch):
     from support import bench_kit
 
-    bench_kit.install(monkeypatch.setattr)
-    monkeypatch.chdir(tmp_path)
-    Path("shy.py").write_text(bench_kit.CODEC)
-    bench_kit.write_suite(Path("tiny.yaml"))
-    bench_kit.write_clips(Path("clips"), ["a", "b"])
+    bench_kit.set_up(monkeypatch, tmp_path, ["a", "b"])
 
 
 @pytest.fixture

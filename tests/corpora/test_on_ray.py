@@ -9,7 +9,7 @@ import os
 import sys
 
 import pytest
-from test_encoding import contents, encode
+from support.shard_kit import contents, encode
 
 from audiotok import corpora
 from audiotok.errors import CorpusError, MissingPackageError

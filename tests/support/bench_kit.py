@@ -13,9 +13,12 @@ import yaml
 from audiotok import tasks
 from audiotok.errors import MetricError
 from audiotok.harness import harness
+from audiotok.harness.plan import Observer
+from audiotok.harness.settings import BenchSettings
 from audiotok.results import statistics
 from audiotok.tasks import Column, Item, Task
 
+CLIPS = ["a", "b", "c-loud", "d"]
 SUITE = {
     "name": "tiny",
     "version": 3,
@@ -121,3 +124,40 @@ def install(patch=setattr) -> None:
     patch(tasks, "get", lambda name: ours[name]() if name in ours else known(name))
     patch(harness, "FLOOR", "mulaw")
     patch(statistics, "CORPUS_RESAMPLES", 20)
+
+
+def set_up(monkeypatch, folder: Path, clips: list[str]) -> None:
+    """Makes `folder` the working directory, with a codec, a suite and a corpus of `clips`."""
+    install(monkeypatch.setattr)
+    monkeypatch.chdir(folder)
+    Path("shy.py").write_text(CODEC)
+    write_suite(Path("tiny.yaml"))
+    write_clips(Path("clips"), clips)
+
+
+class Notes(Observer):
+    """Keeps what a run says: its notes, and its progress in `scored`."""
+
+    def __init__(self):
+        self.notes: list[str] = []
+        self.scored: list[tuple] = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def progress(self, *what):
+        self.scored.append(what)
+
+
+def run(tokenizer="resample-16k", data="clips", observer=None, **options):
+    """The results of a run in this process, and its observer."""
+    observer = observer or Notes()
+    options = {"suite": "tiny.yaml", "workers": 0} | options
+    settings = BenchSettings(tokenizer=tokenizer, data=data, **options)
+    return harness.run(settings, observer), observer
+
+
+def contents(folder="results") -> dict[str, bytes]:
+    """Files that must be the same whenever the same is measured."""
+    kept = {"rows.parquet", "summary.json"}
+    return {str(p): p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in kept}

@@ -1,5 +1,8 @@
-"""Folders of shards that tests write."""
+"""Folders of shards that tests write, by hand and by encoding."""
 
+from pathlib import Path
+
+from audiotok import corpora
 from audiotok.corpora import shards
 from audiotok.corpora.sources import Recording
 
@@ -22,3 +25,13 @@ def write(folder, tokens, ids=None, **more):
     path = folder / shards.file_name(0, 1)
     path.write_bytes(shards.write(rows, metadata | more))
     return path
+
+
+def encode(clips, out, name="mulaw", **settings):
+    """`corpora.encode` in this process, with shards of six clips; `settings` come first."""
+    return corpora.encode(clips, name, out, **({"workers": 0, "shard_clips": 6} | settings))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The bytes of each shard, by file name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}

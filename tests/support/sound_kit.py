@@ -2,6 +2,9 @@
 
 import numpy as np
 import soundfile
+import torch
+
+from audiotok.sound.audio import Audio
 
 FORMATS = {
     "wav": ("WAV", "PCM_16"),
@@ -28,6 +31,18 @@ def written(path, sound, rate=16_000, form=None, **options):
     options = {"format": file_format, "subtype": subtype} | options
     soundfile.write(path, sound, rate, **options)
     return path.read_bytes()
+
+
+def sound(num_samples, sample_rate, channels=1):
+    """The same samples as an `Audio`."""
+    return Audio(torch.tensor(samples(num_samples, channels).T, dtype=torch.float32), sample_rate)
+
+
+def write_file(folder, extension, num_samples=24_000, rate=16_000, channels=1, name="a"):
+    """The path of a new file of `num_samples` samples at `rate` Hz."""
+    path = folder / f"{name}.{extension}"
+    written(path, samples(num_samples, channels), rate)
+    return path
 
 
 def correlation(found, sound):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from support import tiny_codec
-from support.broken_codecs import BROKEN, CARD, METHODS, PROCESS, out_of_range
+from support.breaking import CARD
+from support.broken_codecs import BROKEN, out_of_range
+from support.broken_state import METHODS, PROCESS
 from support.stranger_codec import Stranger
 
 import audiotok
