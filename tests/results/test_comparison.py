@@ -154,7 +154,7 @@ def test_a_family_name_stands_for_its_only_member(folder):
     put(folder, "good:k=1", {"pesq": list(2.5 + HARD)}, family="better")
     assert set(comparison.compare("better", "bad", results=folder)["codec_a"]) == {"good:k=1"}
     put(folder, "good:k=2", {"pesq": list(2.5 + HARD)}, family="better")
-    with pytest.raises(ResultsError, match="better is ambiguous \(good:k=1, good:k=2\): name one"):
+    with pytest.raises(ResultsError, match=r"better is ambiguous \(good:k=1, good:k=2\): name one"):
         comparison.compare("better", "bad", results=folder)
 
 
