@@ -1,11 +1,12 @@
-"""asr: how well a recogniser still understands the reconstruction, by CMU Pocketsphinx.
+"""asr: word error rates of a recogniser on the reconstruction, by CMU Pocketsphinx.
 
-`wer` (words) and `cer` (characters) compare with the clip's text, `dwer` with what the recogniser
-hears in the reference. Pocketsphinx errs far more often than Whisper: its WERs compare codecs with
-each other and with the reference's own row, not with published WERs. `wer_closed` (only where the
-corpus has a closed grammar) chooses among the sentences of that grammar: closed-vocabulary WER,
-much lower, never to be set beside the other. Of a corpus, rates are all errors by all words or
-characters. Clips of a corpus with texts or speakers that have neither (music, sounds) are left out.
+`wer` (words) and `cer` (characters) compare with the clip's text, `dwer` with the transcript of the
+reference. Pocketsphinx makes far more errors than Whisper: compare its WERs between codecs and with
+the row of the reference, not with published WERs. `wer_closed` (only if the corpus has a closed
+grammar) is the closed-vocabulary WER, where the recogniser chooses among the sentences of that
+grammar; it is much lower and not comparable with `wer`. The rates of a corpus are all errors by all
+words or characters. Clips of a corpus with texts or speakers that have neither (music, sounds) are
+left out.
 """
 
 from __future__ import annotations
@@ -51,6 +52,6 @@ class Asr(_words.Recognition):
         row = super().score(item)
         text = item.clip.text
         if row and self.grammar and text and not unfit(self.recogniser, item.clip):
-            heard = _words.hear(Sphinx(self.grammar), item.reconstruction)
-            row["wer_closed"] = _words.rate(text, heard)
+            transcript = _words.transcribe(Sphinx(self.grammar), item.reconstruction)
+            row["wer_closed"] = _words.rate(text, transcript)
         return row

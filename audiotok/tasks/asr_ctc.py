@@ -1,4 +1,4 @@
-"""asr_ctc: WER, CER and dWER by a CTC model of transformers, where its weights are here.
+"""asr_ctc: WER, CER and dWER by a CTC model of transformers, if its weights are cached.
 
 `asr_ctc` is wav2vec 2.0 base (facebook/wav2vec2-base-960h), `asr_ctc:org/name` any other on the
 Hub, `asr_ctc:path/of/folder` one's own. See `asr` for what the columns mean.

@@ -1,4 +1,4 @@
-"""asr_torchaudio: WER, CER and dWER by a recogniser of torchaudio.pipelines, weights being here.
+"""asr_torchaudio: WER, CER and dWER by a recogniser of torchaudio.pipelines, with cached weights.
 
 `asr_torchaudio` is WAV2VEC2_ASR_BASE_960H, `asr_torchaudio:HUBERT_ASR_LARGE` another one. See `asr`
 for what the columns mean.

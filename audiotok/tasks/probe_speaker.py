@@ -1,6 +1,6 @@
 """probe_speaker: whether a small head can name the speaker of a clip from its tokens.
 
-Identification in a closed set: of every speaker there are clips to train on.
+Closed-set identification: every speaker has training clips.
 """
 
 from __future__ import annotations

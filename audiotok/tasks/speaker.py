@@ -1,6 +1,6 @@
-"""speaker: whether it is still the same voice, by Resemblyzer, whose weights its package brings.
+"""speaker: whether the speaker is preserved, by Resemblyzer, whose package contains the weights.
 
-What the columns mean: `_voices.py`.
+The columns are described in `_voices.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""speaker_wavlm: whether it is still the same voice, by WavLM's x-vectors, where the weights are.
+"""speaker_wavlm: whether the speaker is preserved, by x-vectors of WavLM, if they are cached.
 
-`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` any other network with
-such a head on the Hub, `speaker_wavlm:path/of/folder` one's own. The columns: `_voices.py`.
+`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` any other network of the
+Hub with such a head, `speaker_wavlm:path/of/folder` your own. The columns are described in
+`_voices.py`.
 """
 
 from __future__ import annotations
