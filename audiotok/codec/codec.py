@@ -27,14 +27,8 @@ from audiotok.codec.streaming import Stream
 from audiotok.codec.tensor_level import TensorLevel
 from audiotok.codec.windows import Windowed
 from audiotok.errors import AudioError, CodecError
-from audiotok.sound.audio import (
-    Audio,
-    AudioFile,
-    Source,
-    as_audio,
-    check_sample_rate,
-    resampled_length,
-)
+from audiotok.sound.audio import Audio, AudioFile, Source, as_audio, check_sample_rate
+from audiotok.sound.resampling import resampled_length
 from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.memory import free_memory
 from audiotok.tokens.tokens import Tokens
