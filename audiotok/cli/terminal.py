@@ -114,8 +114,20 @@ def _width(cell: Cell) -> int:
 
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr, on a terminal only; yields a function that changes its text."""
-    with console(stderr=True).status(Text(text)) as shown:
+    """What is being done, on stderr: a spinner on a terminal, an occasional line in a log; yields
+    a function that changes its text."""
+    out, last = console(stderr=True, soft_wrap=True), time.monotonic()
+
+    def log(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PAUSE[0]:
+            last = time.monotonic()
+            out.print(text)
+
+    if not out.is_terminal:
+        yield log
+        return
+    with out.status(Text(text)) as shown:
         yield lambda text: shown.update(Text(text))
 
 
