@@ -73,7 +73,12 @@ Device = Annotated[
     ),
 ]
 Out = Annotated[  # text, because a Path drops a slash at the end
-    str, typer.Option("--out", "-o", help="File; or a folder: one that exists, or a name with a /.")
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File, or - for stdout; or a folder: one that exists, or a name with a /.",
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist; never an input.")
@@ -87,7 +92,7 @@ Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start a new run; an old folder is renamed, not deleted.")
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use no GPU.")]
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them; - for stdin.")]
 AllowTruncated = Annotated[
     bool,
     typer.Option(

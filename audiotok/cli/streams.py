@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from audiotok.errors import AudiotokError
@@ -86,19 +86,14 @@ def pairs(
         raise AudiotokError(f"{out} is a folder, and stdin has no name: name a file, or - (stdout)")
     if out == STREAM and (len(sources) > 1 or Path(sources[0]).is_dir()):
         raise AudiotokError("--out - is stdout, for one file: name a folder for several outputs")
-    if out != STREAM and not piped:
-        yield find([Path(source) for source in sources], out)
-        return
-    if not piped:
-        with stdout_as_file(suffix) as target:
-            yield find([Path(sources[0])], str(target))
-        return
-    if out == STREAM:
-        with stdout_as_file(suffix) as target, stdin_as_file(what) as source, named(source):
-            yield find([source], str(target))
-        return
-    with stdin_as_file(what) as source, named(source):
-        yield find([source], out)
+    with ExitStack() as stack:
+        paths = [Path(source) for source in sources]
+        if out == STREAM:
+            out = str(stack.enter_context(stdout_as_file(suffix)))
+        if piped:
+            paths = [stack.enter_context(stdin_as_file(what))]
+            stack.enter_context(named(paths[0]))
+        yield find(paths, out)
 
 
 def name_of(path: Path) -> str:
