@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -88,7 +89,7 @@ HEADS = ("name", "Hz", "bit/s", "text")
 ROWS = [(name * 9, "16000", "500", "some words that wrap " * 5) for name in ("ab", "cde")]
 
 
-@pytest.mark.parametrize("columns", [200, 80, 60, 40, 30])
+@pytest.mark.parametrize("columns", [200, 80, 60, 36])
 def test_a_table_cuts_nothing(columns):
     out, file = wide(columns)
     terminal.table(out, HEADS, ROWS, prose=("text",))
@@ -100,7 +101,7 @@ def test_a_table_cuts_nothing(columns):
 
 
 def test_a_table_drops_columns_in_order():
-    for columns, left in ((90, ""), (58, "Hz"), (30, "Hz, text")):
+    for columns, left in ((90, ""), (62, "Hz"), (42, "Hz, text")):
         out, file = wide(columns)
         terminal.table(out, HEADS, ROWS, prose=("text",), drop=("Hz", "text"))
         lines = file.getvalue().splitlines()
@@ -130,7 +131,7 @@ def test_a_bar_keeps_step_and_time_whole(columns):
     with terminal.Bar(out, transient=False) as bar:
         bar.start("starting")
         bar.update(label, 1234, 50_000)
-    last = file.getvalue().rpartition("\x1b[")[2]
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).rpartition("starting")[2]
     assert "1234/50000" in last and ("left" in last or "so far" in last) and "…" not in last
     assert all(f"{n}.25" in last for n in range(12))
 
