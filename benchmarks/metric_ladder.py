@@ -57,7 +57,7 @@ def measure(
     found = {}
     for done, rung in enumerate(rungs):
         print(f"\r{done + 1} of {len(rungs)}: {rung:<12}", end="", file=sys.stderr, flush=True)
-        codec = audiotok.load(rung) if rung != TOP else None
+        codec = audiotok.load(rung, device="cpu") if rung != TOP else None
         rows = {}
         for name, clip in clips.items():
             sound = clip if codec is None else codec.reconstruct(clip)
@@ -126,7 +126,7 @@ def main() -> None:
     ladders = dict(LADDERS)
     if arguments.mos:
         try:
-            audiotok.load(LYRA[0])
+            audiotok.load(LYRA[0], device="cpu")
             ladders["lyra"] = LYRA
         except AudiotokError as error:
             print(f"left out: {error}", file=sys.stderr)

@@ -1,8 +1,11 @@
 """What all tests share: none of them reads or fills the user's cache."""
 
+import os
 import sys
 
 import pytest
+
+os.environ.setdefault("AUDIOTOK_DEVICE", "cpu")  # a test that needs a GPU says so
 
 
 @pytest.fixture(autouse=True)

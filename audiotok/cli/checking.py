@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from audiotok import testing
-from audiotok.cli import show
+from audiotok.cli import show, terminal
 from audiotok.cli.terminal import Bar
 from audiotok.codec.codec import Codec
 from audiotok.errors import AudiotokError, CodecError
@@ -61,7 +60,7 @@ def write_results(
 
 def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
     """One line per promise with its state, and the reason, the measured numbers or its text."""
-    rows = Table("promise", "", "result", box=None, padding=(0, 2, 0, 0))
+    rows = []
     for outcome in outcomes:
         state = Text(outcome.state, style=_STYLES[outcome.state])
         numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in outcome.numbers.items())
@@ -69,8 +68,8 @@ def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
             text = Text(outcome.why, style=_STYLES[outcome.state])
         else:
             text = Text(numbers) if numbers else Text(outcome.says, style="dim")
-        rows.add_row(outcome.promise, state, text)
-    show.out.print(rows)
+        rows.append((outcome.promise, state, text))
+    terminal.table(show.out, ("promise", "", "result"), rows, prose=("result",))
     name = codec.card.name
     broken = [outcome.promise for outcome in outcomes if outcome.state == "broken"]
     skipped = sum(outcome.state == "not checked" for outcome in outcomes)
@@ -86,12 +85,13 @@ def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
 
 def compared(codec: Codec, comparisons: Sequence[Comparison]) -> None:
     """One line per comparison with its state, and what all of them prove."""
-    rows = Table("compared with", "", "result", box=None, padding=(0, 2, 0, 0))
+    rows = []
     for one in comparisons:
         state = Text(one.state, style=_STYLES[one.state])
         numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in one.numbers.items())
-        rows.add_row(one.what, state, Text(one.why or numbers))
-    show.out.print(rows)
+        rows.append((one.what, state, Text(one.why or numbers)))
+    heads = ("compared with", "", "result")
+    terminal.table(show.out, heads, rows, prose=("compared with", "result"))
     name, states = codec.card.name, [one.state for one in comparisons]
     if different := [one.what for one in comparisons if one.state == "different"]:
         show.out.print(f"{name} is not what it is compared with: {', '.join(different)}")

@@ -10,6 +10,9 @@ import typer
 
 from audiotok.cli import coding
 from audiotok.cli.options import Checkpoint, Device, Json, Overwrite
+from audiotok.cli.options import codecs as codec_names
+
+Name = Annotated[str, typer.Argument(help="Name of a codec.", autocompletion=codec_names)]
 
 
 def list_(as_json: Json = False) -> None:
@@ -21,7 +24,7 @@ def list_(as_json: Json = False) -> None:
     show.json([show.card_fields(card) for card in cards]) if as_json else show.codecs(cards)
 
 
-def info(name: str, as_json: Json = False) -> None:
+def info(name: Name, as_json: Json = False) -> None:
     """Show the card of a codec, without loading it."""
     from audiotok.cli import show
     from audiotok.codec import registry
@@ -31,9 +34,14 @@ def info(name: str, as_json: Json = False) -> None:
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A codec, a .py or .safetensors file, or hf:...")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A codec, a .py or .safetensors file, or hf:...", autocompletion=codec_names
+        ),
+    ],
     checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
     as_json: Json = False,
 ) -> None:
@@ -51,9 +59,9 @@ def check(
 
 
 def verify(
-    name: str,
+    name: Name,
     checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
     published: Annotated[
         bool, typer.Option("--published", help="Measure LibriSpeech test-clean too, for hours.")

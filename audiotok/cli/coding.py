@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
 Sources = Annotated[
     list[str],
-    typer.Argument(help="Sound files; or a folder, manifest, corpus by name or hf:NAME[:SPLIT]."),
+    typer.Argument(
+        help="Sound files, or - for stdin; or a folder, manifest, corpus by name or "
+        "hf:NAME[:SPLIT]."
+    ),
 ]
 
 
 def encode(
     sources: Sources, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     form: Annotated[
         str | None,
         typer.Option("--format", "-f", help="atok (for files) or parquet (for a corpus)."),
@@ -92,36 +95,41 @@ def encode(
     if parquet_only or executor != "local":
         name = (parquet_only or ["executor"])[0].replace("_", "-")
         raise AudiotokError(f"--{name} is for --format parquet: files are encoded one by one")
-    from audiotok.cli import show
+    from audiotok.cli import show, streams
 
-    paths = [Path(source) for source in sources]
-    pairs = inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
-    codec = load(tokenizer, checkpoint, device)
+    def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
+        return inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
 
-    def make(source: Path, target: Path) -> None:
-        tokens = codec.encode(source)
-        outputs.prepare(target, overwrite)
-        tokens.save(target)
-        show.encoded(source, target, tokens)
+    with streams.pairs(sources, out, suffix=".atok", what="a sound file", find=find) as pairs:
+        codec = load(tokenizer, checkpoint, device)
 
-    each(pairs, make)
+        def make(source: Path, target: Path) -> None:
+            with show.long(f"encoding {streams.name_of(source)}"):
+                tokens = codec.encode(source)
+            outputs.prepare(target, overwrite)
+            tokens.save(target)
+            show.encoded(source, target, tokens)
+
+        each(pairs, make)
 
 
 def decode(
-    sources: Annotated[list[Path], typer.Argument(help=".atok files, or folders of tokens.")],
+    sources: Annotated[
+        list[Path], typer.Argument(help=".atok files, or folders of tokens; - for stdin.")
+    ],
     out: Out,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", "-t", help="Default: what the tokens name.")
     ] = None,
-    checkpoint: Checkpoint = None, device: Device = "cpu",
+    checkpoint: Checkpoint = None, device: Device = "auto",
     sample_rate: Annotated[
         int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:  # fmt: skip
-    """Decode .atok files, or parquet shards, to sound files."""
+    """Decode .atok files, or parquet shards, to sound files; to stdout as WAV."""
     from audiotok import corpora
-    from audiotok.cli import inputs
+    from audiotok.cli import inputs, show, streams
     from audiotok.corpora.shards import is_shards
     from audiotok.sound import audio
     from audiotok.system import outputs
@@ -133,10 +141,11 @@ def decode(
         nonlocal codec
         if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
             codec = load(tokenizer or tokens.codec, checkpoint, device)
-        sound = codec.decode(tokens, sample_rate)
+        with show.long(f"decoding to {streams.name_of(target)}"):
+            sound = codec.decode(tokens, sample_rate)
         outputs.prepare(target, overwrite)
         audio.write(target, sound)
-        print(target)
+        show.written(target)
 
     if len(sources) == 1 and is_shards(sources[0]):
         shards = corpora.Shards(sources[0])
@@ -148,8 +157,12 @@ def decode(
         for clip, one in shards:
             make(folder / f"{clip.id}.wav", one)
         return
-    pairs = inputs.pairs(sources, out, audio.WRITABLE, inputs.TOKENS, overwrite)
-    each(pairs, lambda source, target: make(target, Tokens.load(source)))
+
+    def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
+        return inputs.pairs(paths, out, audio.WRITABLE, inputs.TOKENS, overwrite)
+
+    with streams.pairs(sources, out, suffix=".wav", what="an .atok file", find=find) as pairs:
+        each(pairs, lambda source, target: make(target, Tokens.load(source)))
 
 
 def export(
@@ -239,21 +252,25 @@ def _encode_corpus(
 
 def reconstruct(
     paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "cpu", overwrite: Overwrite = False,
+    device: Device = "auto", overwrite: Overwrite = False,
     allow_truncated: AllowTruncated = False,
 ) -> None:  # fmt: skip
     """Encode and decode sound files with a codec, at their own sample rate and length."""
-    from audiotok.cli import inputs
+    from audiotok.cli import inputs, show, streams
     from audiotok.sound import audio
     from audiotok.system import outputs
 
-    pairs = inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
-    codec = load(tokenizer, checkpoint, device)
+    def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
+        return inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
 
-    def make(source: Path, target: Path) -> None:
-        sound = codec.reconstruct(source)
-        outputs.prepare(target, overwrite)
-        audio.write(target, sound)
-        print(target)
+    with streams.pairs(paths, out, suffix=".wav", what="a sound file", find=find) as pairs:
+        codec = load(tokenizer, checkpoint, device)
 
-    each(pairs, make)
+        def make(source: Path, target: Path) -> None:
+            with show.long(f"reconstructing {streams.name_of(source)}"):
+                sound = codec.reconstruct(source)
+            outputs.prepare(target, overwrite)
+            audio.write(target, sound)
+            show.written(target)
+
+        each(pairs, make)

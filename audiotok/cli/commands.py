@@ -5,9 +5,13 @@ Verbs import large packages only when they run, so that the help is fast.
 
 from __future__ import annotations
 
+import os
+from typing import Annotated
+
 import typer
 
-from audiotok.cli import codecs, coding, measuring, results, training
+import audiotok
+from audiotok.cli import atok, codecs, coding, listing, measuring, results, training
 from audiotok.system import process
 
 app = typer.Typer(
@@ -28,8 +32,9 @@ VERBS = {
     "model-index": results.model_index,
     "encode": coding.encode,
     "decode": coding.decode,
-    "export": coding.export,
     "reconstruct": coding.reconstruct,
+    "show": atok.show,
+    "export": coding.export,
     "list": codecs.list_,
     "info": codecs.info,
     "check": codecs.check,
@@ -39,8 +44,31 @@ VERBS = {
     "train-lm": training.train_lm,
     "train-asr": training.train_asr,
     "judge-lm": training.judge_lm,
+    "tasks": listing.tasks,
+    "suites": listing.suites,
+    "metrics": listing.metrics,
+    "cache": listing.cache,
     "doctor": codecs.doctor,
+    "completion": listing.completion,
 }
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"audiotok {audiotok.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
 for name, verb in VERBS.items():
     app.command(name)(verb)
 
@@ -48,4 +76,8 @@ for name, verb in VERBS.items():
 def main() -> None:
     """Entry point: expected errors are printed in one line, with exit code 2."""
     with process.guarded():
-        app()
+        if "_AUDIOTOK_COMPLETE" in os.environ:  # the shell asks what may follow
+            from typer.completion import completion_init
+
+            completion_init()
+        app(prog_name="audiotok")

@@ -38,7 +38,7 @@ def _processors() -> list[str]:
 
     gpu = "gpu: none that this torch can use"
     if torch.cuda.is_available():
-        gpu = f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: use --device cuda"
+        gpu = f"gpu: {hardware('cuda')}, CUDA {torch.version.cuda}: --device auto takes it"
     return [f"cpu: {hardware('cpu')}, {os.cpu_count()} cores", gpu]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiotok.cli.options import AllowTruncated, Checkpoint, Device
+from audiotok.cli.options import AllowTruncated, Checkpoint, Device, codecs, shipped
 from audiotok.errors import AudiotokError
 from audiotok.system.interrupts import stopping
 
@@ -16,18 +16,29 @@ def bench(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            "--tokenizer", "-t", help="Codecs, separated by commas; none with -s samples."
+            "--tokenizer",
+            "-t",
+            help="Codecs, separated by commas; none with -s samples.",
+            autocompletion=codecs,
         ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(help="bundled, a folder, a manifest, librispeech/<split>; else the suite's."),
     ] = None,
-    suite: Annotated[str, typer.Option("--suite", "-s", help="A suite, or a YAML file.")] = "smoke",
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            "-s",
+            help="A suite (`audiotok suites`), or a YAML file.",
+            autocompletion=shipped("benchmarks"),
+        ),
+    ] = "smoke",
     limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
-    device: Device = "cpu",
+    device: Device = "auto",
     checkpoint: Checkpoint = None,
     workers: Annotated[int | None, typer.Option(help="Processes that score.")] = None,
     baselines: Annotated[bool, typer.Option(help="Measure the suite's baselines too.")] = True,

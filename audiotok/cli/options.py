@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,15 +21,64 @@ def _allow_truncated(context: typer.Context, value: bool) -> None:
         context.call_on_close(lambda: os.environ.update({ALLOW_TRUNCATED: before}))
 
 
+def _device(context: typer.Context, value: str) -> str:
+    """The device that auto stands for; a line on stderr says which, and why."""
+    if value != "auto" or context.resilient_parsing:
+        return value
+    from audiotok.codec.devices import automatic
+
+    device, why = automatic()
+    print(f"Device: {device} ({why}).", file=sys.stderr)
+    return str(device)
+
+
+def codecs(incomplete: str) -> list[str]:
+    """Names of codecs, for the completion of a shell."""
+    from audiotok.codec import registry
+
+    return [card.name for card in registry.list_codecs() if card.name.startswith(incomplete)]
+
+
+def shipped(kind: str) -> Callable[[str], list[str]]:
+    """A function that completes the names of shipped suites or recipes."""
+
+    def complete(incomplete: str) -> list[str]:
+        from audiotok.system import assets
+
+        return [name for name in assets.names(kind) if name.startswith(incomplete)]
+
+    return complete
+
+
 Tokenizer = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="Name of a codec (`audiotok list`), or a .py file.")
+    str,
+    typer.Option(
+        "--tokenizer",
+        "-t",
+        help="Name of a codec (`audiotok list`), or a .py file.",
+        autocompletion=codecs,
+    ),
 ]
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
 ]
-Device = Annotated[str, typer.Option("--device", "-d", help="cpu, cuda, cuda:1, or auto.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        help="cpu, cuda, cuda:1; auto: a GPU if there is one.",
+        callback=_device,
+        autocompletion=lambda: ["auto", "cpu", "cuda"],
+    ),
+]
 Out = Annotated[  # text, because a Path drops a slash at the end
-    str, typer.Option("--out", "-o", help="File; or a folder: one that exists, or a name with a /.")
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File, or - for stdout; or a folder: one that exists, or a name with a /.",
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace outputs that exist; never an input.")
@@ -41,7 +92,7 @@ Fresh = Annotated[
     bool, typer.Option("--fresh", help="Start a new run; an old folder is renamed, not deleted.")
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Use no GPU.")]
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them; - for stdin.")]
 AllowTruncated = Annotated[
     bool,
     typer.Option(

@@ -93,7 +93,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page.")] = Path(
         "site/listening"
     ),
-    device: Device = "cpu",
+    device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Write a page to listen to codecs side by side, and in a blind test."""
@@ -131,24 +131,16 @@ def model_index(
 
 def _compared(frame: pandas.DataFrame, out: Console) -> None:
     """A table for each suite and corpus, of the columns with a direction."""
-    from rich.table import Table
-
+    from audiotok.cli.terminal import table
     from audiotok.results.results import arrow
 
     for (suite, data, a, b), rows in frame.groupby(
         ["suite", "data", "codec_a", "codec_b"], sort=False
     ):
         out.print(f"{suite} on {data}", style="italic")
-        table = Table(box=None)
-        for head, side in (
-            ("column", "left"), (a, "right"), (b, "right"), ("difference", "right"),
-            ("95 % interval", "right"), ("clips", "right"), ("failed", "right"), ("better", "left"),
-        ):  # fmt: skip
-            table.add_column(head, justify=side)
-        for _, row in rows.iterrows():
-            if row["higher_is_better"] is None:
-                continue
-            table.add_row(
+        heads = ("column", a, b, "difference", "95 % interval", "clips", "failed", "better")
+        cells = [
+            (
                 row["column"] + arrow(row) + (f" ({row['unit']})" if row["unit"] else ""),
                 *(_number(row[key], row["digits"]) for key in ("a", "b", "difference")),
                 _interval(row["low"], row["high"], row["digits"]),
@@ -156,7 +148,10 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
                 f"{row['failed_a']}, {row['failed_b']}",
                 _verdict(row),
             )
-        out.print(table)
+            for _, row in rows.iterrows()
+            if row["higher_is_better"] is not None
+        ]
+        table(out, heads, cells, right=heads[1:-1])
         made = rows["interval"].dropna().mode()
         if len(made):
             out.print(f"Intervals: {made[0]}, unless clips are missing.", style="dim")
@@ -181,17 +176,14 @@ def _verdict(row: pandas.Series) -> str:
 
 def _published(frame: pandas.DataFrame, out: Console) -> None:
     """Our and published numbers, metric by metric, with remarks on cells below the table."""
-    from rich.table import Table
+    from audiotok.cli.terminal import table
 
     remarks: dict[str, int] = {}
     for (table_name, where), rows in frame.groupby(["table", "ours_on"], sort=False):
         clips = rows["theirs_on"].iloc[0] or "clips unknown"
         title = f"ours: {where} | published: {table_name}, {clips}"
         out.print(title, style="italic")
-        table = Table(box=None)
-        for head in ("codec", "theirs", "column", "ours", "n", "published", "difference", ""):
-            numeric = head in ("ours", "n", "published", "difference")
-            table.add_column(head, justify="right" if numeric else "left")
+        cells = []
         for _, row in rows.iterrows():
             flags = [("!", row["flag"]), ("", row["note"])]
             signs = [
@@ -200,12 +192,12 @@ def _published(frame: pandas.DataFrame, out: Console) -> None:
                 if text
             ]
             ours = f"{_number(row['ours'], 3)} {_interval(row['low'], row['high'], 3)}".strip(" –")
-            table.add_row(
-                row["codec"], row["theirs"], row["column"], ours, str(row["n"]),
-                _number(row["published"], 3), _number(row["difference"], 3, sign="+"),
-                " ".join(signs),
-            )  # fmt: skip
-        out.print(table)
+            cells.append((
+                row["codec"], row["column"], ours, str(row["n"]), _number(row["published"], 3),
+                _number(row["difference"], 3, sign="+"), " ".join(signs), row["theirs"],
+            ))  # fmt: skip
+        heads = ("codec", "column", "ours", "n", "published", "difference", "", "theirs")
+        table(out, heads, cells, keys=2, right=("ours", "n", "published", "difference"))
     for text, number in remarks.items():
         out.print(f"{number}: {text}", style="dim")
     out.print(

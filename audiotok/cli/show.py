@@ -5,25 +5,29 @@ from __future__ import annotations
 import json as _json
 import math
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from audiotok.cli.terminal import Bar, console
+from audiotok.cli.streams import name_of
+from audiotok.cli.terminal import Bar, console, pairs, table
 from audiotok.codec import registry
 from audiotok.codec.licences import MARK, NOTE, warning
 from audiotok.harness.plan import Observer
 from audiotok.results import contamination, results
 from audiotok.results.remarks import remarks
+from audiotok.system.progress import listening
 
 if TYPE_CHECKING:
     from audiotok import corpora
     from audiotok.codec.card import CodecCard
     from audiotok.results.results import Result
     from audiotok.tokens.tokens import Tokens
+
+_PATIENCE = 2.0  # seconds that a file may take before its progress is shown
 
 out = console()
 err = console(stderr=True, soft_wrap=True)
@@ -73,36 +77,37 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
 
 
 def codecs(cards: Sequence[CodecCard]) -> None:
-    table = Table(
-        "codec", "token/s", "bit/s", "Hz", "weights", "description", box=None, padding=(0, 2, 0, 0)
-    )
+    rows = []
     for card in cards:
         rate, bitrate = card.token_rate, card.bitrate
-        table.add_row(
+        rows.append((
             card.name + (MARK if card.restricted else ""),
             "measured" if rate is None else f"{rate:g}",
             "measured" if bitrate is None else f"{bitrate:g}",
             str(card.sample_rate_out),
             download(card),
             card.description,
-        )
-    out.print(table)
+        ))  # fmt: skip
+    heads = ("codec", "token/s", "bit/s", "Hz", "weights", "description")
+    table(
+        out, heads, rows,
+        right=("token/s", "bit/s", "Hz"), prose=("description",),
+        drop=("token/s", "Hz", "weights", "description"),
+    )  # fmt: skip
     if any(card.restricted for card in cards):
         out.print(f"{NOTE}: `audiotok info NAME` has it", style="dim")
 
 
 def card(card: CodecCard) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows = []
     for key, value in card_fields(card).items():
         if isinstance(value, dict):
-            for inner, part in value.items():
-                if part is not None:
-                    table.add_row(f"{key}.{inner}", str(part))
+            parts = value.items()
+            rows += [(f"{key}.{inner}", str(part)) for inner, part in parts if part is not None]
         elif value not in (None, (), []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            text = f"{value:g}" if isinstance(value, float) else text
-            table.add_row(key, text)
-    out.print(table)
+            rows.append((key, f"{value:g}" if isinstance(value, float) else text))
+    pairs(out, rows)
     if card.restricted:
         out.print(f"§ {card.licence_weights}, {NOTE.partition(' ')[2]}")
     if card.bitrate is not None:
@@ -125,10 +130,26 @@ def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
 
 def encoded(source: Path, target: Path, tokens: Tokens) -> None:
     channels, codebooks, frames = tokens.codes.shape
-    print(
-        f"{target}: {channels * codebooks * frames} codes of {tokens.codec}, "
-        f"{tokens.bitrate:.0f} bit/s, {target.stat().st_size} bytes from {source}"
+    line = (
+        f"{name_of(target)}: {channels * codebooks * frames} codes of {tokens.codec}, "
+        f"{tokens.bitrate:.0f} bit/s, {target.stat().st_size} bytes from {name_of(source)}"
     )
+    print(line, file=sys.stderr if name_of(target) == "stdout" else sys.stdout)
+
+
+def written(target: Path) -> None:
+    """Prints the name of an output file; what goes to stdout has none."""
+    if name_of(target) != "stdout":
+        print(target)
+
+
+@contextmanager
+def long(text: str) -> Iterator[None]:
+    """Progress of the encoding and decoding of one file, from the second second on."""
+    with Bar(err, delay=_PATIENCE) as bar:
+        bar.start(text)
+        with listening(lambda done, total: bar.update(text, done, total)):
+            yield
 
 
 # --- bench -----------------------------------------------------------------------------------
@@ -164,15 +185,14 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     data = measured[0].summary["data"]
     suite = measured[0].summary["suite"]
     title = f"{suite['name']} v{suite['version']} on {data['name']}, {data['clips']} clips"
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("codec")
+    heads = ["codec"]
     for name in names:
         unit = f"\n{available[name]['unit']}" if available[name]["unit"] else ""
-        table.add_column(f"{name}{results.arrow(available[name])}{unit}", justify="right")
+        heads.append(f"{name}{results.arrow(available[name])}{unit}")
     cells = [[results.cell(result.scores.get(name)) for name in names] for result in measured]
-    for result, row in zip(measured, cells, strict=True):
-        table.add_row(result.marked, *row)
-    out.print(table)
+    rows = [(result.marked, *row) for result, row in zip(measured, cells, strict=True)]
+    out.print(title, style="italic")
+    table(out, heads, rows, right=heads[1:])
     for line in remarks(data["name"], names):
         out.print(line, style="dim")
     if any(result.restricted for result in measured):

@@ -1,62 +1,187 @@
-"""Consoles and progress: text is printed without markup, and a log gets lines instead of a bar."""
+"""Consoles, tables and progress: text is printed without markup, no name is cut, and a log gets
+lines instead of a bar.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 _PAUSE = (10.0, 300.0)  # seconds between two lines of a log, at least and at most
 _SHARE = 0.05  # of the time since the start, as a pause
+_WIDE = 10_000  # columns of a pipe, which has no width of its own
+_GAP = 2  # columns between two columns of a table
+_PROSE = 24  # columns that text which wraps gets at least
+
+Cell = str | Text
 
 
 def console(stderr: bool = False, soft_wrap: bool = False) -> Console:
     """A console without markup: `[x]` or `:x:` in a name is printed unchanged."""
     stream = sys.stderr if stderr else sys.stdout
-    wide = None if stream is not None and stream.isatty() else 200  # a pipe has no width
+    columns = os.environ.get("COLUMNS", "")
+    piped = int(columns) if columns.isdecimal() and int(columns) else _WIDE
+    wide = None if stream is not None and stream.isatty() else piped
     return Console(
         stderr=stderr, width=wide, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap
     )
 
 
+def table(
+    out: Console,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    keys: int = 1,
+    right: Container[str] = (),
+    prose: Container[str] = (),
+    drop: Sequence[str] = (),
+) -> None:
+    """Prints a table in which nothing is cut.
+
+    Where it is wider than the console, columns named in `drop` are left out, and a line says so;
+    then columns that still do not fit follow below, in further blocks.
+
+    Args:
+        keys: number of columns at the left that each block repeats.
+        right: heads of columns that are aligned at the right.
+        prose: heads of columns that wrap between words.
+        drop: heads of columns that may be left out, in this order.
+    """
+    columns = list(zip(heads, *rows, strict=True))
+    widths = [max(_width(cell) for cell in column) for column in columns]
+    for number, head in enumerate(heads):
+        widths[number] = min(widths[number], _PROSE) if head in prose else widths[number]
+
+    def needed(numbers: Sequence[int]) -> int:
+        return sum(widths[number] + _GAP for number in numbers) - _GAP
+
+    shown, left_out = list(range(len(heads))), []
+    for head in drop:
+        if needed(shown) > out.width:
+            left_out.append(head)
+            shown.remove(heads.index(head))
+    blocks, first = [[*range(keys)]], [*range(keys)]
+    for number in (number for number in shown if number >= keys):
+        if len(blocks[-1]) > keys and needed([*blocks[-1], number]) > out.width:
+            blocks.append([*first])
+        blocks[-1].append(number)
+    for place, block in enumerate(blocks):
+        if place:
+            out.print()
+        fits = needed(block) <= out.width
+        made = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+        for number in block:
+            head = heads[number]
+            made.add_column(
+                head,
+                justify="right" if head in right else "left",
+                overflow="fold",
+                no_wrap=fits and head not in prose,
+            )
+        for row in rows:
+            made.add_row(*(row[number] for number in block))
+        out.print(made)
+    if left_out:
+        out.print(f"Left out at {out.width} columns: {', '.join(left_out)}", style="dim")
+
+
+def pairs(out: Console, rows: Sequence[tuple[str, Cell]]) -> None:
+    """Prints names with their values; long values wrap."""
+    made = Table(
+        Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False,
+        padding=(0, _GAP, 0, 0), pad_edge=False,
+    )  # fmt: skip
+    for row in rows:
+        made.add_row(*row)
+    out.print(made)
+
+
+def _width(cell: Cell) -> int:
+    plain = cell.plain if isinstance(cell, Text) else cell
+    return max(map(cell_len, plain.split("\n")))
+
+
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on stderr, on a terminal only; yields a function that changes its text."""
-    with console(stderr=True).status(Text(text)) as shown:
+    """What is being done, on stderr: a spinner on a terminal, an occasional line in a log; yields
+    a function that changes its text."""
+    out, last = console(stderr=True, soft_wrap=True), time.monotonic()
+
+    def log(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PAUSE[0]:
+            last = time.monotonic()
+            out.print(text)
+
+    if not out.is_terminal:
+        yield log
+        return
+    with out.status(Text(text)) as shown:
         yield lambda text: shown.update(Text(text))
+
+
+class _Time(ProgressColumn):
+    """The estimated time that is left, or the time since the start where it is unknown."""
+
+    def render(self, task: Task) -> Text:
+        left = task.time_remaining
+        seconds = int((task.elapsed or 0) if left is None else left)
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return Text(f"{clock} {'so far' if left is None else 'left'}")
 
 
 class Bar:
     """Progress on a console: a bar on a terminal; elsewhere an occasional line.
 
+    Bar, count and time stay whole at any width; the label wraps beside them.
+
     Args:
         disable: show nothing, neither bar nor lines.
         transient: remove the bar at the end.
+        delay: seconds after which it appears.
     """
 
-    def __init__(self, console: Console, disable: bool = False, transient: bool = True) -> None:
-        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+    def __init__(
+        self, console: Console, disable: bool = False, transient: bool = True, delay: float = 0
+    ) -> None:
         self.console, self._lines = console, not console.is_terminal and not disable
+        whole, rest = Column(no_wrap=True), Column(overflow="fold", ratio=1)
         self._progress = Progress(
-            *columns,
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=min(20, console.width // 5), table_column=whole.copy()),
+            MofNCompleteColumn(table_column=whole.copy()),
+            _Time(table_column=whole.copy()),
+            TextColumn("{task.description}", markup=False, table_column=rest),
             console=console,
             transient=transient,
+            expand=True,
             disable=disable or self._lines,
         )
         self._task = None
+        self._timer = threading.Timer(delay, self._progress.start) if delay else None
 
     def __enter__(self) -> Bar:
-        self._progress.start()
+        if self._timer is None:
+            self._progress.start()
+        else:
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
         self._progress.stop()
 
     def start(self, text: str, done: int = 0, total: int | None = None) -> None:

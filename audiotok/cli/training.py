@@ -7,12 +7,27 @@ from typing import Annotated
 
 import typer
 
-from audiotok.cli.options import Checkpoint, Cpu, Device, Fresh, Json, Overrides, Resume, Run
+from audiotok.cli.options import (
+    Checkpoint,
+    Cpu,
+    Device,
+    Fresh,
+    Json,
+    Overrides,
+    Resume,
+    Run,
+    shipped,
+)
 from audiotok.system.interrupts import stopping
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe that ships, or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            help="A recipe that ships, or a YAML file.", autocompletion=shipped("recipes")
+        ),
+    ],
     overrides: Overrides = None,
     out: Run = None,
     dry: Annotated[
@@ -110,7 +125,7 @@ def judge_lm(
         str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
     ] = None,
     checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure how often a language model of tokens prefers the right sound of a pair."""

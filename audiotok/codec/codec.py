@@ -27,7 +27,8 @@ from audiotok.codec.streaming import Stream
 from audiotok.codec.tensor_level import TensorLevel
 from audiotok.codec.windows import Windowed
 from audiotok.errors import AudioError, CodecError
-from audiotok.sound.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
+from audiotok.sound.audio import Audio, AudioFile, Source, as_audio, check_sample_rate
+from audiotok.sound.resampling import resampled_length
 from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.memory import free_memory
 from audiotok.tokens.tokens import Tokens
@@ -179,7 +180,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     # --- encode and decode ---------------------------------------------------------------------
 
     @pytorch_defaults()
-    def encode(self, source) -> Tokens:
+    def encode(self, source: Source) -> Tokens:
         """Tokens of a path, an Audio, or (array, sample_rate)."""
         audio = AudioFile(source) if isinstance(source, str | Path) else as_audio(source)
         if isinstance(audio, AudioFile) and self._by_windows(audio):
@@ -211,7 +212,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return self._decode_equal_lengths([tokens], sample_rate)[0]
 
     @pytorch_defaults()
-    def reconstruct(self, source) -> Audio:
+    def reconstruct(self, source: Source) -> Audio:
         """Encodes, writes the tokens as bytes, reads these and decodes.
 
         The result has the source's sample rate and exactly its number of samples.
@@ -221,7 +222,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return self.decode(tokens, audio.sample_rate)
 
     @pytorch_defaults()
-    def encode_batch(self, sources: Sequence, batch: Batch = "strict") -> list[Tokens]:
+    def encode_batch(self, sources: Sequence[Source], batch: Batch = "strict") -> list[Tokens]:
         """Tokens of each source.
 
         Args:
@@ -325,7 +326,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return codes, side
 
     @pytorch_defaults()
-    def changed_codes(self, source) -> float:
+    def changed_codes(self, source: Source) -> float:
         """Share of the codes of `source` that precision=fast changes, 0 to 1."""
         waveform = prepare(as_audio(source), self.card).waveform
         exact, fast = (self._codes_of(waveform, fast)[0] for fast in (False, True))

@@ -1,4 +1,4 @@
-"""A codec as a Python object: repr, copies, pickling, and moving to a device."""
+"""A codec as a Python object: its text and table in a notebook, copies, pickling, devices."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from audiotok.codec.card import CodecCard
 from audiotok.codec.inference import plain_state
 from audiotok.errors import CodecError
+from audiotok.system import notebook
 
 
 class Portable:
@@ -41,19 +42,40 @@ class Portable:
         return other
 
     def __repr__(self) -> str:
-        card = self.card
-        rates = "a byte stream"
-        if not card.byte_stream:
-            sizes = sorted(set(card.codebook_sizes))
-            rates = (
-                f"{card.frame_rate:g} frames per second, {card.num_codebooks} codebook(s) of "
-                f"{'/'.join(map(str, sizes))}, {card.bitrate:g} bit/s"
-            )
-        weights = "no weights" if self.network is None else f"weights {self.checkpoint}"
+        facts = self._facts()
+        about = ", ".join(facts[key] for key in ("sample rates", "codes"))
         return (
-            f"<{type(self).__name__} {card.name}: {card.sample_rate_in} Hz in, "
-            f"{card.sample_rate_out} Hz out, {rates}; {weights}; on {self.device}>"
+            f"<{type(self).__name__} {self.card.name}: {about}; "
+            f"weights: {facts['weights']}; on {self.device}>"
         )
+
+    def _repr_html_(self) -> str:
+        card = self.card
+        about = {"codec": card.name, "description": card.description} | self._facts()
+        about |= {
+            "device": str(self.device),
+            "streams": "yes" if card.streamable else f"no: {card.not_streamable}",
+            "licence of the weights": card.licence_weights or "–",
+            "training data": ", ".join(card.training_data) or "–",
+            "verified": card.verified,
+        }
+        return notebook.table(about.items())
+
+    def _facts(self) -> dict[str, str]:
+        """Rates, codes and weights, for people."""
+        card = self.card
+        codes = "a byte stream"
+        if not card.byte_stream:
+            sizes = "/".join(map(str, sorted(set(card.codebook_sizes))))
+            codes = (
+                f"{card.frame_rate:g} frames per second, {card.num_codebooks} codebook(s) of "
+                f"{sizes}, {card.bitrate:g} bit/s"
+            )
+        return {
+            "sample rates": f"{card.sample_rate_in} Hz in, {card.sample_rate_out} Hz out",
+            "codes": codes,
+            "weights": "none" if self.network is None else str(self.checkpoint),
+        }
 
     def to(self, device: str | torch.device) -> Portable:
         """Moves the network, as `torch.nn.Module.to` does; returns the codec."""

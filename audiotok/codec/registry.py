@@ -19,10 +19,9 @@ from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import torch
-
 from audiotok.codec import checkpoints, licences
 from audiotok.codec.codec import Codec, CodecCard
+from audiotok.codec.devices import AUTO, find_device
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
@@ -41,7 +40,7 @@ _CODECS = Path(__file__).parents[1] / "codecs"
 def load(
     name: str | Path,
     checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    device: str = AUTO,
     quiet: bool = False,
 ) -> Codec:
     """The codec of that name, ready to encode and decode.
@@ -51,9 +50,10 @@ def load(
             carry options, `name:key=value,key=value`. Or a .safetensors file that `audiotok train`
             or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
         checkpoint: weights to use instead of the card's.
-        device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
-        quiet: no warning that a family's name stands for a codec (once per process), or about a
-            licence.
+        device: "cpu", "cuda", "cuda:1", or "auto": $AUDIOTOK_DEVICE, else a GPU if there is one,
+            else the CPU.
+        quiet: no log line that a family's name stands for a codec (once per process), about a
+            licence, or that a GPU was taken.
     """
     torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
@@ -73,7 +73,10 @@ def load(
     if card.restricted and not quiet:
         log.warning("%s", licences.warning(card.name, card.licence_weights))
     path = checkpoints.resolve(card, checkpoint)
-    return family(card, device=find_device(device), checkpoint=path)
+    found = find_device(device)
+    if device == AUTO and found.type != "cpu" and not quiet:
+        log.warning("%s runs on %s: choose another with device", card.name, found)
+    return family(card, device=found, checkpoint=path)
 
 
 def _official_names(family: type[Codec], card: CodecCard) -> str:
@@ -84,7 +87,7 @@ def _official_names(family: type[Codec], card: CodecCard) -> str:
 
 
 def load_recorded(
-    name: Recorded, checkpoint: str | Path | None = None, device: str = "cpu"
+    name: Recorded, checkpoint: str | Path | None = None, device: str = AUTO
 ) -> Codec:
     """The codec of a name that comes from a file; arguments as for `load`.
 
@@ -329,23 +332,3 @@ def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
         _family_in, path.resolve()
     )  # so another process can find the class
     return families[0]
-
-
-def find_device(device: str) -> torch.device:
-    """The device of that name; CodecError if this PyTorch cannot compute on it."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        result = torch.device(device)
-    except RuntimeError:
-        raise CodecError(f"there is no device {device!r}: use cpu, cuda, cuda:1 or auto") from None
-    if result.type == "cuda" and (result.index or 0) >= torch.cuda.device_count():
-        raise CodecError(f"device {device!r} is not there: {torch.cuda.device_count()} GPUs found")
-    try:
-        torch.ones(1, device=result).cpu()
-    except Exception as reason:  # each backend raises its own types
-        raise CodecError(
-            f"device {device!r} cannot be used by this PyTorch ({type(reason).__name__}): use cpu, "
-            "cuda, cuda:1 or auto"
-        ) from reason
-    return result

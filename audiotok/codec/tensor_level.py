@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -172,7 +172,7 @@ class TensorLevel:
             return self._whole_frames(self._decode(codes), codes.shape[-1])
 
     def tokens(
-        self, codes, num_samples: int | None = None, sample_rate: int | None = None
+        self, codes: Any, num_samples: int | None = None, sample_rate: int | None = None
     ) -> Tokens:
         """Tokens of given codes, e.g. from a language model.
 
@@ -183,10 +183,12 @@ class TensorLevel:
             sample_rate: Hz; None: sample_rate_in.
 
         Raises:
-            CodecError: codes of another shape or type.
-            TokensError: codes out of range, or numbers that do not fit.
+            CodecError: codes of another shape or type, or a length that does not fit them.
+            TokensError: codes out of range.
         """
         card, rate = self.card, sample_rate or self.card.sample_rate_in
+        if isinstance(codes, Tokens):
+            raise CodecError(f"{codes} are Tokens already: give their codes, tokens.codes")
         try:
             tensor = torch.as_tensor(codes, device="cpu")
         except (TypeError, ValueError, RuntimeError) as reason:
@@ -210,7 +212,10 @@ class TensorLevel:
             num_samples = length * rate // card.sample_rate_in
         count = tensor.shape[1]
         about = (card.name, self.fingerprint, num_samples, rate)
-        return Tokens(tensor.long(), *about, card.codebook_sizes[:count], card.strides[:count])
+        sizes, strides = card.codebook_sizes[:count], card.strides[:count]
+        made = Tokens(tensor.long(), *about, sizes, strides)
+        self._check(made)
+        return made
 
     # --- checks ----------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import torch
 
 from audiotok.codec.card import CodecCard
 from audiotok.errors import CodecError
+from audiotok.system import progress
 
 log = logging.getLogger("audiotok")
 
@@ -84,6 +85,7 @@ class Windowed:
             step = self._piece * hop
             for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
                 codes[..., start : start + piece.shape[-1]] = piece
+                progress.report(start + piece.shape[-1], num_frames)
             return codes, None
         if len(windows) > 1 and card.lookahead is None:
             log.warning(
@@ -99,6 +101,7 @@ class Windowed:
                     f"expected torch.int64 {expected}: its _encode is wrong"
                 )
             codes[..., start:stop] = piece[..., start - low : stop - low]
+            progress.report(stop, num_frames)
         return codes, None
 
     def _decode_windows(
@@ -114,6 +117,7 @@ class Windowed:
             shape = (len(codes), card.channels, codes.shape[-1] * hop)
             for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
                 waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
+                progress.report((start + piece.shape[-1]) // hop, codes.shape[-1])
             return waveform
         waveform = None
         for low, start, stop, high in windows:
@@ -130,6 +134,7 @@ class Windowed:
             if waveform is None:
                 waveform = torch.empty(len(codes), card.channels, length)
             waveform[..., begin:end] = piece
+            progress.report(stop, codes.shape[-1])
         return waveform
 
 

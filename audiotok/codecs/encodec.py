@@ -29,6 +29,7 @@ from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
 from audiotok.nn.pieces import Pieces, Search, pieces
+from audiotok.system import progress
 
 HOP_LENGTH = 320
 
@@ -278,6 +279,7 @@ class ChunkedEncodec(Encodec):
             chunk, level = normalise(waveform[..., start : start + length].to(self.device))
             codes.append(search(self.network.encoder(chunk), index == len(chunks) - 1).cpu())
             levels.append(level)
+            progress.report(index + 1, len(chunks))
         return torch.cat(codes, dim=-1), torch.stack(levels, dim=1).cpu().view(torch.int32)
 
     def _decode_windows(self, codes: Tensor, length: int, side: Tensor | None) -> Tensor:
@@ -300,6 +302,7 @@ class ChunkedEncodec(Encodec):
     ) -> Iterator[Tensor]:
         """Each chunk (B, C, samples of its frames), on the CPU."""
         pieces = codes.split([frames for _, frames in chunks], dim=-1)
-        for piece, level in zip(pieces, levels.unbind(1), strict=True):
+        for index, (piece, level) in enumerate(zip(pieces, levels.unbind(1), strict=True)):
             sound = self._decode(piece.to(self.device)).float()
+            progress.report(index + 1, len(chunks))
             yield sound.cpu() * level[:, None, None]

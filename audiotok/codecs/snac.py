@@ -28,6 +28,7 @@ from audiotok.nn.dac_keys import from_official
 from audiotok.nn.noise import gaussian, key_of
 from audiotok.nn.quantizers import merged
 from audiotok.nn.snac import HEAD, SNACConfig, SNACNetwork
+from audiotok.system import progress
 
 _MUSIC = SNACConfig(
     strides=(2, 3, 8, 8),
@@ -162,6 +163,7 @@ class SNAC(Codec):
             piece = self.network.decode(codes[..., low:high].to(self.device), noise)
             piece = piece[..., (start - low) * hop : (stop - low) * hop]
             waveform[..., start * hop : stop * hop] = piece
+            progress.report(stop, codes.shape[-1])
         return waveform[..., :length]
 
     def _noise(self, keys: list[int], low: int, high: int) -> list[Tensor]:

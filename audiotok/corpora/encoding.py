@@ -76,7 +76,7 @@ def encode(
     out: str | Path,
     *,
     checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     batch: Batch | None = None,
     batch_seconds: float | None = None,
     shard_clips: int | None = None,

@@ -21,7 +21,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from audiotok.system.files import cache_root, temporaries, temporary_path
 
 KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
 BYTES = 10_000_000_000
+_PART = "[0-9a-f][0-9a-f]"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _BEGIN = b'{"key": {'
 _STALE = 3600.0  # seconds after which a temporary file must be from a killed process
@@ -113,24 +114,74 @@ class Cache:
 
     def prune(self) -> None:
         """Remove entries beyond the limit and old temporary files, but no other file."""
-        self._added, total, files = 0, 0, []
-        for order, kind in enumerate(KINDS):
-            for folder in (self.folder / kind).glob("[0-9a-f][0-9a-f]"):
-                temporary = temporaries(folder)
-                for path in [*temporary, *folder.glob("*")]:
-                    with suppress(OSError):  # another process may prune as well
-                        info = path.lstat()
-                        if path in temporary and time.time() - info.st_mtime > _STALE:
-                            path.unlink()
-                        elif _is_entry(path, info):
-                            files.append((order, info.st_mtime, info.st_size, path))
-                            total += info.st_size
+        self._added = 0
+        for path in self._folders():
+            for temporary in temporaries(path):
+                with suppress(OSError):  # another process may prune as well
+                    if time.time() - temporary.lstat().st_mtime > _STALE:
+                        temporary.unlink()
+        files = [
+            (KINDS.index(kind), info.st_mtime, info.st_size, path)
+            for kind, path, info in self._entries()
+        ]
+        total = sum(size for _, _, size, _ in files)
         for _, _, size, path in sorted(files):
             if total <= self.limit:
                 return
             with suppress(OSError):
                 path.unlink()
             total -= size
+
+    def usage(self) -> dict[str, tuple[int, int]]:
+        """{kind: (entries, bytes)}."""
+        usage = {kind: [0, 0] for kind in KINDS}
+        for kind, _, status in self._entries():
+            usage[kind][0] += 1
+            usage[kind][1] += status.st_size
+        return {kind: (count, size) for kind, (count, size) in usage.items()}
+
+    def others(self) -> list[Path]:
+        """What the folder and the folders of the kinds hold beside entries; not looked into."""
+        own = {path for _, path, _ in self._entries()}
+        own |= {temporary for folder in self._folders() for temporary in temporaries(folder)}
+        kinds = [self.folder / kind for kind in KINDS if (self.folder / kind).is_dir()]
+        places = [self.folder, *kinds, *self._folders()]
+        return sorted(
+            path
+            for place in places
+            if place.is_dir()
+            for path in place.iterdir()
+            if path not in own and path not in places
+        )
+
+    def clear(self) -> int:
+        """Remove all entries, half-written ones that are old, and folders that are empty then; no
+        other file. Returns the number of entries removed."""
+        removed = 0
+        for _, path, _ in list(self._entries()):
+            with suppress(OSError):
+                path.unlink()
+                removed += 1
+        self.prune()
+        for folder in [*self._folders(), *(self.folder / kind for kind in KINDS)]:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
+        return removed
+
+    def _folders(self) -> list[Path]:
+        """The folders of entries; a link is not followed."""
+        kinds = [self.folder / kind for kind in KINDS]
+        folders = (path for kind in kinds if not kind.is_symlink() for path in kind.glob(_PART))
+        return [path for path in folders if path.is_dir() and not path.is_symlink()]
+
+    def _entries(self) -> Iterator[tuple[str, Path, os.stat_result]]:
+        """Kind, path and status of each entry."""
+        for folder in self._folders():
+            for path in folder.glob("*"):
+                with suppress(OSError):  # another process may remove it
+                    info = path.lstat()
+                    if _is_entry(path, info):
+                        yield folder.parent.name, path, info
 
     def _path(self, kind: str, key: Mapping[str, Any]) -> Path:
         name = digest(key)

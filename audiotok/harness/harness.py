@@ -37,7 +37,7 @@ def bench(
     tasks: Sequence[str] | None = None,
     limit: int | None = None,
     out: str | Path = "results",
-    device: str = "cpu",
+    device: str = "auto",
     workers: int | None = None,
     executor: str = "local",
     address: str | None = None,

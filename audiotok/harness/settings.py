@@ -27,7 +27,7 @@ class BenchSettings:
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
         limit: use only the first clips, this many.
         out: folder of all results.
-        device: of the codecs: "cpu", "cuda", "cuda:1", "auto".
+        device: of the codecs: "cpu", "cuda", "cuda:1", or "auto", as for `audiotok.load`.
         workers: scoring processes; None: one per core, at most 8; 0: score in this process.
         executor: where clips are scored: "local" processes, or "ray", a cluster at `address`.
             Codecs always run in this process.
@@ -47,7 +47,7 @@ class BenchSettings:
     data: str | Path | None = None
     limit: int | None = None
     out: str | Path = "results"
-    device: str = "cpu"
+    device: str = "auto"
     workers: int | None = None
     executor: str = "local"
     address: str | None = None

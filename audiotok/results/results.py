@@ -31,6 +31,7 @@ from audiotok.errors import ResultsError
 from audiotok.results import contamination, speakers
 from audiotok.results.schema import ROLES, read_json, read_rows
 from audiotok.results.schema import SCHEMA as SCHEMA
+from audiotok.results.shown import Shown
 from audiotok.system import names
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing
@@ -41,8 +42,8 @@ FLOOR = "random"
 MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """One codec on one corpus: the content of summary.json and run.json."""
 
     folder: Path

@@ -1,47 +1,34 @@
-"""Audio: a waveform with its sample rate; reading, writing, resampling, channels, every check.
+"""Audio: a waveform with its sample rate; reading, resampling, channels, every check.
 
 A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere.
 """
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
-import soundfile
 import torch
 
 from audiotok.errors import AudioError
 from audiotok.sound.containers import truncation_allowed
 from audiotok.sound.decoding import MAX_SAMPLES, SAMPLE_RATES, Decoder
 from audiotok.sound.resampling import BLOCK, resample, resampled_blocks, resampled_length
+from audiotok.sound.writing import WRITABLE, first_line, write
+from audiotok.system import notebook
 from audiotok.system.defaults import pytorch_defaults
-from audiotok.system.files import replacing
 from audiotok.system.memory import free_memory
 
 __all__ = [
-    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "as_audio",
-    "check_sample_rate", "read", "resampled_length", "write",
+    "MAX_PEAK", "MAX_SAMPLES", "SAMPLE_RATES", "WRITABLE", "Audio", "AudioFile", "Source",
+    "as_audio", "check_sample_rate", "read", "resampled_length", "write",
 ]  # fmt: skip
 
 MAX_PEAK = 8.0  # floats may exceed [-1, 1]; a larger peak means that they were not scaled
-_WRITTEN = 2**16  # samples written at once: libsndfile's Vorbis encoder crashes on millions
-_WRITERS = {  # extension: format and subtype of libsndfile
-    ".wav": ("WAV", "PCM_16"),
-    ".flac": ("FLAC", "PCM_16"),
-    ".ogg": ("OGG", "VORBIS"),
-    ".opus": ("OGG", "OPUS"),
-    ".mp3": ("MP3", "MPEG_LAYER_III"),
-}
-WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
-
-
-log = logging.getLogger("audiotok")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +76,41 @@ class Audio:
         """Seconds."""
         return self.num_samples / self.sample_rate
 
+    def numpy(self) -> np.ndarray:
+        """The waveform as an array (C, L) float32, which shares its memory."""
+        return self.waveform.numpy(force=True)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def save(self, path: str | Path, subtype: str | None = None) -> None:
+        """Writes a sound file in the format of the extension, see `write`; replaces an old one."""
+        write(path, self, subtype)
+
+    def play(self) -> None:
+        """Shows a player in a notebook.
+
+        Raises:
+            AudioError: this is no notebook.
+        """
+        if not notebook.is_notebook():
+            raise AudioError(
+                "play() shows a player in a notebook, and this is none: write a file with "
+                'save("sound.wav") and open it'
+            )
+        from IPython.display import display
+
+        display(self)
+
+    def __repr__(self) -> str:
+        kind = "mono" if self.channels == 1 else "stereo"
+        peak = float(self.waveform.abs().max())
+        return f"Audio({self.duration:.2f} s, {self.sample_rate} Hz, {kind}, peak {peak:.3g})"
+
+    def _repr_html_(self) -> str:
+        about = f"<p>{notebook.text(self)}</p>"
+        return about + notebook.player(self.numpy(), self.sample_rate)
+
     def resample(self, sample_rate: int) -> Audio:
         """The same sound at another rate, `resampled_length` samples long.
 
@@ -115,6 +137,10 @@ class Audio:
         """The waveform (C, L) after `to_channels`, unless `channels` is None, and `resample`."""
         audio = self if channels is None else self.to_channels(channels)
         return audio.resample(sample_rate).waveform
+
+
+# What `as_audio` and `Codec.encode` take
+Source: TypeAlias = str | Path | Audio | tuple[Any, int] | dict[str, Any] | IO[bytes]
 
 
 def check_sample_rate(sample_rate: int) -> None:
@@ -274,53 +300,10 @@ def _mixed(waveform: torch.Tensor, channels: int) -> torch.Tensor:
     return waveform.mean(0, keepdim=True) if channels == 1 else waveform.repeat(2, 1)
 
 
-def _first_line(reason: BaseException) -> str:
-    text = getattr(reason, "error_string", None) or str(reason) or type(reason).__name__
-    return text.strip().splitlines()[0].removeprefix("Error : ").rstrip(".")
-
-
-def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
-    """Writes `audio` in the format that the extension of `path` names, whole or not at all.
-
-    Args:
-        path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
-        subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
-            [-1, 1] are clipped in every format but FLOAT and DOUBLE; a warning counts them.
-    """
-    extension = Path(path).suffix.lower()
-    if extension not in _WRITERS:
-        raise AudioError(
-            f"cannot write {path}: the extension {extension!r} is none of {', '.join(_WRITERS)}"
-        )
-    file_format, default = _WRITERS[extension]
-    subtype = subtype or default
-    if not soundfile.check_format(file_format, subtype):
-        raise AudioError(f"cannot write {path}: {file_format} has no sample format {subtype!r}")
-    settings = {"samplerate": audio.sample_rate, "channels": audio.channels}
-    settings |= {"format": file_format, "subtype": subtype}
-    try:
-        with (
-            replacing(path, AudioError) as file,
-            soundfile.SoundFile(file.fileno(), "w", closefd=False, **settings) as sound,
-        ):
-            for block in audio.waveform.detach().split(_WRITTEN, dim=1):
-                sound.write(block.T.numpy())
-    except soundfile.LibsndfileError as reason:
-        raise AudioError(
-            f"cannot write {path}: {file_format} {subtype} at {audio.sample_rate} Hz: "
-            f"{_first_line(reason)}; resample, choose .wav, or free disk space"
-        ) from reason
-    if subtype not in ("FLOAT", "DOUBLE") and (clipped := int((audio.waveform.abs() > 1).sum())):
-        log.warning(
-            "%s: %d of %d samples are beyond [-1, 1] (peak %.3g) and were clipped",
-            path, clipped, audio.waveform.numel(), float(audio.waveform.abs().max()),
-        )  # fmt: skip
-
-
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}
 
 
-def as_audio(source: Any) -> Audio:
+def as_audio(source: Source) -> Audio:
     """Audio from a path, an open file or BytesIO, an Audio, (array or tensor, sample_rate), or a
     dictionary with "array" and "sampling_rate", as in Hugging Face data sets.
 
@@ -341,13 +324,15 @@ def as_audio(source: Any) -> Audio:
             f"array and sampling_rate, not {type(source).__name__}"
         )
     array, sample_rate = source
+    if isinstance(array, Audio):
+        raise AudioError(f"{array} has its sample rate: give it without {sample_rate!r}")
     if isinstance(sample_rate, np.integer):
         sample_rate = int(sample_rate)
     check_sample_rate(sample_rate)
     try:
         waveform = torch.as_tensor(array, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError) as reason:
-        raise AudioError(f"the array is not numeric: {_first_line(reason)}") from None
+        raise AudioError(f"the array is not numeric: {first_line(reason)}") from None
     audio = _two_dimensions(_float32(waveform)).contiguous()
     return Audio(_checked(audio, "the array"), sample_rate)
 

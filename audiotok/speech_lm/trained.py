@@ -87,7 +87,7 @@ def read_metadata(path: str | Path) -> tuple[LMRecipe, TrainingTokens]:
     return read
 
 
-def load(path: str | Path, device: str = "cpu") -> LanguageModel:
+def load(path: str | Path, device: str = "auto") -> LanguageModel:
     """The model of a file, in eval mode. If it was initialised from a text model, that model's
     config is needed, in the folder named in the recipe or in the cache of the Hub.
 
@@ -100,7 +100,7 @@ def load(path: str | Path, device: str = "cpu") -> LanguageModel:
     with checkpoints.sized_by(state, path):
         model = recipe.model(tokens.codebook_sizes, tokens.strides, weights=False)
     checkpoints.load_strict(model, state, path)
-    return model.to(device).eval()
+    return model.to(registry.find_device(device)).eval()
 
 
 def judge(
@@ -108,7 +108,7 @@ def judge(
     folders: Sequence[str | Path],
     *,
     checkpoint: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     tokenizer: str | None = None,
     report: Callable[[int, int, dict[str, float]], None] = lambda done, all_, numbers: None,
 ) -> dict[str, pairs.Judged]:

@@ -13,6 +13,7 @@ from typing import TextIO
 from audiotok.errors import AudiotokError
 from audiotok.system.files import cache_root
 
+_closed: set[str] = set()  # standard streams that the caller had closed
 _NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "allocate memory")  # PyTorch's messages
 
 
@@ -40,6 +41,11 @@ def guarded() -> Iterator[None]:
             print(f"audiotok: {' '.join(text.split())}", file=sys.stderr)
             _flush(sys.stderr)
         sys.exit(2)
+
+
+def was_closed(name: str) -> bool:
+    """Whether "stdin", "stdout" or "stderr" was closed when the command started."""
+    return name in _closed
 
 
 def explained(error: BaseException) -> str | None:
@@ -84,6 +90,7 @@ def _open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
+            _closed.add(name)
             # gets the lowest free number; child processes inherit it
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
         if getattr(sys, name) is None:

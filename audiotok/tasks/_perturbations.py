@@ -35,7 +35,7 @@ def crushed(audio: Audio, bits: int = BITS) -> Audio:
 def _opus():
     from audiotok.codec import registry
 
-    return registry.load(OPUS, quiet=True)
+    return registry.load(OPUS, device="cpu", quiet=True)
 
 
 def louder(audio: Audio, gain: float) -> Audio:

@@ -38,7 +38,7 @@ def published_numbers(
     checkpoint: str | Path | None = None,
     data: str = CORPUS,
     out: str | Path = "results",
-    device: str = "cpu",
+    device: str = "auto",
     bench: Callable[..., Any] | None = None,
 ) -> list[Comparison]:
     """Measures the suite `speech`, and compares each number with the published one of the codec.

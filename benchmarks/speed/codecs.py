@@ -83,7 +83,7 @@ def measured(name: str, rounds: int) -> Iterator[dict]:
     sound = speech(card.sample_rate_in, card.channels, seconds=30)
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         file, peers = CODECS[name](name, Path(folder), sound)
-        codec = audiotok.load(name, checkpoint=file)
+        codec = audiotok.load(name, checkpoint=file, device="cpu")
     lengths = {"one frame": card.hop_length}
     lengths |= {f"{seconds} s": seconds * card.sample_rate_in for seconds in (1, 10)}
     for label, num_samples in lengths.items():

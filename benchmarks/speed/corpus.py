@@ -126,7 +126,7 @@ def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) ->
         weights.mkdir(exist_ok=True)
         with torch.no_grad():
             file, others = encodec(name, weights, speech())
-    codec = audiotok.load(name, checkpoint=file)
+    codec = audiotok.load(name, checkpoint=file, device="cpu")
     clips = list(data.load(folder))
     seconds = sum(soundfile.info(clip.path).duration for clip in clips)
     out, codes = scratch / "tokens", {}

@@ -64,7 +64,7 @@ def main() -> None:
     times: dict[str, list[float]] = {"pesq+pystoi": [], "own": [], "start": [], "next": []}
     with tempfile.TemporaryDirectory() as folder:
         corpus = cut(Path(folder) / "clips", arguments.clips, arguments.seconds)
-        codec = audiotok.load(CODEC)
+        codec = audiotok.load(CODEC, device="cpu")
         pairs = [(a := as_audio(clip.path), codec.reconstruct(a)) for clip in corpus]
         for number in range(arguments.rounds):
             times["pesq+pystoi"] += [timed(lambda: [packages(*pair) for pair in pairs])]

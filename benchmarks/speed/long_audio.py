@@ -175,12 +175,12 @@ def comparison(codec: Codec, path: Path, minutes: float) -> dict:
 def loaded(row: str, folder: Path) -> Codec:
     name, weights = NAMES[row]
     if weights is None:
-        return audiotok.load(name, quiet=True)
+        return audiotok.load(name, device="cpu", quiet=True)
     clips = [as_audio(clip.path) for clip in data.load("bundled", limit=8)]
     speech = torch.cat([clip.to_channels(1).resample(24_000).waveform for clip in clips], dim=1)
     with torch.no_grad():
         path = encodec(folder, speech) if weights == "encodec" else dac(folder, speech, weights)
-    return audiotok.load(name, checkpoint=path, quiet=True)
+    return audiotok.load(name, checkpoint=path, device="cpu", quiet=True)
 
 
 def encodec(folder: Path, speech: Tensor) -> Path:

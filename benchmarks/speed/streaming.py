@@ -64,12 +64,12 @@ def main() -> None:
 def codecs(folder: Path, speech: Tensor) -> Iterator[Codec]:
     with torch.inference_mode(False), torch.no_grad():
         path, _ = encodec("encodec-24k", folder, speech)
-    yield audiotok.load("encodec-24k:codebooks=8", checkpoint=path, quiet=True)
+    yield audiotok.load("encodec-24k:codebooks=8", checkpoint=path, device="cpu", quiet=True)
     from transformers import MimiConfig, MimiModel
 
     with torch.inference_mode(False):
         MimiModel(MimiConfig()).save_pretrained(folder / "mimi")
-    yield audiotok.load("mimi-8", checkpoint=folder / "mimi", quiet=True)
+    yield audiotok.load("mimi-8", checkpoint=folder / "mimi", device="cpu", quiet=True)
 
 
 def measured(codec: Codec, speech: Tensor) -> Iterator[dict]:

@@ -126,9 +126,9 @@ def test_brackets_in_names(audiotok):
 
 
 def test_a_missing_gpu_is_said_before_anything_is_measured(audiotok, monkeypatch):
-    from audiotok.codec import registry
+    from audiotok.codec import devices
 
-    monkeypatch.setattr(registry.torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 0)
     words = ["bench", "-t", "mulaw", "--data", "clips", "-s", "tiny.yaml", "-d", "cuda"]
     code, _, err = audiotok(*words)
     assert code == 2 and "device 'cuda' is not there: 0 GPUs found" in err

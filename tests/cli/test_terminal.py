@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -42,6 +43,16 @@ def test_a_spinner_takes_names_as_they_are():
         update("[/y]")
 
 
+def test_a_log_gets_what_a_spinner_says_now_and_then(monkeypatch, capsys):
+    now = 0.0
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    with terminal.status("reading") as update:
+        for number in range(100):
+            now += 1.0
+            update(f"[/{number}]")
+    assert capsys.readouterr().err.splitlines() == [f"[/{n}]" for n in range(9, 100, 10)]
+
+
 def test_a_log_gets_lines_now_and_then(monkeypatch):
     now = 0.0
     monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
@@ -67,3 +78,73 @@ def test_a_terminal_gets_no_lines(monkeypatch):
             now += 20.0
             bar.update("mulaw", done, 100)
     assert " left\n" not in file.getvalue()
+
+
+def wide(columns: int) -> tuple[Console, io.StringIO]:
+    file = io.StringIO()
+    return Console(file=file, width=columns, markup=False, emoji=False, highlight=False), file
+
+
+HEADS = ("name", "Hz", "bit/s", "text")
+ROWS = [(name * 9, "16000", "500", "some words that wrap " * 5) for name in ("ab", "cde")]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 60, 36])
+def test_a_table_cuts_nothing(columns):
+    out, file = wide(columns)
+    terminal.table(out, HEADS, ROWS, prose=("text",))
+    text = file.getvalue()
+    assert "…" not in text and max(map(len, text.splitlines())) <= columns
+    for row in ROWS:
+        assert row[0] in text
+    assert text.count("16000") == text.count("500") == 2 and text.count("wrap") == 10
+
+
+def test_a_table_drops_columns_in_order():
+    for columns, left in ((90, ""), (62, "Hz"), (42, "Hz, text")):
+        out, file = wide(columns)
+        terminal.table(out, HEADS, ROWS, prose=("text",), drop=("Hz", "text"))
+        lines = file.getvalue().splitlines()
+        note = f"Left out at {columns} columns: {left}"
+        assert (note in lines) if left else "Left out" not in file.getvalue()
+        assert ("wrap" in file.getvalue()) == ("text" not in left)
+
+
+def test_a_name_wider_than_the_console_is_folded():
+    out, file = wide(10)
+    terminal.table(out, ("name", "n"), [("x" * 25, "7")])
+    assert file.getvalue().count("x") == 25 and "7" in file.getvalue()
+
+
+def test_pipes_have_no_width(monkeypatch):
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    for columns, expected in (("80", 80), ("", 10_000), ("x", 10_000), ("0", 10_000)):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert terminal.console().width == expected
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_a_bar_keeps_step_and_time_whole(columns):
+    file = io.StringIO()
+    out = Console(file=file, width=columns, force_terminal=True, color_system=None)
+    label = ", ".join(f"loss_{n} {n}.25" for n in range(12))
+    with terminal.Bar(out, transient=False) as bar:
+        bar.start("starting")
+        bar.update(label, 1234, 50_000)
+    last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue()).rpartition("starting")[2]
+    assert "1234/50000" in last and ("left" in last or "so far" in last) and "…" not in last
+    assert all(f"{n}.25" in last for n in range(12))
+
+
+def test_a_bar_with_a_delay_shows_nothing_before():
+    file = io.StringIO()
+    out = Console(file=file, width=80, force_terminal=True)
+    with terminal.Bar(out, delay=60) as bar:
+        bar.start("short")
+        bar.update("short", 1, 2)
+    assert file.getvalue().strip() == ""
+    with terminal.Bar(out, delay=0.01) as bar:
+        bar.start("long")
+        bar._timer.join()
+        bar.update("long", 1, 2)
+    assert "long" in file.getvalue()

@@ -12,7 +12,7 @@ import torch
 from support import tiny_codec
 
 import audiotok
-from audiotok.codec import checkpoints, registry
+from audiotok.codec import checkpoints, devices, registry
 from audiotok.errors import CheckpointError, CodecError
 
 TINY = str(Path(tiny_codec.__file__))
@@ -220,8 +220,8 @@ def test_devices_that_cannot_compute(device, monkeypatch):
     def ones(*_, **__):
         raise AssertionError("Torch not compiled\nwith that")
 
-    monkeypatch.setattr(registry.torch, "ones", ones)
-    monkeypatch.setattr(registry.torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(devices.torch, "ones", ones)
+    monkeypatch.setattr(devices.torch.cuda, "device_count", lambda: 0)
     for find in (registry.find_device, lambda name: registry.load("mulaw", device=name)):
         with pytest.raises(CodecError, match=re.escape(f"device {device!r}")):
             find(device)

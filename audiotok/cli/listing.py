@@ -1,0 +1,167 @@
+"""The verbs tasks, suites and metrics, which list what there is; cache; completion for shells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiotok.cli.options import Json
+from audiotok.errors import AudiotokError
+
+if TYPE_CHECKING:
+    from audiotok.metrics import Column
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def tasks(as_json: Json = False) -> None:
+    """List the tasks of `bench`, the columns they rank codecs by, and whether they can run here."""
+    from audiotok import tasks as all_tasks
+    from audiotok.cli import show, terminal
+
+    entries = [
+        {
+            "task": task.name,
+            "option": task.option,
+            "version": task.version,
+            "ranked": list(task.ranked),
+            "columns": [_column(column) for column in task.columns],
+            "ready": (why := task.available()) is None,
+            "why_not": why,
+        }
+        for task in all_tasks.list_tasks()
+    ]
+    if as_json:
+        show.json(entries)
+        return
+    rows = [
+        (
+            one["task"],
+            str(one["version"]),
+            str(len(one["columns"])),
+            ", ".join(one["ranked"]) or "–",
+            one["why_not"] or "yes",
+            one["option"] or "–",
+        )
+        for one in entries
+    ]
+    heads = ("task", "version", "columns", "ranked by", "ready", "option, as task:option")
+    terminal.table(
+        show.out, heads, rows,
+        right=("version", "columns"), prose=heads[3:], drop=("version", "columns", heads[-1]),
+    )  # fmt: skip
+
+
+def suites(as_json: Json = False) -> None:
+    """List the suites that ship: what `bench --suite` measures, and on which corpus."""
+    from audiotok.cli import show, terminal
+    from audiotok.harness.suite import load_suite
+    from audiotok.system import assets
+
+    entries = [load_suite(name) for name in assets.names("benchmarks")]
+    if as_json:
+        show.json([suite.model_dump(mode="json") for suite in entries])
+        return
+    rows = [
+        (s.name, str(s.version), s.data or "yours", ", ".join(s.tasks), s.description)
+        for s in entries
+    ]
+    heads = ("suite", "version", "data", "tasks", "description")
+    terminal.table(
+        show.out, heads, rows,
+        right=("version",), prose=("tasks", "description"), drop=("version", "tasks"),
+    )  # fmt: skip
+
+
+def metrics(as_json: Json = False) -> None:
+    """List the metrics of a reference and a reconstruction, with their columns and units."""
+    from audiotok import metrics as all_metrics
+    from audiotok.cli import show, terminal
+
+    entries = [
+        {
+            "metric": metric.name,
+            "version": metric.version,
+            "columns": [_column(column) for column in metric.all_columns],
+            "ready": (error := metric.missing()) is None,
+            "why_not": None if error is None else str(error),
+        }
+        for metric in all_metrics.list_metrics()
+    ]
+    if as_json:
+        show.json(entries)
+        return
+    arrows = {True: "↑", False: "↓", None: ""}
+    rows = [
+        (column["name"], arrows[column["higher_is_better"]], column["unit"], column["description"])
+        for one in entries
+        for column in one["columns"]
+    ]
+    terminal.table(
+        show.out, ("column", "", "unit", "meaning"), rows, prose=("meaning",), drop=("unit",)
+    )
+    show.out.print("↑ higher is better, ↓ lower is better", style="dim")
+    for one in entries:
+        if not one["ready"]:
+            show.out.print(one["why_not"], style="yellow")
+
+
+def _column(column: Column) -> dict[str, Any]:
+    keys = ("name", "unit", "higher_is_better", "description")
+    return {key: getattr(column, key) for key in keys}
+
+
+def cache(
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Remove the entries; files of others stay.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where the cache of `bench` is and how large it is; clear it with --clear."""
+    from audiotok.cli import show
+    from audiotok.cli.terminal import pairs
+    from audiotok.harness.cache import opened
+
+    store = opened(show.err.print)
+    removed = store.clear() if clear else 0
+    usage, others = store.usage(), store.others()
+    if as_json:
+        kinds = {kind: {"entries": n, "bytes": size} for kind, (n, size) in usage.items()}
+        about = {"folder": str(store.folder), "limit": store.limit, "other_files": len(others)}
+        show.json(about | {"kinds": kinds} | ({"removed": removed} if clear else {}))
+    else:
+        if clear:
+            print(f"{removed} entries were removed from {store.folder}")
+        rows = [("folder", f"{store.folder}{'' if store.folder.is_dir() else ' (not made yet)'}")]
+        rows += [(kind, f"{n} entries, {_bytes(size)}") for kind, (n, size) in usage.items()]
+        total = sum(size for _, size in usage.values())
+        rows.append(("together", f"{_bytes(total)} of at most {_bytes(store.limit)}"))
+        pairs(show.out, rows)
+        if others:
+            named = ", ".join(sorted(path.name for path in others[:5]))
+            more = ", ..." if len(others) > 5 else ""
+            show.out.print(f"Not of this cache, and never removed: {named}{more}")
+    left = sum(n for n, _ in usage.values())
+    if clear and left:
+        show.err.print(f"{left} entries could not be removed, or were written meanwhile")
+        raise typer.Exit(1)
+
+
+def _bytes(size: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= one:
+            return f"{size / one:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def completion(
+    shell: Annotated[str, typer.Argument(help=", ".join(SHELLS), metavar="SHELL")],
+) -> None:
+    """Print a script that completes commands in a shell: source <(audiotok completion bash)."""
+    from typer.completion import get_completion_script
+
+    if shell not in SHELLS:
+        raise AudiotokError(f"no completion for the shell {shell!r}: expected {', '.join(SHELLS)}")
+    variable = "_AUDIOTOK_COMPLETE"
+    print(get_completion_script(prog_name="audiotok", complete_var=variable, shell=shell))

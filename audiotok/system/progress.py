@@ -1,0 +1,27 @@
+"""How far a long computation is: codecs report it, and whoever listens shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Listener = Callable[[int, int], None]  # called with what is done, and the whole
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """In the block, `listener` is called with what this thread reports."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(done: int, total: int) -> None:
+    """Tells the listener, if there is one, that `done` of `total` frames (or chunks) are done."""
+    if (listener := _listener.get()) is not None:
+        listener(done, total)
