@@ -121,9 +121,9 @@ def cache(
     """Show where the cache of `bench` is and how large it is; clear it with --clear."""
     from audiotok.cli import show
     from audiotok.cli.terminal import pairs
-    from audiotok.harness.cache import opened
+    from audiotok.harness.cache import open_cache
 
-    store = opened(show.err.print)
+    store = open_cache(show.err.print)
     removed = store.clear() if clear else 0
     usage, others = store.usage(), store.others()
     if as_json:
