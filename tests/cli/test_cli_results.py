@@ -44,7 +44,7 @@ def test_compare_with_what_was_published(audiotok):
     code, out, err = audiotok("compare", "mimi-8", "--published")
     assert (code, err) == (0, "")
     assert "published: dates_reconstruction_speech, librispeech/test-clean" in out
-    (pesq,) = [line for line in out.splitlines() if " Mimi-S-24 " in line and " pesq " in line]
+    (pesq,) = [line for line in out.splitlines() if "Mimi-S-24" in line and " pesq " in line]
     assert " 2.220 " in pesq and "+0.2" in pesq
     assert audiotok("compare", "--published")[0] == 0
     listed = json.loads(audiotok("compare", "--published", "--json")[1])
