@@ -51,6 +51,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import agreement
@@ -103,7 +104,7 @@ def main() -> int:
 
 
 def plotted(match: re.Match) -> tuple[list[tuple[Result, Result]], str, list[str]]:
-    """What the picture of a mark shows: pairs of results, the column across, the columns upwards."""
+    """What the picture of a mark shows: pairs of results, the column of the x axis, the panels."""
     names = match["names"].split()
     if match["other"]:
         return together(chosen(match), measured(match["other"])), names[0], match["more"].split()
@@ -203,6 +204,7 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
     return f"{table}\n{made}; {how}.\n"
 
 
+@cache
 def measured(folder: str) -> list[Result]:
     """The results in a folder such as results/smoke-v1/bundled-1234abcd."""
     path = ROOT / folder
