@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +53,8 @@ def suites() -> str:
     for name in assets.names("benchmarks"):
         suite = load_suite(name)
         text = (assets.folder("benchmarks") / f"{name}.yaml").read_text(encoding="utf-8")
-        comment = [line[1:] for line in text.splitlines() if line.startswith("#")]
+        lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+        comment = [line[1:] for line in lines]
         parts += [f"## {name}", f"Version {suite.version}. {suite.description}", _prose(comment)]
         source = "none: give `--data`" if suite.data is None else f"`{suite.data}`"
         parts += [
@@ -76,7 +78,7 @@ def tasks() -> str:
         own = _document(type(task))
         if match := re.search(r"\b(Ranked:|Nothing is ranked).*", own, re.DOTALL):
             ranked = " ".join(match[0].split())
-            parts += [re.sub(r"see `_\w+\.(\w+)`", _reason, ranked)]
+            parts += [_with_reason(ranked)]
         if type(task).option:
             parts += [f"Option, `{task.name}:OPTION`: {type(task).option}."]
         if task.name == "reconstruction":
@@ -89,15 +91,18 @@ def tasks() -> str:
     return _joined(parts)
 
 
-def _reason(match: re.Match) -> str:
-    """The reason that a base class of tasks gives, in the place of a reference to it."""
+def _with_reason(ranked: str) -> str:
+    """The text with the reason that a base class of tasks gives, instead of a reference to it."""
     from audiotok.tasks import _probe, _voices, _words
 
-    for module in (_probe, _voices, _words):
-        if kind := getattr(module, match[1], None):
-            text = re.search(r"Ranked: (.*)", _document(kind), re.DOTALL)
-            return "that is " + " ".join(text[1].split()).removesuffix(".")
-    raise LookupError(match[0])
+    match = re.search(r",? see `(_\w+)\.(\w+)`", ranked)
+    if match is None:
+        return ranked
+    module = {"_probe": _probe, "_voices": _voices, "_words": _words}[match[1]]
+    text = re.search(r"Ranked: (.*)", _document(getattr(module, match[2])), re.DOTALL)
+    whole = " ".join(text[1].split())
+    own = ranked.replace(match[0], "").strip()
+    return f"Ranked: {whole}" if own == "Ranked:." else f"{own} {whole.partition('. ')[2]}"
 
 
 def metrics() -> str:

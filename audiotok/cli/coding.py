@@ -53,13 +53,13 @@ def encode(
     batch: Annotated[
         str | None,
         typer.Option(
-            help="Clips in a forward pass: strict (one), length (several of equal length) or ragged "
-            "(several of any length); default: the fastest that the codec can."
+            help="Clips in a forward pass: strict (one), length (some of equal length) or ragged "
+            "(some of any length); default: the fastest that the codec can."
         ),
     ] = None,
     batch_seconds: Annotated[
         float | None,
-        typer.Option(help="Largest batch, in seconds of audio; default: 8 on a CPU, 120 on a GPU."),
+        typer.Option(help="Largest batch in seconds of audio; default: 8 on a CPU, 120 on a GPU."),
     ] = None,
     shard_clips: Annotated[
         int | None, typer.Option(help="Largest number of clips in one shard.")

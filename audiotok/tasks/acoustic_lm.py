@@ -1,23 +1,25 @@
-"""acoustic_lm: how well a small language model learns the tokens, and what it makes of them.
+"""acoustic_lm: how well a small language model predicts the tokens, and what it generates.
 
-A model of one size is taught by one budget of sound (`audiotok.lm.acoustic`), three times, on the
-corpus's training clips, and asked about its test clips; without a split every fifth is tested.
+One model size and one training budget for every codec (`audiotok.lm.acoustic`), with three seeds.
+The model is trained on the clips of the split `train` and evaluated on those of the split `test`;
+without a split, every fifth clip is tested.
 
-- `lm_bitrate`: bits per second that the codes cost under the model. It never ranks codecs by
-  itself: one whose code never changes costs nothing. Read it beside the quality of the
-  reconstruction, and beside `lm_saving`, the share that it saves of what the codes cost by their
-  frequencies alone (learnt from the same clips).
-- `lm_accuracy`: how often the likeliest code is right, given all before it; by codebook in the
-  details.
-- `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
-  chance. Wilson's intervals stand in the details.
-- `continuation_*`: the model of the first seed goes on from the first seconds of a clip. Similarity
-  of voice to the beginning of the original, and predicted opinion; `_true` is the same of the
-  clip's own tokens, the most that could be reached. There is no word error rate: nobody knows what
-  the model means to say.
+- `lm_bitrate`: bits per second of sound that the codes need under the model (its cross-entropy). It
+  does not rank codecs alone: a codec that always gives the same code needs no bits. Read it
+  together with the reconstruction quality.
+- `lm_saving`: the share of bits that the model saves, compared with a code that knows only how
+  frequent each code is in the training clips.
+- `lm_accuracy`: how often the most probable code is the right one, given all codes before it; the
+  details have it by codebook.
+- `pairs_*`: how often the model prefers the right one of two sounds (`audiotok.lm.pairs`); chance
+  is 0.5. The details have Wilson intervals.
+- `continuation_*`: the model of the first seed continues the first seconds of a clip. Measured are
+  speaker similarity to the beginning of the original, and predicted opinion (DNSMOS). `_true` is
+  the same for the clip's own tokens, an upper bound. There is no word error rate, because nobody
+  knows which words the model should say.
 
 `acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` arrange the codes otherwise than
-in the delay pattern; their columns carry the name.
+in the delay pattern; the names of their columns end in the option.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ class AcousticLM(Task):
     costs = ("lm_bitrate",)
     concludes = True
     hears = True
-    option = "model"
+    option = "arrangement of the codes: interleaved, parallel, coarse_first or rq"
 
     def __init__(self, model: str = MODELS[0]):
         if model not in MODELS:

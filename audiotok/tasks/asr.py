@@ -1,11 +1,12 @@
-"""asr: how well a recogniser still understands the reconstruction, by CMU Pocketsphinx.
+"""asr: how well an ASR model understands the reconstruction, by CMU Pocketsphinx.
 
-`wer` (words) and `cer` (characters) compare with the clip's text, `dwer` with what the recogniser
-hears in the reference. Pocketsphinx errs far more often than Whisper: its WERs compare codecs with
-each other and with the reference's own row, not with published WERs. `wer_closed` (only where the
-corpus has a closed grammar) chooses among the sentences of that grammar: closed-vocabulary WER,
-much lower, never to be set beside the other. Of a corpus, rates are all errors by all words or
-characters. Clips of a corpus with texts or speakers that have neither (music, sounds) are left out.
+`wer` (words) and `cer` (characters) are error rates against the text of the clip, `dwer` against
+what the ASR model recognises in the original recording. Pocketsphinx makes far more errors than
+Whisper: use its WER to compare codecs with each other and with the row of the reference, never with
+published WERs. `wer_closed` (only for corpora with a closed grammar) is the WER if the ASR model
+may only choose among the sentences of that grammar; it is much lower and not comparable with the
+others. The rates of a corpus are all errors divided by all words or characters. In a corpus where
+some clips have a text or a speaker, clips that have neither (music, sounds) are left out.
 """
 
 from __future__ import annotations

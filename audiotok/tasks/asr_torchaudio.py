@@ -1,7 +1,9 @@
-"""asr_torchaudio: WER, CER and dWER by a recogniser of torchaudio.pipelines, weights being here.
+"""asr_torchaudio: WER, CER and dWER by an ASR model of torchaudio.pipelines.
 
-`asr_torchaudio` is WAV2VEC2_ASR_BASE_960H, `asr_torchaudio:HUBERT_ASR_LARGE` another one. See `asr`
-for what the columns mean.
+Its weights must be on this machine.
+
+`asr_torchaudio` is WAV2VEC2_ASR_BASE_960H, `asr_torchaudio:HUBERT_ASR_LARGE` another one. The
+columns have the meaning of those of `asr`.
 """
 
 from __future__ import annotations

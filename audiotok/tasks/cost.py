@@ -1,13 +1,13 @@
-"""cost: how large a codec is, and how much it computes. No times: these numbers reproduce.
+"""cost: number of parameters, and multiply-accumulates per second of sound. No times.
 
-Parameters are those of `network.parameters()`, as papers count them: codebooks that a network keeps
-as buffers (those learned by moving averages) are not among them. Multiply-accumulates are counted
-while one second of noise is encoded and decoded: convolutions, matrix products, attention and
-recurrent layers, see `_macs.py`; the search of an explicit codebook counts as the product of all
-latents with all codewords. A second that is no whole number of frames is filled up to one.
+Parameters are those of `network.parameters()`, as papers count them: codebooks that are buffers
+(learned by moving averages) are not counted. Multiply-accumulates are counted while one second of
+noise is encoded and decoded: convolutions, matrix products, attention and recurrent layers. The
+search of an explicit codebook counts as the product of all latents with all codewords. If a second
+is not a whole number of frames, it is padded to one.
 
-Each clip carries the same numbers. Codecs without a network (Opus, mu-law) have none, nor do
-those whose network PyTorch does not run (Lyra).
+Every clip has the same numbers. Codecs without a network (Opus, mu-law) have none, nor have codecs
+whose network does not run in PyTorch (Lyra).
 """
 
 from __future__ import annotations

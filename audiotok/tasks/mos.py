@@ -1,8 +1,9 @@
-"""mos: opinion scores that networks predict, of the reconstruction alone: `audiotok.judges.mos`.
+"""mos: opinion scores (MOS) of the reconstruction, predicted by networks without a reference.
 
-A predictor whose package or weights are not here leaves its columns out. The reference's own row is
-the measure: a predictor knows no reference, and a codec may surpass it. Clips of a corpus with
-texts or speakers that have neither (music, sounds) are left out: all of them rate speech.
+A predictor whose package or weights are missing leaves its columns out. Compare with the row of the
+reference: a predictor does not see the original, so a codec may score higher than the original. All
+predictors rate speech; in a corpus where some clips have a text or a speaker, clips that have
+neither (music, sounds) are left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""probe_asr: what a small recogniser, trained on the tokens, writes of clips it has not heard.
+"""probe_asr: word error rate of a small ASR model that is trained on the tokens.
 
-BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A clip
-with fewer frames than CTC needs for its letters teaches nothing, and is tested all the same. A text
-in a script without spaces between words (Thai, Chinese) has `probe_cer` alone.
+A BiLSTM with CTC over the letters of the normalised texts, decoded greedily, without a language
+model. A clip with fewer frames than CTC needs for its letters is not used for training, but is
+tested. Texts in scripts without spaces between words (Thai, Chinese) have `probe_cer` only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""probe_speaker: whether a small head can name the speaker of a clip from its tokens.
+"""probe_speaker: accuracy of a small classifier that predicts the speaker from the tokens.
 
-Identification in a closed set: of every speaker there are clips to train on.
+Closed set: every speaker has clips in the training part.
 """
 
 from __future__ import annotations

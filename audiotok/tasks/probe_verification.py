@@ -1,9 +1,8 @@
-"""probe_verification: whether two clips are of one voice, by embeddings of a head that was trained
-on the tokens of other voices.
+"""probe_verification: equal error rate of speaker verification with embeddings of the tokens.
 
-The head learns to name the speakers it is trained on; cosines of its embeddings, centred by those
-of the clips it was trained on, score the trials (see `probes/trials.py`). In the interval clips are
-drawn again, not speakers: with few speakers it is too narrow.
+A small network is trained on the tokens of other speakers to name them. Cosines between its
+embeddings, after the mean over the training clips was subtracted, score pairs of test clips. The
+interval resamples clips, not speakers: with few speakers it is too narrow.
 """
 
 from __future__ import annotations

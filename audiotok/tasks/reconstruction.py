@@ -1,4 +1,4 @@
-"""Reconstruction: how well the sound comes back, by every metric that can be computed here."""
+"""Reconstruction: how similar the reconstruction is to the original, by every metric."""
 
 from __future__ import annotations
 

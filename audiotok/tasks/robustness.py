@@ -1,16 +1,16 @@
-"""robustness: how the sound suffers when codes are wrong, as those of a language model will be.
+"""robustness: how the sound suffers if some codes are wrong, like those of a language model.
 
-A share alpha of the free codes, drawn at random, becomes one of the delta codewords nearest to it
-in its own codebook (Euclidean, itself among them), each as likely: the perturbation of RobusTok
-(Qiu et al. 2025, arXiv 2503.08354 and 2509.12474), which found that quality under it predicts the
-quality of what is generated better than that of clean reconstructions. The same draws serve every
-alpha and delta: codes that are wrong at alpha = 0.1 are so at 0.25.
+A share alpha of the codes, drawn at random, is replaced: each by one of the delta codewords of its
+codebook that are nearest to it (Euclidean distance, itself included), all equally probable. This is
+the perturbation of RobusTok (Qiu et al. 2025, arXiv 2503.08354 and 2509.12474), which found that
+the quality after it predicts the quality of generated sound better than clean reconstructions do.
+The same random draws are used for every alpha and delta.
 
-A column is the area under the curve of a metric over alpha from 0 (the reconstruction) to 1, by
-trapezoids: the mean over all shares, in the metric's own unit. All points of the curves are in the
-rows (`mel_distance_a25_d32`: alpha 0.25, delta 32), their means in the summary's details. Speaker
-and words are heard at delta 32 alone. Byte streams and codebooks whose vectors are not known have
-no numbers. Work per clip: 12 decodings.
+A column is the area under the curve of a metric over alpha from 0 (the reconstruction) to 1, by the
+trapezoidal rule: the mean over all shares, in the unit of the metric. All points of the curves are
+in the rows (`mel_distance_a25_d32`: alpha 0.25, delta 32), their means in the details of the
+summary. Speaker similarity and WER are computed for delta 32 only. Byte streams and codebooks
+without known vectors have no numbers. Work per clip: 12 decodings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""speaker_wavlm: whether it is still the same voice, by WavLM's x-vectors, where the weights are.
+"""speaker_wavlm: whether the voice stays the same, by x-vectors of WavLM, if the weights are here.
 
-`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` any other network with
-such a head on the Hub, `speaker_wavlm:path/of/folder` one's own. The columns: `_voices.py`.
+`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` another model on the Hub
+with an x-vector head, `speaker_wavlm:path/of/folder` a local one. The columns have the meaning of
+those of `speaker`, and end in the name of the model.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Speed: real-time factor of encode and decode, seconds of audio per second of work; and memory.
+"""Speed: real-time factors of encode and decode (seconds of audio per second of work), and memory.
 
-Higher is faster. A number without its hardware says nothing, so each row names it. The seconds are
-measured by `bench`, one clip at a time, files and metrics not included. Once per codec, the best
-batch and the memory are measured on SECONDS seconds of a clip, see `_load.py`.
+Higher is faster. The numbers depend on the hardware, so each row names it. `bench` measures one
+clip at a time, without reading files and computing metrics. Best batch size and memory are measured
+once per codec, on 5 s of a clip.
 """
 
 from __future__ import annotations

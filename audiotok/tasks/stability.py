@@ -1,16 +1,18 @@
-"""stability: whether the same sound gives the same tokens when nothing that matters changed.
+"""stability: whether a sound has the same tokens after changes that a listener hardly notices.
 
-- Unit edit distance (UED): edits that lead from the codes of the sound to those of the perturbed
-  one, per code, of each codebook: Levenshtein distance by length. StableToken (Song et al. 2025,
-  arXiv 2509.22220) averages it over six perturbations; ours are in `audiotok.tasks._perturbations`.
-  Gain, resampling and a shift by 2 ms have columns of their own.
-- Agreement, where frames stay in place: the share of codes that are equal. Shifted by 2 ms, and
-  encoded again, 1 to 10 times (AudioCodecBench's ID stability); a slice from the middle alone and
-  as a part of the whole, with and without its edges (Liu et al. 2024, arXiv 2409.19283).
+- Unit edit distance (UED), for each codebook: edit distance between the codes of the original and
+  of the changed sound, divided by their number. StableToken (Song et al. 2025, arXiv 2509.22220)
+  averages it over six perturbations; ours are in `audiotok.tasks._perturbations`. Gain, resampling
+  and a shift by 2 ms have columns of their own.
+- Agreement, where frames keep their place: the share of equal codes after a shift by 2 ms; after
+  the sound was decoded and encoded again, 1 to 10 times (ID stability of AudioCodecBench); and
+  between a slice from the middle coded alone and the same slice as a part of the whole, with and
+  without its edges (Liu et al. 2024, arXiv 2409.19283).
 
-Each is the mean over codebooks; `_first` is the first codebook alone. Only free codes count. A
-codec whose codes never change is perfectly stable and worthless: read these numbers beside quality.
-Byte streams have no frames, so no agreement. Work per clip: 21 encodings and 10 decodings.
+Each number is the mean over codebooks; `_first` is the first codebook alone. Repeated codes of slow
+codebooks count once. A codec that always gives the same codes is perfectly stable and useless: read
+these numbers together with quality. Byte streams have no frames, so they have no agreement. Work
+per clip: 21 encodings and 10 decodings.
 """
 
 from __future__ import annotations

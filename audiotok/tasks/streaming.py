@@ -1,9 +1,9 @@
-"""Streaming: whether a codec gives chunk by chunk what it gives of the whole clip.
+"""Streaming: whether a codec gives the same codes and sound in chunks as for the whole clip.
 
-The first 10 s of each clip go through one stream in chunks of a frame and through another in chunks
-of 80 ms; of both the worse counts. Codes may differ by near ties that last bits of arithmetic
-decide. Sound is compared for the codes of the whole. A codec that cannot stream has no values here,
-which is no failure.
+The first 10 s of each clip are streamed twice: in chunks of one frame, and in chunks of 80 ms; the
+worse result counts. Codes may differ in near ties, which the last bits of the arithmetic decide.
+The sound is compared for equal codes. A codec that cannot stream has no values, which is no
+failure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Streaming speed: work per chunk of sound, encode and decode together.
 
-A codec keeps up with sound that comes in where 95 % of the chunks take less work than they last.
-The first 10 s of each clip are taken; the first chunk, which sets things up, is not counted.
-The algorithmic latency, which no machine makes less, is on the card.
+A codec runs in real time if 95 % of the chunks need less work than they last. Measured are the
+first 10 s of each clip, without the first chunk, which does the setup. The algorithmic latency does
+not depend on the machine and is on the card of the codec.
 """
 
 from __future__ import annotations

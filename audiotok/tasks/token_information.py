@@ -1,19 +1,20 @@
-"""token_information: what single codes say of phones and of the speaker, in bits.
+"""token_information: what single codes tell about phones and about the speaker, in bits.
 
-Mutual information of the code of a frame with the phone there, and with the speaker of the clip.
-Phones come from pocketsphinx, aligned by force to the clip's text (silence is a phone too); their
-share of the phones' entropy is HuBERT's phone-normalised mutual information (PNMI, Hsu et al. 2021,
-arXiv 2106.07447, section 3.4), for codes of a codec SLMTokBench's token-text mutual information.
+Mutual information between the code of a frame and the phone at that time, and between the code and
+the speaker of the clip. Phones come from a forced alignment of the text by pocketsphinx; silence
+counts as a phone. The information divided by the entropy of the phones is the phone-normalised
+mutual information (PNMI) of HuBERT (Hsu et al. 2021, arXiv 2106.07447, section 3.4).
 
-Counted on n frames, mutual information is too high, the more so the larger the codebook. What
-labels without any relation give on the same codes is counted the same way and subtracted: the
-phones of the corpus turned round in time by a random amount, which keeps how they last; the
-speakers drawn anew among clips. `_share` is what is left of what could be left, (I - chance) /
-(H - chance): 0 for codes that know nothing, 1 for codes that know the label (adjusted mutual
-information, Vinh et al. 2010, normalised by the label's entropy). The plain PNMI stands beside it.
+Mutual information that is estimated from n frames is too high, more so for larger codebooks.
+Therefore the same estimate for labels without any relation to the codes is subtracted: the phones
+of the corpus rotated in time by a random amount, which keeps their durations, and the speakers
+permuted among clips. `_share` is (I - chance) / (H - chance): 0 for codes without information about
+the label, 1 for codes that determine it (adjusted mutual information, Vinh et al. 2010, normalised
+by the entropy of the label). The plain PNMI is in a column of its own.
 
-A column is of the first codebook; the others are in the rows (`phone_share_k1`: the second). Only
-clips with a text (with a speaker) count. Byte streams have no frames, so no phones.
+A column is about the first codebook; the others are in the rows (`phone_share_k1`: the second).
+Only clips with a text, or with a speaker, count. Byte streams have no frames, so they have no
+phones.
 """
 
 from __future__ import annotations

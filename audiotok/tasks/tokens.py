@@ -1,14 +1,15 @@
-"""Tokens: what the codes cost, how much of their codebooks they use, how predictable they are.
+"""Tokens: bitrates, use of the codebooks, and how predictable the codes are.
 
-Usage and perplexity grow with the number of codes counted, n. They come with n and with the
-ceiling that codes drawn evenly from the whole codebook would reach at this n: only a number well
-below its ceiling says that a codebook is badly used. Entropies are corrected for n, see
-`audiotok.tokens.entropy`; that of a code given the one before is left out where so few pairs were
-seen (`pair_coverage` below 0.75) that no correction helps. N-grams need none: each clip is coded by
-a model of the others, see `audiotok.tokens.ngrams`. Numbers of each codebook are in the summary's
-details.
+Usage and perplexity grow with n, the number of codes that are counted. So they come with n and with
+the ceiling that uniformly distributed codes would reach at this n: a codebook is badly used only if
+its number is well below the ceiling. Entropies are corrected for n (`audiotok.tokens.entropy`). The
+entropy of a code given the one before is left out if too few pairs were seen for a correction
+(`pair_coverage` below 0.75). N-gram models need no correction: each clip is predicted by a model of
+the other clips (`audiotok.tokens.ngrams`). The details of the summary have the numbers of each
+codebook.
 
-Only free codes count. N-grams and compression take at most the first 2^18 codes of a codebook.
+Repeated codes of slow codebooks count once. N-grams and compression use at most the first 2^18
+codes of a codebook.
 """
 
 from __future__ import annotations
