@@ -221,12 +221,12 @@ def _members(kind: type) -> Iterator[str]:
 def _described(name: str, thing: object | None, documented: object | None = None) -> str:
     text = _google(inspect.cleandoc((documented or thing).__doc__ or ""))
     if thing is None:
-        returned = str(inspect.signature(documented).return_annotation)
-        return f"→ `{returned}`\n\n{text}" if "empty" not in returned else text
-    try:
-        return f"`{name}{inspect.signature(thing)}`\n\n{text}"
-    except ValueError:
-        return text
+        returned = inspect.signature(documented).return_annotation
+        return f"→ `{returned}`\n\n{text}" if isinstance(returned, str) else text
+    if hasattr(thing, "model_fields"):  # pydantic: its signature depends on its version
+        return f"{text}\n\nFields, all by keyword: {_code(thing.model_fields)}."
+    signature = re.sub(r"(: |-> )'([^']+)'", r"\1\2", str(inspect.signature(thing)))
+    return f"`{name}{signature}`\n\n{text}"
 
 
 def _google(text: str) -> str:
@@ -236,7 +236,7 @@ def _google(text: str) -> str:
         if match := re.fullmatch(r"(Args|Returns|Raises|Attributes):", line):
             lines += ["", f"*{match[1].replace('Args', 'Arguments')}*", ""]
             section = match[1]
-        elif section and (item := re.match(r"    (\w[\w, *]*): (.*)", line)):
+        elif section and section != "Returns" and (item := re.match(r"    (\w[\w, *]*): (.*)", line)):
             lines.append(f"- `{item[1]}`: {item[2]}")
         elif section and line.startswith("    "):
             lines.append(line.strip() if section == "Returns" else f"  {line.strip()}")

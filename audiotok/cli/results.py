@@ -172,11 +172,11 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
         count = rows["comparisons"].iloc[0]
         out.print(f"Verdicts: after Holm's correction for {count} columns.", style="dim")
     out.print(
-        "↑ higher is better, ↓ lower. Means over the common clips; the interval is that of the "
-        "paired difference, without correction. tie: no difference is shown; *: by the interval "
-        "alone; n of m seeds: in how many the difference holds by itself, expected in all; –: no "
-        "interval, or a detail of another column. Where speakers are unknown and some have several "
-        "clips, intervals over clips are too narrow.",
+        "↑ higher is better, ↓ lower is better. Means over the clips that both codecs have; the "
+        "interval is that of the paired difference, without correction. tie: no difference is "
+        "shown; *: verdict from the interval alone; n of m seeds: seeds in which the difference "
+        "holds, a verdict needs all; –: no interval, or a detail of another column. If speakers "
+        "are unknown and some have several clips, the intervals over clips are too narrow.",
         style="dim",
     )
 
