@@ -229,6 +229,9 @@ def _described(name: str, thing: object | None, documented: object | None = None
     return f"`{name}{signature}`\n\n{text}"
 
 
+_ITEM = r"    (\w[\w, *]*): (.*)"
+
+
 def _google(text: str) -> str:
     """The sections `Args:`, `Returns:`, `Raises:` and `Attributes:` as Markdown lists."""
     lines, section = [], False
@@ -236,7 +239,7 @@ def _google(text: str) -> str:
         if match := re.fullmatch(r"(Args|Returns|Raises|Attributes):", line):
             lines += ["", f"*{match[1].replace('Args', 'Arguments')}*", ""]
             section = match[1]
-        elif section and section != "Returns" and (item := re.match(r"    (\w[\w, *]*): (.*)", line)):
+        elif section not in (False, "Returns") and (item := re.match(_ITEM, line)):
             lines.append(f"- `{item[1]}`: {item[2]}")
         elif section and line.startswith("    "):
             lines.append(line.strip() if section == "Returns" else f"  {line.strip()}")
