@@ -38,7 +38,7 @@ SKIPPED = {
     ],
     "docs/samples.md": ["needs the published sounds"],
     "docs/verify.md": ["needs a network", "writes into the package"],
-    "docs/tensors.md": ["needs a GPU", "part of a training loop"],
+    "docs/tensors.md": ["needs a GPU", "part of a training loop", "downloads the weights of Mimi"],
     "docs/scale.md": [
         "needs the package datasets",
         "needs a Ray cluster",

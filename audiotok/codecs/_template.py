@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from audiotok.codec import Codec, CodecCard, checkpoints
-from audiotok.kernels import rvq_decode, rvq_encode
+from audiotok.nn.quantizers import ResidualVectorQuantizer
 
 HOP, DIM, CODEBOOKS, SIZE = 320, 64, 4, 256  # samples per frame, latents, codebooks, their size
 
@@ -20,7 +20,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = nn.Conv1d(1, DIM, HOP, stride=HOP)
         self.decoder = nn.ConvTranspose1d(DIM, 1, HOP, stride=HOP)
-        self.register_buffer("codebooks", torch.zeros(CODEBOOKS, SIZE, DIM))
+        self.quantizer = ResidualVectorQuantizer(CODEBOOKS, SIZE, DIM)  # exact search
 
 
 def random_weights():
@@ -62,15 +62,11 @@ class MyCodec(Codec):
 
     def _quantize(self, latents):
         """(B, D, T) -> codes (B, K, T) int64, of the first K codebooks that the name asks for."""
-        rows = latents.transpose(1, 2).flatten(0, 1)
-        codes = rvq_encode(rows, self.network.codebooks[: self.card.num_codebooks])
-        return codes.unflatten(0, (len(latents), -1)).transpose(1, 2)
+        return self.network.quantizer.encode(latents, self.card.num_codebooks)
 
     def _dequantize(self, codes):
         """(B, K, T) -> vectors (B, D, T)."""
-        rows = codes.transpose(1, 2).flatten(0, 1)
-        vectors = rvq_decode(rows, self.network.codebooks[: codes.shape[1]])
-        return vectors.unflatten(0, (len(codes), -1)).transpose(1, 2)
+        return self.network.quantizer.decode(codes)
 
     def _decode_latents(self, quantized):
         """(B, D, T) -> waveform (B, 1, T * hop_length); the base class cuts it to the length."""
@@ -78,4 +74,4 @@ class MyCodec(Codec):
 
     def _codebooks(self):
         """Their hash is the fingerprint by which a file of tokens finds its codec."""
-        return list(self.network.codebooks)
+        return list(self.network.quantizer.codebooks)
