@@ -116,7 +116,7 @@ def verify(
         show.weights(card, path, checkpoint is not None)
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
     own_weights = checkpoint is not None
-    verified.place(record.name(codec, own_weights), out)  # fail before the checks run
+    verified.record_path(record.name(codec, own_weights), out)  # fail before the checks run
     compared = verification.comparisons(codec, fetch=published)
     outcomes = checking.run_checks(codec)
     if published:

@@ -35,7 +35,7 @@ KINDS = ("waveforms", "scores", "tokens")  # pruned in this order
 BYTES = 10_000_000_000
 _NAME = re.compile(r"[0-9a-f]{64}")
 _BEGIN = b'{"key": {'
-_STALE = 3600.0  # seconds after which a half-written entry must be from a killed process
+_STALE = 3600.0  # seconds after which a temporary file must be from a killed process
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Cache:
     def __init__(self, folder: Path, limit: int, note: Callable[[str], None]):
         self.folder, self.limit, self._note = folder, limit, note
         self._writes = limit > 0
-        self._added = 0  # bytes since the last look at the whole
+        self._added = 0  # bytes since the last prune
 
     def get(self, kind: str, key: Mapping[str, Any]) -> Entry | None:
         """The entry of this key; None if there is none, or if it is invalid."""
@@ -67,14 +67,14 @@ class Cache:
             head, _, content = path.read_bytes().partition(b"\n")
         except OSError:
             return None
-        if (wrong := _wrong(head, key, content)) is not None:
-            self._note(f"cache: {path} is ignored and computed again: {wrong}")
+        if (reason := _invalid_reason(head, key, content)) is not None:
+            self._note(f"cache: {path} is ignored and computed again: {reason}")
             self.drop(kind, key)
             return None
         with suppress(OSError):
-            os.utime(path)  # used: not the next to be pruned
-        found = json.loads(head)
-        return Entry(content, found["about"], found["sha256"])
+            os.utime(path)  # recently used entries are pruned last
+        fields = json.loads(head)
+        return Entry(content, fields["about"], fields["sha256"])
 
     def put(
         self, kind: str, key: Mapping[str, Any], content: bytes, about: Mapping[str, Any] = {}
@@ -96,7 +96,7 @@ class Cache:
         except OSError as reason:
             self._writes = False
             text = reason.strerror or reason
-            self._note(f"cache: cannot write {path} ({text}): nothing more is kept in this run")
+            self._note(f"cache: cannot write {path} ({text}): nothing more is cached in this run")
             return
         self._added += len(data)
         if self._added > self.limit // 10:
@@ -112,19 +112,19 @@ class Cache:
             self.prune()
 
     def prune(self) -> None:
-        """Remove entries beyond the limit and old half-written ones, but no other file."""
+        """Remove entries beyond the limit and old temporary files, but no other file."""
         self._added, total, files = 0, 0, []
         for order, kind in enumerate(KINDS):
             for folder in (self.folder / kind).glob("[0-9a-f][0-9a-f]"):
-                half = temporaries(folder)
-                for path in [*half, *folder.glob("*")]:
+                temporary = temporaries(folder)
+                for path in [*temporary, *folder.glob("*")]:
                     with suppress(OSError):  # another process may prune as well
-                        found = path.lstat()
-                        if path in half and time.time() - found.st_mtime > _STALE:
+                        info = path.lstat()
+                        if path in temporary and time.time() - info.st_mtime > _STALE:
                             path.unlink()
-                        elif _is_entry(path, found):
-                            files.append((order, found.st_mtime, found.st_size, path))
-                            total += found.st_size
+                        elif _is_entry(path, info):
+                            files.append((order, info.st_mtime, info.st_size, path))
+                            total += info.st_size
         for _, _, size, path in sorted(files):
             if total <= self.limit:
                 return
@@ -137,33 +137,33 @@ class Cache:
         return self.folder / kind / name[:2] / name
 
 
-def _is_entry(path: Path, found: os.stat_result) -> bool:
+def _is_entry(path: Path, info: os.stat_result) -> bool:
     """Whether a file has the name of an entry and begins as `put` writes it: the folder may hold
     other files of the user."""
-    if not stat.S_ISREG(found.st_mode) or not _NAME.fullmatch(path.name):
+    if not stat.S_ISREG(info.st_mode) or not _NAME.fullmatch(path.name):
         return False
     with open(path, "rb") as file:
         return path.name.startswith(path.parent.name) and file.read(len(_BEGIN)) == _BEGIN
 
 
-def _wrong(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
+def _invalid_reason(head: bytes, key: Mapping[str, Any], content: bytes) -> str | None:
     """Why an entry is invalid; None if it is valid."""
     try:
-        found = json.loads(head)
-        seal = found.pop("seal")
-        if digest(found) != seal:
+        fields = json.loads(head)
+        seal = fields.pop("seal")
+        if digest(fields) != seal:
             return "its first line was changed"
-        if digest(found["key"]) != digest(key):
-            return "it is of another key"
-        if hashlib.sha256(content).hexdigest() != found["sha256"]:
+        if digest(fields["key"]) != digest(key):
+            return "it has another key"
+        if hashlib.sha256(content).hexdigest() != fields["sha256"]:
             return "its content was changed or torn"
     except (ValueError, KeyError, TypeError, AttributeError):
         return "its first line is not that of an entry"
     return None
 
 
-def opened(note: Callable[[str], None]) -> Cache:
-    """The cache that the environment names."""
+def open_cache(note: Callable[[str], None]) -> Cache:
+    """The cache in the folder and with the limit that the environment sets."""
     home = os.environ.get("AUDIOTOK_HOME") or cache_root() / "audiotok"
     folder = os.environ.get("AUDIOTOK_CACHE") or Path(home) / "bench"
     text = os.environ.get("AUDIOTOK_CACHE_BYTES") or str(BYTES)

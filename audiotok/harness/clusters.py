@@ -63,7 +63,7 @@ class RayWorkers:
         self._connection = connected(self._address)
         self._ray = self._connection.__enter__()
         self._slots = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-        self._handed = self._ray.put(self._tasks)
+        self._task_reference = self._ray.put(self._tasks)
         remote = self._ray.remote(
             num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": ENVIRONMENT}
         )
@@ -79,7 +79,7 @@ class RayWorkers:
         """Queue the clip `index` for scoring; waits while the queue holds two clips per core."""
         while len(self._running) >= 2 * self._slots:
             self._collect()
-        self._running[self._score.remote(self._handed, job)] = index
+        self._running[self._score.remote(self._task_reference, job)] = index
 
     def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
         """(index, result) of the finished clips; with `wait`, of all submitted clips."""
@@ -98,10 +98,10 @@ class RayWorkers:
         for reference in ready:
             index = self._running.pop(reference)
             try:
-                found = self._ray.get(reference)
+                result = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
-                found = Scored(failure=Failure(f"{LOST} ({describe(error)})", transient=True))
-            self._done.append((index, found))
+                result = Scored(failure=Failure(f"{LOST} ({describe(error)})", transient=True))
+            self._done.append((index, result))
 
 
 def _score(tasks: Sequence[Task], job: Job) -> Scored:

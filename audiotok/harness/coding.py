@@ -1,4 +1,4 @@
-"""Encode a clip to bytes and decode it, or take both from the cache; then say what is to be scored.
+"""Encode a clip to bytes and decode it, or take both from the cache; then list what to score.
 
 Cache keys of tokens and waveforms: the hash of the sound and the identity of the codec. Keys of
 scores: the hashes of reference, reconstruction and tokens, and the identity of the task. So after a
@@ -44,14 +44,14 @@ class Coded:
 
     Attributes:
         content: bytes of its .atok file, if it has tokens.
-        known: cached scores, by task.
+        cached: cached scores, by task.
         keys: cache keys of the scores that are missing, by task.
         job: what is still to be scored; None if nothing is.
         failure: set if encoding or decoding failed, so that nothing can be scored.
     """
 
     content: bytes | None = None
-    known: Mapping[str, Score] = ()
+    cached: Mapping[str, Score] = ()
     keys: Mapping[str, dict] = ()
     job: Job | None = None
     failure: Score | None = None
@@ -69,19 +69,19 @@ class Coder:
         self._setting, self._codec = subject.setting, subject.codec
         self._setting.keys = self._setting.keys or task_keys(self._setting)
         self._hardware = hardware(subject.device)
-        self._tried = False  # whether the codec ran in this process
+        self._warmed_up = False  # whether the codec ran in this process
         self.timed_before = 0  # clips with times from an earlier run
         self.not_timed = 0  # clips without times, since no codec was to run
 
     def code(self, index: int, clip: Clip) -> Coded:
-        """Encode and decode this clip; an exception of the codec is recorded as its failure."""
+        """Encode and decode this clip; an exception of the codec is recorded as a failure."""
         stage = ["read"]
         device = self._codec and self._codec.device
         try:
             reference = clip.original() if clip.reference or not self._subject.given else None
             with torch.random.fork_rng([device] if device and device.type == "cuda" else []):
                 return self._coded(index, clip, reference, stage)
-        except _NotKept as reason:
+        except _NotCached as reason:
             raise ResultsError(str(reason)) from None
         except Exception as error:  # the guard around one clip: recorded, counted, never a number
             score = Score()
@@ -92,21 +92,21 @@ class Coder:
         """All scores of a clip, in the order of the tasks; new ones are cached."""
         if coded.failure is not None:
             return coded.failure
-        if scored.doubt is not None:
+        if scored.mismatch is not None:
             raise CodecError(
-                f"{self._subject.name} is not measured: {scored.doubt}; decode may use nothing but "
-                "the tokens, see `audiotok check`"
+                f"{self._subject.name} is not measured: {scored.mismatch}; decode may use "
+                "only the tokens, see `audiotok check`"
             )
         total = Score()
         if scored.failure is not None:
             total.fail(scored.failure)
             return total
         for task in self._setting.tasks:
-            found = coded.known.get(task.name) or scored.scores[task.name]
-            if task.name in coded.keys and found.lasting:
-                content = json.dumps([found.values, found.failures]).encode()
+            score = coded.cached.get(task.name) or scored.scores[task.name]
+            if task.name in coded.keys and score.lasting:
+                content = json.dumps([score.values, score.failures]).encode()
                 self._cache.put("scores", coded.keys[task.name], content)
-            total.join(found)
+            total.join(score)
         return total
 
     def conclude(
@@ -120,22 +120,22 @@ class Coder:
         about = [corpus.sha256, digest(token_hashes), self._subject.given, self._setting.suite.seed]
         key = self._setting.keys[task.name] | {"concluded": about}
         codec = self._codec if self._reuse != ONLY_CACHE else None
-        if self._codec is not None and task.hears:
+        if self._codec is not None and task.uses_codec:
             key = key | self._codec_key
         if (entry := self._get("scores", key)) is not None:
             return {int(index): Score(*score) for index, score in json.loads(entry.content).items()}
         note = self._setting.observer.note
         try:
-            found = task.conclude(
+            values = task.conclude(
                 corpus, tokens, lambda text: note(f"{self._subject.name}: {text}"), codec
             )
         except Exception as error:  # only the columns of this task are lost
             failed = Score()
             failed.fail(error, stage="conclude", task=task.name)
             return dict.fromkeys(range(len(corpus)), failed)
-        scores = {index: Score() for index in sorted(found)}
+        scores = {index: Score() for index in sorted(values)}
         for index, score in scores.items():
-            score.add(task.name, found[index])
+            score.add(task.name, values[index])
         if all(score.lasting for score in scores.values()):
             content = {index: [score.values, score.failures] for index, score in scores.items()}
             self._cache.put("scores", key, json.dumps(content).encode())
@@ -151,9 +151,9 @@ class Coder:
 
     def _coded(self, index: int, clip: Clip, reference: Audio | None, stage: list[str]) -> Coded:
         setting, reference_sha256 = self._setting, reference and _sound_sha256(reference)
-        keys, known = {}, {}
-        self._look(
-            keys, known, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
+        keys, cached = {}, {}
+        self._look_up(
+            keys, cached, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
         )
         timed_before = not keys  # if times are needed, encode and decode again
         content, tokens, seconds, observed = None, None, {}, {}
@@ -165,25 +165,29 @@ class Coder:
                 self.not_timed += 1
             stage[0] = "encode"
             content, encoding = self._encoded(
-                clip, reference, reference_sha256=reference_sha256, kept=timed_before, stage=stage
+                clip,
+                reference,
+                reference_sha256=reference_sha256,
+                from_cache=timed_before,
+                stage=stage,
             )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
             sound, decoding = self._decoded(
-                clip, reference, content=content, tokens=tokens, kept=timed_before
+                clip, reference, content=content, tokens=tokens, from_cache=timed_before
             )
             seconds = encoding | decoding
-            self.timed_before += timed_before and bool(known)
+            self.timed_before += timed_before and bool(cached)
         about = {
             "clip": [clip.id, clip.text, clip.speaker, clip.label],
             "reference": reference_sha256,
             "reconstruction": _sound_sha256(sound),
             "tokens": content and hashlib.sha256(content).hexdigest(),
         }
-        self._look(keys, known, [t for t in setting.tasks if not t.timing], about)
-        todo = [task for task in setting.tasks if task.name not in known]
+        self._look_up(keys, cached, [t for t in setting.tasks if not t.timing], about)
+        todo = [task for task in setting.tasks if task.name not in cached]
         if not todo:
-            return Coded(content, known, keys)
+            return Coded(content, cached, keys)
         if self._codec is not None:
             stage[0] = "observe"
             observing = [task for task in todo if task.observes and task.name in keys]
@@ -198,29 +202,35 @@ class Coder:
             tasks=[task.name for task in todo],
             decoder=self._decoder(index),
         )
-        return Coded(content, known, keys, job)
+        return Coded(content, cached, keys, job)
 
-    def _look(
-        self, keys: dict, known: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
+    def _look_up(
+        self, keys: dict, cached: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
     ) -> None:
-        """Add cached scores to `known`, and the keys of the missing ones to `keys`."""
+        """Add cached scores to `cached`, and the keys of the missing ones to `keys`."""
         for task in tasks:
             key = self._setting.keys[task.name] | about
             if task.observes and self._codec is not None:
                 key = key | self._codec_key
             if (entry := self._get("scores", key)) is not None:
-                known[task.name] = Score(*json.loads(entry.content))
+                cached[task.name] = Score(*json.loads(entry.content))
             else:
                 keys[task.name] = key
 
     def _encoded(
-        self, clip: Clip, reference: Audio, *, reference_sha256: str, kept: bool, stage: list[str]
+        self,
+        clip: Clip,
+        reference: Audio,
+        *,
+        reference_sha256: str,
+        from_cache: bool,
+        stage: list[str],
     ) -> tuple[bytes, dict[str, float]]:
         """Bytes of the tokens, and the seconds that encode took, if it ran."""
         key = self._codec_key | {"sound": reference_sha256}
-        if kept and (entry := self._get("tokens", key)) is not None:
+        if from_cache and (entry := self._get("tokens", key)) is not None:
             return entry.content, {}
-        self._run(clip, reference)
+        self._before_run(clip, reference)
         start = time.perf_counter()
         with deferred():
             tokens = self._codec.encode(reference)
@@ -231,15 +241,15 @@ class Coder:
         return content, {"seconds_encode": seconds}
 
     def _decoded(
-        self, clip: Clip, reference: Audio, *, content: bytes, tokens: Tokens, kept: bool
+        self, clip: Clip, reference: Audio, *, content: bytes, tokens: Tokens, from_cache: bool
     ) -> tuple[Audio, dict[str, float]]:
         """The reconstruction at the reference's rate, and the seconds of decode, if it ran."""
         rate = reference.sample_rate
         key = self._codec_key | {"tokens": hashlib.sha256(content).hexdigest(), "rate": rate}
-        if kept and (entry := self._get("waveforms", key)) is not None:
+        if from_cache and (entry := self._get("waveforms", key)) is not None:
             waveform = np.frombuffer(entry.content, "<f4").reshape(entry.about["shape"])
             return Audio(torch.from_numpy(waveform.astype(np.float32)), rate), {}
-        self._run(clip, reference)
+        self._before_run(clip, reference)
         start = time.perf_counter()
         with deferred():
             sound = self._codec.decode(tokens, rate)
@@ -253,26 +263,26 @@ class Coder:
         self, clip: Clip, tasks: list[Task], reference: Audio, tokens: Tokens
     ) -> dict[str, Any]:
         """The observations of tasks that run the codec; if one fails, the others are still made."""
-        found: dict[str, Any] = {}
+        observations: dict[str, Any] = {}
         for task in tasks:
-            self._run(clip, reference)
+            self._before_run(clip, reference)
             try:
                 with deferred():
-                    found[task.name] = task.observe(self._codec, reference, tokens)
+                    observations[task.name] = task.observe(self._codec, reference, tokens)
             except Exception as error:  # as around the clip
-                found[task.name] = Failure.of(error)
-        return found
+                observations[task.name] = Failure.of(error)
+        return observations
 
-    def _run(self, clip: Clip, reference: Audio) -> None:
+    def _before_run(self, clip: Clip, reference: Audio) -> None:
         """Before a call of the codec: check that it may run, run it once so that a slow first call
         is not timed, and seed its random numbers."""
         if self._reuse == ONLY_CACHE:
-            raise _NotKept(
+            raise _NotCached(
                 f"{self._subject.name}: the clip {clip.id} is not in the cache "
                 f"{self._cache.folder}: measure it without --only-cache"
             )
-        if not self._tried:
-            self._tried = True
+        if not self._warmed_up:
+            self._warmed_up = True
             with suppress(Exception), deferred():  # the timed call raises it again
                 self._codec.decode(self._codec.encode(reference), reference.sample_rate)
         torch.manual_seed(self._setting.suite.seed)
@@ -281,8 +291,8 @@ class Coder:
         """For third-party codecs: how the scoring process can decode the tokens once more. Only for
         the clips of one process."""
         family = type(self._codec)
-        ours = self._codec is None or family.__module__.startswith("audiotok.codecs.")
-        if ours or index % max(1, self._setting.workers):
+        built_in = self._codec is None or family.__module__.startswith("audiotok.codecs.")
+        if built_in or index % max(1, self._setting.workers):
             return None
         name = registry.name_for(family, self._codec.card)
         checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())
@@ -302,9 +312,9 @@ class Coder:
     @cached_property
     def _codec_key(self) -> dict[str, str]:
         """All that codes and reconstructions depend on, except the clip."""
-        whole = self._subject.identity
-        about = {key: whole[key] for key in ("codec", "packages", "seed", "device")}
-        about |= {"code": whole["code"]["codec"]}
+        subject_identity = self._subject.identity
+        about = {key: subject_identity[key] for key in ("codec", "packages", "seed", "device")}
+        about |= {"code": subject_identity["code"]["codec"]}
         return {"codec": self._subject.name, "codec_sha256": digest(about)}
 
     def _timing_key(self, reference_sha256: str | None) -> dict[str, str]:
@@ -332,7 +342,7 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
     return keys
 
 
-class _NotKept(Exception):
+class _NotCached(Exception):
     """A cache entry is missing, and the codec may not run."""
 
 

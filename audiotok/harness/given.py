@@ -1,9 +1,10 @@
-"""Given reconstructions: a manifest says of each sound who made it and what the original is.
+"""Given reconstructions: a manifest names the codec and the original of each sound.
 
 The columns `codec` and `reference` of the manifest become one subject for each codec. All
 reconstructions of one original are one clip, so that codecs can be compared clip by clip. A row
-that is the reference of others is no reconstruction: it belongs to the row "reference" of the
-table. If it names a codec, the original is not there, and this codec's sound stands in for it.
+that other rows name as their reference is not a reconstruction: it belongs to the row "reference"
+of the table. If it names a codec, the original is missing, and the sound of this codec stands in
+for it.
 """
 
 from __future__ import annotations
@@ -43,15 +44,15 @@ class Given:
 
 
 def of(corpus: Corpus, limit: int | None = None) -> Given:
-    """The reconstructions of a corpus; of its first `limit` originals.
+    """The reconstructions of a corpus, or of its first `limit` originals.
 
     Raises:
-        CorpusError: there is none; one has neither a codec nor a reference; a codec made two of
-            one original; or a codec is called "reference".
+        CorpusError: there is none; one has neither a codec nor a reference; a codec has two of
+            one original; or a codec is named "reference".
     """
     ids = _original_ids(corpus)
     originals, stand_ins = {}, set()
-    found: dict[str, dict[str, Clip]] = {}
+    by_codec: dict[str, dict[str, Clip]] = {}
     for clip in corpus:
         if clip.path in ids:
             originals[clip.path] = replace(clip, id=ids[clip.path], reference=None)
@@ -64,37 +65,39 @@ def of(corpus: Corpus, limit: int | None = None) -> Given:
             )
         if clip.codec == REFERENCE:
             raise CorpusError(
-                f"{corpus.name}: a codec is named {REFERENCE!r}, as the row of the originals: give "
-                "it another name"
+                f"{corpus.name}: a codec is named {REFERENCE!r}, like the row of the originals: "
+                "rename it"
             )
-        own = found.setdefault(clip.codec or GIVEN, {})
+        clips = by_codec.setdefault(clip.codec or GIVEN, {})
         name = ids.get(clip.reference, clip.id)
-        if (other := own.setdefault(name, replace(clip, id=name))).path != clip.path:
+        if (other := clips.setdefault(name, replace(clip, id=name))).path != clip.path:
             raise CorpusError(
                 f"{corpus.name}: {clip.codec or GIVEN} has two reconstructions of {name}, "
                 f"{other.path} and {clip.path}: remove one, or name two codecs"
             )
-        if clip.reference is not None:  # unless it has a row of its own
-            originals.setdefault(clip.reference, replace(own[name], path=clip.reference))
-    if not found:
+        if clip.reference is not None:  # unless it has its own row
+            originals.setdefault(clip.reference, replace(clips[name], path=clip.reference))
+    if not by_codec:
         raise CorpusError(
             f"{corpus.name} has no reconstructions: expected a manifest with the columns codec "
-            "(who made the sound) and reference (the original, where there is one)"
+            "(which made the sound) and reference (the original, if there is one)"
         )
-    kept = [replace(c, reference=None, codec=None) for c in originals.values()][:limit]
-    names = {clip.id for clip in kept}
+    selected = [replace(c, reference=None, codec=None) for c in originals.values()][:limit]
+    names = {clip.id for clip in selected}
     codecs = {
-        codec: tuple(c for c in own.values() if c.reference is None or c.id in names)[:limit]
-        for codec, own in found.items()
+        codec: tuple(c for c in clips.values() if c.reference is None or c.id in names)[:limit]
+        for codec, clips in by_codec.items()
     }
-    named = sorted(codec for codec in stand_ins if codec and codec.lower() not in ORIGINAL)
+    stand_in_names = sorted(codec for codec in stand_ins if codec and codec.lower() not in ORIGINAL)
     return Given(
-        tuple(kept), {codec: own for codec, own in codecs.items() if own}, ", ".join(named) or None
+        tuple(selected),
+        {codec: clips for codec, clips in codecs.items() if clips},
+        ", ".join(stand_in_names) or None,
     )
 
 
 def _original_ids(corpus: Corpus) -> dict[Path, str]:
-    """{reference: id}, derived from their paths below the folder that they share."""
+    """{reference: id}, derived from their paths below their common folder."""
     paths: Sequence[Path] = list(dict.fromkeys(c.reference for c in corpus if c.reference))
     if not paths:
         return {}

@@ -16,7 +16,7 @@ import pandas as pd
 
 from audiotok.codec import checkpoints, registry
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.harness.cache import opened
+from audiotok.harness.cache import open_cache
 from audiotok.harness.plan import Observer, Setting, Subject, make_setting
 from audiotok.harness.runner import Runner
 from audiotok.harness.settings import BenchSettings
@@ -58,11 +58,11 @@ def bench(
     If clips failed for a transient reason (memory, disk, a process that died), a UserWarning gives
     their number; these failures are not stored, and the same call tries the clips again.
     """
-    found = run(BenchSettings(**locals()))
-    for result in found:
+    measured = run(BenchSettings(**locals()))
+    for result in measured:
         if line := results.to_try_again(result):
             warnings.warn(line, stacklevel=2)
-    return results.table(found)
+    return results.table(measured)
 
 
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
@@ -71,12 +71,12 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
     torchaudio()  # if it does not work, every clip would fail
     suite = load_suite(settings.suite)
     _refuse_names(suite, settings.tokenizer)
-    asked = [name for one in settings.tokenizer for name in registry.expand(one)]
+    tokenizers = [name for one in settings.tokenizer for name in registry.expand(one)]
     cards: dict[str, str] = {}  # full name -> name as typed
     kinds: dict[str, tuple] = {}  # full name -> family and card
-    beside = [name for name in suite.baselines if name not in settings.tokenizer]
-    beside = beside if settings.baselines else []
-    for name in [*asked, *beside, *([] if suite.given else [FLOOR])]:
+    baselines = [name for name in suite.baselines if name not in settings.tokenizer]
+    baselines = baselines if settings.baselines else []
+    for name in [*tokenizers, *baselines, *([] if suite.given else [FLOOR])]:
         kind = registry.find(name)
         same = cards.setdefault(kind[1].name, name)
         if kinds.setdefault(kind[1].name, kind) != kind:
@@ -84,27 +84,27 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
                 f"{same} and {name} are both named {kind[1].name}, and a table has one row for "
                 "each name: give one of the cards another name"
             )
-    for name in asked:  # report missing weights before anything is measured
+    for name in tokenizers:  # report missing weights before anything is measured
         checkpoints.resolve(registry.find_card(name), settings.checkpoint)
-    for name in beside:
+    for name in baselines:
         if isinstance(name, Recorded):
             registry.check_recorded(name)
     setting = make_setting(settings, suite, observer or Observer())
 
-    cache = opened(setting.observer.note)
-    found: list[Result] = []
+    cache = open_cache(setting.observer.note)
+    measured: list[Result] = []
     with ExitStack() as stack:
         stack.callback(cache.close)
         runner = Runner(setting, cache, stack)
-        todo = _subjects(setting, list(cards.values()), asked)
-        for wait in False, True:  # subjects that another process measures come last
+        todo = _subjects(setting, list(cards.values()), tokenizers)
+        for wait in False, True:  # first those that no other process measures
             busy = []
             for make in todo:
                 result = runner.result(make(), wait)
-                (busy if result is None else found).append(make if result is None else result)
+                (busy if result is None else measured).append(make if result is None else result)
             todo = busy
-    _refuse_nothing(found)
-    return sorted(found, key=results.order)
+    _refuse_empty(measured)
+    return sorted(measured, key=results.order)
 
 
 def _refuse_names(suite: Suite, names: Sequence[str]) -> None:
@@ -118,37 +118,37 @@ def _refuse_names(suite: Suite, names: Sequence[str]) -> None:
         raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
 
 
-def _refuse_nothing(found: Sequence[Result]) -> None:
+def _refuse_empty(measured: Sequence[Result]) -> None:
     """Raises ResultsError if no row has a number and no failure is transient."""
-    if any(result.failed_for_now or result.has_values for result in found):
+    if any(result.failed_for_now or result.has_values for result in measured):
         return
-    clips = found[0].summary["data"]["clips"]
-    failures = [failure for result in found for failure in result.summary["failures"]]
+    clips = measured[0].summary["data"]["clips"]
+    failures = [failure for result in measured for failure in result.summary["failures"]]
     first = f", first {failures[0]['clip']}: {failures[0]['message']}" if failures else ""
     raise ResultsError(
         f"nothing was measured: none of the {clips} clips has a value in any column{first}; see "
-        f"{found[0].folder.parent}"
+        f"{measured[0].folder.parent}"
     )
 
 
 def _subjects(
-    setting: Setting, names: Sequence[str], asked: Sequence[str]
+    setting: Setting, names: Sequence[str], tokenizers: Sequence[str]
 ) -> list[Callable[[], Subject]]:
     """Functions that make the rows of the table; each loads its codec when it is called."""
     settings = setting.settings
 
     def coded(name: str) -> Subject:
-        own = settings.checkpoint if name in asked else None
-        codec = registry.load(name, own, settings.device, quiet=True)
-        return Subject(setting, codec, own_weights=own is not None)
+        checkpoint = settings.checkpoint if name in tokenizers else None
+        codec = registry.load(name, checkpoint, settings.device, quiet=True)
+        return Subject(setting, codec, own_weights=checkpoint is not None)
 
     reference = partial(Subject, setting, None)
     if setting.given is not None:
-        found = [reference] if setting.given.originals else []
-        return found + [
+        subjects = [reference] if setting.given.originals else []
+        return subjects + [
             partial(Subject, setting, None, given=name) for name in setting.given.codecs
         ]
-    found = [reference]
+    subjects = [reference]
     if any(clip.reference for clip in setting.corpus):
-        found.append(partial(Subject, setting, None, given=GIVEN))
-    return found + [partial(coded, name) for name in names]
+        subjects.append(partial(Subject, setting, None, given=GIVEN))
+    return subjects + [partial(coded, name) for name in names]

@@ -1,8 +1,8 @@
-"""The journal of a run under way: what is in it survives a crash, and is not measured again.
+"""The journal of a run: its clips survive a crash, and are not measured again.
 
 A folder `run-<plan>` with `journal.jsonl` (first line: the plan; then one line per clip, flushed to
-the disk) and `tokens/<index>.atok`, written before the line of the clip. Each line has its own
-checksum: a line that is torn or damaged, or whose tokens are, costs its clip and no other.
+the disk) and `tokens/<index>.atok`, written before the line of the clip. Each line has a checksum:
+a damaged line, or damaged tokens, cost only that clip.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def plan_hash(plan: Mapping[str, Any]) -> str:
 
 
 class Journal:
-    """Opens the journal of `plan` in `folder`, new or where it was left.
+    """Opens the journal of `plan` in `folder`, new or with its earlier entries.
 
     Attributes:
-        entries: {index of the clip: what `append` was given, and whether it has tokens}.
-        damaged: how many lines were left out because they, or their tokens, are torn or damaged.
+        entries: {index of the clip: the argument of `append`, and whether it has tokens}.
+        damaged: number of lines left out because they or their tokens are damaged.
     """
 
     def __init__(self, folder: Path, plan: Mapping[str, Any]):
@@ -55,9 +55,9 @@ class Journal:
             raise _unwritable(self.path, reason) from reason
 
     def _restore(self, plan: Mapping[str, Any]) -> None:
-        """Reads the lines that are whole; where some are not, writes the file anew without them."""
+        """Reads the valid lines; if some are damaged, writes the file again without them."""
         self._file.seek(0)
-        kept, has_plan = [], False
+        valid_lines, has_plan = [], False
         for line in iter(lambda: self._file.readline(LONGEST), b""):
             content = _parsed(line)
             if content == plan:
@@ -71,17 +71,17 @@ class Journal:
             if content is None or not self._is_whole(content):
                 self.damaged += 1
                 continue
-            kept.append(line)
+            valid_lines.append(line)
             if not any(map(was_transient, content["failures"])):
                 self.entries[content["index"]] = content
         if self.damaged or not has_plan:
             self._file.close()
             with replacing(self.path, ResultsError) as file:
-                file.writelines([_line(plan), *kept])
+                file.writelines([_line(plan), *valid_lines])
             self._file = open(self.path, "a+b")  # noqa: SIM115 - closed by close
 
     def _is_whole(self, entry: Mapping[str, Any]) -> bool:
-        """Whether an entry has what `append` is given, and the tokens that it had."""
+        """Whether an entry has all fields of `append`, and its tokens are intact."""
         kinds = {"index": int, "values": dict, "failures": list, "tokens": bool}
         if any(type(entry.get(key)) is not kind for key, kind in kinds.items()):
             return False
@@ -93,10 +93,10 @@ class Journal:
             return False
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Adds a clip; when this returns, the line is on the disk.
+        """Adds a clip; the line is on the disk when this returns.
 
         Args:
-            entry: `index` and `clip`; `values`, `failures`. Its tokens were added before.
+            entry: `index` and `clip`; `values`, `failures`. Add its tokens first.
         """
         entry = {**entry, "tokens": self.tokens.has(entry["index"])}
         self._write(entry)
@@ -117,31 +117,31 @@ class Journal:
             self._file.raw.close()
 
     def remove(self) -> None:
-        """Removes this run, and what else lies there unfinished."""
+        """Removes this run, and other unfinished runs in the folder."""
         self.close()
-        sweep(self.folder.parent)
+        remove_unfinished(self.folder.parent)
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """What killed runs, and runs of other plans, left in the folder of a codec."""
+    """Files of killed runs, and of runs of other plans, in the folder of a codec."""
     runs = (path for path in folder.glob("run-*") if _RUN.fullmatch(path.name))
     return [*runs, *temporaries(folder)]
 
 
-def others(journal: Journal) -> Iterator[tuple[dict[str, Any], int]]:
-    """Of the stopped runs of other identities in the same folder: identity, and clips measured."""
+def other_runs(journal: Journal) -> Iterator[tuple[dict[str, Any], int]]:
+    """Stopped runs of other identities in the same folder: (identity, clips measured)."""
     for path in sorted(journal.folder.parent.glob("run-*/journal.jsonl")):
         if path == journal.path:
             continue
         with suppress(OSError), open(path, "rb") as file:
-            held = _parsed(file.readline(LONGEST))
+            old_plan = _parsed(file.readline(LONGEST))
             clips = sum(1 for _ in iter(lambda file=file: file.readline(LONGEST), b""))
-            if held is not None and clips:
-                yield held, clips
+            if old_plan is not None and clips:
+                yield old_plan, clips
 
 
-def sweep(folder: Path) -> None:
-    """Removes what is unfinished there; only where nobody measures."""
+def remove_unfinished(folder: Path) -> None:
+    """Removes unfinished runs; call it only under the lock of the folder."""
     for path in unfinished(folder):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -150,13 +150,13 @@ def sweep(folder: Path) -> None:
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
-    """An object as a line of the journal, with the checksum of all else as its last key."""
+    """An object as a line of the journal; its last key is the checksum of the others."""
     checksum = zlib.crc32(json.dumps(content, allow_nan=False).encode())
     return json.dumps({**content, "crc32": checksum}).encode() + b"\n"
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The object on a line; None if the line is torn or damaged."""
+    """The object on a line; None if the line is damaged."""
     try:
         content = json.loads(line)
         if not isinstance(content, dict):
@@ -168,7 +168,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 class StoredTokens(Sequence):
-    """The tokens of the clips in a folder, in the order of their index; read when asked for."""
+    """The tokens of the clips in a folder, in the order of their index; read lazily."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -179,7 +179,7 @@ class StoredTokens(Sequence):
             file.write(content)
 
     def of(self, index: int) -> Tokens | None:
-        """The tokens of the clip `index`; None where it has none."""
+        """The tokens of the clip `index`; None if it has none."""
         return Tokens.load(self._path(index)) if self.has(index) else None
 
     def has(self, index: int) -> bool:

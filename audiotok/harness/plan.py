@@ -27,7 +27,7 @@ from audiotok.results.results import FLOOR, REFERENCE
 from audiotok.system.processes import can_start_processes
 from audiotok.tasks import Task
 
-MOST_WORKERS = 8  # by default: each holds its own copy of torch and of the tasks' models
+MAX_WORKERS = 8  # by default: each process has its own copy of torch and of the models of the tasks
 
 
 class Observer:
@@ -104,7 +104,7 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         )
     count = settings.workers
     if count is None:
-        count = min(available_cores(), MOST_WORKERS)
+        count = min(available_cores(), MAX_WORKERS)
     count = min(count, len(corpus.clips))
     if count and not can_start_processes():
         count = 0
@@ -143,7 +143,7 @@ class Subject:
     setting: Setting
     codec: Codec | None
     own_weights: bool = False  # the user gave a checkpoint instead of the card's weights
-    given: str | None = None  # whose reconstructions, of those that the corpus contains
+    given: str | None = None  # the codec of given reconstructions of the corpus
 
     @property
     def name(self) -> str:
@@ -155,7 +155,7 @@ class Subject:
 
     @cached_property
     def corpus(self) -> Corpus:
-        """Its clips: of given reconstructions, those that this codec made."""
+        """Its clips; for given reconstructions, those of this codec."""
         setting = self.setting
         if setting.given is None:
             return setting.corpus
@@ -176,7 +176,7 @@ class Subject:
 
     @cached_property
     def weights(self) -> dict[str, Any]:
-        """What distinguishes this codec from any other, also one with the same name."""
+        """What distinguishes this codec from any other codec, also of the same name."""
         return {} if self.codec is None else identity.of_codec(self.codec)
 
     @property

@@ -1,7 +1,7 @@
-"""Brings codecs to results: taken from an earlier run, gone on with, or measured anew.
+"""Gets the result of each codec: reuses a finished one, resumes a stopped run, or measures.
 
-A result is written when every clip has its values or a failure that would be the same again. Where
-clips failed for what may pass, the journal stays, and the same command tries these clips again.
+A result is written when every clip has values or a permanent failure. If clips failed for a
+transient reason, the journal is kept, and the same command tries these clips again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from audiotok.harness import summary
 from audiotok.harness.cache import Cache
 from audiotok.harness.clusters import RayWorkers
 from audiotok.harness.coding import Coded, Coder
-from audiotok.harness.journal import Journal, others, sweep, unfinished
+from audiotok.harness.journal import Journal, other_runs, remove_unfinished, unfinished
 from audiotok.harness.plan import Setting, Subject
 from audiotok.harness.settings import FRESH, ONLY_MISSING
 from audiotok.harness.workers import Scored, Workers
@@ -30,12 +30,12 @@ from audiotok.results.results import Result
 from audiotok.tasks.speed import hardware
 
 Entry = dict[str, Any]  # of the journal, see `summary.Entry`
-HOPELESS = 3  # clips in a row that fail again: then their cause has not passed
+MAX_CONSECUTIVE_FAILURES = 3  # then the cause is not transient
 
 
 class Runner:
-    """Brings subjects to results; its processes start when there is something to measure, and end
-    with `stack`."""
+    """Gets the results of subjects; its processes start with the first measurement, and end with
+    `stack`."""
 
     def __init__(self, setting: Setting, cache: Cache, stack: ExitStack):
         self._setting, self._cache, self._stack = setting, cache, stack
@@ -50,29 +50,29 @@ class Runner:
         return self._stack.enter_context(pool)
 
     def result(self, subject: Subject, wait: bool) -> Result | None:
-        """Measured before or now; None where another process measures it, unless we `wait`."""
+        """The result, reused or measured; None if another process measures it and not `wait`."""
         note = self._setting.observer.note
         result, why = _finished(subject)
         if result is None:
             with _lock(subject, wait) as locked:
                 if not locked:
                     return None
-                if wait:  # the other process may be done with it
+                if wait:  # the other process may have finished it
                     result, why = _finished(subject)
                 if result is None:
                     if why:
                         note(why)
                     return self._measured(subject)
-        elif unfinished(subject.folder):  # killed after its last file
+        elif unfinished(subject.folder):  # killed after it wrote its last file
             with suppress(ResultsError), _lock(subject, wait=False) as locked:
                 if locked:
-                    sweep(subject.folder)
+                    remove_unfinished(subject.folder)
         note(why)
         return result
 
     def _measured(self, subject: Subject) -> Result:
-        """Measures what the journal lacks, then writes rows and summary; where clips failed for
-        now, keeps the journal instead."""
+        """Measures the clips that are not in the journal, then writes rows and summary; if clips
+        failed for a transient reason, keeps the journal instead."""
         note = self._setting.observer.note
         coder = Coder(subject, self._cache)
         journal = Journal(subject.folder, subject.identity)
@@ -81,12 +81,12 @@ class Runner:
             journal = Journal(subject.folder, subject.identity)
         if journal.damaged:
             note(
-                f"{subject.name}: {journal.damaged} torn or damaged lines of {journal.path} are "
-                "left out: what they held is measured again"
+                f"{subject.name}: {journal.damaged} damaged lines of {journal.path} are "
+                "left out: their clips are measured again"
             )
-        for held, clips in others(journal):
-            changed = identity.changes(held, subject.identity) or "the version of audiotok"
-            note(f"{subject.name}: {clips} clips of a stopped run are measured anew: {changed}")
+        for old_plan, clips in other_runs(journal):
+            changed = identity.changes(old_plan, subject.identity) or "the version of audiotok"
+            note(f"{subject.name}: {clips} clips of a stopped run are measured again: {changed}")
         try:
             started = time.perf_counter()
             failed = _score_clips(subject, self._pool, journal, coder)
@@ -101,7 +101,7 @@ class Runner:
                 return result
             _write(result)
         except CodecError:
-            journal.remove()  # what a codec won by cheating is not kept
+            journal.remove()  # results of a codec that bypasses its tokens are not kept
             raise
         except BaseException:
             journal.close()
@@ -112,29 +112,31 @@ class Runner:
 
 
 def _finished(subject: Subject) -> tuple[Result | None, str]:
-    """The finished result, if it may be used, and a line that says why or why not."""
+    """The finished result if it may be reused, and a line with the reason."""
     reuse = subject.setting.settings.reuse
     if reuse == FRESH or (result := results.read(subject.folder)) is None:
         return None, ""
     rows = subject.folder / "rows.parquet"
-    held = result.summary["plan"] | {"packages": identity.packages(result.summary["packages"])}
-    changed = identity.changes(held, subject.identity)
+    old_identity = result.summary["plan"] | {
+        "packages": identity.packages(result.summary["packages"])
+    }
+    changed = identity.changes(old_identity, subject.identity)
     if not rows.is_file() or results.sha256(rows) != result.summary["rows_sha256"]:
-        return None, f"{result.codec}: measured again, for {rows} was changed"
+        return None, f"{result.codec}: measured again, because {rows} was changed"
     if result.run.get("clips_not_timed") and reuse is None:
-        return None, f"{result.codec}: measured again, for its times were not taken"
+        return None, f"{result.codec}: measured again, because it has no times"
     if line := results.to_try_again(result):
         return None, line
     if changed and reuse != ONLY_MISSING:
-        return None, f"{result.codec}: measured again, for this changed: {changed}"
-    kept = f"kept as it is, though this changed: {changed}" if changed else "measured before"
-    return result, f"{result.codec}: {kept}, {subject.folder}"
+        return None, f"{result.codec}: measured again, because this changed: {changed}"
+    status = f"reused, although this changed: {changed}" if changed else "measured before"
+    return result, f"{result.codec}: {status}, {subject.folder}"
 
 
 @contextmanager
 def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
-    """Nobody else measures this subject meanwhile: True; or False, where somebody does and we do
-    not `wait`. The system releases the lock if this process dies."""
+    """Holds the lock of a subject: True; or False if another process has it and not `wait`. The
+    system releases the lock if this process dies."""
     folder = subject.setting.folder
     lock = filelock.FileLock(folder / f".{subject.folder.name}.lock")
     try:
@@ -143,7 +145,7 @@ def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
             lock.acquire(timeout=0)
         if wait and not lock.is_locked:
             subject.setting.observer.note(
-                f"{subject.name}: waits for another audiotok that measures it into {folder}"
+                f"{subject.name}: waits for another process that measures it into {folder}"
             )
             lock.acquire()
     except OSError as reason:
@@ -160,20 +162,20 @@ def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
 def _score_clips(
     subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
 ) -> dict[int, Entry]:
-    """Fills the journal; returns the entries of clips that failed for what may pass, by index."""
+    """Fills the journal; returns the entries of clips with transient failures, by index."""
     clips, observer = subject.corpus.clips, subject.setting.observer
     todo = [index for index in range(len(clips)) if index not in journal.entries]
     if len(todo) < len(clips):
-        gone = f"{len(clips) - len(todo)} of {len(clips)} clips"
-        observer.note(f"{subject.name}: goes on after {gone}")
-    coded: dict[int, Coded] = {}  # under way
+        done_before = f"{len(clips) - len(todo)} of {len(clips)} clips"
+        observer.note(f"{subject.name}: continues after {done_before}")
+    coded: dict[int, Coded] = {}  # not yet scored
     failed: dict[int, Entry] = {}
 
     def start(index: int) -> None:
-        made = coded[index] = coder.code(index, clips[index])
-        if made.content is not None:
-            journal.tokens.add(index, made.content)
-        job, made.job = made.job, None  # its sounds are not kept longer than they wait
+        coded_clip = coded[index] = coder.code(index, clips[index])
+        if coded_clip.content is not None:
+            journal.tokens.add(index, coded_clip.content)
+        job, coded_clip.job = coded_clip.job, None  # frees its sounds as soon as it is scored
         if job is None:
             record([(index, Scored())])
         else:
@@ -196,22 +198,22 @@ def _score_clips(
         start(index)
         record(pool.finished())
     record(pool.finished(wait=True))
-    in_a_row = 0
-    for index in sorted(failed):  # once more, each alone
-        if in_a_row < HOPELESS:
+    consecutive = 0
+    for index in sorted(failed):  # once more, one at a time
+        if consecutive < MAX_CONSECUTIVE_FAILURES:
             coder.release()
             start(index)
             record(pool.finished(wait=True))
-            in_a_row = in_a_row + 1 if index in failed else 0
+            consecutive = consecutive + 1 if index in failed else 0
     return failed
 
 
 def _concluded(
     subject: Subject, entries: list[Entry], journal: Journal, coder: Coder
 ) -> list[Entry]:
-    """The entries of all clips, with what tasks conclude from them together."""
+    """The entries of all clips, with the columns of `Task.conclude`."""
     corpus = subject.corpus
-    if subject.given:  # then the sounds are the corpus's own reconstructions
+    if subject.given:  # the sounds of the clips are the reconstructions themselves
         corpus = replace(corpus, clips=tuple(replace(clip, reference=None) for clip in corpus))
     for task in subject.setting.tasks:
         if not task.concludes:
@@ -231,15 +233,15 @@ def _concluded(
 def _result(
     subject: Subject, entries: list[Entry], *, journal: Journal, coder: Coder, seconds: float
 ) -> Result:
-    """The result that these entries give; not written."""
+    """The result of these entries; not written."""
     setting = subject.setting
     timing = [task for task in setting.tasks if task.timing]
     scoring = [task for task in setting.tasks if not task.timing]
     seed = setting.suite.seed
     clusters = setting.corpus.clusters
     entries = [entry | clusters[entry["index"]] for entry in entries]
-    rows = summary.frame(subject.name, entries, scoring, others=timing)
-    times = summary.frame(subject.name, entries, timing, others=scoring)
+    rows = summary.frame(subject.name, entries, scoring, excluded=timing)
+    times = summary.frame(subject.name, entries, timing, excluded=scoring)
     plan = subject.plan
     content = {
         "schema": results.SCHEMA,
@@ -268,12 +270,13 @@ def _result(
         "clips_not_timed": coder.not_timed,
     }
     result = Result(subject.folder, content, run)
-    vars(result).update(rows=rows, times=times)  # not those on disk
+    vars(result).update(rows=rows, times=times)  # instead of those on disk
     return result
 
 
 def _write(result: Result) -> None:
-    """rows, times, run, and last the summary: where it is and fits its rows, a run is finished."""
+    """Writes rows, times and run, then the summary: a run with a summary that matches its rows is
+    finished."""
     folder = result.folder
     rows_sha256 = results.write_rows(folder / "rows.parquet", result.rows)
     results.write_rows(folder / "times.parquet", result.times)

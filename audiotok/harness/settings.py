@@ -18,14 +18,14 @@ class BenchSettings:
 
     Attributes:
         tokenizer: names of codecs, a string of several separated by commas or a sequence of names;
-            `codebooks=*` and `merge=*` stand for all values. Stored as a tuple. None, where the
-            suite measures given reconstructions.
+            `codebooks=*` and `merge=*` stand for all values. Stored as a tuple. Empty if the suite
+            measures given reconstructions.
         checkpoint: weights for the one codec in `tokenizer`.
         baselines: measure the suite's baselines as well.
         suite: name of a suite that ships, or a YAML file.
         tasks: only these of the suite's tasks; None: all.
         data: "bundled", a folder, a manifest, "librispeech/<split>"; None: the suite's.
-        limit: use only this many clips, from the first on.
+        limit: use only the first clips, this many.
         out: folder of all results.
         device: of the codecs: "cpu", "cuda", "cuda:1", "auto".
         workers: scoring processes; None: one per core, at most 8; 0: score in this process.
@@ -79,12 +79,12 @@ class BenchSettings:
 
 def split_names(text: str) -> list[str]:
     """Codec names separated by commas; `name:key=value,key=value` stays one name."""
-    found: list[str] = []
+    names: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
-        if "=" in part and ":" not in part and found:
-            found[-1] += f",{part}"
+        if "=" in part and ":" not in part and names:
+            names[-1] += f",{part}"
         else:
-            found.append(part)
-    if not found:
+            names.append(part)
+    if not names:
         raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
-    return found
+    return names

@@ -1,4 +1,4 @@
-"""Suites: tasks, data and baselines of a benchmark; one YAML file each in benchmarks/."""
+"""Suites: tasks, data and baselines of a benchmark; one YAML file each, in benchmarks/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Suite(BaseModel):
     tasks: tuple[str, ...]
     baselines: tuple[Name, ...] = ()  # codecs that every table shows for comparison
     headline: tuple[str, ...] = ()  # columns of the printed table
-    given: bool = False  # measures the reconstructions that a manifest brings, and no codec
+    given: bool = False  # measures the reconstructions of a manifest, and no codec
     seed: int = 0
 
     def source(self, data: str | Path | None) -> str | Path:

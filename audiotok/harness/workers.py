@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.tasks import Item, Task
 
-MOST_ERROR = 1e-4  # relative to the peak: rounding may differ with the number of threads
+MAX_ERROR = 1e-4  # relative to the peak: rounding may differ with the number of threads
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Scored:
 
     scores: dict[str, Score] = field(default_factory=dict)  # by task
     failure: Failure | None = None  # why there are no scores, e.g. the process died
-    doubt: str | None = None  # how decoding in this process contradicts the codec
+    mismatch: str | None = None  # how decoding in the scoring process differs
 
 
 class Workers:
@@ -121,8 +121,8 @@ class Workers:
         self._tasks, self._count = list(tasks), count
         self._waiting: list[tuple[int, Job]] = []
         self._done: deque[tuple[int, Scored] | ResultsError] = deque()
-        self._under_way = 0  # jobs submitted and not yet yielded
-        self._busy = set(range(count))  # places of processes that score, or start
+        self._pending = 0  # jobs submitted and not yet yielded
+        self._busy = set(range(count))  # indices of processes that score, or start
         self._closed = False
         self._changed = threading.Condition()
         self._processes: list[_Process] = []
@@ -130,8 +130,8 @@ class Workers:
 
     def __enter__(self) -> Workers:
         self._processes = [_Process() for _ in range(self._count)]
-        for place in range(self._count):
-            thread = threading.Thread(target=self._serve, args=(place,), daemon=True)
+        for worker in range(self._count):
+            thread = threading.Thread(target=self._serve, args=(worker,), daemon=True)
             self._threads.append(thread)
             thread.start()
         return self
@@ -152,70 +152,72 @@ class Workers:
         if not self._count:
             with deferred():
                 self._done.append((index, score(self._tasks, job)))
-            self._under_way += 1
+            self._pending += 1
             return
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < 2 * self._count or self._broken())
             self._waiting.append((index, job))
-            self._under_way += 1
+            self._pending += 1
             self._changed.notify_all()
 
     def finished(self, wait: bool = False) -> Iterator[tuple[int, Scored]]:
         """(index, result) of the finished clips; with `wait`, of all submitted clips."""
         while True:
             with self._changed:
-                if wait and self._under_way:
+                if wait and self._pending:
                     self._changed.wait_for(lambda: self._done)
                 if not self._done:
                     return
-                found = self._done.popleft()
-            if isinstance(found, ResultsError):
-                raise found
-            self._under_way -= 1
-            yield found
+                result = self._done.popleft()
+            if isinstance(result, ResultsError):
+                raise result
+            self._pending -= 1
+            yield result
 
     def _broken(self) -> bool:
-        return any(isinstance(found, ResultsError) for found in self._done)
+        return any(isinstance(result, ResultsError) for result in self._done)
 
-    def _serve(self, place: int) -> None:
+    def _serve(self, worker: int) -> None:
         """The thread of one process: sends it one clip after another."""
         try:
-            self._processes[place].begin(self._tasks)
-            while (taken := self._take(place)) is not None:
-                index, job = taken
-                self._put((index, self._processes[place].score(job)))
-                if self._processes[place].dead and not self._closed:
-                    self._processes[place].close()
-                    self._processes[place] = _Process()
-                    self._processes[place].begin(self._tasks)
+            self._processes[worker].begin(self._tasks)
+            while (item := self._take(worker)) is not None:
+                index, job = item
+                self._put((index, self._processes[worker].score(job)))
+                if self._processes[worker].dead and not self._closed:
+                    self._processes[worker].close()
+                    self._processes[worker] = _Process()
+                    self._processes[worker].begin(self._tasks)
         except ResultsError as error:
             self._put(error)
 
-    def _put(self, found: tuple[int, Scored] | ResultsError) -> None:
+    def _put(self, result: tuple[int, Scored] | ResultsError) -> None:
         with self._changed:
-            self._done.append(found)
+            self._done.append(result)
             self._changed.notify_all()
 
-    def _take(self, place: int) -> tuple[int, Job] | None:
+    def _take(self, worker: int) -> tuple[int, Job] | None:
         """The next clip for this process; None after `__exit__`."""
 
-        def mine(index: int) -> bool:
+        def eligible(index: int) -> bool:
             owner = index % self._count
-            return owner == place or owner in self._busy
+            return owner == worker or owner in self._busy
 
         with self._changed:
-            self._busy.discard(place)
+            self._busy.discard(worker)
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._closed or any(mine(i) for i, _ in self._waiting))
+            self._changed.wait_for(
+                lambda: self._closed or any(eligible(i) for i, _ in self._waiting)
+            )
             if self._closed:
                 return None
-            own = (pair for pair in self._waiting if pair[0] % self._count == place)
-            other = (pair for pair in self._waiting if mine(pair[0]))
-            taken = next(own, None) or next(other)
-            self._waiting.remove(taken)
-            self._busy.add(place)
+            own = (pair for pair in self._waiting if pair[0] % self._count == worker)
+            other = (pair for pair in self._waiting if eligible(pair[0]))
+            item = next(own, None) or next(other)
+            self._waiting.remove(item)
+            self._busy.add(worker)
             self._changed.notify_all()
-            return taken
+            return item
 
 
 class _Process:
@@ -306,27 +308,27 @@ def score(tasks: Sequence[Task], job: Job) -> Scored:
         None if job.tokens is None else Tokens.from_bytes(job.tokens),
         **job.seconds,
     )
-    found = Scored()
+    scored = Scored()
     if job.decoder is not None:
-        found.doubt = _doubt(job.decoder, item)
-        if isinstance(found.doubt, Failure):
-            return Scored(failure=found.doubt)
+        scored.mismatch = _decoder_mismatch(job.decoder, item)
+        if isinstance(scored.mismatch, Failure):
+            return Scored(failure=scored.mismatch)
     for task in tasks:
         if job.tasks is not None and task.name not in job.tasks:
             continue
-        result = found.scores[task.name] = Score()
-        seen = job.observed.get(task.name)
-        if isinstance(seen, Failure):
-            result.fail(seen, task=task.name)
+        result = scored.scores[task.name] = Score()
+        observation = job.observed.get(task.name)
+        if isinstance(observation, Failure):
+            result.fail(observation, task=task.name)
             continue
         try:
-            result.add(task.name, task.score(replace(item, observed=seen)))
+            result.add(task.name, task.score(replace(item, observed=observation)))
         except Exception as error:  # the guard around one clip: a metric may raise anything
             result.fail(error, task=task.name)
-    return found
+    return scored
 
 
-def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
+def _decoder_mismatch(decoder: Decoder, item: Item) -> str | Failure | None:
     """Decode the tokens with a new instance of the codec and compare with the reconstruction.
 
     Returns None if they agree, a text if they differ, a Failure if decoding failed for now. A codec
@@ -352,6 +354,6 @@ def _doubt(decoder: Decoder, item: Item) -> str | Failure | None:
     error = float((again - reconstruction).abs().max()) / max(
         float(reconstruction.abs().max()), 1e-6
     )
-    if error > MOST_ERROR:
+    if error > MAX_ERROR:
         return f"in another process its tokens give another sound (by {error:.2g} of its peak)"
     return None

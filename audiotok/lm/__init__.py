@@ -1,11 +1,11 @@
-"""Acoustic language models: how likely codes are, and how to go on from them. Plain PyTorch.
+"""Acoustic language models: the likelihood of codes, and their continuation. Plain PyTorch.
 
     model = PatternLM(PatternLMConfig(codebook_sizes=(1024,) * 8, pattern="delay"))
     nats = model(codes).nats                  # codes (B, K, T) -> (B, K, T), -ln p of each code
     codes = model.generate(codes, 50)         # 50 frames more
 
-Every model gives the same thing: the negative log-likelihood of each free code, whose sum is that
-of the clip. So models with any pattern, vocabulary and rate compare in bits per second.
+Every model returns the negative log-likelihood of each free code; their sum is that of the clip. So
+models with any pattern, vocabulary and rate can be compared in bits per second.
 """
 
 from audiotok.lm.base import LanguageModel, Scored

@@ -1,9 +1,9 @@
-"""How well a small language model learns tokens: one model, one budget, for every codec.
+"""The protocol of `acoustic_lm`: one small language model and one budget for every codec.
 
-Perplexities over different vocabularies and rates do not compare, bits per second of sound do; at
-equal reconstruction only, for a codec whose code never changes costs nothing. Sizes and budget are
-the same for all codecs and stand here. The budget is seconds of sound, not tokens. All runs
-are on the CPU, in one thread, so that the same machine gives the same numbers again.
+Perplexities over different vocabularies and rates cannot be compared, but bits per second of sound
+can, at equal quality of the reconstruction: a codec whose codes never change costs nothing. Sizes
+and budget are defined here and equal for all codecs. The budget is seconds of sound, not tokens.
+All runs use one thread on the CPU, so that the same machine reproduces the numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from audiotok.lm import RQLM, LanguageModel, PatternLM, PatternLMConfig, RQLMConfig, Sampling
-from audiotok.lm.learning import Budget, cost, learn
+from audiotok.lm.learning import Budget, cost, train_model
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that is fixed. A change here raises the version of the task `acoustic_lm`."""
+    """All constants. A change here raises the version of the task `acoustic_lm`."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     dimension: int = 128
@@ -33,18 +33,18 @@ class Protocol:
         )
     )
     most_rate: float = 200.0  # Hz: faster tokens, such as samples, are left out
-    prompt: float = 2.0  # seconds of a clip that the model goes on from
+    prompt: float = 2.0  # seconds of a clip that the model continues
     continuation: float = 3.0  # seconds
     sampling: Sampling = field(default_factory=lambda: Sampling(top_k=250))  # as MusicGen
-    diverged: float = 1.05  # times the loss of even odds, at the end
+    diverged: float = 1.05  # final loss relative to that of a uniform distribution
 
 
 PROTOCOL = Protocol()
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A model after its budget, and whether it diverged."""
+class TrainedModel:
+    """A trained model, and whether it diverged."""
 
     model: LanguageModel
     diverged: bool
@@ -52,15 +52,17 @@ class Taught:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a clip costs: bits in all; hits (K,) and free codes (K,)."""
+    """The cost of a clip: bits; correct predictions (K,) and free codes (K,)."""
 
     bits: float
     hits: Tensor
     codes: Tensor
 
 
-def make(kind: str, sizes: Sequence[int], strides: Sequence[int], seed: int) -> LanguageModel:
-    """A new model of the protocol: a pattern of one transformer, or "rq", for these codebooks."""
+def build_model(
+    kind: str, sizes: Sequence[int], strides: Sequence[int], seed: int
+) -> LanguageModel:
+    """A new model for these codebooks: a pattern of `PatternLM`, or "rq"."""
     p = PROTOCOL
     common = {
         "codebook_sizes": tuple(sizes), "strides": tuple(strides),
@@ -72,7 +74,7 @@ def make(kind: str, sizes: Sequence[int], strides: Sequence[int], seed: int) -> 
     return PatternLM(PatternLMConfig(**common, pattern=kind))
 
 
-def teach(
+def train(
     kind: str,
     clips: Sequence[Tensor],
     *,
@@ -80,18 +82,18 @@ def teach(
     strides: Sequence[int],
     frame_rate: float,
     seed: int,
-) -> Taught:
-    """A model of these codes (K, T) of clips at `frame_rate` Hz."""
-    model = make(kind, sizes, strides, seed)
-    last = learn(model, clips, frame_rate=frame_rate, budget=PROTOCOL.budget, seed=seed)
+) -> TrainedModel:
+    """A model trained on codes (K, T) of clips at `frame_rate` Hz."""
+    model = build_model(kind, sizes, strides, seed)
+    final_loss = train_model(model, clips, frame_rate=frame_rate, budget=PROTOCOL.budget, seed=seed)
     shares = [1 / stride for stride in strides]
-    each = zip(shares, sizes, strict=True)
-    even = sum(share * math.log(size) for share, size in each) / sum(shares)
-    return Taught(model, not last <= PROTOCOL.diverged * even)
+    terms = zip(shares, sizes, strict=True)
+    uniform_loss = sum(share * math.log(size) for share, size in terms) / sum(shares)
+    return TrainedModel(model, not final_loss <= PROTOCOL.diverged * uniform_loss)
 
 
 def costs(model: LanguageModel, channels: Tensor, frame_rate: float) -> Cost:
-    """Of the codes (C, K, T) of a clip, in windows as long as the crops that the model learnt."""
+    """The cost of the codes (C, K, T) of a clip, in windows as long as the training crops."""
     window = PROTOCOL.budget.crop_seconds
     each = [cost(model, codes, frame_rate, window) for codes in channels]
     bits, hits, counts = zip(*each, strict=True)
@@ -99,25 +101,28 @@ def costs(model: LanguageModel, channels: Tensor, frame_rate: float) -> Cost:
 
 
 def unigram(
-    clips: Sequence[Tensor], tested: Sequence[Tensor], sizes: Sequence[int], strides: Sequence[int]
+    clips: Sequence[Tensor],
+    test_clips: Sequence[Tensor],
+    sizes: Sequence[int],
+    strides: Sequence[int],
 ) -> list[float]:
-    """Bits of each of the clips tested, (K, T), by how often each code occurs in `clips`, half a
-    time more than it does (Krichevsky and Trofimov 1981)."""
-    found = [0.0] * len(tested)
+    """Bits of each of `test_clips`, (K, T), under the frequencies of the codes in `clips`, with 0.5
+    added to each count (Krichevsky and Trofimov 1981)."""
+    totals = [0.0] * len(test_clips)
     for k, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
-        seen = torch.cat([codes[k, ::stride] for codes in clips])
-        counts = torch.bincount(seen, minlength=size).double() + 0.5
+        train_codes = torch.cat([codes[k, ::stride] for codes in clips])
+        counts = torch.bincount(train_codes, minlength=size).double() + 0.5
         bits = -(counts / counts.sum()).log2()
-        for number, codes in enumerate(tested):
-            found[number] += float(bits[codes[k, ::stride]].sum())
-    return found
+        for number, codes in enumerate(test_clips):
+            totals[number] += float(bits[codes[k, ::stride]].sum())
+    return totals
 
 
 @torch.no_grad()
 def prefers(model: LanguageModel, right: Tensor, wrong: Tensor) -> float:
-    """1 where the codes (C, K, T) of the right sound cost less per frame than those of the wrong
-    one, 0 where more, 0.5 where both cost the same. So no sound wins by being shorter; the mean is
-    also what slamkit compares (Maimon et al. 2025, arXiv 2502.15814)."""
+    """1 if the codes (C, K, T) of the right sound cost less per frame than those of the wrong one,
+    0 if they cost more, 0.5 if equal. Costs per frame do not favour the shorter sound; slamkit
+    compares the mean too (Maimon et al. 2025, arXiv 2502.15814)."""
     device = next(model.parameters()).device
     a, b = (
         float(model.bits(codes.long().to(device)).sum()) / codes.shape[2]

@@ -48,9 +48,9 @@ def arrange(pattern: str, num_frames: int, strides: Sequence[int]) -> Arrangemen
             step, frame after frame. "coarse_first": one code a step, codebook after codebook
             (AudioLM's order, Borsos et al. 2022, arXiv 2209.03143, over whole clips).
         num_frames: T.
-        strides: of each codebook in frames; only every so many frames it has a free code. Frames
-            without a free code in any codebook get no step: if all strides have a common divisor,
-            "parallel" and "delay" have one step for so many frames.
+        strides: of each codebook, the number of frames from one free code to the next. Frames
+            without a free code in any codebook get no step: with a common divisor d of all strides,
+            "parallel" and "delay" have one step per d frames.
     """
     num_codebooks = len(strides)
     frames = torch.arange(0, num_frames, math.gcd(*strides))

@@ -1,4 +1,4 @@
-"""LanguageModel, the base class: likelihood of codes, and codes that go on."""
+"""LanguageModel, the base class: likelihood and continuation of codes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from audiotok.lm.sampling import Sampling
 
 
 class Scored(NamedTuple):
-    """What a model makes of codes; both (B, K, T), 0 and False where a code is not free."""
+    """The likelihood of codes; both (B, K, T), 0 and False where a code is not free."""
 
     nats: Tensor  # float32: -ln p of each code given those before it in the model's order
-    hits: Tensor  # bool: whether it was the likeliest; nowhere while the model trains
+    hits: Tensor  # bool: whether it was the most likely one; all False in training mode
 
 
 class LanguageModel(nn.Module):
     """A distribution over the codes (B, K, T) of clips, K codebooks of `codebook_sizes`.
 
-    `strides` say in which frames a codebook is free; the others repeat and cost nothing. All take
-    an optional `condition` (B, M, D), such as embedded text, that stands before the codes.
+    `strides` define the frames in which a codebook has a free code; in the other frames the code is
+    repeated and costs nothing. All methods take an optional `condition` (B, M, D), such as embedded
+    text, that precedes the codes.
     """
 
     codebook_sizes: tuple[int, ...]
@@ -31,7 +32,7 @@ class LanguageModel(nn.Module):
 
     @abstractmethod
     def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
-        """Codes (B, K, T), T > 0; the sum of what they cost is -ln p of the clip."""
+        """Codes (B, K, T), T > 0; the sum of `nats` is -ln p of the clip."""
 
     @abstractmethod
     def generate(
@@ -42,7 +43,7 @@ class LanguageModel(nn.Module):
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """Codes (B, K, T), T may be 0, and `frames` more: (B, K, T + frames)."""
+        """Codes (B, K, T), T may be 0, continued by `frames` frames: (B, K, T + frames)."""
 
     def loss(self, codes: Tensor, condition: Tensor | None = None) -> Tensor:
         """Mean of -ln p over the free codes of all clips, a scalar."""
@@ -60,7 +61,7 @@ class LanguageModel(nn.Module):
 
     @property
     def unit(self) -> int:
-        """Frames in a step: of so many frames, only the first can have a free code."""
+        """Frames per step, U: of U frames, only the first can have a free code."""
         return math.gcd(*self.strides)
 
     @property
@@ -68,7 +69,7 @@ class LanguageModel(nn.Module):
         return len(self.codebook_sizes)
 
     def repeated(self, codes: Tensor) -> Tensor:
-        """Codes (B, K, T) in which only free ones are set, with the others filled in."""
+        """Codes (B, K, T) in which only free codes are set, with the repeated codes filled in."""
         frames = torch.arange(codes.shape[2], device=codes.device)
         rows = [codes[:, k, frames - frames % stride] for k, stride in enumerate(self.strides)]
         return torch.stack(rows, 1)

@@ -1,7 +1,7 @@
-"""One fixed way to teach a language model the tokens of a corpus, so that codecs compare.
+"""Training of a language model on the tokens of a corpus, in the same way for all codecs.
 
-The budget is seconds of sound seen, not tokens: every codec's model sees the same crops of the same
-clips, in the same order, whatever its rate.
+The budget is seconds of sound, not tokens: the models of all codecs see the same crops of the same
+clips in the same order, at any frame rate.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from audiotok.lm.base import LanguageModel
 
 @dataclass(frozen=True)
 class Budget:
-    """What a model is taught with; equal for all that are compared."""
+    """The training budget of a model; equal for all models that are compared."""
 
-    seconds: float = 9600.0  # of sound seen
+    seconds: float = 9600.0  # of sound, over all batches
     crop_seconds: float = 4.0
     batch_size: int = 8  # crops
     learning_rate: float = 1e-3  # warms up over the first tenth, then falls to 0 by a cosine
@@ -40,7 +40,7 @@ class Budget:
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
 
 
-def learn(
+def train_model(
     model: LanguageModel,
     clips: Sequence[Tensor],
     *,
@@ -49,11 +49,11 @@ def learn(
     seed: int,
     report: Callable[[int, float], None] | None = None,
 ) -> float:
-    """Teaches the model codes (K, T) of clips; the mean loss of the last tenth, nats per code.
+    """Trains on codes (K, T) of clips; returns the mean loss of the last tenth, nats per code.
 
     Args:
         frame_rate: of the codes, Hz.
-        seed: of the crops; the model is as it comes.
+        seed: of the crops; the model is not initialised here.
         report: called after every step with its number and loss.
 
     Raises:
@@ -91,20 +91,21 @@ def _crops(
 ) -> Iterator[Tensor]:
     """Batches (B, K, T) that start at the same seconds for every codec.
 
-    Clips are drawn by their length; a batch is as long as its shortest clip allows.
+    Clips are drawn with probabilities proportional to their length; the shortest clip limits the
+    length of a batch.
     """
     generator = torch.Generator().manual_seed(seed)
     seconds = torch.tensor([codes.shape[1] / frame_rate for codes in clips]).round(decimals=1)
     while True:
         chosen = torch.multinomial(seconds, budget.batch_size, True, generator=generator).tolist()
-        places = torch.rand(budget.batch_size, generator=generator).tolist()
-        lasts = min(budget.crop_seconds, *(float(seconds[index]) for index in chosen))
-        frames = max(1, round(lasts * frame_rate))
+        positions = torch.rand(budget.batch_size, generator=generator).tolist()
+        duration = min(budget.crop_seconds, *(float(seconds[index]) for index in chosen))
+        frames = max(1, round(duration * frame_rate))
         crops = []
-        for index, place in zip(chosen, places, strict=True):
+        for index, position in zip(chosen, positions, strict=True):
             codes = clips[index]
             frames = min(frames, codes.shape[1])
-            start = round(place * max(0.0, float(seconds[index]) - lasts) * frame_rate)
+            start = round(position * max(0.0, float(seconds[index]) - duration) * frame_rate)
             crops.append((codes, min(start, codes.shape[1] - frames) // unit * unit))
         yield torch.stack([codes[:, start : start + frames] for codes, start in crops])
 
@@ -113,10 +114,10 @@ def _crops(
 def cost(
     model: LanguageModel, codes: Tensor, frame_rate: float, window_seconds: float
 ) -> tuple[float, Tensor, Tensor]:
-    """What a clip's codes (K, T) cost in consecutive windows, none of which sees the one before.
+    """The cost of the codes (K, T) of a clip, in consecutive windows without context between them.
 
     Returns:
-        Bits of the clip; hits (K,) and free codes (K,), for accuracies of each codebook.
+        Bits of the clip; correct predictions (K,) and free codes (K,), per codebook.
     """
     unit = math.lcm(*model.strides)
     length = max(unit, round(window_seconds * frame_rate) // unit * unit)

@@ -1,12 +1,13 @@
-"""Pairs of sounds of which one is right, and a language model should find it likelier.
+"""Pairs of a right and a wrong sound; a language model should find the right one more likely.
 
-Made of the recordings at hand, in the manner of SALMon (Maimon et al. 2024, arXiv 2409.07437), but
-with a cut in both sounds of a pair, so that no cut gives the wrong one away:
+Made from the clips of the corpus like SALMon (Maimon et al. 2024, arXiv 2409.07437), but both
+sounds of a pair have a cut, so that the cut does not reveal the wrong one:
 
-- speaker: a piece of a clip, then one of another clip by the same voice; or by another voice, the
-  second piece as loud as the first in both.
-- background: a clip in an everyday sound; or half in this one, half in another.
-- reversed: a clip; or the same clip backwards.
+- speaker: a piece of a clip, then a piece of another clip by the same speaker (right) or by another
+  speaker (wrong); the second piece has the power of the first in both.
+- background: a clip with one background sound (right), or with another one in its second half
+(wrong).
+- reversed: a clip (right), or the same clip reversed in time (wrong).
 
 Published pairs (sWUGGY, sBLIMP, StoryCloze, SALMon) are files, see `read`.
 """
@@ -47,7 +48,7 @@ class Pair:
 
 
 def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
-    """The pairs of these clips, the same at every call; none of clips under two pieces."""
+    """The pairs of these clips, the same at every call; clips under two pieces have none."""
     sounds: dict[int, Audio] = {}
     for index in chosen:
         try:
@@ -77,7 +78,7 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
 
 
 def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
-    """In one everyday sound throughout, or in two, each SNR dB below the clip."""
+    """With one background sound, or with two, each SNR dB below the clip."""
     half = whole.num_samples // 2
     pieces = [np.split(noise, [half], axis=1) for noise in _noise.backgrounds(whole, random)]
     one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
@@ -91,9 +92,9 @@ def _piece(sound: Audio, start: float, seconds: float) -> Audio:
     return Audio(sound.waveform[:, first : first + round(seconds * rate)], rate)
 
 
-def _joined(first: Audio, clip: Audio) -> Audio:
-    """A piece, then the second piece of a clip, as loud as the first."""
-    second = _piece(clip, PIECE, PIECE).waveform
+def _joined(first: Audio, next_clip: Audio) -> Audio:
+    """A piece, then the second piece of a clip with the power of the first."""
+    second = _piece(next_clip, PIECE, PIECE).waveform
     power = [float(part.double().square().mean()) for part in (first.waveform, second)]
     gain = (power[0] / power[1]) ** 0.5 if power[1] else 1.0
     return Audio(torch.cat([first.waveform, gain * second], 1), first.sample_rate)
@@ -104,7 +105,7 @@ def _joined(first: Audio, clip: Audio) -> Audio:
 
 @dataclass(frozen=True)
 class FilePair:
-    """Two files; `group` counts once, whatever voices say it."""
+    """Two files; the pairs of one `group`, such as an item in several voices, count once."""
 
     kind: str
     group: str
@@ -122,33 +123,33 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
             SALMon, such as `speaker_consistency`, as files sample_NUMBER_*.wav, of which the first
             by name is right; or spoken StoryCloze, sSC or tSC (Hassid et al. 2023, arXiv
             2305.13009), as files STORY_correct.wav and STORY_incorrect.wav.
-        kind: what they are called where the files do not say; None: the folder's name.
+        kind: of pairs whose files do not name it; None: the name of the folder.
 
     Raises:
-        CorpusError: no such layout, or a file that it names is not there.
+        CorpusError: no such layout, or a file of a pair is missing.
     """
     folder = Path(folder)
     name = kind or folder.name
     if (folder / "pairs.tsv").is_file():
-        found = [
+        file_pairs = [
             FilePair(row.get("kind") or name, row.get("group") or str(number),
                      _inside(folder, row["right"]), _inside(folder, row["wrong"]))
             for number, row in enumerate(_table(folder / "pairs.tsv", "\t", ("right", "wrong")))
         ]  # fmt: skip
     elif (folder / "gold.csv").is_file():
-        found = _of_zerospeech(folder, name)
+        file_pairs = _of_zerospeech(folder, name)
     else:
-        found = _of_salmon(folder, name) or _of_storycloze(folder, name)
-    if not found:
+        file_pairs = _of_salmon(folder, name) or _of_storycloze(folder, name)
+    if not file_pairs:
         raise CorpusError(
             f"{folder} has no pairs: expected a pairs.tsv, a gold.csv of ZeroSpeech 2021, files "
             "sample_NUMBER_*.wav of SALMon, or STORY_correct.wav and STORY_incorrect.wav"
         )
-    for pair in found:
+    for pair in file_pairs:
         for path in (pair.right, pair.wrong):
             if not path.is_file():
                 raise CorpusError(f"{folder} names {path}, which is not there")
-    return found
+    return file_pairs
 
 
 def _inside(folder: Path, value: str | None) -> Path:
@@ -167,8 +168,8 @@ def _table(path: Path, delimiter: str, needed: Sequence[str]) -> list[dict[str, 
 
 
 def _of_zerospeech(folder: Path, kind: str) -> list[FilePair]:
-    """The right and the wrong files of each item and voice, in the order of the list; items count
-    once over voices. In sBLIMP ids begin anew in each subtype."""
+    """Pairs of the right and wrong files of each item and voice, in the order of the list; an item
+    counts once over its voices. In sBLIMP ids are unique within a subtype only."""
     sides: dict[tuple[str, str], tuple[list[Path], list[Path]]] = {}
     for row in _table(folder / "gold.csv", ",", ("id", "filename", "voice", "correct")):
         path = _inside(folder, row["filename"])
@@ -200,7 +201,7 @@ def _of_storycloze(folder: Path, kind: str) -> list[FilePair]:
 
 @dataclass(frozen=True)
 class Judged:
-    """Share of groups in which the right sound was likelier, with Wilson's 95 % interval."""
+    """Share of groups in which the right sound was more likely, with Wilson's 95 % interval."""
 
     accuracy: float
     low: float
@@ -212,22 +213,22 @@ def judge(prefers: Callable[[Audio, Audio], float], pairs: Sequence[FilePair]) -
     """{kind: result} of pairs of files.
 
     Args:
-        prefers: (right, wrong) -> 1, 0, or 0.5 where both are as likely; such as
+        prefers: (right, wrong) -> 1, 0, or 0.5 if both are equally likely; such as
             `lambda a, b: acoustic.prefers(model, codec.encode(a).codes, codec.encode(b).codes)`.
     """
     votes: dict[str, dict[str, list[float]]] = {}
     for pair in pairs:
         vote = prefers(as_audio(pair.right), as_audio(pair.wrong))
         votes.setdefault(pair.kind, {}).setdefault(pair.group, []).append(vote)
-    found = {}
+    results = {}
     for kind, groups in votes.items():
-        hits = sum(float(np.mean(each)) for each in groups.values())
-        found[kind] = Judged(hits / len(groups), *wilson(hits, len(groups)), len(groups))
-    return found
+        hits = sum(float(np.mean(group_votes)) for group_votes in groups.values())
+        results[kind] = Judged(hits / len(groups), *wilson(hits, len(groups)), len(groups))
+    return results
 
 
 def wilson(hits: float, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927): of `count` trials `hits` were right."""
+    """The 95 % interval of the share `hits` / `count` (Wilson 1927)."""
     share = hits / count
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z * z / count)

@@ -1,8 +1,9 @@
 """PatternLM: one decoder-only transformer over codes in any arrangement.
 
-A step's slots are embedded and summed, as in MusicGen (Copet et al. 2023, arXiv 2306.05284); the
-hidden state before a step gives all its slots at once, each by the head of its codebook. With one
-slot a step (interleaved, coarse_first) an embedding says whose turn it is.
+The embeddings of the slots of a step are summed, as in MusicGen (Copet et al. 2023, arXiv
+2306.05284); the hidden state before a step predicts all its slots at once, each with the head of
+its codebook. With one slot per step (interleaved, coarse_first) an embedding marks the codebook of
+the next slot.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class PatternLMConfig(BaseModel):
 
 
 class PatternLM(LanguageModel):
-    """Codes (B, K, T) to their likelihood, step after step of the arrangement."""
+    """Likelihood of codes (B, K, T), step by step of the arrangement."""
 
     def __init__(self, config: PatternLMConfig):
         super().__init__()
@@ -59,14 +60,14 @@ class PatternLM(LanguageModel):
         nats = torch.zeros(slots.shape, device=codes.device)
         hits = torch.zeros_like(slots, dtype=torch.bool)
         for k, head in enumerate(self.heads):
-            steps, places = ((plan.codebook == k) & plan.filled).nonzero(as_tuple=True)
-            targets = slots[:, steps, places]
+            steps, slot_index = ((plan.codebook == k) & plan.filled).nonzero(as_tuple=True)
+            targets = slots[:, steps, slot_index]
             logits = head(hidden[:, steps]).float().flatten(0, 1)
             cost = F.cross_entropy(logits, targets.flatten(), reduction="none")
-            nats[:, steps, places] = cost.view_as(targets)
+            nats[:, steps, slot_index] = cost.view_as(targets)
             if not self.training:
-                hits[:, steps, places] = logits.argmax(-1).view_as(targets) == targets
-        return Scored(*(plan.scatter(found, *codes.shape[1:]) for found in (nats, hits)))
+                hits[:, steps, slot_index] = logits.argmax(-1).view_as(targets) == targets
+        return Scored(*(plan.scatter(values, *codes.shape[1:]) for values in (nats, hits)))
 
     @torch.no_grad()
     def generate(
@@ -77,17 +78,17 @@ class PatternLM(LanguageModel):
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        given, sampling = codes.shape[2], sampling or Sampling()
+        prompt_frames, sampling = codes.shape[2], sampling or Sampling()
         codes = F.pad(codes, (0, frames))
         plan = self._plan(codes)
         cache = Cache()
         for step in range(len(plan.frame)):
-            last = slice(max(step - 1, 0), step + 1)  # what enters now is the step before
-            now = Arrangement(plan.codebook[last], plan.frame[last])
-            entered = self._inputs(now.gather(codes), now, condition)
-            hidden = self.transformer(entered[:, -1:] if step else entered, cache)[:, -1]
+            last = slice(max(step - 1, 0), step + 1)  # the input is the previous step
+            current = Arrangement(plan.codebook[last], plan.frame[last])
+            inputs = self._inputs(current.gather(codes), current, condition)
+            hidden = self.transformer(inputs[:, -1:] if step else inputs, cache)[:, -1]
             for k, t in zip(plan.codebook[step].tolist(), plan.frame[step].tolist(), strict=True):
-                if t >= given:  # what the prompt holds stays
+                if t >= prompt_frames:  # codes of the prompt are not changed
                     past = codes[:, k, : t : self.strides[k]]
                     codes[:, k, t] = sampling.sample(self.heads[k](hidden), past, generator)
         return self.repeated(codes)
@@ -97,13 +98,17 @@ class PatternLM(LanguageModel):
         return Arrangement(*(part.to(codes.device) for part in plan))
 
     def _inputs(self, slots: Tensor, plan: Arrangement, condition: Tensor | None) -> Tensor:
-        """What enters before each step: (B, M + P, D), the slots of the step before it."""
+        """The inputs, (B, M + P, D): for each step the slots of the previous step."""
         batch, steps, _ = slots.shape
-        entered = self.start.new_zeros(batch, steps, len(self.start))
+        inputs = self.start.new_zeros(batch, steps, len(self.start))
         for k, table in enumerate(self.embeddings):
-            where, places = ((plan.codebook == k) & plan.filled)[:-1].nonzero(as_tuple=True)
-            entered.index_add_(1, where + 1, table(slots[:, where, places]).to(entered.dtype))
-        entered[:, 0] += self.start
+            step_index, slot_index = ((plan.codebook == k) & plan.filled)[:-1].nonzero(
+                as_tuple=True
+            )
+            inputs.index_add_(
+                1, step_index + 1, table(slots[:, step_index, slot_index]).to(inputs.dtype)
+            )
+        inputs[:, 0] += self.start
         if plan.codebook.shape[1] == 1:
-            entered = entered + self.turns(plan.codebook[:, 0])
-        return entered if condition is None else torch.cat([condition, entered], 1)
+            inputs = inputs + self.turns(plan.codebook[:, 0])
+        return inputs if condition is None else torch.cat([condition, inputs], 1)

@@ -35,7 +35,7 @@ class RQLMConfig(BaseModel):
 
 
 class RQLM(LanguageModel):
-    """Codes (B, K, T) to their likelihood, frame after frame, in each codebook after codebook."""
+    """Likelihood of codes (B, K, T), frame by frame, and codebook by codebook in a frame."""
 
     def __init__(self, config: RQLMConfig):
         super().__init__()
@@ -56,13 +56,13 @@ class RQLM(LanguageModel):
             nn.init.normal_(table.weight, std=0.02)
 
     def forward(self, codes: Tensor, condition: Tensor | None = None) -> Scored:
-        every, num_frames = codes[:, :, :: self.unit], codes.shape[2]
-        batch, _, steps = every.shape
-        hidden = self.temporal(self._frames(every, condition))[:, -steps:]
-        rows = every.transpose(1, 2).flatten(0, 1)  # (B * steps, K)
-        entered = [self.bridge(hidden).flatten(0, 1)]
-        entered += [table(rows[:, k]) for k, table in enumerate(self.depth_embeddings)]
-        depth = self.depth(torch.stack(entered, 1) + self.places)
+        step_codes, num_frames = codes[:, :, :: self.unit], codes.shape[2]
+        batch, _, steps = step_codes.shape
+        hidden = self.temporal(self._frames(step_codes, condition))[:, -steps:]
+        rows = step_codes.transpose(1, 2).flatten(0, 1)  # (B * steps, K)
+        inputs = [self.bridge(hidden).flatten(0, 1)]
+        inputs += [table(rows[:, k]) for k, table in enumerate(self.depth_embeddings)]
+        depth = self.depth(torch.stack(inputs, 1) + self.places)
         logits = [head(depth[:, k]).float() for k, head in enumerate(self.heads)]
         costs = [
             F.cross_entropy(each, rows[:, k], reduction="none") for k, each in enumerate(logits)
@@ -91,11 +91,16 @@ class RQLM(LanguageModel):
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        unit, given, sampling, cache = self.unit, codes.shape[2], sampling or Sampling(), Cache()
+        unit, prompt_frames, sampling, cache = (
+            self.unit,
+            codes.shape[2],
+            sampling or Sampling(),
+            Cache(),
+        )
         codes = F.pad(codes, (0, frames))
-        for t in range(-(-given // unit) * unit, given + frames, unit):
-            entered = self._frames(codes[:, :, : t + 1 : unit], condition)[:, cache.length :]
-            hidden = self.bridge(self.temporal(entered, cache)[:, -1])
+        for t in range(-(-prompt_frames // unit) * unit, prompt_frames + frames, unit):
+            inputs = self._frames(codes[:, :, : t + 1 : unit], condition)[:, cache.length :]
+            hidden = self.bridge(self.temporal(inputs, cache)[:, -1])
             inner = Cache()
             for k, head in enumerate(self.heads):
                 if k:
@@ -109,8 +114,9 @@ class RQLM(LanguageModel):
         return self.repeated(codes)
 
     def _frames(self, codes: Tensor, condition: Tensor | None) -> Tensor:
-        """The input of each frame, (B, M + T, D): the sum of the embeddings of the frame before."""
-        known = sum(table(codes[:, k, :-1]) for k, table in enumerate(self.embeddings))
-        first = self.start.expand(len(codes), 1, -1).to(known.dtype)
-        entered = torch.cat([first, known], 1)
-        return entered if condition is None else torch.cat([condition, entered], 1)
+        """The inputs, (B, M + T, D): for each frame the sum of the embeddings of the previous
+        one."""
+        embedded = sum(table(codes[:, k, :-1]) for k, table in enumerate(self.embeddings))
+        first = self.start.expand(len(codes), 1, -1).to(embedded.dtype)
+        inputs = torch.cat([first, embedded], 1)
+        return inputs if condition is None else torch.cat([condition, inputs], 1)

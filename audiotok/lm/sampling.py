@@ -43,21 +43,21 @@ class Sampling:
         """Logits (B, V), the same codebook's codes so far (B, N) -> codes (B,)."""
         if self.temperature == 0:
             return logits.argmax(-1)
-        whole = (logits.float() / self.temperature).softmax(-1)
-        sampled = _sample(self._truncated(whole), generator)
+        probabilities = (logits.float() / self.temperature).softmax(-1)
+        sampled = _sample(self._truncated(probabilities), generator)
         if self.repetition_window and past.shape[1]:
             last = past[:, -self.repetition_window :]
-            often = (last == sampled[:, None]).float().mean(1) > self.repetition_ratio
-            sampled = torch.where(often, _sample(whole, generator), sampled)
+            repeated = (last == sampled[:, None]).float().mean(1) > self.repetition_ratio
+            sampled = torch.where(repeated, _sample(probabilities, generator), sampled)
         return sampled
 
     def _truncated(self, shares: Tensor) -> Tensor:
-        """The probabilities (B, V) that top-k and top-p leave, not normalised."""
+        """The probabilities (B, V) after top-k and top-p, not normalised."""
         ordered, order = shares.sort(-1, descending=True)
-        kept = ordered.cumsum(-1) - ordered < self.top_p  # the one that reaches top_p stays
+        mask = ordered.cumsum(-1) - ordered < self.top_p  # includes the code that reaches top_p
         if self.top_k is not None:
-            kept[:, self.top_k :] = False
-        return torch.zeros_like(shares).scatter(-1, order, ordered * kept)
+            mask[:, self.top_k :] = False
+        return torch.zeros_like(shares).scatter(-1, order, ordered * mask)
 
 
 def _sample(shares: Tensor, generator: torch.Generator | None) -> Tensor:

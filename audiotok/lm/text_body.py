@@ -1,7 +1,8 @@
-"""A language model of text as the body of one of codes: TWIST (Hassid et al. 2023, 2305.13009).
+"""A text language model as the transformer of a language model of codes: TWIST (Hassid et al. 2023,
+arXiv 2305.13009).
 
-Its blocks go on from what they learnt of text; its words are left behind, and codes get embeddings
-and heads of their own.
+Its blocks keep their pretrained weights; its token embeddings and head are dropped, and codes have
+their own embeddings and heads.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class TextBody(nn.Module):
-    """A causal model of transformers, hidden (B, P, D) to hidden (B, P, D), without its words.
+    """A causal model of transformers, hidden (B, P, D) to hidden (B, P, D), without embeddings.
 
     Args:
         name: a folder, or a model of the Hugging Face Hub such as "Qwen/Qwen2.5-0.5B".
-        weights: False gives the architecture with random weights, which needs only its config.
+        weights: False: the architecture with random weights, which needs only its config.
     """
 
     def __init__(self, name: str, weights: bool = True):
@@ -51,17 +52,17 @@ class TextBody(nn.Module):
         self.model.set_input_embeddings(nn.Identity())
 
     def forward(self, hidden: Tensor, cache: Cache | None = None) -> Tensor:
-        """With a cache, `hidden` are the steps that follow those it has seen."""
+        """With a cache, `hidden` are the steps that follow those in the cache."""
         past = None if cache is None else cache.external.get("text")
-        found = self.model(inputs_embeds=hidden, past_key_values=past, use_cache=cache is not None)
+        output = self.model(inputs_embeds=hidden, past_key_values=past, use_cache=cache is not None)
         if cache is not None:
-            cache.external["text"] = found.past_key_values
-        return found.last_hidden_state
+            cache.external["text"] = output.past_key_values
+        return output.last_hidden_state
 
 
 def on_text(config: PatternLMConfig, name: str, weights: bool = True) -> PatternLM:
-    """A PatternLM whose transformer is that of a language model of text; `dimension`, `heads` and
-    `layers` of the config are the text model's, whatever they say."""
+    """A PatternLM with the transformer of a text language model; `dimension`, `heads` and `layers`
+    of the config are ignored, the text model has its own."""
     body = TextBody(name, weights)
     model = PatternLM(config.model_copy(update={"dimension": body.width, "layers": 1, "heads": 1}))
     model.transformer = body

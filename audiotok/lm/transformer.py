@@ -27,11 +27,11 @@ class Cache:
 
     @property
     def length(self) -> int:
-        """Steps seen."""
+        """Steps in the cache."""
         return self.layers[0][0].shape[2] if self.layers else 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values (B, H, P, D) of a layer, those given included."""
+        """All keys and values (B, H, P, D) of a layer, including the new ones."""
         if layer in self.layers:
             old_keys, old_values = self.layers[layer]
             keys, values = torch.cat([old_keys, keys], 2), torch.cat([old_values, values], 2)
@@ -40,7 +40,7 @@ class Cache:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention that sees no later step."""
+    """Causal multi-head self-attention."""
 
     def __init__(self, dimension: int, heads: int, dropout: float):
         super().__init__()
@@ -55,22 +55,27 @@ class Attention(nn.Module):
             for part in self.qkv(hidden).chunk(3, dim=-1)
         )
         query, key = _rotate(query, rotation), _rotate(key, rotation)
-        seen = 0
+        past_steps = 0
         if cache is not None:
-            seen = cache.layers[layer][0].shape[2] if layer in cache.layers else 0
+            past_steps = cache.layers[layer][0].shape[2] if layer in cache.layers else 0
             key, value = cache.extend(layer, key, value)
         mask = None
-        if seen and steps > 1:  # the steps at hand see all before them, and those of their past
-            mask = torch.ones(steps, seen + steps, dtype=torch.bool, device=hidden.device)
-            mask = mask.tril(seen)
-        found = F.scaled_dot_product_attention(
-            query, key, value, mask, self.dropout if self.training else 0.0, is_causal=not seen
+        if past_steps and steps > 1:  # causal within the new steps, all past steps visible
+            mask = torch.ones(steps, past_steps + steps, dtype=torch.bool, device=hidden.device)
+            mask = mask.tril(past_steps)
+        attended = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            mask,
+            self.dropout if self.training else 0.0,
+            is_causal=not past_steps,
         )
-        return self.out(found.transpose(1, 2).flatten(2))
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward network, each behind a norm and beside a shortcut."""
+    """Attention and a feed-forward network, each with pre-norm and a residual connection."""
 
     def __init__(self, dimension: int, heads: int, dropout: float):
         super().__init__()
@@ -91,7 +96,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Hidden (B, P, D) to hidden (B, P, D); what step p gives depends on steps up to p alone."""
+    """Hidden (B, P, D) to hidden (B, P, D); the output of step p depends on steps up to p alone."""
 
     def __init__(self, dimension: int, heads: int, layers: int, dropout: float = 0.0):
         super().__init__()
@@ -108,9 +113,9 @@ class Transformer(nn.Module):
                 nn.init.normal_(weight, std=0.02 / (2 * layers) ** 0.5)
 
     def forward(self, hidden: Tensor, cache: Cache | None = None) -> Tensor:
-        """With a cache, `hidden` are the steps that follow those it has seen."""
-        seen = 0 if cache is None else cache.length
-        position = torch.arange(seen, seen + hidden.shape[1], device=hidden.device)
+        """With a cache, `hidden` are the steps that follow those in the cache."""
+        past_steps = 0 if cache is None else cache.length
+        position = torch.arange(past_steps, past_steps + hidden.shape[1], device=hidden.device)
         angles = position[:, None] * self.frequencies
         rotation = torch.stack([angles.cos(), angles.sin()]).to(hidden.dtype)
         for layer, block in enumerate(self.blocks):
@@ -119,7 +124,7 @@ class Transformer(nn.Module):
 
 
 def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
-    """Turns each pair of halves of (B, H, P, D) by the angle of its step and frequency."""
+    """Rotates each pair of halves of (B, H, P, D) by the angle of its step and frequency."""
     cosine, sine = rotation
     first, second = vectors.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

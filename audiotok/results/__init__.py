@@ -1,4 +1,4 @@
-"""Numbers on disk, and what they mean."""
+"""Results on disk, their statistics, comparison and ranking."""
 
 from audiotok._moved import names_of
 

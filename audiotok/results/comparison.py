@@ -1,16 +1,16 @@
-"""Two codecs on the same clips: which is better in which column, and is it more than chance.
+"""Paired comparison of two codecs on the same clips, column by column, with significance.
 
     audiotok.compare("wavtokenizer-mini", "opus-6k")    # a pandas table, one row per column
 
-Each resample takes the same clips of both codecs, so that what makes a clip hard for both does not
-widen the interval of their difference. What is resampled are speakers, where the rows name them
-(see `speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words)
-are resampled with the same weights that made them.
+Each resample has the same clips of both codecs, so that the difficulty of a clip for both does not
+widen the interval of their difference. Speakers are resampled, if the rows name them (see
+`speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words) are
+resampled with their weights.
 
-Verdicts are after Holm's correction for all columns of the pair that are means of clips. Other
-numbers (times; equal error rates) are called by their interval alone, and so say `verdict_by`. Of
-numbers with several seeds the difference must hold in each seed, by speaker: two or three seeds
-give no interval of their own.
+Verdicts are after Holm's correction for all columns of the pair that are means of clips. Verdicts
+on other numbers (times; equal error rates) use their interval alone, see `verdict_by`. For numbers
+with several seeds the difference must be significant in each seed: two or three seeds are too few
+for an interval over seeds.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ def compare(
     suite: str | None = None,
     data: str | None = None,
 ) -> pd.DataFrame:
-    """Two codecs in every setting where both were measured.
+    """Compare two codecs in every setting where both were measured.
 
     Args:
-        a, b: names of codecs as results have them; a family's name where it has but one there.
-        results: folder of all results.
-        suite, data: only these, by name.
+        a, b: names of codecs as in the results, or of a family with only one codec there.
+        results: folder of results.
+        suite, data: only settings with these names.
 
     Returns:
         One row per setting and column: `suite`, `data`, `codec_a`, `codec_b` (full names), `task`,
-        `column`, `unit`, `higher_is_better`, `digits`; `a`, `b` (means over the clips that both
-        have) and `difference` (a - b) with its 95 % interval `low`, `high` (NaN: the rows do not
-        determine one); `interval`, how it was made ("t over 5 speakers"); `p`, and `p_holm` after
-        Holm's correction for the number of `comparisons`; `verdict_by`: "Holm", "interval" or
-        missing; `seeds`, and `seeds_that_agree`: those in which the difference holds by itself; `n`
-        such clips; `failed_a`, `failed_b`; `better`: a codec's name, "tie", missing where there is
-        no verdict. Times are there only where both ran on the same hardware.
+        `column`, `unit`, `higher_is_better`, `digits`; `a`, `b` (means over the common clips) and
+        `difference` (a - b) with its 95 % interval `low`, `high` (NaN: the rows do not determine
+        one); `interval`, its method ("t over 5 speakers"); `p`, and `p_holm` after Holm's
+        correction for the number of `comparisons`; `verdict_by`: "Holm", "interval" or missing;
+        `seeds`, and `seeds_that_agree`: those in which the difference alone is significant; `n`
+        common clips; `failed_a`, `failed_b`; `better`: a codec's name, "tie", or missing if there
+        is no verdict. Times are compared only if both ran on the same hardware.
 
     Raises ResultsError: a name that was not measured, no setting in common, or mixed versions.
     """
@@ -97,43 +97,43 @@ def pairs(
 def select(
     results: str | Path, suite: str | None = None, data: str | None = None
 ) -> Iterator[list[Result]]:
-    """The settings of this suite and data, all where they are None."""
-    everything = stored.read_all(results)
-    groups = [group for _, group in by_setting(everything)]
-    suites = {r.summary["suite"]["name"] for r in everything} | set(map(_suite, everything))
-    corpora = {r.summary["data"]["name"] for r in everything}
-    for what, name, known in ("suite", suite, suites), ("data", data, corpora):
-        if name is not None and name not in known:
-            names = ", ".join(sorted(known)) or "nothing"
-            raise ResultsError(f"no result in {results} is of {what} {name}: there is {names}")
+    """The results of each setting of this suite and data; None: of any."""
+    all_results = stored.read_all(results)
+    groups = [group for _, group in by_setting(all_results)]
+    suites = {r.summary["suite"]["name"] for r in all_results} | set(map(_suite, all_results))
+    corpora = {r.summary["data"]["name"] for r in all_results}
+    for kind, name, available in ("suite", suite, suites), ("data", data, corpora):
+        if name is not None and name not in available:
+            names = ", ".join(sorted(available)) or "nothing"
+            raise ResultsError(f"no result in {results} has the {kind} {name}: there is {names}")
     for group in groups:
-        about = group[0].summary
-        if suite in (None, about["suite"]["name"], _suite(group[0])) and data in (
+        summary = group[0].summary
+        if suite in (None, summary["suite"]["name"], _suite(group[0])) and data in (
             None,
-            about["data"]["name"],
+            summary["data"]["name"],
         ):
             yield group
 
 
 def named(group: Sequence[Result], name: str) -> Result | None:
-    """The result of that codec, or of the only member of a family of that name."""
+    """The result of a codec, or of the only codec of a family, by name."""
     exact = [result for result in group if result.codec == name]
     family = [result for result in group if result.summary["codec"].get("family") == name]
     if exact or len(family) == 1:
         return (exact or family)[0]
     if family:
         members = ", ".join(result.codec for result in family)
-        raise ResultsError(f"{name} may be {members}: name one of them")
+        raise ResultsError(f"{name} is ambiguous ({members}): name one of them")
     return None
 
 
 def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
-    """Raises ResultsError, which names what was not measured or says that no setting has both."""
-    known = sorted({result.codec for group in groups for result in group})
+    """Raises ResultsError: a codec was not measured, or no setting has both."""
+    measured = sorted({result.codec for group in groups for result in group})
     for name in (a, b):
         if not any(named(group, name) for group in groups):
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            close = difflib.get_close_matches(name, measured, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(measured)}"
             raise ResultsError(f"{name} was not measured: {hint}")
     raise ResultsError(
         f"{a} and {b} were not measured on the same clips by the same suite: run `audiotok bench "
@@ -147,7 +147,7 @@ def differences(
     """The rows of `compare` for two results, with their verdicts.
 
     Args:
-        columns: only these, and verdicts are corrected for their number; None: all.
+        columns: only these; verdicts are corrected for their number. None: all.
     """
     columns = one.scores if columns is None else columns
     rows = list(filter(None, (_row(one, other, column) for column in columns)))
@@ -166,47 +166,51 @@ def differences(
 
 
 def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
-    """A column of both, without its verdict; None where it cannot be compared or applies to no
+    """A column of both results, without the verdict; None if it cannot be compared or applies to no
     clip."""
-    about, second = one.scores[column], other.scores.get(column)
+    first_score, second_score = one.scores[column], other.scores.get(column)
     is_time = column in one.run["times"]
-    if second is None or (is_time and one.run.get("hardware") != other.run.get("hardware")):
+    if second_score is None or (is_time and one.run.get("hardware") != other.run.get("hardware")):
         return None
-    if not any((about["n"], second["n"], about["failed"], second["failed"])):
+    if not any(
+        (first_score["n"], second_score["n"], first_score["failed"], second_score["failed"])
+    ):
         return None
-    means = [np.nan if score["mean"] is None else score["mean"] for score in (about, second)]
-    n, verdict_by, interval = min(about["n"], second["n"]), None, None
+    means = [
+        np.nan if score["mean"] is None else score["mean"] for score in (first_score, second_score)
+    ]
+    n, verdict_by, interval = min(first_score["n"], second_score["n"]), None, None
     difference = statistics.Estimate(means[0] - means[1], None, None)
     mean = numbers = None
     if not np.isnan(means).any():
         mean = on_the_same_clips([one, other], column)
-        numbers = mean or _by_its_task([one, other], column)
+        numbers = mean or by_task([one, other], column)
     if numbers is not None:
         n, means, replicates = numbers
         difference, interval = replicates.difference(0, 1), speakers.described(replicates.clusters)
-    has_direction = about["higher_is_better"] is not None
+    has_direction = first_score["higher_is_better"] is not None
     if difference.ci95 is not None and has_direction and not DETAIL.search(column):
         verdict_by = HOLM if mean is not None and not is_time else INTERVAL
-    agree = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
+    agreements = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
     low, high = difference.ci95 or (np.nan, np.nan)
     return {
-        "task": about["task"], "column": column, "unit": about["unit"],
-        "higher_is_better": about["higher_is_better"], "digits": about["digits"],
+        "task": first_score["task"], "column": column, "unit": first_score["unit"],
+        "higher_is_better": first_score["higher_is_better"], "digits": first_score["digits"],
         "a": means[0], "b": means[1], "difference": difference.value, "low": low, "high": high,
         "interval": interval, "p": np.nan if difference.p is None else difference.p,
         "p_holm": np.nan, "verdict_by": verdict_by,
-        "seeds": len(agree), "seeds_that_agree": sum(agree),
-        "n": n, "failed_a": about["failed"], "failed_b": second["failed"],
+        "seeds": len(agreements), "seeds_that_agree": sum(agreements),
+        "n": n, "failed_a": first_score["failed"], "failed_b": second_score["failed"],
     }  # fmt: skip
 
 
 def _seeds(result: Result, column: str) -> list[str]:
-    """The columns of single seeds, of which a column is the mean."""
+    """The columns of the single seeds of a column."""
     return [name for name in result.scores if re.fullmatch(rf"{re.escape(column)}_seed_\d+", name)]
 
 
 def _agrees(one: Result, other: Result, column: str, difference: float) -> bool:
-    """Whether the interval of this column alone excludes 0, on the side of `difference`."""
+    """Whether the interval of this column excludes 0, with the sign of `difference`."""
     row = _row(one, other, column)
     return row is not None and (row["low"] > 0 if difference > 0 else row["high"] < 0)
 
@@ -214,13 +218,13 @@ def _agrees(one: Result, other: Result, column: str, difference: float) -> bool:
 def on_the_same_clips(
     results: Sequence[Result], column: str, clusters: Sequence[str | None] | None = None
 ) -> tuple[int, np.ndarray, statistics.Replicates] | None:
-    """n, means (C,) and replicates of a column over the clips that all these results have.
+    """n, means (C,) and replicates of a column over the clips that all results have.
 
     Args:
-        clusters: labels of the clips of the first result, in the order of its rows; None: those
-            that the rows know.
+        clusters: labels of the clips of the first result, in the order of its rows; None: from the
+            rows.
 
-    None where the rows do not determine the numbers in the summaries, or no clip is common.
+    None if the rows do not determine the numbers in the summaries, or no clip is common.
     """
     weight = weight_of(results, column)
     if weight == "":
@@ -242,7 +246,7 @@ def on_the_same_clips(
 def weight_of(results: Sequence[Result], column: str) -> str | None:
     """The column that weights the clips in the means of `column`; None: all weights are equal.
 
-    "" where the rows do not determine the means in the summaries.
+    "" if the rows do not determine the means in the summaries.
     """
     tables = [table(result, column) for result in results]
     if any(column not in one for one in (*tables, *(result.scores for result in results))):
@@ -251,12 +255,12 @@ def weight_of(results: Sequence[Result], column: str) -> str | None:
     return next((w for w in _weights(results[0], column) if _made_by(tables, column, w, means)), "")
 
 
-def _by_its_task(
+def by_task(
     results: Sequence[Result], column: str
 ) -> tuple[int, np.ndarray, statistics.Replicates] | None:
-    """The same for numbers that a task makes of all its rows, such as an equal error rate; None
-    where they need more than the rows, or the task is not known here."""
-    from audiotok import tasks  # they bring torch: the leaderboard does without these intervals
+    """The same for numbers that a task computes from all its rows, such as an equal error rate;
+    None if they need more than the rows, or this version has no such task."""
+    from audiotok import tasks  # imports torch: the leaderboard does not use these intervals
 
     try:
         task = tasks.get(results[0].scores[column]["task"])
@@ -285,12 +289,12 @@ def _by_its_task(
 
 
 def table(result: Result, column: str) -> pd.DataFrame:
-    """The rows that hold this column, by clip."""
+    """The rows with this column, by clip."""
     return result.times_by_clip if column in result.run["times"] else result.rows_by_clip
 
 
 def _weights(result: Result, column: str) -> list[str | None]:
-    """What may weigh the clips of a column: nothing, or another column of its task."""
+    """Possible weights of the clips of a column: None, or another column of its task."""
     task = result.scores[column]["task"]
     return [None, *(name for name, score in result.scores.items() if score["task"] == task)]
 

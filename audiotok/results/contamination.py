@@ -1,9 +1,9 @@
-"""Whether a codec was trained on what it is measured on, by the names on its card. Imports nothing.
+"""Whether a codec was trained on the clips it is measured on, by its card. Imports nothing.
 
-What a card says (`training_data`) is compared with the name of the corpus, as tables show it. A
-match by corpus is a match, also where a split is not named. Clean is only a codec whose corpora are
-all in CORPORA, as the one that it is measured on, and have no source in common with it; where a
-name is not known here, nothing is known.
+The names in `training_data` of the card are compared with the name of the corpus, as tables show
+it. The same corpus is a match even if a split is not named. A codec is clean only if all its
+training corpora and the corpus it is measured on are in CORPORA and share no source; an unlisted
+name means unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NOTES = {
     "it was trained, or one of the two corpora is not among those whose sources we know",
 }
 
-# {corpus: (the words that name it, or a corpus made of it with the same splits; its sources)}
+# {corpus: (pattern of its name, or of a derived corpus with the same splits; its sources)}
 CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
     "LibriSpeech": (
         r"(?<!multilingual )libri ?speech|libri ?tts(?: r)?|libri ?\d? ?mix|libri ?css",
@@ -76,14 +76,15 @@ CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
     "MSD": (r"msd|million song dataset", ("MSD", "published music")),
     "bundled": (r"bundled", ("synthesisers of audiotok's bundled corpus",)),
 }
-OPEN = {"YouTube", "podcasts", "published music", "free music"}  # in common: perhaps the same
+# Two corpora of these sources may share recordings.
+OPEN = {"YouTube", "podcasts", "published music", "free music"}
 
 _SPLIT = re.compile(
     r"\b(train|dev|val|test|eval)(?:ing|elopment|idation|id|uation)?\b"
     r"(?: (clean|other)\b)?(?: (\d+)\b)?"
 )
-_SPLITS = {"val": "dev"}  # two words for one thing
-# What a name may say beside corpora and splits, without naming another corpus.
+_SPLITS = {"val": "dev"}  # synonyms
+# Words in a name that are neither a corpus nor a split, and do not name another corpus.
 _BESIDE = re.compile(
     r"\b(?:v?\d+(?:k|h|hz|khz|hours?|million)?|v|h|hours?|hz|khz|k|million|clips?|utterances?|one|of"
     r"|it|each|all|the|from|in|readers?|speakers?|languages?|english|german|french|spanish|mandarin"
@@ -98,13 +99,13 @@ _APART = re.compile(r"\s*(?:;|\+|&|\band\b|\bund\b|\bwith\b)\s*", re.I)
 
 
 class _Name(NamedTuple):
-    """What a name says: corpora (known ones by their keys in CORPORA, and what else it may name),
-    their sources, splits, and whether it names nothing but known corpora."""
+    """The parts of a name: corpora (keys of CORPORA, and unlisted names), their sources, splits,
+    and whether all of them are in CORPORA."""
 
     corpora: frozenset[str]
     sources: frozenset[str]
     splits: tuple[str, ...]
-    known: bool
+    is_complete: bool
 
 
 def mark(training_data: Sequence[str], corpus: str) -> str:
@@ -115,15 +116,15 @@ def mark(training_data: Sequence[str], corpus: str) -> str:
         corpus: its name, e.g. "librispeech/test-clean".
 
     Returns:
-        One of CONTAMINATED, RELATED, UNKNOWN, CLEAN: the gravest that any entry earns.
+        One of CONTAMINATED, RELATED, UNKNOWN, CLEAN: the most severe one of all entries.
     """
     entries = [part for entry in training_data for part in _APART.split(entry)] or ["unknown"]
-    found = {_compared(entry, corpus) for entry in entries}
-    return next(sign for sign in (CONTAMINATED, RELATED, UNKNOWN, CLEAN) if sign in found)
+    signs = {_compared(entry, corpus) for entry in entries}
+    return next(sign for sign in (CONTAMINATED, RELATED, UNKNOWN, CLEAN) if sign in signs)
 
 
 def notes(marks: Iterable[str]) -> list[str]:
-    """One line for each sign in use, gravest first."""
+    """One line for each sign in use, the most severe first."""
     used = set(marks)
     return [f"{sign} {text}" for sign, text in NOTES.items() if sign in used]
 
@@ -140,7 +141,7 @@ def _compared(entry: str, corpus: str) -> str:
     common = trained.sources & measured.sources
     if common - OPEN:
         return RELATED
-    return CLEAN if trained.known and measured.known and not common else UNKNOWN
+    return CLEAN if trained.is_complete and measured.is_complete and not common else UNKNOWN
 
 
 def _words(text: str) -> str:
@@ -148,16 +149,16 @@ def _words(text: str) -> str:
 
 
 def _named(words: str) -> _Name:
-    found = {name for name, (words_of, _) in CORPORA.items() if _pattern(words_of).search(words)}
+    matched = {name for name, (words_of, _) in CORPORA.items() if _pattern(words_of).search(words)}
     rest = words
-    for name in found:
+    for name in matched:
         rest = _pattern(CORPORA[name][0]).sub(" ", rest)
     splits = tuple(map(_split, _SPLIT.finditer(words)))
     vague = bool(_NAMELESS.fullmatch(rest))
     rest = _BESIDE.sub(" ", _SPLIT.sub(" ", rest)).replace(" ", "")
-    sources = frozenset(source for name in found for source in CORPORA[name][1])
-    corpora = frozenset(found | ({rest} if rest and not vague else set()))
-    return _Name(corpora, sources, splits, bool(found) and not rest and not vague)
+    sources = frozenset(source for name in matched for source in CORPORA[name][1])
+    corpora = frozenset(matched | ({rest} if rest and not vague else set()))
+    return _Name(corpora, sources, splits, bool(matched) and not rest and not vague)
 
 
 def _pattern(words: str) -> re.Pattern[str]:
@@ -170,5 +171,5 @@ def _split(match: re.Match[str]) -> str:
 
 
 def _within(one: str, other: str) -> bool:
-    """Whether one split is the other or a part of it: "test" may be all of "test other"."""
+    """Whether the splits are equal, or one is part of the other: "test other" is part of "test"."""
     return f"{one} ".startswith(f"{other} ") or f"{other} ".startswith(f"{one} ")

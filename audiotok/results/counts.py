@@ -1,7 +1,7 @@
-"""How many clips a number is made of, and for how many it failed; by column. Imports no torch.
+"""The number of clips with a value, and of clips that failed, by column. Imports no torch.
 
-Of all clips of a corpus, those that did not fail and have no value are those that the column does
-not apply to: no text, no tokens, or clips that a probe was trained on.
+A column does not apply to clips that have no value and did not fail: no text, no tokens, or clips
+that a probe was trained on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def counted(rows: pandas.DataFrame, basis: str) -> int:
-    """The clips that have a value in the column `basis`, see `Task.basis`."""
+    """The number of clips with a value in the column `basis`, see `Task.basis`."""
     return int(rows[basis].notna().sum()) if basis in rows else 0
 
 
@@ -26,7 +26,7 @@ def failed(
     column: str,
     basis: str,
 ) -> int:
-    """The clips that have no value because this column, its task or the whole clip failed.
+    """The number of clips without a value because this column, its task or the clip failed.
 
     Args:
         rows: with the column `clip`.

@@ -1,10 +1,10 @@
 """What a result depends on: data, tasks, weights, configuration, code and packages.
 
-One identity decides for all: whether a finished result is used again, whether the journal of a
-stopped run goes on, and which entry of the cache fits. Messages say what changed.
+The identity decides whether a finished result is reused, whether the journal of a stopped run is
+continued, and which cache entry is valid. Messages name what changed.
 
-Code is that of the files which define a codec or a task and of all that these import, as far as it
-belongs to audiotok or to the user; installed packages count by their version.
+Code is the source of the files that define a codec or a task and of all their imports from audiotok
+or the user; installed packages count by their version.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FOUND_BY_NAME = ("kernels", "mos")  # folders whose modules are imported at run
 _SOURCES = (".py", ".c", ".cpp", ".h")
 _CONFIGURATIONS = ("config.json", "preprocessor_config.json")
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-# What older results do not hold: then it is not compared.
+# Keys that older results lack: then they are not compared.
 _NEW_KEYS = ("code.", "packages.", "codec.configuration", "codec.checkpoint_sha256")
 _WORDS = {"code.codec": "code of the codec", "codec.configuration": "configuration of the codec"}
 
@@ -46,9 +46,9 @@ def digest(content: Any) -> str:
 # --- what changed ----------------------------------------------------------------------------
 
 
-def changes(held: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs between two identities, in words for one line; "" where nothing does."""
-    old, new = _flat(held), _flat(now)
+def changes(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """The differences of two identities in one line; "" if there are none."""
+    old, new = _flat(stored), _flat(current)
     changed = []
     for key in sorted(old.keys() | new.keys()):
         if key.startswith(_NEW_KEYS) and (key not in old or key not in new):
@@ -90,16 +90,16 @@ def _short(value: Any) -> str:
 
 
 def packages(versions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """{package: version} of those that may move a score, here or in `versions` of a result.
+    """{package: version} of packages that affect scores, here or in `versions` of a result.
 
-    Without Python's own, and 2.11.0+cpu is 2.11.0: the device is stored elsewhere.
+    Without the version of Python; 2.11.0+cpu is 2.11.0, since the device is stored separately.
     """
     versions = provenance.packages() if versions is None else versions
     return {name: text.partition("+")[0] for name, text in versions.items() if name != "python"}
 
 
 def of_codec(codec: Codec) -> dict[str, str | None]:
-    """What identifies a codec, also among those of one name: weights and configuration."""
+    """The identity of a codec, also among codecs of one name: weights and configuration."""
     card, network = codec.card, codec.network
     identity = {
         "fingerprint": codec.fingerprint,
@@ -114,14 +114,14 @@ def of_codec(codec: Codec) -> dict[str, str | None]:
 
 def _configuration(codec: Codec) -> str:
     """Digest of the card, and of the configurations in the folder of the weights."""
-    named = Path(codec.card.base_name.removeprefix("hf:"))  # hf:FOLDER
-    folder = codec.checkpoint.parent if codec.checkpoint else named
+    location = Path(codec.card.base_name.removeprefix("hf:"))  # hf:FOLDER
+    folder = codec.checkpoint.parent if codec.checkpoint else location
     paths = [folder / name for name in _CONFIGURATIONS if (folder / name).is_file()]
     files = {path.name: checkpoints.sha256(path) for path in paths}
     return digest({"card": codec.card.model_dump(mode="json"), "files": files})
 
 
-# Packages that networks, resampling and the reading of sound run on.
+# Packages that networks, resampling and the reading of sound use.
 _ENCODING = ("torch", "torchaudio", "numpy", "scipy", "soundfile", "libsndfile", "soxr")
 _ENCODING += ("transformers", "encodec")
 
@@ -129,7 +129,7 @@ _ENCODING += ("transformers", "encodec")
 def of_encoder(codec: Codec) -> dict[str, str]:
     """Equal identities give equal codes of equal sound, on the same kind of device.
 
-    The fingerprint covers less: the codebooks alone, which decide what codes mean to the decoder.
+    The fingerprint covers only the codebooks, which define the meaning of codes for the decoder.
 
     Returns:
         name: with options.
@@ -138,7 +138,7 @@ def of_encoder(codec: Codec) -> dict[str, str]:
         code: sha256 of the source, as `code_sha256` says.
         packages: name and version of each that matters, as text.
     """
-    inner = getattr(codec, "_codec", codec)  # of a codec that hands all work to another
+    inner = getattr(codec, "_codec", codec)  # of a codec that wraps another one
     versions = packages()
     return {
         "name": codec.card.name,
@@ -154,10 +154,10 @@ def code_of_task(task: Task) -> str:
     return code_sha256(type(task), tuple(getattr(task, "chosen", task.computes)))
 
 
-@cache  # a class that is loaded stays as it is, whatever becomes of its file
+@cache  # a loaded class does not change when its file does
 def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
-    """Hex sha256 of the source of `kind`, as the top of this file says, and of these metrics. Where
-    there is no source: never the same."""
+    """Hex sha256 of the source of `kind` and its imports, and of these metrics; a random one if
+    there is no source."""
     todo = [path for name in metrics for path in _own(["metrics", name])]
     top = kind.__module__.partition(".")[0]
     for base in kind.__mro__[:-1]:
@@ -167,7 +167,7 @@ def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
             return secrets.token_hex(32)
         if base.__module__.partition(".")[0] == top or not _is_installed(path):
             todo.append(path)
-    if top != "audiotok":  # a package installed beside this one
+    if top != "audiotok":  # a third-party package
         for folder in getattr(sys.modules.get(top), "__path__", ()):
             todo += Path(folder).rglob("*.py")
     files: set[Path] = set()
@@ -179,7 +179,7 @@ def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
 
 
 def _name(path: Path) -> str:
-    """Where a file lies in audiotok; of a file of the user, its name alone."""
+    """The path of a file within audiotok; for a file of the user, its name alone."""
     own = path.is_relative_to(_PACKAGE)
     return path.relative_to(_PACKAGE).as_posix() if own else path.name
 
@@ -203,12 +203,12 @@ def _imported(path: Path) -> list[Path]:
 
 
 def _is_installed(path: Path) -> bool:
-    """Whether it is of the standard library or of a package that is installed."""
+    """Whether a file belongs to the standard library or to an installed package."""
     return any(map(path.resolve().is_relative_to, _INSTALLED))
 
 
 def _own(parts: list[str]) -> Iterator[Path]:
-    """The files of audiotok that are imported with the module of these names."""
+    """The files of audiotok that an import of this dotted name runs."""
     folder = _PACKAGE
     for part in parts:
         if (folder / f"{part}.py").is_file():
@@ -221,7 +221,7 @@ def _own(parts: list[str]) -> Iterator[Path]:
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    """Full names of what a file imports when it runs; those of `from a import b` as a.b."""
+    """Full names of the imports of a file at run time; `from a import b` gives a.b."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -22,8 +22,8 @@ PACKAGES = (
 
 
 def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """{package: version} of those that are installed, Python's own, and that of libsndfile, which
-    codes Opus and reads files: it comes with the package soundfile, or with the system."""
+    """{package: version} of installed packages, of Python, and of libsndfile, which codes Opus and
+    reads files; it is part of the package soundfile or of the system."""
     versions = {name: installed for name in names if (installed := version_of(name)) is not None}
     with suppress(ImportError, OSError):
         import soundfile

@@ -1,11 +1,12 @@
-"""Published tables of others, and our numbers beside them. Imports no torch.
+"""Published tables, and the results of this folder next to them. Imports no torch.
 
     published.load("dates_reconstruction_speech")    # pandas, with a column `flags`
     published.beside("results", "encodec-24k")       # metric by metric: ours, theirs, difference
 
-results/published/ holds the tables as they were published and SOURCES.yaml: where each is from,
-what its columns mean, which of our codecs and columns they correspond to, and which cells
-contradict others. Published numbers are never mixed into our results.
+results/published/ contains the tables as published, and SOURCES.yaml: the source of each, the
+meaning of its columns, the corresponding codecs and columns of audiotok, and which cells contradict
+other cells. Published numbers are never mixed into results. "Ours" are numbers measured with
+audiotok, "theirs" are published ones.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from audiotok.results import comparison
 from audiotok.system import assets, yaml_files
 from audiotok.system.names import problem
 
-SAMPLE = " (published sample)"  # at the end of the names of what others ran
+SAMPLE = " (published sample)"  # suffix of the names of published sound
 _SURVEY = "dates_reconstruction_speech"
 
 
@@ -35,11 +36,11 @@ def names(folder: str | Path | None = None) -> list[str]:
 
 
 def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
-    """A table as it was published, and a column `flags`: what is wrong with which cells.
+    """A table as published, with a column `flags`: the doubtful cells and the reasons.
 
     Args:
         name: one of `names()`.
-        folder: with the tables and SOURCES.yaml; None: those that ship.
+        folder: with the tables and SOURCES.yaml; None: the installed ones.
 
     `attrs` of the table has "name", "source" (title, authors, venue, link, licence, table, what).
     """
@@ -57,55 +58,58 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
 
 
 def samples(folder: str | Path | None = None) -> dict[str, str]:
-    """{tokenizer of the survey: what results call its published sound}."""
+    """{tokenizer of the survey: name of its published sound in results}."""
     return dict(_sources(_folder(folder)).get("samples", {}).get("names", {}))
 
 
 def file_name(tokenizer: str) -> str:
-    """A tokenizer in the names of the survey's files."""
+    """The name of a tokenizer in the file names of the survey."""
     return tokenizer.lower().replace("-", "")
 
 
 def sample(
     tokenizer: str, codebooks: str | int | None = None, folder: str | Path | None = None
 ) -> str:
-    """How results of the suite `samples` call the sound that the survey published of a tokenizer.
+    """The name, in results of the suite `samples`, of the published sound of a tokenizer.
 
     Args:
-        tokenizer: as the survey calls it.
-        codebooks: where the name of the file says how many were used.
+        tokenizer: its name in the survey.
+        codebooks: their number, if it is part of the file name.
 
     Raises ResultsError for a tokenizer whose sound was not published.
     """
-    known = samples(folder)
-    if tokenizer not in known:
+    published_names = samples(folder)
+    if tokenizer not in published_names:
         raise ResultsError(
-            f"the survey published no sound of {tokenizer}: there is {', '.join(known)}"
+            f"the survey published no sound of {tokenizer}: there is {', '.join(published_names)}"
         )
-    return known[tokenizer] + (f", {codebooks} codebooks" if codebooks else "") + SAMPLE
+    return published_names[tokenizer] + (f", {codebooks} codebooks" if codebooks else "") + SAMPLE
 
 
 def sample_doubts(folder: str | Path | None = None) -> dict[str, str]:
-    """{name of a sample: why its file is probably not what its name says}."""
+    """{name of a sample: why its file probably does not match its name}."""
     listed = _sources(_folder(folder)).get("audio", ())
     return {sample(a["tokenizer"], a["codebooks"], folder): a["reason"] for a in listed}
 
 
 def rank_columns(name: str, folder: str | Path | None = None) -> dict[str, str]:
-    """{our column: that of a published table whose ranks it is compared with, for samples}."""
+    """{our column: the published column that its ranks are compared with, for samples}."""
     folder = _folder(folder)
     columns = _read(folder, name).columns
-    same = {ours["ours"]: theirs for theirs, ours in _about(name, folder)["metrics"].items()}
+    same = {
+        rule["ours"]: published_column
+        for published_column, rule in _about(name, folder)["metrics"].items()
+    }
     other = _sources(folder)["samples"]["columns"]
     return {o: t for o, t in (same | other).items() if t in columns}
 
 
 def cells(folder: str | Path | None = None) -> pd.DataFrame:
-    """Every published number that has a counterpart here, one row each.
+    """Every published number with a corresponding column of audiotok, one row each.
 
-    Columns: `table`, `source`, `theirs` (their name of the codec), `codec` and `codebooks` (ours;
-    where we have no such codec, their name), `corpus`, `column` (ours), `published` (in our unit),
-    `comparable`, `note`, `flag`.
+    Columns: `table`, `source`, `theirs` (published name of the codec), `codec` and `codebooks` (of
+    audiotok; the published name if it has no such codec), `corpus`, `column` (ours), `published`
+    (in our unit), `comparable`, `note`, `flag`.
     """
     folder = _folder(folder)
     rows = []
@@ -113,17 +117,19 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
         about = _about(name, folder)
         flags = _flags(name, folder) if about.get("metrics") else {}
         for index, row in _read(folder, name).iterrows() if about.get("metrics") else ():
-            codec, codebooks, doubt = _ours(row, _sources(folder)["names"].get(about["names"], ()))
-            for column, ours in about["metrics"].items():
+            codec, codebooks, doubt = _counterpart(
+                row, _sources(folder)["names"].get(about["names"], ())
+            )
+            for column, rule in about["metrics"].items():
                 value = pd.to_numeric(row.get(column), errors="coerce")
                 if pd.isna(value):
                     continue
                 rows.append({
                     "table": name, "source": about["source"], "theirs": _label(row),
                     "codec": codec, "codebooks": codebooks, "corpus": about.get("corpus"),
-                    "column": ours["ours"], "published": float(value) * ours.get("times", 1),
-                    "comparable": ours.get("comparable", True),
-                    "note": "; ".join(filter(None, (ours.get("note"), doubt))),
+                    "column": rule["ours"], "published": float(value) * rule.get("times", 1),
+                    "comparable": rule.get("comparable", True),
+                    "note": "; ".join(filter(None, (rule.get("note"), doubt))),
                     "flag": flags.get((index, column), ""),
                 })  # fmt: skip
     return pd.DataFrame(rows)
@@ -137,42 +143,44 @@ def beside(
     data: str | None = None,
     folder: str | Path | None = None,
 ) -> pd.DataFrame:
-    """Our numbers beside the published ones of the same codec with the same codebooks.
+    """Our numbers next to the published ones of the same codec with the same codebooks.
 
     Args:
         results: folder of our results.
-        name: of a codec, as we or as they call it; None: all.
+        name: of a codec, ours or the published one; None: all.
         suite, data: only these of our settings; None: all.
-        folder: see `load`; None: the folder "published" of `results`, where there is one.
+        folder: see `load`; None: the folder "published" in `results`, if it exists.
 
     Returns:
-        One row per our number and their cell: `codec`, `ours_on`, `column`, `ours` with its 95 %
-        interval `low`, `high` and its `n`, `table`, `theirs`, `theirs_on`, `published`,
-        `difference` (ours - published; NaN where the definitions are others), `note`, `flag`.
+        One row per pair of our number and published cell: `codec`, `ours_on`, `column`, `ours` with
+        its 95 % interval `low`, `high` and its `n`, `table`, `theirs`, `theirs_on`, `published`,
+        `difference` (ours - published; NaN if the definitions differ), `note`, `flag`.
 
-    Raises ResultsError where nothing of ours corresponds to a published number.
+    Raises ResultsError if none of our numbers corresponds to a published one.
     """
     if folder is None and (Path(results) / "published" / "SOURCES.yaml").is_file():
         folder = Path(results) / "published"
     published_cells = cells(folder)
-    ours = pd.DataFrame(_measured(results, suite, data, _samples(published_cells, folder)))
-    if len(ours) and name is not None:
-        ours = ours[
-            [name in (row["codec"], row["label"], row["theirs"]) for _, row in ours.iterrows()]
+    measured = pd.DataFrame(_measured(results, suite, data, _samples(published_cells, folder)))
+    if len(measured) and name is not None:
+        measured = measured[
+            [name in (row["codec"], row["label"], row["theirs"]) for _, row in measured.iterrows()]
         ]
-    if not len(ours):
+    if not len(measured):
         raise ResultsError(_nothing(results, name, published_cells))
-    both = ours.drop(columns="theirs").merge(published_cells, on=["codec", "codebooks", "column"])
-    if both.empty:
+    merged = measured.drop(columns="theirs").merge(
+        published_cells, on=["codec", "codebooks", "column"]
+    )
+    if merged.empty:
         raise ResultsError(_nothing(results, name, published_cells))
-    both["difference"] = (both["ours"] - both["published"]).where(both["comparable"])
-    both["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in both.iterrows()]
-    both["codec"] = both["label"]
-    both = both.rename(columns={"corpus": "theirs_on"})
+    merged["difference"] = (merged["ours"] - merged["published"]).where(merged["comparable"])
+    merged["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in merged.iterrows()]
+    merged["codec"] = merged["label"]
+    merged = merged.rename(columns={"corpus": "theirs_on"})
     columns = (
         "codec ours_on column ours low high n table theirs theirs_on published difference note flag"
     )
-    return both.sort_values(["table", "codec", "column"], kind="stable")[columns.split()]
+    return merged.sort_values(["table", "codec", "column"], kind="stable")[columns.split()]
 
 
 # --- ours ------------------------------------------------------------------------------------
@@ -181,7 +189,7 @@ def beside(
 def _measured(
     results: str | Path, suite: str | None, data: str | None, given: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Our numbers, one by one: of codecs that we ran, and of the sounds that are `given`."""
+    """Our numbers, one by one: of codecs that were run, and of the `given` sounds."""
     for group in comparison.select(results, suite, data):
         for result in group:
             codec = result.summary["codec"]
@@ -189,7 +197,7 @@ def _measured(
                 continue
             options = dict(codec.get("options") or {})
             options.pop("codebooks", None)
-            if options or "@" in result.codec:  # merged, or weights of one's own: another codec
+            if options or "@" in result.codec:  # merged, or the user's own weights: another codec
                 continue
             about = result.summary
             where = (
@@ -206,33 +214,39 @@ def _measured(
                 } | given.get(result.codec, {})  # fmt: skip
 
 
-def _samples(theirs: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
-    """{how our results call the survey's published sound: `codec`, `codebooks`, `theirs`, `doubt`}.
+def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
+    """{name of published sound in results: `codec`, `codebooks`, `theirs`, `doubt`}.
 
-    Without those that do not say how many codebooks were used, of tokenizers with several settings.
+    Tokenizers with several numbers of codebooks: without sound whose number is not known.
     """
     doubts = sample_doubts(folder)
-    survey = theirs[(theirs["source"] == "dates") & theirs["theirs"].isin(samples(folder))]
-    found = {}
+    survey = published_cells[
+        (published_cells["source"] == "dates") & published_cells["theirs"].isin(samples(folder))
+    ]
+    samples_by_name = {}
     for tokenizer, rows in survey.groupby("theirs"):
         settings = rows[["codec", "codebooks"]].dropna().drop_duplicates().to_dict("records")
-        for one in settings:
-            books = f"{one['codebooks']:.0f}" if len(settings) > 1 else ""
+        for setting in settings:
+            books = f"{setting['codebooks']:.0f}" if len(settings) > 1 else ""
             name = sample(tokenizer, books, folder)
-            found[name] = one | {"theirs": tokenizer, "doubt": doubts.get(name, "")}
-    return found
+            samples_by_name[name] = setting | {"theirs": tokenizer, "doubt": doubts.get(name, "")}
+    return samples_by_name
 
 
 def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:
     if name is None:
-        return f"nothing in {results} was published by others too: run `audiotok bench` first"
+        return f"no codec in {results} has a published number: run `audiotok bench` first"
     codec, label = published_cells["codec"], published_cells["theirs"]
-    ours = sorted(set(codec[codec != label]))
-    known = {*codec, *label}
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are numbers of {', '.join(ours)}"
-    if name.partition(":")[0] in known:
-        hint = "others published it; run `audiotok bench` with it first"
+    with_counterpart = sorted(set(codec[codec != label]))
+    all_names = {*codec, *label}
+    close = difflib.get_close_matches(name, all_names, n=1)
+    hint = (
+        f"did you mean {close[0]}?"
+        if close
+        else f"there are numbers of {', '.join(with_counterpart)}"
+    )
+    if name.partition(":")[0] in all_names:
+        hint = "it has published numbers; run `audiotok bench` with it first"
     return f"{results} has nothing of {name} beside a published number: {hint}"
 
 
@@ -268,7 +282,7 @@ def _about(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
-    _about(name, folder)  # one that is not listed is no table
+    _about(name, folder)  # raises for a table that is not listed
     try:
         return pd.read_csv(folder / f"{name}.csv")
     except (OSError, ValueError) as reason:
@@ -276,7 +290,7 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
-    """{(row, column): what is wrong with the cell}."""
+    """{(row, column): why the cell is doubtful}."""
     frame, rules = _read(folder, name), _about(name, folder).get("flags", {})
     shared = [flag for key in rules.get("shared", ()) for flag in _sources(folder)["shared"][key]]
     flags: dict[tuple[int, str], list[str]] = {}
@@ -294,7 +308,7 @@ def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
 
 
 def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:
-    """Rows that are better than the one that nothing can be better than."""
+    """Cells that are better than the row that is an upper bound, such as the ground truth."""
     if rule is None:
         return
     best = frame[_matches(frame, rule["match"])].iloc[0]
@@ -305,7 +319,7 @@ def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[t
 
 
 def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[tuple]:
-    """Cells that the other publication of the same table has otherwise."""
+    """Cells that differ in another publication of the same table."""
     keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
     counterpart = other.set_index(keys)
     for row, values in frame.set_index(keys).iterrows():
@@ -317,7 +331,7 @@ def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[
 
 
 def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
-    """Means over seeds that lie so far apart that some may have diverged."""
+    """Means over seeds with so large a spread that some seeds may have diverged."""
     for column in frame.columns if share is not None else ():
         if not column.endswith("_std"):
             continue
@@ -337,10 +351,12 @@ def _matches(frame: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.Series:
     return fits
 
 
-def _ours(row: pd.Series, known: list[dict[str, Any]]) -> tuple[str, int | None, str | None]:
-    """Our codec, its codebooks and why the match is doubtful; where we have none, the published
-    name."""
-    for entry in known:
+def _counterpart(
+    row: pd.Series, matches: list[dict[str, Any]]
+) -> tuple[str, int | None, str | None]:
+    """The corresponding codec, its codebooks and why the match is doubtful; the published name if
+    there is none."""
+    for entry in matches:
         target = entry.get("ours", entry["codec"])
         about = {"ours", "codebooks", "note"} | ({"codec"} if "ours" not in entry else set())
         if all(row.get(key) == value for key, value in entry.items() if key not in about):
@@ -351,7 +367,7 @@ def _ours(row: pd.Series, known: list[dict[str, Any]]) -> tuple[str, int | None,
 
 
 def _label(row: pd.Series) -> str:
-    """What they call the codec of a row."""
+    """The published name of the codec of a row."""
     return next(str(row[key]) for key in ("tokenizer", "codec", "model", "method") if key in row)
 
 

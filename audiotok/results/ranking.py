@@ -1,20 +1,21 @@
-"""Ranks of codecs within one setting, and the Pareto fronts that they are on. Imports no torch.
+"""Ranks of codecs within one setting, and their Pareto fronts. Imports no torch.
 
-Ranked are codecs and classical baselines, in the columns that a task names in `ranked`. In each
-column a codec's rank is 1 + the number of codecs that are better than it on the same clips: the
-95 % interval of the paired difference excludes 0. Codecs that the clips cannot tell apart share a
-rank. A codec that they cannot tell from random codes (the floor) shares the last rank. The rank of
-a task is the mean over its columns, of the codecs that are ranked in all of them.
+Codecs and classical baselines are ranked in the columns that a task names in `ranked`. In each
+column the rank of a codec is 1 + the number of codecs that are significantly better on the same
+clips: the 95 % interval of the paired difference excludes 0. Codecs without a significant
+difference share a rank. A codec that is not significantly better than random codes (the floor)
+shares the last rank. The rank in a task is the mean over its columns, for codecs that are ranked in
+all of them.
 
-A clip without a value of some codec is left out for all codecs of that column. A codec is not
-ranked in a column where it lacks so many values that more than MOST_LEFT_OUT of the clips would be
-left out; in a number that only all clips together give, where it lacks any.
+If a codec has no value for a clip, the clip is left out for all codecs of that column. A codec is
+not ranked in a column if its missing values would leave out more than MAX_LEFT_OUT of the clips;
+for a number of the whole corpus, if any value is missing.
 
-Nobody gains by failing on hard clips. A second mean is made of all clips, in which a missing value
-counts as the worst that any codec, random codes included, has on that clip. A codec that lacks
-values is ranked behind every codec with a better second mean, certain or not, so that its rank is
-never better than with its own values; and it is ahead of another codec, or on a front, only if it
-is so by both means.
+A codec does not gain by failing on hard clips. The worst-case mean is over all clips, where a
+missing value is replaced by the worst value of any codec, random codes included, on that clip. A
+codec with missing values is ranked behind every codec with a better worst-case mean, significant or
+not, so that its rank is never better than with its own values; it is ahead of another codec, or on
+a front, only if it is so by both means.
 """
 
 from __future__ import annotations
@@ -30,42 +31,45 @@ from audiotok.results import comparison, statistics
 from audiotok.results.results import Result, columns
 
 RANKED = ("neural", "baseline")  # roles
-MOST_LEFT_OUT = 0.2
-"""Share of the clips of a column that may be left out, because some codec has no value there."""
+MAX_LEFT_OUT = 0.2
+"""Largest share of the clips of a column that missing values may leave out."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The codecs that are compared in one column, on the clips that all of them have.
+    """The comparison of codecs in one column, on their common clips.
 
     Attributes:
         higher_is_better: the direction of the column.
-        clips, left_out: numbers of clips compared, and left out because a codec has no value there.
+        clips, left_out: numbers of clips compared, and left out because of a missing value.
         means: {codec: mean over the clips compared}.
-        charged: {codec: mean over all clips, where a missing value is the worst of the clip}.
-        lacking: codecs that have missing values.
-        above_floor: codecs that are better than random codes; all, where these were not measured.
-        ranks: {codec: rank}; {} where no codec is better than random codes.
+        worst_case_means: {codec: worst-case mean over all clips}.
+        incomplete: codecs that have missing values.
+        above_floor: codecs that are better than random codes; all, if these were not measured.
+        ranks: {codec: rank}; {} if no codec is better than random codes.
     """
 
     higher_is_better: bool
     clips: int
     left_out: int
     means: dict[str, float]
-    charged: dict[str, float]
-    lacking: set[str]
+    worst_case_means: dict[str, float]
+    incomplete: set[str]
     above_floor: set[str]
     ranks: dict[str, int]
 
     def front(self, cost: dict[str, float]) -> list[str]:
-        """The Pareto front, cheapest first: the codecs that are better than random codes, and by
-        their means better than every codec of equal or lower cost.
+        """The Pareto front, cheapest first: codecs that are better than random codes, and have a
+        better mean than every codec of equal or lower cost.
 
         Args:
             cost: {codec: cost}; codecs without one are left out.
         """
-        found, charged = self._front(self.means, cost), self._front(self.charged, cost)
-        on_front = (found & charged) | ((found | charged) - self.lacking)
+        by_means, by_worst_case = (
+            self._front(self.means, cost),
+            self._front(self.worst_case_means, cost),
+        )
+        on_front = (by_means & by_worst_case) | ((by_means | by_worst_case) - self.incomplete)
         return sorted(on_front, key=lambda name: (cost[name], name))
 
     def _front(self, means: dict[str, float], cost: dict[str, float]) -> set[str]:
@@ -86,7 +90,7 @@ class Ranking:
     """The ranks of one task.
 
     Attributes:
-        standings: of each ranked column in which at least two codecs can be compared.
+        standings: {ranked column: comparison}, for columns with at least two codecs.
         columns: {column: {codec: rank}}; without columns in which no codec is better than random
             codes.
         mean: {codec: mean rank over the columns}, of codecs that are ranked in all columns.
@@ -99,14 +103,14 @@ class Ranking:
     unranked: dict[str, dict[str, str]]
 
     def notes(self) -> list[str]:
-        """One line for each column of which not all clips or no codecs are ranked."""
-        found = [
+        """One line for each column with clips left out, or without ranked codecs."""
+        lines = [
             f"{column}: {one.left_out} of {one.clips + one.left_out} clips are left out of the "
             "ranks, because a codec has no value there"
             for column, one in self.standings.items()
             if one.left_out
         ]
-        return found + [
+        return lines + [
             f"{column}: no codec is better than random codes, so that none is ranked"
             for column in self.standings
             if column not in self.columns
@@ -114,20 +118,20 @@ class Ranking:
 
 
 def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranking | None:
-    """Ranks in one task of results of one setting.
+    """The ranks in one task, of results of one setting.
 
-    None where the task names no column of these results, or fewer than two codecs were measured.
+    None if the task names no column of these results, or fewer than two codecs were measured.
 
     Args:
-        attribute: "quality": in the columns that fronts are drawn of.
+        attribute: "ranked", or "quality" for the columns of Pareto fronts.
     """
     codecs = [result for result in group if result.role in RANKED and _has_rows(result)]
     floor = next((r for r in group if r.role == "floor" and _has_rows(r)), None)
-    known = columns(group)
+    all_columns = columns(group)
     names = {
-        name: known[name]["higher_is_better"]
+        name: all_columns[name]["higher_is_better"]
         for name in declared_columns(group, task, attribute)
-        if known[name]["higher_is_better"] is not None
+        if all_columns[name]["higher_is_better"] is not None
     }
     if len(codecs) < 2 or not names:
         return None
@@ -137,106 +141,120 @@ def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranki
     for name, better in names.items():
         clips = {result.codec: _clips(result, name) for result in codecs}
         by_clip = any(name in r.rows and r.rows[name].notna().any() for r in codecs)
-        kept, reasons = _comparable(clips, MOST_LEFT_OUT if by_clip else 0.0)
+        included, reasons = _comparable(clips, MAX_LEFT_OUT if by_clip else 0.0)
         for codec, reason in reasons.items():
             unranked.setdefault(codec, {})[name] = reason
-        compared = [result for result in codecs if result.codec in kept]
-        if len(compared) < 2 or (one := _standing(compared, floor, name, better)) is None:
+        compared = [result for result in codecs if result.codec in included]
+        if len(compared) < 2 or (standing := _standing(compared, floor, name, better)) is None:
             continue
-        standings[name] = one
-        if one.ranks:
-            ranks[name] = one.ranks
+        standings[name] = standing
+        if standing.ranks:
+            ranks[name] = standing.ranks
     complete = [r.codec for r in codecs if r.codec not in unranked] if ranks else []
-    mean = {name: float(np.mean([of[name] for of in ranks.values()])) for name in complete}
+    mean = {
+        name: float(np.mean([column_ranks[name] for column_ranks in ranks.values()]))
+        for name in complete
+    }
     return Ranking(standings, ranks, mean, unranked)
 
 
 def declared_columns(group: Sequence[Result], task: str, attribute: str) -> list[str]:
     """The columns of these results that a task names in `ranked`, `quality` or `costs`."""
-    own = [name for name, column in columns(group).items() if column["task"] == task]
-    found = []
+    task_columns = [name for name, column in columns(group).items() if column["task"] == task]
+    declared = []
     for name in tasks.declared(task, attribute):
-        if ":" in task:  # the option follows the name
-            longer = [column for column in own if column.startswith(f"{name}_")]
-            found += [min(longer, key=len)] if longer else []
-        elif name in own:
-            found.append(name)
-    return found
+        if ":" in task:  # the names of columns end in the option
+            matching = [column for column in task_columns if column.startswith(f"{name}_")]
+            declared += [min(matching, key=len)] if matching else []
+        elif name in task_columns:
+            declared.append(name)
+    return declared
 
 
-def _comparable(clips: dict[str, set[str]], most: float) -> tuple[set[str], dict[str, str]]:
-    """The codecs whose missing values together leave out at most a share `most` of the clips that
-    any codec has, those that lack the fewest first; and why the others are not ranked."""
-    whole = set().union(*clips.values())
-    kept, reasons, left_out = set(), {}, set()
-    for codec in sorted(clips, key=lambda codec: (len(whole - clips[codec]), codec)):
-        missing = whole - clips[codec]
-        if missing == whole:
+def _comparable(clips: dict[str, set[str]], max_left_out: float) -> tuple[set[str], dict[str, str]]:
+    """The codecs that are ranked, and the reasons for the others. Codecs are added in order of
+    their number of missing values while these leave out at most a share `max_left_out` of all
+    clips."""
+    all_clips = set().union(*clips.values())
+    included, reasons, left_out = set(), {}, set()
+    for codec in sorted(clips, key=lambda codec: (len(all_clips - clips[codec]), codec)):
+        missing = all_clips - clips[codec]
+        if missing == all_clips:
             reasons[codec] = "no value"
-        elif len(left_out | missing) > most * len(whole):
-            reasons[codec] = f"no value on {len(missing)} of {len(whole)} clips"
+        elif len(left_out | missing) > max_left_out * len(all_clips):
+            reasons[codec] = f"no value on {len(missing)} of {len(all_clips)} clips"
         else:
-            kept.add(codec)
+            included.add(codec)
             left_out |= missing
-    return kept, reasons if whole else {}
+    return included, reasons if all_clips else {}
 
 
 def _standing(
     compared: Sequence[Result], floor: Result | None, name: str, better: bool
 ) -> Standing | None:
-    """None where there are fewer than two common clips, or the rows do not give the numbers."""
+    """None if there are fewer than two common clips, or the rows do not determine the means."""
     codecs = [result.codec for result in compared]
     clips = {result.codec: _clips(result, name) for result in compared}
-    whole, common = set().union(*clips.values()), set.intersection(*clips.values())
-    lacking = {codec for codec in codecs if clips[codec] != whole}
-    filled = _filled(compared, floor, name, better=better, clips=whole) if lacking else compared
-    found, charged = _means(compared, name), _means(filled, name)
-    if found is None or charged is None or found[0] < 2:
+    all_clips, common = set().union(*clips.values()), set.intersection(*clips.values())
+    incomplete = {codec for codec in codecs if clips[codec] != all_clips}
+    filled = (
+        _filled(compared, floor, name, better=better, clips=all_clips) if incomplete else compared
+    )
+    paired, worst_case = _means(compared, name), _means(filled, name)
+    if paired is None or worst_case is None or paired[0] < 2:
         return None
-    means, second = (dict(zip(codecs, map(float, one[1]), strict=True)) for one in (found, charged))
-    ranks = dict(zip(codecs, statistics.ranks(found[2], better), strict=True))
-    if lacking:
-        ahead = {c: {d for d in codecs if (second[d] - second[c]) * (1 if better else -1) > 0}
-                 for c in codecs}  # fmt: skip
-        complete = [result for result in filled if result.codec not in lacking]
+    means, worst_means = (
+        dict(zip(codecs, map(float, numbers[1]), strict=True)) for numbers in (paired, worst_case)
+    )
+    ranks = dict(zip(codecs, statistics.ranks(paired[2], better), strict=True))
+    if incomplete:
+        sign = 1 if better else -1
+        ahead = {
+            c: {d for d in codecs if sign * (worst_means[d] - worst_means[c]) > 0} for c in codecs
+        }
+        complete = [result for result in filled if result.codec not in incomplete]
         alone = _means([_only(result, name, common) for result in complete], name)
         among = statistics.ranks(alone[2], better) if alone else []
         for codec, rank_among in zip((r.codec for r in complete), among, strict=True):
-            failed_ahead = min(ranks[codec] - rank_among, len(ahead[codec] & lacking))
+            failed_ahead = min(ranks[codec] - rank_among, len(ahead[codec] & incomplete))
             ranks[codec] = rank_among + max(failed_ahead, 0)
-        ranks |= {codec: max(ranks[codec], 1 + len(ahead[codec])) for codec in lacking}
-    above = _above_floor(compared, floor, name, better)
-    if lacking:
-        failing = [result for result in filled if result.codec in lacking]
-        above -= lacking - _above_floor(failing, floor, name, better)
-    ranks |= {codec: len(codecs) for codec in codecs if codec not in above}
+        ranks |= {codec: max(ranks[codec], 1 + len(ahead[codec])) for codec in incomplete}
+    above_floor = _above_floor(compared, floor, name, better)
+    if incomplete:
+        failing = [result for result in filled if result.codec in incomplete]
+        above_floor -= incomplete - _above_floor(failing, floor, name, better)
+    ranks |= {codec: len(codecs) for codec in codecs if codec not in above_floor}
     return Standing(
         higher_is_better=better,
         clips=len(common),
-        left_out=len(whole - common),
+        left_out=len(all_clips - common),
         means=means,
-        charged=second,
-        lacking=lacking,
-        above_floor=above,
-        ranks=ranks if above else {},
+        worst_case_means=worst_means,
+        incomplete=incomplete,
+        above_floor=above_floor,
+        ranks=ranks if above_floor else {},
     )
 
 
 def _above_floor(
     compared: Sequence[Result], floor: Result | None, name: str, better: bool
 ) -> set[str]:
-    """The codecs that are better than random codes; all, where these were not measured."""
-    everyone = {result.codec for result in compared}
-    if floor is None or (beside := _means([*compared, floor], name)) is None:
-        return everyone
-    if statistics.ranks(beside[2], better)[-1] == 1 + len(everyone):
-        return everyone
-    found = {result.codec: _means([result, floor], name) for result in compared}
-    return {name for name, one in found.items() if one and statistics.ranks(one[2], better)[1] > 1}
+    """The codecs that are better than random codes; all, if these were not measured."""
+    all_codecs = {result.codec for result in compared}
+    if floor is None or (with_floor := _means([*compared, floor], name)) is None:
+        return all_codecs
+    if statistics.ranks(with_floor[2], better)[-1] == 1 + len(all_codecs):
+        return all_codecs
+    against_floor = {result.codec: _means([result, floor], name) for result in compared}
+    return {
+        name
+        for name, numbers in against_floor.items()
+        if numbers and statistics.ranks(numbers[2], better)[1] > 1
+    }
 
 
-def _means(found: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:
-    return comparison.on_the_same_clips(found, name) or comparison._by_its_task(found, name)
+def _means(results: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:
+    return comparison.on_the_same_clips(results, name) or comparison.by_task(results, name)
 
 
 def _filled(
@@ -247,13 +265,13 @@ def _filled(
     better: bool,
     clips: set[str],
 ) -> list[Result]:
-    """The results with the worst value of all codecs on each of these clips where one has none."""
-    everyone = [*compared, *([floor] if floor is not None else [])]
+    """The results, with missing values on these clips replaced by the worst value of all codecs."""
+    all_results = [*compared, *([floor] if floor is not None else [])]
     weight = comparison.weight_of(compared, name) or None
 
     def values(column: str) -> pd.DataFrame:
-        found = [r.rows_by_clip.reindex(columns=[column])[column] for r in everyone]
-        frame = pd.concat(found, axis=1)
+        series = [r.rows_by_clip.reindex(columns=[column])[column] for r in all_results]
+        frame = pd.concat(series, axis=1)
         return frame[frame.index.isin(clips)]
 
     worst = values(name).min(axis=1) if better else values(name).max(axis=1)
@@ -268,35 +286,37 @@ def _filled(
 
 
 def _only(result: Result, name: str, clips: set[str]) -> Result:
-    """The result with the values of these clips alone."""
+    """The result with the rows of these clips alone."""
     weight = comparison.weight_of([result], name) or None
     rows = result.rows_by_clip
     return _with_rows(result, name, weight, rows[rows.index.isin(clips)])
 
 
 def _with_rows(result: Result, name: str, weight: str | None, rows: pd.DataFrame) -> Result:
-    """The result with other rows, by clip, and the mean that they give in one column."""
+    """The result with other rows, by clip, and their mean in one column."""
     used = rows[[name] if weight is None else [name, weight]].dropna()
     mean = float(np.average(used[name], weights=None if weight is None else used[weight]))
     scores = result.summary["scores"]
     summary = result.summary | {"scores": scores | {name: scores[name] | {"mean": mean}}}
-    found = replace(result, summary=summary)
-    vars(found)["rows"] = rows.reset_index(names="clip")  # in place of those on disk
-    return found
+    changed = replace(result, summary=summary)
+    vars(changed)["rows"] = rows.reset_index(names="clip")  # instead of those on disk
+    return changed
 
 
 def _clips(result: Result, column: str) -> set[str]:
-    """The clips for which a codec has a value; of a number that only all clips together give, those
-    for which it has any value of the task."""
+    """The clips with a value of a codec; for a number of the whole corpus, the clips with any value
+    of its task."""
     rows = result.rows
-    if column not in rows or not (named := rows["clip"][rows[column].notna()]).size:
+    if column not in rows or not (clips := rows["clip"][rows[column].notna()]).size:
         scores = result.scores
         if scores.get(column, {}).get("mean") is None:
             return set()
         task = scores[column]["task"]
-        others = [name for name, one in scores.items() if one["task"] == task and name in rows]
-        named = rows["clip"][rows[others].notna().any(axis=1)]
-    return set(named)
+        task_columns = [
+            name for name, score in scores.items() if score["task"] == task and name in rows
+        ]
+        clips = rows["clip"][rows[task_columns].notna().any(axis=1)]
+    return set(clips)
 
 
 def _has_rows(result: Result) -> bool:

@@ -1,10 +1,10 @@
-"""What a reader of a table must know of its clips and of its recogniser. Imports nothing."""
+"""Remarks below a table about its clips and its recogniser. Imports nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-# {corpus, as tables name it: what its clips are}
+# {name of a corpus in tables: description of its clips}
 CORPORA = {
     "bundled": "The bundled corpus is synthetic: speech of five voices of two classical "
     "synthesisers (Flite, Festival), and computed music and sounds; nobody was recorded",
@@ -24,5 +24,5 @@ def remarks(data: str, columns: Collection[str]) -> list[str]:
         data: the name of the corpus.
         columns: of the table.
     """
-    found = [CORPORA[data]] if data in CORPORA else []
-    return found + ([SMALL_RECOGNISER] if _ITS_COLUMNS & set(columns) else [])
+    sentences = [CORPORA[data]] if data in CORPORA else []
+    return sentences + ([SMALL_RECOGNISER] if _ITS_COLUMNS & set(columns) else [])

@@ -4,11 +4,11 @@
         rows.parquet    one row per clip: its speaker, and one column per metric (scores only)
         summary.json    means, intervals, failures, and all that the scores depend on
         times.parquet   seconds and real-time factors per clip
-        run.json        times summarised, and where, when and by which command they were taken
+        run.json        summary of times; machine, date and command of the measurement
         run-<plan>/     only while measuring: journal.jsonl and the tokens of each clip
 
-Names become folders by `names.part`. rows.parquet and summary.json hold nothing that changes when
-the same thing is measured again.
+`names.part` turns names into folder names. rows.parquet and summary.json contain nothing that
+changes when the same measurement is repeated.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from audiotok.system import names
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing
 
-REFERENCE = "reference"  # the ceiling: the reference scored against itself
-GIVEN = "given"  # reconstructions that the corpus itself brings along with their references
+REFERENCE = "reference"  # the ceiling: the reference, scored against itself
+GIVEN = "given"  # reconstructions that are part of the corpus, with their references
 FLOOR = "random"
 MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """One codec on one corpus: what summary.json and run.json say."""
+    """One codec on one corpus: the content of summary.json and run.json."""
 
     folder: Path
     summary: dict[str, Any]
@@ -84,15 +84,15 @@ class Result:
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
         """Columns of summary.json, then those of run.json; each has `mean` (None: missing), `ci95`,
-        `interval` (how that was made), `n`, `failed`, and the `unit`, `digits`, `higher_is_better`
-        and `task` of the column; and `clips`, all of the corpus, and `not_applicable`, those
+        `interval` (its method), `n`, `failed`, and the `unit`, `digits`, `higher_is_better` and
+        `task` of the column; `clips`, the number of all clips, and `not_applicable`, of those
         without a value or a failure."""
         clips = self.summary["data"]["clips"]
-        found = self.summary["scores"] | self.run["times"]
+        all_scores = self.summary["scores"] | self.run["times"]
         return {
             name: score
             | {"clips": clips, "not_applicable": max(0, clips - score["n"] - score["failed"])}
-            for name, score in found.items()
+            for name, score in all_scores.items()
         }
 
     @property
@@ -102,12 +102,12 @@ class Result:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a codec has no value in any column. The reference may have none: no tokens."""
+        """Whether a codec has no value in any column. The reference may have none."""
         return not self.has_values and self.role not in ("ceiling", "given")
 
     @property
     def is_whole(self) -> bool:
-        """Whether all clips and all tasks of the suite were measured, or could not be here."""
+        """Whether all clips and all tasks of the suite were measured or are in `not_measured`."""
         measured = set(self.summary["plan"]["tasks"]) | set(self.summary["not_measured"])
         return self.summary["data"]["limit"] is None and measured >= set(
             self.summary["suite"]["tasks"]
@@ -120,8 +120,8 @@ class Result:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """One row per clip: `codec`, `clip`, `speaker` and `session` where they are known, the
-        columns of scores, and texts."""
+        """One row per clip: `codec`, `clip`, `speaker` and `session` if known, the columns of
+        scores, and texts."""
         return read_rows(self.folder / "rows.parquet", self.summary["scores"])
 
     @cached_property
@@ -131,8 +131,8 @@ class Result:
     @cached_property
     def clusters(self) -> pd.Series:
         """The label of each clip's cluster, by its id, see `speakers.labels`."""
-        found = speakers.labels(self.rows)
-        return pd.Series(found, index=pd.Index(self.rows["clip"]), dtype=object)
+        labels = speakers.labels(self.rows)
+        return pd.Series(labels, index=pd.Index(self.rows["clip"]), dtype=object)
 
     @cached_property
     def rows_by_clip(self) -> pd.DataFrame:
@@ -151,7 +151,7 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
 
     Args:
         data: "name", "sha256", "limit" (None: whole) of the corpus.
-        tasks: the tasks measured, where they are not all of the suite's.
+        tasks: the tasks measured, if they are not all of the suite.
     """
     return _setting(suite, version, data, tasks, names.part)
 
@@ -159,22 +159,22 @@ def setting(suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[s
 def setting_folder(
     root: Path, suite: str, version: int, data: Mapping[str, Any], tasks: Sequence[str] = ()
 ) -> Path:
-    """`setting` below `root`; where an earlier version made it under another name, that folder."""
-    about = (suite, version, data, tasks)
-    old = root / _setting(*about, _part_before)
-    held = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _below(old))
-    return old if (suite, data["name"]) in held else root / setting(*about)
+    """`setting` below `root`; the folder of an earlier version if it exists under another name."""
+    arguments = (suite, version, data, tasks)
+    old_folder = root / _setting(*arguments, _part_before)
+    stored = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _below(old_folder))
+    return old_folder if (suite, data["name"]) in stored else root / setting(*arguments)
 
 
 def codec_folder(setting: Path, codec: str) -> Path:
-    """The folder of a codec in that of a setting; an earlier version's where it is there."""
+    """The folder of a codec in a setting; the folder of an earlier version if it exists."""
     old = setting / _part_before(codec)
     result = read(old)
     return old if result is not None and result.codec == codec else setting / names.part(codec)
 
 
 def expected_names(result: Result) -> tuple[set[str], set[str]]:
-    """How the folder of a result may be called, and the beginning of its setting's."""
+    """Possible names of the folder of a result, and of the beginning of its setting's path."""
     suite, data = result.summary["suite"], result.summary["data"]
     kinds = (names.part, _part_before)
     paths = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
@@ -198,7 +198,7 @@ def _setting(
 
 
 def _part_before(name: str) -> str:
-    """What `names.part` was in the first version: two names could share one."""
+    """`names.part` of the first version, which could map two names to one folder."""
     return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
 
 
@@ -207,9 +207,9 @@ def _below(setting: Path) -> Iterator[Result]:
 
 
 def read(folder: Path) -> Result | None:
-    """The finished result in `folder`; None where there is none.
+    """The finished result in `folder`; None if there is none.
 
-    Raises ResultsError where its files do not hold what `results.schema` asks for.
+    Raises ResultsError if its files do not match `results.schema`.
     """
     try:
         return Result(folder, *(read_json(folder / name) for name in ("summary.json", "run.json")))
@@ -264,7 +264,7 @@ def write_rows(path: Path, rows: pd.DataFrame) -> str:
 
 
 def content_sha256(content: Any) -> str:
-    """Of what `write_json` would write."""
+    """Hex sha256 of the file that `write_json` would write."""
     return hashlib.sha256(to_json(content)).hexdigest()
 
 
@@ -279,9 +279,9 @@ def sha256(path: Path) -> str:
 def table(results: Iterable[Result]) -> pd.DataFrame:
     """One row per codec, one column per metric (means); what was not measured is NaN.
 
-    Before them stand `role`, `clips` (of the corpus), `n` (the fewest clips that any number of the
-    row is made of) and `failed` (clips where anything failed). `attrs["coverage"]` has, by codec
-    and column, `n`, `failed` and `not_applicable`, which together are all clips.
+    The first columns are `role`, `clips` (of the corpus), `n` (the smallest n of the row) and
+    `failed` (clips with any failure). `attrs["coverage"]` has, by codec and column, `n`, `failed`
+    and `not_applicable`, which add up to all clips.
     """
     rows, counts = {}, {}
     for result in sorted(results, key=order):
@@ -303,29 +303,29 @@ def table(results: Iterable[Result]) -> pd.DataFrame:
 
 
 def to_try_again(result: Result) -> str | None:
-    """One line where clips failed for what may pass; None where none did."""
-    if not (passing := result.failed_for_now):
+    """One line if clips failed for a transient reason; None if none did."""
+    if not (transient := result.failed_for_now):
         return None
-    clips = len({failure["clip"] for failure in passing})
+    clips = len({failure["clip"] for failure in transient})
     return (
         f"{result.codec}: {clips} of {result.summary['data']['clips']} clips could not be measured "
-        f"for now, first {passing[0]['clip']}: {passing[0]['message']}; the same command tries "
+        f"for now, first {transient[0]['clip']}: {transient[0]['message']}; the same command tries "
         "them again"
     )
 
 
 def columns(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
-    """Of every column in these results: unit, digits, higher_is_better, task."""
-    known: dict[str, dict[str, Any]] = {}
+    """{column: its unit, digits, higher_is_better, task, ...} of these results."""
+    by_name: dict[str, dict[str, Any]] = {}
     for result in results:
         for name, score in result.scores.items():
-            known.setdefault(name, score)
-    return known
+            by_name.setdefault(name, score)
+    return by_name
 
 
 def cell(score: Mapping[str, Any] | None, interval: bool = False) -> str:
-    """A number as tables show it, with its coverage where that is not all clips; what is missing is
-    shown as missing."""
+    """A number as tables show it, with its coverage if that is not all clips; a dash if it is
+    missing."""
     if score is None:
         return "–"
     if score["mean"] is None:
@@ -338,7 +338,7 @@ def cell(score: Mapping[str, Any] | None, interval: bool = False) -> str:
 
 
 def coverage(score: Mapping[str, Any]) -> str:
-    """ " (4 of 6, 1 failed)": the clips that a number is made of, where they are not all."""
+    """ " (4 of 6, 1 failed)": the coverage of a number; "" if it is all clips."""
     parts = []
     if score["mean"] is not None and score["n"] < score.get("clips", 0):
         parts.append(f"{score['n']} of {score['clips']}")
@@ -348,12 +348,12 @@ def coverage(score: Mapping[str, Any]) -> str:
 
 
 def arrow(column: Mapping[str, Any]) -> str:
-    """↑ where higher is better, ↓ where lower is, else nothing."""
+    """↑ if higher is better, ↓ if lower is better, else nothing."""
     return {True: " ↑", False: " ↓", None: ""}[column["higher_is_better"]]
 
 
 def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]:
-    """Results that may be compared, together; those of the suite `speech` first."""
+    """Groups of comparable results (of one setting); those of the suite `speech` first."""
     groups: dict[Path, list[Result]] = {}
     for result in results:
         groups.setdefault(result.folder.parent, []).append(result)
@@ -361,30 +361,30 @@ def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]
 
 
 def refuse_mixed(group: Sequence[Result]) -> None:
-    """Raises ResultsError where results of one setting were not measured in the same way, or two
-    are of one codec.
+    """Raises ResultsError if results of one setting were not measured in the same way, or two are
+    of one codec.
 
-    Suite, data, seed, and the versions of audiotok, of tasks, metrics and packages must agree,
-    where two results have them.
+    Suite, data, seed, and the versions of audiotok, of tasks, metrics and packages must be equal in
+    all results that have them.
     """
-    seen: dict[str, tuple[str, Result]] = {}
+    first_values: dict[str, tuple[str, Result]] = {}
     codecs: dict[str, Result] = {}
     for result in group:
         if (other := codecs.setdefault(result.codec, result)) is not result:
             raise ResultsError(
                 f"{other.folder} and {result.folder} are both of {result.codec}: remove one"
             )
-        for what, value in _way(result.summary):
-            other, first = seen.setdefault(what, (value, result))
+        for key, value in _conditions(result.summary):
+            other, first = first_values.setdefault(key, (value, result))
             if value != other:
                 raise ResultsError(
-                    f"{first.folder} and {result.folder} are mixed: {what} is {other} in the one "
+                    f"{first.folder} and {result.folder} are mixed: {key} is {other} in the one "
                     f"and {value} in the other; remove the older one and measure it again"
                 )
 
 
-def _way(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """How a result was measured: (what, version)."""
+def _conditions(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The conditions of a measurement: (name, version)."""
     plan = summary["plan"]
     for key in ("audiotok", "seed"):
         if key in plan:

@@ -1,7 +1,7 @@
-"""What summary.json, run.json and the rows of a result must hold, checked when they are read.
+"""The schema of summary.json, run.json and the rows of a result, checked when they are read.
 
-Results may come from other people. What passes these checks has the keys, types and bounds that
-tables and pages rely on; additional keys of later versions are accepted.
+Results may come from other people. Files that pass these checks have the keys, types and bounds
+that tables and pages rely on; additional keys of later versions are accepted.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from audiotok.errors import ResultsError
 
 SCHEMA = 1
 ROLES = ("ceiling", "given", "neural", "baseline", "floor")  # the order of every table
-MAX_BYTES = 2**26  # of a JSON file; the largest of ours has 0.3 MB
+MAX_BYTES = 2**26  # of a JSON file; the largest committed one has 0.3 MB
 MAX_CELLS = 10**8  # rows times columns of a parquet file
 MAX_DEPTH = 20  # of nested JSON
-LARGEST = 1e100  # a number beyond is no measurement
+LARGEST = 1e100  # larger numbers are not measurements
 TEXTS = ("codec", "clip")  # columns that all rows have
-CLUSTERS = ("speaker", "session")  # columns that rows have where their corpus knows them, as text
+CLUSTERS = ("speaker", "session")  # columns of text that rows have if the corpus has them
 
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -186,7 +186,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such file.
-        ResultsError: it cannot be read, or does not hold what it must.
+        ResultsError: it cannot be read, or does not match the schema.
     """
     try:
         info = path.stat()
@@ -221,7 +221,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _check_depth(value: Any, depth: int = 0) -> None:
-    """Raises ValueError at what is nested too deeply, or a number beyond LARGEST."""
+    """Raises ValueError if it is nested too deeply, or has a number beyond LARGEST."""
     if isinstance(value, dict | list):
         if depth > MAX_DEPTH:
             raise ValueError(f"nested more than {MAX_DEPTH} deep")
@@ -236,11 +236,10 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     """The rows of rows.parquet or times.parquet, one for each clip.
 
     Args:
-        columns: those that must be numbers, where they are there.
+        columns: those that must be numbers if they are present.
 
-    Raises ResultsError: it cannot be read, or holds something else than strings `codec` and `clip`
-    (unique), strings `speaker` and `session` where they are there, finite float64 numbers, and
-    strings.
+    Raises ResultsError: it cannot be read, or has other contents than strings `codec` and `clip`
+    (unique), optional strings `speaker` and `session`, finite float64 numbers, and strings.
     """
 
     def refuse(why: str) -> ResultsError:
@@ -249,7 +248,7 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise refuse("is no file")
-        # pyarrow takes no path that is not UTF-8, but an open file
+        # pyarrow does not accept a path that is not UTF-8, but an open file
         with open(path, "rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
             about, schema = file.metadata, file.schema_arrow
             if not 0 <= about.num_rows * about.num_columns <= MAX_CELLS:
@@ -265,7 +264,7 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
             raise refuse("has an index")
     except ResultsError:
         raise
-    except Exception as reason:  # whatever the reader makes of bytes that are no parquet
+    except Exception as reason:  # the reader may raise anything for bytes that are not parquet
         raise refuse(f"cannot be read ({_shown(reason)})") from reason
     if rows["codec"].isna().any() or rows["clip"].isna().any():
         raise refuse("a row has no codec or no clip")
@@ -277,7 +276,7 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
 
 
 def _type_error(numbers: Collection[str]) -> Callable[[pyarrow.Field], str | None]:
-    """A function that says why a column of a parquet file has the wrong type; None: it is right."""
+    """A function that returns the error of a column with the wrong type, or None."""
 
     def error(field: pyarrow.Field) -> str | None:
         is_text = pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)

@@ -1,7 +1,7 @@
-"""Which clips resemble each other: those of one speaker, else of one session. Imports no torch.
+"""Clusters of clips that resemble each other: speakers, else sessions. Imports no torch.
 
-Rows have the columns `speaker` and `session` where the corpus knows them; results of earlier
-versions have neither: then clips count as independent, and tables say so.
+Rows have the columns `speaker` and `session` if the corpus has them; results of earlier versions
+have neither: then clips count as independent, and a note below the table states it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def labels(rows: pd.DataFrame) -> list[str | None]:
-    """The cluster of each row, such as "speaker 1089": its speaker, else its session; None where
+    """The cluster of each row, such as "speaker 1089": its speaker, else its session; None if
     neither is known."""
     result: list[str | None] = [None] * len(rows)
     for column in CLUSTERS:
@@ -32,32 +32,32 @@ def labels(rows: pd.DataFrame) -> list[str | None]:
 
 
 def by_clip(results: Sequence[Result], clips: pd.Index) -> list[str | None]:
-    """The clusters of these clips, from the first of these results whose rows know any."""
-    known = next((r.clusters for r in results if r.clusters.notna().any()), None)
-    return [None] * len(clips) if known is None else list(known.reindex(clips))
+    """The clusters of these clips, from the first of these results whose rows have any."""
+    clusters = next((r.clusters for r in results if r.clusters.notna().any()), None)
+    return [None] * len(clips) if clusters is None else list(clusters.reindex(clips))
 
 
 def units(clusters: Sequence[str | None]) -> str:
-    """What an interval is over, in words: "5 speakers and 8 other clips"."""
-    named = {label for label in clusters if isinstance(label, str)}
+    """The units of an interval, as text: "5 speakers and 8 other clips"."""
+    cluster_labels = {label for label in clusters if isinstance(label, str)}
     single = sum(not isinstance(label, str) for label in clusters)
-    if not named:
+    if not cluster_labels:
         return f"{single} clips of unknown speakers"
-    if len(named) == 1 and not single:
-        return f"{len(clusters)} clips of one {_kinds(named)[0]}"
-    parts = [_count(len(_of(named, kind)), kind) for kind in _kinds(named)]
+    if len(cluster_labels) == 1 and not single:
+        return f"{len(clusters)} clips of one {_kinds(cluster_labels)[0]}"
+    parts = [_count(len(_of(cluster_labels, kind)), kind) for kind in _kinds(cluster_labels)]
     if single:
         parts.append(_count(single, "other clip"))
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def described(clusters: statistics.Clusters) -> str:
-    """The method of an interval and what it is over: "t over 5 speakers"."""
+    """The method and the units of an interval: "t over 5 speakers"."""
     return f"{clusters.method} over {units(clusters.labels)}"
 
 
 def note(results: Sequence[Result]) -> str:
-    """One sentence about the intervals of these results of one setting, for below their tables."""
+    """A sentence about the intervals of results of one setting, printed below their tables."""
     clips = next((r.clusters.index for r in results), pd.Index([]))
     clusters = statistics.Clusters(by_clip(results, clips), len(clips))
     about = f"Intervals: {described(clusters)}"
@@ -68,12 +68,12 @@ def note(results: Sequence[Result]) -> str:
     return about
 
 
-def _kinds(named: set[str]) -> list[str]:
-    return [kind for kind in CLUSTERS if _of(named, kind)]
+def _kinds(cluster_labels: set[str]) -> list[str]:
+    return [kind for kind in CLUSTERS if _of(cluster_labels, kind)]
 
 
-def _of(named: set[str], kind: str) -> list[str]:
-    return [label for label in named if label.startswith(f"{kind} ")]
+def _of(cluster_labels: set[str], kind: str) -> list[str]:
+    return [label for label in cluster_labels if label.startswith(f"{kind} ")]
 
 
 def _count(number: int, noun: str) -> str:

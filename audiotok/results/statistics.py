@@ -1,12 +1,12 @@
-"""Numbers of several clips: means, intervals, differences, verdicts, ranks. Imports no torch.
+"""Statistics over clips: means, intervals, differences, verdicts, ranks. Imports no torch.
 
-Clips of one speaker resemble each other, so what is resampled are clusters: speakers, or clips
-where no speaker is known. With few clusters intervals are those of the jackknife: each cluster is
-left out once, and Student's t gives the interval. Its degrees of freedom are the effective number
-of clusters less one; for clusters of equal weight this is the t interval over the means of the
-clusters, and where some are larger it becomes wider (Carter, Schnepel and Steigerwald 2017). From
-FEW clusters on, intervals are percentiles of the two-stage bootstrap: clusters are drawn with
-replacement, and clips within them. tests/results/test_statistics.py simulates both.
+Clips of one speaker resemble each other, so clusters are resampled: speakers, or clips if no
+speaker is known. With few clusters, intervals are Student's t with the standard error of the
+jackknife, which leaves out each cluster once. The degrees of freedom are the effective number of
+clusters minus one. For clusters of equal weight this is the t interval over the means of the
+clusters; for unequal weights it is wider (Carter, Schnepel and Steigerwald 2017). With FEW or more
+clusters, intervals are percentiles of the two-stage bootstrap: clusters are drawn with replacement,
+and clips within them. tests/results/test_statistics.py simulates both.
 
 Codecs are compared on the same clips, and each replicate has the same clips of all of them.
 """
@@ -22,8 +22,8 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 1000
-CORPUS_RESAMPLES = 200  # where each replicate computes the whole corpus again
-FEW = 40  # effective clusters; with fewer, intervals of the bootstrap are too narrow
+CORPUS_RESAMPLES = 200  # for numbers that are computed from the whole corpus
+FEW = 40  # effective clusters; with fewer, bootstrap intervals are too narrow
 LEVEL = 0.05  # of all verdicts
 EDGES = (100 * LEVEL / 2, 100 - 100 * LEVEL / 2)  # percentiles
 T, BOOTSTRAP = "t", "bootstrap"
@@ -33,23 +33,23 @@ class Clusters:
     """The clusters of n clips.
 
     Args:
-        labels: (n,) text, the speaker of each clip; a clip without one is a cluster of its own.
-            None, or one and the same for all clips: every clip is a cluster.
+        labels: (n,) text, the speaker of each clip; a clip without one is its own cluster. None, or
+            equal for all clips: every clip is a cluster.
         n: number of clips.
         weights: (n,), of the clips in the means; None: all are equal.
 
     Attributes:
-        labels: (n,), as given; all None where none were.
-        codes: (n,) int, the number of each clip's cluster, from 0 on by first clips.
-        count: how many there are.
-        effective: as many clusters of equal weight would say as much.
+        labels: (n,), as passed; all None if none were passed.
+        codes: (n,) int, the cluster of each clip, numbered in order of appearance.
+        count: number of clusters.
+        effective: the equivalent number of clusters of equal weight.
         method: T or BOOTSTRAP.
     """
 
     def __init__(self, labels: Sequence[object] | None, n: int, weights: np.ndarray | None = None):
         self.labels = [None] * n if labels is None else list(labels)
         keys = [
-            label if isinstance(label, str) else place for place, label in enumerate(self.labels)
+            label if isinstance(label, str) else index for index, label in enumerate(self.labels)
         ]
         if len(set(keys)) == 1:
             keys = list(range(n))
@@ -61,10 +61,10 @@ class Clusters:
         self.method = T if self.effective < FEW else BOOTSTRAP
 
     def resamples(self, draws: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-        """(R, n): how often each clip counts in each resample.
+        """(R, n): the number of times that each clip occurs in each resample.
 
-        T: row r leaves out cluster r. BOOTSTRAP: each of `draws` rows has as many clusters as there
-        are, drawn with replacement, and of each as many clips as it has, drawn likewise.
+        T: row r leaves out cluster r. BOOTSTRAP: each of `draws` rows draws `count` clusters with
+        replacement, and from each cluster as many clips as it has, with replacement.
         """
         if self.method == T:
             return (self.codes != np.arange(self.count)[:, None]).astype(np.float64)
@@ -74,16 +74,16 @@ class Clusters:
         picked = (_uniform(np.arange(total), seed) * self.count).astype(np.int64)
         size = sizes[picked]
         which = np.repeat(np.arange(total), size)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
-        within = (_uniform(which + (place + 1) * total, seed) * size[which]).astype(np.int64)
+        offset = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
+        within = (_uniform(which + (offset + 1) * total, seed) * size[which]).astype(np.int64)
         clip = order[first[picked[which]] + within]
         counts = np.bincount(which // self.count * n + clip, minlength=draws * n)
         return counts.reshape(draws, n).astype(np.float64)
 
 
 def _uniform(index: np.ndarray, seed: int) -> np.ndarray:
-    """Random numbers in [0, 1) by their index: mulberry32, which report/site/static/statistics.js
-    has too, so that both draw the same clips."""
+    """Random numbers in [0, 1) by their index: mulberry32, as in report/site/static/statistics.js,
+    so that both draw the same clips."""
     state = ((index.astype(np.uint64) + 1) * 0x6D2B79F5 + seed).astype(np.uint32)
     mixed = (state ^ (state >> 15)) * (state | np.uint32(1))
     mixed ^= mixed + (mixed ^ (mixed >> 7)) * (mixed | np.uint32(61))
@@ -92,7 +92,7 @@ def _uniform(index: np.ndarray, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its 95 % interval, and the p-value of its being 0 (None: it has neither)."""
+    """A number, its 95 % interval, and the p-value for the null hypothesis 0 (None: neither)."""
 
     value: float
     ci95: list[float] | None
@@ -101,11 +101,11 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """Numbers of C codecs, and the same of R resamples of the clips.
+    """Numbers of C codecs, and of R resamples of the clips.
 
     Attributes:
-        means: (C,), of all clips.
-        values: (R, C), of the rows of `Clusters.resamples`.
+        means: (C,), over all clips.
+        values: (R, C), one row per row of `Clusters.resamples`.
     """
 
     means: np.ndarray
@@ -116,7 +116,7 @@ class Replicates:
         return np.asarray(self.values, dtype)
 
     def difference(self, first: int, second: int) -> Estimate:
-        """The number of one codec minus that of another, by their places."""
+        """The number of one codec minus that of another, by their indices."""
         difference = self.means[first] - self.means[second]
         if abs(difference) <= 1e-12 * np.abs(self.means[[first, second]]).max():
             difference = 0.0  # no more than rounding
@@ -128,8 +128,8 @@ def estimate(value: float, replicates: Sequence[float], clusters: Clusters) -> E
 
     Args:
         value: of all clips.
-        replicates: (R,), of the rows of `Clusters.resamples`. Of a bootstrap those that are NaN are
-            left out; the jackknife needs all.
+        replicates: (R,), one per row of `Clusters.resamples`. NaN is left out in a bootstrap; the
+            jackknife needs all.
     """
     value, replicates = float(value), np.asarray(replicates, dtype=np.float64)
     finite = replicates[np.isfinite(replicates)]
@@ -153,7 +153,7 @@ def mean_score(
     seed: int = 0,
     clusters: Sequence[object] | None = None,
 ) -> dict[str, Any]:
-    """Mean of the clips that have a value, its 95 % interval, n, and failures.
+    """Mean of the clips with a value, its 95 % interval, n, and failures.
 
     Args:
         values: (n,).
@@ -174,25 +174,25 @@ def paired_means(
     clusters: Sequence[object] | None = None,
     seed: int = 0,
 ) -> tuple[np.ndarray, Replicates]:
-    """Weighted means of several codecs, (C,), and the same of resampled clips.
+    """Weighted means of several codecs, (C,), and their replicates on resampled clips.
 
     Args:
-        values: (n, C), a row per clip, a column per codec; none is missing.
-        weights: the same shape; None: all clips count alike.
+        values: (n, C), a row per clip, a column per codec; no missing values.
+        weights: the same shape; None: equal weights.
         clusters: (n,), labels as in `Clusters`.
     """
     weights = np.ones_like(values) if weights is None else weights
-    of = Clusters(clusters, len(values), weights.mean(axis=1))
-    counts = of.resamples(seed=seed)
+    clustering = Clusters(clusters, len(values), weights.mean(axis=1))
+    counts = clustering.resamples(seed=seed)
     # a resample without any weight has no mean: NaN; sums of the largest numbers overflow
     with np.errstate(invalid="ignore", over="ignore"):
         replicates = counts @ (values * weights) / (counts @ weights)
         means = (values * weights).sum(axis=0) / weights.sum(axis=0)
-    return means, Replicates(means, replicates, of)
+    return means, Replicates(means, replicates, clustering)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979): those up to LEVEL are significant."""
+    """p-values corrected for their number (Holm 1979); up to LEVEL they are significant."""
     p_values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
@@ -205,8 +205,8 @@ def ranks(replicates: Replicates, higher_is_better: bool) -> list[int]:
     """For each codec 1 + the number of codecs that are better than it; ties share a rank.
 
     Better: the 95 % interval of the paired difference excludes 0, without correction for the number
-    of pairs. Codecs that the clips cannot tell apart share a rank, even where their own intervals
-    overlap only in part.
+    of pairs. Codecs without a significant difference share a rank, even if their own intervals
+    overlap only partly.
     """
     better = [0] * len(replicates.means)
     for i, j in itertools.combinations(range(len(better)), 2):
@@ -218,11 +218,11 @@ def ranks(replicates: Replicates, higher_is_better: bool) -> list[int]:
 def verdict(
     ci95: Sequence[float] | None, higher_is_better: bool | None, corrected: float | None = None
 ) -> int | None:
-    """Which of two is better by the difference first - second: 1 the first, -1 the second, 0 a tie,
-    None where there is no interval or no direction.
+    """The better one of two by the difference first - second: 1 the first, -1 the second, 0 a tie,
+    None if there is no interval or no direction.
 
     Args:
-        ci95: interval of the difference; where it contains 0, it is a tie.
+        ci95: interval of the difference; if it contains 0, it is a tie.
         corrected: p-value after Holm's correction; above LEVEL, it is a tie. None: the interval
             alone decides.
     """

@@ -1,9 +1,9 @@
-"""`audiotok validate`: whether results on disk are what `bench` writes, and fit together.
+"""`audiotok validate`: whether results on disk are what `bench` writes, and are consistent.
 
-Errors: files that are missing or torn, another schema, rows of another hash, means and counts that
-are not those of the rows, numbers out of their range, folders of another setting, mixed versions,
-records of `audiotok verify` that are not whole. Warnings: a commit that is not known or had
-changes, intervals of an earlier version, a run that is not finished, one network under two names.
+Errors: missing or damaged files, another schema, rows with another hash, means and counts that
+differ from the rows, numbers out of range, folders of another setting, mixed versions, invalid
+records of `audiotok verify`. Warnings: a commit that is unknown or has local changes, intervals of
+an earlier version, a run that is not finished, one network with two names.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from audiotok.tasks import Task
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
-HALF = 0.500001  # of the last of the six digits that files hold
-# Columns that have a range, by name; the first pattern that fits. Others may be any finite number.
+HALF = 0.500001  # of the last of the six digits in files
+# Ranges of columns, by the first matching pattern. Other columns may be any finite number.
 RANGES: dict[str, tuple[float, float]] = {
     "stoi": (-1, 1),
     "estoi": (-1, 1),
@@ -47,12 +47,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "*bitrate": (0, math.inf),
     "token_rate": (0, math.inf),
 }
-ROUNDING = 1e-6  # a cosine of 1.0000001 is no mistake
+ROUNDING = 1e-6  # a cosine of 1.0000001 is valid
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with, or doubtful about, a folder."""
+    """An error or a warning about a folder."""
 
     folder: Path
     text: str
@@ -65,18 +65,18 @@ class Finding:
 def validate(
     root: str | Path, progress: Callable[[Path], None] = lambda folder: None
 ) -> tuple[int, list[Finding]]:
-    """The number of results below a folder, and all that is wrong with them.
+    """The number of results below a folder, and all errors and warnings.
 
     Args:
         root: a folder of results, as `bench --out` writes it.
         progress: called with each folder before it is read.
 
-    Raises ResultsError where `root` is not a folder or holds no results.
+    Raises ResultsError if `root` is not a folder or has no results.
     """
     folders, records = _folders(Path(root)), verified.records(root)
     if not folders and not records:
         raise ResultsError(f"{root} holds no results: expected what `audiotok bench --out` writes")
-    found = [Finding(path, text) for path in records if (text := verified.wrong(path))]
+    findings = [Finding(path, text) for path in records if (text := verified.invalid_reason(path))]
     settings: dict[Path, list[Result]] = {}
     for folder in folders:
         progress(folder)
@@ -85,32 +85,32 @@ def validate(
             if isinstance(finding, Result):
                 result = finding
             else:
-                found.append(finding)
+                findings.append(finding)
         if result is not None:
-            found += [Finding(folder, text) for text in _errors(result)]
-            found += [Finding(folder, text, error=False) for text in _warnings(result)]
+            findings += [Finding(folder, text) for text in _errors(result)]
+            findings += [Finding(folder, text, error=False) for text in _warnings(result)]
             settings.setdefault(folder.parent, []).append(result)
     for folder, group in settings.items():
-        found += _group_findings(folder, group)
-    return len(folders) + len(records), found
+        findings += _group_findings(folder, group)
+    return len(folders) + len(records), findings
 
 
 def read_true(root: str | Path) -> list[Result]:
-    """All finished results below a folder; ResultsError where one was torn or edited."""
-    found = results.read_all(root)
-    for result in found:
+    """All finished results below a folder; ResultsError if one is damaged or edited."""
+    all_results = results.read_all(root)
+    for result in all_results:
         refuse_untrue(result)
-    return found
+    return all_results
 
 
 def refuse_untrue(result: Result) -> None:
-    """Raises ResultsError where a result was torn or edited, quickly."""
+    """Raises ResultsError if a result is damaged or edited; checks only files and hashes."""
     if (reason := untrue(result)) is not None:
-        raise ResultsError(f"{result.folder}: {reason}; `audiotok validate` says more")
+        raise ResultsError(f"{result.folder}: {reason}; run `audiotok validate` for details")
 
 
 def untrue(result: Result) -> str | None:
-    """Quickly, what was lost or changed since it was measured: by files and hashes alone."""
+    """The first missing or changed file of a result, by files and hashes alone; else None."""
     missing = [name for name in FILES if not (result.folder / name).is_file()]
     if missing:
         return f"{', '.join(missing)} missing: restore the folder or measure again"
@@ -118,7 +118,7 @@ def untrue(result: Result) -> str | None:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Folders of one codec: those with any file of a result, or the journal of a run."""
+    """Folders of codecs: those with any file of a result, or with the journal of a run."""
     if not root.is_dir():
         raise ResultsError(f"{root} is not a folder: expected what `audiotok bench --out` writes")
     return [
@@ -132,10 +132,12 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> Iterator[Finding | Result]:
-    """The result in a folder; or what keeps it from being read."""
+    """The result in a folder, or the findings that prevent reading it."""
     missing = [name for name in FILES if not (folder / name).is_file()]
     if len(missing) == len(FILES):
-        yield Finding(folder, "a run that is not finished: its command goes on", error=False)
+        yield Finding(
+            folder, "a run that is not finished: the same command continues it", error=False
+        )
         return
     if missing:
         yield Finding(folder, f"{', '.join(missing)} missing: restore the folder or measure again")
@@ -174,7 +176,7 @@ def _errors(result: Result) -> Iterator[str]:
 
 
 def _identity(result: Result) -> Iterator[str]:
-    """Whether the folder, the plan and the summary speak of the same thing."""
+    """Whether the folder, the plan and the summary agree."""
     summary, plan = result.summary, result.summary["plan"]
     folders, settings = results.expected_names(result)
     if result.folder.name not in folders:
@@ -187,7 +189,7 @@ def _identity(result: Result) -> Iterator[str]:
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
     path = "/".join(result.folder.parts[-3:-1])
-    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may stand behind it
+    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may follow
         yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
@@ -196,9 +198,9 @@ def _hashes(result: Result) -> Iterator[str]:
         ("rows.parquet", result.summary["rows_sha256"]),
         ("summary.json", result.run.get("summary_sha256")),  # older results have none
     ):
-        found = results.sha256(result.folder / name)
-        if expected is not None and found != expected:
-            yield f"{name} was changed: its sha256 is {found[:12]}…, not {expected[:12]}…"
+        actual = results.sha256(result.folder / name)
+        if expected is not None and actual != expected:
+            yield f"{name} was changed: its sha256 is {actual[:12]}…, not {expected[:12]}…"
 
 
 def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
@@ -209,26 +211,27 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
     if set(rows["codec"]) - {result.codec}:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
-    whole, known = _whole(result, rows, scores)
+    whole, known_tasks = _whole(result, rows, scores)
     labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-        yield from _counts(result, rows, name, score, known.get(score["task"]))
+        yield from _counts(result, rows, name, score, known_tasks.get(score["task"]))
         yield from _range(name, score, values)
         if name in whole:
             if not _agrees([score["mean"]], [whole[name]]):
-                yield f"{name}: {score['mean']} is not what its task makes of the rows"
+                yield f"{name}: {score['mean']} is not what its task computes from the rows"
         else:
-            seed, strict = result.summary["plan"]["seed"], score["task"] in known
-            clusters = [labels[place] for place in values.index]
+            seed, strict = result.summary["plan"]["seed"], score["task"] in known_tasks
+            clusters = [labels[index] for index in values.index]
             yield from _mean(name, score, values, clusters=clusters, seed=seed, strict=strict)
 
 
 def _counts(
     result: Result, rows: pd.DataFrame, name: str, score: dict[str, Any], task: Task | None
 ) -> Iterator[str]:
-    """n and failures of a column against the rows and the failures of the summary; of a number
-    without values of clips, where its `task` is known here in the version that measured."""
+    """n and failures of a column against the rows and the failures of the summary; a number without
+    values of clips is checked only if this version has its `task` in the version that measured
+    it."""
     clips, n, failed = result.summary["data"]["clips"], score["n"], score["failed"]
     if min(n, failed) < 0 or n + failed > clips:
         yield f"{name}: n {n}, failed {failed}, of {clips} clips"
@@ -239,7 +242,7 @@ def _counts(
         return
     expected = 0 if score["mean"] is None else counts.counted(rows, basis)
     if n != expected:
-        of = "a value" if basis == name else f"{basis}, which it is made of"
+        of = "a value" if basis == name else f"{basis}, which it is computed from"
         yield f"{name}: n is {n}, but {expected} rows have {of}"
     failures = result.summary["failures"]
     expected = counts.failed(rows, failures, task=score["task"], column=name, basis=basis)
@@ -251,7 +254,7 @@ def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
     low, high = next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
-    for value in (values.min(), values.max(), *mean):  # intervals of t may reach beyond
+    for value in (values.min(), values.max(), *mean):  # t intervals may exceed the range
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
             yield f"{name}: {value:g} is out of its range, {low:g} to {high:g}"
             return
@@ -268,50 +271,51 @@ def _mean(
 ) -> Iterator[str]:
     """A mean over clips must be that of the rows, with its interval.
 
-    Where its task is not known here in that version (not `strict`), a number may also be one of the
-    corpus, whose interval is another; so there only a mean beside the interval of a mean is judged.
+    If this version does not have its task in that version (not `strict`), the number may also be
+    one of the whole corpus with another interval; then the mean is checked only if the interval is
+    that of a mean.
     """
-    true = statistics.mean_score(values, score["failed"], seed, clusters)
-    if not len(values) or (score["ci95"] is None and true["ci95"] is not None):
-        return  # a number of the corpus that needs more than its rows: the tokens
-    fits = {"mean": _agrees([score["mean"]], [true["mean"]])}
+    computed = statistics.mean_score(values, score["failed"], seed, clusters)
+    if not len(values) or (score["ci95"] is None and computed["ci95"] is not None):
+        return  # a number of the corpus that needs the tokens too
+    fits = {"mean": _agrees([score["mean"]], [computed["mean"]])}
     if "interval" in score:
-        fits["ci95"] = _agrees(score["ci95"], true["ci95"])
+        fits["ci95"] = _agrees(score["ci95"], computed["ci95"])
     if strict or fits.get("ci95"):
         for what in (key for key, fit in fits.items() if not fit):
-            yield f"{name}: {what} {score[what]} is not that of the rows, {true[what]}"
+            yield f"{name}: {what} {score[what]} is not that of the rows, {computed[what]}"
 
 
 def _agrees(reported: Sequence[float] | None, computed: Sequence[float] | None) -> bool:
-    """Whether the numbers in a file are the computed ones, rounded."""
+    """Whether the numbers in a file are the computed ones, rounded to six digits."""
     if reported is None or computed is None or None in reported or None in computed:
         return reported == computed
     return all(abs(t - x) <= HALF * _unit(t) for t, x in zip(reported, computed, strict=True))
 
 
 def _unit(value: float) -> float:
-    """One of the last digit that a file holds of this number."""
+    """The unit of the last of six digits of this number."""
     return 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 1e-12
 
 
 def _whole(
     result: Result, rows: pd.DataFrame, scores: dict[str, Any]
 ) -> tuple[dict[str, float], dict[str, Task]]:
-    """The numbers of the corpus that tasks make of these rows, and the tasks that are known here
-    in the version that measured, by name."""
+    """The numbers of the corpus that tasks compute from these rows, and the tasks that exist in the
+    version that measured, by name."""
     from audiotok import tasks
 
-    found: dict[str, float] = {}
-    known: dict[str, Task] = {}
+    totals: dict[str, float] = {}
+    known_tasks: dict[str, Task] = {}
     for name in {score["task"] for score in scores.values()}:
         try:
             task = tasks.get(name)
         except AudiotokError:
             continue
         if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
-            found |= task.summarise(rows, [])
-            known[name] = task
-    return found, known
+            totals |= task.summarise(rows, [])
+            known_tasks[name] = task
+    return totals, known_tasks
 
 
 def _warnings(result: Result) -> Iterator[str]:
@@ -328,7 +332,7 @@ def _warnings(result: Result) -> Iterator[str]:
 
 
 def _group_findings(folder: Path, group: Sequence[Result]) -> Iterator[Finding]:
-    """Errors and warnings that results of one setting give together."""
+    """Errors and warnings about the results of one setting together."""
     try:
         results.refuse_mixed(group)
     except ResultsError as reason:

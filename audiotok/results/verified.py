@@ -1,4 +1,4 @@
-"""results/verified/NAME.json: what `audiotok verify` found, its place, and whether it is whole."""
+"""results/verified/NAME.json, the records of `audiotok verify`: path, writing, validation."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ _ADAPTER = TypeAdapter(_Verified)
 
 
 def write(content: dict[str, Any], out: str | Path = "results") -> Path:
-    """Writes the record of a codec, over an earlier one; returns its path.
+    """Writes the record of a codec, replacing an earlier one; returns its path.
 
     Raises:
-        ResultsError: the file that is there is no such record, or it cannot be written.
+        ResultsError: the existing file is not such a record, or it cannot be written.
     """
-    path = place(content["codec"], out)
+    path = record_path(content["codec"], out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as reason:
@@ -85,12 +85,13 @@ def write(content: dict[str, Any], out: str | Path = "results") -> Path:
     return path
 
 
-def place(name: str, out: str | Path = "results") -> Path:
+def record_path(name: str, out: str | Path = "results") -> Path:
     """The path of the record of the codec `name`; ResultsError if another file is there."""
     path = Path(out) / FOLDER / f"{part(name)}.json"
-    if path.exists() and wrong(path) is not None:
+    if path.exists() and invalid_reason(path) is not None:
         raise ResultsError(
-            f"{path} exists and is no result of `audiotok verify`: give another folder with --out"
+            f"{path} exists and is not a record of `audiotok verify`: give another folder with "
+            "--out"
         )
     return path
 
@@ -100,8 +101,8 @@ def records(root: str | Path) -> list[Path]:
     return sorted((Path(root) / FOLDER).glob("*.json"))
 
 
-def wrong(path: Path) -> str | None:
-    """What is wrong with a record, in one line; None if it is whole."""
+def invalid_reason(path: Path) -> str | None:
+    """Why a record is invalid, in one line; None if it is valid."""
     try:
         if regular_size(path) > MAX_BYTES:
             return f"it has more than {MAX_BYTES} bytes"

@@ -1,13 +1,13 @@
 """Measures a codec under load: its best batch, and the memory that it takes.
 
 Batches are of equal clips, SECONDS seconds of the given sound, repeated where that is shorter. The
-batch is doubled as long as each doubling gains GAIN and memory suffices; the better of two runs
-counts. Byte streams (Opus) have no batches.
+batch is doubled as long as each doubling is faster by the factor GAIN and memory suffices; the
+better of two runs counts. Byte streams (Opus) have no batches.
 
-Memory is that of the weights (parameters and buffers) and the most that encode and decode of one
-such clip need beside them. On a GPU this is what PyTorch allocates; on a CPU the growth of the
-process's resident memory, heaps emptied before, as Linux tells it (VmHWM of /proc/self/status).
-The least of three runs counts.
+Memory is that of the weights (parameters and buffers) plus the peak that encode and decode of one
+such clip need in addition. On a GPU this is what PyTorch allocates; on a CPU the growth of the
+resident memory of the process after its free heap memory was returned, as Linux reports it (VmHWM
+of /proc/self/status). The smallest of three runs counts.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def forked(codec: Codec) -> AbstractContextManager[None]:
-    """What is measured inside, once per codec, draws no random number from those after it."""
+    """Inside, the random generators are forked: a measurement does not change later random
+    numbers."""
     return torch.random.fork_rng([codec.device] if codec.device.type == "cuda" else [])
 
 
@@ -47,7 +48,7 @@ def measure(codec: Codec, sound: Audio) -> dict[str, float]:
     row = {}
     memory = [peak_memory(codec, clip) for _ in range(3)]
     if None not in memory:
-        row["peak_memory"] = min(memory) / 1e6  # resident memory holds a little of anything
+        row["peak_memory"] = min(memory) / 1e6  # resident memory includes other small allocations
     if codec.card.byte_stream:
         return row
     for what, work, source in (
@@ -67,7 +68,7 @@ def excerpt(sound: Audio) -> Audio:
 
 
 def best_batch(work: Callable[[int], object]) -> tuple[int, float]:
-    """The batch of most real-time factor, and that factor; `work(n)` takes n clips of SECONDS."""
+    """The batch with the highest real-time factor, and that factor; `work(n)` codes n clips."""
     best = (0, 0.0)
     for batch in BATCHES:
         try:
@@ -82,7 +83,7 @@ def best_batch(work: Callable[[int], object]) -> tuple[int, float]:
 
 def _seconds(work: Callable[[int], object], batch: int) -> float:
     start = time.perf_counter()
-    work(batch)  # gives tensors on the CPU: a GPU is done when it returns
+    work(batch)  # returns tensors on the CPU, so a GPU has finished
     return time.perf_counter() - start
 
 
@@ -91,7 +92,7 @@ def can_measure_memory() -> bool:
 
 
 def peak_memory(codec: Codec, clip: Audio) -> int | None:
-    """Bytes of weights, and at most beside them while `clip` is coded; None where unknown."""
+    """Bytes of the weights plus the peak while `clip` is coded; None if unknown."""
     network = codec.network
     tensors = [] if network is None else [*network.parameters(), *network.buffers()]
     weights = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
@@ -107,9 +108,9 @@ def peak_memory(codec: Codec, clip: Audio) -> int | None:
 
 
 def _reset_resident() -> int | None:
-    """Makes the peak of this process its present memory, and gives that, bytes."""
+    """Resets the peak of this process to its current memory; returns that, in bytes."""
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed before is no room for what comes
+        ctypes.CDLL(None).malloc_trim(0)  # so that freed memory is not reused unseen
     try:
         _RESET.write_text("5")
         return _resident("VmRSS")

@@ -5,9 +5,8 @@
     counter.macs, counter.parameters
 
 PyTorch's own FlopCounterMode counts convolutions, matrix products and attention; two operations per
-multiply-accumulate. What it misses of what codecs are made of is added here: recurrent layers
-(LSTM, GRU), and attention on the CPU. As in other counters, elementwise operations, norms and
-Fourier transforms do not count.
+multiply-accumulate. It misses recurrent layers (LSTM, GRU) and attention on the CPU, which are
+added here. As in other counters, elementwise operations, norms and Fourier transforms do not count.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ class Counter:
         self._reads = _Reads(network.parameters())
 
     def __enter__(self) -> Counter:
-        # Its fused operation would hide the products from the count.
+        # The fused operation would hide its matrix products from the counter.
         self._fused = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
-        with warnings.catch_warnings(action="ignore"):  # of modules that return no tensor
+        with warnings.catch_warnings(action="ignore"):  # about modules that return no tensor
             self._flops.__enter__()
         self._reads.__enter__()
         return self
@@ -54,26 +53,26 @@ class Counter:
 
 
 class _Reads(TorchDispatchMode):
-    """Notices which parameters operations read, also through views of them."""
+    """Records which parameters are read by operations, also through views."""
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter]):
         super().__init__()
         self._sizes: dict[int, int] = {}  # address of the storage -> parameters in it
         for parameter in parameters:
-            place = parameter.untyped_storage().data_ptr()
-            self._sizes[place] = self._sizes.get(place, 0) + parameter.numel()
+            address = parameter.untyped_storage().data_ptr()
+            self._sizes[address] = self._sizes.get(address, 0) + parameter.numel()
         self._read: set[int] = set()
 
     @property
     def total(self) -> int:
-        return sum(self._sizes[place] for place in self._read)
+        return sum(self._sizes[address] for address in self._read)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         for value in torch.utils._pytree.tree_leaves((args, kwargs)):
             if isinstance(value, torch.Tensor):
-                place = value.untyped_storage().data_ptr()
-                if place in self._sizes:
-                    self._read.add(place)
+                address = value.untyped_storage().data_ptr()
+                if address in self._sizes:
+                    self._read.add(address)
         return func(*args, **(kwargs or {}))
 
 

@@ -1,4 +1,4 @@
-"""Perturbations that leave what is heard nearly the same: noise, coarse samples, a codec, gain.
+"""Perturbations that hardly change what is heard: noise, coarse samples, a codec, gain.
 
 The six of StableToken (Song et al. 2025, arXiv 2509.22220, table 1), at levels of our own: noise
 20 dB below the sound, 8 bits per sample, Opus at 6 kbit/s. Seeded by the sound itself, so every
@@ -22,7 +22,7 @@ BITS = 8
 OPUS = "opus-6k"
 GAIN = 6.0  # dB
 SHIFT = 0.002  # seconds
-OTHER_RATES = (44_100, 48_000)  # Hz: the first that the sound does not have
+OTHER_RATES = (44_100, 48_000)  # Hz: the first one that is not the rate of the sound
 
 
 def crushed(audio: Audio, bits: int = BITS) -> Audio:

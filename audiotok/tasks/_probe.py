@@ -1,7 +1,7 @@
-"""What all probes share: a head for every seed, its numbers side by side, and their spread.
+"""What all probes share: a head for each seed, the numbers of each seed, and their spread.
 
-See `audiotok.probes` for heads, budget and splits. Columns of a probe are those of its clips to
-test; clips to train on have none, and are not counted.
+See `audiotok.probes` for heads, budget and splits. Only test clips have values in the columns of a
+probe; training clips are not counted.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
 
 
 class Probe(Task):
-    """Base of the probes; one sets `stem` and `ranked`, and writes `split` and `run`.
+    """Base of the probes; a subclass sets `stem` and `ranked`, and implements `split` and `run`.
 
-    Ranked: the mean over the seeds, once. The seeds are its parts, their spread and the count of
-    those that diverged say how far it can be trusted.
+    Ranked: the mean over the seeds alone. The single seeds are parts of it; their spread and the
+    number of diverged seeds show how reliable it is.
     """
 
     concludes = True
     stem: ClassVar[str]  # the first of its columns
 
     def split(self, corpus: Corpus) -> Split:
-        """What to train on and what to test; CorpusError where the corpus has no such thing."""
+        """Training and test clips; CorpusError if the corpus lacks what the probe needs."""
         raise NotImplementedError
 
     def run(self, corpus: Corpus, inputs: Inputs, split: Split, seed: int) -> tuple[Rows, bool]:
-        """For one seed: columns of the clips tested, of which `stem` is the seed's own number, and
+        """For one seed: columns of the test clips, where `stem` is the number of this seed, and
         whether the head diverged."""
         raise NotImplementedError
 
@@ -92,11 +92,13 @@ class Probe(Task):
         diverged = 0
         for seed in PROTOCOL.seeds:
             note(f"{self.name}, seed {seed}: training on {len(split.train)} clips")
-            found, bad = self.run(corpus, inputs, split, seed)
-            diverged += bad
-            for index, row in found.items():
-                own = {f"{self.stem}_seed_{seed}": row.pop(self.stem)} if self.stem in row else {}
-                rows[index] = rows.get(index, {}) | row | own
+            seed_rows, seed_diverged = self.run(corpus, inputs, split, seed)
+            diverged += seed_diverged
+            for index, row in seed_rows.items():
+                seed_value = (
+                    {f"{self.stem}_seed_{seed}": row.pop(self.stem)} if self.stem in row else {}
+                )
+                rows[index] = rows.get(index, {}) | row | seed_value
         for row in rows.values():
             numbers = [row[name] for name in self._seeds if name in row]
             row |= {self.stem: float(np.mean(numbers))} if numbers else {}
@@ -108,24 +110,26 @@ class Probe(Task):
         return [f"{self.stem}_seed_{seed}" for seed in PROTOCOL.seeds]
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        """The spread over seeds of the numbers that `numbers` gives of each."""
-        found = self.numbers(rows)
-        if not found:
+        """The numbers of the corpus, and their spread over seeds."""
+        numbers = self.numbers(rows)
+        if not numbers:
             return {}
-        return found | {f"{self.stem}_seed_std": float(np.std(list(found.values())[1:], ddof=1))}
+        return numbers | {
+            f"{self.stem}_seed_std": float(np.std(list(numbers.values())[1:], ddof=1))
+        }
 
     def basis(self, column: str) -> str:
         return self.stem if column == f"{self.stem}_seed_std" else column
 
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
-        """{stem: number of the corpus, then those of every seed}; {} without clips tested."""
+        """{stem: number of the corpus, then one number per seed}; {} without test clips."""
         names = [self.stem, *self._seeds]
         tested = rows[names].dropna()
         return {name: float(tested[name].mean()) for name in names} if len(tested) else {}
 
 
 class ClassProbe(Probe):
-    """A probe of classes: what `target` gives of a clip."""
+    """A probe that classifies clips; `target` is the class of a clip."""
 
     what: ClassVar[str]
 
@@ -150,18 +154,18 @@ class ClassProbe(Probe):
         from audiotok.probes import training
 
         targets = [self.target(clip) for clip in corpus]
-        trained = [targets[index] for index in split.train]
-        frequent = max(split.classes, key=trained.count)
+        train_targets = [targets[index] for index in split.train]
+        most_frequent = max(split.classes, key=train_targets.count)
         rows: Rows = {}
         with training.repeatable(seed):
-            done = train_classes(inputs, split, targets, seed)
-            for index, logits in training.apply(done.head, inputs, split.test):
-                named = split.classes[int(logits.argmax())]
+            fitted = train_classes(inputs, split, targets, seed)
+            for index, logits in training.apply(fitted.head, inputs, split.test):
+                predicted = split.classes[int(logits.argmax())]
                 rows[index] = {
-                    self.stem: float(named == targets[index]),
-                    f"{self.stem}_chance": float(frequent == targets[index]),
+                    self.stem: float(predicted == targets[index]),
+                    f"{self.stem}_chance": float(most_frequent == targets[index]),
                 }
-        return rows, done.diverged
+        return rows, fitted.diverged
 
 
 def train_classes(inputs: Inputs, split: Split, targets: Sequence[str | None], seed: int):
@@ -171,11 +175,11 @@ def train_classes(inputs: Inputs, split: Split, targets: Sequence[str | None], s
     from audiotok.probes import training
     from audiotok.probes.heads import Classes
 
-    place = {name: number for number, name in enumerate(split.classes)}
+    class_index = {name: number for number, name in enumerate(split.classes)}
 
-    def objective(logits, lengths, chosen):
-        wanted = torch.tensor([place[targets[index]] for index in chosen])
-        return torch.nn.functional.cross_entropy(logits, wanted)
+    def objective(logits, lengths, indices):
+        expected = torch.tensor([class_index[targets[index]] for index in indices])
+        return torch.nn.functional.cross_entropy(logits, expected)
 
     return training.train(
         lambda: Classes(inputs, len(split.classes)),

@@ -20,13 +20,13 @@ CHUNKS = {
 
 
 def frames_per_chunk(codec: Codec) -> dict[str, int]:
-    """Of each of CHUNKS."""
+    """Frames per chunk of each of CHUNKS."""
     rate = codec.frame_rate
     return {"hop": math.ceil(0.01 * rate), "80ms": max(1, round(0.08 * rate))}
 
 
 def beginning(codec: Codec, reference: Audio) -> tuple[Audio, torch.Tensor]:
-    """Of a clip, and what of it a stream takes: (C, L) at the codec's rate."""
+    """The beginning of a clip, and the same as a waveform (C, L) at the codec's rate."""
     from audiotok.sound.audio import Audio
 
     length = round(SECONDS * reference.sample_rate)
@@ -42,15 +42,15 @@ def through(
     """Codes (C, K, T) in chunks of `step` samples, their sound, and seconds of work per chunk."""
     import torch
 
-    codes, heard, seconds = [], [], []
+    codes, sounds, seconds = [], [], []
     with codec.stream() as stream:
         for start in range(0, waveform.shape[1], step):
             last = start + step >= waveform.shape[1]
-            began = time.perf_counter()
+            started = time.perf_counter()
             codes.append(stream.encode(waveform[:, start : start + step], last=last))
-            heard.append(stream.decode(codes[-1], last=last))
-            seconds.append(time.perf_counter() - began)
-    return torch.cat(codes, -1), torch.cat(heard, -1), seconds
+            sounds.append(stream.decode(codes[-1], last=last))
+            seconds.append(time.perf_counter() - started)
+    return torch.cat(codes, -1), torch.cat(sounds, -1), seconds
 
 
 def decoded(codec: Codec, codes: torch.Tensor, step: int) -> torch.Tensor:
@@ -59,5 +59,5 @@ def decoded(codec: Codec, codes: torch.Tensor, step: int) -> torch.Tensor:
 
     with codec.stream() as stream:
         chunks = codes.split(step, dim=-1)
-        heard = [stream.decode(chunk, last=chunk is chunks[-1]) for chunk in chunks]
-    return torch.cat(heard, -1)
+        sounds = [stream.decode(chunk, last=chunk is chunks[-1]) for chunk in chunks]
+    return torch.cat(sounds, -1)

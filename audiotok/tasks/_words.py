@@ -30,15 +30,15 @@ _transcripts: dict[tuple[str, str | None, str], str] = {}
 
 
 class Recognition(Task):
-    """WER, CER and dWER by one recogniser, whose model the names of the columns carry.
+    """WER, CER and dWER by one recogniser, whose model is part of the column names.
 
     The columns of `asr_whisper` end in `_whisper`, those of `asr_whisper:large-v3` in
-    `_whisper_large_v3`: what two recognisers heard never stands in one column. A text in another
-    script than the recogniser writes has no rates, and one in a script without spaces between
-    words has a CER alone: the missing rates are failures that say so.
+    `_whisper_large_v3`: numbers of two recognisers never share a column. A text in a script that
+    the recogniser does not write has no rates; a text in a script without spaces between words has
+    a CER alone. The missing rates are failures with that reason.
 
-    Ranked: the WER against the text. CER and dWER count the same errors once more; dWER also
-    rewards the errors that the recogniser makes on the reference.
+    Ranked: the WER against the text. CER and dWER count the same errors again; dWER also rewards
+    errors that the recogniser makes on the reference.
     """
 
     WEIGHTS: ClassVar = {"wer": "words", "cer": "characters", "dwer": "words_heard"}
@@ -48,7 +48,7 @@ class Recognition(Task):
         self.suffix = type(self).name.removeprefix("asr") + slug(recogniser.label)
         if recogniser.label:
             self.name = f"{type(self).name}:{recogniser.label}"
-        self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
+        self.non_speech: frozenset[str] = frozenset()  # ids of clips where no speech is expected
         self.normaliser = normaliser([])
 
     @property
@@ -58,7 +58,7 @@ class Recognition(Task):
     @property
     def columns(self) -> tuple[Column, ...]:
         how = f"{self.recogniser.name}, normaliser {self.normaliser}"
-        found = (
+        fields = (
             ("wer", False, 3, f"word error rate against the text; {how}"),
             ("cer", False, 3, f"character error rate against the text; {how}"),
             ("dwer", False, 3, f"against what is recognised in the reference; {how}"),
@@ -66,7 +66,7 @@ class Recognition(Task):
             ("characters", None, 0, "characters of the text, spaces between words among them"),
             ("words_heard", None, 0, "words recognised in the reference"),
         )
-        return tuple(Column(name + self.suffix, "", *about) for name, *about in found)
+        return tuple(Column(name + self.suffix, "", *description) for name, *description in fields)
 
     def available(self) -> str | None:
         return str(error) if (error := self.recogniser.missing()) is not None else None
@@ -79,28 +79,28 @@ class Recognition(Task):
 
     def prepare(self, corpus: Corpus) -> None:
         self.normaliser = normaliser(clip.text for clip in corpus)
-        self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
+        self.non_speech = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
-        if item.clip.id in self.silent:
+        if item.clip.id in self.non_speech:
             return {}
         row = rates(self.recogniser, item)
         return {name + self.suffix: value for name, value in row.items()}
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        found = {}
+        totals = {}
         for rate, counted in self.WEIGHTS.items():
-            found |= micro_average(rows, rate + self.suffix, counted + self.suffix)
-        return found
+            totals |= micro_average(rows, rate + self.suffix, counted + self.suffix)
+        return totals
 
 
 def normaliser_identity(name: str) -> dict[str, str]:
-    """What a task's identity says of its normaliser: nothing of the first, as results before it."""
+    """The normaliser in the identity of a task; {} for the first one, as in older results."""
     return {} if name == normaliser([]) else {"normaliser": name}
 
 
-def hear(recogniser: Recogniser, audio: Audio, language: str | None = None) -> str:
-    """The transcript; a sound that this process has transcribed before is not transcribed again."""
+def transcribe(recogniser: Recogniser, audio: Audio, language: str | None = None) -> str:
+    """The transcript of a sound, cached in this process."""
     key = (recogniser.name, language, fingerprint(audio))
     if key not in _transcripts:
         _transcripts[key] = recogniser.transcribe(audio, language)
@@ -108,13 +108,13 @@ def hear(recogniser: Recogniser, audio: Audio, language: str | None = None) -> s
 
 
 def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | AudiotokError]:
-    """Of one clip: dwer where there is a reference, wer and cer where there is a text; and what
-    they count."""
+    """The rates of one clip with their counts: dwer if there is a reference, wer and cer if there
+    is a text."""
     language = item.clip.language
-    hypothesis = hear(recogniser, item.reconstruction, language)
+    hypothesis = transcribe(recogniser, item.reconstruction, language)
     row: dict[str, float | str | AudiotokError] = {"transcript": hypothesis}
     if item.reference is not None:
-        row |= distance(hear(recogniser, item.reference, language), hypothesis)
+        row |= distance(transcribe(recogniser, item.reference, language), hypothesis)
     if not (text := item.clip.text):
         return row
     if reason := unfit(recogniser, item.clip):
@@ -127,18 +127,18 @@ def rates(recogniser: Recogniser, item: Item) -> dict[str, float | str | Audioto
     return row
 
 
-def distance(heard: str, hypothesis: str) -> dict[str, float | AudiotokError]:
-    """dwer: the errors against what was recognised in the reference; and the words there."""
-    errors, words = word_errors(heard, hypothesis)
-    if is_spaceless(heard):
-        return {"dwer": no_words(heard)}
+def distance(reference_transcript: str, hypothesis: str) -> dict[str, float | AudiotokError]:
+    """dwer: errors against the transcript of the reference, and the number of its words."""
+    errors, words = word_errors(reference_transcript, hypothesis)
+    if is_spaceless(reference_transcript):
+        return {"dwer": no_words(reference_transcript)}
     if words:
         return {"words_heard": float(words), "dwer": errors / words}
     return {"words_heard": 0.0, "dwer": MetricError("nothing was recognised in the reference")}
 
 
 def rate(text: str, hypothesis: str, count=word_errors) -> float | MetricError:
-    """Error rate of one clip; above 1 where much was inserted."""
+    """Error rate of one clip; above 1 if there are many insertions."""
     if count is word_errors and is_spaceless(text):
         return no_words(text)
     errors, units = count(text, hypothesis)
@@ -146,7 +146,7 @@ def rate(text: str, hypothesis: str, count=word_errors) -> float | MetricError:
 
 
 def no_words(text: str) -> MetricError:
-    """Says that a text in a script without spaces has no word error rate."""
+    """The error for a text in a script without spaces, which has no word error rate."""
     return MetricError(
         f"{text[:40]!r} has no spaces between words, so no word error rate: read the character "
         "error rate (cer)"
@@ -154,7 +154,7 @@ def no_words(text: str) -> MetricError:
 
 
 def micro_average(rows: pandas.DataFrame, rates: str, units: str) -> dict[str, float]:
-    """All errors by all words, so that long clips count for more; {} where nothing was counted."""
+    """All errors by all words, so that long clips count for more; {} if nothing was counted."""
     if rates not in rows or units not in rows:
         return {}
     counted = rows[[rates, units]].dropna()

@@ -1,25 +1,24 @@
-"""acoustic_lm: how well a small language model predicts the tokens, and what it generates.
+"""acoustic_lm: how well a small language model predicts the tokens, and how it continues them.
 
-One model size and one training budget for every codec (`audiotok.lm.acoustic`), with three seeds.
-The model is trained on the clips of the split `train` and evaluated on those of the split `test`;
-without a split, every fifth clip is tested.
+A model of fixed size is trained with a fixed budget of sound (`audiotok.lm.acoustic`), with three
+seeds, on the training clips of the corpus, and scores the test clips. Without a split every fifth
+clip is a test clip.
 
-- `lm_bitrate`: bits per second of sound that the codes need under the model (its cross-entropy). It
-  does not rank codecs alone: a codec that always gives the same code needs no bits. Read it
-  together with the reconstruction quality.
-- `lm_saving`: the share of bits that the model saves, compared with a code that knows only how
-  frequent each code is in the training clips.
-- `lm_accuracy`: how often the most probable code is the right one, given all codes before it; the
-  details have it by codebook.
-- `pairs_*`: how often the model prefers the right one of two sounds (`audiotok.lm.pairs`); chance
-  is 0.5. The details have Wilson intervals.
-- `continuation_*`: the model of the first seed continues the first seconds of a clip. Measured are
-  speaker similarity to the beginning of the original, and predicted opinion (DNSMOS). `_true` is
-  the same for the clip's own tokens, an upper bound. There is no word error rate, because nobody
-  knows which words the model should say.
+- `lm_bitrate`: bits per second that the codes cost under the model. It does not rank codecs by
+  itself: a codec whose codes never change costs nothing. Read it together with the quality of the
+  reconstruction, and with `lm_saving`, the share of the unigram cost (frequencies of the codes in
+  the same training clips) that the model saves.
+- `lm_accuracy`: how often the most likely code, given all codes before it, is the right one; by
+  codebook in the details.
+- `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
+  chance. Wilson's intervals are in the details.
+- `continuation_*`: the model of the first seed continues the first seconds of a clip. Speaker
+  similarity to the beginning of the original, and predicted opinion score; `_true` is the same for
+  the clip's own tokens, an upper bound. There is no word error rate, since a continuation has no
+  reference text.
 
-`acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` arrange the codes otherwise than
-in the delay pattern; the names of their columns end in the option.
+`acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` use other arrangements of the
+codes than the delay pattern; their columns end in the name.
 """
 
 from __future__ import annotations
@@ -56,11 +55,11 @@ class AcousticLM(Task):
     """Bits per second, accuracy, pairs and continuations under a small language model.
 
     Ranked: the accuracy in the pairs, where chance is 0.5 for every codec. Bits, the share of them
-    that is saved and the accuracy of the next code are best for a codec whose code never changes:
-    bits are the cost of a Pareto front, and quality is its other axis. Continuations are not
-    ranked: opinion is predicted without a reference, and the voice of random codes comes close to
-    that of the best codecs. `continuation_similarity_true` measures the reconstruction, not the
-    model: fronts against the bits are drawn of it.
+    that is saved and the accuracy of the next code are best for a codec whose codes never change:
+    bits are the cost axis of a Pareto front. Continuations are not ranked: opinion scores are
+    predicted without a reference, and the speaker similarity of random codes comes close to that of
+    the best codecs. `continuation_similarity_true` measures the reconstruction, not the model, and
+    is the quality axis of the front.
     """
 
     name = "acoustic_lm"
@@ -69,12 +68,12 @@ class AcousticLM(Task):
     quality = ("continuation_similarity_true",)
     costs = ("lm_bitrate",)
     concludes = True
-    hears = True
+    uses_codec = True
     option = "arrangement of the codes: interleaved, parallel, coarse_first or rq"
 
     def __init__(self, model: str = MODELS[0]):
         if model not in MODELS:
-            raise MetricError(f"acoustic_lm knows the models {', '.join(MODELS)}, not {model!r}")
+            raise MetricError(f"acoustic_lm has the models {', '.join(MODELS)}, not {model!r}")
         self.model = model
         self.suffix = "" if model == MODELS[0] else f"_{model}"
         if self.suffix:
@@ -82,16 +81,16 @@ class AcousticLM(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        left_out, how = self.left_out(), f"under a small language model ({self.model})"
-        found = [
-            Column("lm_bitrate", "bit/s", False, 0, f"what the codes cost {how}, plus side"),
+        left_out, condition = self.left_out(), f"under a small language model ({self.model})"
+        columns = [
+            Column("lm_bitrate", "bit/s", False, 0, f"what the codes cost {condition}, plus side"),
             *(
                 Column(f"lm_bitrate_seed_{seed}", "bit/s", False, 0, f"that of seed {seed}")
                 for seed in range(SEEDS)
             ),
             Column("lm_bitrate_seed_std", "bit/s", False, 1, "standard deviation over seeds"),
             Column("lm_diverged", "", False, 0, f"seeds that diverged, of {SEEDS}"),
-            Column("lm_bits", "bit", None, 2, f"of a code {how}"),
+            Column("lm_bits", "bit", None, 2, f"of a code {condition}"),
             Column("lm_saving", "", True, 3, "share of the bits by frequency that the model saves"),
             Column("lm_accuracy", "", True, 3, "share of codes that were the likeliest"),
             *(
@@ -103,8 +102,8 @@ class AcousticLM(Task):
             Column("continuation_dnsmos", "MOS", True, 2, "DNSMOS P.808 of what it goes on with"),
             Column("continuation_dnsmos_true", "MOS", True, 2, "that of the clip's own tokens"),
         ]
-        found = [replace(column, name=column.name + self.suffix) for column in found]
-        return tuple(column for column in found if column.name not in left_out)
+        columns = [replace(column, name=column.name + self.suffix) for column in columns]
+        return tuple(column for column in columns if column.name not in left_out)
 
     def left_out(self) -> dict[str, str]:
         from audiotok.judges import mos
@@ -141,116 +140,120 @@ class AcousticLM(Task):
         if tokens is None:
             return {}
         if codec is None:
-            raise MetricError(f"{self.name} lets the codec speak: measure without --only-cache")
-        known = {index: one for index, one in enumerate(tokens) if one is not None}
+            raise MetricError(f"{self.name} runs the codec: measure without --only-cache")
+        coded = {index: example for index, example in enumerate(tokens) if example is not None}
         split = self._split(corpus)
-        train, test = ([i for i in part if i in known] for part in (split.train, split.test))
-        rate = sum(t.num_frames for t in known.values()) / sum(t.duration for t in known.values())
+        train, test = ([i for i in part if i in coded] for part in (split.train, split.test))
+        rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
         if not train or not test or rate > acoustic.PROTOCOL.most_rate:
             note(
                 f"{self.name} left out: {len(train)} clips to train on, {len(test)} to test, "
                 f"{rate:.0f} frames per second, of {acoustic.PROTOCOL.most_rate:.0f} at most"
             )
             return {}
-        one = known[test[0]]
-        channels = [codes for i in train for codes in known[i].codes.long()]
+        example = coded[test[0]]
+        channels = [codes for i in train for codes in coded[i].codes.long()]
         rows: Rows = {}
-        tested = [codes for i in test for codes in known[i].codes.long()]
-        before = iter(acoustic.unigram(channels, tested, one.codebook_sizes, one.strides))
+        test_codes = [codes for i in test for codes in coded[i].codes.long()]
+        unigram_bits = iter(
+            acoustic.unigram(channels, test_codes, example.codebook_sizes, example.strides)
+        )
         for index in test:
-            bits = sum(itertools.islice(before, known[index].codes.shape[0]))
-            codes = sum(free.numel() for free in known[index].free_codes)
+            bits = sum(itertools.islice(unigram_bits, coded[index].codes.shape[0]))
+            codes = sum(free.numel() for free in coded[index].free_codes)
             rows[index] = {
-                "lm_seconds": known[index].duration, "lm_codes": float(codes),
-                "lm_unigram_bits": bits + known[index].side_bits,
+                "lm_seconds": coded[index].duration, "lm_codes": float(codes),
+                "lm_unigram_bits": bits + coded[index].side_bits,
             }  # fmt: skip
-        judged: dict[int, list[dict[str, float]]] = {i: [] for i in test}
+        seed_scores: dict[int, list[dict[str, float]]] = {i: [] for i in test}
         pairs = _coded_pairs(corpus, test, codec)
         for seed in acoustic.PROTOCOL.seeds:
             note(f"{self.name}, seed {seed}: learns {len(train)} clips")
             with repeatable(seed):
-                taught = acoustic.teach(
+                trained = acoustic.train(
                     self.model,
                     channels,
-                    sizes=one.codebook_sizes,
-                    strides=one.strides,
+                    sizes=example.codebook_sizes,
+                    strides=example.strides,
                     frame_rate=rate,
                     seed=seed,
                 )
                 for index in test:
-                    cost = acoustic.costs(taught.model, known[index].codes.long(), rate)
+                    cost = acoustic.costs(trained.model, coded[index].codes.long(), rate)
                     row = rows[index]
-                    bits = (cost.bits + known[index].side_bits) / row["lm_seconds"]
+                    bits = (cost.bits + coded[index].side_bits) / row["lm_seconds"]
                     row[f"lm_bitrate_seed_{seed}"] = bits
-                    found = {"bits": cost.bits, "diverged": float(taught.diverged)}
+                    scores = {"bits": cost.bits, "diverged": float(trained.diverged)}
                     for k, (hits, count) in enumerate(zip(cost.hits, cost.codes, strict=True)):
-                        found[f"k{k}"] = float(hits / count)
-                    found["accuracy"] = float(cost.hits.sum() / cost.codes.sum())
-                    judged[index].append(found)
+                        scores[f"k{k}"] = float(hits / count)
+                    scores["accuracy"] = float(cost.hits.sum() / cost.codes.sum())
+                    seed_scores[index].append(scores)
                 for kind, index, right, wrong in pairs:
                     key = f"pairs_{kind}"
-                    vote = acoustic.prefers(taught.model, right, wrong)
+                    vote = acoustic.prefers(trained.model, right, wrong)
                     rows[index].setdefault(key, []).append(vote)
                 if seed == acoustic.PROTOCOL.seeds[0]:
-                    self._continued(
-                        rows, taught.model, corpus, known, test=test, codec=codec, note=note
+                    self._add_continuations(
+                        rows, trained.model, corpus, coded, test=test, codec=codec, note=note
                     )
-        return {index: self._row(row, judged[index]) for index, row in rows.items()}
+        return {index: self._row(row, seed_scores[index]) for index, row in rows.items()}
 
-    def _row(self, row: dict[str, Any], judged: list[dict[str, float]]) -> dict[str, float]:
-        """The columns of a clip out of the values of each seed."""
+    def _row(self, row: dict[str, Any], seed_scores: list[dict[str, float]]) -> dict[str, float]:
+        """The columns of a clip from the values of each seed."""
         seeds = [row[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
         row |= {
             "lm_bitrate": float(np.mean(seeds)),
-            "lm_diverged": sum(one["diverged"] for one in judged),
-            "lm_bits": float(np.mean([one["bits"] for one in judged])) / row["lm_codes"],
-            "lm_accuracy": float(np.mean([one["accuracy"] for one in judged])),
+            "lm_diverged": sum(scores["diverged"] for scores in seed_scores),
+            "lm_bits": float(np.mean([scores["bits"] for scores in seed_scores])) / row["lm_codes"],
+            "lm_accuracy": float(np.mean([scores["accuracy"] for scores in seed_scores])),
             "lm_unigram": row.pop("lm_unigram_bits") / row["lm_seconds"],
         }
-        for k in range(sum(name.startswith("k") for name in judged[0])):
-            row[f"lm_accuracy_k{k}"] = float(np.mean([one[f"k{k}"] for one in judged]))
+        for k in range(sum(name.startswith("k") for name in seed_scores[0])):
+            row[f"lm_accuracy_k{k}"] = float(np.mean([scores[f"k{k}"] for scores in seed_scores]))
         row["lm_saving"] = 1 - row["lm_bitrate"] / row["lm_unigram"] if row["lm_unigram"] else 0.0
         row |= {
             f"pairs_{k}": float(np.mean(row[f"pairs_{k}"])) for k in KINDS if f"pairs_{k}" in row
         }
         return {name + self.suffix: value for name, value in row.items()}
 
-    def _continued(
+    def _add_continuations(
         self,
         rows: Rows,
         model: Any,
         corpus: Corpus,
-        known: dict[int, Tokens],
+        coded: dict[int, Tokens],
         *,
         test: Sequence[int],
         codec: Codec,
         note: Callable[[str], None],
     ) -> None:
-        """Adds the columns of continuations of the clips that are long enough."""
+        """Adds the columns of continuations for the clips that are long enough."""
         import torch
 
         from audiotok.lm.acoustic import PROTOCOL
 
-        one, rate = known[test[0]], codec.frame_rate
-        unit = math.lcm(*one.strides)
-        given, more = (
+        example, rate = coded[test[0]], codec.frame_rate
+        unit = math.lcm(*example.strides)
+        prompt_frames, new_frames = (
             max(unit, round(seconds * rate) // unit * unit)
             for seconds in (PROTOCOL.prompt, PROTOCOL.continuation)
         )
-        chosen = [i for i in test if known[i].num_frames >= given + more]
-        heard = len(self.left_out()) < 4  # by one judge at least
-        if not heard or not chosen or one.side is not None:  # how side information goes on: unknown
+        chosen = [i for i in test if coded[i].num_frames >= prompt_frames + new_frames]
+        has_judge = len(self.left_out()) < 4  # by one judge at least
+        if (
+            not has_judge or not chosen or example.side is not None
+        ):  # side information cannot be continued
             return
         note(f"{self.name}: goes on from {len(chosen)} clips")
-        prompts = torch.stack([known[i].codes[0, :, :given].long() for i in chosen])
+        prompts = torch.stack([coded[i].codes[0, :, :prompt_frames].long() for i in chosen])
         generator = torch.Generator().manual_seed(0)
-        codes = model.generate(prompts, more, PROTOCOL.sampling, generator)
-        for index, made in zip(chosen, codes, strict=True):
-            true = known[index].codes[:1, :, : given + more]
-            for ending, each in (("", made[None]), ("_true", true)):
+        codes = model.generate(prompts, new_frames, PROTOCOL.sampling, generator)
+        for index, generated in zip(chosen, codes, strict=True):
+            true = coded[index].codes[:1, :, : prompt_frames + new_frames]
+            for ending, clip_codes in (("", generated[None]), ("_true", true)):
                 try:
                     start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
-                    rest = _decoded(codec, known[index], each, given)
+                    rest = _decoded(codec, coded[index], clip_codes, prompt_frames)
                     rows[index] |= _continuation_scores(
                         start, rest, ending=ending, left_out=self.left_out(), suffix=self.suffix
                     )
@@ -273,41 +276,41 @@ class AcousticLM(Task):
         if "lm_seconds" not in rows or not rows.lm_seconds.notna().any():
             return {}
         names = ["lm_bitrate", *(f"lm_bitrate_seed_{seed}" for seed in range(SEEDS)), "lm_unigram"]
-        found: dict[str, float] = {}
+        totals: dict[str, float] = {}
         for name in names:
-            found |= micro_average(rows, name, "lm_seconds")
+            totals |= micro_average(rows, name, "lm_seconds")
         for name in ("lm_bits", "lm_accuracy"):
-            found |= micro_average(rows, name, "lm_codes")
-        before = found.pop("lm_unigram")
-        found["lm_saving"] = 1 - found["lm_bitrate"] / before if before else 0.0
-        seeds = [found[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
-        found["lm_bitrate_seed_std"] = float(np.std(seeds, ddof=1))
-        return {name + self.suffix: value for name, value in found.items()}
+            totals |= micro_average(rows, name, "lm_codes")
+        unigram_bits = totals.pop("lm_unigram")
+        totals["lm_saving"] = 1 - totals["lm_bitrate"] / unigram_bits if unigram_bits else 0.0
+        seeds = [totals[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
+        totals["lm_bitrate_seed_std"] = float(np.std(seeds, ddof=1))
+        return {name + self.suffix: value for name, value in totals.items()}
 
     def basis(self, column: str) -> str:
         spread = f"lm_bitrate_seed_std{self.suffix}"
         return f"lm_bitrate{self.suffix}" if column == spread else column
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
-        """Accuracy of each codebook; of pairs their number and Wilson's 95 % interval."""
+        """Accuracy of each codebook; number of pairs, with Wilson's 95 % interval."""
         from audiotok.lm.pairs import wilson
 
-        found: dict[str, Any] = {}
+        details: dict[str, Any] = {}
         names = [f"lm_accuracy_k{k}{self.suffix}" for k in range(len(rows.columns))]
-        if known := [name for name in names if name in rows]:
-            found["lm_accuracy"] = [float(rows[name].mean()) for name in known]
+        if present := [name for name in names if name in rows]:
+            details["lm_accuracy"] = [float(rows[name].mean()) for name in present]
         for kind in KINDS:
             name = f"pairs_{kind}{self.suffix}"
             if name in rows and len(votes := rows[name].dropna()):
                 low, high = wilson(float(votes.sum()), len(votes))
-                found[f"pairs_{kind}"] = {"pairs": len(votes), "ci95": [low, high]}
-        return found
+                details[f"pairs_{kind}"] = {"pairs": len(votes), "ci95": [low, high]}
+        return details
 
 
 def _coded_pairs(
     corpus: Corpus, test: Sequence[int], codec: Codec
 ) -> list[tuple[str, int, torch.Tensor, torch.Tensor]]:
-    """Kind, clip, and the codes of both sounds of each pair."""
+    """For each pair its kind, its clip, and the codes of both sounds."""
     from audiotok.lm import pairs
 
     return [
@@ -320,18 +323,18 @@ def _beginning(sound: Audio, seconds: float) -> Audio:
     return replace(sound, waveform=sound.waveform[:, : round(seconds * sound.sample_rate)])
 
 
-def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, given: int) -> Audio:
+def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, prompt_frames: int) -> Audio:
     """The sound of codes (1, K, T) after its first `given` frames."""
     frames = codes.shape[2]
     samples, rate = frames * codec.hop_length, codec.card.sample_rate_in
     sound = codec.decode(replace(tokens, codes=codes, num_samples=samples, sample_rate=rate))
-    return replace(sound, waveform=sound.waveform[:, sound.num_samples * given // frames :])
+    return replace(sound, waveform=sound.waveform[:, sound.num_samples * prompt_frames // frames :])
 
 
 def _continuation_scores(
     start: Audio, rest: Audio, *, ending: str, left_out: dict[str, str], suffix: str
 ) -> dict[str, float]:
-    """Columns of one continuation; `start` is how the original begins."""
+    """Columns of one continuation; `start` is the beginning of the original."""
     from audiotok.judges import mos
     from audiotok.tasks.speaker import Speaker
 

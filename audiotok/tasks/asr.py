@@ -1,12 +1,12 @@
-"""asr: how well an ASR model understands the reconstruction, by CMU Pocketsphinx.
+"""asr: word error rates of a recogniser on the reconstruction, by CMU Pocketsphinx.
 
-`wer` (words) and `cer` (characters) are error rates against the text of the clip, `dwer` against
-what the ASR model recognises in the original recording. Pocketsphinx makes far more errors than
-Whisper: use its WER to compare codecs with each other and with the row of the reference, never with
-published WERs. `wer_closed` (only for corpora with a closed grammar) is the WER if the ASR model
-may only choose among the sentences of that grammar; it is much lower and not comparable with the
-others. The rates of a corpus are all errors divided by all words or characters. In a corpus where
-some clips have a text or a speaker, clips that have neither (music, sounds) are left out.
+`wer` (words) and `cer` (characters) compare with the clip's text, `dwer` with the transcript of the
+reference. Pocketsphinx makes far more errors than Whisper: compare its WERs between codecs and with
+the row of the reference, not with published WERs. `wer_closed` (only if the corpus has a closed
+grammar) is the closed-vocabulary WER, where the recogniser chooses among the sentences of that
+grammar; it is much lower and not comparable with `wer`. The rates of a corpus are all errors by all
+words or characters. Clips of a corpus with texts or speakers that have neither (music, sounds) are
+left out.
 """
 
 from __future__ import annotations
@@ -52,6 +52,6 @@ class Asr(_words.Recognition):
         row = super().score(item)
         text = item.clip.text
         if row and self.grammar and text and not unfit(self.recogniser, item.clip):
-            heard = _words.hear(Sphinx(self.grammar), item.reconstruction)
-            row["wer_closed"] = _words.rate(text, heard)
+            transcript = _words.transcribe(Sphinx(self.grammar), item.reconstruction)
+            row["wer_closed"] = _words.rate(text, transcript)
         return row

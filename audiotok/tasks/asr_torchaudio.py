@@ -1,9 +1,7 @@
-"""asr_torchaudio: WER, CER and dWER by an ASR model of torchaudio.pipelines.
+"""asr_torchaudio: WER, CER and dWER by a recogniser of torchaudio.pipelines, with cached weights.
 
-Its weights must be on this machine.
-
-`asr_torchaudio` is WAV2VEC2_ASR_BASE_960H, `asr_torchaudio:HUBERT_ASR_LARGE` another one. The
-columns have the meaning of those of `asr`.
+`asr_torchaudio` is WAV2VEC2_ASR_BASE_960H, `asr_torchaudio:HUBERT_ASR_LARGE` another one. See `asr`
+for what the columns mean.
 """
 
 from __future__ import annotations

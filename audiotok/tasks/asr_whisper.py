@@ -1,13 +1,12 @@
 """asr_whisper: WER, CER and dWER by Whisper, if its weights are on this machine.
 
-`asr_whisper` is Whisper small, `asr_whisper:large-v3` another size, `asr_whisper:org/name` a model
-on the Hub, `asr_whisper:path/of/folder` a local one. The columns have the meaning of those of
-`asr`.
+`asr_whisper` is Whisper small, `asr_whisper:large-v3` another size, `asr_whisper:org/name` any on
+the Hub, `asr_whisper:path/of/folder` one's own. See `asr` for what the columns mean.
 
-Whisper writes "$22" and "colour" where a text says "twenty two dollars" and "color". `wer_english`
-therefore compares both after Whisper's own English normaliser, as most published WERs of Whisper
-do. It has a value for clips in English and for clips of unknown language. `wer` compares after our
-own normaliser, as for every other ASR model.
+Whisper writes "$22" and "colour" where texts have "twenty two dollars" and "color". `wer_english`
+applies Whisper's own English normaliser to both, as most published WERs of Whisper do; it has a
+value for clips in English and for clips of unknown language. `wer` applies audiotok's normaliser,
+as for every other recogniser.
 """
 
 from __future__ import annotations

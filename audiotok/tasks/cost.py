@@ -1,13 +1,13 @@
-"""cost: number of parameters, and multiply-accumulates per second of sound. No times.
+"""cost: parameters and multiply-accumulates of a codec. No times, so the numbers reproduce.
 
-Parameters are those of `network.parameters()`, as papers count them: codebooks that are buffers
-(learned by moving averages) are not counted. Multiply-accumulates are counted while one second of
-noise is encoded and decoded: convolutions, matrix products, attention and recurrent layers. The
-search of an explicit codebook counts as the product of all latents with all codewords. If a second
-is not a whole number of frames, it is padded to one.
+Parameters are those of `network.parameters()`, as papers count them: codebooks that a network keeps
+as buffers (those learned by moving averages) are not among them. Multiply-accumulates are counted
+while one second of noise is encoded and decoded: convolutions, matrix products, attention and
+recurrent layers, see `_macs.py`; the search of an explicit codebook counts as the product of all
+latents with all codewords. A second that is not a whole number of frames is padded to one.
 
-Every clip has the same numbers. Codecs without a network (Opus, mu-law) have none, nor have codecs
-whose network does not run in PyTorch (Lyra).
+Each clip has the same numbers. Codecs without a network (Opus, mu-law) have none, nor do codecs
+whose network PyTorch does not run (Lyra).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def measure(codec: Codec) -> dict[str, float]:
     rate, channels = codec.card.sample_rate_in, codec.card.channels
     noise = torch.randn(channels, rate, generator=torch.Generator().manual_seed(0))
     second = Audio(0.1 * noise, rate)
-    codec.encode(second)  # what a first call prepares is no part of the work
+    codec.encode(second)  # the setup of a first call is not counted
     with _searches_counted():
         with Counter(codec.network) as encoding:
             tokens = codec.encode(second)
@@ -88,7 +88,8 @@ def measure(codec: Codec) -> dict[str, float]:
 
 @contextmanager
 def _searches_counted() -> Iterator[None]:
-    """Codebooks are searched by PyTorch's operations, which a counter sees; the codes are equal."""
+    """Codebooks are searched with PyTorch operations, which the counter sees; the codes are
+    equal."""
     before = os.environ.get(KERNELS)
     os.environ[KERNELS] = "torch"
     try:

@@ -1,9 +1,9 @@
-"""mos: opinion scores (MOS) of the reconstruction, predicted by networks without a reference.
+"""mos: opinion scores that networks predict, of the reconstruction alone: `audiotok.judges.mos`.
 
-A predictor whose package or weights are missing leaves its columns out. Compare with the row of the
-reference: a predictor does not see the original, so a codec may score higher than the original. All
-predictors rate speech; in a corpus where some clips have a text or a speaker, clips that have
-neither (music, sounds) are left out.
+The columns of a predictor are left out if its package or weights are missing. Compare with the row
+of the reference: a predictor does not use a reference, and a codec may get a higher score. Clips of
+a corpus with texts or speakers that have neither (music, sounds) are left out: all predictors rate
+speech.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Mos(Task):
     """All predictors of `audiotok.judges.mos` that can run here.
 
-    Nothing is ranked: a decoder that says the same clean sentence whatever the codes are would come
-    first, for the predictors know no reference.
+    Nothing is ranked: a decoder that gives the same clean sentence for all codes would come first,
+    since the predictors use no reference.
     """
 
     name = "mos"
@@ -31,7 +31,7 @@ class Mos(Task):
 
     def __init__(self):
         self.names = mos.names()
-        self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
+        self.non_speech: frozenset[str] = frozenset()  # ids of clips where no speech is expected
 
     @property
     def _predictors(self) -> list[mos.Predictor]:
@@ -60,10 +60,10 @@ class Mos(Task):
         return corpus.no_speech()
 
     def prepare(self, corpus: Corpus) -> None:
-        self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
+        self.non_speech = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 
     def score(self, item: Item) -> dict[str, float | AudiotokError]:
-        if item.clip.id in self.silent:
+        if item.clip.id in self.non_speech:
             return {}
         row: dict[str, float | AudiotokError] = {}
         for predictor in self._predictors:

@@ -1,8 +1,8 @@
-"""probe_asr: word error rate of a small ASR model that is trained on the tokens.
+"""probe_asr: error rates of a small recogniser that was trained on the tokens of other clips.
 
-A BiLSTM with CTC over the letters of the normalised texts, decoded greedily, without a language
-model. A clip with fewer frames than CTC needs for its letters is not used for training, but is
-tested. Texts in scripts without spaces between words (Thai, Chinese) have `probe_cer` only.
+BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A
+training clip with fewer frames than CTC needs for its letters has no loss; a test clip counts all
+the same. A text in a script without spaces between words (Thai, Chinese) has `probe_cer` alone.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class ProbeAsr(_probe.Probe):
         from audiotok.probes.heads import Letters
 
         texts = _texts(corpus)
-        place = {letter: number for number, letter in enumerate(split.classes, start=1)}
+        label_index = {letter: number for number, letter in enumerate(split.classes, start=1)}
 
-        def objective(logits, lengths, chosen):
-            letters = [torch.tensor([place[x] for x in texts[index]]) for index in chosen]
-            odds = logits.log_softmax(-1).transpose(0, 1)
+        def objective(logits, lengths, indices):
+            letters = [torch.tensor([label_index[x] for x in texts[index]]) for index in indices]
+            log_probabilities = logits.log_softmax(-1).transpose(0, 1)
             counts = torch.tensor([len(one) for one in letters])
             return torch.nn.functional.ctc_loss(
-                odds, torch.cat(letters), lengths, counts, zero_infinity=True
+                log_probabilities, torch.cat(letters), lengths, counts, zero_infinity=True
             )
 
         def write(frames, lengths):
@@ -84,31 +84,31 @@ class ProbeAsr(_probe.Probe):
 
         rows: _probe.Rows = {}
         with training.repeatable(seed):
-            done = training.train(
+            fitted = training.train(
                 lambda: Letters(inputs, len(split.classes)),
                 objective,
                 inputs,
                 split.train,
                 seed=seed,
             )
-            head = done.head
+            head = fitted.head
             for index, best in training.apply(write, inputs, split.test):
                 text = collapse(best.tolist(), split.classes)
                 rows[index] = _errors(texts[index], text, seed)
-        return rows, done.diverged
+        return rows, fitted.diverged
 
     def conclude(self, corpus, tokens, note, codec=None):
         rows = super().conclude(corpus, tokens, note, codec)
         for row in rows.values():
-            wrong = [row.pop(f"cer_{seed}") for seed in _probe.PROTOCOL.seeds]
-            row["probe_cer"] = sum(wrong) / len(wrong)
+            rates = [row.pop(f"cer_{seed}") for seed in _probe.PROTOCOL.seeds]
+            row["probe_cer"] = sum(rates) / len(rates)
         return rows
 
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
-        found: dict[str, float] = {}
+        totals: dict[str, float] = {}
         for name in [self.stem, *self._seeds]:
-            found |= micro_average(rows, name, "probe_words")
-        return found
+            totals |= micro_average(rows, name, "probe_words")
+        return totals
 
     def summarise(self, rows, tokens):
         return super().summarise(rows, tokens) | micro_average(rows, "probe_cer", "probe_letters")
@@ -119,7 +119,7 @@ def _texts(corpus: Corpus) -> list[str]:
 
 
 def _errors(text: str, hypothesis: str, seed: int) -> _probe.Row:
-    """Of one clip and one seed."""
+    """The values of one clip for one seed."""
     errors, words = word_errors(text, hypothesis)
     rate = {} if is_spaceless(text) else {"probe_wer": errors / words, "probe_words": float(words)}
     return rate | {

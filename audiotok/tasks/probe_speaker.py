@@ -1,6 +1,6 @@
-"""probe_speaker: accuracy of a small classifier that predicts the speaker from the tokens.
+"""probe_speaker: whether a small head can name the speaker of a clip from its tokens.
 
-Closed set: every speaker has clips in the training part.
+Closed-set identification: every speaker has training clips.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""probe_verification: equal error rate of speaker verification with embeddings of the tokens.
+"""probe_verification: speaker verification with embeddings of a head that was trained on the tokens
+of other speakers.
 
-A small network is trained on the tokens of other speakers to name them. Cosines between its
-embeddings, after the mean over the training clips was subtracted, score pairs of test clips. The
-interval resamples clips, not speakers: with few speakers it is too narrow.
+The head is trained to classify the training speakers. Trials (see `probes/trials.py`) are scored by
+cosines of its embeddings, centred by the mean embedding of the training clips. The interval
+resamples clips, not speakers: with few speakers it is too narrow.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from audiotok.probes.splits import Split
 
 TRIALS = "probe_trial_scores"
-"""Text of a row: the trials of this clip with later ones, [id, same speaker, a cosine per seed]."""
+"""Text in a row: trials of this clip with later ones, [id, same speaker, a cosine per seed]."""
 
 
 class ProbeVerification(_probe.Probe):
@@ -52,9 +53,9 @@ class ProbeVerification(_probe.Probe):
 
         speakers = [clip.speaker for clip in corpus]
         with training.repeatable(seed):
-            done = _probe.train_classes(inputs, split, speakers, seed)
+            fitted = _probe.train_classes(inputs, split, speakers, seed)
             trained, tested = (
-                {i: x.numpy() for i, x in training.apply(done.head.embed, inputs, part)}
+                {i: x.numpy() for i, x in training.apply(fitted.head.embed, inputs, part)}
                 for part in (split.train, split.test)
             )
         centre = np.mean(list(trained.values()), axis=0, dtype=np.float64)
@@ -66,23 +67,23 @@ class ProbeVerification(_probe.Probe):
                     row = rows.setdefault(index, {"probe_trials": 0.0, f"cosines_{seed}": {}})
                     row["probe_trials"] += 1
                 rows[a][f"cosines_{seed}"][b] = round(float(units[a] @ units[b]), 6)
-        return rows, done.diverged
+        return rows, fitted.diverged
 
     def conclude(self, corpus, tokens, note, codec=None):
         rows = super().conclude(corpus, tokens, note, codec)
         clips = corpus.clips
         for index, row in rows.items():
-            first, *others = (row.pop(f"cosines_{seed}") for seed in PROTOCOL.seeds)
+            first, *other_seeds = (row.pop(f"cosines_{seed}") for seed in PROTOCOL.seeds)
             if first:
                 row[TRIALS] = json.dumps([
                     [clips[b].id, clips[b].speaker == clips[index].speaker, cosine]
-                    + [other[b] for other in others]
+                    + [other[b] for other in other_seeds]
                     for b, cosine in first.items()
                 ])  # fmt: skip
         return rows
 
     def basis(self, column: str) -> str:
-        """Clips in trials: equal error rates have no value of a clip."""
+        """The clips in trials: an equal error rate has no values of clips."""
         return column if column.endswith("_diverged") else "probe_trials"
 
     def numbers(self, rows: pandas.DataFrame) -> dict[str, float]:
@@ -92,19 +93,19 @@ class ProbeVerification(_probe.Probe):
         parts = [_parsed(text) for text in rows[TRIALS] if isinstance(text, str)]
         if not parts:
             return {}
-        others, same, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
-        # drawn n times, the first clip is n rows; the second clip counts as often as it was drawn
-        weights = np.array([counts[other] for other in others])
-        each = [trials.equal_error_rate(column, same, weights) for column in scores.T]
-        if np.isnan(each).any():
+        other_clips, same, scores = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        # a clip drawn n times has n rows; the other clip of a trial is weighted by its draws
+        weights = np.array([counts[other] for other in other_clips])
+        rates = [trials.equal_error_rate(column, same, weights) for column in scores.T]
+        if np.isnan(rates).any():
             return {}
         names = [self.stem, *self._seeds]
-        return dict(zip(names, [float(np.mean(each)), *each], strict=True))
+        return dict(zip(names, [float(np.mean(rates)), *rates], strict=True))
 
 
 def _unit(embedding: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """The direction from `centre`; zeros where there is no distance but that of rounding, so that
-    codes which say nothing are not told apart by it."""
+    """The direction from `centre`; zeros if the distance is no more than rounding, so that
+    embeddings of codes without information are not separated by rounding errors."""
     difference = embedding - centre
     size = np.linalg.norm(difference)
     if size <= 1e-4 * np.linalg.norm(centre):
@@ -115,6 +116,6 @@ def _unit(embedding: np.ndarray, centre: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=10_000)
 def _parsed(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Other clips (N,), same speaker (N,), cosines (N, seeds)."""
-    found = json.loads(text)
-    others, same = ([trial[place] for trial in found] for place in range(2))
-    return np.array(others, dtype=object), np.array(same), np.array([t[2:] for t in found])
+    parsed = json.loads(text)
+    other_clips, same = ([trial[field] for trial in parsed] for field in range(2))
+    return np.array(other_clips, dtype=object), np.array(same), np.array([t[2:] for t in parsed])

@@ -1,4 +1,4 @@
-"""Reconstruction: how similar the reconstruction is to the original, by every metric."""
+"""Reconstruction: quality of the reconstruction, by every metric that can be computed here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 
 class Reconstruction(Task):
-    """All metrics of `audiotok.metrics`, or those named; a missing package leaves its columns out.
+    """All metrics of `audiotok.metrics`, or the chosen ones; columns of a missing package are left
+    out.
 
-    Each metric stands for itself: where one has no value, the others keep theirs. Metrics of speech
-    are left out for music and sounds, in a corpus that says which of its clips are speech. Columns
-    NAME_16k are those of `metrics.measure`. ViSQOL needs the extra `visqol`.
+    If one metric has no value, the others are not affected. Metrics of speech are left out for
+    music and sounds, if the corpus specifies which of its clips are speech. Columns NAME_16k are
+    those of `metrics.measure`. ViSQOL needs the extra `visqol`.
 
     Ranked: STOI (intelligibility) and PESQ (perceptual quality), which most papers report, and the
-    mel distance, which also applies to music and counts what is lost of the reference's band. SDR
-    and its variants are not ranked: they mean nothing for codecs that do not keep the phase.
+    mel distance, which also applies to music and penalises a lost part of the band of the
+    reference. SDR and its variants are not ranked: they are meaningless for codecs that do not
+    preserve the phase.
     """
 
     name = "reconstruction"
@@ -31,7 +33,7 @@ class Reconstruction(Task):
 
     def __init__(self, chosen: Sequence[str] | None = None):
         self.chosen = list(chosen) if chosen is not None else metrics.names()
-        self.silent: frozenset[str] = frozenset()  # ids of clips where no speech is expected
+        self.non_speech: frozenset[str] = frozenset()  # ids of clips where no speech is expected
 
     @property
     def _metrics(self) -> list[metrics.Metric]:
@@ -50,16 +52,16 @@ class Reconstruction(Task):
         }
 
     def prepare(self, corpus: Corpus) -> None:
-        self.silent = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
+        self.non_speech = frozenset(clip.id for clip in corpus if not corpus.is_speech(clip))
 
     def cache_key(self, corpus: Corpus) -> str:
-        return ",".join(sorted(self.silent))
+        return ",".join(sorted(self.non_speech))
 
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.reference is None:
             return {}
         reference, reconstruction = metrics.pair(item.reference, item.reconstruction)
-        speech = not self.silent or item.clip.id not in self.silent
+        speech = not self.non_speech or item.clip.id not in self.non_speech
         return metrics.measure(
             (m for m in self._metrics if m.missing() is None and (speech or not m.of_speech)),
             reference,

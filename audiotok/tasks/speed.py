@@ -1,8 +1,8 @@
-"""Speed: real-time factors of encode and decode (seconds of audio per second of work), and memory.
+"""Speed: real-time factor of encode and decode, seconds of audio per second of work; and memory.
 
-Higher is faster. The numbers depend on the hardware, so each row names it. `bench` measures one
-clip at a time, without reading files and computing metrics. Best batch size and memory are measured
-once per codec, on 5 s of a clip.
+Higher is faster. A number is meaningless without its hardware, so each row names it. `bench`
+measures the seconds, one clip at a time, without files and metrics. The best batch and the memory
+are measured once per codec, on SECONDS seconds of a clip, see `_load.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 class Speed(Task):
-    """Real-time factors; of a corpus, all its audio by all the work. Nothing is ranked: times are
-    costs, and belong to their hardware."""
+    """Real-time factors; those of a corpus are all audio by all work. Nothing is ranked: times are
+    costs that depend on the hardware."""
 
     name = "speed"
     version = 2  # batches, memory
@@ -56,7 +56,7 @@ class Speed(Task):
     def left_out(self) -> dict[str, str]:
         if _load.can_measure_memory():
             return {}
-        return {"peak_memory": "needs a GPU, or Linux, which says the peak of a process"}
+        return {"peak_memory": "needs a GPU, or Linux, which reports the peak of a process"}
 
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, float]:
         key = f"{codec.card.name} {codec.fingerprint} {codec.device}"

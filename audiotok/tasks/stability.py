@@ -1,18 +1,17 @@
-"""stability: whether a sound has the same tokens after changes that a listener hardly notices.
+"""stability: whether a sound keeps its tokens under changes that hardly matter for a listener.
 
-- Unit edit distance (UED), for each codebook: edit distance between the codes of the original and
-  of the changed sound, divided by their number. StableToken (Song et al. 2025, arXiv 2509.22220)
-  averages it over six perturbations; ours are in `audiotok.tasks._perturbations`. Gain, resampling
-  and a shift by 2 ms have columns of their own.
-- Agreement, where frames keep their place: the share of equal codes after a shift by 2 ms; after
-  the sound was decoded and encoded again, 1 to 10 times (ID stability of AudioCodecBench); and
-  between a slice from the middle coded alone and the same slice as a part of the whole, with and
-  without its edges (Liu et al. 2024, arXiv 2409.19283).
+- Unit edit distance (UED): Levenshtein distance between the codes of the sound and those of the
+  perturbed sound, divided by the number of codes, for each codebook. StableToken (Song et al. 2025,
+  arXiv 2509.22220) averages it over six perturbations, see `audiotok.tasks._perturbations`. Gain,
+  resampling and a shift by 2 ms have columns of their own.
+- Agreement: the share of equal codes at equal positions. After a shift by 2 ms; after 1 to 10
+  rounds of decoding and encoding (ID stability of AudioCodecBench); and for a slice from the
+  middle, encoded alone or within the whole clip, with and without its edges (Liu et al. 2024, arXiv
+  2409.19283).
 
-Each number is the mean over codebooks; `_first` is the first codebook alone. Repeated codes of slow
-codebooks count once. A codec that always gives the same codes is perfectly stable and useless: read
-these numbers together with quality. Byte streams have no frames, so they have no agreement. Work
-per clip: 21 encodings and 10 decodings.
+Each is the mean over codebooks; `_first` is the first codebook alone. Only free codes count. A
+codec whose codes never change is perfectly stable and worthless: read these numbers together with
+quality. Byte streams have no frames, so no agreement. Work per clip: 21 encodings and 10 decodings.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-Codes = list[np.ndarray]  # of each codebook its free codes (C, T)
+Codes = list[np.ndarray]  # the free codes (C, T) of each codebook
 
 ROUNDS = (1, 2, 5, 10)
-"""How often a sound is encoded and decoded again."""
+"""Numbers of rounds of decoding and encoding."""
 EDGE = 0.25
 """Seconds at both edges of a slice that `slice_agreement_inside` leaves out."""
 
-_SAID = {
+_DESCRIPTIONS = {
     "white": f"white noise, SNR {_perturbations.SNR:.0f} dB",
     "pink": f"pink noise, SNR {_perturbations.SNR:.0f} dB",
     "brown": f"brown noise, SNR {_perturbations.SNR:.0f} dB",
@@ -72,8 +71,8 @@ class Stability(Task):
     columns = (
         _ued("ued", "mean of the six perturbations"),
         _ued("ued_first", "mean of the six, first codebook"),
-        *(_ued(f"ued_{name}", what) for name, what in _SAID.items()),
-        _share("shift_agreement", f"{_SAID['shifted']}, frame by frame"),
+        *(_ued(f"ued_{name}", what) for name, what in _DESCRIPTIONS.items()),
+        _share("shift_agreement", f"{_DESCRIPTIONS['shifted']}, frame by frame"),
         _share("slice_agreement", "the middle half alone and within the whole"),
         _share("slice_agreement_inside", f"the same without {EDGE} s at both edges"),
         *(_share(f"reencode_agreement_{n}", f"encoded again, round {n}") for n in ROUNDS),
@@ -81,50 +80,52 @@ class Stability(Task):
     )
 
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, Any]:
-        """The codes of the sound, changed in each way; MetricError in place of those that fail."""
-        found: dict[str, Any] = {"frame_rate": codec.frame_rate}
+        """The codes of the sound after each change, or the MetricError of a change that fails."""
+        observed: dict[str, Any] = {"frame_rate": codec.frame_rate}
         for name, change in (_perturbations.PERTURBATIONS | _perturbations.CHANGES).items():
             try:
                 sound = change(reference, _perturbations.generator(reference, name))
-                found[name] = _codes(codec.encode(sound))
+                observed[name] = _codes(codec.encode(sound))
             except MetricError as error:
-                found[name] = error
+                observed[name] = error
         if not codec.card.byte_stream:
-            found["again"] = _again(codec, tokens)
-            found["slice"] = _slice(codec, reference)
-        return found
+            observed["again"] = _reencoded(codec, tokens)
+            observed["slice"] = _slice(codec, reference)
+        return observed
 
     def score(self, item: Item) -> dict[str, float | MetricError]:
         if item.observed is None:
             return {}
-        seen, codes = item.observed, _codes(item.tokens)
+        observed, codes = item.observed, _codes(item.tokens)
         row: dict[str, float | MetricError] = {}
         distances: dict[str, list[float]] = {}
-        for name in _SAID:
-            if isinstance(seen[name], MetricError):
-                row[f"ued_{name}"] = seen[name]
+        for name in _DESCRIPTIONS:
+            if isinstance(observed[name], MetricError):
+                row[f"ued_{name}"] = observed[name]
             else:
-                distances[name] = [ued(a, b) for a, b in zip(codes, seen[name], strict=True)]
+                distances[name] = [ued(a, b) for a, b in zip(codes, observed[name], strict=True)]
                 row[f"ued_{name}"] = float(np.mean(distances[name]))
         if missing := [name for name in _perturbations.PERTURBATIONS if name not in distances]:
-            row["ued"] = row["ued_first"] = seen[missing[0]]
+            row["ued"] = row["ued_first"] = observed[missing[0]]
         else:
             six = np.array([distances[name] for name in _perturbations.PERTURBATIONS])  # (6, K)
             row |= {"ued": float(six.mean()), "ued_first": float(six[:, 0].mean())}
-        if seen["frame_rate"] is not None:
-            row["shift_agreement"] = agreement(codes, seen["shifted"])
-            for count, again in seen["again"].items():
+        if observed["frame_rate"] is not None:
+            row["shift_agreement"] = agreement(codes, observed["shifted"])
+            for count, again in observed["again"].items():
                 row[f"reencode_agreement_{count}"] = agreement(codes, again)
-            row["reencode_agreement_first"] = agreement(codes[:1], seen["again"][ROUNDS[-1]][:1])
-            if seen["slice"] is not None:
+            row["reencode_agreement_first"] = agreement(
+                codes[:1], observed["again"][ROUNDS[-1]][:1]
+            )
+            if observed["slice"] is not None:
                 row |= _slice_agreement(
-                    codes, item.tokens.strides, seen["frame_rate"], seen["slice"]
+                    codes, item.tokens.strides, observed["frame_rate"], observed["slice"]
                 )
         return row
 
 
 def ued(reference: np.ndarray, other: np.ndarray) -> float:
-    """Levenshtein distance of codes (C, T) and (C, T') by the number of the first; any T'."""
+    """Levenshtein distance of codes (C, T) and (C, T'), divided by C T."""
     from rapidfuzz.distance import Levenshtein
 
     edits = sum(
@@ -133,10 +134,10 @@ def ued(reference: np.ndarray, other: np.ndarray) -> float:
     return edits / reference.size
 
 
-def agreement(codes: Codes, others: Codes) -> float:
-    """Share of equal codes at equal places, mean over codebooks; up to where the shorter ends."""
+def agreement(codes: Codes, other_codes: Codes) -> float:
+    """Share of equal codes at equal positions, mean over codebooks; the longer one is cut."""
     shares = []
-    for one, other in zip(codes, others, strict=False):
+    for one, other in zip(codes, other_codes, strict=False):
         length = min(one.shape[1], other.shape[1])
         shares.append((one[:, :length] == other[:, :length]).mean())
     return float(np.mean(shares))
@@ -146,19 +147,19 @@ def _codes(tokens: Tokens) -> Codes:
     return [free.numpy() for free in tokens.free_codes]
 
 
-def _again(codec: Codec, tokens: Tokens) -> dict[int, Codes]:
+def _reencoded(codec: Codec, tokens: Tokens) -> dict[int, Codes]:
     """The codes after each of ROUNDS of decoding and encoding, at the codec's own rate."""
-    found = {}
+    rounds = {}
     for count in range(1, ROUNDS[-1] + 1):
         tokens = codec.encode(codec.decode(tokens))
         if count in ROUNDS:
-            found[count] = _codes(tokens)
-    return found
+            rounds[count] = _codes(tokens)
+    return rounds
 
 
 def _slice(codec: Codec, reference: Audio) -> tuple[int, Codes] | None:
-    """The first frame and the codes of the middle half alone; None where that is less than a
-    frame of each codebook."""
+    """The first frame of the middle half, and its codes when it is encoded alone; None if it is
+    shorter than a frame of each codebook."""
     import math
 
     from audiotok.sound.audio import Audio
@@ -174,9 +175,9 @@ def _slice(codec: Codec, reference: Audio) -> tuple[int, Codes] | None:
 
 
 def _slice_agreement(
-    codes: Codes, strides: tuple[int, ...], frame_rate: float, found: tuple[int, Codes]
+    codes: Codes, strides: tuple[int, ...], frame_rate: float, observed_slice: tuple[int, Codes]
 ) -> dict[str, float]:
-    start, alone = found
+    start, alone = observed_slice
     within = [
         whole[:, start // stride :][:, : piece.shape[1]]
         for whole, piece, stride in zip(codes, alone, strides, strict=True)

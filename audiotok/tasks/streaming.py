@@ -1,8 +1,8 @@
-"""Streaming: whether a codec gives the same codes and sound in chunks as for the whole clip.
+"""Streaming: whether coding in chunks gives the same codes and sound as the whole clip.
 
-The first 10 s of each clip are streamed twice: in chunks of one frame, and in chunks of 80 ms; the
-worse result counts. Codes may differ in near ties, which the last bits of the arithmetic decide.
-The sound is compared for equal codes. A codec that cannot stream has no values, which is no
+The first 10 s of each clip are coded in chunks of one frame and in chunks of 80 ms; the worse
+result counts. Codes may differ at near ties, where the last bits of the arithmetic decide. Sound is
+decoded from the codes of the whole clip. A codec that cannot stream has no values, which is not a
 failure.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Streaming(Task):
-    """Codes and sound of streams beside those of the whole; times are in `streaming_speed`.
+    """Codes and sound of streams against those of the whole clip; times are in `streaming_speed`.
 
     Nothing is ranked: equality is a promise that a codec keeps or breaks (a codec whose code never
     changes keeps it), and latency is a cost.
@@ -47,15 +47,15 @@ class Streaming(Task):
         peak = max(float(expected.abs().max()), 1e-6)
         equal, error = 1.0, 0.0
         for frames in frames_per_chunk(codec).values():
-            codes, heard, _ = through(codec, waveform, frames * card.hop_length)
-            same = codes == whole.codes
-            equal = min(equal, float(same.double().mean()))
-            if not same.all():
-                heard = decoded(codec, whole.codes, frames)
-            apart = heard[:, : expected.shape[1]] - expected
-            error = max(error, float(apart.abs().max()) / peak)
-        found = {"stream_codes_equal": equal, "stream_error": error}
-        return found | {"stream_latency": card.algorithmic_latency_ms}
+            codes, streamed, _ = through(codec, waveform, frames * card.hop_length)
+            equal_codes = codes == whole.codes
+            equal = min(equal, float(equal_codes.double().mean()))
+            if not equal_codes.all():
+                streamed = decoded(codec, whole.codes, frames)
+            difference = streamed[:, : expected.shape[1]] - expected
+            error = max(error, float(difference.abs().max()) / peak)
+        row = {"stream_codes_equal": equal, "stream_error": error}
+        return row | {"stream_latency": card.algorithmic_latency_ms}
 
     def score(self, item: Item) -> dict[str, float]:
         return item.observed or {}

@@ -1,8 +1,8 @@
 """Streaming speed: work per chunk of sound, encode and decode together.
 
-A codec runs in real time if 95 % of the chunks need less work than they last. Measured are the
-first 10 s of each clip, without the first chunk, which does the setup. The algorithmic latency does
-not depend on the machine and is on the card of the codec.
+A codec runs in real time if for 95 % of the chunks the work takes less time than the chunk lasts.
+The first 10 s of each clip are used; the first chunk, which includes setup, is not counted. The
+algorithmic latency, which does not depend on the machine, is on the card.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 class StreamingSpeed(Task):
     """Milliseconds per chunk and real-time factors of streams, on this machine. Nothing is ranked:
-    times are costs, and belong to their hardware."""
+    times are costs that depend on the hardware."""
 
     name = "streaming_speed"
     version = 1
@@ -42,17 +42,18 @@ class StreamingSpeed(Task):
     )
 
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[str, Any] | None:
-        """Of each size of chunk, its milliseconds and the work on each; None where none stream."""
+        """For each chunk size its duration and the work per chunk, ms; None if the codec cannot
+        stream."""
         if not codec.card.streamable:
             return None
         _, waveform = beginning(codec, reference)
-        seen = {}
+        timings = {}
         for size, frames in frames_per_chunk(codec).items():
             step = frames * codec.hop_length
             seconds = through(codec, waveform, step)[2]
             work = [1000 * each for each in seconds[1:] or seconds]
-            seen[size] = 1000 * step / codec.card.sample_rate_in, work
-        return seen
+            timings[size] = 1000 * step / codec.card.sample_rate_in, work
+        return timings
 
     def score(self, item: Item) -> dict[str, float]:
         row = {}
@@ -63,10 +64,10 @@ class StreamingSpeed(Task):
         return row
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        """Real-time factors as harmonic means: all sound by all work, clips of like length."""
-        found = {}
+        """Real-time factors as harmonic means: all sound by all work for clips of equal length."""
+        totals = {}
         for size in CHUNKS:
             factors = rows[f"stream_rtf_{size}"].dropna() if len(rows.columns) else ()
             if len(factors):
-                found[f"stream_rtf_{size}"] = float(len(factors) / (1 / factors).sum())
-        return found
+                totals[f"stream_rtf_{size}"] = float(len(factors) / (1 / factors).sum())
+        return totals

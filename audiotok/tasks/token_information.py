@@ -1,19 +1,20 @@
-"""token_information: what single codes tell about phones and about the speaker, in bits.
+"""token_information: mutual information of single codes with phones and with speakers, in bits.
 
-Mutual information between the code of a frame and the phone at that time, and between the code and
-the speaker of the clip. Phones come from a forced alignment of the text by pocketsphinx; silence
-counts as a phone. The information divided by the entropy of the phones is the phone-normalised
-mutual information (PNMI) of HuBERT (Hsu et al. 2021, arXiv 2106.07447, section 3.4).
+Mutual information of the code of a frame with the phone there, and with the speaker of the clip.
+Phones are from forced alignment of the clip's text by pocketsphinx (silence is a phone too). The
+ratio to the entropy of the phones is HuBERT's phone-normalised mutual information (PNMI, Hsu et al.
+2021, arXiv 2106.07447, section 3.4), for codes of a codec SLMTokBench's token-text mutual
+information.
 
-Mutual information that is estimated from n frames is too high, more so for larger codebooks.
-Therefore the same estimate for labels without any relation to the codes is subtracted: the phones
-of the corpus rotated in time by a random amount, which keeps their durations, and the speakers
-permuted among clips. `_share` is (I - chance) / (H - chance): 0 for codes without information about
-the label, 1 for codes that determine it (adjusted mutual information, Vinh et al. 2010, normalised
-by the entropy of the label). The plain PNMI is in a column of its own.
+Estimated from n frames, mutual information is biased upwards, more for larger codebooks. The
+estimate for unrelated labels on the same codes is subtracted (chance): phones of the corpus rotated
+in time by a random amount, which keeps their durations; speakers permuted among clips. `_share` is
+(I - chance) / (H - chance): 0 for codes without information, 1 for codes that determine the label
+(adjusted mutual information, Vinh et al. 2010, normalised by the label's entropy). `_pnmi` is the
+plain PNMI.
 
-A column is about the first codebook; the others are in the rows (`phone_share_k1`: the second).
-Only clips with a text, or with a speaker, count. Byte streams have no frames, so they have no
+A column is of the first codebook; the other codebooks are in the rows (`phone_share_k1`: the
+second). Only clips with a text (for phones) or a speaker count. Byte streams have no frames, so no
 phones.
 """
 
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
     from audiotok.data import Clip, Corpus
     from audiotok.tokens.tokens import Tokens
 
-TURNS = 20
-"""Times that labels are turned or drawn anew, of which the mean is subtracted."""
+SHUFFLES = 20
+"""Number of random rotations or permutations of the labels, whose mean is subtracted."""
 
-# Of each clip, for all codecs: its phones, or why it could not be aligned.
+# {clip: its phones, or the error of its alignment}, for all codecs.
 _phones: dict[Clip, list[tuple[str, float]] | AudiotokError] = {}
 
 
@@ -53,10 +54,10 @@ def _columns(label: str, what: str) -> tuple[Column, ...]:
 
 
 class TokenInformation(Task):
-    """What codes say of phones and speakers; the part of each clip in it, and the whole.
+    """Mutual information of codes with phones and speakers, per clip and for the corpus.
 
-    Nothing is ranked: whether codes should tell the speaker depends on their use, and a share of
-    what the first codebook tells grows with its size.
+    Nothing is ranked: whether codes should contain the speaker depends on their use, and the share
+    of the first codebook grows with its size.
     """
 
     name = "token_information"
@@ -84,29 +85,29 @@ class TokenInformation(Task):
         note: Callable[[str], None],
         codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
-        """Of each clip the mean over its codes of log2 p(code, label) / (p(code) p(label)), less
-        chance; the chance and entropy of the whole; the number of its codes. The columns of phones
-        hold the error where a clip could not be aligned."""
+        """For each clip the mean over its codes of log2 p(code, label) / (p(code) p(label)), minus
+        chance; chance and entropy of the corpus; the number of its codes. If a clip could not be
+        aligned, its columns of phones have the error."""
         coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
-        found: dict[int, dict[str, Any]] = {index: {} for index in coded}
+        rows: dict[int, dict[str, Any]] = {index: {} for index in coded}
         speakers = {i: corpus.clips[i].speaker for i in coded if corpus.clips[i].speaker}
-        _add(found, coded, speakers, label="speaker", spread=_of_clip, unrelated=_drawn_anew)
+        _add(rows, coded, speakers, label="speaker", spread=_of_clip, unrelated=_permuted)
         rate = _frame_rate(list(coded.values()))
         if rate is not None and sphinx.missing() is None:
             texts = {i: corpus.clips[i] for i in coded if corpus.clips[i].text}
             phones, failed = _aligned(texts, note)
             columns = [column.name for column in _columns("phone", "phone")]
             for index, error in failed.items():
-                found[index] |= dict.fromkeys(columns, error)
+                rows[index] |= dict.fromkeys(columns, error)
             _add(
-                found,
+                rows,
                 coded,
                 phones,
                 label="phone",
                 spread=lambda p, t, k: _at(p, t, k, rate),
-                unrelated=_turned,
+                unrelated=_rotated,
             )
-        return found
+        return rows
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         return _whole(rows, "phone") | _whole(rows, "speaker")
@@ -116,20 +117,20 @@ class TokenInformation(Task):
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """{"phone_share": that of each codebook, ...}."""
-        found: dict[str, list[float]] = {}
+        by_codebook: dict[str, list[float]] = {}
         for label in ("phone", "speaker"):
             k = 0
             while whole := _whole(rows, label, _suffix(k)):
                 for key in ("bits", "share", "pnmi"):
-                    found.setdefault(f"{label}_{key}", []).append(whole[f"{label}_{key}"])
+                    by_codebook.setdefault(f"{label}_{key}", []).append(whole[f"{label}_{key}"])
                 k += 1
-        return found
+        return by_codebook
 
 
 def information(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Of each of n pairs log2 p(code, label) / (p(code) p(label)), by their frequencies: (n,).
+    """log2 p(code, label) / (p(code) p(label)) of each of n pairs, by their frequencies: (n,).
 
-    Both are numbers from 0 on. The mean is the mutual information in bits, as counted.
+    Both are integers from 0 on. The mean is the plug-in estimate of mutual information, in bits.
     """
     both = codes * (int(labels.max()) + 1) + labels
     times = [np.bincount(values)[values] for values in (both, codes, labels)]
@@ -137,40 +138,40 @@ def information(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _add(
-    found: dict[int, dict[str, float]],
+    rows: dict[int, dict[str, float]],
     coded: dict[int, Tokens],
-    known: dict[int, Any],
+    labelled: dict[int, Any],
     *,
     label: str,
     spread: Callable[[Any, Tokens, int], np.ndarray],
     unrelated: Callable[[list[np.ndarray], np.random.Generator], np.ndarray],
 ) -> None:
-    """Adds the columns of `label` for the clips in `known`; nothing where one label is all."""
-    chosen = [index for index in coded if index in known]
+    """Adds the columns of `label` for the clips in `labelled`; none if there is only one label."""
+    chosen = [index for index in coded if index in labelled]
     if not chosen:
         return
     for k in range(coded[chosen[0]].num_codebooks):
-        each = [coded[index].free_codes[k].numpy() for index in chosen]
+        clip_codes = [coded[index].free_codes[k].numpy() for index in chosen]
         labels = [
-            np.tile(spread(known[index], coded[index], k), len(codes))
-            for index, codes in zip(chosen, each, strict=True)
+            np.tile(spread(labelled[index], coded[index], k), len(codes))
+            for index, codes in zip(chosen, clip_codes, strict=True)
         ]
-        codes = np.concatenate([c.ravel() for c in each])
+        codes = np.concatenate([c.ravel() for c in clip_codes])
         names, flat = np.unique(np.concatenate(labels), return_inverse=True)
         if len(names) < 2:
             return
         generator = np.random.default_rng(0)
-        ends = np.cumsum([c.size for c in each])[:-1]
+        ends = np.cumsum([c.size for c in clip_codes])[:-1]
         labels = np.split(flat, ends)
-        others = (unrelated(labels, generator) for _ in range(TURNS))
-        chance = float(np.mean([information(codes, other).mean() for other in others]))
+        shuffled = (unrelated(labels, generator) for _ in range(SHUFFLES))
+        chance = float(np.mean([information(codes, other).mean() for other in shuffled]))
         parts = np.split(information(codes, flat), ends)
-        surprise = np.split(information(flat, flat), ends)
-        for index, part, own in zip(chosen, parts, surprise, strict=True):
-            found[index] |= {
+        label_entropies = np.split(information(flat, flat), ends)
+        for index, part, label_information in zip(chosen, parts, label_entropies, strict=True):
+            rows[index] |= {
                 f"{label}_bits{_suffix(k)}": float(part.mean()) - chance,
                 f"{label}_chance{_suffix(k)}": chance,
-                f"{label}_entropy{_suffix(k)}": float(own.mean()),
+                f"{label}_entropy{_suffix(k)}": float(label_information.mean()),
                 f"{label}_frames{_suffix(k)}": float(part.size),
             }
 
@@ -180,7 +181,7 @@ def _suffix(k: int) -> str:
 
 
 def _whole(rows: pandas.DataFrame, label: str, suffix: str = "") -> dict[str, float]:
-    """The columns of the corpus from those of its clips, each counting as its codes."""
+    """The columns of the corpus: means of those of the clips, weighted by their codes."""
     names = [f"{label}_{key}{suffix}" for key in ("bits", "chance", "entropy", "frames")]
     if not set(names) <= set(rows.columns):
         return {}
@@ -202,7 +203,7 @@ def _whole(rows: pandas.DataFrame, label: str, suffix: str = "") -> dict[str, fl
 
 
 def _frame_rate(tokens: list[Tokens]) -> float | None:
-    """Frames per second, if one rate explains the number of frames of every clip."""
+    """Frames per second, if one rate fits the number of frames of every clip; else None."""
     if not tokens:
         return None
     lowest = max((one.num_frames - 1) / one.duration for one in tokens)
@@ -215,21 +216,21 @@ def _of_clip(speaker: str, tokens: Tokens, k: int) -> np.ndarray:
 
 
 def _at(phones: list[tuple[str, float]], tokens: Tokens, k: int, frame_rate: float) -> np.ndarray:
-    """The phone in the middle of what each free code stands for."""
+    """The phone at the middle of the time span of each free code."""
     names, starts = zip(*phones, strict=True)
     stride, count = tokens.strides[k], tokens.free_codes[k].shape[1]
     middles = (np.arange(count) + 0.5) * stride / frame_rate
     return np.array(names)[np.searchsorted(starts, middles, side="right") - 1]
 
 
-def _turned(labels: list[np.ndarray], generator: np.random.Generator) -> np.ndarray:
-    """All labels one after the other, turned round by at least a tenth of them."""
+def _rotated(labels: list[np.ndarray], generator: np.random.Generator) -> np.ndarray:
+    """All labels in one sequence, rotated by at least a tenth of its length."""
     flat = np.concatenate(labels)
     return np.roll(flat, generator.integers(len(flat) // 10, len(flat) - len(flat) // 10))
 
 
-def _drawn_anew(labels: list[np.ndarray], generator: np.random.Generator) -> np.ndarray:
-    """The labels of clips exchanged among them."""
+def _permuted(labels: list[np.ndarray], generator: np.random.Generator) -> np.ndarray:
+    """The labels of clips, permuted among the clips."""
     order = generator.permutation(len(labels))
     sizes = [len(label) for label in labels]
     return np.concatenate([
@@ -243,7 +244,7 @@ def _aligned(
     """The phones of each clip, and the errors of those that cannot be aligned."""
     if any(clip not in _phones for clip in clips.values()):
         note(f"aligns the phones of {len(clips)} clips")
-    found, failed = {}, {}
+    phones, failed = {}, {}
     for index, clip in clips.items():
         if clip not in _phones:
             try:
@@ -253,5 +254,5 @@ def _aligned(
         if isinstance(_phones[clip], AudiotokError):
             failed[index] = _phones[clip]
         elif _phones[clip]:
-            found[index] = _phones[clip]
-    return found, failed
+            phones[index] = _phones[clip]
+    return phones, failed

@@ -1,15 +1,14 @@
-"""Tokens: bitrates, use of the codebooks, and how predictable the codes are.
+"""Tokens: what the codes cost, how much of their codebooks they use, how predictable they are.
 
-Usage and perplexity grow with n, the number of codes that are counted. So they come with n and with
-the ceiling that uniformly distributed codes would reach at this n: a codebook is badly used only if
-its number is well below the ceiling. Entropies are corrected for n (`audiotok.tokens.entropy`). The
-entropy of a code given the one before is left out if too few pairs were seen for a correction
-(`pair_coverage` below 0.75). N-gram models need no correction: each clip is predicted by a model of
-the other clips (`audiotok.tokens.ngrams`). The details of the summary have the numbers of each
-codebook.
+Usage and perplexity grow with the number of codes counted, n. They are given with n and with a
+ceiling, the value for uniformly distributed codes at this n: a codebook is badly used only if the
+number is well below its ceiling. Entropies are corrected for n, see `audiotok.tokens.entropy`; the
+conditional entropy of a code given the previous one is left out if so few pairs were seen
+(`pair_coverage` below 0.75) that no correction helps. N-grams need none: each clip is scored by a
+model of the other clips, see `audiotok.tokens.ngrams`. Numbers of each codebook are in the
+summary's details.
 
-Repeated codes of slow codebooks count once. N-grams and compression use at most the first 2^18
-codes of a codebook.
+Only free codes count. N-grams and compression take at most the first 2^18 codes of a codebook.
 """
 
 from __future__ import annotations
@@ -32,18 +31,19 @@ if TYPE_CHECKING:
     from audiotok.tokens.tokens import Tokens
 
 LIMIT = 2**18
-"""Codes of a codebook that n-grams and compression look at: an hour at 75 per second."""
+"""Codes of a codebook that n-grams and compression use: an hour at 75 per second."""
 COVERED = 0.75
-"""Share of pairs seen (Good's estimate) below which no conditional entropy is given: of chains with
-followers by Zipf's law it is too low by less than 0.4 bit above, by 1 bit and more below."""
+"""Coverage of pairs (Good's estimate) below which no conditional entropy is given: for Markov
+chains with Zipf-distributed transitions the estimate is too low by less than 0.4 bit above this
+coverage, and by 1 bit or more below."""
 
 
 class TokenStatistics(Task):
     """Bitrates and predictability of each clip; entropy, usage, perplexity of the whole corpus.
 
-    Nothing is ranked. Bitrates are costs, and a codec whose code never changes has the lowest
-    entropy and the most predictable codes; usage and perplexity are properties, of which more is
-    not better: codes drawn at random have the most.
+    Nothing is ranked. Bitrates are costs, and a codec whose codes never change has the lowest
+    entropy and the most predictable codes. For usage and perplexity higher is not better: random
+    codes have the highest.
     """
 
     name = "tokens"
@@ -86,7 +86,7 @@ class TokenStatistics(Task):
         note: Callable[[str], None],
         codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
-        """N-gram columns of each clip; none where no other clip can teach a model."""
+        """N-gram columns of each clip; none if there is no other clip to train a model on."""
         coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
         if len(coded) < 2:
             return {}
@@ -100,7 +100,7 @@ class TokenStatistics(Task):
         tokens = list(tokens)
         counts = _counts(tokens)
         conditional, covered = _conditional(tokens)
-        found = {
+        totals = {
             **_rates(tokens),
             "entropy_bitrate": entropy_bitrate(tokens),
             **usage(counts),
@@ -109,14 +109,14 @@ class TokenStatistics(Task):
             "lzma_ratio": _lzma_ratio(tokens),
         }
         if None not in conditional:
-            found["conditional_entropy"] = float(np.mean(conditional))
-        return found
+            totals["conditional_entropy"] = float(np.mean(conditional))
+        return totals
 
     def basis(self, column: str) -> str:
         return column if column.startswith("ngram_") else "token_rate"
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
-        """Of each codebook: usage, perplexity, entropies."""
+        """Usage, perplexity and entropies of each codebook."""
         if not tokens:
             return {}
         tokens = list(tokens)
@@ -156,7 +156,7 @@ def _entropies(counts: list[np.ndarray]) -> list[float]:
 
 
 def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]:
-    """Of each codebook the entropy given the code before, None where not covered; coverage."""
+    """For each codebook the conditional entropy, None if the coverage is too low; coverage."""
     from audiotok.tokens.entropy import conditional_entropy, coverage, pair_counts
 
     entropies, covered = [], []
@@ -170,7 +170,7 @@ def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]
 
 
 def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
-    """The n-gram columns of each clip; a clip of less than three codes has none."""
+    """The n-gram columns of each clip; a clip of fewer than three codes has none."""
     from audiotok.tokens.ngrams import held_out_bits
 
     most = max(3, LIMIT // len(tokens))
@@ -178,23 +178,24 @@ def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
         held_out_bits([list(t.free_codes[k][:, :most].numpy()) for t in tokens], size)
         for k, size in enumerate(tokens[0].codebook_sizes)
     ]
-    found = []
+    rows = []
     for one, each in zip(tokens, zip(*bits, strict=True), strict=True):
         if not all(b.size for b in each):
-            found.append({})
+            rows.append({})
             continue
         alone, *_, whole = np.array([b.mean(axis=1) for b in each]).T  # (K,) bits of a code
         sizes = [free.numel() for free in one.free_codes]
-        found.append({
+        rows.append({
             "ngram_bits": float(whole.mean()),
             "ngram_bitrate": float(whole @ sizes + one.side_bits) / one.duration,
             "ngram_predictability": float(1 - whole.sum() / alone.sum()),
         })  # fmt: skip
-    return found
+    return rows
 
 
 def _lzma_ratio(tokens: list[Tokens]) -> float:
-    """Bits of the codes of all clips, frame after frame, in one LZMA stream, by their log2(V)."""
+    """Bits of the codes of all clips, frame by frame, in one LZMA stream, divided by sum of
+    log2(V)."""
     sizes = tokens[0].codebook_sizes
     kind = np.min_scalar_type(max(sizes) - 1).newbyteorder("<")
     most = max(1, LIMIT // len(tokens))
@@ -211,7 +212,7 @@ def _lzma_ratio(tokens: list[Tokens]) -> float:
 
 
 def usage(counts: list[np.ndarray]) -> dict[str, float]:
-    """Usage and perplexity with their ceilings from the counts (V,) of each codebook."""
+    """Usage and perplexity with their ceilings, from the counts (V,) of each codebook."""
     from audiotok.tokens.entropy import plug_in
 
     sizes = [(int(c.sum()), len(c)) for c in counts]
@@ -225,7 +226,7 @@ def usage(counts: list[np.ndarray]) -> dict[str, float]:
 
 
 def even_entropy(n: int, size: int) -> float:
-    """Expected entropy, in bits, of the frequencies of n codes drawn evenly from `size`."""
+    """Expected entropy, in bits, of the frequencies of n codes drawn uniformly from `size`."""
     from scipy.stats import binom
 
     spread = 12 * np.sqrt(n / size) + 30

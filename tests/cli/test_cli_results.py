@@ -55,7 +55,7 @@ def test_mistakes_are_one_line(audiotok):
     for words, messages in (
         ("compare mimi-8", "compare takes two codecs, not 1"),
         ("compare mimi-8 opus", "opus was not measured: did you mean opus-6k?"),
-        ("compare mimi-8 opus-6k --data x", "is of data x: there is clips"),
+        ("compare mimi-8 opus-6k --data x", "has the data x: there is clips"),
         ("compare opus-6k --published", "has nothing of opus-6k"),
         ("validate nowhere", "nowhere is not a folder"),
     ):

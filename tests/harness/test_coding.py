@@ -39,16 +39,16 @@ def kit(tmp_path, monkeypatch):
 @pytest.fixture
 def calls(monkeypatch):
     """What codecs do, in order: "encode" and "decode"."""
-    found = []
+    calls = []
     for name in ("encode", "decode"):
         body = getattr(Codec, name)
 
         def noted(*arguments, name=name, body=body):
-            found.append(name)
+            calls.append(name)
             return body(*arguments)
 
         monkeypatch.setattr(Codec, name, noted)
-    return found
+    return calls
 
 
 def run(tokenizer="mulaw", data="clips", **options):
@@ -59,8 +59,8 @@ def run(tokenizer="mulaw", data="clips", **options):
 
 
 def contents(folder="results") -> list[bytes]:
-    kept = ("rows.parquet", "summary.json")
-    return [p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in kept]
+    names = ("rows.parquet", "summary.json")
+    return [p.read_bytes() for p in sorted(Path(folder).rglob("*")) if p.name in names]
 
 
 def entries(kind: str) -> list[Path]:
@@ -86,9 +86,11 @@ def test_a_changed_metric_runs_no_codec_and_no_other_task(kit, calls, monkeypatc
     )
     monkeypatch.setattr(bench_kit.Level, "version", 3)
     monkeypatch.setattr(bench_kit.Level, "score", lambda self, item: {"level_error": 7.0})
-    found, notes = run()
+    results, notes = run()
     assert any("mulaw: measured again" in note for note in notes)
-    assert found[1].scores["level_error"]["mean"] == 7 and found[1].scores["bitrate"]["mean"] > 0
+    assert (
+        results[1].scores["level_error"]["mean"] == 7 and results[1].scores["bitrate"]["mean"] > 0
+    )
     assert calls == [] and scored == []
 
 
@@ -125,8 +127,8 @@ def test_what_a_task_saw_of_the_codec_is_kept_with_its_score(kit, calls, monkeyp
 def test_other_clips_are_coded_and_known_ones_are_not(kit, calls):
     run(limit=2)
     calls.clear()
-    found, _ = run()
-    assert calls.count("decode") == 2 and found[1].scores["level_error"]["n"] == 3
+    results, _ = run()
+    assert calls.count("decode") == 2 and results[1].scores["level_error"]["n"] == 3
     bench_kit.write_clips(Path("other"), ["renamed"])  # the sound of clip a
     calls.clear()
     run(data="other")
@@ -148,10 +150,10 @@ def test_other_code_and_other_weights_are_coded_again(kit, calls):
 @pytest.mark.parametrize("how", ["changed", "torn", "exchanged"])
 def test_a_poisoned_cache_is_noticed_and_gives_the_same(kit, kind, how):
     run()
-    found = entries(kind)
-    assert len(found) >= 3
-    whole = [path.read_bytes() for path in found]
-    for path, data, other in zip(found, whole, whole[1:] + whole[:1], strict=True):
+    cached = entries(kind)
+    assert len(cached) >= 3
+    whole = [path.read_bytes() for path in cached]
+    for path, data, other in zip(cached, whole, whole[1:] + whole[:1], strict=True):
         poisoned = {
             "changed": data[:-1] + bytes([data[-1] ^ 1]),
             "torn": data[: len(data) - 5],
@@ -172,8 +174,8 @@ def test_only_cache_runs_no_codec(kit, calls, monkeypatch):
     run()
     calls.clear()
     monkeypatch.setattr(bench_kit.Level, "version", 3)
-    found, _ = run(reuse="only-cache")
-    assert calls == [] and found[1].summary["plan"]["tasks"]["level"] == {"task": 3}
+    results, _ = run(reuse="only-cache")
+    assert calls == [] and results[1].summary["plan"]["tasks"]["level"] == {"task": 3}
     for path in entries("tokens"):
         path.unlink()
     with pytest.raises(ResultsError, match="the clip a is not in the cache"):
@@ -185,11 +187,11 @@ def test_only_missing_keeps_what_is_finished_and_says_so(kit, calls, monkeypatch
     before = contents()
     calls.clear()
     monkeypatch.setattr(bench_kit.Level, "version", 3)
-    found, notes = run("mulaw,resample-16k", reuse="only-missing")
-    assert [r.summary["plan"]["tasks"]["level"]["task"] for r in found] == [2, 2, 3]
-    assert "mulaw: kept as it is, though this changed: tasks.level.task 2 -> 3" in notes[1]
+    results, notes = run("mulaw,resample-16k", reuse="only-missing")
+    assert [r.summary["plan"]["tasks"]["level"]["task"] for r in results] == [2, 2, 3]
+    assert "mulaw: reused, although this changed: tasks.level.task 2 -> 3" in notes[1]
     assert set(before) < set(contents())
-    found[1].folder.joinpath("rows.parquet").write_bytes(b"torn")
+    results[1].folder.joinpath("rows.parquet").write_bytes(b"torn")
     _, notes = run(reuse="only-missing")
     assert "mulaw: measured again" in notes[1]
 
@@ -223,7 +225,7 @@ def test_times_are_those_of_the_same_hardware_or_taken_anew(kit, calls, monkeypa
     assert calls == [] and only[1].run["times"]["rtf_encode"]["mean"] is None
     assert only[1].run["clips_not_timed"] == 3
     again, notes = run(out="only")
-    assert "mulaw: measured again, for its times were not taken" in notes
+    assert "mulaw: measured again, because it has no times" in notes
     assert again[1].run["times"]["rtf_encode"]["mean"] > 0
     calls.clear()
     Path("cache").rename("elsewhere")
@@ -238,7 +240,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_else(kit, monkeypatch):
     Path("file").write_text("")
     monkeypatch.setenv("AUDIOTOK_CACHE", "file/cache")
     _, notes = run(out="again")
-    assert len([note for note in notes if "nothing more is kept" in note]) == 1
+    assert len([note for note in notes if "nothing more is cached" in note]) == 1
     assert contents("again") == contents()
 
 
@@ -257,30 +259,30 @@ class Failing(Task):
 
 
 def test_a_conclusion_that_fails_costs_its_columns_alone(kit, monkeypatch):
-    known = tasks.get
-    monkeypatch.setattr(tasks, "get", lambda n: Failing() if n == "failing" else known(n))
+    get_task = tasks.get
+    monkeypatch.setattr(tasks, "get", lambda n: Failing() if n == "failing" else get_task(n))
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "failing"])
-    found, _ = run()
-    share = found[1].scores["share"]
+    results, _ = run()
+    share = results[1].scores["share"]
     assert (share["n"], share["failed"], share["mean"]) == (0, 3, None)
-    assert found[1].scores["level_error"]["n"] == 3
+    assert results[1].scores["level_error"]["n"] == 3
     failure = {"stage": "conclude", "task": "failing", "message": "too few clips", "clip": "a"}
-    assert found[1].summary["failures"][0] == failure | {"transient": False}
-    assert "share is nan" in found[0].summary["failures"][0]["message"]
+    assert results[1].summary["failures"][0] == failure | {"transient": False}
+    assert "share is nan" in results[0].summary["failures"][0]["message"]
 
 
 def test_a_conclusion_is_kept_for_the_same_tokens(kit, monkeypatch):
-    told = []
+    concluded = []
     body = bench_kit.Rank.conclude
     monkeypatch.setattr(
-        bench_kit.Rank, "conclude", lambda self, *a: told.append(a) or body(self, *a)
+        bench_kit.Rank, "conclude", lambda self, *a: concluded.append(a) or body(self, *a)
     )
-    found, _ = run()
-    assert found[1].scores["rank"]["mean"] == 1 and len(told) == 2
+    results, _ = run()
+    assert results[1].scores["rank"]["mean"] == 1 and len(concluded) == 2
     again, _ = run(out="again")
-    assert contents("again") == contents() and len(told) == 2
+    assert contents("again") == contents() and len(concluded) == 2
     run(limit=2)
-    assert len(told) == 4
+    assert len(concluded) == 4
 
 
 def test_a_task_that_looks_at_the_corpus_is_scored_for_each(kit):
@@ -294,9 +296,9 @@ def test_a_task_that_looks_at_the_corpus_is_scored_for_each(kit):
     corpus = data.load("clips")
     assert Looks().cache_key(corpus) != Looks().cache_key(corpus.first(2))
     assert bench_kit.Level().cache_key(corpus) == bench_kit.Level().cache_key(corpus.first(2))
-    ours = Reconstruction()
-    ours.prepare(corpus)
-    assert ours.cache_key(corpus) == ours.cache_key(corpus.first(2))
+    task = Reconstruction()
+    task.prepare(corpus)
+    assert task.cache_key(corpus) == task.cache_key(corpus.first(2))
 
 
 @pytest.mark.parametrize(
@@ -317,5 +319,5 @@ def test_a_codec_that_returns_its_input_is_refused(kit, keep, memory, workers):
 
 def test_an_honest_stranger_is_measured(kit):
     Path("shy.py").write_text(bench_kit.CODEC)
-    found, _ = run("shy.py", baselines=False, workers=1)
-    assert found[1].codec == "shy" and found[1].scores["level_error"]["n"] == len(CLIPS)
+    results, _ = run("shy.py", baselines=False, workers=1)
+    assert results[1].codec == "shy" and results[1].scores["level_error"]["n"] == len(CLIPS)

@@ -49,8 +49,10 @@ class Level(Task):
 
 @pytest.fixture
 def kit(tmp_path, monkeypatch):
-    known = tasks.get
-    monkeypatch.setattr(tasks, "get", lambda name: Level() if name == "loudness" else known(name))
+    get_task = tasks.get
+    monkeypatch.setattr(
+        tasks, "get", lambda name: Level() if name == "loudness" else get_task(name)
+    )
     monkeypatch.chdir(tmp_path)
     Path("s").mkdir()
     for name in ("gt_1", "gt_2", "soft_1", "soft_2", "half_2", "alone"):
@@ -68,20 +70,20 @@ def run(manifest="m.tsv", tokenizer=(), **options):
 
 
 def test_each_codec_named_is_a_row_of_its_own_clips(kit):
-    found = {result.codec: result for result in run()}
-    assert list(found) == ["reference", "Alone", "Half", "Soft, 8 codebooks"]
-    assert {r.role for r in found.values()} == {"ceiling", "given"}
-    ratio = {name: r.scores["level_ratio"]["mean"] for name, r in found.items()}
+    by_codec = {result.codec: result for result in run()}
+    assert list(by_codec) == ["reference", "Alone", "Half", "Soft, 8 codebooks"]
+    assert {r.role for r in by_codec.values()} == {"ceiling", "given"}
+    ratio = {name: r.scores["level_ratio"]["mean"] for name, r in by_codec.items()}
     assert ratio["reference"] == pytest.approx(1)
     assert ratio["Soft, 8 codebooks"] == pytest.approx(0.9, rel=1e-3)
     assert ratio["Half"] == pytest.approx(0.5, rel=1e-3)
-    counts = {name: r.summary["data"]["clips"] for name, r in found.items()}
+    counts = {name: r.summary["data"]["clips"] for name, r in by_codec.items()}
     assert counts == {"reference": 2, "Alone": 1, "Half": 1, "Soft, 8 codebooks": 2}
-    clips = {name: list(r.rows["clip"]) for name, r in found.items()}
+    clips = {name: list(r.rows["clip"]) for name, r in by_codec.items()}
     assert clips["Soft, 8 codebooks"] == clips["reference"] == ["gt_1", "gt_2"]
     assert clips["Half"] == ["gt_2"]  # the same clip, so that codecs can be compared on it
-    assert not any("bitrate" in r.summary["codec"] for r in found.values())
-    assert rank(list(found.values()), "loudness") is None
+    assert not any("bitrate" in r.summary["codec"] for r in by_codec.values())
+    assert rank(list(by_codec.values()), "loudness") is None
     assert [f for f in validate("results")[1] if f.error] == []
 
 
@@ -96,14 +98,14 @@ def test_a_sound_without_its_original_is_never_scored_against_itself(kit):
 
 def test_a_sound_that_stands_in_for_the_original_is_named(kit):
     Path("m.tsv").write_text(MANIFEST.replace("\tgt\t", "\tBest\t"))
-    found = run()
-    assert found[0].summary["codec"]["stand_in"] == "Best"
+    results = run()
+    assert results[0].summary["codec"]["stand_in"] == "Best"
     assert "stand_in" not in run_again_with_originals()[0].summary["codec"]
-    (_, note) = samples.notes(found)
+    (_, note) = samples.notes(results)
     assert "the sound of Best stands in for it" in note
     text = leaderboard.build("results")["LEADERBOARD.md"].decode()
     assert "not run by us: 1 to 2 of each codec" in text and "Best stands in" in text
-    assert samples.headline(found) == ["level_ratio"]
+    assert samples.headline(results) == ["level_ratio"]
 
 
 def run_again_with_originals():

@@ -31,41 +31,41 @@ def test_two_codecs_of_one_name(kit):
         run(["shy.py", "loud.py"])
     Path("other").mkdir()
     Path("other/shy.py").write_text(bench_kit.CODEC.replace('"shy"', '"bold"'))
-    found, _ = run(["shy.py", "shy.py::shy", "other/shy.py"], baselines=False)
-    assert {"shy", "bold"} <= {one.codec for one in found}
+    results, _ = run(["shy.py", "shy.py::shy", "other/shy.py"], baselines=False)
+    assert {"shy", "bold"} <= {one.codec for one in results}
     for path in ("shy.py", "other/shy.py"):  # each is found again by other processes
         kind = harness.registry.find(path)
         assert harness.registry.name_for(*kind).endswith(f"{path}::{kind[1].name}")
 
 
 def test_a_table_has_ceiling_codec_and_floor(kit):
-    found, observer = run()
-    assert [(r.codec, r.role) for r in found] == [
+    measured, observer = run()
+    assert [(r.codec, r.role) for r in measured] == [
         ("reference", "ceiling"), ("mulaw", "baseline"), ("resample-16k", "baseline"),
     ]  # fmt: skip
-    assert found[0].scores["level_error"]["mean"] == 0
-    assert found[0].scores["bitrate"] == found[0].scores["bitrate"] | {"mean": None, "n": 0}
-    assert found[1].scores["bitrate"]["mean"] == 128_000
-    assert found[2].scores["level_error"]["n"] == 4
+    assert measured[0].scores["level_error"]["mean"] == 0
+    assert measured[0].scores["bitrate"] == measured[0].scores["bitrate"] | {"mean": None, "n": 0}
+    assert measured[1].scores["bitrate"]["mean"] == 128_000
+    assert measured[2].scores["level_error"]["n"] == 4
     assert ("mulaw", 4, 4) in observer.scored
-    table = results.table(found)
+    table = results.table(measured)
     assert list(table.index) == ["reference", "mulaw", "resample-16k"]
     assert table.loc["mulaw", "level_error"] > table.loc["reference", "level_error"]
 
 
 def test_files_of_a_result(kit):
-    found, _ = run()
-    folder = found[2].folder
+    measured, _ = run()
+    folder = measured[2].folder
     assert folder.parent.parent == Path("results/tiny-v3")
     assert folder.parent.name.startswith("clips-")
     files = {p.name for p in folder.iterdir()}
     assert files == {"rows.parquet", "summary.json", "times.parquet", "run.json"}
-    rows = found[2].rows
+    rows = measured[2].rows
     assert list(rows["clip"]) == CLIPS
     assert set(rows["codec"]) == {"resample-16k"}
     assert list(rows["level_words"]) == ["some words"] * 4
     assert not any("seconds" in name or "rtf" in name for name in rows)
-    summary, run_ = found[2].summary, found[2].run
+    summary, run_ = measured[2].summary, measured[2].run
     assert summary["codec"]["fingerprint"] and summary["packages"]["torch"]
     assert run_["hardware"] and run_["times"]["rtf_encode"]["mean"] > 0
     assert summary["plan"]["tasks"]["level"] == {"task": 2}
@@ -90,24 +90,24 @@ def test_other_clips_limits_and_tasks_have_other_folders(kit):
     tokens, _ = run(data="clips", tasks=["tokens"])
     bench_kit.write_clips(Path("clips"), ["zz"])
     more, _ = run(data="clips")
-    folders = {found[0].folder.parent for found in (whole, fewer, tokens, more)}
+    folders = {measured[0].folder.parent for measured in (whole, fewer, tokens, more)}
     assert len(folders) == 4
-    assert [found[0].summary["data"]["clips"] for found in (whole, fewer, more)] == [4, 2, 5]
+    assert [measured[0].summary["data"]["clips"] for measured in (whole, fewer, more)] == [4, 2, 5]
     assert list(tokens[1].summary["plan"]["tasks"]) == ["tokens"]
 
 
 def test_a_new_version_of_a_task_is_measured_again(kit, monkeypatch):
     run()
     monkeypatch.setattr(bench_kit.Level, "version", 3)
-    found, observer = run()
+    measured, observer = run()
     assert any("measured again" in n and "tasks.level.task 2 -> 3" in n for n in observer.notes)
-    assert found[0].summary["plan"]["tasks"]["level"] == {"task": 3}
+    assert measured[0].summary["plan"]["tasks"]["level"] == {"task": 3}
 
 
 def test_a_changed_row_file_is_measured_again(kit):
-    found, _ = run()
+    measured, _ = run()
     before = contents()
-    (found[1].folder / "rows.parquet").write_bytes(b"PAR1")
+    (measured[1].folder / "rows.parquet").write_bytes(b"PAR1")
     _, observer = run()
     assert any("mulaw: measured again" in note for note in observer.notes)
     assert contents() == before
@@ -116,32 +116,34 @@ def test_a_changed_row_file_is_measured_again(kit):
 def test_reconstructions_that_come_with_a_corpus_are_a_row(kit):
     bench_kit.write_clips(Path("given"), ["a", "a-original-loud"])
     Path("given.tsv").write_text("audio\treference\ngiven/a.wav\tgiven/a-original-loud.wav\n")
-    found, _ = run(data="given.tsv")
-    assert [r.codec for r in found] == ["reference", "given", "mulaw", "resample-16k"]
-    error = {r.codec: r.scores["level_error"]["mean"] for r in found}
+    measured, _ = run(data="given.tsv")
+    assert [r.codec for r in measured] == ["reference", "given", "mulaw", "resample-16k"]
+    error = {r.codec: r.scores["level_error"]["mean"] for r in measured}
     assert error["reference"] == 0
     assert error["given"] > 0.3
     assert error["resample-16k"] < 0.01
 
 
 def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
-    found, _ = run(out="before", limit=1)
-    held = filelock.FileLock(Path("results/tiny-v3") / found[0].folder.parent.name / ".mulaw.lock")
-    Path(held.lock_file).parent.mkdir(parents=True)
+    measured, _ = run(out="before", limit=1)
+    lock = filelock.FileLock(
+        Path("results/tiny-v3") / measured[0].folder.parent.name / ".mulaw.lock"
+    )
+    Path(lock.lock_file).parent.mkdir(parents=True)
 
     class Releasing(Notes):
         def note(self, text):
             super().note(text)
             if "waits for another" in text:
-                held.release()
+                lock.release()
 
     observer = Releasing()
-    with held:
+    with lock:
         again, _ = run(limit=1, observer=observer)
     assert [r.codec for r in again] == ["reference", "mulaw", "resample-16k"]
-    told = [note.partition(" in ")[0].partition(" that ")[0] for note in observer.notes]
-    assert told == [
-        "reference: measured", "resample-16k: measured", "mulaw: waits for another audiotok",
+    notes = [note.partition(" in ")[0].partition(" that ")[0] for note in observer.notes]
+    assert notes == [
+        "reference: measured", "resample-16k: measured", "mulaw: waits for another process",
         "mulaw: measured",
     ]  # fmt: skip
 
@@ -167,9 +169,9 @@ def test_processes_on_one_folder_share_the_work(tmp_path):
         )
         for names in ("resample-16k", "resample-16k,resample-24k")
     ]
-    told = [process.communicate(timeout=600)[0].split() for process in started]
+    outputs = [process.communicate(timeout=600)[0].split() for process in started]
     assert [process.returncode for process in started] == [0, 0]
-    assert told[1] == ["reference", "mulaw", "resample-16k", "resample-24k"]
+    assert outputs[1] == ["reference", "mulaw", "resample-16k", "resample-24k"]
     assert len(contents(tmp_path / "results")) == 8
     assert not list((tmp_path / "results").rglob("run-*"))
 
@@ -265,11 +267,11 @@ class Watcher(Task):
 
 
 def test_tasks_see_the_codec_and_all_clips_together(kit, monkeypatch):
-    known = tasks.get
-    monkeypatch.setattr(tasks, "get", lambda n: Watcher() if n == "watcher" else known(n))
+    get_task = tasks.get
+    monkeypatch.setattr(tasks, "get", lambda n: Watcher() if n == "watcher" else get_task(n))
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "watcher"])
-    found, observer = run("shy.py", baselines=False)
-    reference, mulaw, shy = found[0], found[2], found[1]
+    measured, observer = run("shy.py", baselines=False)
+    reference, mulaw, shy = measured[0], measured[2], measured[1]
     assert reference.scores["changes"]["n"] == 0 and reference.scores["rank"]["n"] == 0
     assert mulaw.scores["changes"] | {"n": 3, "failed": 1} == mulaw.scores["changes"]
     assert mulaw.scores["rank"]["mean"] == 1.5

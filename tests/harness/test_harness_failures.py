@@ -30,25 +30,25 @@ def test_failures_are_counted_and_never_numbers(kit):
     bench_kit.write_clips(Path("bad"), names)
     (Path("bad") / "g.wav").write_bytes(b"RIFF no sound")
     try:
-        found, _ = run("shy.py", "bad")
+        measured, _ = run("shy.py", "bad")
     except CorpusError:  # a corpus that refuses unreadable files at once is as good
         (Path("bad") / "g.wav").unlink()
-        found, _ = run("shy.py", "bad")
+        measured, _ = run("shy.py", "bad")
     unread = int((Path("bad") / "g.wav").exists())
-    shy = next(r for r in found if r.codec == "shy")
+    shy = next(r for r in measured if r.codec == "shy")
     assert shy.role == "neural"
     level, peak = shy.scores["level_error"], shy.scores["peak_error"]
     assert (level["n"], level["failed"]) == (4, 2 + unread)
     assert (peak["n"], peak["failed"]) == (2, 4 + unread)
     assert (shy.scores["bitrate"]["failed"]) == 1 + unread
-    told = {f["clip"]: f for f in shy.summary["failures"]}
-    assert told["b-loud"] == {
+    failures = {f["clip"]: f for f in shy.summary["failures"]}
+    assert failures["b-loud"] == {
         "clip": "b-loud", "stage": "encode", "message": "RuntimeError: too loud",
         "transient": False,
     }  # fmt: skip
-    assert told["c-raises"]["task"] == "level"
-    assert told["d-peakless"]["column"] == "peak_error"
-    assert "inf" in told["e-infinite"]["message"]
+    assert failures["c-raises"]["task"] == "level"
+    assert failures["d-peakless"]["column"] == "peak_error"
+    assert "inf" in failures["e-infinite"]["message"]
     rows = shy.rows.set_index("clip")
     assert rows.loc["c-raises"].isna()["level_error"] and rows.loc["c-raises", "bitrate"] == 64_000
 
@@ -56,8 +56,8 @@ def test_failures_are_counted_and_never_numbers(kit):
 def test_a_scoring_process_that_dies_costs_its_clip(kit):
     bench_kit.write_clips(Path("deadly"), ["a", "b-dies", "c", "d"])
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
-    found, _ = run(data="deadly", workers=1)
-    score = next(r for r in found if r.codec == "resample-16k")
+    measured, _ = run(data="deadly", workers=1)
+    score = next(r for r in measured if r.codec == "resample-16k")
     assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
     assert "signal 9" in score.failed_for_now[0]["message"]
     assert not (score.folder / "summary.json").exists() and list(score.folder.glob("run-*"))
@@ -89,20 +89,20 @@ def test_what_may_pass_is_no_result_and_exactly_these_clips_are_tried_again(kit,
     whole = contents()
     shutil.rmtree("results")
     disk.full, disk.tries = True, []
-    found, _ = run(data="abcd")
+    measured, _ = run(data="abcd")
     assert [disk.tries.count(name) for name in names] == [3, 6, 3, 6]  # of three rows
-    for result in found:
+    for result in measured:
         assert [failure["clip"] for failure in result.failed_for_now] == ["b", "d"]
         assert result.scores["level_error"]["n"] == 1 and len(result.rows) == 4
-        told = "2 of 4 clips could not be measured for now, first b: OSError: [Errno 28]"
-        assert told in results.to_try_again(result)
+        message = "2 of 4 clips could not be measured for now, first b: OSError: [Errno 28]"
+        assert message in results.to_try_again(result)
     assert not contents() and len(list(Path("results").rglob("run-*"))) == 3
     disk.full, disk.tries = False, []
-    found, observer = run(data="abcd")
+    measured, observer = run(data="abcd")
     assert sorted(disk.tries) == ["b"] * 3 + ["d"] * 3
-    assert "mulaw: goes on after 2 of 4 clips" in observer.notes
+    assert "mulaw: continues after 2 of 4 clips" in observer.notes
     assert contents() == whole
-    assert {failure["clip"] for failure in found[0].summary["failures"]} == {"c-raises"}
+    assert {failure["clip"] for failure in measured[0].summary["failures"]} == {"c-raises"}
     assert not list(Path("results").rglob("run-*"))
 
 
@@ -110,26 +110,26 @@ def test_trying_again_ends(kit, disk):
     disk.clips = [f"clip-{number}" for number in range(9)]
     bench_kit.write_clips(Path("many"), disk.clips)
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
-    told = "mulaw: 9 of 9 clips could not be measured for now"
-    with pytest.warns(UserWarning, match=told):
+    message = "mulaw: 9 of 9 clips could not be measured for now"
+    with pytest.warns(UserWarning, match=message):
         harness.bench("mulaw", "many", suite="tiny.yaml", workers=0)
     assert len(disk.tries) == 2 * (9 + 3)  # two rows; three clips once more
 
 
 def test_old_results_with_such_failures_are_found_and_measured_again(kit):
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
-    found, _ = run()
+    measured, _ = run()
     before = contents()
-    folder = found[1].folder
-    summary, run_ = found[1].summary, found[1].run
+    folder = measured[1].folder
+    summary, run_ = measured[1].summary, measured[1].run
     old = {"clip": "a", "stage": "encode", "message": "RuntimeError: CUDA out of memory"}
     content = summary | {"failures": [old]}
     results.write_json(folder / "summary.json", content)
     results.write_json(
         folder / "run.json", run_ | {"summary_sha256": results.content_sha256(content)}
     )
-    told = [str(finding) for finding in validate("results")[1] if finding.error]
-    assert len(told) == 1 and "1 of 4 clips could not be measured for now, first a:" in told[0]
+    errors = [str(finding) for finding in validate("results")[1] if finding.error]
+    assert len(errors) == 1 and "1 of 4 clips could not be measured for now, first a:" in errors[0]
     for reuse in (None, "only-missing"):
         results.write_json(folder / "summary.json", content)
         _, observer = run(reuse=reuse)
@@ -190,11 +190,11 @@ def test_a_full_disk_is_one_line_and_no_loss(kit, size):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        with pytest.raises(ResultsError, match="cannot write .*File too large; ") as told:
+        with pytest.raises(ResultsError, match="cannot write .*File too large; ") as error:
             run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     run()
     assert list(contents().values()) == list(contents("whole").values())
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.token_kit import make
 
 from audiotok.errors import ResultsError
-from audiotok.harness.journal import Journal, others
+from audiotok.harness.journal import Journal, other_runs
 from audiotok.results.identity import differences
 from audiotok.tokens import Tokens
 
@@ -50,10 +50,10 @@ def test_a_damaged_line_costs_its_clip_and_no_other(tmp_path_factory, data):
     *lines, tail = damaged.split(b"\n")
     lines = [line + b"\n" for line in lines]
     untouched = [n for n, line in enumerate(originals[1:]) if line in lines]
-    found = Journal(folder, PLAN)
-    found.close()
-    assert found.entries == {n: journal.entries[n] for n in untouched}
-    assert (found.damaged > 0) == (tail != b"" or not set(lines) <= set(originals))
+    reopened = Journal(folder, PLAN)
+    reopened.close()
+    assert reopened.entries == {n: journal.entries[n] for n in untouched}
+    assert (reopened.damaged > 0) == (tail != b"" or not set(lines) <= set(originals))
     again = Journal(folder, PLAN)
     for index in set(range(3)) - set(untouched):
         again.append(journal.entries[index])
@@ -71,11 +71,11 @@ def test_no_flipped_bit_is_believed(tmp_path, line):
         torn = bytearray(lines[line])
         torn[at] ^= 1
         journal.path.write_bytes(b"".join([*lines[:line], torn, *lines[line + 1 :]]))
-        found = Journal(tmp_path, PLAN)
-        found.close()
-        assert found.damaged == 1
+        reopened = Journal(tmp_path, PLAN)
+        reopened.close()
+        assert reopened.damaged == 1
         left = {n: entry for n, entry in journal.entries.items() if n != line - 1}
-        assert found.entries == left
+        assert reopened.entries == left
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "flipped", "folder"])
@@ -92,8 +92,8 @@ def test_an_entry_without_its_tokens_is_dropped(tmp_path, damage):
         file.unlink()
     if damage == "folder":
         file.mkdir()
-    found = Journal(tmp_path, PLAN)
-    assert (sorted(found.entries), found.damaged) == ([0, 2], 1)
+    reopened = Journal(tmp_path, PLAN)
+    assert (sorted(reopened.entries), reopened.damaged) == ([0, 2], 1)
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
@@ -111,12 +111,12 @@ def test_journals_of_other_plans_that_are_damaged_say_nothing(tmp_path):
         other.path.write_bytes(raw)
         other.path.parent.rename(tmp_path / f"run-{number:012x}")
     (tmp_path / "run-aaaaaaaaaaaa" / "journal.jsonl").mkdir(parents=True)
-    assert list(others(Journal(tmp_path, PLAN))) == []
+    assert list(other_runs(Journal(tmp_path, PLAN))) == []
 
 
 def test_a_stopped_run_of_another_plan_is_found(tmp_path):
     filled(tmp_path)
-    assert list(others(Journal(tmp_path, PLAN | {"seed": 1}))) == [(PLAN, 3)]
+    assert list(other_runs(Journal(tmp_path, PLAN | {"seed": 1}))) == [(PLAN, 3)]
 
 
 def test_failures_that_may_pass_are_no_entries(tmp_path):

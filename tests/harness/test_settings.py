@@ -11,10 +11,10 @@ from audiotok.harness.settings import BenchSettings, split_names
 
 
 def test_bench_takes_exactly_the_settings():
-    asked = inspect.signature(audiotok.bench).parameters
+    parameters = inspect.signature(audiotok.bench).parameters
     defaults = {field.name: field.default for field in fields(BenchSettings)}
-    assert asked.keys() == defaults.keys()
-    for name, parameter in asked.items():
+    assert parameters.keys() == defaults.keys()
+    for name, parameter in parameters.items():
         if name not in ("tokenizer",):
             assert parameter.default == defaults[name], name
     text = inspect.getdoc(BenchSettings)
@@ -43,6 +43,6 @@ def test_they_are_one_frozen_object():
     ],
 )
 def test_what_contradicts_is_one_line(changes, message):
-    with pytest.raises(AudiotokError, match=message) as told:
+    with pytest.raises(AudiotokError, match=message) as error:
         BenchSettings(**{"tokenizer": "a"} | changes)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)

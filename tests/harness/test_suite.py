@@ -27,9 +27,9 @@ def test_a_suite_names_what_is_here(name):
     assert suite.data is None or suite.data in data.names()
     for baseline in suite.baselines:
         assert registry.find_card(baseline).kind == "baseline"
-    found = [tasks.get(task) for task in suite.tasks]
-    columns = {column.name for task in found for column in task.columns}
-    columns.update(*(task.left_out() for task in found))  # packages that are not installed
+    suite_tasks = [tasks.get(task) for task in suite.tasks]
+    columns = {column.name for task in suite_tasks for column in task.columns}
+    columns.update(*(task.left_out() for task in suite_tasks))  # packages that are not installed
     columns |= {column.name for metric in metrics.list_metrics() for column in metric.columns}
     grammar = {"wer_closed", "wer_closed_area_32"}  # where the corpus has one
     assert set(suite.headline) - grammar <= columns
@@ -65,8 +65,8 @@ def test_a_newcomer_adds_a_corpus_in_one_file(tmp_path, monkeypatch):
     assert [clip.id for clip in data.load("meadow/test")] == ["a", "b"]
     bench_kit.install(monkeypatch.setattr)
     suite = bench_kit.write_suite(tmp_path / "tiny.yaml", data="meadow/test")
-    found = harness.run(
+    results = harness.run(
         BenchSettings(tokenizer="mulaw", suite=suite, out=tmp_path / "out", workers=0)
     )
-    assert found[0].summary["data"]["name"] == "meadow/test"
-    assert Path(found[0].folder).parent.name.startswith("meadow+test++")
+    assert results[0].summary["data"]["name"] == "meadow/test"
+    assert Path(results[0].folder).parent.name.startswith("meadow+test++")

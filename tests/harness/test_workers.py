@@ -55,22 +55,22 @@ def collect(tasks, names, count):
 def test_clips_go_to_processes_of_one_thread_and_none_is_idle():
     scores = collect([Threads()], "abcdefgh", 2)
     assert sorted(scores) == list(range(8))
-    told = [scores[index].scores["threads"].values for index in range(8)]
-    processes = {values["process"] for values in told}
+    reported = [scores[index].scores["threads"].values for index in range(8)]
+    processes = {values["process"] for values in reported}
     assert len(processes) == 2 and os.getpid() not in processes
-    assert {values["threads"] for values in told} == {1}
+    assert {values["threads"] for values in reported} == {1}
 
 
 def test_clips_of_a_busy_process_go_to_another():
     scores = collect([Threads()], ["slow", "b", "c", "d", "e", "f"], 2)
-    told = [scores[index].scores["threads"].values["process"] for index in range(6)]
-    assert told[0] != told[1]
-    assert told.count(told[0]) < 3
+    processes = [scores[index].scores["threads"].values["process"] for index in range(6)]
+    assert processes[0] != processes[1]
+    assert processes.count(processes[0]) < 3
 
 
 def test_no_processes_at_all():
     scores = collect([Threads()], "ab", 0)
-    processes = {found.scores["threads"].values["process"] for found in scores.values()}
+    processes = {scored.scores["threads"].values["process"] for scored in scores.values()}
     assert processes == {os.getpid()}
 
 
@@ -98,17 +98,17 @@ def test_what_a_task_raises_is_a_failure_of_that_task():
 def test_only_the_tasks_that_a_job_names():
     with Workers([bench_kit.Level(), Threads()], 0) as workers:
         workers.submit(0, Job(Clip("a"), SOUND, SOUND, tasks=["threads"]))
-        [(_, found)] = workers.finished(wait=True)
-    assert list(found.scores) == ["threads"]
+        [(_, scored)] = workers.finished(wait=True)
+    assert list(scored.scores) == ["threads"]
 
 
 def test_what_cannot_be_pickled_is_a_failure_and_the_next_clip_is_scored():
     with Workers([Threads()], 1) as workers:
         workers.submit(0, Job(Clip("a"), SOUND, SOUND, observed={"threads": lambda: 0}))
         workers.submit(1, Job(Clip("b"), SOUND, SOUND))
-        found = dict(workers.finished(wait=True))
-    assert "did not reach" in found[0].failure.message and not found[0].failure.transient
-    assert found[1].scores["threads"].values["text"] == "words"
+        scored = dict(workers.finished(wait=True))
+    assert "did not reach" in scored[0].failure.message and not scored[0].failure.transient
+    assert scored[1].scores["threads"].values["text"] == "words"
 
 
 def test_processes_that_cannot_start_end_the_run():

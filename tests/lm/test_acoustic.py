@@ -38,7 +38,7 @@ def chain(transitions: np.ndarray, frames: int, seed: int) -> torch.Tensor:
 def test_the_task_and_the_models_know_the_same():
     assert len(acoustic.PROTOCOL.seeds) == acoustic_lm.SEEDS
     for model in acoustic_lm.MODELS:
-        acoustic.make(model, (4, 4), (1, 2), 0)
+        acoustic.build_model(model, (4, 4), (1, 2), 0)
 
 
 EVEN = np.full((8, 8), 1 / 8)
@@ -50,7 +50,7 @@ BIGRAM = np.array([[0.9 if b == (a + 1) % 8 else 0.1 / 7 for b in range(8)] for 
 def test_bits_per_second_of_known_sources(protocol, source):
     train = [chain(source, 400, seed) for seed in range(12)]
     test = chain(source, 4000, 99)
-    model = acoustic.teach("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0)
+    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0)
     cost = acoustic.costs(model.model, test[None], RATE)
     row = source[0]  # all rows have the same entropy; a window's first code has that of the whole
     first = np.linalg.matrix_power(source, 999)[0]
@@ -65,7 +65,7 @@ def test_the_bigram_saves_what_frequencies_do_not_know(protocol):
     train, test = [chain(BIGRAM, 400, s) for s in range(12)], chain(BIGRAM, 1000, 99)
     (alone,) = acoustic.unigram(train, [test], (8,), (1,))
     assert alone / 1000 == pytest.approx(3, rel=0.01)  # all codes are as frequent
-    model = acoustic.teach("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=1).model
+    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=1).model
     assert acoustic.costs(model, test[None], RATE).bits < 0.5 * alone
 
 
@@ -79,7 +79,7 @@ def test_frequencies_by_hand():
 
 
 def test_channels_add_up():
-    model = acoustic.make("parallel", (8, 8), (1, 1), 0).eval()
+    model = acoustic.build_model("parallel", (8, 8), (1, 1), 0).eval()
     codes = torch.randint(0, 8, (2, 2, 90))
     both = acoustic.costs(model, codes, RATE)
     parts = [acoustic.costs(model, codes[c : c + 1], RATE) for c in (0, 1)]
@@ -89,7 +89,7 @@ def test_channels_add_up():
 
 def test_what_is_as_likely_is_chance_and_what_was_learnt_is_preferred(protocol):
     train = [chain(BIGRAM, 400, seed) for seed in range(12)]
-    model = acoustic.teach("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
+    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
     right = chain(BIGRAM, 100, 50)[None]
     wrong = right.flip(2)
     assert acoustic.prefers(model, right, wrong) == 1
@@ -100,7 +100,7 @@ def test_what_is_as_likely_is_chance_and_what_was_learnt_is_preferred(protocol):
 def test_no_sound_wins_by_being_shorter(protocol):
     """A wrong sound of a tenth of the length costs less in all, but more per frame."""
     train = [chain(BIGRAM, 400, seed) for seed in range(12)]
-    model = acoustic.teach("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
+    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
     right, wrong = chain(BIGRAM, 200, 50)[None], chain(EVEN, 20, 51)[None]
     long, short = (float(model.bits(codes).detach()) for codes in (right, wrong))
     assert short < long and short / 20 > long / 200
@@ -118,7 +118,7 @@ def test_the_order_of_codecs_is_the_same_for_every_seed(protocol, monkeypatch):
         bits = []
         for source in (EVEN, SKEWED, BIGRAM, still):
             train, test = [chain(source, 300, n) for n in range(8)], chain(source, 1500, 99)
-            model = acoustic.teach(
+            model = acoustic.train(
                 "delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=seed
             ).model
             bits.append(acoustic.costs(model, test[None], RATE).bits)
@@ -130,6 +130,6 @@ def test_a_model_that_learns_nothing_has_diverged(protocol, monkeypatch):
     wild = dataclasses.replace(protocol, budget=Budget(seconds=80, crop_seconds=1, batch_size=4,
                                                        learning_rate=30.0))  # fmt: skip
     monkeypatch.setattr(acoustic, "PROTOCOL", wild)
-    assert acoustic.teach(
+    assert acoustic.train(
         "delay", [chain(EVEN, 200, 0)], sizes=(8,), strides=(1,), frame_rate=RATE, seed=0
     ).diverged

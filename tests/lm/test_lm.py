@@ -92,9 +92,9 @@ def test_merged_codes_cost_what_the_same_codes_cost_without_empty_steps(kind, fr
         sizes = (5, 7)[: len(strides)]
         codes = draw(sizes, frames, strides=strides)
         merged, plain = make(kind, sizes, strides), make(kind, sizes, reduced)
-        found, expected = merged(codes), plain(codes[:, :, ::2])
-        torch.testing.assert_close(found.nats[:, :, ::2], expected.nats)
-        assert found.hits[:, :, ::2].equal(expected.hits) and not found.nats[:, :, 1::2].any()
+        scored, expected = merged(codes), plain(codes[:, :, ::2])
+        torch.testing.assert_close(scored.nats[:, :, ::2], expected.nats)
+        assert scored.hits[:, :, ::2].equal(expected.hits) and not scored.nats[:, :, 1::2].any()
         assert merged.loss(codes).allclose(plain.loss(codes[:, :, ::2]))
         more = merged.generate(codes, 4, Sampling(temperature=0))
         same = plain.generate(codes[:, :, ::2], 2, Sampling(temperature=0))
@@ -196,8 +196,8 @@ def test_bits_of_sources_known_by_hand():
         optimizer.zero_grad()
         model.loss(chain(16, 32)).backward()
         optimizer.step()
-    found = float(model.bits(chain(64, 200)).detach().mean()) / 200
-    assert entropy - 0.02 < found < entropy + 0.06
+    bits_per_frame = float(model.bits(chain(64, 200)).detach().mean()) / 200
+    assert entropy - 0.02 < bits_per_frame < entropy + 0.06
 
 
 def test_sampling_draws_from_what_it_leaves():
@@ -205,8 +205,8 @@ def test_sampling_draws_from_what_it_leaves():
     none, generator = torch.zeros(4000, 0, dtype=torch.int64), torch.Generator().manual_seed(0)
 
     def shares(sampling, past=none):
-        drawn = sampling.sample(logits, past, generator)
-        return (drawn.bincount(minlength=4) / len(drawn)).tolist()
+        sampled = sampling.sample(logits, past, generator)
+        return (sampled.bincount(minlength=4) / len(sampled)).tolist()
 
     assert shares(Sampling()) == pytest.approx([0.5, 0.25, 0.15, 0.1], abs=0.03)
     assert shares(Sampling(top_k=2)) == pytest.approx([2 / 3, 1 / 3, 0, 0], abs=0.03)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from audiotok.lm import PatternLM, PatternLMConfig
-from audiotok.lm.learning import Budget, _crops, cost, learn
+from audiotok.lm.learning import Budget, _crops, cost, train_model
 
 SMALL = {"dimension": 16, "heads": 2, "layers": 1}
 
@@ -19,13 +19,13 @@ def ramp(seconds: float, rate: int, number: int):
 
 def test_every_rate_sees_the_same_sound():
     budget = Budget(seconds=100, crop_seconds=2, batch_size=4)
-    seen = {}
+    starts = {}
     for rate in (10, 50, 100):
         clips = [ramp(seconds, rate, n) for n, seconds in enumerate((3.0, 5.5, 9.1))]
         crops = _crops(clips, frame_rate=rate, unit=1, budget=budget, seed=3)
-        seen[rate] = [next(crops) for _ in range(5)]
-        assert all(batch.shape == (4, 1, 2 * rate) for batch in seen[rate])
-    for slow, fast in zip(seen[10], seen[100], strict=True):
+        starts[rate] = [next(crops) for _ in range(5)]
+        assert all(batch.shape == (4, 1, 2 * rate) for batch in starts[rate])
+    for slow, fast in zip(starts[10], starts[100], strict=True):
         assert (slow[:, 0, 0] // 1000).equal(fast[:, 0, 0] // 1000)
         assert ((slow[:, 0, 0] - fast[:, 0, 0]).abs() <= 1).all()
 
@@ -49,22 +49,24 @@ def test_the_schedule_warms_up_and_falls_to_nothing():
 
 
 def test_a_model_learns_what_there_is_to_learn_and_twice_the_same():
-    def taught():
+    def trained():
         torch.manual_seed(0)
         model = PatternLM(PatternLMConfig(codebook_sizes=(4, 4), **SMALL))
         clips = [torch.stack([torch.arange(40) % 4, (torch.arange(40) + n) % 4]) for n in range(4)]
         budget = Budget(seconds=400, crop_seconds=1, batch_size=4, learning_rate=1e-2)
-        return model, clips, learn(model, clips, frame_rate=20, budget=budget, seed=1)
+        return model, clips, train_model(model, clips, frame_rate=20, budget=budget, seed=1)
 
-    model, clips, last = taught()
-    again, _, same = taught()
+    model, clips, last = trained()
+    again, _, same = trained()
     assert last == same and all(map(torch.equal, model.parameters(), again.parameters()))
     assert last < 0.5 < math.log(4)
     bits, hits, counts = cost(model, clips[0], 20, window_seconds=2.0)
     assert counts.tolist() == [40, 40] and bits < 40
     assert (hits / counts > 0.9).all()
     with pytest.raises(ValueError, match="one frame"):
-        learn(model, [torch.zeros(2, 0, dtype=torch.int64)], frame_rate=20, budget=Budget(), seed=0)
+        train_model(
+            model, [torch.zeros(2, 0, dtype=torch.int64)], frame_rate=20, budget=Budget(), seed=0
+        )
 
 
 def test_costs_add_up_over_windows():

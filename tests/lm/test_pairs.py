@@ -33,10 +33,10 @@ def pitch(waveform):
 
 
 def test_pairs_are_what_they_say(corpus):
-    found = list(pairs.of_corpus(corpus, range(7)))
-    assert len(found) == 3 * 6 and {pair.clip for pair in found} == set(range(6))
+    corpus_pairs = list(pairs.of_corpus(corpus, range(7)))
+    assert len(corpus_pairs) == 3 * 6 and {pair.clip for pair in corpus_pairs} == set(range(6))
     half = round(pairs.PIECE * RATE)
-    for pair in found:
+    for pair in corpus_pairs:
         right, wrong = pair.right.waveform, pair.wrong.waveform
         assert right.shape == wrong.shape == (1, 2 * half)
         own = 200 + 50 * pair.clip
@@ -73,8 +73,8 @@ def touch(folder, *names):
 def test_the_layouts_of_others(tmp_path):
     salmon = tmp_path / "speaker_consistency"
     touch(salmon, "sample_0_a.wav", "sample_0_b.wav", "sample_12_a.wav", "sample_12_b.wav")
-    found = pairs.read(salmon)
-    assert [(p.kind, p.group, p.right.name, p.wrong.name) for p in found] == [
+    file_pairs = pairs.read(salmon)
+    assert [(p.kind, p.group, p.right.name, p.wrong.name) for p in file_pairs] == [
         ("speaker_consistency", "0", "sample_0_a.wav", "sample_0_b.wav"),
         ("speaker_consistency", "12", "sample_12_a.wav", "sample_12_b.wav"),
     ]
@@ -84,14 +84,14 @@ def test_the_layouts_of_others(tmp_path):
         "id,filename,voice,word,correct\n1,aaa,en-A,brick,1\n1,bbb,en-A,blick,0\n"
         "1,ccc,en-B,brick,1\n1,ddd,en-B,blick,0\n2,aaa,en-A,alone,1\n"
     )
-    found = pairs.read(lexical, "swuggy")
-    assert [(p.group, p.right.stem, p.wrong.stem) for p in found] == [
+    file_pairs = pairs.read(lexical, "swuggy")
+    assert [(p.group, p.right.stem, p.wrong.stem) for p in file_pairs] == [
         ("1", "aaa", "bbb"), ("1", "ccc", "ddd"),
     ]  # fmt: skip
     touch(tmp_path / "sSC", "7_correct.wav", "7_incorrect.wav", "x-1_correct.wav")
     touch(tmp_path / "sSC", "x-1_incorrect.wav", "7_mutual.wav")
-    found = pairs.read(tmp_path / "sSC")
-    assert [(p.kind, p.group, p.right.name, p.wrong.name) for p in found] == [
+    file_pairs = pairs.read(tmp_path / "sSC")
+    assert [(p.kind, p.group, p.right.name, p.wrong.name) for p in file_pairs] == [
         ("sSC", "7", "7_correct.wav", "7_incorrect.wav"),
         ("sSC", "x-1", "x-1_correct.wav", "x-1_incorrect.wav"),
     ]
@@ -112,8 +112,8 @@ def test_ids_of_sblimp_begin_anew_in_each_subtype(tmp_path):
     ]  # fmt: skip
     head = "id,filename,voice,type,subtype,transcription,correct\n"
     (tmp_path / "gold.csv").write_text(head + "\n".join(rows) + "\n")
-    found = pairs.read(tmp_path)
-    assert [(p.group, p.right.stem, p.wrong.stem) for p in found] == [
+    file_pairs = pairs.read(tmp_path)
+    assert [(p.group, p.right.stem, p.wrong.stem) for p in file_pairs] == [
         ("agreement/noun/1", "a", "b"), ("agreement/noun/1", "g", "h"),
         ("binding/reflexive/1", "c", "d"), ("agreement/noun/1", "e", "f"),
     ]  # fmt: skip
@@ -137,7 +137,7 @@ def test_groups_count_once_and_the_interval_is_wilsons(tmp_path):
     for name in "abcd":
         soundfile.write(tmp_path / f"{name}.wav", np.full(100, 0.1 * (ord(name) - 96)), RATE)
     listed = [("a", "b", "1"), ("c", "d", "1"), ("b", "a", "2"), ("a", "d", "3")]
-    made = [
+    file_pairs = [
         pairs.FilePair("x", group, tmp_path / f"{a}.wav", tmp_path / f"{b}.wav")
         for a, b, group in listed
     ]
@@ -145,7 +145,7 @@ def test_groups_count_once_and_the_interval_is_wilsons(tmp_path):
     def quieter(one, other):
         return float(one.waveform.mean() < other.waveform.mean())
 
-    judged = pairs.judge(quieter, made)["x"]
+    judged = pairs.judge(quieter, file_pairs)["x"]
     assert judged.accuracy == pytest.approx(2 / 3) and judged.groups == 3
     for hits, count in ((2, 3), (0, 10), (37, 200), (200, 200)):
         truth = binomtest(hits, count).proportion_ci(method="wilson")

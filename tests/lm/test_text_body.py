@@ -30,13 +30,17 @@ def lm(folder, pattern="delay"):
 
 def test_the_blocks_are_those_of_the_text_model(folder):
     model = lm(folder)
-    theirs = transformers.Qwen2ForCausalLM.from_pretrained(folder).model
+    reference = transformers.Qwen2ForCausalLM.from_pretrained(folder).model
     assert model.embeddings[0].weight.shape == (8, 16)
-    ours = dict(model.transformer.model.named_parameters())
-    kept = [name for name, _ in theirs.named_parameters() if not name.startswith("embed_tokens")]
-    assert kept and all(ours[name].equal(theirs.get_parameter(name)) for name in kept)
+    parameters = dict(model.transformer.model.named_parameters())
+    block_names = [
+        name for name, _ in reference.named_parameters() if not name.startswith("embed_tokens")
+    ]
+    assert block_names and all(
+        parameters[name].equal(reference.get_parameter(name)) for name in block_names
+    )
     random = TextBody(folder, weights=False).model
-    assert not random.get_parameter(kept[0]).equal(theirs.get_parameter(kept[0]))
+    assert not random.get_parameter(block_names[0]).equal(reference.get_parameter(block_names[0]))
 
 
 def test_what_comes_later_changes_nothing_before(folder):
@@ -54,9 +58,9 @@ def test_generation_with_its_cache_is_what_the_likelihood_says(folder, pattern):
 
     model = lm(folder, pattern)
     prompt = torch.randint(0, 8, (2, 2, 5), generator=torch.Generator().manual_seed(0))
-    made = model.generate(prompt, 6, Sampling(temperature=0))
-    assert made[:, :, :5].equal(prompt)
-    assert model(made).hits[:, :, 5:].all()  # each was the likeliest, seen without a cache
+    generated = model.generate(prompt, 6, Sampling(temperature=0))
+    assert generated[:, :, :5].equal(prompt)
+    assert model(generated).hits[:, :, 5:].all()  # each was the likeliest, seen without a cache
 
 
 def test_no_model_there(tmp_path):

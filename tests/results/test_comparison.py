@@ -110,12 +110,12 @@ def test_a_difference_must_hold_by_speaker_in_each_seed(folder, monkeypatch, shi
         rows = {"x": np.mean(seeds, axis=0), "x_seed_0": seeds[0], "x_seed_1": seeds[1]}
         put(folder, name, {key: list(value) for key, value in rows.items()}, speaker=SPEAKERS)
     frame = audiotok.compare("moved", "base", results=folder)
-    found = row(frame, "x")
-    assert found["low"] > 0 and found["p_holm"] < 0.05 and found["seeds"] == 2
-    assert found["seeds_that_agree"] == (2 if shift else 1)
-    assert found["better"] == ("moved" if shift else "tie")
+    compared = row(frame, "x")
+    assert compared["low"] > 0 and compared["p_holm"] < 0.05 and compared["seeds"] == 2
+    assert compared["seeds_that_agree"] == (2 if shift else 1)
+    assert compared["better"] == ("moved" if shift else "tie")
     assert not isinstance(row(frame, "x_seed_0")["better"], str)  # a detail of x
-    assert found["comparisons"] == 1
+    assert compared["comparisons"] == 1
 
 
 def test_only_clips_that_both_have(folder):
@@ -154,7 +154,7 @@ def test_a_family_name_stands_for_its_only_member(folder):
     put(folder, "good:k=1", {"pesq": list(2.5 + HARD)}, family="better")
     assert set(comparison.compare("better", "bad", results=folder)["codec_a"]) == {"good:k=1"}
     put(folder, "good:k=2", {"pesq": list(2.5 + HARD)}, family="better")
-    with pytest.raises(ResultsError, match="better may be good:k=1, good:k=2: name one"):
+    with pytest.raises(ResultsError, match=r"better is ambiguous \(good:k=1, good:k=2\): name one"):
         comparison.compare("better", "bad", results=folder)
 
 
@@ -164,9 +164,9 @@ def test_what_cannot_be_compared_is_one_line(folder, tmp_path):
     put(folder, "far", {"pesq": [1.0, 2.0]}, data="others")
     with pytest.raises(ResultsError, match="not measured on the same clips by .*audiotok bench"):
         comparison.compare("far", "bad", results=folder)
-    with pytest.raises(ResultsError, match="is of suite speech: there is smoke, smoke v1"):
+    with pytest.raises(ResultsError, match="has the suite speech: there is smoke, smoke v1"):
         comparison.compare("good", "bad", results=folder, suite="speech")
-    with pytest.raises(ResultsError, match="is of data nothing: there is clips, others"):
+    with pytest.raises(ResultsError, match="has the data nothing: there is clips, others"):
         comparison.compare("good", "bad", results=folder, data="nothing")
     put(folder, "old", {"pesq": list(2.5 + HARD)}, packages={"pesq": "0.0.3"})
     with pytest.raises(ResultsError, match=r"good and .*old are mixed: pesq is 0\.0\.4 .* 0\.0\.3"):

@@ -84,8 +84,8 @@ def test_every_card_has_a_sign():
     assert signs["encodec-48k"] == CLEAN
     for card in registry.list_codecs():
         for entry in card.training_data:
-            known = mark((entry,), "bundled") == CLEAN or entry.endswith(" hours")
-            assert known, f"{card.name}: contamination.CORPORA does not know {entry!r}"
+            is_known = mark((entry,), "bundled") == CLEAN or entry.endswith(" hours")
+            assert is_known, f"{card.name}: contamination.CORPORA does not know {entry!r}"
 
 
 def test_marks_and_their_meaning_in_the_leaderboard(tmp_path):
@@ -111,9 +111,9 @@ def recipe(corpus, clips=None, start_from=None):
 
 
 def test_what_trained_weights_learned_from():
-    said = export.training_data(recipe("librispeech/train-clean-100", ("a", "b")))
-    assert said == ["librispeech/train-clean-100, 2 clips of it"]
-    assert mark(said, "librispeech/train-clean-100") == CONTAMINATED
+    training_data = export.training_data(recipe("librispeech/train-clean-100", ("a", "b")))
+    assert training_data == ["librispeech/train-clean-100, 2 clips of it"]
+    assert mark(training_data, "librispeech/train-clean-100") == CONTAMINATED
     assert export.training_data(recipe("/home/me/LibriSpeech/dev-clean")) == [
         "LibriSpeech/dev-clean"
     ]
@@ -124,9 +124,9 @@ def test_what_trained_weights_learned_from():
     assert mark(blank, "bundled") == UNKNOWN
 
 
-@pytest.mark.parametrize("told", [None, "", "{", '"text"', "[1]", '{"a": 1}'])
-def test_metadata_that_name_no_training_data_are_unknown(told):
-    metadata = {} if told is None else {"training_data": told}
+@pytest.mark.parametrize("text", [None, "", "{", '"text"', "[1]", '{"a": 1}'])
+def test_metadata_that_name_no_training_data_are_unknown(text):
+    metadata = {} if text is None else {"training_data": text}
     assert registry._learned_from(metadata) == ()
 
 

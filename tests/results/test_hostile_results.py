@@ -84,11 +84,11 @@ def test_files_that_are_none(root, name):
 def rows_changed(root: Path, change, name="rows.parquet") -> list[str]:
     file = folder_of(root) / name
     frame = pd.read_parquet(file)
-    made = change(frame)
-    made = frame if made is None else made
-    if isinstance(made, pd.DataFrame):
-        made = pyarrow.Table.from_pandas(made, preserve_index=False)
-    pyarrow.parquet.write_table(made, file)
+    changed = change(frame)
+    changed = frame if changed is None else changed
+    if isinstance(changed, pd.DataFrame):
+        changed = pyarrow.Table.from_pandas(changed, preserve_index=False)
+    pyarrow.parquet.write_table(changed, file)
     return survives(root)
 
 
@@ -125,7 +125,7 @@ def test_changed_rows(root, change, says):
 
 def test_committed_results_pass(monkeypatch):
     """A few of them; `audiotok validate results` reads all."""
-    found = sorted((Path(__file__).parents[2] / "results").glob("*/*/reference"))
-    for folder in found[:4]:
+    folders = sorted((Path(__file__).parents[2] / "results").glob("*/*/reference"))
+    for folder in folders[:4]:
         result = results.read(folder)
         assert len(result.rows) == len(result.times) == result.summary["data"]["clips"]

@@ -55,8 +55,8 @@ def test_what_older_results_do_not_hold_is_not_compared():
 
 
 def test_a_build_of_a_package_and_python_are_no_other_version():
-    found = identity.packages({"python": "3.11.7", "torch": "2.11.0+cpu"})
-    assert found == {"torch": "2.11.0"}
+    versions = identity.packages({"python": "3.11.7", "torch": "2.11.0+cpu"})
+    assert versions == {"torch": "2.11.0"}
     assert "libsndfile" in identity.packages() and "torch" in identity.packages()
 
 
@@ -193,8 +193,8 @@ def run(tokenizer="shy.py", **options):
     identity._imported.cache_clear()
     observer = Notes()
     about = {"data": "clips", "suite": "tiny.yaml", "workers": 0} | options
-    found = harness.run(BenchSettings(tokenizer=tokenizer, **about), observer)
-    return {result.codec: result for result in found}, observer.notes
+    results = harness.run(BenchSettings(tokenizer=tokenizer, **about), observer)
+    return {result.codec: result for result in results}, observer.notes
 
 
 LOUDER = bench_kit.CODEC.replace("(codes - 128) / 128", "(codes - 128) / 64")
@@ -205,9 +205,9 @@ def test_an_edited_codec_is_measured_again(kit):
     assert any("shy: measured before" in note for note in run()[1])
     Path("shy.py").write_text(LOUDER)
     second, notes = run()
-    assert "shy: measured again, for this changed: code of the codec" in notes
+    assert "shy: measured again, because this changed: code of the codec" in notes
     assert any("mulaw: measured before" in note for note in notes)
-    old, new = (found["shy"].scores["level_error"]["mean"] for found in (first, second))
+    old, new = (results["shy"].scores["level_error"]["mean"] for results in (first, second))
     assert new != old
     truth, _ = run(reuse="fresh", out="truth")
     assert truth["shy"].rows.equals(second["shy"].rows)
@@ -226,29 +226,29 @@ def test_a_stopped_run_does_not_go_on_with_other_code(kit, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run()
     Path("shy.py").write_text(LOUDER)
-    found, notes = run()
-    told = "shy: 2 clips of a stopped run are measured anew: code of the codec"
-    assert told in notes and not any("goes on" in note for note in notes if "shy" in note)
+    results, notes = run()
+    message = "shy: 2 clips of a stopped run are measured again: code of the codec"
+    assert message in notes and not any("goes on" in note for note in notes if "shy" in note)
     truth, _ = run(reuse="fresh", out="truth")
-    assert truth["shy"].rows.equals(found["shy"].rows)
+    assert truth["shy"].rows.equals(results["shy"].rows)
     assert not list(Path("results").rglob("run-*"))
 
 
 def test_results_of_other_packages_are_measured_again(kit):
-    found, _ = run("mulaw")
-    result = found["mulaw"]
+    measured, _ = run("mulaw")
+    result = measured["mulaw"]
     content = result.summary | {"packages": result.summary["packages"] | {"torch": "2.4.0"}}
     sealed = result.run | {"summary_sha256": results.content_sha256(content)}
     results.write_json(result.folder / "summary.json", content)
     results.write_json(result.folder / "run.json", sealed)
     again, notes = run("mulaw")
-    assert any("mulaw: measured again, for this changed: torch 2.4.0 -> " in n for n in notes)
+    assert any("mulaw: measured again, because this changed: torch 2.4.0 -> " in n for n in notes)
     assert again["mulaw"].summary["packages"]["torch"] != "2.4.0"
 
 
 def test_results_of_older_versions_are_decided_by_what_they_hold(kit):
-    found, _ = run("mulaw")
-    result = found["mulaw"]
+    measured, _ = run("mulaw")
+    result = measured["mulaw"]
     plan = {key: value for key, value in result.summary["plan"].items() if key != "code"}
     plan["codec"] = {k: v for k, v in plan["codec"].items() if k != "configuration"}
     results.write_json(result.folder / "summary.json", result.summary | {"plan": plan})

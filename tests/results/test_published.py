@@ -37,9 +37,9 @@ def test_flags_name_cells_that_exist():
 
 
 def flag(name, column, **where):
-    told = published._flags(name, ROOT / "published")
+    flags = published._flags(name, ROOT / "published")
     frame = published.load(name)
-    return [told.get((row, column), "") for row in frame.index[published._matches(frame, where)]]
+    return [flags.get((row, column), "") for row in frame.index[published._matches(frame, where)]]
 
 
 def test_cells_that_contradict_themselves():
@@ -71,8 +71,8 @@ def test_bitrates_are_flagged_where_they_are_not_rate_times_bits():
     for name in (SPEECH, "dates_reconstruction_audio", "dates_reconstruction_music"):
         for row, line in published.load(name).dropna(subset=["kbps"]).iterrows():
             kbps = line["token_rate"] * math.log2(bits[line["tokenizer"]]) / 1000
-            wrong = abs(kbps - line["kbps"]) > 0.02
-            assert bool(published._flags(name, ROOT / "published").get((row, "kbps"))) == wrong
+            expected = abs(kbps - line["kbps"]) > 0.02
+            assert bool(published._flags(name, ROOT / "published").get((row, "kbps"))) == expected
 
 
 def test_every_name_of_ours_is_a_codec_with_as_many_codebooks():
@@ -85,9 +85,11 @@ def test_every_name_of_ours_is_a_codec_with_as_many_codebooks():
         assert codebooks in registry.find_card(codec).codebook_counts
     bitrates = published.load(SPEECH).dropna(subset=["kbps"])
     for _, row in bitrates.iterrows():
-        ours = mapped[(mapped["table"] == SPEECH) & (mapped["theirs"] == row["tokenizer"])]
-        if len(ours):
-            (codec,) = set(ours[ours["codebooks"] == row["num_codebooks"]]["codec"])
+        mapped_codecs = mapped[(mapped["table"] == SPEECH) & (mapped["theirs"] == row["tokenizer"])]
+        if len(mapped_codecs):
+            (codec,) = set(
+                mapped_codecs[mapped_codecs["codebooks"] == row["num_codebooks"]]["codec"]
+            )
             name = (
                 codec
                 if row["num_codebooks"] in (1,)
@@ -105,9 +107,9 @@ def test_ours_beside_theirs(tmp_path):
     assert set(frame["codec"]) == {"encodec-24k:codebooks=8", "dac-24k:codebooks=8"}
     row = frame.query(f"table == '{SPEECH}' and column == 'pesq'").set_index("codec")
     assert row.loc["encodec-24k:codebooks=8", "published"] == 2.77
-    ours = row.loc["encodec-24k:codebooks=8", "ours"]
-    assert ours == pytest.approx(2.9, abs=0.1) and row.loc["encodec-24k:codebooks=8", "n"] == 40
-    assert row.loc["encodec-24k:codebooks=8", "difference"] == pytest.approx(ours - 2.77)
+    measured = row.loc["encodec-24k:codebooks=8", "ours"]
+    assert measured == pytest.approx(2.9, abs=0.1) and row.loc["encodec-24k:codebooks=8", "n"] == 40
+    assert row.loc["encodec-24k:codebooks=8", "difference"] == pytest.approx(measured - 2.77)
     for name in ("encodec-24k:codebooks=8", "encodec-24k"):
         assert set(published.beside(tmp_path, name)["codec"]) == {"encodec-24k:codebooks=8"}
     assert set(published.beside(tmp_path, data="clips")["ours_on"]) == {"smoke v1, clips"}
@@ -129,9 +131,9 @@ def test_the_published_audio_that_was_scored():
     assert len(set(speech["codec"])) == 14
     doubtful = set(speech["codec"][speech["flag"].str.contains("for its name")])
     assert doubtful == {f"Mimi, {count} codebooks (published sample)" for count in (8, 32)}
-    named = speech[~speech["codec"].isin(doubtful)]
+    certain = speech[~speech["codec"].isin(doubtful)]
     for column, least in (("pesq", 0.95), ("stoi", 0.9)):
-        both = named[named["column"] == column]
+        both = certain[certain["column"] == column]
         assert both["ours"].corr(both["published"], method="spearman") >= least
     one = published.beside(ROOT, "SQ-SMA-16")
     assert set(one["codec"]) == {"SQ-Codec 16 kHz (published sample)"}
@@ -155,7 +157,7 @@ def test_what_cannot_be_found_is_one_line(tmp_path):
         published.beside(tmp_path, "opus-6k")
     with pytest.raises(ResultsError, match="of encodec-42k .* did you mean encodec-24k"):
         published.beside(tmp_path, "encodec-42k")
-    with pytest.raises(ResultsError, match="others published it; run `audiotok bench`"):
+    with pytest.raises(ResultsError, match="it has published numbers; run `audiotok bench`"):
         published.beside(tmp_path, "mimi-8")
     with pytest.raises(ResultsError, match="is named dates_speech: there are dates_"):
         published.load("dates_speech")

@@ -57,8 +57,8 @@ def test_folders_of_before_are_still_read_and_not_taken_for_others(tmp_path):
     before = tmp_path / "smoke-v1" / f"Clips-{SHA256[:8]}"
     assert results.setting_folder(tmp_path, *about) != before
     put(tmp_path, "random", {"stoi": [0.1, 0.2]}, data="Clips")
-    (made,) = tmp_path.glob("*/*")
-    made.rename(before)
+    (folder,) = tmp_path.glob("*/*")
+    folder.rename(before)
     assert results.setting_folder(tmp_path, *about) == before
     assert results.setting_folder(tmp_path, "smoke", 1, data | {"name": "clips"}) != before
     (before / "random").rename(before / "a+b")
@@ -72,8 +72,8 @@ def test_folders_of_before_are_still_read_and_not_taken_for_others(tmp_path):
 
 def test_two_results_of_one_codec(tmp_path):
     put(tmp_path, "random", {"stoi": [0.1, 0.2]})
-    (made,) = tmp_path.glob("*/*/random")
-    shutil.copytree(made, made.with_name("other"))
+    (folder,) = tmp_path.glob("*/*/random")
+    shutil.copytree(folder, folder.with_name("other"))
     with pytest.raises(ResultsError, match="other and .*random are both of random: remove one"):
         results.refuse_mixed(results.read_all(tmp_path))
 

@@ -109,10 +109,10 @@ def simulated(sizes: list[int], icc: float) -> float:
     speaker = np.repeat(np.arange(len(sizes)), sizes)
     differences = icc**0.5 * generator.normal(size=(len(sizes), runs))[speaker]
     differences += (1 - icc) ** 0.5 * generator.normal(size=(len(speaker), runs))
-    _, found = statistics.paired_means(differences, clusters=[f"{n}" for n in speaker])
+    _, paired = statistics.paired_means(differences, clusters=[f"{n}" for n in speaker])
     estimates = [
-        statistics.estimate(mean, replicates, found.clusters)
-        for mean, replicates in zip(found.means, found.values.T, strict=True)
+        statistics.estimate(mean, replicates, paired.clusters)
+        for mean, replicates in zip(paired.means, paired.values.T, strict=True)
     ]
     corrected = [statistics.holm([one.p])[0] for one in estimates]
     verdicts = map(statistics.verdict, (e.ci95 for e in estimates), [True] * runs, corrected)
@@ -139,8 +139,8 @@ def test_clips_alone_would_call_many_false_verdicts():
     generator = np.random.default_rng(0)
     differences = 0.3**0.5 * generator.normal(size=(5, 300)).repeat(10, axis=0)
     differences += 0.7**0.5 * generator.normal(size=(50, 300))
-    _, found = statistics.paired_means(differences)
-    intervals = np.percentile(found.values, statistics.EDGES, axis=0)
+    _, replicates = statistics.paired_means(differences)
+    intervals = np.percentile(replicates.values, statistics.EDGES, axis=0)
     assert 0.25 < np.mean((intervals[0] > 0) | (intervals[1] < 0)) < 0.45
 
 
@@ -152,8 +152,8 @@ def test_holm():
 
 def test_one_false_verdict_among_many_columns_is_as_rare_as_the_level_says():
     p = np.random.default_rng(0).uniform(size=(2000, 30))
-    wrong = np.mean([min(statistics.holm(row)) <= statistics.LEVEL for row in p])
-    assert 0.03 < wrong < 0.065 < np.mean(p.min(axis=1) <= statistics.LEVEL)
+    false_rate = np.mean([min(statistics.holm(row)) <= statistics.LEVEL for row in p])
+    assert 0.03 < false_rate < 0.065 < np.mean(p.min(axis=1) <= statistics.LEVEL)
 
 
 def test_ranks_are_shared_by_what_cannot_be_told_apart():
@@ -167,13 +167,13 @@ def test_ranks_are_shared_by_what_cannot_be_told_apart():
 
 def test_equal_numbers_are_a_tie_and_a_constant_difference_is_none():
     values = np.random.default_rng(0).normal(size=(20, 1)) * [1, 1, 1] + [0, 0, 0.25]
-    _, found = statistics.paired_means(values, clusters=list("abcd") * 5)
-    same, apart = found.difference(0, 1), found.difference(2, 0)
+    _, replicates = statistics.paired_means(values, clusters=list("abcd") * 5)
+    same, apart = replicates.difference(0, 1), replicates.difference(2, 0)
     assert (same.value, same.p) == (0, 1) and statistics.verdict(same.ci95, True, same.p) == 0
     assert apart.ci95 == pytest.approx([0.25, 0.25]) and apart.p < 1e-6
     rounded = values * (1 + 1e-16 * np.arange(3))  # last bits
-    _, found = statistics.paired_means(rounded, clusters=list("abcd") * 5)
-    assert found.difference(0, 1).p == 1
+    _, replicates = statistics.paired_means(rounded, clusters=list("abcd") * 5)
+    assert replicates.difference(0, 1).p == 1
 
 
 @pytest.mark.parametrize(

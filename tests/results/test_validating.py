@@ -94,12 +94,12 @@ def test_one_digit_edited(tmp_path, column, seal):
     folder = put(tmp_path, "one", {"pesq": spread(2.3456), "wer": RATES, "words": WORDS}, seal=seal)
     path = folder / "summary.json"
     content = json.loads(path.read_text())
-    told = f'"mean": {content["scores"][column]["mean"]}'
-    digit = str((int(told[-1]) + 1) % 10)
-    path.write_text(path.read_text().replace(told, told[:-1] + digit))
-    found = errors(tmp_path)
-    assert any(f"{column}: " in text and "of the rows" in text for text in found)
-    assert any("summary.json was changed" in text for text in found) == seal
+    number = f'"mean": {content["scores"][column]["mean"]}'
+    digit = str((int(number[-1]) + 1) % 10)
+    path.write_text(path.read_text().replace(number, number[:-1] + digit))
+    messages = errors(tmp_path)
+    assert any(f"{column}: " in text and "the rows" in text for text in messages)
+    assert any("summary.json was changed" in text for text in messages) == seal
 
 
 def test_a_digit_anywhere_in_the_summary_breaks_its_seal(one, tmp_path):
@@ -112,9 +112,9 @@ def test_rows_of_another_hash(one, tmp_path):
     frame = results.read(one).rows
     frame.loc[3, "stoi"] += 1e-3
     results.write_rows(one / "rows.parquet", frame)
-    found = errors(tmp_path)
-    assert any("rows.parquet was changed: its sha256 is" in text for text in found)
-    assert any("stoi: mean" in text for text in found)
+    messages = errors(tmp_path)
+    assert any("rows.parquet was changed: its sha256 is" in text for text in messages)
+    assert any("stoi: mean" in text for text in messages)
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "summary.json", "run.json", "times.parquet"])
@@ -131,21 +131,21 @@ def test_a_file_that_is_missing_or_torn(one, tmp_path, name):
 def test_schema(one, tmp_path):
     path = one / "summary.json"
     content = json.loads(path.read_text())
-    for change, told in (
+    for change, message in (
         ({"schema": 2}, "is of schema 2, this audiotok reads 1"),
         ({"codec": {"name": "one", "role": "best"}}, "codec.role: Input should be 'ceiling'"),
         ({"scores": {"pesq": {"mean": "high"}}}, "scores.pesq.mean: "),
         ({"data": content["data"] | {"clips": 0}}, "data.clips: "),
     ):
         results.write_json(path, content | change)
-        assert any(told in text for text in errors(tmp_path)), (told, errors(tmp_path))
+        assert any(message in text for text in errors(tmp_path)), (message, errors(tmp_path))
     del content["packages"]
     results.write_json(path, content)
     assert any("packages: Field required" in text for text in errors(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ({"stoi": [1.5, 0.9]}, "stoi: 1.5 is out of its range, -1 to 1"),
         ({"pesq": [0.0, -0.6]}, "pesq: -0.6 is out of its range, -0.5 to 5"),
@@ -153,9 +153,9 @@ def test_schema(one, tmp_path):
         ({"mel_distance": [float("inf"), 2.0]}, "mel_distance has an infinite number"),
     ],
 )
-def test_ranges(tmp_path, rows, told):
+def test_ranges(tmp_path, rows, message):
     put(tmp_path, "one", rows)
-    assert any(told in text for text in errors(tmp_path)), errors(tmp_path)
+    assert any(message in text for text in errors(tmp_path)), errors(tmp_path)
 
 
 def test_rounding_is_no_violation(tmp_path):
@@ -189,11 +189,11 @@ def test_provenance_and_unfinished_runs_are_warnings(one, tmp_path):
     run = json.loads((folder / "run.json").read_text()) | {"git": None}
     results.write_json(folder / "run.json", run)
     (one.with_name("later") / "run-0123").mkdir(parents=True)
-    told = warnings(tmp_path)
-    assert errors(tmp_path) == [] and len(told) == 3
-    assert any("dirty: measured with changes to commit abc" in text for text in told)
-    assert any("wheel: which commit measured it is not known" in text for text in told)
-    assert any("later: a run that is not finished" in text for text in told)
+    messages = warnings(tmp_path)
+    assert errors(tmp_path) == [] and len(messages) == 3
+    assert any("dirty: measured with changes to commit abc" in text for text in messages)
+    assert any("wheel: which commit measured it is not known" in text for text in messages)
+    assert any("later: a run that is not finished" in text for text in messages)
 
 
 def test_one_network_under_two_names(one, tmp_path):
@@ -223,8 +223,8 @@ def test_what_bench_writes_is_valid(tmp_path, monkeypatch):
     out = tmp_path / "results"
     about = {"data": clips, "suite": suite, "out": out, "workers": 0}
     harness.run(BenchSettings(tokenizer="resample-16k", **about))
-    count, found = validate(out)
-    assert count == 3 and [str(f) for f in found if f.error] == []
+    count, findings = validate(out)
+    assert count == 3 and [str(f) for f in findings if f.error] == []
     run = json.loads(next(out.glob("*/*/resample-16k/run.json")).read_text())
     assert len(run["summary_sha256"]) == 64
     result = results.read(next(out.glob("*/*/resample-16k")))

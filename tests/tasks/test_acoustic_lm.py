@@ -80,12 +80,12 @@ def test_side_information_is_paid_for(corpus, monkeypatch):
     monkeypatch.setattr(acoustic, "PROTOCOL", short)
     side = torch.zeros(520, dtype=torch.int32)  # 16,640 bits in 5.2 s: 3,200 bit/s
     _, without, _ = concluded(NOISE, corpus)
-    _, found, _ = concluded(NOISE, corpus, side=side)
+    _, rows, _ = concluded(NOISE, corpus, side=side)
     for name in ("lm_bitrate", *(f"lm_bitrate_seed_{seed}" for seed in range(3))):
-        assert found[name] == pytest.approx(without[name] + 3200)
+        assert rows[name] == pytest.approx(without[name] + 3200)
     before = without["lm_bitrate"] / (1 - without["lm_saving"])
-    assert 1 - found["lm_saving"] == pytest.approx(found["lm_bitrate"] / (before + 3200))
-    assert found["lm_bits"] == pytest.approx(without["lm_bits"])  # of a code
+    assert 1 - rows["lm_saving"] == pytest.approx(rows["lm_bitrate"] / (before + 3200))
+    assert rows["lm_bits"] == pytest.approx(without["lm_bits"])  # of a code
 
 
 def test_sounds_have_no_codes(corpus):
@@ -104,33 +104,33 @@ def test_other_models_have_columns_of_their_own(corpus, monkeypatch):
     rows, whole, _ = concluded(CONSTANT, corpus, "acoustic_lm:rq")
     assert set(rows[5]) >= {"lm_bitrate_rq", "pairs_speaker_rq"} and "lm_bitrate_rq" in whole
     assert {c.name for c in tasks.get("acoustic_lm:rq").columns} >= {"lm_bitrate_rq"}
-    with pytest.raises(MetricError, match="knows the models delay, parallel"):
+    with pytest.raises(MetricError, match="has the models delay, parallel"):
         tasks.get("acoustic_lm:diagonal")
 
 
 def test_what_cannot_be_asked(corpus):
-    task, told = tasks.get("acoustic_lm"), []
+    task, notes = tasks.get("acoustic_lm"), []
     tokens = [COPY.encode(clip.path) for clip in corpus]
-    assert task.conclude(corpus, tokens, told.append, COPY) == {}
-    assert "8000 frames per second, of 200 at most" in told[0]
-    assert task.conclude(corpus, None, told.append) == {}
+    assert task.conclude(corpus, tokens, notes.append, COPY) == {}
+    assert "8000 frames per second, of 200 at most" in notes[0]
+    assert task.conclude(corpus, None, notes.append) == {}
     with pytest.raises(MetricError, match="without --only-cache"):
-        task.conclude(corpus, tokens, told.append)
+        task.conclude(corpus, tokens, notes.append)
     alone = Corpus("one", corpus.clips[:1])
     assert "1 clips to train on and 0 to test" in task.unsuited(alone)
 
 
 def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch):
-    task, heard = tasks.get("acoustic_lm"), []
+    task, sounds = tasks.get("acoustic_lm"), []
     monkeypatch.setattr(type(task), "left_out", lambda self: {})
     from audiotok.tasks import acoustic_lm
 
     def hear(start, rest, ending, left_out, suffix):
-        heard.append((start.duration, rest.duration, ending))
+        sounds.append((start.duration, rest.duration, ending))
         return {f"continuation_similarity{ending}": 1.0}
 
     monkeypatch.setattr(acoustic_lm, "_continuation_scores", hear)
     tokens = [NOISE.encode(clip.path) for clip in corpus]
     rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
-    assert heard == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4
+    assert sounds == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4
     assert rows[6]["continuation_similarity_true"] == 1.0

@@ -120,8 +120,8 @@ def test_corpus_rates_are_all_errors_by_all_words():
             "wer_closed": [None, None, None],
         }
     )
-    found = task.summarise(rows, [])
-    assert found == {
+    totals = task.summarise(rows, [])
+    assert totals == {
         "wer": pytest.approx(4 / 22), "cer": pytest.approx(10 / 110), "dwer": pytest.approx(1 / 8)
     }  # fmt: skip
     assert task.summarise(pd.DataFrame(), []) == {}

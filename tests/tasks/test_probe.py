@@ -46,19 +46,19 @@ def coded(codes):
 def codec(kind, classes):
     """Codes of clips of these classes (numbers): 'copies', 'noise' or 'constant'."""
     generator = np.random.default_rng(0)
-    found = []
+    tokens = []
     for number in classes:
         codes = generator.integers(16, size=generator.integers(10, 30))
         if kind == "copies":
             codes = np.where(generator.random(len(codes)) < 0.7, number, codes)
-        found.append(coded(np.zeros_like(codes) if kind == "constant" else codes))
-    return found
+        tokens.append(coded(np.zeros_like(codes) if kind == "constant" else codes))
+    return tokens
 
 
-def scores(task, corpus, tokens, told=None):
+def scores(task, corpus, tokens, notes=None):
     """What a summary says of these tokens, and the rows."""
-    told = [] if told is None else told
-    rows = task.conclude(corpus, tokens, told.append)
+    notes = [] if notes is None else notes
+    rows = task.conclude(corpus, tokens, notes.append)
     entries = [
         {"index": i, "clip": clip.id, "values": rows.get(i, {}), "failures": []}
         for i, clip in enumerate(corpus)
@@ -75,14 +75,14 @@ LABELLED = Corpus("toy", tuple(Clip(f"c{i}", label=str(c)) for i, c in enumerate
     [("copies", 0.95, 1.0), ("noise", 0.0, 0.5), ("constant", 0.25, 0.25)],
 )
 def test_labels(protocol, kind, low, high):
-    found, rows = scores(tasks.get("probe_label"), LABELLED, codec(kind, CLASSES))
-    accuracy = found["probe_label_accuracy"]
+    summary_scores, rows = scores(tasks.get("probe_label"), LABELLED, codec(kind, CLASSES))
+    accuracy = summary_scores["probe_label_accuracy"]
     assert low <= accuracy["mean"] <= high and accuracy["n"] == 24
-    assert found["probe_label_accuracy_chance"]["mean"] == 0.25
-    assert found["probe_label_accuracy_diverged"]["mean"] == 0
-    seeds = [found[f"probe_label_accuracy_seed_{seed}"]["mean"] for seed in PROTOCOL.seeds]
+    assert summary_scores["probe_label_accuracy_chance"]["mean"] == 0.25
+    assert summary_scores["probe_label_accuracy_diverged"]["mean"] == 0
+    seeds = [summary_scores[f"probe_label_accuracy_seed_{seed}"]["mean"] for seed in PROTOCOL.seeds]
     assert accuracy["mean"] == pytest.approx(np.mean(seeds))
-    spread = found["probe_label_accuracy_seed_std"]
+    spread = summary_scores["probe_label_accuracy_seed_std"]
     assert spread["mean"] == pytest.approx(np.std(seeds, ddof=1)) and spread["n"] == 24
     assert len(rows) == 24
 
@@ -99,23 +99,25 @@ def test_clips_that_failed_are_neither_trained_on_nor_tested(protocol):
     task, tokens = tasks.get("probe_label"), codec("copies", CLASSES)
     tested = task.split(LABELLED).test
     broken = [None if i in (tested[0], 0, 1) else one for i, one in enumerate(tokens)]
-    found, rows = scores(task, LABELLED, broken)
-    assert tested[0] not in rows and found["probe_label_accuracy"]["n"] == len(rows)
+    summary_scores, rows = scores(task, LABELLED, broken)
+    assert tested[0] not in rows and summary_scores["probe_label_accuracy"]["n"] == len(rows)
     assert len(rows) == len(set(tested) - {tested[0], 0, 1})
 
 
 @pytest.mark.parametrize("rate", [1e4, float("inf")])
 def test_diverged_seeds_are_counted_and_stay_in_the_mean(protocol, rate):
     protocol(learning_rate=rate)
-    found, rows = scores(tasks.get("probe_label"), LABELLED, codec("noise", CLASSES))
-    assert found["probe_label_accuracy_diverged"]["mean"] == 3
-    assert found["probe_label_accuracy"]["n"] == len(rows) == 24
+    summary_scores, rows = scores(tasks.get("probe_label"), LABELLED, codec("noise", CLASSES))
+    assert summary_scores["probe_label_accuracy_diverged"]["mean"] == 3
+    assert summary_scores["probe_label_accuracy"]["n"] == len(rows) == 24
 
 
 def test_speakers_are_learned_as_labels_are(protocol):
     clips = tuple(Clip(f"c{i}", speaker=str(c)) for i, c in enumerate(CLASSES))
-    found, _ = scores(tasks.get("probe_speaker"), Corpus("toy", clips), codec("copies", CLASSES))
-    assert found["probe_speaker_accuracy"]["mean"] > 0.95
+    summary_scores, _ = scores(
+        tasks.get("probe_speaker"), Corpus("toy", clips), codec("copies", CLASSES)
+    )
+    assert summary_scores["probe_speaker_accuracy"]["mean"] > 0.95
 
 
 SPELT = ["ab", "cab", "bac", "abc", "cba", "acb", "ca", "bca"]
@@ -132,21 +134,26 @@ def test_a_toy_language_is_recognised(protocol):
     protocol(least_steps=100, most_steps=100, dropout=0.0)
     generator = np.random.default_rng(0)
     tokens = [spell(clip.text.lower(), generator) for clip in SPOKEN]
-    found, rows = scores(tasks.get("probe_asr"), SPOKEN, tokens)
-    assert found["probe_wer"]["mean"] < 0.1 and found["probe_cer"]["mean"] < 0.05
-    assert found["probe_wer_diverged"]["mean"] == 0 and found["probe_wer"]["n"] == 32
+    summary_scores, rows = scores(tasks.get("probe_asr"), SPOKEN, tokens)
+    assert summary_scores["probe_wer"]["mean"] < 0.1 and summary_scores["probe_cer"]["mean"] < 0.05
+    assert (
+        summary_scores["probe_wer_diverged"]["mean"] == 0 and summary_scores["probe_wer"]["n"] == 32
+    )
     index, row = next(iter(rows.items()))
     assert row["probe_words"] == 1 and row["probe_letters"] == len(SPOKEN.clips[index].text)
-    heard = [row[f"probe_transcript_seed_{seed}"] for seed in PROTOCOL.seeds]
-    assert all(set(text) <= set("abc") for text in heard)
+    transcripts = [row[f"probe_transcript_seed_{seed}"] for seed in PROTOCOL.seeds]
+    assert all(set(text) <= set("abc") for text in transcripts)
 
 
 def test_words_count_by_their_number():
     rows = [{"probe_words": 1.0, "probe_wer": 1.0}, {"probe_words": 3.0, "probe_wer": 0.0}]
     rows = [r | {f"probe_wer_seed_{s}": r["probe_wer"] for s in (0, 1, 2)} for r in rows]
     entries = [{"clip": str(i), "values": row, "failures": []} for i, row in enumerate(rows)]
-    found = summary.scores(entries, [tasks.get("probe_asr")], [], 0)
-    assert found["probe_wer"]["mean"] == 0.25 and found["probe_wer_seed_std"]["mean"] == 0
+    summary_scores = summary.scores(entries, [tasks.get("probe_asr")], [], 0)
+    assert (
+        summary_scores["probe_wer"]["mean"] == 0.25
+        and summary_scores["probe_wer_seed_std"]["mean"] == 0
+    )
 
 
 def test_letters_collapse_by_the_rule_of_ctc():
@@ -169,12 +176,12 @@ def test_voices_that_were_not_trained_on(protocol, kind, low, high):
         tokens = [
             coded(np.where(generator.random(24) < (v // 4 + 1) / 5, v % 4, 8)) for v in VOICES
         ]
-    found, rows = scores(tasks.get("probe_verification"), SPEAKERS, tokens)
-    assert low <= found["probe_eer"]["mean"] <= high
+    summary_scores, rows = scores(tasks.get("probe_verification"), SPEAKERS, tokens)
+    assert low <= summary_scores["probe_eer"]["mean"] <= high
     tested = tasks.get("probe_verification").split(SPEAKERS).test
-    assert found["probe_eer"]["n"] == len(rows) == len(tested) == 18
+    assert summary_scores["probe_eer"]["n"] == len(rows) == len(tested) == 18
     assert all(row["probe_trials"] == 17 for row in rows.values())
-    low_end, high_end = found["probe_eer"]["ci95"]
+    low_end, high_end = summary_scores["probe_eer"]["ci95"]
     assert low_end <= high_end
 
 

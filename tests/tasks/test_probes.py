@@ -75,15 +75,15 @@ class Notes(harness.Observer):
 def test_bench_measures_what_the_corpus_allows(kit):
     notes = Notes()
     options = {"suite": "downstream", "workers": 0}
-    found = harness.run(BenchSettings(tokenizer="pitch.py", data="tones", **options), notes)
-    assert [r.codec for r in found] == ["reference", "pitch", "mulaw"]
-    for result in found[:2]:
+    results = harness.run(BenchSettings(tokenizer="pitch.py", data="tones", **options), notes)
+    assert [r.codec for r in results] == ["reference", "pitch", "mulaw"]
+    for result in results[:2]:
         assert result.scores["probe_label_accuracy"]["mean"] == 1
         assert result.scores["probe_label_accuracy"]["n"] == 6
-    left_out = found[0].summary["not_measured"]
+    left_out = results[0].summary["not_measured"]
     assert set(left_out) == {"probe_asr", "probe_speaker", "probe_verification"}
     assert left_out["probe_asr"] == "0 clips to train on and 0 to test have a text"
-    assert found[2].scores["probe_label_accuracy"]["mean"] is None
+    assert results[2].scores["probe_label_accuracy"]["mean"] is None
     assert any("mulaw: probe_label left out: 16000 frames per second" in n for n in notes.notes)
     harness.run(BenchSettings(tokenizer="pitch.py", data="tones", out="again", **options), notes)
     first, again = (
@@ -115,8 +115,8 @@ def test_reconstructions_that_come_along_are_probed_themselves(kit):
     rows = Path("tones/manifest.tsv").read_text().splitlines()
     given = [f"{row}\t0.wav" for row in rows[1:]]
     Path("tones/manifest.tsv").write_text("\n".join([f"{rows[0]}\treference", *given]))
-    found = harness.run(
+    results = harness.run(
         BenchSettings(tokenizer="pitch.py", data="tones", suite="downstream", workers=0)
     )
-    by_name = {r.codec: r.scores["probe_label_accuracy"]["mean"] for r in found}
+    by_name = {r.codec: r.scores["probe_label_accuracy"]["mean"] for r in results}
     assert by_name["given"] == 1 and by_name["reference"] < 0.7

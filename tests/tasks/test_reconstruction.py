@@ -62,11 +62,11 @@ def test_metrics_of_speech_are_left_out_for_music():
     corpus = Corpus("mixed", (Clip("said", text="yes"), Clip("played", label="piano")))
     task = Reconstruction(["stoi", "mel_distance"])
     task.prepare(corpus)
-    said, played = (
+    speech, music = (
         task.score(Item(clip, voice(16_000, 1), noisy(voice(16_000, 1), 0.01))) for clip in corpus
     )
-    assert {"stoi", "estoi"} <= said.keys()
-    assert played.keys() == {"mel_distance", "mel_distance_16k"}
+    assert {"stoi", "estoi"} <= speech.keys()
+    assert music.keys() == {"mel_distance", "mel_distance_16k"}
 
 
 def test_silence_is_missing_not_zero():

@@ -24,17 +24,17 @@ def _tokens(codes, sizes, strides=()):
 
 def test_nearest_codewords_by_hand():
     line = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0]])
-    found = nearest(line, torch.tensor([1, 4, 1, 3]), 3)
-    assert found.tolist() == [[1, 0, 2], [4, 2, 3], [1, 0, 2], [3, 2, 1]]
+    neighbours = nearest(line, torch.tensor([1, 4, 1, 3]), 3)
+    assert neighbours.tolist() == [[1, 0, 2], [4, 2, 3], [1, 0, 2], [3, 2, 1]]
     assert nearest(line, torch.tensor([0]), 9).tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_nearest_is_what_distances_say():
     generator = torch.Generator().manual_seed(0)
     codewords = torch.randn(300, 7, generator=generator)
-    found = nearest(codewords, torch.arange(300), 10)
+    neighbours = nearest(codewords, torch.arange(300), 10)
     distances = (codewords.double()[:, None] - codewords.double()).square().sum(-1)
-    assert found.equal(distances.argsort(1)[:, :10])
+    assert neighbours.equal(distances.argsort(1)[:, :10])
 
 
 def _near(tokens, count):
@@ -48,12 +48,12 @@ def test_a_share_of_the_codes_goes_to_neighbours(alpha):
     codes = np.random.default_rng(0).integers(100, 900, (1, 2, 4000))
     codes[:, 1] = np.repeat(codes[:, 1, ::2], 2, -1)
     tokens = _tokens(codes, (1000, 1000), (1, 2))
-    wrong = perturbed(tokens, _near(tokens, 100), alpha, 32)
-    for old, new in zip(tokens.free_codes, wrong.free_codes, strict=True):
+    noisy = perturbed(tokens, _near(tokens, 100), alpha, 32)
+    for old, new in zip(tokens.free_codes, noisy.free_codes, strict=True):
         moved = (new - old).abs()
         assert moved.max() <= 16  # of the 32 nearest on a line
         assert (moved > 0).double().mean() == pytest.approx(alpha * 31 / 32, abs=0.02)
-    assert perturbed(tokens, _near(tokens, 100), alpha, 32).codes.equal(wrong.codes)
+    assert perturbed(tokens, _near(tokens, 100), alpha, 32).codes.equal(noisy.codes)
 
 
 def test_what_is_wrong_at_one_alpha_is_wrong_in_the_same_way_at_a_higher():
@@ -82,9 +82,9 @@ def test_areas_are_those_of_the_curve():
     codes = torch.randint(60, 190, (1, 1, 8000), generator=torch.Generator().manual_seed(0))
     sound = Audio(((codes[0] - 128) / 128).float(), 8000)
     tokens, task = COPY.encode(sound), Judged()
-    seen = task.observe(COPY, sound, tokens)
-    assert set(seen) == {(a, d) for a in ALPHAS for d in DELTAS}
-    row = task.score(Item(Clip("a"), sound, sound, tokens, observed=seen))
+    observed = task.observe(COPY, sound, tokens)
+    assert set(observed) == {(a, d) for a in ALPHAS for d in DELTAS}
+    row = task.score(Item(Clip("a"), sound, sound, tokens, observed=observed))
     assert row["mel_distance_a0_d8"] == 0
     for delta in DELTAS:  # alpha (1 - 1 / delta) are wrong: a straight line
         assert row[f"mel_distance_area_{delta}"] == pytest.approx((1 - 1 / delta) / 2, abs=0.01)
@@ -115,17 +115,17 @@ def test_on_a_bundled_clip():
     task = pickle.loads(pickle.dumps(task))
     tokens = codec.encode(sound)
     item = Item(clip, sound, codec.decode(tokens, sound.sample_rate), tokens)
-    seen = task.observe(codec, sound, tokens)
+    observed = task.observe(codec, sound, tokens)
     judges = {name: judge for name, _, judge in task._judges(item)}
     assert set(judges) == {"mel_distance", "stoi", "speaker_similarity", "wer"}
-    mel, stoi = ([judges[m](seen[a, 32]) for a in ALPHAS] for m in ("mel_distance", "stoi"))
+    mel, stoi = ([judges[m](observed[a, 32]) for a in ALPHAS] for m in ("mel_distance", "stoi"))
     assert mel == sorted(mel) and stoi == sorted(stoi, reverse=True)
     missing = task.left_out()
     if "speaker_similarity_area_32" not in missing:
-        same, other = (judges["speaker_similarity"](s) for s in (item.reference, seen[1.0, 32]))
+        same, other = (judges["speaker_similarity"](s) for s in (item.reference, observed[1.0, 32]))
         assert other < same == pytest.approx(1, abs=1e-5)
     if "wer_area_32" not in missing:
-        assert judges["wer"](seen[0.1, 32]) >= 0
+        assert judges["wer"](observed[0.1, 32]) >= 0
     names = {column.name for column in task.columns} | set(task.left_out())
     assert {"stoi_area_8", "mel_distance_area_100", "wer_area_32"} <= names
     task.grammar = "g.jsgf"

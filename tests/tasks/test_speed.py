@@ -89,21 +89,23 @@ def test_memory_is_weights_and_what_coding_adds():
         def decode(self, tokens):
             torch.ones(10_000_000)
 
-    found = min(_load.peak_memory(Hungry(), None) for _ in range(3))
-    assert found / 1e6 == pytest.approx(88, abs=8)
+    peak = min(_load.peak_memory(Hungry(), None) for _ in range(3))
+    assert peak / 1e6 == pytest.approx(88, abs=8)
 
 
 def test_a_codec_is_measured_once_and_its_rows_carry_it(monkeypatch):
     task = tasks.get("speed")
     codec = audiotok.load("mulaw")
     sound = Audio(torch.rand(1, 16_000) - 0.5, 16_000)
-    seen = task.observe(codec, sound, codec.encode(sound))
+    observed = task.observe(codec, sound, codec.encode(sound))
     monkeypatch.setattr(_load, "measure", None)
-    assert task.observe(codec, sound, None) == seen
+    assert task.observe(codec, sound, None) == observed
     expected = {"batch_encode", "batch_decode", "rtf_encode_batched", "rtf_decode_batched"}
-    assert set(seen) - {"peak_memory"} == expected
-    row = task.score(replace(_item(2.0, 0.5, 0.25, "an abacus"), observed=seen))
-    assert seen.items() <= row.items() and set(row) - {"hardware"} <= {c.name for c in task.columns}
+    assert set(observed) - {"peak_memory"} == expected
+    row = task.score(replace(_item(2.0, 0.5, 0.25, "an abacus"), observed=observed))
+    assert observed.items() <= row.items() and set(row) - {"hardware"} <= {
+        c.name for c in task.columns
+    }
 
 
 @pytest.mark.parametrize("name", ["speed", "cost"])

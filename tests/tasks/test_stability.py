@@ -22,8 +22,10 @@ def _sound(seconds=2.0, sample_rate=8000, seed=0):
 
 def _row(codec, sound):
     task, tokens = get("stability"), codec.encode(sound)
-    seen = task.observe(codec, sound, tokens)
-    item = Item(Clip("a"), sound, codec.decode(tokens, sound.sample_rate), tokens, observed=seen)
+    observed = task.observe(codec, sound, tokens)
+    item = Item(
+        Clip("a"), sound, codec.decode(tokens, sound.sample_rate), tokens, observed=observed
+    )
     row = task.score(item)
     assert set(row) <= {column.name for column in task.columns}
     return row

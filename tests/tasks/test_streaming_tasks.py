@@ -23,8 +23,8 @@ def stranger():
 def row_of(name, codec):
     task = tasks.get(name)
     tokens = codec.encode(REFERENCE)
-    seen = task.observe(codec, REFERENCE, Tokens.from_bytes(tokens.to_bytes()))
-    return task.score(Item(None, REFERENCE, REFERENCE, tokens, observed=seen))
+    observed = task.observe(codec, REFERENCE, Tokens.from_bytes(tokens.to_bytes()))
+    return task.score(Item(None, REFERENCE, REFERENCE, tokens, observed=observed))
 
 
 def test_a_stream_that_is_the_whole():
@@ -65,8 +65,8 @@ def test_work_per_chunk(monkeypatch):
 def test_a_corpus_is_its_sound_by_its_work():
     task = tasks.get("streaming_speed")
     rows = pandas.DataFrame({c.name: [2.0, 4.0, None] for c in task.columns})
-    found = task.summarise(rows, [])
-    assert found == pytest.approx({"stream_rtf_hop": 8 / 3, "stream_rtf_80ms": 8 / 3})
+    totals = task.summarise(rows, [])
+    assert totals == pytest.approx({"stream_rtf_hop": 8 / 3, "stream_rtf_80ms": 8 / 3})
     assert task.timing and not tasks.get("streaming").timing
     empty = pandas.DataFrame({c.name: [None] for c in task.columns})
     assert task.summarise(empty, []) == {}

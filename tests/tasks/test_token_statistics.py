@@ -34,18 +34,18 @@ def test_by_hand():
     assert row["token_rate"] == 8
     assert row["bitrate"] == 4 * 2 + 4 * 3
     assert row["file_bitrate"] == 8 * len(one.to_bytes())
-    found = task.summarise(None, [one, two])
-    assert found["token_rate"] == 16 / 4
-    assert found["bitrate"] == 40 / 4
+    totals = task.summarise(None, [one, two])
+    assert totals["token_rate"] == 16 / 4
+    assert totals["bitrate"] == 40 / 4
     bits = sum(1 / k for k in range(4, 8)) / math.log(2)  # 4 of 8 each: psi(8) - psi(4)
-    assert found["entropy_bitrate"] == pytest.approx(8 * bits / 4)
-    assert found["entropy"] == pytest.approx(bits / 2)  # the other codebook is constant
-    assert found["codebook_usage"] == pytest.approx((2 / 4 + 1 / 8) / 2)
-    assert found["perplexity"] == pytest.approx(math.sqrt(2))
-    assert found["codes_counted"] == 8
+    assert totals["entropy_bitrate"] == pytest.approx(8 * bits / 4)
+    assert totals["entropy"] == pytest.approx(bits / 2)  # the other codebook is constant
+    assert totals["codebook_usage"] == pytest.approx((2 / 4 + 1 / 8) / 2)
+    assert totals["perplexity"] == pytest.approx(math.sqrt(2))
+    assert totals["codes_counted"] == 8
     predicted = task.conclude(None, [one, None, two], print)
     assert set(predicted) == {0, 2}
-    assert set(found) | set(predicted[0]) == {column.name for column in task.columns}
+    assert set(totals) | set(predicted[0]) == {column.name for column in task.columns}
     details = task.details(None, [one, two])
     assert details["codebook_usage"] == [2 / 4, 1 / 8]
     assert details["entropy"] == [pytest.approx(bits), 0]
@@ -76,7 +76,7 @@ def _noise(clip, frames):
     return np.random.default_rng(clip).integers(0, 64, frames)
 
 
-def _found(tokens):
+def _summary(tokens):
     task = tasks.get("tokens")
     whole = task.conclude(None, tokens, print).values()
     means = {key: np.mean([one[key] for one in whole]) for key in next(iter(whole))}
@@ -84,51 +84,53 @@ def _found(tokens):
 
 
 def test_a_codec_of_pure_noise_is_worth_its_bits():
-    found = _found(_corpus(_noise))
+    totals = _summary(_corpus(_noise))
     for bits in ("entropy", "conditional_entropy"):
-        assert found[bits] == pytest.approx(6, abs=0.05)
-    assert 6 <= found["ngram_bits"] < 6.5
-    assert -0.1 < found["ngram_predictability"] <= 0
-    assert found["lzma_ratio"] == pytest.approx(1, abs=0.05)
-    assert found["entropy_bitrate"] == pytest.approx(found["bitrate"], rel=0.01)
-    assert found["codebook_usage"] == found["codebook_usage_ceiling"] == 1
+        assert totals[bits] == pytest.approx(6, abs=0.05)
+    assert 6 <= totals["ngram_bits"] < 6.5
+    assert -0.1 < totals["ngram_predictability"] <= 0
+    assert totals["lzma_ratio"] == pytest.approx(1, abs=0.05)
+    assert totals["entropy_bitrate"] == pytest.approx(totals["bitrate"], rel=0.01)
+    assert totals["codebook_usage"] == totals["codebook_usage_ceiling"] == 1
 
 
 def test_a_codec_that_always_says_the_same_is_worth_nothing():
-    found = _found(_corpus(lambda clip, frames: np.full(frames, 7)))
-    assert found["entropy"] == found["conditional_entropy"] == found["entropy_bitrate"] == 0
-    assert found["ngram_bits"] < 1e-4 and found["ngram_bitrate"] < 0.1
-    assert found["lzma_ratio"] < 0.01
-    assert found["perplexity"] == 1
+    totals = _summary(_corpus(lambda clip, frames: np.full(frames, 7)))
+    assert totals["entropy"] == totals["conditional_entropy"] == totals["entropy_bitrate"] == 0
+    assert totals["ngram_bits"] < 1e-4 and totals["ngram_bitrate"] < 0.1
+    assert totals["lzma_ratio"] < 0.01
+    assert totals["perplexity"] == 1
 
 
 def test_a_codec_whose_codes_follow_a_rule_is_predictable_from_context_alone():
-    found = _found(_corpus(lambda clip, frames: (clip + 5 * np.arange(frames)) % 64))
-    assert found["entropy"] == pytest.approx(6, abs=0.01)
-    assert found["conditional_entropy"] == pytest.approx(0, abs=0.01)
-    assert found["ngram_bits"] < 0.01 and found["ngram_predictability"] > 0.99
+    totals = _summary(_corpus(lambda clip, frames: (clip + 5 * np.arange(frames)) % 64))
+    assert totals["entropy"] == pytest.approx(6, abs=0.01)
+    assert totals["conditional_entropy"] == pytest.approx(0, abs=0.01)
+    assert totals["ngram_bits"] < 0.01 and totals["ngram_predictability"] > 0.99
 
 
 def test_pairs_that_were_hardly_seen_give_no_conditional_entropy():
     few = _corpus(_noise, clips=4, frames=100)
-    found = tasks.get("tokens").summarise(None, few)
-    assert found["pair_coverage"] < 0.5 and "conditional_entropy" not in found
+    totals = tasks.get("tokens").summarise(None, few)
+    assert totals["pair_coverage"] < 0.5 and "conditional_entropy" not in totals
     assert tasks.get("tokens").details(None, few)["conditional_entropy"] == [None]
 
 
 def test_clips_too_short_for_a_context_have_no_ngrams():
     tokens = [*_corpus(_noise, clips=3), _tokens([[[1, 2]]], (64,))]
-    found = tasks.get("tokens").conclude(None, tokens, print)
-    assert found[0] and found[3] == {}
+    rows = tasks.get("tokens").conclude(None, tokens, print)
+    assert rows[0] and rows[3] == {}
     assert tasks.get("tokens").conclude(None, tokens[:1], print) == {}
 
 
 @pytest.mark.parametrize(("n", "size"), [(50, 4096), (2000, 4096), (20_000, 1024), (1000, 2)])
 def test_even_draws_reach_their_ceiling(n, size):
     draws = np.random.default_rng(0).integers(0, size, n)
-    found = usage([np.bincount(draws, minlength=size)])
-    assert found["codebook_usage"] == pytest.approx(found["codebook_usage_ceiling"], rel=0.03)
-    assert found["perplexity"] == pytest.approx(found["perplexity_ceiling"], rel=0.03)
+    statistics = usage([np.bincount(draws, minlength=size)])
+    assert statistics["codebook_usage"] == pytest.approx(
+        statistics["codebook_usage_ceiling"], rel=0.03
+    )
+    assert statistics["perplexity"] == pytest.approx(statistics["perplexity_ceiling"], rel=0.03)
 
 
 @settings(deadline=None, max_examples=50)

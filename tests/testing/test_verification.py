@@ -136,7 +136,7 @@ def test_a_shipped_codec_is_verified(audiotok, few_promises):
     content = json.loads(path.read_text())
     assert (content["equal"], content["different"], content["unavailable"]) == (4, 0, 1)
     assert content["weights"]["sha256"] == content["weights"]["sha256_on_card"]
-    assert verified.wrong(path) is None
+    assert verified.invalid_reason(path) is None
     assert validating.validate("results") == (1, [])
     assert audiotok("verify", "rvq-mini", "--json")[0] == 0  # over the earlier record
 
@@ -160,7 +160,7 @@ def test_another_file_at_its_place_is_kept(audiotok, few_promises):
     path.parent.mkdir(parents=True)
     path.write_text('{"a": 1}')
     code, _, err = audiotok("verify", "mulaw")
-    assert code == 2 and "is no result of `audiotok verify`" in err
+    assert code == 2 and "is not a record of `audiotok verify`" in err
     assert path.read_text() == '{"a": 1}'
 
 
@@ -181,6 +181,6 @@ def test_records_that_are_not_whole(audiotok, few_promises, change, message):
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    assert verified.wrong(path).startswith(message)
+    assert verified.invalid_reason(path).startswith(message)
     code, out, err = audiotok("validate", "results")
     assert code == 1 and message in out + err

@@ -1,5 +1,7 @@
 """Rooms, speeds and levels of crops, and the shares of several corpora in each batch."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -106,6 +108,15 @@ def test_the_signature_is_that_of_all_corpora(constants):
     )
     assert alone.signature() == sounds.load(str(constants[0])).signature() != both.signature()
     assert both.open(4) == sounds.load(str(constants[1])).open(1)
+
+
+def test_the_signature_is_of_sizes_and_not_of_times(constants):
+    before = sounds.load(str(constants[0])).signature()
+    path = sorted(constants[0].rglob("*.wav"))[0]
+    os.utime(path, (1, 1))
+    assert sounds.load(str(constants[0])).signature() == before
+    path.write_bytes(path.read_bytes() + bytes(2))
+    assert sounds.load(str(constants[0])).signature() != before
 
 
 def test_a_recipe_downloads_no_additional_corpus(constants, tmp_path):

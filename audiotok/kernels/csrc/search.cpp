@@ -1,12 +1,12 @@
-// Exact codebook search on the CPU; what "exact" means is written in reference.py.
+// Exact codebook search on the CPU; reference.py defines "exact".
 //
 // Rows go through a residual stack in blocks that stay in the cache. At each stage a block is cut
-// into tiles, which tile.cpp scores in fp32 against small groups of codewords, keeping the best
-// group of each row and the score of the next best. Where they lie further apart than twice the
-// rounding bound, the answer is in that group; otherwise it may be anywhere. There the row is
-// scanned by differences, whose error is relative to the distance itself, and what is still near
-// a tie is decided in fp64 (this file is compiled without fused multiply-add).
-// Every row is decided by itself, so threads and blocks never show in the codes.
+// into tiles. tile.cpp scores a tile in fp32 against small groups of codewords and keeps, for each
+// row, the best group and the score of the second best group. If these scores differ by more than
+// twice the rounding bound, the nearest codeword is in the best group; otherwise all codewords are
+// candidates. The candidates are scanned by differences, whose error is relative to the distance
+// itself, and near ties are decided in fp64 (this file is compiled without fused multiply-add).
+// Each row is decided independently, so the codes do not depend on threads and blocks.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -21,11 +21,11 @@ namespace {
 
 constexpr float INFINITE = std::numeric_limits<float>::infinity();
 constexpr float ROUNDOFF = 5.9604645e-8f;        // 2^-24
-constexpr float UNDERFLOW = 2.3509887e-38f;      // 2^-125: what a flushed product may lose
-constexpr int64_t SCAN_ROWS = 3;                 // so few rows are scanned without tiles
-constexpr int64_t TILE_DIMENSION = 1 << 14;      // beyond, a tile would not fit the scratch
-constexpr size_t BLOCK_FLOATS = 1 << 15;         // residual rows held at once
-constexpr size_t CHUNK_FLOATS = 1 << 15;         // codewords that pass all tiles of a block
+constexpr float UNDERFLOW = 2.3509887e-38f;      // 2^-125: largest loss by a flush to zero
+constexpr int64_t SCAN_ROWS = 3;                 // up to this many rows are scanned without tiles
+constexpr int64_t TILE_DIMENSION = 1 << 14;      // larger tiles would not fit the scratch
+constexpr size_t BLOCK_FLOATS = 1 << 15;         // of residual rows in one block
+constexpr size_t CHUNK_FLOATS = 1 << 15;         // of codewords per pass over the tiles of a block
 constexpr size_t SCRATCH_BYTES = 12 << 20;       // for all threads together
 
 bool finite(const float* row, size_t D) {
@@ -34,7 +34,7 @@ bool finite(const float* row, size_t D) {
     return true;
 }
 
-// What the reference minimises, in its order.
+// The cost that the reference minimises, with the same order of operations.
 double exact_cost(const float* x, const float* c, size_t D, bool cosine) {
     double dot = 0, square = 0;
     for (size_t d = 0; d < D; ++d) {
@@ -71,7 +71,7 @@ struct Stage {
             if (std::isnan(value))
                 value = INFINITE;  // so that such a codeword is never chosen
             else
-                square = std::max(square, value);  // infinite: all rows will be scanned
+                square = std::max(square, value);  // infinite: all rows are scanned
             value *= 0.5f;
         }
         largest = std::sqrt(square) * 1.0001f;
@@ -82,23 +82,23 @@ struct Stage {
         for (size_t k = 0; k < V; ++k) {
             double square = 0;
             for (size_t d = 0; d < D; ++d) square += double(codebook[k * D + d]) * codebook[k * D + d];
-            // outside of this range the fp32 score is not to be trusted
+            // outside of this range the fp32 score is not reliable
             if (square != 0 && !(square > 1e-30 && square < 1e30)) largest = INFINITE;
             offset[k] = square > 0 ? float(1 / std::sqrt(square)) : 0.0f;
         }
     }
 
-    // Bound on |fp32 score - true score| of a row with this norm; infinite: not to be trusted.
+    // Bound on |fp32 score - true score| of a row with this norm; infinite: no bound.
     float bound(float norm) const {
         const float scale = cosine ? norm * largest : largest * (norm + largest);
-        const float slack = cosine ? 1e15f : 1.0f;  // what an inverse norm may magnify
+        const float slack = cosine ? 1e15f : 1.0f;  // factor by which an inverse norm may magnify
         const float units = 1.02f * float(D + 16) * ROUNDOFF;
         if (!(units < 0.02f) || !(scale * slack < 1e37f)) return INFINITE;
         return units * scale + float(D) * UNDERFLOW * slack;
     }
 };
 
-// The code of one finite row among codewords first..last-1, by scanning; costs is scratch.
+// The code of one finite row among codewords first..last-1, by a scan; costs is scratch.
 int64_t scan_words(const Kernels& kernels, const Stage& stage, const float* row, size_t first,
                    size_t last, float* costs) {
     const size_t V = last - first, D = stage.D;
@@ -123,25 +123,26 @@ int64_t scan_words(const Kernels& kernels, const Stage& stage, const float* row,
         std::fill(costs, costs + V, 0.0f);
     }
     if (std::isnan(limit)) limit = INFINITE;
-    int64_t found = -1;
+    int64_t best_code = -1;
     double smallest = std::numeric_limits<double>::infinity();
-    size_t near = 0, only = 0;
+    size_t candidates = 0, last_candidate = 0;
     for (size_t k = 0; k < V; ++k) {
-        near += costs[k] <= limit;
-        only = costs[k] <= limit ? k : only;
+        candidates += costs[k] <= limit;
+        last_candidate = costs[k] <= limit ? k : last_candidate;
     }
-    if (near == 1 && limit < INFINITE) return int64_t(first + only);
+    if (candidates == 1 && limit < INFINITE) return int64_t(first + last_candidate);
     for (size_t k = 0; k < V; ++k) {
         if (!(costs[k] <= limit) && !(limit == INFINITE)) continue;
         const float* word = codebook + k * D;
-        if (found >= 0 && !memcmp(word, codebook + found * D, D * sizeof(float))) continue;
+        if (best_code >= 0 && !memcmp(word, codebook + best_code * D, D * sizeof(float))) continue;
         const double cost = exact_cost(row, word, D, stage.cosine);
-        if (cost < smallest && (!stage.cosine || finite(word, D))) smallest = cost, found = int64_t(k);
+        if (cost < smallest && (!stage.cosine || finite(word, D)))
+            smallest = cost, best_code = int64_t(k);
     }
-    return found < 0 ? -1 : int64_t(first) + found;
+    return best_code < 0 ? -1 : int64_t(first) + best_code;
 }
 
-// The code of one row of any kind; costs is scratch (V).
+// The code of one row, -1 if it is not finite; costs is scratch (V).
 int64_t scan_row(const Kernels& kernels, const Stage& stage, const float* row, float* costs) {
     if (!finite(row, stage.D)) return -1;
     return scan_words(kernels, stage, row, 0, stage.V, costs);
@@ -159,11 +160,11 @@ struct Work {
 
     size_t block_rows() const {
         const size_t tile = kernels.tile_rows;
-        const size_t wanted = std::min(BLOCK_FLOATS / (D + 1), 16 * tile);
-        const size_t rows = tiles ? std::max(wanted / tile * tile, tile) : 1;
+        const size_t target_rows = std::min(BLOCK_FLOATS / (D + 1), 16 * tile);
+        const size_t rows = tiles ? std::max(target_rows / tile * tile, tile) : 1;
         return (rows + unit - 1) / unit * unit;
     }
-    // rows of a block as vectors hold them
+    // rows of a block, padded to whole vectors
     size_t padded_rows() const {
         return (block_rows() + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
     }
@@ -173,13 +174,13 @@ struct Work {
     void run(size_t first, size_t last) const;
 };
 
-// The scratch of one thread, and what it does with a block.
+// The scratch of one thread, and its work on a block.
 struct Worker {
     const Work& work;
     size_t D;
     std::vector<float> residual, pooled, packed, norms, best, second, costs;
     std::vector<int32_t> index;
-    std::vector<int64_t> found;
+    std::vector<int64_t> block_codes;
 
     explicit Worker(const Work& w) : work(w), D(w.D) {
         const size_t rows = w.padded_rows();
@@ -190,7 +191,7 @@ struct Worker {
             norms.resize(rows), best.resize(rows), second.resize(rows), index.resize(rows);
         }
         costs.resize(w.stages[0].V);
-        found.resize(rows);
+        block_codes.resize(rows);
     }
 
     void block(size_t first, size_t count) {
@@ -206,7 +207,7 @@ struct Worker {
             if (stride > 1) pool(count, stride);
             search(work.stages[k], stride > 1 ? pooled.data() : current, groups);
             for (size_t n = 0; n < count; ++n) {
-                const int64_t code = found[n / stride];
+                const int64_t code = block_codes[n / stride];
                 work.codes[(first + n) * K + k] = code;
                 if (k + 1 < K) subtract(n, work.stages[k], code);
             }
@@ -238,7 +239,7 @@ struct Worker {
             search_tiles(stage, from, count);
         else
             for (size_t n = 0; n < count; ++n)
-                found[n] = scan_row(work.kernels, stage, from + n * D, costs.data());
+                block_codes[n] = scan_row(work.kernels, stage, from + n * D, costs.data());
     }
 
     void search_tiles(const Stage& stage, const float* from, size_t count) {
@@ -264,12 +265,12 @@ struct Worker {
             const bool sure = std::isfinite(best[n]) && second[n] - best[n] > gap;
             const float* row = from + n * D;
             if (!sure) {
-                found[n] = scan_row(work.kernels, stage, row, costs.data());
+                block_codes[n] = scan_row(work.kernels, stage, row, costs.data());
                 continue;
             }
             const size_t group = size_t(index[n]);
-            found[n] = scan_words(work.kernels, stage, row, group,
-                                  std::min(group + work.kernels.words, stage.V), costs.data());
+            block_codes[n] = scan_words(work.kernels, stage, row, group,
+                                        std::min(group + work.kernels.words, stage.V), costs.data());
         }
     }
 };
@@ -329,12 +330,13 @@ int audiotok_encode(int64_t isa, const float* latents, int64_t N, int64_t D, con
                 const PlainArithmetic plain_here;
                 for (size_t k = first; k < last; ++k) stages[k].prepare(kernels);
             });
-        const size_t most = std::max<size_t>(SCRATCH_BYTES / work.scratch_bytes(), 1);
+        const size_t max_threads = std::max<size_t>(SCRATCH_BYTES / work.scratch_bytes(), 1);
         const double flops = 2.0 * double(N) * double(D) * double(K) * double(V);
-        const size_t wanted = std::min<size_t>(size_t(threads), 1 + size_t(flops / 4e6));
-        const size_t together = size_t(unit) % kernels.lanes ? size_t(unit) * kernels.lanes
-                                                              : size_t(unit);
-        in_threads(size_t(N), together, std::min(wanted, most),
+        const size_t useful_threads =
+            std::min<size_t>(size_t(threads), 1 + size_t(flops / 4e6));
+        const size_t granularity = size_t(unit) % kernels.lanes ? size_t(unit) * kernels.lanes
+                                                                 : size_t(unit);
+        in_threads(size_t(N), granularity, std::min(useful_threads, max_threads),
                    [&](size_t first, size_t last) { work.run(first, last); });
         return 0;
     });

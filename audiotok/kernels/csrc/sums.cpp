@@ -19,8 +19,8 @@ int audiotok_decode(const int64_t* codes, int64_t N, int64_t K, const float* cod
     return guarded([&] {
         for (int64_t i = 0; i < N * K; ++i)
             if (codes[i] < -1 || codes[i] >= V) return 1;
-        const size_t wanted = 1 + size_t(double(N) * double(K) * double(D) / 1e6);
-        in_threads(size_t(N), 64, std::min<size_t>(size_t(threads), wanted),
+        const size_t useful_threads = 1 + size_t(double(N) * double(K) * double(D) / 1e6);
+        in_threads(size_t(N), 64, std::min<size_t>(size_t(threads), useful_threads),
                    [&](size_t first, size_t last) {
             const PlainArithmetic plain;
             for (size_t n = first; n < last; ++n) {
@@ -57,8 +57,8 @@ int audiotok_statistics(const float* latents, int64_t N, int64_t D, const int64_
         std::vector<int64_t> next(start.begin(), start.end() - 1);
         for (int64_t n = 0; n < N; ++n)
             if (codes[n] >= 0) order[size_t(next[size_t(codes[n])]++)] = uint32_t(n);
-        const size_t wanted = 1 + size_t(double(N) * double(D) / 1e6);
-        in_threads(size_t(V), 1, std::min<size_t>(size_t(threads), wanted),
+        const size_t useful_threads = 1 + size_t(double(N) * double(D) / 1e6);
+        in_threads(size_t(V), 1, std::min<size_t>(size_t(threads), useful_threads),
                    [&](size_t first, size_t last) {
             const PlainArithmetic plain;
             std::vector<double> total(static_cast<size_t>(D));

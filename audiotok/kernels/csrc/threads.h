@@ -1,4 +1,4 @@
-// Work in threads, in plain arithmetic, with failures carried home.
+// Work in threads with default floating-point settings; exceptions are rethrown in the caller.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace audiotok {
 
-// Round to nearest, denormals kept, whatever the thread was set to.
+// Round to nearest, with denormals, independent of the settings of the thread.
 class PlainArithmetic {
   public:
     PlainArithmetic() {
@@ -58,7 +58,7 @@ void in_threads(size_t total, size_t unit, size_t threads, const Part& part) {
         try {
             pool.emplace_back(piece, i);
         } catch (const std::system_error&) {
-            piece(i);  // no more threads to be had
+            piece(i);  // the system has no more threads
         }
     }
     piece(0);

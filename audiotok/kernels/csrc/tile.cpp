@@ -1,5 +1,5 @@
-// Register tiles over rows and codewords. AUDIOTOK_LANES rows share a vector, so a codebook is
-// read as it lies, one broadcast element serves a whole tile of rows, and the running minimum
+// Register tiles over rows and codewords. AUDIOTOK_LANES rows share a vector, so the codebook needs
+// no other layout, one broadcast element is used for all rows of a tile, and the running minimum
 // stays in vectors. Compiled with -DAUDIOTOK_LANES=16|8|4|1 and -DAUDIOTOK_KERNELS=<name>; uses no
 // library templates, which the linker could share with code for other instruction sets.
 #include "tile.h"
@@ -16,7 +16,7 @@ using LooseInts = int32_t;
 #else
 typedef float Floats __attribute__((vector_size(4 * AUDIOTOK_LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * AUDIOTOK_LANES)));
-// the same at any address
+// the same types without alignment
 typedef float LooseFloats
     __attribute__((vector_size(4 * AUDIOTOK_LANES), aligned(4), may_alias));
 typedef int32_t LooseInts
@@ -29,8 +29,8 @@ typedef float LooseQuad __attribute__((vector_size(16), aligned(4), may_alias));
 constexpr int VECTORS = AUDIOTOK_LANES == 8 ? 2 : AUDIOTOK_LANES == 1 ? 2 : 4;
 constexpr int WORDS = AUDIOTOK_LANES == 1 ? 4 : 6;
 
-// The codewords of a group are so many short streams that the hardware does not see the next ones
-// coming; with few rows to a tile (AVX2) there is no work to hide that behind.
+// The codewords of a group are too many short streams for the hardware prefetcher; with few rows
+// per tile (AVX2) there is not enough work to hide the latency.
 constexpr bool PREFETCH = AUDIOTOK_LANES == 8;
 constexpr size_t LINE = 16;  // floats in a cache line
 
@@ -51,7 +51,7 @@ inline float sum(Floats value) {
 
 // WIDTH is D where it is known to the compiler (8, as in DAC), else 0.
 // Comparisons with NaN are false, so a NaN score changes nothing.
-// `next` is the first codeword of the group to come.
+// `next` is the first codeword of the next group.
 template <int R, int C, bool COSINE, size_t WIDTH>
 inline void words(const float* packed, size_t width, const float* codebook, const float* offset,
                   size_t first, size_t next, size_t dimension, Floats* best, Floats* second,

@@ -1,7 +1,7 @@
 // The inner loops of the codebook search, compiled once per instruction set (tile.cpp).
 //
-// All of them work in fp32 with any order of rounding: they are a prefilter. What they leave in
-// doubt, search.cpp decides in fp64.
+// They use fp32 and any order of operations: they are a prefilter. search.cpp decides near ties in
+// fp64.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Kernels {
     size_t lanes;       // rows in one vector
     size_t tile_rows;   // most rows in one tile, a multiple of lanes
     size_t words;       // most codewords in one group
-    // Transposes `count` rows (count, D) into packed (D, width), zeros where there is no row;
+    // Transposes `count` rows (count, D) into packed (D, width), zeros in missing rows;
     // norms (width) get the rows' squared norms.
     void (*pack)(const float* rows, size_t count, size_t D, size_t width, float* packed,
                  float* norms);
