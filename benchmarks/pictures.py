@@ -1,8 +1,11 @@
-"""Pictures of results for documents, the same bytes from the same results."""
+"""Scatter plots of results for documents: the same bytes from the same results and matplotlib."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,98 +13,140 @@ from audiotok.report import rates
 from audiotok.results import results
 from audiotok.results.results import Result
 
-COLOURS = {"neural": "#c2410c", "baseline": "#475569", "ceiling": "#94a3b8", "floor": "#94a3b8"}
+MARKERS = "osD^vPX*<>hp"
+MOST_NAMES = 10  # a legend with more codecs would name their curves only
+NAMES = {
+    "bitrate": "bitrate",
+    "lm_bitrate": "bits under the language model",
+    "mel_distance": "mel distance",
+    "pesq": "PESQ",
+    "speaker_similarity": "speaker similarity",
+    "stoi": "STOI",
+    "wer_english_whisper_base": "WER, Whisper base",
+}
 
 
-def intervals(found: Sequence[Result], names: Sequence[str], out: Path) -> None:
-    """One panel per metric, one line per codec, with the 95 % intervals."""
-    plt = _pyplot()
-    known = results.columns(found)
-    size = (1.6 + 1.75 * len(names), 0.9 + 0.3 * len(found))
-    figure, panels = plt.subplots(1, len(names), sharey=True, figsize=size, squeeze=False)
-    for panel, name in zip(panels[0], names, strict=True):
-        for row, result in enumerate(found):
-            score = result.scores.get(name)
-            if score and score["mean"] is not None:
-                low, high = score["ci95"] or (score["mean"], score["mean"])
-                colour = COLOURS.get(result.role, "black")
-                panel.plot([low, high], [row, row], color=colour, linewidth=2, alpha=0.5)
-                panel.plot(score["mean"], row, "o", color=colour, markersize=5)
-        unit = f" ({known[name]['unit']})" if known[name]["unit"] else ""
-        title = name.replace("_", " ") + results.arrow(known[name]) + unit
-        panel.set_title(title, fontsize=9)
-        panel.tick_params(labelsize=8)
-        panel.grid(axis="x", alpha=0.3)
-        panel.spines[["top", "right", "left"]].set_visible(False)
-        if known[name]["unit"] == "bit/s":
-            panel.set_xscale("log")
-    panels[0][0].set_yticks(range(len(found)), [r.title for r in found], fontsize=9)
-    panels[0][0].invert_yaxis()
-    _save(figure, out)
+@dataclass(frozen=True)
+class Point:
+    """One codec in one panel. `x` is None for the reference: it has no bitrate, and is drawn as a
+    horizontal line."""
+
+    panel: str  # the column on the y axis
+    codec: str
+    curve: str
+    x: float | None
+    y: float
+    interval: tuple[float, float] | None
 
 
-def curves(found: Sequence[Result], names: Sequence[str], out: Path) -> None:
-    """One panel per quality against bitrate: a line through each codec's front, all its points."""
-    plt = _pyplot()
-    known = results.columns(found)
-    size = (3.4 * len(names), 3.2)
-    figure, panels = plt.subplots(1, len(names), figsize=size, squeeze=False)
-    for panel, name in zip(panels[0], names, strict=True):
-        points, _ = rates.rate_quality(found, name)
-        for number, (curve, part) in enumerate(points.groupby("curve")):
-            colour, front = f"C{number}", part[part.front]
-            panel.plot(front.bitrate, front[name], "-", color=colour, label=curve)
-            panel.plot(part.bitrate, part[name], "o", color=colour, markersize=4, alpha=0.7)
-        unit = f" ({known[name]['unit']})" if known[name]["unit"] else ""
-        panel.set_title(name.replace("_", " ") + results.arrow(known[name]) + unit, fontsize=9)
-        panel.set_xscale("log")
-        panel.set_xlabel("bit/s", fontsize=8)
-        panel.tick_params(labelsize=8)
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0][-1].legend(fontsize=8, frameon=False)
-    _save(figure, out)
+def points(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str]) -> list[Point]:
+    """What a plot of the columns `panels` against the column `x` shows.
 
-
-def against(
-    pairs: Sequence[tuple[Result, Result]], name: str, others: Sequence[str], out: Path
-) -> None:
-    """One panel per other column, set against `name`: a point for each codec."""
-    plt = _pyplot()
-    known = results.columns([one for one, _ in pairs]), results.columns([two for _, two in pairs])
-    size = (3.6 * len(others), 3.4)
-    figure, panels = plt.subplots(1, len(others), figsize=size, squeeze=False)
-    for panel, other in zip(panels[0], others, strict=True):
-        for one, two in pairs:
-            point = [(r.scores.get(n) or {}).get("mean") for r, n in ((one, name), (two, other))]
-            if None in point:
+    Args:
+        pairs: for each codec the result that holds `x` and the one that holds the panels.
+    """
+    found = []
+    for panel in panels:
+        for one, other in pairs:
+            score, across = other.scores.get(panel), _mean(one, x)
+            if not score or score["mean"] is None or (across is None and one.role != "ceiling"):
                 continue
-            colour = COLOURS.get(one.role, "black")
-            panel.plot(*point, "o", color=colour, markersize=5)
-            panel.annotate(
-                one.codec.split("@")[0], point, (4, 4), textcoords="offset points", fontsize=7
-            )
-        unit = f" ({known[0][name]['unit']})" if known[0][name]["unit"] else ""
-        panel.set_xlabel(name.replace("_", " ") + unit, fontsize=8)
-        panel.set_title(other.replace("_", " ") + results.arrow(known[1][other]), fontsize=9)
-        panel.set_xscale("log")
-        panel.tick_params(labelsize=8)
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    _save(figure, out)
+            interval = tuple(score["ci95"]) if score["ci95"] else None
+            name, curve = one.codec.split("@")[0], rates.curve_of(one).split("@")[0]
+            found.append(Point(panel, name, curve, across, score["mean"], interval))
+    return found
 
 
-def _pyplot() -> Any:
+def description(found: Sequence[Point]) -> str:
+    """What the metadata of a picture say of the numbers in it; `--check` compares it."""
+    text = json.dumps([asdict(point) for point in found])
+    return f"sha256 of the plotted numbers: {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str]) -> Any:
+    """A figure with one panel per column, each against `x` on a logarithmic axis.
+
+    A point is a codec, with its 95 % interval. Settings of one codec share a colour and are joined
+    by a line through those that no cheaper one surpasses. A dashed line is the reference.
+    """
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "audiotok"
     import matplotlib.pyplot as plt
 
-    return plt
+    found = points(pairs, x, panels)
+    scores = {name: score for pair in pairs for r in pair for name, score in r.scores.items()}
+    drawn = sorted((p for p in found if p.x is not None), key=lambda p: (p.curve, p.x))
+    codecs = list(dict.fromkeys(point.codec for point in drawn))
+    curves = list(dict.fromkeys(point.curve for point in drawn))
+    named = codecs if len(codecs) <= MOST_NAMES else curves
+    columns = min(3, len(named))
+    lines = -(-(len(named) + 1) // columns)
+    across = 2 if len(panels) == 4 else min(3, len(panels))
+    down = -(-len(panels) // across)
+    size = (3.5 * across, 2.7 * down + 0.3 + 0.22 * lines)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    axes = list(axes.flat)
+    for empty in axes[len(panels) :]:
+        empty.set_visible(False)
+    axes = axes[: len(panels)]
+    for axis, panel in zip(axes, panels, strict=True):
+        higher = scores[panel]["higher_is_better"] is not False
+        here = [point for point in drawn if point.panel == panel]
+        for number, curve in enumerate(curves):
+            front = _front([p for p in here if p.curve == curve], higher)
+            axis.plot([p.x for p in front], [p.y for p in front], color=f"C{number}", alpha=0.5)
+        for point in here:
+            name = point.codec if named is codecs else point.curve
+            style = {"color": f"C{curves.index(point.curve)}", "label": name}
+            if point.interval:
+                axis.vlines(point.x, *point.interval, color=style["color"], alpha=0.25, linewidth=2)
+            marker = MARKERS[named.index(name) % len(MARKERS)]
+            axis.plot(point.x, point.y, marker, markersize=5, zorder=3, **style)
+        for point in found:
+            if point.panel == panel and point.x is None:
+                axis.axhline(point.y, color="#64748b", linestyle="--", label="original recording")
+        axis.set_title(_label(panel, scores[panel]) + results.arrow(scores[panel]), fontsize=9)
+        axis.set_xlabel(_label(x, scores[x]), fontsize=8)
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    handles = {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8,
+        frameon=False,
+    )  # fmt: skip
+    return figure
 
 
-def _save(figure: Any, out: Path) -> None:
-    figure.tight_layout()
+def save(figure: Any, said: str, out: Path) -> None:
+    """Writes the figure as SVG, with the description `said` in its metadata."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None})
+    figure.savefig(out, metadata={"Date": None, "Description": said})
+
+
+def _front(sorted_points: Sequence[Point], higher: bool) -> list[Point]:
+    """Those that are better than every point to the left of them."""
+    front: list[Point] = []
+    for point in sorted_points:
+        if not front or (point.y > front[-1].y if higher else point.y < front[-1].y):
+            front.append(point)
+    return front
+
+
+def _mean(result: Result, column: str) -> float | None:
+    return (result.scores.get(column) or {}).get("mean")
+
+
+def _label(name: str, score: dict[str, Any]) -> str:
+    unit = f" ({score['unit']})" if score["unit"] else ""
+    return NAMES.get(name, name.replace("_", " ")) + unit

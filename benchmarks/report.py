@@ -1,28 +1,29 @@
 """Put measured results into a document: tables between two marks, and pictures beside them.
 
     python benchmarks/report.py README.md            # rewrites table and picture
-    python benchmarks/report.py README.md --check    # exit 1 if the table is not what results/ say
+    python benchmarks/report.py README.md --check    # exit 1 if one is not what results/ say
 
 A document marks each table by a comment that names the results, and, if it wants, a picture, and
-which codecs (what their names begin with; ~ before one leaves it out). A table of differences
-names two codecs; the line below it says what the intervals are over, and for how many rows the
-verdicts are corrected:
+which codecs (what their names begin with; ~ before one leaves it out). A table with the column
+bitrate is sorted by it, and a picture plots the other columns against the first one. A table of
+differences names two codecs; the line below it says what the intervals are over, and for how many
+rows the verdicts are corrected:
 
-    <!-- results/smoke-v1/bundled-1234abcd stoi pesq wer > docs/smoke.svg -->
+    <!-- results/smoke-v1/bundled-1234abcd bitrate stoi pesq wer > docs/smoke.svg -->
     <!-- end -->
     <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini ~rvq-mini:codebooks -->
     <!-- end -->
     <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini against wavtokenizer-mini -->
     <!-- end -->
 
-Qualities against bits, as curves in the picture, and in the table the area under each, which is the
-mean quality over log2(bitrate), from the lowest to the highest of that curve:
+Qualities against the bitrate in the picture, and in the table the area under each curve, which is
+the mean quality over log2(bitrate), from the lowest to the highest bitrate of that curve:
 
     <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : rvq-mini opus -->
     <!-- end -->
 
 Columns of another suite stand behind those of the first, for the codecs that have both; the picture
-sets the first column against them:
+plots those of the other suite against the first column:
 
     <!-- results/lm-v1/x-12ab lm_bitrate beside results/sound-v1/y-34cd stoi > docs/lm.svg -->
     <!-- end -->
@@ -46,9 +47,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import agreement
@@ -83,15 +86,13 @@ def main() -> int:
     for path in arguments.documents:
         text = path.read_text(encoding="utf-8")
         for match in MARKED.finditer(text):
-            if match["picture"] and not arguments.check:
-                names, picture = match["names"].split(), ROOT / match["picture"]
-                if match["other"]:
-                    pairs = together(chosen(match), measured(match["other"]))
-                    pictures.against(pairs, names[0], match["more"].split(), picture)
-                elif names[-2:] == BY_BITRATE:
-                    pictures.curves(chosen(match), names[:-2], picture)
-                else:
-                    pictures.intervals(chosen(match), names, picture)
+            if match["picture"]:
+                plot, picture = plotted(match), ROOT / match["picture"]
+                said = pictures.description(pictures.points(*plot))
+                if not arguments.check:
+                    pictures.save(pictures.scatter(*plot), said, picture)
+                elif not picture.is_file() or said not in picture.read_text(encoding="utf-8"):
+                    wrong.append(picture)
         if rendered(text) != text:
             wrong.append(path)
             if not arguments.check:
@@ -100,6 +101,17 @@ def main() -> int:
         print(f"not what results/ say: {', '.join(map(str, wrong))}; run benchmarks/report.py")
         return 1
     return 0
+
+
+def plotted(match: re.Match) -> tuple[list[tuple[Result, Result]], str, list[str]]:
+    """What the picture of a mark shows: pairs of results, the column of the x axis, the panels."""
+    names = match["names"].split()
+    if match["other"]:
+        return together(chosen(match), measured(match["other"])), names[0], match["more"].split()
+    pairs = [(result, result) for result in chosen(match)]
+    if names[-2:] == BY_BITRATE:
+        return pairs, "bitrate", names[:-2]
+    return pairs, names[0], names[1:]
 
 
 def rendered(text: str) -> str:
@@ -134,6 +146,8 @@ def rendered(text: str) -> str:
 def chosen(match: re.Match) -> list[Result]:
     """The results that a mark wants."""
     found, wanted = measured(match["folder"]), (match["codecs"] or "").split()
+    if "bitrate" in match["names"].split():
+        found = by_bitrate(found)
     leave = tuple(name[1:] for name in wanted if name.startswith("~"))
     take = tuple(name for name in wanted if not name.startswith("~"))
     return [
@@ -142,6 +156,16 @@ def chosen(match: re.Match) -> list[Result]:
         if (not take or result.codec.startswith(take))
         and not (leave and result.codec.startswith(leave))
     ]
+
+
+def by_bitrate(found: Sequence[Result]) -> list[Result]:
+    """The reference first, then by rising bitrate, those without one at the end."""
+
+    def key(result: Result) -> tuple[bool, float]:
+        bits = (result.scores.get("bitrate") or {}).get("mean")
+        return result.role != "ceiling", math.inf if bits is None else bits
+
+    return sorted(found, key=key)
 
 
 def named(found: Sequence[Result], name: str) -> Result:
@@ -180,6 +204,7 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
     return f"{table}\n{made}; {how}.\n"
 
 
+@cache
 def measured(folder: str) -> list[Result]:
     """The results in a folder such as results/smoke-v1/bundled-1234abcd."""
     path = ROOT / folder

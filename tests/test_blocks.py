@@ -1,4 +1,4 @@
-"""Every code block of README.md and docs/*.md runs, on small inputs.
+"""Every code block of README.md and docs/ runs, on small inputs.
 
 A block that is not run has `<!-- not run: REASON -->` above it; SKIPPED repeats all of these, so
 that none is added by accident. What is changed to keep the test small stands in SMALLER.
@@ -20,38 +20,31 @@ from audiotok import cli, data
 from audiotok.cli import show
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DATA = ("tsv", "csv", "json", "")  # languages of fences that hold data: tests/data/test_formats.py
 
 SKIPPED = {
-    "README.md": [
-        "installs packages from the network",
-        "installs packages from the network",
-        "downloads the weights of Mimi",
-        "downloads official weights",
-        "trains probes and a language model, minutes",
-        "trains for hours",
-    ],
-    "conformance.md": ["takes minutes; the checks have tests of their own"],
-    "design.md": ["trains for hours", "a drawing", "a drawing"],
-    "lyra.md": ["downloads official weights"],
-    "lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
-    "lm.md": [
+    "README.md": ["installs packages from the network", "trains for hours"],
+    "docs/dev/conformance.md": ["takes minutes; the checks have tests of their own"],
+    "docs/dev/design.md": ["trains for hours", "a drawing", "a drawing"],
+    "docs/lyra.md": ["downloads official weights"],
+    "docs/lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
+    "docs/lm.md": [
         "trains a language model, minutes",
         "trains a language model, minutes",
         "needs pairs that are downloaded",
         "needs pairs that are downloaded",
         "trains for days",
     ],
-    "samples.md": ["needs the published sounds"],
-    "verify.md": ["needs a network", "writes into the package"],
-    "tensors.md": ["needs a GPU", "part of a training loop"],
-    "scale.md": [
+    "docs/samples.md": ["needs the published sounds"],
+    "docs/verify.md": ["needs a network", "writes into the package"],
+    "docs/tensors.md": ["needs a GPU", "part of a training loop", "downloads the weights of Mimi"],
+    "docs/scale.md": [
         "needs the package datasets",
         "needs a Ray cluster",
     ],
-    "tokens.md": ["trains probes, minutes"],
-    "training.md": ["trains for hours"],
+    "docs/tokens.md": ["trains probes, minutes"],
+    "docs/training.md": ["trains for hours"],
 }
 SMALLER = {  # pattern: replacement, in every line that runs
     r"^(audiotok bench .*)": r"\1 --limit 1 --no-baselines --workers 0",
@@ -68,9 +61,14 @@ SMALLER = {  # pattern: replacement, in every line that runs
     r"in examine\(codec\)": "in ()",
 }
 BEFORE = {  # what a document takes for granted
-    "kernels.md": "import torch\nlatents, codebooks = torch.rand(9, 4), torch.rand(2, 8, 4)\n"
+    "docs/dev/kernels.md": "import torch\n"
+    "latents, codebooks = torch.rand(9, 4), torch.rand(2, 8, 4)\n"
     "codebook = codebooks[0]",
 }
+
+
+def name(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
 
 
 def blocks(document: Path) -> list[tuple[int, str, str, str | None]]:
@@ -113,9 +111,9 @@ def files(tmp_path_factory):
     """What the documents name: recordings, a codec, results; copied for each document."""
     folder = tmp_path_factory.mktemp("files")
     speech = data.load("bundled").clips[0].read().waveform[0, :16_000].numpy()
-    for name in ("talk", "path/to/recordings/one", "LibriSpeech/one", "LibriSpeech/two"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{name}.wav", speech, 16_000)
+    for path in ("talk", "path/to/recordings/one", "LibriSpeech/one", "LibriSpeech/two"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{path}.wav", speech, 16_000)
     soundfile.write(folder / "stereo.wav", np.stack([speech, speech], 1), 16_000)
     shutil.copy(ROOT / "tests/support/tiny_codec.py", folder / "my_codec.py")
     setting = next((ROOT / "results/smoke-v1").glob("bundled-*"))
@@ -126,8 +124,8 @@ def files(tmp_path_factory):
 
 
 def test_blocks_that_are_not_run_are_these():
-    marked = {path.name: [b[3] for b in blocks(path) if b[3]] for path in DOCUMENTS}
-    assert {name: reasons for name, reasons in marked.items() if reasons} == SKIPPED
+    marked = {name(path): [b[3] for b in blocks(path) if b[3]] for path in DOCUMENTS}
+    assert {path: reasons for path, reasons in marked.items() if reasons} == SKIPPED
 
 
 def test_blocks_are_found(tmp_path):
@@ -144,16 +142,16 @@ def test_blocks_are_found(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_blocks_run(document, files, tmp_path, monkeypatch, capsys):
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     scope: dict = {}
-    exec(BEFORE.get(document.name, ""), scope)
+    exec(BEFORE.get(name(document), ""), scope)
     for line, language, text, reason in blocks(document):
         if reason or language in DATA:
             continue
-        where = f"{document.name}, line {line}"
+        where = f"{name(document)}, line {line}"
         if language == "python":
             text = "\n".join(map(smaller, text.splitlines()))
             exec(compile(text, where, "exec"), scope)

@@ -1,4 +1,4 @@
-"""Imports point one way, as docs/design.md draws it. Read from the source, nothing is imported."""
+"""Imports point one way, as docs/dev/design.md says. Only the source is read, nothing imported."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The verbs about codecs themselves: list, info, check, verify, convert, doctor."""
+"""The verbs about codecs themselves: list, info, new-codec, check, verify, convert, doctor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(help="Name of a codec.", autocompletion=cod
 
 
 def list_(as_json: Json = False) -> None:
-    """List all codecs."""
+    """List all codecs with token rate, bitrate, sample rate and size of the download."""
     from audiotok.cli import show
     from audiotok.codec import registry
 
@@ -25,7 +25,7 @@ def list_(as_json: Json = False) -> None:
 
 
 def info(name: Name, as_json: Json = False) -> None:
-    """Show the card of a codec, without loading it."""
+    """Describe a codec without loading it: rates, codebooks, licences, training data, status."""
     from audiotok.cli import show
     from audiotok.codec import registry
 
@@ -33,19 +33,51 @@ def info(name: Name, as_json: Json = False) -> None:
     show.json(show.card_fields(card)) if as_json else show.card(card)
 
 
+def new_codec(
+    out: Annotated[Path, typer.Argument(metavar="FILE.py", help="File to write.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a Python file with a small working codec, to be replaced by your own."""
+    import re
+
+    from audiotok.errors import CodecError
+    from audiotok.system import outputs
+    from audiotok.system.files import replacing
+
+    name = out.stem.replace("_", "-").lower()
+    if out.suffix != ".py" or not re.fullmatch("[a-z][a-z0-9-]*", name):
+        raise CodecError(
+            f"cannot write {out}: expected a name of letters, digits and _ that ends in .py, such "
+            "as my_codec.py"
+        )
+    source = Path(__file__).parents[1] / "codecs" / "_template.py"
+    text = source.read_text(encoding="utf-8").replace("my_codec.py", out.name)
+    text = text.replace("my-codec", name)
+    text = text.replace("MyCodec", "".join(part.capitalize() for part in name.split("-")))
+    outputs.check([out], [], overwrite)
+    outputs.prepare(out, overwrite)
+    with replacing(out, CodecError) as file:
+        file.write(text.encode())
+    print(out)
+    print(f"Next: audiotok check {out}", file=sys.stderr)
+
+
 def check(
     name: Annotated[
         str,
         typer.Argument(
-            help="A codec, a .py or .safetensors file, or hf:...", autocompletion=codec_names
+            help="Codec to check: a name, a .py or .safetensors file, or hf:ORG/NAME.",
+            autocompletion=codec_names,
         ),
     ],
     checkpoint: Checkpoint = None,
     device: Device = "auto",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the result to.")] = Path(
+        "results"
+    ),
     as_json: Json = False,
 ) -> None:
-    """Check that a codec keeps all promises of the interface: exit code 1 if it breaks one."""
+    """Test a codec against all promises of the interface. Exit code 1 if it breaks one."""
     from audiotok.cli import checking, show
     from audiotok.testing import record
 
@@ -62,16 +94,21 @@ def verify(
     name: Name,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the result to.")] = Path(
+        "results"
+    ),
     published: Annotated[
-        bool, typer.Option("--published", help="Measure LibriSpeech test-clean too, for hours.")
+        bool,
+        typer.Option(
+            "--published", help="Also measure LibriSpeech test-clean and compare; takes hours."
+        ),
     ] = False,
     data: Annotated[
-        str, typer.Option(help="For --published: the corpus, or a manifest of it.")
+        str, typer.Option(help="Corpus or manifest that --published measures.")
     ] = "librispeech/test-clean",
     as_json: Json = False,
 ) -> None:
-    """Compare a codec with golden outputs and published ones: exit code 1 if one differs."""
+    """Compare a codec with stored and published outputs. Exit code 1 if one differs."""
     from audiotok.cli import checking, show
     from audiotok.codec import checkpoints, registry
     from audiotok.results import verified
@@ -102,13 +139,15 @@ def verify(
 
 
 def convert(
-    name: str,
-    checkpoint: Annotated[Path, typer.Argument(help="An official checkpoint.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, .safetensors.")],
-    half: Annotated[bool, typer.Option("--half", help="As float16.")] = False,
+    name: Annotated[str, typer.Argument(help="Codec that the checkpoint belongs to.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Official checkpoint, or trained weights.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write; its name ends in .safetensors.")
+    ],
+    half: Annotated[bool, typer.Option("--half", help="Store float16 instead of float32.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write an official checkpoint, or trained weights, as safetensors."""
+    """Convert an official checkpoint or trained weights to safetensors."""
     from audiotok.errors import CodecError
     from audiotok.system import outputs
 
@@ -129,7 +168,7 @@ def convert(
 
 
 def doctor() -> None:
-    """Show what is installed, what is missing and how to get it, devices, bundled files."""
+    """Report devices, installed and missing packages, bundled files, and which tasks can run."""
     from audiotok.cli import doctor as report
 
     print("\n".join(report.lines()))

@@ -27,38 +27,58 @@ if TYPE_CHECKING:
 Sources = Annotated[
     list[str],
     typer.Argument(
-        help="Sound files, or - for stdin; or a folder, manifest, corpus by name or "
+        help="Sound files, or - for stdin; or one corpus: a folder, a manifest, a name, or "
         "hf:NAME[:SPLIT]."
     ),
 ]
 
 
 def encode(
-    sources: Sources, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
+    sources: Sources,
+    tokenizer: Tokenizer,
+    out: Out,
+    checkpoint: Checkpoint = None,
     device: Device = "auto",
     form: Annotated[
         str | None,
-        typer.Option("--format", "-f", help="atok (for files) or parquet (for a corpus)."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="Output format: atok (default for files) or parquet (default for a corpus).",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that encode, or read for a GPU; default: cores.")
+        int | None,
+        typer.Option(help="Processes that encode, or read for a GPU; default: one per core."),
     ] = None,
     batch: Annotated[
         str | None,
-        typer.Option(help="strict: clip by clip; length or ragged: together. Default: fastest."),
+        typer.Option(
+            help="Clips in a forward pass: strict (one), length (some of equal length) or ragged "
+            "(some of any length); default: the fastest that the codec can."
+        ),
     ] = None,
     batch_seconds: Annotated[
-        float | None, typer.Option(help="Of sound in one forward, at most.")
+        float | None,
+        typer.Option(help="Largest batch in seconds of audio; default: 8 on a CPU, 120 on a GPU."),
     ] = None,
-    shard_clips: Annotated[int | None, typer.Option(help="Of one shard, at most.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
-    executor: Annotated[str, typer.Option(help="local, or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    shard_clips: Annotated[
+        int | None, typer.Option(help="Largest number of clips in one shard.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", help="Encode only the first N clips.")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="Where to encode: local or ray.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster, e.g. auto.")
+    ] = None,
     overwrite: Overwrite = False,
     allow_truncated: AllowTruncated = False,
-) -> None:  # fmt: skip
-    """Encode sound files to .atok files, or a corpus to parquet shards; the same command resumes a
-    stopped run. Exit code 1 if clips could not be encoded."""
+) -> None:
+    """Encode sound files to .atok files, or a corpus to parquet shards.
+
+    The same command resumes a stopped run. Exit code 1 if some clips could not be encoded.
+    """
     from audiotok.cli import inputs
     from audiotok.system import outputs
 
@@ -115,19 +135,31 @@ def encode(
 
 def decode(
     sources: Annotated[
-        list[Path], typer.Argument(help=".atok files, or folders of tokens; - for stdin.")
+        list[Path],
+        typer.Argument(
+            help=".atok files, folders of them, or a folder of parquet shards; - for stdin."
+        ),
     ],
     out: Out,
     tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", "-t", help="Default: what the tokens name.")
+        str | None,
+        typer.Option(
+            "--tokenizer", "-t", help="Codec that decodes; default: the one that the tokens name."
+        ),
     ] = None,
-    checkpoint: Checkpoint = None, device: Device = "auto",
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
     sample_rate: Annotated[
-        int | None, typer.Option("--sample-rate", "-r", help="Hz; default: the codec's.")
+        int | None,
+        typer.Option(
+            "--sample-rate",
+            "-r",
+            help="Sample rate of the output in Hz; default: that of the codec.",
+        ),
     ] = None,
     overwrite: Overwrite = False,
-) -> None:  # fmt: skip
-    """Decode .atok files, or parquet shards, to sound files; to stdout as WAV."""
+) -> None:
+    """Decode .atok files or parquet shards to sound files, or to stdout as WAV."""
     from audiotok import corpora
     from audiotok.cli import inputs, show, streams
     from audiotok.corpora.shards import is_shards
@@ -166,11 +198,15 @@ def decode(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder of shards that `encode` wrote.")],
-    webdataset: Annotated[Path, typer.Option("--webdataset", help="New folder of tar files.")],
-    clips_per_file: Annotated[int, typer.Option(help="Of one tar file, at most.")] = 10_000,
+    folder: Annotated[Path, typer.Argument(help="Folder of parquet shards that `encode` wrote.")],
+    webdataset: Annotated[
+        Path, typer.Option("--webdataset", help="New folder to write tar files to.")
+    ],
+    clips_per_file: Annotated[
+        int, typer.Option(help="Largest number of clips in one tar file.")
+    ] = 10_000,
 ) -> None:
-    """Export parquet shards to WebDataset: codes as .npy, the other columns as .json."""
+    """Convert parquet shards to WebDataset tar files: codes as .npy, other columns as .json."""
     from audiotok import corpora
     from audiotok.cli import show
 
@@ -251,11 +287,15 @@ def _encode_corpus(
 
 
 def reconstruct(
-    paths: Paths, tokenizer: Tokenizer, out: Out, checkpoint: Checkpoint = None,
-    device: Device = "auto", overwrite: Overwrite = False,
+    paths: Paths,
+    tokenizer: Tokenizer,
+    out: Out,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
     allow_truncated: AllowTruncated = False,
-) -> None:  # fmt: skip
-    """Encode and decode sound files with a codec, at their own sample rate and length."""
+) -> None:
+    """Encode and decode sound files, keeping their sample rate and length."""
     from audiotok.cli import inputs, show, streams
     from audiotok.sound import audio
     from audiotok.system import outputs

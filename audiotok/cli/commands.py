@@ -1,4 +1,4 @@
-"""The command line: all verbs, in the order of `audiotok --help`.
+"""The command line: all verbs, in the groups and order of `audiotok --help`.
 
 Verbs import large packages only when they run, so that the help is fast.
 """
@@ -16,7 +16,7 @@ from audiotok.system import process
 
 app = typer.Typer(
     name="audiotok",
-    help="Encode sound to discrete tokens and back with any codec, and measure the tokens.",
+    help="Turn audio into discrete tokens and back with any codec, and measure the tokens.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,32 +24,47 @@ app = typer.Typer(
 )
 
 VERBS = {
-    "bench": measuring.bench,
-    "leaderboard": results.leaderboard,
-    "compare": results.compare,
-    "validate": results.validate,
-    "report": results.report,
-    "model-index": results.model_index,
-    "encode": coding.encode,
-    "decode": coding.decode,
-    "reconstruct": coding.reconstruct,
-    "show": atok.show,
-    "export": coding.export,
-    "list": codecs.list_,
-    "info": codecs.info,
-    "check": codecs.check,
-    "verify": codecs.verify,
-    "convert": codecs.convert,
-    "train": training.train,
-    "train-lm": training.train_lm,
-    "train-asr": training.train_asr,
-    "judge-lm": training.judge_lm,
-    "tasks": listing.tasks,
-    "suites": listing.suites,
-    "metrics": listing.metrics,
-    "cache": listing.cache,
-    "doctor": codecs.doctor,
-    "completion": listing.completion,
+    "Audio and tokens": {
+        "encode": coding.encode,
+        "decode": coding.decode,
+        "reconstruct": coding.reconstruct,
+        "export": coding.export,
+        "show": atok.show,
+    },
+    "Measure and compare codecs": {
+        "bench": measuring.bench,
+        "compare": results.compare,
+        "report": results.report,
+    },
+    "Publish results": {
+        "validate": results.validate,
+        "leaderboard": results.leaderboard,
+        "model-index": results.model_index,
+    },
+    "Codecs": {
+        "list": codecs.list_,
+        "info": codecs.info,
+        "new-codec": codecs.new_codec,
+        "check": codecs.check,
+        "verify": codecs.verify,
+        "convert": codecs.convert,
+    },
+    "Training": {
+        "train": training.train,
+        "train-lm": training.train_lm,
+        "train-asr": training.train_asr,
+        "judge-lm": training.judge_lm,
+    },
+    "Lists": {
+        "tasks": listing.tasks,
+        "suites": listing.suites,
+        "metrics": listing.metrics,
+    },
+    "Installation": {
+        "doctor": codecs.doctor,
+        "cache": listing.cache,
+        "completion": listing.completion,
+    },
 }
 
 
@@ -69,8 +84,9 @@ def _options(
     pass
 
 
-for name, verb in VERBS.items():
-    app.command(name)(verb)
+for group, verbs in VERBS.items():
+    for name, verb in verbs.items():
+        app.command(name, rich_help_panel=group)(verb)
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def _bytes(size: int) -> str:
 
 
 def completion(
-    shell: Annotated[str, typer.Argument(help=", ".join(SHELLS), metavar="SHELL")],
+    shell: Annotated[str, typer.Argument(help=f"Shell: {', '.join(SHELLS)}.", metavar="SHELL")],
 ) -> None:
     """Print a script that completes commands in a shell: source <(audiotok completion bash)."""
     from typer.completion import get_completion_script

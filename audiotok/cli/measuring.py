@@ -18,44 +18,77 @@ def bench(
         typer.Option(
             "--tokenizer",
             "-t",
-            help="Codecs, separated by commas; none with -s samples.",
+            help="Codecs to measure, separated by commas; none with -s samples.",
             autocompletion=codecs,
         ),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="bundled, a folder, a manifest, librispeech/<split>; else the suite's."),
+        typer.Option(
+            help="Corpus: a folder, a manifest, or a name such as librispeech/test-clean; default: "
+            "that of the suite."
+        ),
     ] = None,
     suite: Annotated[
         str,
         typer.Option(
             "--suite",
             "-s",
-            help="A suite (`audiotok suites`), or a YAML file.",
+            help="Suite of tasks: a name or a YAML file (docs/suites.md).",
             autocompletion=shipped("benchmarks"),
         ),
     ] = "smoke",
-    limit: Annotated[int | None, typer.Option("--limit", "-n", help="Only so many clips.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these, separated by commas.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", help="Measure only the first N clips.")
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Run only these tasks of the suite or others, separated by commas."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of results.")] = Path("results"),
     device: Device = "auto",
     checkpoint: Checkpoint = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that score.")] = None,
-    baselines: Annotated[bool, typer.Option(help="Measure the suite's baselines too.")] = True,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that score; 0: the main process; default: one per core, at most 8."
+        ),
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option(help="Also measure the baselines of the suite.")
+    ] = True,
     only_missing: Annotated[
-        bool, typer.Option("--only-missing", help="Keep finished results, whatever changed since.")
+        bool,
+        typer.Option(
+            "--only-missing",
+            help="Keep every finished result, even if code or packages changed since.",
+        ),
     ] = False,
     only_cache: Annotated[
-        bool, typer.Option("--only-cache", help="Run no codec: score what the cache holds.")
+        bool,
+        typer.Option(
+            "--only-cache", help="Run no codec: compute scores from what is in the cache."
+        ),
     ] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Measure anew: use no result and no cache.")
+        bool,
+        typer.Option(
+            "--fresh", help="Measure everything again: use no earlier result and no cache."
+        ),
     ] = False,
-    executor: Annotated[str, typer.Option(help="Who scores: local, or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster, e.g. auto.")] = None,
+    executor: Annotated[
+        str, typer.Option(help="Where scores are computed: local or ray.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster, e.g. auto.")
+    ] = None,
     allow_truncated: AllowTruncated = False,
 ) -> None:
-    """Measure codecs, with the reference, classical baselines and random codes for comparison."""
+    """Measure codecs, beside the original recordings, classical baselines and random codes.
+
+    Writes one folder of results per codec and prints a table. A run that was stopped continues with
+    the same command. Exit code 1 if clips have to be tried again.
+    """
     from audiotok.cli import show
     from audiotok.codec import registry
     from audiotok.harness import harness

@@ -55,19 +55,22 @@ Tokenizer = Annotated[
     typer.Option(
         "--tokenizer",
         "-t",
-        help="Name of a codec (`audiotok list`), or a .py file.",
+        help="Codec: a name of `audiotok list`, a .py or .safetensors file, or hf:ORG/NAME.",
         autocompletion=codecs,
     ),
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", "-c", help="Weights to use instead of the codec's.")
+    Path | None,
+    typer.Option(
+        "--checkpoint", "-c", help="File or folder of weights to load instead of the codec's own."
+    ),
 ]
 Device = Annotated[
     str,
     typer.Option(
         "--device",
         "-d",
-        help="cpu, cuda, cuda:1; auto: a GPU if there is one.",
+        help="Device of the network: cpu, cuda, cuda:1, ..., or auto (a GPU if there is one).",
         callback=_device,
         autocompletion=lambda: ["auto", "cpu", "cuda"],
     ),
@@ -77,28 +80,39 @@ Out = Annotated[  # text, because a Path drops a slash at the end
     typer.Option(
         "--out",
         "-o",
-        help="File, or - for stdout; or a folder: one that exists, or a name with a /.",
+        help="Output: a file, or - for stdout; or a folder, which exists or whose name ends in /.",
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that exist; never an input.")
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace output files that exist; an input is never replaced."
+    ),
 ]
-Overrides = Annotated[list[str] | None, typer.Argument(help="key=value ...")]
-Run = Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to the recipe: key=value ...")]
+Run = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder of the run; default: runs/NAME.")
+]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Resume, and fail if there is no run (default: resume).")
+    bool,
+    typer.Option(
+        "--resume", help="Fail if there is no run to resume; by default a new one is started."
+    ),
 ]
 Fresh = Annotated[
-    bool, typer.Option("--fresh", help="Start a new run; an old folder is renamed, not deleted.")
+    bool,
+    typer.Option(
+        "--fresh", help="Start a new run; the folder of an old one is renamed, not deleted."
+    ),
 ]
-Cpu = Annotated[bool, typer.Option("--cpu", help="Use no GPU.")]
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of them; - for stdin.")]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Train on the CPU, even if there is a GPU.")]
+Paths = Annotated[list[Path], typer.Argument(help="Sound files, or folders of them; - for stdin.")]
 AllowTruncated = Annotated[
     bool,
     typer.Option(
         "--allow-truncated",
-        help="Read truncated sound files up to their end.",
+        help="Read a truncated sound file as far as it goes, instead of refusing it.",
         callback=_allow_truncated,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

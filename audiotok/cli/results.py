@@ -16,23 +16,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Results = Annotated[Path, typer.Option("--results", "-r", help="Folder of results.")]
-Suite = Annotated[str | None, typer.Option("--suite", "-s", help="Only this suite.")]
-Json = Annotated[bool, typer.Option("--json", help="As JSON, all columns.")]
+Suite = Annotated[str | None, typer.Option("--suite", "-s", help="Use only results of this suite.")]
+Json = Annotated[bool, typer.Option("--json", help="Print all columns as JSON.")]
 
 
 def compare(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Two codecs; with --published none, one or more.")
+        list[str] | None,
+        typer.Argument(help="Two codecs to compare; with --published none, one or more."),
     ] = None,
     results: Results = Path("results"),
     suite: Suite = None,
-    data: Annotated[str | None, typer.Option(help="Only this corpus.")] = None,
+    data: Annotated[str | None, typer.Option(help="Use only results on this corpus.")] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="With what others published of the same codecs.")
+        bool,
+        typer.Option(
+            "--published", help="Compare our numbers with published ones of the same codecs."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare two codecs on the same clips, or our numbers with published ones."""
+    """Compare two codecs clip by clip, with intervals, or our numbers with published ones."""
     import pandas
 
     from audiotok.cli.terminal import console
@@ -61,9 +65,9 @@ def compare(
 
 def validate(
     results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that results are complete and consistent with their rows: exit code 1 if not."""
+    """Check stored results: complete, and means and intervals equal to rows. Exit code 1 if not."""
     import json
 
     from audiotok.cli.terminal import status
@@ -83,20 +87,25 @@ def validate(
 
 
 def report(
-    source: Annotated[str, typer.Argument(help="A corpus, folder, manifest or file.")] = "bundled",
+    source: Annotated[
+        str, typer.Argument(help="Clips to listen to: a corpus, a folder, a manifest or a file.")
+    ] = "bundled",
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="Codecs, separated by commas.")
+        str, typer.Option("--tokenizer", "-t", help="Codecs to listen to, separated by commas.")
     ] = "wavtokenizer,opus-6k",
     clips: Annotated[
-        str | None, typer.Option(help="Only these, by id; else the first of each speaker.")
+        str | None,
+        typer.Option(
+            help="Ids of clips, separated by commas; default: the first clip of each speaker."
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write the page to.")] = Path(
         "site/listening"
     ),
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a page to listen to codecs side by side, and in a blind test."""
+    """Write a web page to listen to codecs side by side and in a blind test."""
     from audiotok import data
     from audiotok.cli import coding
     from audiotok.cli.terminal import status
@@ -118,12 +127,12 @@ def report(
 
 
 def model_index(
-    codec: Annotated[str, typer.Argument(help="A codec that was measured.")],
+    codec: Annotated[str, typer.Argument(help="Codec that was measured.")],
     results: Results = Path("results"),
     suite: Suite = None,
-    data: Annotated[str | None, typer.Option(help="Only this corpus.")] = None,
+    data: Annotated[str | None, typer.Option(help="Use only results on this corpus.")] = None,
 ) -> None:
-    """Print the results of a codec as metadata for a model card of the Hugging Face Hub."""
+    """Print results of a codec as model-index metadata for its Hugging Face model card."""
     from audiotok.report import hub
 
     print(hub.front_matter(results, codec, suite, data), end="")
@@ -158,11 +167,11 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
         count = rows["comparisons"].iloc[0]
         out.print(f"Verdicts: after Holm's correction for {count} columns.", style="dim")
     out.print(
-        "↑ higher is better, ↓ lower. Means over the common clips; the interval is that of the "
-        "paired difference, without correction. tie: no difference is shown; *: by the interval "
-        "alone; n of m seeds: in how many the difference holds by itself, expected in all; –: no "
-        "interval, or a detail of another column. Where speakers are unknown and some have several "
-        "clips, intervals over clips are too narrow.",
+        "↑ higher is better, ↓ lower is better. Means over the clips that both codecs have; the "
+        "interval is that of the paired difference, without correction. tie: no difference is "
+        "shown; *: verdict from the interval alone; n of m seeds: seeds in which the difference "
+        "holds, a verdict needs all; –: no interval, or a detail of another column. If speakers "
+        "are unknown and some have several clips, the intervals over clips are too narrow.",
         style="dim",
     )
 
@@ -219,14 +228,21 @@ def leaderboard(
     results: Annotated[Path, typer.Option("--results", "-r", help="Folder of results.")] = Path(
         "results"
     ),
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the two files.")] = Path("."),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to write the two files to.")
+    ] = Path("."),
     folder: Annotated[
-        Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
+        Path | None,
+        typer.Option(
+            "--site", help="Write the static site to this folder instead of the two files."
+        ),
     ] = None,
-    check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    check: Annotated[
+        bool, typer.Option(help="Write nothing; exit code 1 if the files are not up to date.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
+    """Write LEADERBOARD.md and leaderboard.csv, or a static site, from stored results."""
     from audiotok.report import leaderboard as board
     from audiotok.report import site
 

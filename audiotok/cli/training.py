@@ -25,19 +25,27 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe that ships, or a YAML file.", autocompletion=shipped("recipes")
+            help="Recipe: a name (`audiotok doctor` lists them) or a YAML file.",
+            autocompletion=shipped("recipes"),
         ),
     ],
     overrides: Overrides = None,
     out: Run = None,
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Ten steps: shapes, memory, speed, time; keeps none.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Run ten steps, report shapes, memory, speed and total time; keep nothing.",
+        ),
     ] = False,
     resume: Resume = False,
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a codec by a recipe, or resume a stopped run. Several GPUs: accelerate launch."""
+    """Train a codec from a recipe, or resume a stopped run.
+
+    Several GPUs: accelerate launch -m audiotok train ...
+    """
     from audiotok import training
     from audiotok.cli import show
     from audiotok.errors import RecipeError
@@ -52,17 +60,20 @@ def train(
 
 
 def train_lm(
-    recipe: Annotated[str, typer.Argument(help="speech-lm, mini-lm, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe: speech-lm, mini-lm or a YAML file.")],
     overrides: Overrides = None,
     out: Run = None,
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Parameters, sound in a step, memory; trains nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Report parameters, audio per step and memory; train nothing."
+        ),
     ] = False,
     resume: Resume = False,
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a language model of tokens by a recipe, or resume a stopped run."""
+    """Train a language model on tokens from a recipe, or resume a stopped run."""
     from audiotok.errors import RecipeError
     from audiotok.speech_lm import recipe as recipes
     from audiotok.speech_lm import training
@@ -76,14 +87,14 @@ def train_lm(
 
 
 def train_asr(
-    recipe: Annotated[str, typer.Argument(help="asr-mini, or a YAML file.")],
+    recipe: Annotated[str, typer.Argument(help="Recipe: asr-mini or a YAML file.")],
     overrides: Overrides = None,
     out: Run = None,
     resume: Resume = False,
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a small recogniser, a teacher for codecs, or resume a stopped run."""
+    """Train a small ASR model, the teacher of semantic codecs, or resume a stopped run."""
     from audiotok.errors import RecipeError
     from audiotok.recogniser import recipe as recipes
     from audiotok.recogniser import training
@@ -117,18 +128,24 @@ def _go(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool)
 
 
 def judge_lm(
-    model: Annotated[Path, typer.Argument(help="model.safetensors that `train-lm` wrote.")],
+    model: Annotated[Path, typer.Argument(help="File model.safetensors that `train-lm` wrote.")],
     folders: Annotated[
-        list[Path], typer.Argument(help="Of pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, pairs.tsv.")
+        list[Path],
+        typer.Argument(
+            help="Folders of sound pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, or with a pairs.tsv."
+        ),
     ],
     tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", "-t", help="Default: what the model names.")
+        str | None,
+        typer.Option(
+            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
+        ),
     ] = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Measure how often a language model of tokens prefers the right sound of a pair."""
+    """Measure how often a token language model prefers the right sound of a pair."""
     from audiotok.cli import show
     from audiotok.speech_lm import trained
 

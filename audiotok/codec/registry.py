@@ -43,17 +43,22 @@ def load(
     device: str = AUTO,
     quiet: bool = False,
 ) -> Codec:
-    """The codec of that name, ready to encode and decode.
+    """Loads a codec; it can then encode and decode.
 
     Args:
-        name: a card's name, a family's (its default), or `file.py` or `file.py::card`; each may
-            carry options, `name:key=value,key=value`. Or a .safetensors file that `audiotok train`
-            or `audiotok convert` wrote. A `Recorded` name is given to `load_recorded`.
-        checkpoint: weights to use instead of the card's.
+        name: of a codec (`list_codecs`) or of a family, which stands for its default codec; a path
+            `file.py` or `file.py::codec`; or a .safetensors file that `audiotok train` or
+            `audiotok convert` wrote. Options follow a name, `name:key=value,key=value`. A
+            `Recorded` name is given to `load_recorded`.
+        checkpoint: file or folder of weights to use instead of the codec's own.
         device: "cpu", "cuda", "cuda:1", or "auto": $AUDIOTOK_DEVICE, else a GPU if there is one,
             else the CPU.
-        quiet: no log line that a family's name stands for a codec (once per process), about a
-            licence, or that a GPU was taken.
+        quiet: do not warn about a restrictive licence, or that the name of a family stands for one
+            of its codecs (a warning that comes once per process), or that a GPU was taken.
+
+    Raises:
+        CodecError: no codec has this name, or its file cannot be used.
+        CheckpointError: the weights are missing, damaged or those of another codec.
     """
     torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):

@@ -27,10 +27,22 @@ from audiotok.data import DOMAINS, Clip, Corpus, _ids, _jsonl, _segments
 from audiotok.errors import CorpusError
 from audiotok.system import names
 
-COLUMNS = (
-    "audio", "text", "speaker", "label", "language", "session", "reference", "codec", "domain",
-    "licence", "id", "split",
-)  # fmt: skip
+COLUMNS = {  # name: meaning, for docs/manifests.md
+    "audio": "path of the sound file, relative to the manifest; required",
+    "text": "what is said",
+    "speaker": "who speaks; intervals are over speakers where they are known",
+    "label": "class of the sound, for the task probe_label",
+    "language": "ISO 639 code: en, pt-br",
+    "session": "the recording that several clips were cut from or made in; intervals are over "
+    "sessions where no speaker is known; default for segments: their file",
+    "reference": "path of the original, if the sound is a reconstruction",
+    "codec": "who made this reconstruction, for the suite samples",
+    "domain": "speech, music or audio; metrics of speech are computed for speech only; any other "
+    "value is ignored",
+    "licence": "licence of the recording",
+    "id": "name of the clip in results and of its files; default: from the path",
+    "split": "train, validation or test",
+}
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
 ROOTS = "AUDIOTOK_AUDIO_ROOTS"  # folders that absolute paths may be in

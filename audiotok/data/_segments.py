@@ -12,7 +12,12 @@ from audiotok.errors import AudioError
 if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
 
-COLUMNS = ("offset", "duration", "start", "end")
+COLUMNS = {  # name: meaning, for docs/manifests.md
+    "offset": "begin of a segment of the file, in seconds; default 0",
+    "duration": "length of the segment, in seconds; default: to the end of the file",
+    "start": "another name of offset",
+    "end": "end of the segment, in seconds, instead of duration",
+}
 REFUSED = (  # columns that would change which sound is read, and that audiotok does not support
     *("channel", "channels", "channel_selector", "start_time", "end_time", "begin", "stop"),
     *("start_sample", "end_sample", "start_frame", "end_frame", "frame_offset", "num_frames"),

@@ -1,8 +1,8 @@
-"""Alignment: delay, gain and polarity of a reconstruction, the audit beside SI-SDR, SDR and CI-SDR.
+"""Alignment: delay, gain and polarity of a reconstruction, a check beside SI-SDR, SDR and CI-SDR.
 
-The delay is the one within ±100 ms at which the cross-correlation of both sounds (without their
-means) is largest in absolute value; stereo sounds share one. Where `correlation` is small, as for
-codecs that do not keep the phase, delay and polarity are chance.
+The delay is the one within ±100 ms at which the cross-correlation of both sounds, without their
+means, has the largest absolute value; both channels of a stereo sound share it. If `correlation` is
+small, as for codecs that do not preserve the phase, delay and polarity are random.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Bandwidth: what became of the band that the reference fills, in dB and in Hz.
+"""Bandwidth: how much of the band of the reference the reconstruction keeps, in dB and Hz.
 
-`lsd` is the log-spectral distance of Gray and Markel 1976: per frame the root mean square
-difference of both log magnitude spectra in dB, over the bins that the reference fills; then the
-mean over frames. Frames last 32 ms, 8 ms apart; magnitudes are floored at 80 dB below the loudest
-bin of the reference. At the rate of a 44.1 kHz reference a codec of 16 kHz is charged for all that
-it lost above 8 kHz; `lsd_16k` charges it for the rest only.
+`lsd` is the log-spectral distance of Gray and Markel 1976: per frame, the root mean square
+difference of both log magnitude spectra in dB, over the bins of the band of the reference; then the
+mean over frames. Frames last 32 ms, 8 ms apart; magnitudes have a floor of 80 dB below the loudest
+bin of the reference. For a 44.1 kHz reference a codec of 16 kHz is charged for everything above 8
+kHz; `lsd_16k` compares the rest only.
 
-`bandwidth_reference` is how far the reference reaches: the upper edge of the highest band of 250 Hz
-whose long-term level is within 80 dB of the loudest one. `bandwidth_kept` is where the
-reconstruction stops: the upper edge of the highest of those bands whose level there is at most 10
-dB below the reference's. Stereo: the mean of both channels.
+`bandwidth_reference` is the upper edge of the highest band of 250 Hz in which the long-term level
+of the reference is within 80 dB of its loudest band. `bandwidth_kept` is the upper edge of the
+highest of these bands in which the level of the reconstruction is at most 10 dB below that of the
+reference. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """CI-SDR: signal-to-distortion ratio invariant to a convolution of the reference.
 
 Boeddeker et al. 2021, 'Convolutive transfer function invariant SDR training criteria', with the 512
-taps of its package ci_sdr. For one source this is the SDR of BSS Eval by definition, as that
-package says and tests; in fp64 the columns `sdr` and `ci_sdr` are one number. It stands here under
-its own name because published tables have both, and there they differ: given fp32 the package
-solves in fp32, which loses some dB of good scores where a sound leaves part of its band empty.
+taps of its package ci_sdr. For one source it equals the SDR of BSS Eval by definition, as that
+package says and tests; computed in fp64, the columns `sdr` and `ci_sdr` are the same number. It has
+a column of its own because published tables have both, and there they differ: for fp32 input the
+package solves in fp32, which loses some dB of good scores if a sound leaves part of its band empty.
 """
 
 from __future__ import annotations

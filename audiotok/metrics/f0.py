@@ -1,8 +1,8 @@
-"""F0: whether the melody of speech survives, by correlation of both fundamental frequencies.
+"""F0: similarity of the pitch contours of speech, by the correlation of both F0 tracks.
 
 Pearson's correlation of F0 in Hz over the frames of 16 ms that are voiced in both sounds, by
-SwiftF0, frame against frame without time warping; `voicing` says how many frames
-that are. A monotone voice has little to correlate. Stereo: the mean of both channels.
+SwiftF0, frame by frame without time warping; `voicing` measures how many frames these are. For a
+monotone voice the correlation says little. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """SDR: signal-to-distortion ratio of BSS Eval, sample by sample, up to a filter.
 
-Vincent, Gribonval and Févotte 2006, version 3, for one source: what a filter of 512 taps can make
-of the reference, fitted by least squares, counts as signal, all else as distortion. The numbers are
-those of mir_eval.separation.bss_eval_sources and torchmetrics' signal_distortion_ratio. A fixed
-equaliser, gain, polarity and a delay of up to 511 samples cost nothing; what comes too early does.
-Like SI-SDR it means nothing for codecs that do not keep the phase, and it comes raw and aligned.
-Stereo: the mean of both channels, each filtered by itself.
+Vincent, Gribonval and Févotte 2006, version 3, for one source: the best least-squares approximation
+of the reconstruction by a filter of 512 taps on the reference counts as signal, everything else as
+distortion. The numbers are those of mir_eval.separation.bss_eval_sources and torchmetrics'
+signal_distortion_ratio. A fixed equaliser, gain, polarity and a delay of up to 511 samples cost
+nothing; sound that comes too early does. Like SI-SDR it says nothing about codecs that do not
+preserve the phase, and it is computed raw and aligned. Stereo: the mean of both channels, each with
+its own filter.
 """
 
 from __future__ import annotations

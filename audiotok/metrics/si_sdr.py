@@ -1,10 +1,10 @@
 """SI-SDR: scale-invariant signal-to-distortion ratio, sample by sample.
 
 Le Roux, Wisdom, Erdogan and Hershey 2019, 'SDR - half-baked or well done?', equations 4 and 5, on
-signals without their mean: the reference scaled to fit the reconstruction best, against what is
-left over. It means nothing for codecs that do not keep the phase: they sound right at -30 dB. It
-does not see gain or polarity, and one sample of delay ruins it; therefore it comes raw and aligned
-by the delay that `alignment` reports. Stereo: the mean of both channels.
+signals without their mean: the energy of the reference, scaled to fit the reconstruction best, over
+the energy of the rest. It says nothing about codecs that do not preserve the phase: their sound may
+be good at -30 dB. It ignores gain and polarity, and one sample of delay destroys it; therefore it
+is computed raw and after the delay of `alignment` was removed. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Voicing: whether speech is voiced where the reference is, and only there.
+"""Voicing: whether the reconstruction is voiced in the same frames as the reference.
 
-Decisions per frame of 16 ms by SwiftF0, frame against frame. `voicing_error` is
-the share of frames where they differ (V/UV error), `voicing_f1` the F1 of finding the reference's
-voiced frames. Stereo: the mean of both channels.
+Decisions per frame of 16 ms by SwiftF0, frame by frame. `voicing_error` is the share of frames in
+which they differ (V/UV error), `voicing_f1` the F1 score of finding the voiced frames of the
+reference. Stereo: the mean of both channels.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class AcousticLM(Task):
     costs = ("lm_bitrate",)
     concludes = True
     uses_codec = True
-    option = "model"
+    option = "arrangement of the codes: interleaved, parallel, coarse_first or rq"
 
     def __init__(self, model: str = MODELS[0]):
         if model not in MODELS:

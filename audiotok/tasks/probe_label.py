@@ -1,6 +1,6 @@
-"""probe_label: whether a small head can name the label of a clip from its tokens.
+"""probe_label: accuracy of a small classifier that predicts the label of a clip from its tokens.
 
-Keyword spotting, sound events, genres, a speaker's sex: whatever the corpus has in `label`.
+The labels are those of the corpus: keywords, sound events, genres, the sex of the speaker.
 """
 
 from __future__ import annotations

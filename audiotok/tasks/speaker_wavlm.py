@@ -1,8 +1,8 @@
-"""speaker_wavlm: whether the speaker is preserved, by x-vectors of WavLM, if they are cached.
+"""speaker_wavlm: whether the voice stays the same, by x-vectors of WavLM, if the weights are here.
 
-`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` any other network of the
-Hub with such a head, `speaker_wavlm:path/of/folder` your own. The columns are described in
-`_voices.py`.
+`speaker_wavlm` is microsoft/wavlm-base-plus-sv, `speaker_wavlm:org/name` another model on the Hub
+with an x-vector head, `speaker_wavlm:path/of/folder` a local one. The columns have the meaning of
+those of `speaker`, and end in the name of the model.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 `check_codec` raises at the first broken promise; `examine` checks all promises and returns for each
 whether it is kept, broken (with the first counter-example) or not checked (with the reason). The
 command is `audiotok check`. The test suite runs it on every codec of this package; it works on any
-other codec too. docs/conformance.md describes each promise.
+other codec too. docs/dev/conformance.md describes each promise.
 """
 
 from __future__ import annotations

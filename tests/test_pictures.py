@@ -1,0 +1,78 @@
+"""benchmarks/report.py plots the columns that the captions name, and no labels overlap."""
+
+import importlib
+import re
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def plots():
+    """(x column, panels, points, figure) of each picture in a document."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        report, pictures = map(importlib.import_module, ("report", "pictures"))
+    finally:
+        sys.path.pop(0)
+    found = {}
+    for document in ("README.md", "docs/lm.md"):
+        for match in report.MARKED.finditer((ROOT / document).read_text()):
+            if match["picture"]:
+                pairs, x, panels = report.plotted(match)
+                points = pictures.points(pairs, x, panels)
+                found[match["picture"]] = x, panels, points, pictures.scatter(pairs, x, panels)
+    return found
+
+
+def test_the_figure_of_the_language_model_shows_bits_under_the_model(plots):
+    x, panels, points, figure = plots["docs/lm.svg"]
+    assert x == "lm_bitrate" and panels == ["stoi", "mel_distance", "speaker_similarity"]
+    assert {axis.get_xlabel() for axis in figure.axes} == {"bits under the language model (bit/s)"}
+    text = (ROOT / "docs/lm.md").read_text()
+    mean = re.search(r"\| wavtokenizer-mini \| (\d+) \(", text)[1]
+    assert {round(p.x) for p in points if p.codec == "wavtokenizer-mini"} == {int(mean)}
+
+
+def test_every_point_is_drawn_where_it_was_measured(plots):
+    for _, panels, points, figure in plots.values():
+        for axis, panel in zip(figure.axes, panels, strict=True):
+            drawn = {
+                (float(x), float(y))
+                for line in axis.lines
+                if line.get_linestyle() == "None"
+                for x, y in zip(*line.get_data(), strict=True)
+            }
+            assert drawn == {(p.x, p.y) for p in points if p.panel == panel and p.x is not None}
+
+
+def test_no_labels_overlap(plots):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    for name, (*_, figure) in plots.items():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        texts = [text for legend in figure.legends for text in legend.get_texts()]
+        for axis in figure.axes:
+            texts += [axis.title, axis.xaxis.label]
+            for labels, (low, high), i in (
+                (axis.get_xticklabels(), sorted(axis.get_xlim()), 0),
+                (axis.get_yticklabels(), sorted(axis.get_ylim()), 1),
+            ):
+                texts += [t for t in labels if t.get_text() and low <= t.get_position()[i] <= high]
+        boxes = [(t.get_text(), t.get_window_extent(canvas.get_renderer())) for t in texts]
+        for (one, a), (other, b) in combinations(boxes, 2):
+            assert not a.overlaps(b), f"{name}: {one!r} overlaps {other!r}"
+
+
+def test_the_front_follows_the_direction_of_a_column(plots):
+    import pictures
+
+    points = [pictures.Point("p", str(x), "c", x, y, None) for x, y in ((1, 5), (2, 7), (3, 4))]
+    assert [p.x for p in pictures._front(points, True)] == [1, 2]
+    assert [p.x for p in pictures._front(points, False)] == [1, 3]
