@@ -43,6 +43,8 @@ def load(
     checkpoint: str | Path | None = None,
     device: str = "cpu",
     quiet: bool = False,
+    *,
+    autoencoder: bool = False,
 ) -> Codec:
     """The codec of that name, ready to encode and decode.
 
@@ -54,10 +56,14 @@ def load(
         device: "cpu", "cuda", "cuda:1", or "auto" (a GPU if there is one).
         quiet: no warning that a family's name stands for a codec (once per process), or about a
             licence.
+        autoencoder: take weights without a trained quantizer too, to go on training them.
+
+    Raises:
+        AudiotokError: there is no such codec, or its weights cannot be had or used.
     """
     torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
-        return load_recorded(name, checkpoint, device)
+        return load_recorded(name, checkpoint, device, autoencoder=autoencoder)
     name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
@@ -73,6 +79,14 @@ def load(
     if card.restricted and not quiet:
         log.warning("%s", licences.warning(card.name, card.licence_weights))
     path = checkpoints.resolve(card, checkpoint)
+    return _made(family, card, device, path, autoencoder=autoencoder)
+
+
+def _made(
+    family: type[Codec], card: CodecCard, device: str, path: Path | None, *, autoencoder: bool
+) -> Codec:
+    if path is not None and not autoencoder:
+        checkpoints.refuse_autoencoder(path)
     return family(card, device=find_device(device), checkpoint=path)
 
 
@@ -84,7 +98,11 @@ def _official_names(family: type[Codec], card: CodecCard) -> str:
 
 
 def load_recorded(
-    name: Recorded, checkpoint: str | Path | None = None, device: str = "cpu"
+    name: Recorded,
+    checkpoint: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    autoencoder: bool = False,
 ) -> Codec:
     """The codec of a name that comes from a file; arguments as for `load`.
 
@@ -92,9 +110,8 @@ def load_recorded(
         CodecError: no card has this name, or its weights are not on this machine yet.
     """
     family, card = _find_recorded(name)
-    return family(
-        card, device=find_device(device), checkpoint=_weights_here(name, card, checkpoint)
-    )
+    path = _weights_here(name, card, checkpoint)
+    return _made(family, card, device, path, autoencoder=autoencoder)
 
 
 def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
