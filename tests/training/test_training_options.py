@@ -53,7 +53,7 @@ def test_an_autoencoder_is_where_another_recipe_starts(corpus, tmp_path):
     small = ["steps=1", "optimizer.learning_rate=1.0e-9"]
     after = tensors(train(tune, small, tmp_path / "tuned"))
     assert after["quantizer.codebook"].abs().sum() > 0
-    assert audiotok.load(tmp_path / "tuned/best.safetensors").card.num_codebooks == 1
+    assert audiotok.load(tmp_path / "tuned/model.safetensors").card.num_codebooks == 1
     for key in before.keys() - {"quantizer.codebook"}:
         torch.testing.assert_close(after[key], before[key], rtol=1e-3, atol=1e-3)
 
