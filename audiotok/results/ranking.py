@@ -15,10 +15,16 @@ counts as the worst that any codec, random codes included, has on that clip. A c
 values is ranked behind every codec with a better second mean, certain or not, so that its rank is
 never better than with its own values; and it is ahead of another codec, or on a front, only if it
 is so by both means.
+
+On a front are only codecs that are clearly better than random codes: certainly, by CLEARLY of the
+way from random codes to the best codec, and not in this column alone. Steady noise beats random
+codes in some measures (STOI counts its steady level) but not in most: what is better than they are
+in fewer than half of the columns is on no front.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +38,8 @@ from audiotok.results.results import Result, columns
 RANKED = ("neural", "baseline")  # roles
 MOST_LEFT_OUT = 0.2
 """Share of the clips of a column that may be left out, because some codec has no value there."""
+CLEARLY = 0.1
+"""Share of the way from random codes to the best codec that a codec on a front has gone."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Standing:
         charged: {codec: mean over all clips, where a missing value is the worst of the clip}.
         lacking: codecs that have missing values.
         above_floor: codecs that are better than random codes; all, where these were not measured.
+        clearly_above: those of them that may be on a front.
         ranks: {codec: rank}; {} where no codec is better than random codes.
     """
 
@@ -55,11 +64,12 @@ class Standing:
     charged: dict[str, float]
     lacking: set[str]
     above_floor: set[str]
+    clearly_above: set[str]
     ranks: dict[str, int]
 
     def front(self, cost: dict[str, float]) -> list[str]:
-        """The Pareto front, cheapest first: the codecs that are better than random codes, and by
-        their means better than every codec of equal or lower cost.
+        """The Pareto front, cheapest first: codecs that are clearly better than random codes, and
+        by their means better than every codec of equal or lower cost.
 
         Args:
             cost: {codec: cost}; codecs without one are left out.
@@ -70,7 +80,9 @@ class Standing:
 
     def _front(self, means: dict[str, float], cost: dict[str, float]) -> set[str]:
         sign = 1 if self.higher_is_better else -1
-        points = [(name, cost[name], sign * means[name]) for name in cost.keys() & self.above_floor]
+        points = [
+            (name, cost[name], sign * means[name]) for name in cost.keys() & self.clearly_above
+        ]
         return {
             name
             for name, own, quality in points
@@ -146,9 +158,21 @@ def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranki
         standings[name] = one
         if one.ranks:
             ranks[name] = one.ranks
+    standings = _without_noise(standings)
     complete = [r.codec for r in codecs if r.codec not in unranked] if ranks else []
     mean = {name: float(np.mean([of[name] for of in ranks.values()])) for name in complete}
     return Ranking(standings, ranks, mean, unranked)
+
+
+def _without_noise(standings: dict[str, Standing]) -> dict[str, Standing]:
+    """Off the fronts: codecs that beat random codes in fewer than half of their columns."""
+    compared = Counter(codec for one in standings.values() for codec in one.means)
+    better = Counter(codec for one in standings.values() for codec in one.above_floor)
+    noise = {codec for codec, count in compared.items() if 2 * better[codec] < count}
+    return {
+        name: replace(one, clearly_above=one.clearly_above - noise)
+        for name, one in standings.items()
+    }
 
 
 def declared_columns(group: Sequence[Result], task: str, attribute: str) -> list[str]:
@@ -218,6 +242,7 @@ def _standing(
         charged=second,
         lacking=lacking,
         above_floor=above,
+        clearly_above=above & _far_from_floor(compared, floor, name, better),
         ranks=ranks if above else {},
     )
 
@@ -233,6 +258,18 @@ def _above_floor(
         return everyone
     found = {result.codec: _means([result, floor], name) for result in compared}
     return {name for name, one in found.items() if one and statistics.ranks(one[2], better)[1] > 1}
+
+
+def _far_from_floor(
+    compared: Sequence[Result], floor: Result | None, name: str, better: bool
+) -> set[str]:
+    """The codecs that have gone CLEARLY of the way from random codes to the best of them."""
+    codecs = [result.codec for result in compared]
+    if floor is None or (beside := _means([*compared, floor], name)) is None:
+        return set(codecs)
+    gain = (np.asarray(beside[1][:-1]) - beside[1][-1]) * (1 if better else -1)
+    far = gain >= CLEARLY * max(gain.max(), 0.0)
+    return {codec for codec, passes in zip(codecs, far, strict=True) if passes}
 
 
 def _means(found: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:
