@@ -21,7 +21,7 @@ import pandas as pd
 from audiotok import tasks
 from audiotok.errors import AudiotokError
 from audiotok.harness import summary
-from audiotok.results import results, speakers, statistics
+from audiotok.results import results, shares, speakers, statistics
 from audiotok.results.results import Result
 
 _READER = r"(?:a__(?:train|test)__)?(\d+)-\d+-\d+"  # SPEAKER-CHAPTER-NUMBER of LibriSpeech
@@ -102,6 +102,7 @@ def scores(old: dict[str, dict], rows: pd.DataFrame, seed: int) -> dict[str, dic
                 ci95 = statistics.mean_score(values, 0, seed, own.labels)["ci95"]
             if old[name]["ci95"] is None:  # it needs more than its rows, or has too few of them
                 ci95 = None
+            ci95 = shares.within(name, ci95)
             interval = speakers.described(own) if ci95 else None
             found[name] = old[name] | {"ci95": ci95, "interval": interval}
     return {name: found[name] for name in old}

@@ -178,6 +178,12 @@ class BenchProgress(Observer):
         self._bar.update(codec, done, total)
 
 
+def _has_speed(result: Result, names: Sequence[str]) -> bool:
+    """Whether one of these columns is a speed that was measured."""
+    times = result.run["times"]
+    return any(name in times and times[name]["mean"] is not None for name in names)
+
+
 def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     """The headline columns (all, if none of them was measured), and what is missing and why."""
     available = results.columns(measured)
@@ -206,7 +212,7 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
             "a clip, or fail",
             style="dim",
         )
-    timed = [r for r in measured if r.run["times"] and r.role not in ("ceiling", "given")]
+    timed = [r for r in measured if r.role not in ("ceiling", "given") and _has_speed(r, names)]
     if hardware := sorted({r.run["hardware"] for r in timed}):
         out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
     for what, why in sorted({w for r in measured for w in r.summary["not_measured"].items()}):

@@ -29,6 +29,7 @@ from audiotok.system.shared_settings import Level, SharedSettings
 # How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
 MOST_UNPACKED = 4
 _QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
+AUTOENCODER = {"quantizer": "untrained"}  # metadata of weights trained without a quantizer
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
@@ -200,6 +201,17 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             return file.metadata() or {}
     except (OSError, SafetensorError) as reason:
         raise CheckpointError(f"{path} cannot be read: {_first_line(reason)}") from reason
+
+
+def refuse_autoencoder(path: Path) -> None:
+    """Raises CheckpointError if the weights were trained without a quantizer."""
+    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    if AUTOENCODER.items() <= metadata.items():
+        raise CheckpointError(
+            f"{path} holds an autoencoder without a trained quantizer (its recipe says "
+            "quantizer.start_step: null), so it has no codes: train a recipe with start_from: "
+            f"{path} and quantizer.new: true, and load its weights"
+        )
 
 
 def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -42,6 +42,8 @@ def load(
     checkpoint: str | Path | None = None,
     device: str = AUTO,
     quiet: bool = False,
+    *,
+    autoencoder: bool = False,
 ) -> Codec:
     """Loads a codec; it can then encode and decode.
 
@@ -55,6 +57,7 @@ def load(
             else the CPU.
         quiet: do not warn about a restrictive licence, or that the name of a family stands for one
             of its codecs (a warning that comes once per process), or that a GPU was taken.
+        autoencoder: also accept weights without a trained quantizer, to continue their training.
 
     Raises:
         CodecError: no codec has this name, or its file cannot be used.
@@ -62,7 +65,7 @@ def load(
     """
     torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
-        return load_recorded(name, checkpoint, device)
+        return load_recorded(name, checkpoint, device, autoencoder=autoencoder)
     name = str(name)
     family, card = _find(name)
     base = name.partition(":")[0]
@@ -78,10 +81,17 @@ def load(
     if card.restricted and not quiet:
         log.warning("%s", licences.warning(card.name, card.licence_weights))
     path = checkpoints.resolve(card, checkpoint)
-    found = find_device(device)
-    if device == AUTO and found.type != "cpu" and not quiet:
-        log.warning("%s runs on %s: choose another with device", card.name, found)
-    return family(card, device=found, checkpoint=path)
+    if device == AUTO and not quiet and (taken := find_device(device)).type != "cpu":
+        log.warning("%s runs on %s: choose another with device", card.name, taken)
+    return _made(family, card, device, path, autoencoder=autoencoder)
+
+
+def _made(
+    family: type[Codec], card: CodecCard, device: str, path: Path | None, *, autoencoder: bool
+) -> Codec:
+    if path is not None and not autoencoder:
+        checkpoints.refuse_autoencoder(path)
+    return family(card, device=find_device(device), checkpoint=path)
 
 
 def _official_names(family: type[Codec], card: CodecCard) -> str:
@@ -92,7 +102,11 @@ def _official_names(family: type[Codec], card: CodecCard) -> str:
 
 
 def load_recorded(
-    name: Recorded, checkpoint: str | Path | None = None, device: str = AUTO
+    name: Recorded,
+    checkpoint: str | Path | None = None,
+    device: str = AUTO,
+    *,
+    autoencoder: bool = False,
 ) -> Codec:
     """The codec of a name that comes from a file; arguments as for `load`.
 
@@ -100,9 +114,8 @@ def load_recorded(
         CodecError: no card has this name, or its weights are not on this machine yet.
     """
     family, card = _find_recorded(name)
-    return family(
-        card, device=find_device(device), checkpoint=_weights_here(name, card, checkpoint)
-    )
+    path = _weights_here(name, card, checkpoint)
+    return _made(family, card, device, path, autoencoder=autoencoder)
 
 
 def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from audiotok import metrics
-from audiotok.results import counts, speakers, statistics
+from audiotok.results import counts, shares, speakers, statistics
 from audiotok.results.schema import CLUSTERS
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def _scores_of(
         else:
             clusters = statistics.Clusters(labels[values.index], len(values))
             score = statistics.mean_score(values, failed, seed, clusters.labels)
+        score["ci95"] = shares.within(column.name, score["ci95"])
         score["interval"] = speakers.described(clusters) if score["ci95"] else None
         about = {key: value for key, value in asdict(column).items() if key != "name"}
         column_scores[column.name] = score | about | {"task": task.name}

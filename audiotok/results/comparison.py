@@ -7,10 +7,11 @@ widen the interval of their difference. Speakers are resampled, if the rows name
 `speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words) are
 resampled with their weights.
 
-Verdicts are after Holm's correction for all columns of the pair that are means of clips. Verdicts
-on other numbers (times; equal error rates) use their interval alone, see `verdict_by`. For numbers
-with several seeds the difference must be significant in each seed: two or three seeds are too few
-for an interval over seeds.
+Verdicts are after Holm's correction for all columns of the pair that are means of clips. A column
+NAME_16k with the values of NAME (of sound at 16 kHz) has the verdict of NAME and does not count.
+Verdicts on other numbers (times; equal error rates) use their interval alone, see `verdict_by`. For
+numbers with several seeds the difference must be significant in each seed: two or three seeds are
+too few for an interval over seeds.
 """
 
 from __future__ import annotations
@@ -19,18 +20,22 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
 from audiotok.results import results as stored
-from audiotok.results import speakers, statistics
+from audiotok.results import shares, speakers, statistics
 from audiotok.results.results import Result, by_setting
+
+if TYPE_CHECKING:
+    from audiotok.tasks import Task
 
 SIX_DIGITS = 1e-5  # relative precision of the numbers in summaries
 TIE = "tie"
+AT_16K = "_16k"  # end of the names of columns that are measured at 16 kHz, see `metrics.measure`
 HOLM, INTERVAL = "Holm", "interval"
 DETAIL = re.compile(
     r"_seed_(\d+|std)$|_diverged$"
@@ -151,9 +156,13 @@ def differences(
     """
     columns = one.scores if columns is None else columns
     rows = list(filter(None, (_row(one, other, column) for column in columns)))
-    corrected = [row for row in rows if row["verdict_by"] == HOLM]
+    by_name = {row["column"]: row for row in rows if row["verdict_by"] == HOLM}
+    repeats = {name for name in by_name if _repeats(one, other, name) in by_name}
+    corrected = [row for name, row in by_name.items() if name not in repeats]
     for row, p in zip(corrected, statistics.holm([r["p"] for r in corrected]), strict=True):
         row["p_holm"] = p
+    for name in repeats:
+        by_name[name]["p_holm"] = by_name[name.removesuffix(AT_16K)]["p_holm"]
     for row in rows:
         ci95 = None if row["verdict_by"] is None else (row["low"], row["high"])
         p = row["p_holm"] if row["verdict_by"] == HOLM else None
@@ -163,6 +172,16 @@ def differences(
         row["better"] = {1: one.codec, -1: other.codec, 0: TIE, None: None}[winner]
         row["comparisons"] = len(corrected)
     return rows
+
+
+def _repeats(one: Result, other: Result, column: str) -> str | None:
+    """NAME, where the column is NAME_16k and has the same values for both; else None."""
+    name = column.removesuffix(AT_16K)
+    tables = [result.rows_by_clip for result in (one, other)]
+    if name == column or any(name not in rows for rows in tables):
+        return None
+    same = all(np.array_equal(rows[name], rows[column], equal_nan=True) for rows in tables)
+    return name if same else None
 
 
 def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
@@ -192,7 +211,7 @@ def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
     if difference.ci95 is not None and has_direction and not DETAIL.search(column):
         verdict_by = HOLM if mean is not None and not is_time else INTERVAL
     agreements = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
-    low, high = difference.ci95 or (np.nan, np.nan)
+    low, high = shares.within(column, difference.ci95, low=-1.0) or (np.nan, np.nan)
     return {
         "task": first_score["task"], "column": column, "unit": first_score["unit"],
         "higher_is_better": first_score["higher_is_better"], "digits": first_score["digits"],
@@ -274,11 +293,11 @@ def by_task(
     means = [result.scores[column]["mean"] for result in results]
     if not np.allclose(numbers, means, rtol=SIX_DIGITS):
         return None
-    names = [name for name, score in results[0].scores.items() if score["task"] == task.name]
     clips = table(results[0], column).index
     for result in results:
-        rows = table(result, column)
-        clips = clips[clips.isin(rows.index[rows.filter(names).notna().any(axis=1)])]
+        clips = clips[clips.isin(_clips_of(table(result, column), task, column))]
+    if clips.empty:
+        return None
     frames = [table(result, column).loc[clips].reset_index() for result in results]
     clusters = statistics.Clusters(speakers.by_clip(results, clips), len(clips))
     counts = clusters.resamples(statistics.CORPUS_RESAMPLES).astype(int)
@@ -286,6 +305,15 @@ def by_task(
     replicates = np.array([[number(frame.iloc[pick]) for frame in frames] for pick in picks])
     means = np.array([number(frame) for frame in frames])
     return len(clips), means, statistics.Replicates(means, replicates, clusters)
+
+
+def _clips_of(rows: pd.DataFrame, task: Task, column: str) -> pd.Index:
+    """The clips that a number of all rows is made of: those with a value in the column that the
+    task names as its basis; those with any value of the task, where the rows have no such column.
+    """
+    basis = task.basis(column)
+    names = [basis] if basis in rows else [about.name for about in task.columns]
+    return rows.index[rows.filter(names).notna().any(axis=1)]
 
 
 def table(result: Result, column: str) -> pd.DataFrame:

@@ -16,10 +16,16 @@ missing value is replaced by the worst value of any codec, random codes included
 codec with missing values is ranked behind every codec with a better worst-case mean, significant or
 not, so that its rank is never better than with its own values; it is ahead of another codec, or on
 a front, only if it is so by both means.
+
+A front has only codecs that are clearly better than random codes: significantly, by CLEARLY of the
+distance from random codes to the best codec, and not in this column alone. Steady noise is better
+than random codes in some measures (STOI counts its steady level) but not in most: a codec that is
+better than random codes in fewer than half of the columns is on no front.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +39,8 @@ from audiotok.results.results import Result, columns
 RANKED = ("neural", "baseline")  # roles
 MAX_LEFT_OUT = 0.2
 """Largest share of the clips of a column that missing values may leave out."""
+CLEARLY = 0.1
+"""Share of the distance from random codes to the best codec that a codec on a front must reach."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Standing:
         worst_case_means: {codec: worst-case mean over all clips}.
         incomplete: codecs that have missing values.
         above_floor: codecs that are better than random codes; all, if these were not measured.
+        clearly_above: those of them that may be on a front.
         ranks: {codec: rank}; {} if no codec is better than random codes.
     """
 
@@ -56,11 +65,12 @@ class Standing:
     worst_case_means: dict[str, float]
     incomplete: set[str]
     above_floor: set[str]
+    clearly_above: set[str]
     ranks: dict[str, int]
 
     def front(self, cost: dict[str, float]) -> list[str]:
-        """The Pareto front, cheapest first: codecs that are better than random codes, and have a
-        better mean than every codec of equal or lower cost.
+        """The Pareto front, cheapest first: codecs that are clearly better than random codes, and
+        have a better mean than every codec of equal or lower cost.
 
         Args:
             cost: {codec: cost}; codecs without one are left out.
@@ -74,7 +84,9 @@ class Standing:
 
     def _front(self, means: dict[str, float], cost: dict[str, float]) -> set[str]:
         sign = 1 if self.higher_is_better else -1
-        points = [(name, cost[name], sign * means[name]) for name in cost.keys() & self.above_floor]
+        points = [
+            (name, cost[name], sign * means[name]) for name in cost.keys() & self.clearly_above
+        ]
         return {
             name
             for name, own, quality in points
@@ -150,12 +162,24 @@ def rank(group: Sequence[Result], task: str, attribute: str = "ranked") -> Ranki
         standings[name] = standing
         if standing.ranks:
             ranks[name] = standing.ranks
+    standings = _without_noise(standings)
     complete = [r.codec for r in codecs if r.codec not in unranked] if ranks else []
     mean = {
         name: float(np.mean([column_ranks[name] for column_ranks in ranks.values()]))
         for name in complete
     }
     return Ranking(standings, ranks, mean, unranked)
+
+
+def _without_noise(standings: dict[str, Standing]) -> dict[str, Standing]:
+    """Takes codecs that beat random codes in fewer than half of their columns off the fronts."""
+    compared = Counter(codec for standing in standings.values() for codec in standing.means)
+    better = Counter(codec for standing in standings.values() for codec in standing.above_floor)
+    noise = {codec for codec, count in compared.items() if 2 * better[codec] < count}
+    return {
+        name: replace(standing, clearly_above=standing.clearly_above - noise)
+        for name, standing in standings.items()
+    }
 
 
 def declared_columns(group: Sequence[Result], task: str, attribute: str) -> list[str]:
@@ -232,6 +256,7 @@ def _standing(
         worst_case_means=worst_means,
         incomplete=incomplete,
         above_floor=above_floor,
+        clearly_above=above_floor & _far_from_floor(compared, floor, name, better),
         ranks=ranks if above_floor else {},
     )
 
@@ -251,6 +276,18 @@ def _above_floor(
         for name, numbers in against_floor.items()
         if numbers and statistics.ranks(numbers[2], better)[1] > 1
     }
+
+
+def _far_from_floor(
+    compared: Sequence[Result], floor: Result | None, name: str, better: bool
+) -> set[str]:
+    """The codecs that reach CLEARLY of the distance from random codes to the best codec."""
+    codecs = [result.codec for result in compared]
+    if floor is None or (beside := _means([*compared, floor], name)) is None:
+        return set(codecs)
+    gain = (np.asarray(beside[1][:-1]) - beside[1][-1]) * (1 if better else -1)
+    far = gain >= CLEARLY * max(gain.max(), 0.0)
+    return {codec for codec, passes in zip(codecs, far, strict=True) if passes}
 
 
 def _means(results: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:

@@ -13,7 +13,11 @@ from audiotok.training.recipe import Recipe
 
 
 def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
-    """Writes float32; `audiotok.load(path)` makes a codec of it, `Codec.save` halves it."""
+    """Writes float32; `audiotok.load(path)` makes a codec of it, `Codec.save` halves it.
+
+    Weights that were trained without a quantizer are marked: `load` refuses them, and a recipe's
+    `start_from` takes them.
+    """
     metadata = {
         "family": recipe.family,
         "name": recipe.name,
@@ -21,6 +25,8 @@ def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
         "step": str(step),
         "training_data": json.dumps(training_data(recipe)),
     }
+    if recipe.quantizer.start_step is None:
+        metadata |= checkpoints.AUTOENCODER
     checkpoints.save(path, network.state_dict(), metadata)
 
 

@@ -75,7 +75,7 @@ def trusted(name: str) -> str:
 
 
 def _load(name: str, checkpoint: str | None) -> tuple[nn.Module, str]:
-    codec = registry.load(trusted(name), checkpoint, "cpu", quiet=True)
+    codec = registry.load(trusted(name), checkpoint, "cpu", quiet=True, autoencoder=True)
     network = getattr(codec, "network", None)
     if not hasattr(network, "config"):
         raise RecipeError(f"start_from {name} has no network that can be trained on")

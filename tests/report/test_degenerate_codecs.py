@@ -54,8 +54,7 @@ def test_a_constant_code_would_win_what_is_not_ranked(boards):
 
 
 def test_fronts_and_bands(boards):
-    for front in boards.fronts:  # steady noise, the cheapest, may be nearer than random codes are
-        assert front.codecs[-2:] == ["wavtokenizer-mini", "copying"]
-        assert set(front.codecs[:-2]) <= {"constant"}
+    for front in boards.fronts:  # steady noise is the cheapest
+        assert front.codecs == ["wavtokenizer-mini", "copying"]
     bands = {board.band: {result.codec for result in board.results} for board in boards.boards}
     assert bands == {BANDS[0]: NOISE, BANDS[1]: {"wavtokenizer-mini"}, BANDS[4]: {"copying"}}

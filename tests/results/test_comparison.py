@@ -173,6 +173,51 @@ def test_what_cannot_be_compared_is_one_line(folder, tmp_path):
         comparison.compare("good", "old", results=folder)
 
 
+def test_repeated_columns_at_16k_do_not_count(folder, monkeypatch):
+    about = {name: ("reconstruction", "dB", True, 3) for name in ("sdr", "sdr_16k", "mcd_16k")}
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    for seed, name in enumerate(("one", "two")):
+        sdr = spread(1.0, seed=seed)
+        rows = {"sdr": sdr, "sdr_16k": sdr, "mcd_16k": spread(1.2, seed=seed)}
+        put(folder, name, rows | {"pesq": spread(2.0, seed=seed)})
+    frame = audiotok.compare("one", "two", results=folder)
+    assert set(frame["comparisons"]) == {3}  # pesq, sdr, and mcd_16k, which repeats nothing
+    repeat, column = row(frame, "sdr_16k"), row(frame, "sdr")
+    assert repeat["p_holm"] == column["p_holm"] and repeat["better"] == column["better"]
+    sdr[0] += 1  # of one codec: at 16 kHz it is another number
+    rows = {"sdr": sdr, "sdr_16k": spread(1.0, seed=1), "mcd_16k": spread(1.2)}
+    put(folder, "two", rows | {"pesq": spread(2.0)})
+    assert set(audiotok.compare("one", "two", results=folder)["comparisons"]) == {4}
+
+
+class Trials(tasks.Task):
+    """A number of the clips that have trials, of which two of each three have."""
+
+    name = "reconstruction"
+    columns = tasks.get("reconstruction").columns
+
+    def basis(self, column):
+        return "si_sdr" if column == "pesq" else column
+
+    def summarise(self, rows, tokens):
+        return {"pesq": float(rows["si_sdr"].median())} if "si_sdr" in rows else {}
+
+
+def test_n_of_a_number_of_the_corpus_is_that_of_its_clips(folder, monkeypatch):
+    for seed, name in enumerate(("one", "two")):
+        trials = [
+            v if n % 3 and n != seed else np.nan for n, v in enumerate(spread(1.0, seed=seed))
+        ]
+        pesq = [np.nan] * 39 + [float(np.nanmedian(trials))]  # its mean is that of the trials
+        path = put(folder, name, {"pesq": pesq, "si_sdr": trials, "stoi": spread(0.5, seed=seed)})
+        content = json.loads((path / "summary.json").read_text())
+        content["scores"]["pesq"] |= {"n": 26, "failed": 0}
+        results.write_json(path / "summary.json", content)
+    monkeypatch.setattr(tasks, "get", lambda name: Trials())
+    monkeypatch.setattr(comparison, "on_the_same_clips", lambda *args: None)
+    assert row(audiotok.compare("one", "two", results=folder), "pesq")["n"] == 25
+
+
 class Median(tasks.Task):
     """A number of the corpus that is no weighted mean."""
 

@@ -187,6 +187,34 @@ def test_where_no_codec_is_better_than_random_codes_none_is_ranked(tmp_path):
     assert ranking.notes() == ["stoi: no codec is better than random codes, so that none is ranked"]
 
 
+@pytest.mark.parametrize(("pesq", "mel", "front"), [
+    (1.1, 5.0, False),  # certainly better than 1.0, but by a twentieth of the way to 3
+    (1.3, 5.0, True),
+    (1.3, 9.5, True),  # in one of two columns
+])  # fmt: skip
+def test_on_a_front_is_what_is_clearly_better_than_random_codes(folder, pesq, mel, front):
+    rows = {"pesq": spread(pesq, width=0.01), "mel_distance": spread(mel, width=0.01)}
+    put(folder, "cheap", rows)
+    one = rank(group(folder), "reconstruction").standings["pesq"]
+    assert "cheap" in one.above_floor and ("cheap" in one.clearly_above) == front
+    rates = {"cheap": 50.0, "best": 1000.0}
+    assert one.front(rates) == (["cheap", "best"] if front else ["best"])
+
+
+def test_steady_noise_is_on_no_front(folder):
+    """As measured: it beats random codes in STOI, but in neither of the other two columns."""
+    for name, stoi in (("best", 0.98), ("twin", 0.87), ("other", 0.87), ("random", 0.22)):
+        path = folder / "smoke-v1/clips-0a0b0a0b" / name
+        rows = {key: list(results.read(path).rows[key]) for key in ("pesq", "mel_distance")}
+        role = "floor" if name == "random" else "neural"
+        put(folder, name, rows | {"stoi": spread(stoi, width=0.01)}, role=role)
+    noise = {"pesq": [1.0] * 40, "mel_distance": [9.5] * 40, "stoi": spread(0.465, width=0.01)}
+    put(folder, "noise", noise)
+    one = rank(group(folder), "reconstruction").standings["stoi"]
+    assert "noise" in one.above_floor
+    assert one.front({"noise": 50.0, "twin": 480.0, "best": 6000.0}) == ["twin", "best"]
+
+
 def test_codecs_of_equal_cost_and_quality_are_both_on_the_front(folder):
     one = rank(group(folder), "reconstruction").standings["pesq"]
     rates = {"best": 2000.0, "twin": 1000.0, "other": 1000.0}

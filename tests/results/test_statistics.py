@@ -196,3 +196,23 @@ def test_random_numbers_of_the_site():
     first = statistics._uniform(np.arange(3), 0)
     assert first == pytest.approx([0.26642920868, 0.00032974570, 0.22327202744], abs=1e-9)
     assert len(set(itertools.chain(first, statistics._uniform(np.arange(3), 1)))) > 3
+
+
+def test_the_bootstrap_draws_clusters_and_then_clips_as_the_page_does():
+    """Written again with loops: a number of its own for each cluster and each clip drawn."""
+
+    def uniform(index):
+        return float(statistics._uniform(np.array([index]), 0)[0])
+
+    labels = [f"s{number % 45}" for number in range(100)]  # of 2 or 3 clips
+    clusters = statistics.Clusters(labels, 100)
+    assert clusters.method == statistics.BOOTSTRAP
+    clips = [[n for n in range(100) if n % 45 == number] for number in range(45)]
+    draws, total = 3, 3 * 45
+    expected = np.zeros((draws, 100))
+    for which in range(total):
+        own = clips[int(uniform(which) * 45)]
+        for place in range(len(own)):
+            drawn = own[int(uniform(which + (place + 1) * total) * len(own))]
+            expected[which // 45, drawn] += 1
+    assert np.array_equal(clusters.resamples(draws), expected)

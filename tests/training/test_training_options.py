@@ -8,9 +8,11 @@ import soundfile
 import torch
 from support.training_kit import same_state, same_tensors, write_recipe
 
+import audiotok
 from audiotok.codec import checkpoints
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.nn.outputs import Output
+from audiotok.system.names import Recorded
 from audiotok.training import load_recipe, sounds, train
 from audiotok.training.objectives import Reconstruction
 from audiotok.training.processes import ProcessGroup
@@ -34,6 +36,16 @@ def test_an_autoencoder_is_where_another_recipe_starts(corpus, tmp_path):
     lines = log(tmp_path / "auto")
     assert all("commitment" not in line["train"] | line["validation"] for line in lines)
     assert (tmp_path / "auto/last.safetensors").exists()
+    refused = "without a trained quantizer"
+    for name, checkpoint in (str(weights), None), ("wavtokenizer-mini", weights):
+        with pytest.raises(AudiotokError, match=refused) as error:
+            audiotok.load(name, checkpoint)
+        assert str(weights) in str(error.value) and "\n" not in str(error.value)
+    recorded = Recorded("wavtokenizer-mini", "the header")
+    with pytest.raises(AudiotokError, match=refused):
+        audiotok.load(recorded, weights)
+    with pytest.raises(AudiotokError, match=refused):
+        audiotok.load(tmp_path / "auto/last.safetensors")
     before = tensors(weights)
     assert not before["quantizer.codebook"].any()
     changes = {"start_from": str(weights), "quantizer": {"start_step": 0, "new": True}}
@@ -41,6 +53,7 @@ def test_an_autoencoder_is_where_another_recipe_starts(corpus, tmp_path):
     small = ["steps=1", "optimizer.learning_rate=1.0e-9"]
     after = tensors(train(tune, small, tmp_path / "tuned"))
     assert after["quantizer.codebook"].abs().sum() > 0
+    assert audiotok.load(tmp_path / "tuned/model.safetensors").card.num_codebooks == 1
     for key in before.keys() - {"quantizer.codebook"}:
         torch.testing.assert_close(after[key], before[key], rtol=1e-3, atol=1e-3)
 
