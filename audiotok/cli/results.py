@@ -232,9 +232,13 @@ def leaderboard(
         Path | None, typer.Option("--site", help="Folder for the static site, instead of the two.")
     ] = None,
     check: Annotated[bool, typer.Option(help="Write nothing; fail if they differ.")] = False,
+    sounds: Annotated[
+        bool, typer.Option(help="Make the sounds of a new site: bundled clips, bundled codecs.")
+    ] = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Write LEADERBOARD.md and leaderboard.csv, or the site, from the results alone."""
+    from audiotok.cli.terminal import status
     from audiotok.report import leaderboard as board
     from audiotok.report import site
 
@@ -244,11 +248,20 @@ def leaderboard(
             "its own folder or written to a new one"
         )
     if check:
-        paths = board.check(results, out) if folder is None else site.check(results, folder)
+        paths = (
+            board.check(results, out)
+            if folder is None
+            else site.check(results, folder, site.codecs.loadable())
+        )
     elif folder is None:
         paths = board.write(results, out, overwrite)
     else:
-        paths = site.write(results, folder)
+        cards = site.codecs.loadable()
+        site.folder.check_target(folder)
+        if sounds:
+            with status("sounds"):
+                site.sounds.make(folder)
+        paths = site.write(results, folder, cards)
     if not check:
         for path in paths if folder is None else [folder / "index.html"]:
             print(path)

@@ -133,7 +133,15 @@ class Boards:
 
 def band(result: Result) -> str:
     """The band of a codec; UNKNOWN where no bitrate is known."""
-    nominal, rate = result.summary["codec"].get("bitrate"), bitrate(result)
+    return band_of(bitrate(result), result.summary["codec"].get("bitrate"))
+
+
+def band_of(rate: float | None, nominal: float | None = None) -> str:
+    """The band of a measured bitrate, bit/s.
+
+    Args:
+        nominal: that of the card, which decides where `rate` is at most PADDING times as high.
+    """
     if rate is None:
         return UNKNOWN
     if nominal and nominal <= rate <= PADDING * nominal:

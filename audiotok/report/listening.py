@@ -32,7 +32,8 @@ BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram;
 FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
 MOST = 16  # clips, where nobody names them
 _ABOUT = "about.json"
-_FILES = ("site.css", "site.js", "listening.js")
+_SOUNDS = "sounds.json"  # which file is which sound, for players on other pages
+_FILES = ("site.css", "site.js", "player.js", "listening.js")
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def write(
     pages = Pages()
     pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
     files = {name: pages.files[name] for name in _FILES}
+    files[_SOUNDS] = json.dumps([_sounds(clip) for clip in content], indent=1).encode()
     files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
     files["index.html"] = pages.files["index.html"]
     for name, data in files.items():
@@ -255,6 +257,12 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         })  # fmt: skip
     about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
     return about | {"seconds": original.duration, "versions": shown}
+
+
+def _sounds(clip: dict[str, Any]) -> dict[str, Any]:
+    """What another page needs to play a clip."""
+    files = {version["name"]: version["file"] for version in clip["versions"]}
+    return {key: clip[key] for key in ("id", "text", "seconds")} | {"files": files}
 
 
 def _codes(version: Version) -> dict[str, Any] | None:
