@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from audiotok.report.boards import BANDS, UNKNOWN, band_of, bitrate
 from audiotok.report.titles import title
 from audiotok.results import published
@@ -124,7 +126,7 @@ def domain_of(result: Result) -> str:
 
 
 def section_of(result: Result) -> str:
-    """The part of a table that a codec stands in."""
+    """The part of a table that a codec belongs to."""
     codec = result.summary["codec"]
     if result.role in ("ceiling", "floor"):
         return ANCHORS
@@ -142,7 +144,7 @@ def tables(whole: Sequence[Result], folder: Path | None = None) -> list[Headline
         whole: results of whole suites.
         folder: of published tables; None: no published numbers.
     """
-    found = []
+    shown = []
     for domain in DOMAINS:
         corpora: dict[tuple[str, str], list[Result]] = {}
         for result in whole:
@@ -160,8 +162,8 @@ def tables(whole: Sequence[Result], folder: Path | None = None) -> list[Headline
                 )
                 for kind in (False, True)
             )
-            found.append(_table(domain, ours, sampled, groups, folder))
-    return found
+            shown.append(_table(domain, ours, sampled, groups, folder))
+    return shown
 
 
 def _table(
@@ -199,6 +201,7 @@ def _table(
             cells[PUBLISHED_MOS] = Cell(facts[PUBLISHED_MOS])
         section = section_of(result)
         rate = None if section == ANCHORS else bitrate(result) or facts.get("bitrate")
+        rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
     return Headline(domain, shown, rows, ours, sampled)
@@ -211,17 +214,22 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
         return {}
     if table not in published.names(folder):
         return {}
-    found: dict[str, dict[str, float]] = {}
+    facts_of: dict[str, dict[str, float]] = {}
     names = published.samples(folder)
-    for row in published.load(table, folder).to_dict("records"):
+    frame = published.load(table, folder)
+    if not {"tokenizer", "num_codebooks", "kbps"} <= set(frame):
+        return {}
+    for column in frame.columns.intersection(["num_codebooks", "kbps", "utmos"]):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    for row in frame.to_dict("records"):
         if row["tokenizer"] not in names:
             continue
         facts = {"bitrate": 1000 * row["kbps"], PUBLISHED_MOS: row.get("utmos")}
         facts = {key: float(v) for key, v in facts.items() if v is not None and v == v}
         books = f"{row['num_codebooks']:g}" if row["num_codebooks"] == row["num_codebooks"] else ""
-        found[published.sample(row["tokenizer"], books, folder)] = facts
-        found.setdefault(published.sample(row["tokenizer"], None, folder), facts)
-    return found
+        facts_of[published.sample(row["tokenizer"], books, folder)] = facts
+        facts_of.setdefault(published.sample(row["tokenizer"], None, folder), facts)
+    return facts_of
 
 
 # --- columns ---------------------------------------------------------------------------------
@@ -230,13 +238,13 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
 def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     """{key of a headline column: the column of these results that it shows}."""
     known = columns(group)
-    found = {key: key for key in _COLUMNS[domain] if key in known and key != _BITS}
+    sources = {key: key for key in _COLUMNS[domain] if key in known and key != _BITS}
     if "wer" in _COLUMNS[domain] and (recogniser := _best_recogniser(group, known)):
-        found["wer"] = recogniser
-    if not found:
+        sources["wer"] = recogniser
+    if not sources:
         directed = [name for name, c in known.items() if c["higher_is_better"] is not None]
-        found = {name: name for name in directed[:_FALLBACK]}
-    return found
+        sources = {name: name for name in directed[:_FALLBACK]}
+    return sources
 
 
 def _best_recogniser(group: Sequence[Result], known: Mapping[str, Any]) -> str | None:
@@ -280,13 +288,13 @@ def _cells(group: Sequence[Result], column: Column) -> dict[str, Cell]:
         return {}
     common = max(versions, key=lambda version: (versions[version], version))
     factor = 100 if column.key == "wer" else 1
-    found = {}
+    cells = {}
     for result in sorted(measured, key=lambda r: (r.summary["suite"]["version"], str(r.folder))):
         if _version(result, column.source) == common:
             score = result.scores[column.source]
             interval = score["ci95"] and tuple(factor * end for end in score["ci95"])
-            found[result.codec] = Cell(factor * score["mean"], interval, score["n"])
-    return found
+            cells[result.codec] = Cell(factor * score["mean"], interval, score["n"])
+    return cells
 
 
 def _version(result: Result, column: str) -> str:

@@ -36,7 +36,7 @@ def eval_results(result: Result) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     suite, data = result.summary["suite"], result.summary["data"]
-    found = []
+    metrics = []
     for name, score in result.scores.items():
         if score["mean"] is None or score["higher_is_better"] is None or "_seed_" in name:
             continue
@@ -49,7 +49,7 @@ def eval_results(result: Result) -> list[EvalResult]:
             args["contamination"] = result.contamination
         if name in result.run["times"]:
             args["hardware"] = result.run["hardware"]
-        found.append(
+        metrics.append(
             EvalResult(
                 task_type=TASK,
                 task_name=title(score["task"]),
@@ -61,7 +61,7 @@ def eval_results(result: Result) -> list[EvalResult]:
                 metric_args=args,
             )
         )
-    return found
+    return metrics
 
 
 def front_matter(
@@ -81,17 +81,17 @@ def front_matter(
 
     groups = list(comparison.select(results, suite, data))
     measured = [one for group in groups if (one := comparison.named(group, name))]
-    found = [result for result in measured if result.is_whole]
-    if not found:
+    whole = [result for result in measured if result.is_whole]
+    if not whole:
         raise ResultsError(
             f"{name} was not measured on a whole suite in {results}: run `audiotok bench "
             f"--tokenizer {name}` first"
         )
-    for result in found:
+    for result in whole:
         refuse_untrue(result)
     for group in groups:
-        refuse_mixed([result for result in group if result in found])
-    codec = found[0].summary["codec"]
+        refuse_mixed([result for result in group if result in whole])
+    codec = whole[0].summary["codec"]
     licence = (codec.get("licence_weights") or "").lower()
     other = licence and licence not in _LICENCES
     card = ModelCardData(
@@ -101,6 +101,6 @@ def front_matter(
         license="other" if other else licence or None,
         license_name=licence if other else None,
         tags=["audio", "codec", "tokenizer", *filter(None, [codec.get("family")])],
-        eval_results=[each for result in found for each in eval_results(result)],
+        eval_results=[each for result in whole for each in eval_results(result)],
     )
     return f"---\n{card.to_yaml()}\n---\n"

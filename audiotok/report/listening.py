@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.sound.audio import Audio
 
-LIFT = 12.0  # dB: a sound further than this below the reference pulls the others no further down
+LIFT = 12.0  # dB: the level is lowered by at most this much below the reference
 BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
 FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
 MOST = 16  # clips, where nobody names them
@@ -59,10 +59,10 @@ def write(
 
     Args:
         codecs: loaded.
-        clips: what is heard; each is read at its own sample rate.
+        clips: to listen to; each is read at its own sample rate.
         corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
             bundled ones only.
-        progress: is told what is under way.
+        progress: called with the id of each clip before it is coded.
         overwrite: replace a page that is in `out` already.
 
     Returns:
@@ -102,7 +102,7 @@ def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False
     """Raises AudiotokError where a page in the folder `out` would replace what is there.
 
     Args:
-        clips: what is heard; their files are never replaced.
+        clips: to listen to; their files are never replaced.
         overwrite: replace a page that is there; other files never.
     """
     folder = outputs.folder(out, "the files of a page")

@@ -52,9 +52,9 @@ def title(name: str) -> str:
     """The title of a column, task, suite, corpus or table; made of its words where none is set."""
     if name in _TITLES:
         return _TITLES[name]
-    if found := re.fullmatch(r"(d?wer|cer)(_english)?_(whisper_.+)", name):
-        judge = title(found[3]) + ("" if found[2] or found[1] == "dwer" else ", basic text")
-        return f"{title(found[1])} ({judge})"
+    if match := re.fullmatch(r"(d?wer|cer)(_english)?_(whisper_.+)", name):
+        judge = title(match[3]) + ("" if match[2] or match[1] == "dwer" else ", basic text")
+        return f"{title(match[1])} ({judge})"
     for end, text in _ENDS.items():
         if name.endswith(end) and name != end:
             return title(name.removesuffix(end)) + text

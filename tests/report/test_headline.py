@@ -37,8 +37,8 @@ def folder(tmp_path):
 
 def test_sections_and_their_order(folder):
     table = tables(folder)["speech"]
-    found = {name: [row.codec for row in table.section(name)] for name in headline.SECTIONS}
-    assert found == {
+    sections = {name: [row.codec for row in table.section(name)] for name in headline.SECTIONS}
+    assert sections == {
         "codecs": ["official:codebooks=1", "opus-6k", "official"], "samples": [],
         "small": ["ablation@0a0b0c0d", "tiny-mini", "official:merge=2"],
         "anchors": ["random", "reference"],
@@ -48,10 +48,10 @@ def test_sections_and_their_order(folder):
 
 def test_domains_have_tables_of_their_own(folder):
     put(folder, "official", {"mel_distance": spread(1.0)}, data="musdb18/test", bitrate=6000.0)
-    found = tables(folder)
-    assert list(found) == ["speech", "music"]
-    assert [column.key for column in found["music"].columns] == ["mel_distance"]
-    assert found["music"].corpus["name"] == "musdb18/test"
+    shown = tables(folder)
+    assert list(shown) == ["speech", "music"]
+    assert [column.key for column in shown["music"].columns] == ["mel_distance"]
+    assert shown["music"].corpus["name"] == "musdb18/test"
 
 
 @pytest.mark.parametrize(

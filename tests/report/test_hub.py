@@ -25,22 +25,22 @@ def folder(tmp_path):
 def test_the_hub_reads_back_what_was_measured(folder):
     card = ModelCard(hub.front_matter(folder, "mini")).data
     assert card.license == "cc-by-4.0" and card.model_name == "mini"
-    found = {result.metric_type: result for result in card.eval_results}
+    metrics = {result.metric_type: result for result in card.eval_results}
     (measured,) = [r for r in results.read_all(folder) if r.codec == "mini"]
-    assert found["pesq"].metric_value == measured.scores["pesq"]["mean"]
-    args = found["pesq"].metric_args
+    assert metrics["pesq"].metric_value == measured.scores["pesq"]["mean"]
+    args = metrics["pesq"].metric_args
     assert args["ci95"] == measured.scores["pesq"]["ci95"]
     assert (args["n"], args["failed"], args["unit"]) == (39, 1, "MOS")
     assert args["data_sha256"] == measured.summary["data"]["sha256"]
-    assert found["pesq"].dataset_revision is None  # on the Hub this is a commit of a data set
-    assert (found["pesq"].metric_name, found["pesq"].task_name) == ("PESQ", "Signal quality")
-    assert found["seconds_encode"].metric_args["hardware"] == "a CPU"
+    assert metrics["pesq"].dataset_revision is None  # on the Hub this is a commit of a data set
+    assert (metrics["pesq"].metric_name, metrics["pesq"].task_name) == ("PESQ", "Signal quality")
+    assert metrics["seconds_encode"].metric_args["hardware"] == "a CPU"
     assert all(result.verified is None for result in card.eval_results)
 
 
 def test_what_is_missing_is_left_out(folder):
-    found = ModelCard(hub.front_matter(folder, "dead")).data.eval_results
-    assert "pesq" not in {result.metric_type for result in found}
+    metrics = ModelCard(hub.front_matter(folder, "dead")).data.eval_results
+    assert "pesq" not in {result.metric_type for result in metrics}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_word_errors_have_the_metric_of_the_hub():
     assert hub._METRICS.sub(r"\1", "dwer_whisper_base") == "dwer_whisper_base"
 
 
-def test_parts_and_strangers_are_refused(folder):
+def test_partial_results_and_unknown_codecs_are_refused(folder):
     for name in ("part", "nobody"):
         with pytest.raises(ResultsError, match="not measured on a whole suite.*audiotok bench"):
             hub.front_matter(folder, name)

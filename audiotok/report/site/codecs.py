@@ -127,7 +127,7 @@ def put(
         pages.put(
             entry.page, "codec.html", entry=entry, codec=codec, headline=_headline(table, row),
             card=[(title, codec[key]) for key, title in _CARD if key in codec], clips=clips,
-            found=[(setting, r, provenance(r)) for setting, r in entry.measured],
+            scored=[(setting, r, provenance(r)) for setting, r in entry.measured],
             links=_links(codec), beside=_beside(both, name), check=_check(results, name, codec),
             record=_record(results, codec), citation=bibtex(codec.get("family")),
             taxonomy=published.card_taxonomy(codec), badge=badge,
@@ -152,7 +152,7 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
         record: of `audiotok verify`, of these codebooks; None: there is none.
     """
     wrapped = WRAPPED.get(codec.get("family") or "")
-    said = codec.get("verified") or ""
+    statement = codec.get("verified") or ""
     if record is not None:
         kind = "proven" if record["equal"] and not record["different"] else "partly"
         counts = ", ".join(f"{record[s]} {s}" for s in ("equal", "different", "unavailable"))
@@ -166,9 +166,9 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
         return Status("published sound, not run here", "other")
     if (codec.get("weights") or {}).get("bundled") or "@" in codec["name"]:
         return Status("trained in this repository", "other")
-    if "official models" in said:
+    if "official models" in statement:
         return Status("verified on official weights", "proven", wrapped)
-    if "random weights" in said:
+    if "random weights" in statement:
         return Status("compared on random weights only", "partly", wrapped)
     return Status("not verified", "other", wrapped)
 
@@ -224,9 +224,9 @@ def _record(results: Path, codec: Mapping[str, Any]) -> dict[str, Any] | None:
     path = results / verified.FOLDER / f"{part(codec['name'])}.json"
     if not path.is_file() or verified.wrong(path) is not None:
         return None
-    found = json.loads(path.read_bytes())
+    record = json.loads(path.read_bytes())
     own = codec.get("fingerprint")
-    return found if own is None or found.get("fingerprint") in (None, own) else None
+    return record if own is None or record.get("fingerprint") in (None, own) else None
 
 
 def _check(results: Path, name: str, codec: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -234,9 +234,9 @@ def _check(results: Path, name: str, codec: Mapping[str, Any]) -> dict[str, Any]
     path = results / "checks" / f"{part(name)}.json"
     if not path.is_file():
         return None
-    found = json.loads(path.read_bytes())
-    own = codec.get("fingerprint", found.get("fingerprint"))
-    return found if found.get("fingerprint") == own else None
+    record = json.loads(path.read_bytes())
+    own = codec.get("fingerprint", record.get("fingerprint"))
+    return record if record.get("fingerprint") == own else None
 
 
 def _beside(both: pd.DataFrame | None, name: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The folder of a site, with a list of the files that we wrote: others are left alone."""
+"""The folder of a site, with a list of the written files: no other file is changed."""
 
 from __future__ import annotations
 

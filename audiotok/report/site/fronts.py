@@ -105,7 +105,7 @@ def figure(front: Front, group: Sequence[Result], known: dict[str, dict[str, Any
 
 def headline_figures(table: Headline) -> list[Figure]:
     """A plot of each column of quality of a headline table, where two codecs have it."""
-    found = []
+    figures = []
     for column in table.columns:
         if column.key == "lm_bitrate" or column.higher_is_better is None:
             continue
@@ -118,8 +118,8 @@ def headline_figures(table: Headline) -> list[Figure]:
         front = _pareto(table, drawn, column)
         points = [_point(row, column, row.codec in front) for row in drawn]
         titles = ("Bitrate, kbit/s (logarithmic scale)", column.head)
-        found.append(_drawn(f"{column.title} against bitrate", column.key, points, titles))
-    return found
+        figures.append(_drawn(f"{column.title} against bitrate", column.key, points, titles))
+    return figures
 
 
 def _point(row: Row, column: Column, on_front: bool) -> Point:

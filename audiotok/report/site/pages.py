@@ -52,21 +52,21 @@ class Pages:
 @cache
 def _environment() -> jinja2.Environment:
     """Templates are compiled once; that takes longer than all else."""
-    found = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"plain": plain, "number": number, "web": web_link}
-    found.globals |= {
+    environment.filters |= {"plain": plain, "number": number, "web": web_link}
+    environment.globals |= {
         "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
         "contamination_notes": contamination.NOTES, "codec_page": codec_page, "facts_of": facts_of,
         "title": title, "kbit": headline.kbit, "bands": headline.bands, "best": headline.best,
         "section_titles": headline.SECTION_TITLES, "short_name": headline.short_name,
     }  # fmt: skip
-    return found
+    return environment
 
 
 def is_number(value: object) -> bool:

@@ -77,7 +77,7 @@ def card_taxonomy(codec: Mapping[str, Any]) -> dict[str, str]:
     nets = [side[0] for side in sides]
     kinds = [_REPRESENTATIONS.get(side[-1], side[-1]) for side in sides if len(side) > 1]
     quantizer, _, rate = str(stated.get("quantization") or "").partition(",")
-    found = {
+    axes = {
         "encoder": nets[0],
         "decoder": nets[-1] if len(nets) > 1 else "",
         "representation": " → ".join(dict.fromkeys(kinds)),
@@ -87,7 +87,7 @@ def card_taxonomy(codec: Mapping[str, Any]) -> dict[str, str]:
         "streamable": stated.get("streamability"),
         "domain": stated.get("domain"),
     }
-    return {axis: str(value) for axis, value in found.items() if value}
+    return {axis: str(value) for axis, value in axes.items() if value}
 
 
 def survey_taxonomy(row: Mapping[str, Any]) -> dict[str, str]:
@@ -95,7 +95,7 @@ def survey_taxonomy(row: Mapping[str, Any]) -> dict[str, str]:
     training = [row["objective"]] + (
         [row["auxiliary"]] if row["auxiliary"] not in ("-", "") else []
     )
-    found = {
+    axes = {
         "encoder": row["encoder"],
         "decoder": row["decoder"],
         "representation": _REPRESENTATIONS.get(row["representation"], row["representation"]),
@@ -105,4 +105,4 @@ def survey_taxonomy(row: Mapping[str, Any]) -> dict[str, str]:
         "streamable": "yes" if row["streamable"] is True else "no",
         "domain": ", ".join(n for n in ("speech", "music", "audio") if row.get(n) is True),
     }
-    return {axis: str(v) for axis, v in found.items() if v and v == v and v != "-"}
+    return {axis: str(v) for axis, v in axes.items() if v and v == v and v != "-"}

@@ -128,11 +128,11 @@ class Setting:
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
-        found: dict[str, list[str]] = {}
+        machines: dict[str, list[str]] = {}
         for result in self.group:
             if any(name in result.run["times"] for name in table.names):
-                found.setdefault(result.run["hardware"], []).append(result.codec)
-        return found
+                machines.setdefault(result.run["hardware"], []).append(result.codec)
+        return machines
 
     @property
     def restricted(self) -> bool:
@@ -265,7 +265,7 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
 def first_pair(group: Sequence[Result]) -> list[str]:
     """Two codecs that are worth comparing first: a neural one, with its authors' weights where
     there is one, and a classical one (else another neural one) of the nearest bitrate."""
-    rates = {r.codec: rate for r in group if (rate := bitrate(r)) and _has_rows(r)}
+    rates = {r.codec: rate for r in group if (rate := bitrate(r) or 0) > 0 and _has_rows(r)}
     neural = [r.codec for r in group if r.role == "neural" and r.codec in rates]
     real = [r.codec for r in group if r.codec in neural and section_of(r) == CODECS] or neural
     other = [r.codec for r in group if r.role == "baseline" and r.codec in rates] or neural

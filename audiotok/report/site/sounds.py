@@ -45,7 +45,7 @@ def read(root: Path) -> dict[str, Any] | None:
         about = json.loads((root / LISTENING / "about.json").read_bytes())
         if about["corpus"] != CORPUS:
             return None
-        found = {"codecs": [str(name) for name in about["codecs"]], "clips": []}
+        page = {"codecs": [str(name) for name in about["codecs"]], "clips": []}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
@@ -56,7 +56,7 @@ def read(root: Path) -> dict[str, Any] | None:
                 if (root / LISTENING / file).is_file()
             }
             about = {"id": str(clip["id"]), "text": clip["text"], "seconds": clip["seconds"]}
-            found["clips"].append(about | {"files": files})
+            page["clips"].append(about | {"files": files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        found["clips"] = []  # a page of an earlier version, without the list of its sounds
-    return found
+        page["clips"] = []  # a page of an earlier version, without the list of its sounds
+    return page

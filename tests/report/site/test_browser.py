@@ -25,11 +25,11 @@ def browser():
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with playwright.sync_playwright() as engine:
         try:
-            found = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            engine_browser = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
         except playwright.Error as reason:
             pytest.skip(f"no Chromium can be started: {str(reason).splitlines()[0]}")
-        yield found
-        found.close()
+        yield engine_browser
+        engine_browser.close()
 
 
 @pytest.fixture(scope="module")

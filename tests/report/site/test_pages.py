@@ -77,15 +77,15 @@ def test_codecs_that_can_be_loaded_are_listed_although_nobody_measured_them(fold
     ],
 )  # fmt: skip
 def test_the_status_of_a_codec(about, text, kind):
-    found = site.codecs.status({"name": "a", "role": "neural"} | about)
-    assert (found.text, found.kind) == (text, kind)
+    status = site.codecs.status({"name": "a", "role": "neural"} | about)
+    assert (status.text, status.kind) == (text, kind)
 
 
 def test_a_record_of_verify_decides_the_status():
     card = {"name": "a", "role": "neural", "verified": "on random weights only", "family": "mimi"}
     record = {"equal": 3, "different": 0, "unavailable": 1}
-    found = site.codecs.status(card, record)
-    assert found.kind == "proven" and "3 equal" in found.text and found.wrapped == "transformers"
+    status = site.codecs.status(card, record)
+    assert status.kind == "proven" and "3 equal" in status.text and status.wrapped == "transformers"
     assert site.codecs.status(card, record | {"different": 1}).kind == "partly"
 
 

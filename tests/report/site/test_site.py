@@ -113,9 +113,9 @@ def test_the_page_has_the_verdicts_of_compare(tmp_path, speakers):
     """
     paths = [tmp_path / "site" / DATA, tmp_path / "site/statistics.js"]
     command = ["node", "-e", script, *map(str, paths)]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert sorted(pair["name"] for pair in found) == sorted(frame.index) and len(found) == 4
-    for pair in found:
+    pairs = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert sorted(pair["name"] for pair in pairs) == sorted(frame.index) and len(pairs) == 4
+    for pair in pairs:
         row = frame.loc[pair["name"]]
         assert pair["interval"] == pytest.approx([row["low"], row["high"]], abs=2e-5)
         assert pair["corrected"] == pytest.approx(row["p_holm"], abs=1e-4)

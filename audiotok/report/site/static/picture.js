@@ -17,9 +17,9 @@ function paretoFront(points, better) {
 function ticksOf(low, high) {
   const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((m) => m * power >= rough) * power;
-  const found = [];
-  for (let t = Math.ceil(low / step) * step; t <= high + 1e-9; t += step) found.push(+t.toPrecision(12));
-  return found;
+  const ticks = [];
+  for (let t = Math.ceil(low / step) * step; t <= high + 1e-9; t += step) ticks.push(+t.toPrecision(12));
+  return ticks;
 }
 
 function drawPicture(box, data, x, y) {

@@ -1,4 +1,4 @@
-// Plays versions of one clip: all run together, one is heard, so that switching is instant.
+// Plays versions of one clip: all run together, all but one muted, so that switching is instant.
 "use strict";
 
 class Player {

@@ -58,13 +58,13 @@ function makeSortable(table) {
 }
 
 function rowsBelow(head) { // of a band up to the next head, of a section up to the next section
-  const found = [], level = +(head.dataset.level || 1);
+  const below = [], level = +(head.dataset.level || 1);
   const rows = head.parentNode.original || [...head.parentNode.rows]; // as they were before sorting
   for (const row of rows.slice(rows.indexOf(head) + 1)) {
-    if (!row.classList.contains("head")) found.push(row);
+    if (!row.classList.contains("head")) below.push(row);
     else if (+(row.dataset.level || 1) <= level) break;
   }
-  return found;
+  return below;
 }
 
 function applyFilters(form) {
