@@ -242,7 +242,9 @@ def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     if "wer" in _COLUMNS[domain] and (recogniser := _best_recogniser(group, known)):
         sources["wer"] = recogniser
     if not sources:
-        directed = [name for name, c in known.items() if c["higher_is_better"] is not None]
+        timed = {name for result in group for name in result.run["times"]}
+        directed = [name for name, column in known.items()
+                    if column["higher_is_better"] is not None and name not in timed]  # fmt: skip
         sources = {name: name for name in directed[:_FALLBACK]}
     return sources
 

@@ -28,7 +28,7 @@ _LICENCES = {  # identifiers of the Hub; any other is "other" with a name
     "openrail", "gpl-3.0",
 }  # fmt: skip
 _DATASETS = {"librispeech": "openslr/librispeech_asr", "fsdd": "mteb/free-spoken-digit-dataset"}
-_METRICS = re.compile(r"(wer|cer)(_english)?_whisper.*")  # of the Hub: wer, cer
+_METRICS = re.compile(r"^(wer|cer)(_english)?_whisper.*")  # of the Hub: wer, cer
 
 
 def eval_results(result: Result) -> list[EvalResult]:

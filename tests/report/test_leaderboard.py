@@ -75,7 +75,7 @@ def test_the_board(folder):
     rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line[:2] == "| "]
     names = ["aardvark:k=1 ?", "opus-6k °", "zebra ?", "random (floor)", "reference (ceiling)"]
     assert [row for row in rows if row in names] == [
-        "opus-6k °", "zebra ?", "aardvark:k=1 ?", "random (floor)", "reference (ceiling)",
+        "aardvark:k=1 ?", "opus-6k °", "zebra ?", "random (floor)", "reference (ceiling)",
     ]  # fmt: skip
     assert "| zebra ? | 0.75 to 1.5 kbit/s | 0.90 | – |" in text
     assert "| aardvark:k=1 ? | 0.75 to 1.5 kbit/s | 0.90 | **6.2** |" in text
@@ -115,17 +115,21 @@ def test_a_codec_has_one_row_with_its_newest_suite(folder):
     files = leaderboard.build(folder)
     lines = files["LEADERBOARD.md"].decode().splitlines()
     (row,) = [line for line in lines if line.startswith("| aardvark:k=1 ?")]
-    assert row.endswith("| 1.0 |") and "opus-6k" in "".join(lines)
-    means = {r["version"]: r["mean"] for r in table(files) if r["codec"] == "aardvark:k=1"}
+    assert "| 1.0 |" in row and "opus-6k" in "".join(lines)
+    means = {r["version"]: r["mean"] for r in table(files)
+             if (r["codec"], r["column"]) == ("aardvark:k=1", "goodness")}  # fmt: skip
     assert means == {"1": "6.25", "2": "1.0"}
 
 
-def test_the_page_is_short_however_many_codecs_there_are(folder):
-    for number in range(160):
+def test_the_page_is_short_however_many_codecs_there_are(folder, monkeypatch):
+    assert leaderboard._LINES == 150
+    monkeypatch.setattr(leaderboard, "_LINES", 30)
+    for number in range(14):
         put(folder, f"codec{number:03d}", "neural", float(number))
-    text = leaderboard.build(folder)["LEADERBOARD.md"].decode()
-    assert text.count("\n") <= 150 and "more are in leaderboard.csv" in text
-    assert len({row["codec"] for row in table(leaderboard.build(folder))}) == 165
+    files = leaderboard.build(folder)
+    text = files["LEADERBOARD.md"].decode()
+    assert 20 < text.count("\n") <= 30 and "more are in leaderboard.csv" in text
+    assert len({row["codec"] for row in table(files)}) == 19
 
 
 def test_check_sees_every_difference(folder, tmp_path):
