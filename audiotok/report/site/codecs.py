@@ -235,8 +235,7 @@ def _check(results: Path, name: str, codec: Mapping[str, Any]) -> dict[str, Any]
     if not path.is_file():
         return None
     record = json.loads(path.read_bytes())
-    own = codec.get("fingerprint", record.get("fingerprint"))
-    return record if record.get("fingerprint") == own else None
+    return record if record.get("fingerprint") == codec.get("fingerprint") else None
 
 
 def _beside(both: pd.DataFrame | None, name: str) -> list[dict[str, Any]]:
