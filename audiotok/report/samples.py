@@ -21,7 +21,7 @@ def notes(group: Sequence[Result]) -> list[str]:
     named = (r.summary["codec"].get("stand_in") for r in group if r.role == "ceiling")
     return sentences + [
         f"The original was not published: the sound of {name} stands in for it as the reference, "
-        "so that differences are from that sound, not from an original"
+        "and differences from it are no differences from an original"
         for name in filter(None, named)
     ]
 
