@@ -240,9 +240,14 @@ def leaderboard(
     check: Annotated[
         bool, typer.Option(help="Write nothing; exit code 1 if the files are not up to date.")
     ] = False,
+    sounds: Annotated[
+        bool,
+        typer.Option(help="Encode bundled clips with bundled codecs for the players of the site."),
+    ] = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Write LEADERBOARD.md and leaderboard.csv, or a static site, from stored results."""
+    from audiotok.cli.terminal import status
     from audiotok.report import leaderboard as board
     from audiotok.report import site
 
@@ -252,11 +257,20 @@ def leaderboard(
             "its own folder or written to a new one"
         )
     if check:
-        paths = board.check(results, out) if folder is None else site.check(results, folder)
+        paths = (
+            board.check(results, out)
+            if folder is None
+            else site.check(results, folder, site.codecs.loadable())
+        )
     elif folder is None:
         paths = board.write(results, out, overwrite)
     else:
-        paths = site.write(results, folder)
+        cards = site.codecs.loadable()
+        site.folder.check_target(folder)
+        if sounds:
+            with status("sounds"):
+                site.sounds.make(folder)
+        paths = site.write(results, folder, cards)
     if not check:
         for path in paths if folder is None else [folder / "index.html"]:
             print(path)

@@ -71,8 +71,8 @@ class Boards:
     def columns(self) -> list[str]:
         """What boards show: the ranked columns in which codecs can be compared, and those that
         fronts are drawn of."""
-        found = [name for one in self.rankings.values() if one for name in one.standings]
-        return list(dict.fromkeys([*found, *(front.column for front in self.main_fronts)]))
+        names = [name for one in self.rankings.values() if one for name in one.standings]
+        return list(dict.fromkeys([*names, *(front.column for front in self.main_fronts)]))
 
     @property
     def costs(self) -> list[str]:
@@ -87,13 +87,13 @@ class Boards:
         for result in self.group:
             if result.role in RANKED:
                 bands[band(result)].append(result)
-        found = []
+        boards = []
         for name, own in bands.items():
             rankings = [rank([*own, *floor], task) for task in self.tasks] if own else []
             ranks = {key: of for one in rankings if one for key, of in one.columns.items()}
             own.sort(key=lambda result: (bitrate(result) or 0.0, result.codec))
-            found += [Board(name, own, ranks)] if own else []
-        return found
+            boards += [Board(name, own, ranks)] if own else []
+        return boards
 
     @cached_property
     def fronts(self) -> list[Front]:
@@ -108,13 +108,13 @@ class Boards:
             for name in declared_columns(self.group, task, "costs")
         }
         costs = {"bitrate": {r.codec: b for r in self.group if (b := bitrate(r))}} | costs
-        found = []
+        fronts = []
         for cost, values in costs.items():
             for column, standing in standings.items():
                 known = {codec: values[codec] for codec in standing.means if codec in values}
                 if len(known) > 1:
-                    found.append(Front(cost, column, known, standing, standing.front(known)))
-        return found
+                    fronts.append(Front(cost, column, known, standing, standing.front(known)))
+        return fronts
 
     @property
     def main_fronts(self) -> list[Front]:
@@ -123,8 +123,8 @@ class Boards:
 
     def on_fronts(self, column: str, codec: str) -> list[str]:
         """The costs of those, against which a codec is on the front of a column."""
-        found = (one for one in self.main_fronts if one.column == column)
-        return [one.cost for one in found if codec in one.codecs]
+        fronts = (one for one in self.main_fronts if one.column == column)
+        return [one.cost for one in fronts if codec in one.codecs]
 
     def marks(self, column: str, codec: str) -> str:
         """MARKS of the fronts of a column that a codec is on."""
@@ -133,7 +133,15 @@ class Boards:
 
 def band(result: Result) -> str:
     """The band of a codec; UNKNOWN where no bitrate is known."""
-    nominal, rate = result.summary["codec"].get("bitrate"), bitrate(result)
+    return band_of(bitrate(result), result.summary["codec"].get("bitrate"))
+
+
+def band_of(rate: float | None, nominal: float | None = None) -> str:
+    """The band of a measured bitrate, bit/s.
+
+    Args:
+        nominal: that of the card, which decides where `rate` is at most PADDING times as high.
+    """
     if rate is None:
         return UNKNOWN
     if nominal and nominal <= rate <= PADDING * nominal:

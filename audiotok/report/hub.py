@@ -2,16 +2,19 @@
 
     audiotok model-index rvq-mini > README.md      # then write below it what the model is
 
-The Hub's format has no place for an interval, for failures or for the hash of a corpus, so that
-each metric carries them as `args`; nothing says `verified`, which is the Hub's own word.
+Papers with Code reads the same block. The format has no field for an interval, for failures or for
+the hash of a corpus; each metric has them in `args`. `verified` is never set: only the Hub may.
+Numbers without a direction, and those of single seeds, are left to leaderboard.csv.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotok.errors import ResultsError
+from audiotok.report.titles import title
 from audiotok.results import comparison
 from audiotok.results.results import Result, refuse_mixed
 from audiotok.results.validating import refuse_untrue
@@ -19,7 +22,13 @@ from audiotok.results.validating import refuse_untrue
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-TASK = "audio-to-audio"  # the Hub's word for what goes through a codec
+TASK = "audio-to-audio"  # the Hub's name of the task of a codec
+_LICENCES = {  # identifiers of the Hub; any other is "other" with a name
+    "apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "bsd-3-clause",
+    "openrail", "gpl-3.0",
+}  # fmt: skip
+_DATASETS = {"librispeech": "openslr/librispeech_asr", "fsdd": "mteb/free-spoken-digit-dataset"}
+_METRICS = re.compile(r"^(wer|cer)(_english)?_whisper.*")  # of the Hub: wer, cer
 
 
 def eval_results(result: Result) -> list[EvalResult]:
@@ -27,38 +36,38 @@ def eval_results(result: Result) -> list[EvalResult]:
     from huggingface_hub import EvalResult
 
     suite, data = result.summary["suite"], result.summary["data"]
-    found = []
+    metrics = []
     for name, score in result.scores.items():
-        if score["mean"] is None:
+        if score["mean"] is None or score["higher_is_better"] is None or "_seed_" in name:
             continue
         args = {"n": score["n"], "failed": score["failed"], "clips": score["clips"]}
-        args |= {"suite_version": suite["version"]}
+        args |= {"suite": suite["name"], "suite_version": suite["version"]}
+        args |= {"column": name, "data_sha256": data["sha256"]}
         args |= {"ci95": list(score["ci95"])} if score["ci95"] else {}
         args |= {"unit": score["unit"]} if score["unit"] else {}
         if result.contamination:
             args["contamination"] = result.contamination
         if name in result.run["times"]:
             args["hardware"] = result.run["hardware"]
-        found.append(
+        metrics.append(
             EvalResult(
                 task_type=TASK,
-                task_name=score["task"],
-                dataset_type=data["name"],
-                dataset_name=f"{data['name']} ({suite['name']} v{suite['version']})",
-                dataset_revision=data["sha256"],
-                metric_type=name,
-                metric_name=score["description"],
+                task_name=title(score["task"]),
+                dataset_type=_DATASETS.get(data["name"].split("/")[0], data["name"]),
+                dataset_name=f"{title(data['name'])} ({suite['name']} v{suite['version']})",
+                metric_type=_METRICS.sub(r"\1", name),
+                metric_name=title(name),
                 metric_value=score["mean"],
                 metric_args=args,
             )
         )
-    return found
+    return metrics
 
 
 def front_matter(
     results: str | Path, name: str, suite: str | None = None, data: str | None = None
 ) -> str:
-    """The YAML block, with its dashes, that opens a README.md on the Hub.
+    """The YAML block, with its dashes, that begins a README.md on the Hub.
 
     Args:
         results: folder of all results.
@@ -71,25 +80,27 @@ def front_matter(
     from huggingface_hub import ModelCardData
 
     groups = list(comparison.select(results, suite, data))
-    found = [one for group in groups if (one := comparison.named(group, name))]
-    if not any(result.is_whole for result in found):
+    measured = [one for group in groups if (one := comparison.named(group, name))]
+    whole = [result for result in measured if result.is_whole]
+    if not whole:
         raise ResultsError(
             f"{name} was not measured on a whole suite in {results}: run `audiotok bench "
             f"--tokenizer {name}` first"
         )
-    found = [result for result in found if result.is_whole]
-    for result in found:
+    for result in whole:
         refuse_untrue(result)
     for group in groups:
-        refuse_mixed([result for result in group if result in found])
-    codec = found[0].summary["codec"]
-    licence = codec.get("licence_weights")
+        refuse_mixed([result for result in group if result in whole])
+    codec = whole[0].summary["codec"]
+    licence = (codec.get("licence_weights") or "").lower()
+    other = licence and licence not in _LICENCES
     card = ModelCardData(
         model_name=codec["name"],
         library_name="audiotok",
         pipeline_tag=TASK,
-        license=licence.lower() if licence else None,
+        license="other" if other else licence or None,
+        license_name=licence if other else None,
         tags=["audio", "codec", "tokenizer", *filter(None, [codec.get("family")])],
-        eval_results=[each for result in found for each in eval_results(result)],
+        eval_results=[each for result in whole for each in eval_results(result)],
     )
     return f"---\n{card.to_yaml()}\n---\n"

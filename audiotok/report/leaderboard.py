@@ -1,83 +1,57 @@
 """The leaderboard: LEADERBOARD.md and leaderboard.csv, a pure function of results/. No torch.
 
+LEADERBOARD.md has the headline table of each domain (`headline`), leaderboard.csv every number.
 Only whole suites are compared: runs with --limit or --tasks are counted, not shown. What is missing
-is shown as missing, and every number stays with its suite, its version and its clips.
+is shown as missing.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from audiotok.codec.licences import NOTE
 from audiotok.errors import ResultsError
-from audiotok.report import samples
-from audiotok.report.boards import Boards, bitrate
+from audiotok.report import headline, samples
+from audiotok.report.boards import Boards
+from audiotok.report.headline import Headline, Row
 from audiotok.results import contamination, speakers
-from audiotok.results.ranking import Ranking
 from audiotok.results.remarks import remarks
-from audiotok.results.results import Result, arrow, by_setting, cell, columns, refuse_mixed
+from audiotok.results.results import Result, by_setting, refuse_mixed
 from audiotok.results.validating import read_true
 from audiotok.system.escaping import markdown, markdown_table, spreadsheet
 from audiotok.system.files import replacing
 
 NAMES = ("LEADERBOARD.md", "leaderboard.csv")
-_ROLES = {
-    "ceiling": "the reference itself (ceiling)",
-    "given": "given with the corpus, not run by us",
-    "neural": "",
-    "baseline": "classical baseline",
-    "floor": "random codes (floor)",
-}
 _CSV = (
     "suite", "version", "data", "data_sha256", "codec", "role", "column", "unit", "mean", "low",
     "high", "n", "failed", "not_applicable", "task", "rank", "mean_rank", "contamination",
     "band", "band_rank", "fronts",
 )  # fmt: skip
 _MARKS = (b"Written by `audiotok leaderboard`", ",".join(_CSV[:5]).encode())  # of files of ours
+_LINES = 150  # of LEADERBOARD.md; longer tables are cut, and say so
 _HEAD = """# Leaderboard
 
-Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, or numbers
-of the whole corpus, with their 95 % interval; – was not measured; "(4 of 6, 1 failed)"
-are the clips that a number is made of, where they are not all: clips that failed, or to which the
-column does not apply, are counted, never scored. ↑ higher is better, ↓ lower is better, ° a
-classical baseline.
-
-Below each corpus stands what its intervals are over: speakers, where they are known (Student's t
-by the jackknife where they are few, else the two-stage bootstrap: speakers, and clips within them).
-
-Each task names the few columns that codecs are ranked by; costs (bits, parameters, seconds) are
-shown, never ranked. A rank is 1 + the number of codecs that are better on the same clips (the 95 %
-interval of the paired difference excludes 0, without correction for the number of pairs, which
-stands beside the ranks), so that codecs which the clips cannot tell apart
-share one; those that are not better than random codes share the last. A clip without a value of
-some codec is left out for all. A codec that lacks values gets the worse of its ranks on those clips
-and on all, where each missing value counts as the worst of the clip; one that lacks too many (more
-than a fifth of the clips would be left out) has no rank.
-
-The first table of each section has the codecs by bitrate band, ranked within the band. ◆ is on the
-Pareto front of the column against the bitrate: better than random codes, and than every codec of
-the section at an equal or lower rate; ◇ is on its front against the bits under a language model. A
-rate of exactly 1.5, 3 or 6 kbit/s belongs to the band that ends there, 0.75 to the one that begins.
+Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, sorted by
+bitrate. **Bold**: the best mean of the band. –: not measured. °: classical codec. All columns,
+intervals, ranks, seeds and counts are in [leaderboard.csv](leaderboard.csv) and on the site
+(`audiotok leaderboard --site site`, [docs/site.md](docs/site.md)).
 """
 
 
 def build(results: str | Path) -> dict[str, bytes]:
     """The content of both files, by name; ResultsError where a result was torn or edited."""
-    found = read_true(results)
-    whole = [result for result in found if result.is_whole]
-    text, boards = [_HEAD], {}
+    measured = read_true(results)
+    whole = [result for result in measured if result.is_whole]
+    boards = {}
     for setting, group in by_setting(whole):
         refuse_mixed(group)
         boards[setting] = Boards(group)
-        text += _section(boards[setting])
-    if not whole:
-        text.append("No codec was measured on a whole suite yet.\n")
-    if len(whole) < len(found):
-        text.append(f"Not shown: {len(found) - len(whole)} partial results (--limit or --tasks).\n")
-    return dict(zip(NAMES, ("\n".join(text).encode(), _csv(whole, boards)), strict=True))
+    text = _page(measured, whole, headline.tables(whole, Path(results) / "published"))
+    return dict(zip(NAMES, (text.encode(), _csv(whole, boards)), strict=True))
 
 
 def write(results: str | Path, out: str | Path, overwrite: bool = False) -> list[Path]:
@@ -112,140 +86,78 @@ def check(results: str | Path, out: str | Path) -> list[Path]:
     return wrong
 
 
-def _section(boards: Boards) -> list[str]:
-    """One setting: its bands and fronts, a table for each task and its ranks, then hardware,
-    failures and what was not measured."""
-    group = boards.group
-    first = group[0].summary
-    suite, data = first["suite"], first["data"]
-    lines = [
-        markdown(f"## {suite['name']} v{suite['version']} on {data['name']}") + "\n",
-        markdown(f"{data['clips']} clips, sha256 {data['sha256'][:8]}…") + "\n",
-        markdown(f"{speakers.note(group)}.") + "\n",
+def _page(measured: Sequence[Result], whole: Sequence[Result], tables: list[Headline]) -> str:
+    """The text of LEADERBOARD.md, with as many rows per table as _LINES allow."""
+    for most in range(60, 0, -1):
+        lines = [_HEAD]
+        for table in tables:
+            lines += _domain(table, most)
+        if not whole:
+            lines.append("No codec was measured on a whole suite yet.\n")
+        lines += _elsewhere(whole)
+        if len(whole) < len(measured):
+            partial = len(measured) - len(whole)
+            lines.append(f"Not shown: {partial} partial results (--limit or --tasks).\n")
+        text = "\n".join(lines)
+        if text.count("\n") <= _LINES:
+            break
+    return text
+
+
+def _domain(table: Headline, most: int) -> list[str]:
+    """The tables of one domain, and what must be known to read them."""
+    lines = [f"## {table.domain.capitalize()}\n"]
+    if table.group:
+        data = table.corpus
+        about = f"Measured on {data['name']}, {data['clips']} clips. {speakers.note(table.group)}."
+        lines.append(markdown(about) + "\n")
+    for section in headline.SECTIONS:
+        rows = table.section(section)
+        if not rows:
+            continue
+        lines += [f"### {headline.SECTION_TITLES[section]}\n"]
+        if section == headline.SAMPLES:
+            lines += [markdown(note) + ".\n" for note in samples.notes(table.sampled)]
+        lines.append(_rows(table, rows, most))
+        if len(rows) > most:
+            lines.append(f"{len(rows) - most} more are in leaderboard.csv and on the site.\n")
+    names = [column.source for column in table.columns]
+    data_names = dict.fromkeys(row.result.summary["data"]["name"] for row in table.rows)
+    notes = [note for name in data_names for note in remarks(name, names)]
+    shown = [row.result for row in table.rows]
+    notes += [NOTE] if any(result.restricted for result in shown) else []
+    notes += contamination.notes(result.contamination for result in shown)
+    return lines + [f"{note}.\n" for note in dict.fromkeys(notes)]
+
+
+def _rows(table: Headline, rows: Sequence[Row], most: int) -> str:
+    """A table of one section."""
+    head = ["codec", "band", "kbit/s", *(column.head for column in table.columns)]
+    lines = []
+    for band, own in headline.bands(rows):
+        best = {column.key: headline.best(own, column) for column in table.columns}
+        for row in own:
+            anchor = row.section == headline.ANCHORS
+            cells = [row.name + row.marks, "–" if anchor else band, headline.kbit(row.bitrate)]
+            for column in table.columns:
+                cell = row.cells.get(column.key)
+                text = "–" if cell is None else f"{cell.value:.{column.digits}f}"
+                if not anchor and row.codec in best[column.key]:
+                    text = f"◆{text}◆"
+                cells.append(text)
+            lines.append(cells)
+    return re.sub(r"◆(-?[\d.]+)◆", r"**\1**", markdown_table(head, lines[:most]))
+
+
+def _elsewhere(whole: Sequence[Result]) -> list[str]:
+    """One line that names every suite and corpus of the CSV."""
+    settings = [
+        f"{r['suite']['name']} v{r['suite']['version']} on {r['data']['name']}"
+        for r in (group[0].summary for _, group in by_setting(whole))
     ]
-    known = columns(group)
-    lines += [f"{note}.\n" for note in remarks(data["name"], known)]
-    lines += [markdown(note) + ".\n" for note in samples.notes(group)]
-    lines += _bands(boards)
-    for task, ranking in boards.rankings.items():
-        names = [name for name, column in known.items() if column["task"] == task]
-        lines += [f"### {markdown(task)}\n", _table(group, names)]
-        lines += _ranks(group, ranking) if ranking else []
-        lines += [_legend(name, known[name]) for name in names]
-        lines.append("")
-    lines += ["### codecs\n", _codecs(group)]
-    if any(result.restricted for result in group):
-        lines.append(f"{NOTE}.\n")
-    for note in contamination.notes(result.contamination for result in group):
-        lines.append(f"{note}.\n")
-    lines += _notes(group)
-    return lines
-
-
-def _bands(boards: Boards) -> list[str]:
-    """The codecs by bitrate band with their ranks there, and the fronts; nothing where no quality
-    was measured."""
-    if not boards.columns:
+    if not settings:
         return []
-    known = columns(boards.group)
-    head = ["band", "codec", "bit/s", "token/s", *boards.costs]
-    head += [name + arrow(known[name]) for name in boards.columns]
-    rows = []
-    for board in boards.boards:
-        for result in board.results:
-            row = [board.band, result.marked, _plain(bitrate(result), 0)]
-            row.append(_plain(result.summary["codec"].get("token_rate"), 1))
-            row += [cell(result.scores.get(cost)) for cost in boards.costs]
-            for name in boards.columns:
-                place = board.rank(name, result.codec)
-                parts = [cell(result.scores.get(name)), f"rank {place}" if place else ""]
-                parts.append(boards.marks(name, result.codec))
-                row.append(", ".join(filter(None, parts)))
-            rows.append(row)
-    lines = ["### by bitrate\n", markdown_table(head, rows)]
-    for front in boards.main_fronts:
-        codecs = ", ".join(front.codecs) or "no codec is better than random codes"
-        lines.append("- " + markdown(f"front of {front.column} against {front.cost}: {codecs}"))
-    return [*lines, ""]
-
-
-def _table(group: Sequence[Result], names: Sequence[str]) -> str:
-    known = columns(group)
-    head = ["codec", *(name + arrow(known[name]) for name in names)]
-    rows = [
-        [result.marked, *(cell(result.scores.get(name), interval=True) for name in names)]
-        for result in group
-    ]
-    return markdown_table(head, rows)
-
-
-def _ranks(group: Sequence[Result], ranking: Ranking) -> list[str]:
-    """Ranks of one task, best first, and who has none."""
-    names = list(ranking.columns)
-    order = sorted(
-        (result for result in group if result.codec in ranking.mean),
-        key=lambda result: (ranking.mean[result.codec], result.codec),
-    )
-    rows = [
-        [
-            result.marked,
-            f"{ranking.mean[result.codec]:.2f}",
-            *(str(ranking.columns[name][result.codec]) for name in names),
-        ]
-        for result in order
-    ]
-    without = [
-        f"{codec} is not ranked in {column}: {reason}"
-        for codec, reasons in sorted(ranking.unranked.items())
-        for column, reason in reasons.items()
-    ]
-    pairs = len(rows) * (len(rows) - 1) // 2
-    counted = [f"{pairs} pairs are compared in each of {len(names)} columns"] if pairs else []
-    notes = [f"- {markdown(line)}" for line in (*counted, *without, *ranking.notes())]
-    return [markdown_table(["ranks", "mean", *names], rows) if rows else "", *notes]
-
-
-def _codecs(group: Sequence[Result]) -> str:
-    rows = []
-    for result in group:
-        codec = result.summary["codec"]
-        rows.append([
-            result.marked,
-            _ROLES[result.role],
-            *(_plain(codec.get(key)) for key in ("token_rate", "bitrate", "sample_rate_out")),
-            _plain(codec.get("licence_weights")),
-            ", ".join(codec.get("training_data", ())) or "–",
-            _plain(codec.get("verified")),
-            result.run["hardware"],
-        ])  # fmt: skip
-    head = ["codec", "what", "token/s", "bit/s", "Hz", "licence of weights", "trained on"]
-    return markdown_table([*head, "verified", "measured on"], rows)
-
-
-def _notes(group: Sequence[Result]) -> list[str]:
-    found = []
-    for result in group:
-        lines = []
-        failed = {failure["clip"] for failure in result.summary["failures"]}
-        if failed:
-            lines.append(f"something failed for {len(failed)} clips")
-        for what, why in sorted(result.summary["not_measured"].items()):
-            lines.append(f"{what} not measured: {why}")
-        found += [f"- {markdown(result.codec)}: {markdown(line)}" for line in lines]
-    return [*found, ""] if found else []
-
-
-def _legend(name: str, column: dict) -> str:
-    unit = f" ({column['unit']})" if column["unit"] else ""
-    return f"- {markdown(name + unit)}: {markdown(column['description'])}"
-
-
-def _plain(value: object, digits: int | None = None) -> str:
-    if value is None:
-        return "–"
-    if digits is not None:
-        return f"{value:.{digits}f}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return [f"In leaderboard.csv and on the site: {markdown('; '.join(settings))}.\n"]
 
 
 def _csv(group: Sequence[Result], boards: dict[Path, Boards]) -> bytes:

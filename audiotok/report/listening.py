@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.sound.audio import Audio
 
-LIFT = 12.0  # dB: a sound further than this below the reference pulls the others no further down
+LIFT = 12.0  # dB: the level is lowered by at most this much below the reference
 BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
 FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
 MOST = 16  # clips, where nobody names them
 _ABOUT = "about.json"
-_FILES = ("site.css", "site.js", "listening.js")
+_SOUNDS = "sounds.json"  # which file is which sound, for players on other pages
+_FILES = ("site.css", "site.js", "player.js", "listening.js")
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def write(
 
     Args:
         codecs: loaded.
-        clips: what is heard; each is read at its own sample rate.
+        clips: to listen to; each is read at its own sample rate.
         corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
             bundled ones only.
-        progress: is told what is under way.
+        progress: called with the id of each clip before it is coded.
         overwrite: replace a page that is in `out` already.
 
     Returns:
@@ -89,6 +90,7 @@ def write(
     pages = Pages()
     pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
     files = {name: pages.files[name] for name in _FILES}
+    files[_SOUNDS] = json.dumps([_sounds(clip) for clip in content], indent=1).encode()
     files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
     files["index.html"] = pages.files["index.html"]
     for name, data in files.items():
@@ -100,7 +102,7 @@ def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False
     """Raises AudiotokError where a page in the folder `out` would replace what is there.
 
     Args:
-        clips: what is heard; their files are never replaced.
+        clips: to listen to; their files are never replaced.
         overwrite: replace a page that is there; other files never.
     """
     folder = outputs.folder(out, "the files of a page")
@@ -255,6 +257,12 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         })  # fmt: skip
     about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
     return about | {"seconds": original.duration, "versions": shown}
+
+
+def _sounds(clip: dict[str, Any]) -> dict[str, Any]:
+    """What another page needs to play a clip."""
+    files = {version["name"]: version["file"] for version in clip["versions"]}
+    return {key: clip[key] for key in ("id", "text", "seconds")} | {"files": files}
 
 
 def _codes(version: Version) -> dict[str, Any] | None:

@@ -81,8 +81,8 @@ def rate_quality(
         lowest and highest bitrate, number of points. An area is NaN where the curve begins above
         `bits[0]`, or is a single point and has no `bits`.
     """
-    found = _one_setting(results)
-    better = True if quality == "accuracy" else _direction(found, quality)
+    measured = _one_setting(results)
+    better = True if quality == "accuracy" else _direction(measured, quality)
     points = [
         {
             "codec": result.codec,
@@ -91,7 +91,7 @@ def rate_quality(
             "bitrate": _mean(result, "bitrate"),
             quality: _quality(result, quality),
         }
-        for result in found
+        for result in measured
         if result.role in ("neural", "baseline")
     ]
     names = ["codec", "curve", "token_rate", "bitrate", quality]
@@ -156,12 +156,14 @@ def _one_setting(results: str | Path | Iterable[Result]) -> list[Result]:
     root = Path(results)
     if not root.is_dir():
         raise ResultsError(f"{root} is not a folder: run `audiotok bench` first, or name another")
-    found = list(filter(None, (read(path.parent) for path in sorted(root.rglob("summary.json")))))
-    settings = sorted({str(result.folder.parent) for result in found})
+    measured = list(
+        filter(None, (read(path.parent) for path in sorted(root.rglob("summary.json"))))
+    )
+    settings = sorted({str(result.folder.parent) for result in measured})
     if len(settings) != 1:
         listed = ", ".join(settings) or "none"
         raise ResultsError(f"{root} holds {len(settings)} settings ({listed}): name one of them")
-    return sorted(found, key=order)
+    return sorted(measured, key=order)
 
 
 def _mean(result: Result, column: str) -> float | None:
@@ -175,9 +177,9 @@ def _quality(result: Result, quality: str) -> float | None:
     return None if errors is None else 1 - errors
 
 
-def _direction(found: list[Result], quality: str) -> bool:
+def _direction(measured: list[Result], quality: str) -> bool:
     """Whether higher is better."""
-    known = {name: column["higher_is_better"] for name, column in columns(found).items()}
+    known = {name: column["higher_is_better"] for name, column in columns(measured).items()}
     if known.get(quality) is None:
         choice = ", ".join(sorted(name for name, better in known.items() if better is not None))
         raise ResultsError(f"{quality!r} is no quality in these results: expected one of {choice}")

@@ -1,4 +1,4 @@
-"""Given reconstructions in tables: what must be said of them, and their columns. No torch."""
+"""Notes and columns for tables of published samples (given reconstructions). No torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def notes(group: Sequence[Result]) -> list[str]:
     if not counts:
         return []
     clips = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
-    found = [
+    sentences = [
         "Sounds that others made with their own programs and published, not run by us: "
         f"{clips} of each codec, too few to rank codecs by"
     ]
     named = (r.summary["codec"].get("stand_in") for r in group if r.role == "ceiling")
-    return found + [
+    return sentences + [
         f"The original was not published: the sound of {name} stands in for it as the reference, "
         "and differences from it are no differences from an original"
         for name in filter(None, named)

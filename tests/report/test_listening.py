@@ -45,8 +45,8 @@ def test_all_sounds_of_a_clip_have_one_loudness(clip, codecs, tmp_path):
     (shown,) = content(page)
     assert [version["name"] for version in shown["versions"]] == ["reference", "tiny-a", "mulaw"]
     sounds = [read(page.parent / version["file"]) for version in shown["versions"]]
-    heard = listening.levels(sounds)
-    assert max(heard) - min(heard) < 0.02
+    levels = listening.levels(sounds)
+    assert max(levels) - min(levels) < 0.02
     assert {sound.num_samples for sound in sounds} == {RATE}
     apart = listening.levels([tone(), codecs[0].reconstruct(tone())])
     assert abs(apart[0] - apart[1]) > 1  # the gains had something to do
@@ -107,7 +107,7 @@ def test_codes_are_those_of_the_codec_thinned_where_long(clip, codecs, tmp_path)
     assert len(shown[2]["codes"]["rows"][0]) == listening.FRAMES
 
 
-def test_which_clips_are_heard_where_nobody_says():
+def test_which_clips_are_chosen_by_default():
     clips = [Clip("a0", speaker="a"), Clip("b0", speaker="b"), Clip("a1", speaker="a"), Clip("m")]
     assert [clip.id for clip in listening.choose(clips)] == ["a0", "b0", "m"]
     assert [clip.id for clip in listening.choose(clips, ["a1", "m"])] == ["a1", "m"]
@@ -126,6 +126,14 @@ def test_two_of_one_name_or_none_at_all_are_refused(clip, codecs, tmp_path):
 def test_the_page_needs_nothing_else(clip, codecs, tmp_path):
     page = listening.write(codecs, [clip], tmp_path / "out")
     text = page.read_text()
-    for name in ("data.js", "listening.js", "site.js", "site.css"):
+    for name in ("data.js", "player.js", "listening.js", "site.js", "site.css"):
         assert f'"{name}"' in text and (page.parent / name).is_file()
     assert "http" not in text.replace("http-equiv", "") and "../" not in text
+
+
+def test_other_pages_can_find_the_sounds(clip, codecs, tmp_path):
+    page = listening.write(codecs, [clip], tmp_path / "out")
+    (listed,) = json.loads((page.parent / "sounds.json").read_bytes())
+    assert (listed["id"], listed["text"], listed["seconds"]) == ("tone", "a tone", 1.0)
+    assert list(listed["files"]) == ["reference", "tiny-a", "mulaw"]
+    assert all((page.parent / file).is_file() for file in listed["files"].values())

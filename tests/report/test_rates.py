@@ -31,29 +31,29 @@ def _result(name, role="neural", family="toy", options=None, folder="s/d", **sco
 
 
 def test_density_by_hand():
-    found = audiotok.density([
+    measured = audiotok.density([
         _result("reference", "ceiling", stoi=1.0),
         _result("good", stoi=0.9, token_rate=75.0, bitrate=900.0, dwer=0.2),
         _result("low", stoi=0.7, token_rate=1.0, bitrate=1.0, dwer=0.6),
     ])  # fmt: skip
-    assert list(found.index) == ["good", "low"]
-    assert found.loc["good", "stoi_per_token"] == pytest.approx(1.2)
-    assert found.loc["good", "stoi_per_bit"] == pytest.approx(100)
-    assert found.loc["good", "accuracy_per_token"] == pytest.approx(80 / 75)
-    assert math.isnan(found.loc["good", "speaker_similarity_per_bit"])
-    assert found.loc["low"].drop(["token_rate", "bitrate"]).isna().all()  # below every gate
+    assert list(measured.index) == ["good", "low"]
+    assert measured.loc["good", "stoi_per_token"] == pytest.approx(1.2)
+    assert measured.loc["good", "stoi_per_bit"] == pytest.approx(100)
+    assert measured.loc["good", "accuracy_per_token"] == pytest.approx(80 / 75)
+    assert math.isnan(measured.loc["good", "speaker_similarity_per_bit"])
+    assert measured.loc["low"].drop(["token_rate", "bitrate"]).isna().all()  # below every gate
 
 
 def test_a_curve_has_all_counts_and_merge_rates():
     variants = {"a:codebooks=1": (500, 0.6), "a:codebooks=2": (1000, 0.8), "a": (2000, 0.9),
                 "a:merge=2/2/2": (1000, 0.7), "a:codebooks=1,merge=2": (250, 0.5)}  # fmt: skip
-    found = [
+    measured = [
         _result(name, options=_options(name), stoi=q, bitrate=b, token_rate=b / 10)
         for name, (b, q) in variants.items()
     ]
-    found.append(_result("opus-6k", "baseline", "opus", stoi=0.8, bitrate=6000.0))
-    found.append(_result("random", "floor", "random", stoi=0.1, bitrate=900.0))
-    points, areas = audiotok.rate_quality(found)
+    measured.append(_result("opus-6k", "baseline", "opus", stoi=0.8, bitrate=6000.0))
+    measured.append(_result("random", "floor", "random", stoi=0.1, bitrate=900.0))
+    points, areas = audiotok.rate_quality(measured)
     assert set(points["curve"]) == {"a", "opus"}
     assert list(points[points["front"]]["codec"]) == [
         "a:codebooks=1,merge=2", "a:codebooks=1", "a:codebooks=2", "a", "opus-6k",
@@ -61,7 +61,7 @@ def test_a_curve_has_all_counts_and_merge_rates():
     assert areas.loc["a", "points"] == 5
     assert areas.loc["a", "area"] == pytest.approx((0.55 + 0.7 + 0.85) / 3)  # octaves
     assert math.isnan(areas.loc["opus", "area"])
-    _, areas = audiotok.rate_quality(found, bits=(1000, 4000))
+    _, areas = audiotok.rate_quality(measured, bits=(1000, 4000))
     assert areas.loc["a", "area"] == pytest.approx((0.85 + 0.9) / 2)
     assert math.isnan(areas.loc["opus", "area"])
 
@@ -72,9 +72,9 @@ def _options(name):
 
 
 def test_where_lower_is_better():
-    found = [_result(f"a:codebooks={k}", options={"codebooks": k}, mel_distance=m, bitrate=k)
+    measured = [_result(f"a:codebooks={k}", options={"codebooks": k}, mel_distance=m, bitrate=k)
              for k, m in ((1, 3.0), (2, 3.5), (4, 1.0))]  # fmt: skip
-    points, areas = audiotok.rate_quality(found, "mel_distance")
+    points, areas = audiotok.rate_quality(measured, "mel_distance")
     assert list(points["front"]) == [True, False, True]
     assert areas.loc["a", "area"] == 2
 

@@ -2,70 +2,76 @@
 
     audiotok leaderboard --site site        # then open site/index.html
 
-Pages are whole without JavaScript, except the pictures and the comparison; site.js sorts, filters
-and draws, and keeps its state behind the # of the address. Whatever results/ holds is shown: no
-suite, task or metric is named here.
+Pages are complete without JavaScript, except the players, the chart of any two columns and the
+comparison; site.js sorts and filters, and keeps its state behind the # of the address. The sounds
+of the players are made beside the pages (`sounds.make`) and are not part of what is checked.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from audiotok.report.site import codecs, folder, published, settings, speed
+from audiotok.report import headline
+from audiotok.report.site import codecs, folder, fronts, published, settings, sounds, speed
 from audiotok.report.site.pages import Pages
 from audiotok.results.results import by_setting, refuse_mixed
 from audiotok.results.validating import read_true
 
-LISTENING_CORPUS = "bundled"  # the corpus whose licence lets anybody pass its clips on
 
-
-def build(results: str | Path, listening_codecs: Sequence[str] = ()) -> dict[str, bytes]:
+def build(
+    results: str | Path,
+    listening: Mapping[str, Any] | None = None,
+    cards: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, bytes]:
     """The content of all files of the site, by their path in it.
 
     Args:
-        results: folder of all results; "published" and "speed" in it are shown where they exist.
-        listening_codecs: those on the page that `audiotok report` wrote into the folder
-            "listening" of the site.
+        results: folder of all results; "published", "speed", "checks" and "verified" in it are
+            shown where they exist.
+        listening: the sounds in the folder "listening" of the site, see `sounds.read`.
+        cards: of codecs that can be loaded, see `codecs.loadable`; they are listed beside the
+            measured ones.
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
-    found = read_true(results)
-    whole = [result for result in found if result.is_whole]
+    measured = read_true(results)
+    whole = [result for result in measured if result.is_whole]
     groups = [group for _, group in by_setting(whole)]
     for group in groups:
         refuse_mixed(group)
-    theirs = published.read(Path(results))
-    pages = Pages(listening_codecs=listening_codecs, listening_corpus=LISTENING_CORPUS)
+    published_cells = published.read(Path(results))
+    pages = Pages(listening=listening or {"codecs": [], "clips": []})
     del pages.files["listening.js"]  # of the page that `audiotok report` writes
-    shown = [settings.describe(group, theirs) for group in groups]
-    pages.put("index.html", "index.html", settings=shown, partial=len(found) - len(whole))
+    shown = [settings.describe(group, published_cells) for group in groups]
+    tables = headline.tables(whole, Path(results) / "published")
+    domains = [(table, fronts.headline_figures(table)) for table in tables]
+    partial = len(measured) - len(whole)
+    pages.put("index.html", "index.html", domains=domains, settings=shown, partial=partial)
     for setting in shown:
         pages.put(setting.page, "setting.html", setting=setting)
         pages.put(setting.compare, "compare.html", setting=setting)
         pages.add(setting.data, setting.payload)
-    codecs.put(pages, shown, theirs, Path(results))
-    published.put(pages, theirs, shown, Path(results))
+    codecs.put(pages, shown, tables, Path(results), cards)
+    published.put(pages, published_cells, shown, Path(results))
     speed.put(pages, Path(results) / "speed")
     return pages.finished()
 
 
-def write(results: str | Path, out: str | Path) -> list[Path]:
-    """Writes the site into the folder `out`, and removes the pages of ours that are no more."""
-    return folder.write(Path(out), build(results, _listening_codecs(Path(out))))
+def write(
+    results: str | Path, out: str | Path, cards: Sequence[Mapping[str, Any]] = ()
+) -> list[Path]:
+    """Writes the site into the folder `out`, and removes its pages that are no longer part of it.
+
+    Args:
+        results, cards: as for `build`.
+    """
+    return folder.write(Path(out), build(results, sounds.read(Path(out)), cards))
 
 
-def check(results: str | Path, out: str | Path) -> list[Path]:
-    """The files of the site in `out` that are not what `results` give, or are too many."""
-    return folder.check(Path(out), build(results, _listening_codecs(Path(out))))
-
-
-def _listening_codecs(root: Path) -> list[str]:
-    """The codecs of the listening page in the site; none where it is of clips that may not be
-    passed on."""
-    try:
-        about = json.loads((root / folder.LISTENING / "about.json").read_bytes())
-        return list(about["codecs"]) if about["corpus"] == LISTENING_CORPUS else []
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+def check(
+    results: str | Path, out: str | Path, cards: Sequence[Mapping[str, Any]] = ()
+) -> list[Path]:
+    """The files of the site in `out` that differ from what `build` gives, or are too many."""
+    return folder.check(Path(out), build(results, sounds.read(Path(out)), cards))

@@ -1,4 +1,4 @@
-"""The folder of a site, with a list of the files that we wrote: others are left alone."""
+"""The folder of a site, with a list of the written files: no other file is changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,7 @@ def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
         ResultsError: the folder is not empty and not a site of ours; a file in it that we did not
             write has the name of a page; or it cannot be written.
     """
-    old = _listed(root)
-    if old is None and root.is_dir() and any(path.name != LISTENING for path in root.iterdir()):
-        raise ResultsError(
-            f"{root} holds something else than a site with its list {LIST}: name an empty folder"
-        )
-    old = old or {}
+    old = check_target(root)
     for name in content:
         path = root / name
         if name not in old and path.exists() or path.is_symlink():
@@ -49,6 +44,17 @@ def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
         path.unlink()
     _put(root / LIST, _list(new))
     return [root / name for name in content]
+
+
+def check_target(root: Path) -> dict[str, str]:
+    """The list of the site in `root`, {} where there is none; ResultsError where the folder holds
+    other files."""
+    old = _listed(root)
+    if old is None and root.is_dir() and any(path.name != LISTENING for path in root.iterdir()):
+        raise ResultsError(
+            f"{root} holds something else than a site with its list {LIST}: name an empty folder"
+        )
+    return old or {}
 
 
 def check(root: Path, content: Mapping[str, bytes]) -> list[Path]:

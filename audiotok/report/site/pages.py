@@ -10,8 +10,10 @@ import jinja2
 
 from audiotok.codec import licences
 from audiotok.errors import ResultsError
+from audiotok.report import headline
 from audiotok.report.site.fronts import codec_page
 from audiotok.report.site.settings import facts_of
+from audiotok.report.titles import title
 from audiotok.results import contamination
 from audiotok.results.results import arrow
 from audiotok.system.escaping import web_link
@@ -28,6 +30,7 @@ class Pages:
         self.files: dict[str, bytes] = {
             path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
         }
+        self.listening = shared.setdefault("listening", {"codecs": [], "clips": []})
         self._shared = shared
 
     def put(self, name: str, template: str, **context: Any) -> None:
@@ -49,19 +52,21 @@ class Pages:
 @cache
 def _environment() -> jinja2.Environment:
     """Templates are compiled once; that takes longer than all else."""
-    found = jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"plain": plain, "number": number, "web": web_link}
-    found.globals |= {
+    environment.filters |= {"plain": plain, "number": number, "web": web_link}
+    environment.globals |= {
         "arrow": arrow, "isnumber": is_number, "licence_note": licences.NOTE,
         "contamination_notes": contamination.NOTES, "codec_page": codec_page, "facts_of": facts_of,
+        "title": title, "kbit": headline.kbit, "bands": headline.bands, "best": headline.best,
+        "section_titles": headline.SECTION_TITLES, "short_name": headline.short_name,
     }  # fmt: skip
-    return found
+    return environment
 
 
 def is_number(value: object) -> bool:
@@ -75,6 +80,8 @@ def plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
+        if len(value) > 3 and all(each == value[0] for each in value):
+            return f"{len(value)} × {plain(value[0])}"
         return ", ".join(map(plain, value))
     if isinstance(value, dict):
         return ", ".join(f"{key} {plain(each)}" for key, each in value.items())

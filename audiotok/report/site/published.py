@@ -1,9 +1,10 @@
-"""Pages of what others published, and of the survey's taxonomy: theirs, never mixed with ours."""
+"""Pages of published tables, and of the taxonomy: published numbers are never mixed with ours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -12,16 +13,15 @@ from audiotok.report.site.fronts import codec_page
 from audiotok.report.site.pages import Pages
 from audiotok.report.site.settings import Setting
 from audiotok.results import published
-from audiotok.results.results import Result
 
 _TAXONOMY = "dates_taxonomy"
-_KEYS = {  # a card's axis -> what the survey's table calls it
-    "encoder_decoder": ("encoder", "decoder", "representation"),
-    "quantization": ("quantization", "bitrate_F_fixed_A_adaptive"),
-    "training_paradigm": ("objective", "auxiliary", "joint_training"),
-    "streamability": ("streamable",),
-    "domain": ("speech", "music", "audio"),
-}
+AXES = (
+    "encoder", "decoder", "representation", "quantizer", "bitrate", "training", "streamable",
+    "domain",
+)  # fmt: skip
+_REPRESENTATIONS = {
+    "T": "time", "Time": "time", "T-F": "time-frequency", "Time-Freq": "time-frequency",
+}  # fmt: skip
 
 
 def read(results: Path) -> pd.DataFrame | None:
@@ -32,7 +32,7 @@ def read(results: Path) -> pd.DataFrame | None:
 
 
 def beside(results: Path) -> pd.DataFrame | None:
-    """Our numbers beside published ones; None where nothing of ours was published by others."""
+    """Our numbers beside published ones; None where none of ours has a published counterpart."""
     if read(results) is None:
         return None
     try:
@@ -41,41 +41,68 @@ def beside(results: Path) -> pd.DataFrame | None:
         return None
 
 
-def put(pages: Pages, theirs: pd.DataFrame | None, shown: Sequence[Setting], results: Path) -> None:
-    """published.html with every table of others; taxonomy.html with the survey's and our cards."""
+def put(
+    pages: Pages, published_cells: pd.DataFrame | None, shown: Sequence[Setting], results: Path
+) -> None:
+    """published.html with all published tables; taxonomy.html with our codecs and the survey's."""
     folder = results / "published"
-    names = [] if theirs is None else published.names(folder)
+    names = [] if published_cells is None else published.names(folder)
     tables = [published.load(name, folder) for name in names]
     pages.put("published.html", "published.html", tables=tables)
     survey = next((one for one in tables if one.attrs["name"] == _TAXONOMY), None)
-    ours: dict[str, Result] = {}
+    ours: dict[str, dict[str, str]] = {}
     for setting in shown:
         for result in setting.group:
-            if result.summary["codec"].get("taxonomy"):
-                ours.setdefault(result.codec, result)
+            if taxonomy := card_taxonomy(result.summary["codec"]):
+                ours.setdefault(result.codec, taxonomy)
     rows = [
-        {"name": name, "page": codec_page(name), "ours": True,
-         "cells": [result.summary["codec"]["taxonomy"].get(key) for key in _KEYS]}
-        for name, result in sorted(ours.items())
-    ]  # fmt: skip
+        {"name": name, "page": codec_page(name), "cells": taxonomy}
+        for name, taxonomy in sorted(ours.items())
+    ]
     for row in () if survey is None else survey.to_dict("records"):
-        cells = [_axis(row, key) for key in _KEYS]
-        rows.append({"name": row["tokenizer"], "page": None, "ours": False, "cells": cells})
+        rows.append({"name": row["tokenizer"], "page": None, "cells": survey_taxonomy(row)})
     source = None if survey is None else survey.attrs["source"]
-    pages.put("taxonomy.html", "taxonomy.html", rows=rows, axes=list(_KEYS), source=source)
+    pages.put("taxonomy.html", "taxonomy.html", rows=rows, axes=AXES, source=source)
 
 
-def _axis(row: dict, key: str) -> str:
-    """An axis of the survey in one cell."""
-    if key == "domain":
-        return ", ".join(name for name in _KEYS[key] if row.get(name) is True)
-    if key == "encoder_decoder":
-        return f"{row['encoder']} → {row['decoder']}, {row['representation']}"
-    if key == "quantization":
-        kind = {"F": "fixed", "A": "adaptive"}.get(row["bitrate_F_fixed_A_adaptive"], "")
-        return ", ".join(filter(None, (row["quantization"], f"{kind} bitrate" if kind else "")))
-    if key == "training_paradigm":
-        extra = [] if row["auxiliary"] in ("-", None) else [str(row["auxiliary"])]
-        joint = ["joint"] if row["joint_training"] is True else ["in stages"]
-        return ", ".join([str(row["objective"]), *extra, *joint])
-    return "yes" if row["streamable"] is True else "no"
+def card_taxonomy(codec: Mapping[str, Any]) -> dict[str, str]:
+    """{axis: value} of a card in the notation of the pages; {} where the card states none."""
+    stated = codec.get("taxonomy") or {}
+    if not stated:
+        return {}
+    sides = [
+        [word.strip() for word in side.split(",", 1)]
+        for side in str(stated.get("encoder_decoder") or "").split("->")
+    ]
+    nets = [side[0] for side in sides]
+    kinds = [_REPRESENTATIONS.get(side[-1], side[-1]) for side in sides if len(side) > 1]
+    quantizer, _, rate = str(stated.get("quantization") or "").partition(",")
+    axes = {
+        "encoder": nets[0],
+        "decoder": nets[-1] if len(nets) > 1 else "",
+        "representation": " → ".join(dict.fromkeys(kinds)),
+        "quantizer": quantizer.strip(),
+        "bitrate": rate.strip().lower(),
+        "training": stated.get("training_paradigm"),
+        "streamable": stated.get("streamability"),
+        "domain": stated.get("domain"),
+    }
+    return {axis: str(value) for axis, value in axes.items() if value}
+
+
+def survey_taxonomy(row: Mapping[str, Any]) -> dict[str, str]:
+    """{axis: value} of a row of the survey's table, in the notation of the pages."""
+    training = [row["objective"]] + (
+        [row["auxiliary"]] if row["auxiliary"] not in ("-", "") else []
+    )
+    axes = {
+        "encoder": row["encoder"],
+        "decoder": row["decoder"],
+        "representation": _REPRESENTATIONS.get(row["representation"], row["representation"]),
+        "quantizer": row["quantization"],
+        "bitrate": {"F": "fixed", "A": "adaptive"}.get(row["bitrate_F_fixed_A_adaptive"]),
+        "training": ", ".join(str(one) for one in training if one == one and one),
+        "streamable": "yes" if row["streamable"] is True else "no",
+        "domain": ", ".join(n for n in ("speech", "music", "audio") if row.get(n) is True),
+    }
+    return {axis: str(v) for axis, v in axes.items() if v and v == v and v != "-"}

@@ -13,9 +13,11 @@ import pandas as pd
 
 from audiotok.report import samples
 from audiotok.report.boards import LEGEND, Boards, bitrate, shown_rank
+from audiotok.report.headline import CODECS, section_of
 from audiotok.report.rates import curve_of
 from audiotok.report.site import fronts
 from audiotok.report.site.fronts import codec_page
+from audiotok.report.titles import title
 from audiotok.results import comparison, contamination, speakers
 from audiotok.results.ranking import Ranking, declared_columns
 from audiotok.results.remarks import remarks
@@ -75,15 +77,6 @@ class Setting:
         return [fronts.figure(front, self.group, self.known) for front in self.boards.main_fronts]
 
     @property
-    def first_figures(self) -> list[fronts.Figure]:
-        """One for each cost: of QUALITY where it was measured."""
-        chosen: dict[str, fronts.Figure] = {}
-        for figure in self.figures:
-            if figure.front.cost not in chosen or figure.front.column == QUALITY:
-                chosen[figure.front.cost] = figure
-        return list(chosen.values())
-
-    @property
     def legend(self) -> list[str]:
         """What the marks of its boards mean."""
         return list(LEGEND[: 1 + bool(self.boards.costs)])
@@ -91,7 +84,8 @@ class Setting:
     @property
     def title(self) -> str:
         suite = self.suite
-        return f"{suite['name']} v{suite['version']} on {self.group[0].summary['data']['name']}"
+        corpus = title(self.group[0].summary["data"]["name"])
+        return f"{title(suite['name'])} (v{suite['version']}) on {corpus}"
 
     @property
     def suite(self) -> dict[str, Any]:
@@ -100,6 +94,10 @@ class Setting:
     @property
     def corpus(self) -> dict[str, Any]:
         return self.group[0].summary["data"]
+
+    @property
+    def codec_count(self) -> int:
+        return sum(result.role not in ("ceiling", "floor") for result in self.group)
 
     @property
     def page(self) -> str:
@@ -125,16 +123,16 @@ class Setting:
 
     @property
     def samples(self) -> list[str]:
-        """The columns of given reconstructions on the first page."""
+        """The columns of given reconstructions to show first."""
         return samples.headline(self.group)
 
     def machines(self, table: Table) -> dict[str, list[str]]:
         """{hardware: codecs} of the times in a table; {} where it has none."""
-        found: dict[str, list[str]] = {}
+        machines: dict[str, list[str]] = {}
         for result in self.group:
             if any(name in result.run["times"] for name in table.names):
-                found.setdefault(result.run["hardware"], []).append(result.codec)
-        return found
+                machines.setdefault(result.run["hardware"], []).append(result.codec)
+        return machines
 
     @property
     def restricted(self) -> bool:
@@ -150,19 +148,31 @@ class Setting:
         }
 
 
-def describe(group: Sequence[Result], theirs: pd.DataFrame | None) -> Setting:
+def describe(group: Sequence[Result], published_cells: pd.DataFrame | None) -> Setting:
     """All that is shown of one setting."""
     group, known, boards = list(group), columns(group), Boards(group)
     tables = []
     for task in boards.tasks:
-        names = [name for name, column in known.items() if column["task"] == task]
+        names = _ordered(group, task, known)
         details = {name for name in names if _is_detail(name, known)}
         if len(details) == len(names):
             details = set()
-        rows = _published(theirs, [name for name in names if name not in details])
+        rows = _published(published_cells, [name for name in names if name not in details])
         tables.append(Table(task, names, details, boards.rankings[task], rows))
+    known = {name: known[name] for table in tables for name in table.names}
     key = part("-".join(group[0].folder.parts[-3:-1]))
     return Setting(group, boards, key, known, tables, _payload(boards, known))
+
+
+def _ordered(group: Sequence[Result], task: str, known: dict[str, dict[str, Any]]) -> list[str]:
+    """The columns of a task: those that are ranked, those that the suite puts first, the other
+    numbers with a direction, and then details."""
+    ranked = declared_columns(group, task, "ranked")
+    first = [*ranked, *group[0].summary["suite"].get("headline", ())]
+    own = [name for name, column in known.items() if column["task"] == task]
+    return sorted(own, key=lambda name: (
+        first.index(name) if name in first else len(first), _is_detail(name, known), own.index(name)
+    ))  # fmt: skip
 
 
 def facts_of(result: Result) -> dict[str, Any]:
@@ -194,17 +204,17 @@ def _measured(result: Result, column: str) -> float | None:
     return (result.scores.get(column) or {}).get("mean")
 
 
-def _published(theirs: pd.DataFrame | None, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of others that have any of these columns: {"theirs", "table", "corpus", "cells"}."""
-    if theirs is None:
+def _published(cells: pd.DataFrame | None, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Published rows that have any of these columns: {"codec", "table", "corpus", "cells"}."""
+    if cells is None:
         return []
     rows: dict[tuple, dict[str, Any]] = {}
-    for cell in theirs[theirs["column"].isin(names)].to_dict("records"):
+    for cell in cells[cells["column"].isin(names)].to_dict("records"):
         codebooks = "" if pd.isna(cell["codebooks"]) else f"{cell['codebooks']:.0f}"
         row = rows.setdefault(
             (cell["table"], cell["theirs"], codebooks),
-            {"theirs": cell["theirs"], "codebooks": codebooks, "table": cell["table"],
-             "corpus": cell["corpus"] or "clips not said", "cells": {}},
+            {"codec": cell["theirs"], "codebooks": codebooks, "table": cell["table"],
+             "corpus": cell["corpus"] or "corpus not stated", "cells": {}},
         )  # fmt: skip
         row["cells"][cell["column"]] = cell
     return list(rows.values())
@@ -222,18 +232,19 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
         drawn = [r for r in drawn if _measured(r, name) is not None]
         weight = comparison.weight_of(drawn, name) if drawn and better is not None else ""
         about[name] = {
-            "unit": column["unit"], "digits": column["digits"], "better": better,
+            "title": title(name), "unit": column["unit"], "digits": column["digits"],
+            "better": better,
             "task": column["task"], "description": column["description"], "weight": weight,
         }  # fmt: skip
     needed = {name for name, column in about.items() if column["weight"] != ""}
     needed |= {column["weight"] for column in about.values() if column["weight"]}
-    alike = len({result.run["hardware"] for result in group}) == 1
+    one_machine = len({result.run["hardware"] for result in group}) == 1
     codecs = []
     for result in group:
         scores = {
             name: [score["mean"], *(score["ci95"] or (None, None))]
             for name, score in result.scores.items()
-            if score["mean"] is not None and (alike or name not in result.run["times"])
+            if score["mean"] is not None and (one_machine or name not in result.run["times"])
         }
         codecs.append({
             "name": result.codec, "title": result.marked, "role": result.role,
@@ -241,7 +252,7 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
             "rows": _rows(result, needed, place) if _has_rows(result) else {},
         })  # fmt: skip
     costs = [c for task in boards.tasks for c in declared_columns(group, task, "costs")]
-    content = {"costs": costs, "quality": QUALITY, "columns": about}
+    content = {"costs": costs, "quality": QUALITY, "columns": about, "pair": first_pair(group)}
     clusters = Clusters(speakers.by_clip(group, place), len(clips))
     content |= {"clips": clips, "clusters": clusters.codes.tolist(), "codecs": codecs}
     content["fronts"] = [
@@ -249,6 +260,19 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
     ]
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return f"window.audiotok = {text};\n".encode()
+
+
+def first_pair(group: Sequence[Result]) -> list[str]:
+    """Two codecs that are worth comparing first: a neural one, with its authors' weights where
+    there is one, and a classical one (else another neural one) of the nearest bitrate."""
+    rates = {r.codec: rate for r in group if (rate := bitrate(r) or 0) > 0 and _has_rows(r)}
+    neural = [r.codec for r in group if r.role == "neural" and r.codec in rates]
+    real = [r.codec for r in group if r.codec in neural and section_of(r) == CODECS] or neural
+    other = [r.codec for r in group if r.role == "baseline" and r.codec in rates] or neural
+    pairs = [(one, two) for one in real for two in other if one != two]
+    if not pairs:
+        return [r.codec for r in group if _has_rows(r) and r.role != "ceiling"][:2]
+    return list(min(pairs, key=lambda pair: (abs(np.log(rates[pair[0]] / rates[pair[1]])), pair)))
 
 
 def _rows(result: Result, needed: set[str], place: pd.Index) -> dict[str, list[float | None]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from audiotok.errors import ResultsError
 from audiotok.report.site.pages import Pages
+from audiotok.report.titles import title
 
 _WIDE, _HIGH = 720, 380
 _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 30, 46, 14
@@ -28,16 +29,23 @@ def put(pages: Pages, folder: Path) -> None:
                 f"{path} or its .json cannot be read: {reason}; restore both or remove both"
             ) from reason
         parts.append({
-            "name": path.stem, "about": about, "goals": about.get("goals", []),
-            "columns": list(frame.columns), "rows": frame.to_dict("records"),
-            "rooflines": _rooflines(frame, about.get("ceilings") or {}),
+            "name": path.stem, "title": title(path.stem), "about": about,
+            "goals": about.get("goals", []), "columns": list(frame.columns),
+            "rows": frame.to_dict("records"),
+            "rooflines": rooflines(frame, about.get("ceilings") or {}),
         })  # fmt: skip
     pages.put("speed.html", "speed.html", parts=parts)
 
 
-def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str, Any]]:
-    """Work against arithmetic intensity beneath what the machine can do (Williams, Waterman and
-    Patterson 2009); a drawing where both ceilings and the work are known."""
+def rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str, Any]]:
+    """Work against arithmetic intensity (Williams, Waterman and Patterson 2009); no drawing where
+    the measured ceilings or the work are not known.
+
+    Both roofs are the most that anything measured on the machine reached, so that nothing lies
+    above them: the copy of large arrays and PyTorch's product are often less, since small data stay
+    in caches and the library of the product may not use the widest instructions. They are drawn
+    below the roofs, as what they are.
+    """
     copy, product = ceilings.get("copy_gb_per_s"), ceilings.get("fp32_product_gflop_per_s")
     if not copy or not product or not {"gflop", "mbytes", "ms"} <= set(frame.columns):
         return []
@@ -53,8 +61,11 @@ def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str
     ]
     if not points:
         return []
-    low, high = _decades([p["x"] for p in points] + [product / copy])
-    bottom, top = _decades([p["y"] for p in points] + [product])
+    peak = max([product, *(p["y"] for p in points)])
+    ridge = peak / copy  # left of it, a point above the line of the copy had its data in a cache
+    bandwidth = max([copy, *(p["y"] / p["x"] for p in points if p["x"] < ridge)])
+    low, high = _decades([p["x"] for p in points] + [peak / bandwidth])
+    bottom, top = _decades([p["y"] for p in points] + [peak])
 
     def across(x: float) -> float:
         return round(_LEFT + (_WIDE - _LEFT - _RIGHT) * (math.log10(x) - low) / (high - low), 1)
@@ -63,12 +74,15 @@ def _rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str
         tall = _HIGH - _BOTTOM - _TOP
         return round(_HIGH - _BOTTOM - tall * (math.log10(y) - bottom) / (top - bottom), 1)
 
-    start = max(10.0**low, 10.0**bottom / copy)
-    roof = [(start, start * copy), (product / copy, product), (10.0**high, product)]
+    def line(bandwidth: float, peak: float) -> str:
+        start = max(10.0**low, 10.0**bottom / bandwidth)
+        places = [(start, start * bandwidth), (peak / bandwidth, peak), (10.0**high, peak)]
+        return " ".join(f"{across(x)},{up(y)}" for x, y in places if x >= start)
+
     return [{
         "width": _WIDE, "height": _HIGH, "left": _LEFT, "floor": _HIGH - _BOTTOM, "top": _TOP,
-        "right": _WIDE - _RIGHT, "copy": copy, "product": product,
-        "roof": " ".join(f"{across(x)},{up(y)}" for x, y in roof),
+        "right": _WIDE - _RIGHT, "copy": copy, "product": product, "bandwidth": bandwidth,
+        "peak": peak, "roof": line(bandwidth, peak), "reference": line(copy, product),
         "points": [p | {"cx": across(p["x"]), "cy": up(p["y"])} for p in points],
         "x_ticks": [(across(10.0**e), _power(e)) for e in range(low, high + 1)],
         "y_ticks": [(up(10.0**e), _power(e)) for e in range(bottom, top + 1)],

@@ -11,55 +11,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from support.result_kit import put, spread
+from support.site_kit import DATA, PAGE, cells, fill, payload
 
 from audiotok.errors import ResultsError
 from audiotok.report import site
 from audiotok.results import comparison
 from audiotok.system import assets
 
-TAXONOMY = {"quantization": "RVQ, Fixed", "domain": "speech"}
-PAGE, DATA = "smoke-v1-clips-0a0b0a0b.html", "data/smoke-v1-clips-0a0b0a0b.js"
-
 
 @pytest.fixture
 def folder(tmp_path):
-    root = tmp_path / "results"
-    put(root, "good", {"pesq": spread(3.0), "stoi": spread(0.9, seed=1)}, bitrate=900.0,
-        token_rate=75.0, taxonomy=TAXONOMY, training_data=["LibriTTS"])  # fmt: skip
-    put(root, "good:k=2", {"pesq": spread(3.0), "stoi": spread(0.9, seed=1)})
-    poor = [float("nan"), *spread(1.0, n=39)]
-    put(root, "poor", {"pesq": spread(1.5), "stoi": spread(0.2)})
-    put(root, "<b>holes</b>", {"pesq": poor, "stoi": spread(0.5)}, licence_weights="CC-BY-NC-4.0")
-    put(root, "opus-6k", {"pesq": spread(2.0), "stoi": spread(0.7)}, role="baseline")
-    put(root, "random", {"pesq": spread(1.0), "stoi": spread(0.0)}, role="floor")
-    return root
-
-
-def cells(page: bytes, codec: str) -> list[str]:
-    """The texts of the first row of the first table that starts with this codec."""
-
-    class Rows(HTMLParser):
-        rows: list[list[str]] = []
-
-        def handle_starttag(self, tag, attrs):
-            if tag == "tr":
-                self.rows = [*self.rows, []]
-            elif tag in ("td", "th") and self.rows:
-                self.rows[-1].append("")
-
-        def handle_data(self, data):
-            if self.rows and self.rows[-1]:
-                self.rows[-1][-1] += f" {data.strip()}"
-
-    parser = Rows()
-    parser.feed(page.decode())
-    return next(
-        [" ".join(cell.split()) for cell in row] for row in parser.rows if row and codec in row[0]
-    )
-
-
-def payload(files):
-    return json.loads(files[DATA].decode().removeprefix("window.audiotok = ").rstrip(";\n"))
+    return fill(tmp_path / "results")
 
 
 def test_the_same_results_give_the_same_bytes(folder, tmp_path):
@@ -86,7 +48,7 @@ def test_what_is_missing_contaminated_or_restricted_is_marked(folder):
     assert "not known whether it was trained on these recordings" in page.decode()
 
 
-def test_a_codec_that_lacks_too_many_values_is_said_to_have_no_rank(folder):
+def test_a_codec_that_lacks_too_many_values_is_shown_without_rank(folder):
     gaps = [float("nan")] * 20 + spread(1.0, n=20)
     put(folder, "<b>holes</b>", {"pesq": gaps, "stoi": spread(0.5)})
     page = site.build(folder)[PAGE]
@@ -95,14 +57,16 @@ def test_a_codec_that_lacks_too_many_values_is_said_to_have_no_rank(folder):
     assert b'title="pesq: no value on 20 of 40 clips"' in page
 
 
-def test_the_published_are_told_apart_and_never_ranked(folder):
+def test_published_rows_are_marked_hidden_at_first_and_never_ranked(folder):
     shipped = site.published.published._folder(None)
     (folder / "published").symlink_to(shipped)
     page = site.build(folder)[PAGE].decode()
-    ours, theirs = page.split('<tbody class="published">', 1)
+    ours, rest = page.split('<tbody class="published">', 1)
     assert "published</span>" not in ours.split("<tbody>")[1]
-    head = theirs.split("</tbody>")[0]
-    assert "dates_reconstruction_speech" in head and 'class="rank"' not in head
+    rows = rest.split("</tbody>")[0]
+    assert "dates_reconstruction_speech" in rows and 'class="rank"' not in rows
+    assert "data-published" in rows
+    assert '<input type="checkbox" name="published" value="yes">' in page  # not checked
 
 
 def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
@@ -121,7 +85,7 @@ def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 @pytest.mark.parametrize("speakers", [None, 5, 45], ids=["unknown", "few", "many"])
-def test_the_page_calls_what_compare_calls(tmp_path, speakers):
+def test_the_page_has_the_verdicts_of_compare(tmp_path, speakers):
     """The statistics of the page, run by node, against those of `audiotok compare`."""
     generator = np.random.default_rng(0)
     speaker = None if speakers is None else [f"s{n % speakers}" for n in range(60)]
@@ -149,9 +113,9 @@ def test_the_page_calls_what_compare_calls(tmp_path, speakers):
     """
     paths = [tmp_path / "site" / DATA, tmp_path / "site/statistics.js"]
     command = ["node", "-e", script, *map(str, paths)]
-    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert sorted(pair["name"] for pair in found) == sorted(frame.index) and len(found) == 4
-    for pair in found:
+    pairs = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert sorted(pair["name"] for pair in pairs) == sorted(frame.index) and len(pairs) == 4
+    for pair in pairs:
         row = frame.loc[pair["name"]]
         assert pair["interval"] == pytest.approx([row["low"], row["high"]], abs=2e-5)
         assert pair["corrected"] == pytest.approx(row["p_holm"], abs=1e-4)
@@ -214,7 +178,7 @@ def test_mixed_versions_are_refused(folder):
         site.build(folder)
 
 
-def test_check_sees_what_differs_and_what_is_too_much(folder, tmp_path):
+def test_check_finds_pages_that_differ_and_pages_too_many(folder, tmp_path):
     out = tmp_path / "site"
     site.write(folder, out)
     page = out / PAGE
@@ -299,7 +263,7 @@ def test_the_listening_page_is_linked_for_bundled_clips_only(tmp_path):
     assert about.is_file()
 
 
-def test_times_stand_with_their_hardware_and_are_not_drawn_together(tmp_path):
+def test_times_are_shown_with_their_hardware_and_not_drawn_together(tmp_path):
     put(tmp_path, "here", {"stoi": spread(0.9)}, hardware="a CPU")
     put(tmp_path, "there", {"stoi": spread(0.9)}, hardware="a GPU")
     files = site.build(tmp_path)
@@ -307,7 +271,7 @@ def test_times_stand_with_their_hardware_and_are_not_drawn_together(tmp_path):
     assert all("seconds_encode" not in codec["scores"] for codec in payload(files)["codecs"])
 
 
-def test_codecs_of_names_that_look_alike_have_pages_of_their_own(tmp_path):
+def test_codecs_with_similar_names_have_separate_pages(tmp_path):
     for name in ("a:b", "a/b", "A:B", "a+b"):
         put(tmp_path, name, {"stoi": spread(0.9)})
     assert len([page for page in site.build(tmp_path) if page.startswith("codecs/")]) == 4
@@ -325,8 +289,8 @@ def test_links_lead_to_the_web_alone(tmp_path):
     assert not any(b"javascript:alert(1)//" in page for page in pages.values())
 
 
-def test_promises_stand_on_the_page_of_the_codebooks_that_kept_them(folder):
-    said = {
+def test_promises_are_on_the_page_of_the_codebooks_that_kept_them(folder):
+    record = {
         "fingerprint": None, "date": "2026-01-02T03:04:05", "kept": 1, "broken": 1,
         "not_checked": 0,
         "promises": [
@@ -335,8 +299,8 @@ def test_promises_stand_on_the_page_of_the_codebooks_that_kept_them(folder):
         ],
     }  # fmt: skip
     (folder / "checks").mkdir()
-    (folder / "checks" / "good.json").write_text(json.dumps(said))
+    (folder / "checks" / "good.json").write_text(json.dumps(record))
     page = site.build(folder)["codecs/good.html"].decode()
     assert "kept 1 promises and broke 1" in page and "a code of 300" in page
-    (folder / "checks" / "good.json").write_text(json.dumps(said | {"fingerprint": "another"}))
+    (folder / "checks" / "good.json").write_text(json.dumps(record | {"fingerprint": "another"}))
     assert "a code of 300" not in site.build(folder)["codecs/good.html"].decode()

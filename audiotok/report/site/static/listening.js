@@ -35,47 +35,6 @@ function signTest(wins, losses) { // two-sided, without ties
   return Math.min(1, 2 * tail);
 }
 
-class Player {
-  constructor(changed) {
-    this.changed = changed;
-    this.sounds = [];
-    this.on = 0;
-    this.playing = false;
-  }
-  load(files) {
-    this.stop();
-    this.sounds = files.map((file) => Object.assign(new Audio(file), { preload: "auto" }));
-    this.sounds.forEach((sound) => sound.addEventListener("ended", () => this.stop()));
-    this.on = 0;
-    this.changed();
-  }
-  get sound() { return this.sounds[this.on]; }
-  get position() { return this.sound ? this.sound.currentTime : 0; }
-  stop() {
-    this.sounds.forEach((sound) => sound.pause());
-    this.playing = false;
-    this.changed();
-  }
-  play() {
-    if (!this.sound) return;
-    if (this.sound.ended) this.seek(0);
-    this.playing = true;
-    this.sound.play().catch(() => this.stop());
-    this.changed();
-  }
-  toggle() { this.playing ? this.stop() : this.play(); }
-  seek(seconds) { if (this.sound) this.sound.currentTime = seconds; }
-  choose(number) {
-    if (number >= this.sounds.length) return;
-    const at = this.position, playing = this.playing;
-    this.sounds.forEach((sound) => sound.pause());
-    this.on = number;
-    this.seek(at);
-    if (playing) this.play();
-    else this.changed();
-  }
-}
-
 function button(text, act, attributes = {}) {
   const made = element("button", { type: "button", ...attributes }, ...[text].flat());
   made.addEventListener("click", act);
@@ -90,12 +49,12 @@ document.addEventListener("DOMContentLoaded", () => {
   const [clipLabel, clipSelect] = choice("Clip", "clip", clips.map((c) => [c.id, c.id]), now.get("clip") || clips[0].id);
   const about = element("p", {}), cards = element("div", { class: "versions" });
   const slider = element("input", { type: "range", min: 0, max: 1000, value: 0, "aria-label": "Position" });
-  const playButton = button("Play", () => player.toggle());
+  const playButton = button("▶ Play", () => player.toggle());
   const blindBox = element("section", {});
   let blind = null, marks = [], buttons = [];
 
   const player = new Player(() => {
-    playButton.textContent = player.playing ? "Pause" : "Play";
+    playButton.textContent = player.playing ? "❚❚ Pause" : "▶ Play";
     buttons.forEach(([number, made]) => made.setAttribute("aria-pressed", String(number === player.on)));
     cards.childNodes.forEach((card, i) => card.toggleAttribute("data-on", i === player.on));
   });
@@ -152,9 +111,9 @@ document.addEventListener("DOMContentLoaded", () => {
     player.changed();
     player.play();
   }
-  function vote(said) {
+  function vote(answer) {
     const { clip, swapped } = blind.order[blind.at];
-    const preferred = said === "tie" ? "tie" : (said === "a") !== swapped ? blind.first : blind.second;
+    const preferred = answer === "tie" ? "tie" : (answer === "a") !== swapped ? blind.first : blind.second;
     blind.votes.push({ clip: clip.id, a: swapped ? blind.second : blind.first, b: swapped ? blind.first : blind.second, preferred });
     if (++blind.at < blind.order.length) trial();
     else finish();

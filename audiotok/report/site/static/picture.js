@@ -17,9 +17,9 @@ function paretoFront(points, better) {
 function ticksOf(low, high) {
   const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((m) => m * power >= rough) * power;
-  const found = [];
-  for (let t = Math.ceil(low / step) * step; t <= high + 1e-9; t += step) found.push(+t.toPrecision(12));
-  return found;
+  const ticks = [];
+  for (let t = Math.ceil(low / step) * step; t <= high + 1e-9; t += step) ticks.push(+t.toPrecision(12));
+  return ticks;
 }
 
 function drawPicture(box, data, x, y) {
@@ -50,8 +50,8 @@ function drawPicture(box, data, x, y) {
     svg.append(element("text", { x: left - 6, y: py(t) + 4, "text-anchor": "end" }, String(t)));
   }
   const unit = (name) => (data.columns[name].unit ? `, ${data.columns[name].unit}` : "");
-  svg.append(element("text", { x: (left + wide) / 2, y: tall - 8, "text-anchor": "middle" }, x + unit(x) + " (logarithmic)"));
-  svg.append(element("text", { x: 14, y: tall / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${tall / 2})` }, y + unit(y) + (column.better ? " ↑" : " ↓")));
+  svg.append(element("text", { x: (left + wide) / 2, y: tall - 8, "text-anchor": "middle" }, data.columns[x].title + unit(x) + " (logarithmic scale)"));
+  svg.append(element("text", { x: 14, y: tall / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${tall / 2})` }, column.title + unit(y) + (column.better ? " ↑" : " ↓")));
   const curves = [...new Set(points.map((p) => p.codec.curve))].sort();
   const hues = HUES[DARK.matches], hue = (p) => hues[curves.indexOf(p.codec.curve) % hues.length];
   for (const curve of curves) {
@@ -65,30 +65,35 @@ function drawPicture(box, data, x, y) {
   let path = "";
   front.forEach((p, i) => (path += i ? `H${px(p.x)}V${py(p.y)}` : `M${px(p.x)},${py(p.y)}`));
   if (front.length) svg.append(element("path", { class: "front", d: path + `H${wide - right}` }));
-  const taken = [];
+  const taken = points.map((p) => [px(p.x) - 6, py(p.y) - 6, 12, 12]); // markers, then labels
+  const size = narrow ? 9 : 6.6;
+  const isFree = (box) => box[0] >= left && box[0] + box[2] <= wide && box[1] >= 0 && box[1] + box[3] <= tall - bottom &&
+    !taken.some((t) => t[0] < box[0] + box[2] && box[0] < t[0] + t[2] && t[1] < box[1] + box[3] && box[1] < t[1] + t[3]);
+  points.sort((p, q) => named.includes(q.codec.name) - named.includes(p.codec.name));
   for (const p of points) {
     const at = [px(p.x), py(p.y)];
     const link = document.createElementNS("http://www.w3.org/2000/svg", "a");
     link.setAttribute("href", p.codec.page);
     const digits = column.digits;
-    const said = `${p.codec.name}: ${p.y.toFixed(digits)}` + (p.low === null ? "" : ` (${p.low.toFixed(digits)} to ${p.high.toFixed(digits)})`) + ` at ${+p.x.toPrecision(6)}${unit(x)}`;
-    link.setAttribute("aria-label", said);
-    link.append(element("title", {}, said));
+    const text = `${p.codec.name}: ${p.y.toFixed(digits)}` + (p.low === null ? "" : ` (${p.low.toFixed(digits)} to ${p.high.toFixed(digits)})`) + ` at ${+p.x.toPrecision(6)}${unit(x)}`;
+    link.setAttribute("aria-label", text);
+    link.append(element("title", {}, text));
     if (p.low !== null) link.append(element("line", { class: "bar", stroke: hue(p), x1: at[0], x2: at[0], y1: py(p.low), y2: py(p.high) }));
     const hollow = p.codec.role === "baseline";
     link.append(element("circle", { cx: at[0], cy: at[1], r: 5, fill: hollow ? "var(--bg)" : hue(p), stroke: hue(p), "stroke-width": 2 }));
     const short = p.codec.name.length > 26 ? p.codec.name.slice(0, 25) + "…" : p.codec.name;
-    const size = narrow ? 9 : 6.6, breadth = short.length * size;
-    const end = at[0] + breadth + 10 > wide; // turn to the left
-    const box = [end ? at[0] - breadth - 3 : at[0] + 3, at[1] - 22, breadth, 15];
-    const free = !taken.some((t) => t[0] < box[0] + box[2] && box[0] < t[0] + t[2] && t[1] < box[1] + box[3] && box[1] < t[1] + t[3]);
-    if (free) {
-      taken.push(box);
-      link.append(element("text", { x: end ? at[0] - 3 : at[0] + 3, y: at[1] - 9, class: "name", "text-anchor": end ? "end" : "start" }, short));
+    const breadth = short.length * size;
+    for (const down of [4, -6, 14, -18, 26]) {
+      const spot = [at[0] + 9, at[0] - 9 - breadth].find((x) => isFree([x, at[1] + down - 12, breadth, 15]));
+      if (spot === undefined) continue;
+      taken.push([spot, at[1] + down - 12, breadth, 15]);
+      const end = spot < at[0];
+      link.append(element("text", { x: at[0] + (end ? -9 : 9), y: at[1] + down, class: "name", "text-anchor": end ? "end" : "start" }, short));
+      break;
     }
     svg.append(link);
   }
-  const caption = `${column.description}. ● neural, ○ classical; lines join the best points of one codec. ${front.length ? `The dashed line is the Pareto front: ${named.join(", ")}` : "There is no front, for codecs are not ranked by this"}. Bars are 95 % intervals.`;
+  const caption = `${column.description}. ● neural, ○ classical; lines connect the best points of one codec. ${front.length ? `The dashed line is the Pareto front: ${named.join(", ")}` : "No front: this column is not ranked"}. Bars are 95 % intervals.`;
   box.append(element("figure", {}, svg, element("figcaption", {}, caption)));
 }
 
@@ -101,8 +106,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const qualities = names.filter((name) => data.columns[name].better !== null && !costs.includes(name) && has(name));
   if (!costs.length || !qualities.length) return box.replaceChildren("No codec here has a measured bitrate and a quality: there is nothing to draw.");
   const now = state.read();
-  const [yLabel, y] = choice("Quality", "y", qualities.map((n) => [n, n]), now.get("y") || data.quality);
-  const [xLabel, x] = choice("against", "x", costs.map((n) => [n, n.replace("_", " ")]), now.get("x"));
+  const [yLabel, y] = choice("Quality", "y", qualities.map((n) => [n, data.columns[n].title]), now.get("y") || data.quality);
+  const [xLabel, x] = choice("against", "x", costs.map((n) => [n, data.columns[n].title]), now.get("x"));
   const canvas = element("div", {});
   box.replaceChildren(element("div", { class: "filters" }, yLabel, xLabel), canvas);
   const redraw = () => drawPicture(canvas, data, x.value, y.value);

@@ -15,15 +15,17 @@ const state = {
   },
 };
 
-function sortTable(table, column, direction) {
+function sortTable(table, column, direction) { // no direction: the order of the page
   const heads = [...table.tHead.rows[0].cells];
   const index = heads.findIndex((head) => head.dataset.col === column);
   if (index < 0) return;
   heads.forEach((head) => head.removeAttribute("aria-sort"));
-  heads[index].setAttribute("aria-sort", direction === "desc" ? "descending" : "ascending");
+  if (direction) heads[index].setAttribute("aria-sort", direction === "desc" ? "descending" : "ascending");
+  table.classList.toggle("sorted", Boolean(direction)); // hides the heads of bands
   const sign = direction === "desc" ? -1 : 1;
   for (const body of table.tBodies) {
-    const rows = [...body.rows].filter((row) => !row.classList.contains("head"));
+    body.original ??= [...body.rows];
+    const rows = body.original.filter((row) => !row.classList.contains("head"));
     const value = (row) => row.cells[index] && row.cells[index].dataset.v;
     rows.sort((one, two) => {
       const a = value(one), b = value(two);
@@ -31,7 +33,7 @@ function sortTable(table, column, direction) {
       const numeric = a !== "" && b !== "" && !isNaN(a) && !isNaN(b);
       return sign * (numeric ? a - b : a.localeCompare(b, "en"));
     });
-    body.append(...rows);
+    body.append(...(direction ? rows : body.original));
   }
 }
 
@@ -46,14 +48,23 @@ function makeSortable(table) {
     head.append(button);
     button.addEventListener("click", () => {
       const column = head.dataset.col;
-      const better = button.textContent.includes("↑");
-      const before = head.getAttribute("aria-sort");
-      let direction = better ? "desc" : "asc";
-      if (before) direction = before === "ascending" ? "desc" : "asc";
+      const order = button.textContent.includes("↑") ? ["desc", "asc", ""] : ["asc", "desc", ""];
+      const now = { ascending: "asc", descending: "desc" }[head.getAttribute("aria-sort")];
+      const direction = order[(order.indexOf(now) + 1) % 3]; // best first, worst first, as it was
       sortTable(table, column, direction);
-      state.set("sort." + table.id, column + "." + direction);
+      state.set("sort." + table.id, direction && column + "." + direction);
     });
   }
+}
+
+function rowsBelow(head) { // of a band up to the next head, of a section up to the next section
+  const below = [], level = +(head.dataset.level || 1);
+  const rows = head.parentNode.original || [...head.parentNode.rows]; // as they were before sorting
+  for (const row of rows.slice(rows.indexOf(head) + 1)) {
+    if (!row.classList.contains("head")) below.push(row);
+    else if (+(row.dataset.level || 1) <= level) break;
+  }
+  return below;
 }
 
 function applyFilters(form) {
@@ -64,20 +75,19 @@ function applyFilters(form) {
   for (const row of document.querySelectorAll("tr[data-row]")) {
     const facts = row.dataset;
     const published = "published" in facts;
-    let shown = facts.text.toLowerCase().includes(text) && !(published && wanted.published);
+    let shown = facts.text.toLowerCase().includes(text) && (!published || Boolean(wanted.published));
     for (const key of ["rate", "domain", "licence", "streamable", "quantizer"])
       if (wanted[key]) shown = shown && facts[key] === wanted[key];
     const outside = (value, low, high) =>
       (low && !(value >= +low)) || (high && !(value <= +high));
     const number = (value) => (value === "" || value === undefined ? NaN : +value);
-    if (outside(number(facts.bitrate), wanted.bitrate_min, wanted.bitrate_max)) shown = false;
+    if (outside(number(facts.bitrate) / 1000, wanted.bitrate_min, wanted.bitrate_max)) shown = false;
     if (outside(number(facts.tokens), "", wanted.tokens_max)) shown = false;
     row.hidden = !shown;
-    all.add(facts.text);
+    if (!published || wanted.published) all.add(facts.text);
     if (shown) names.add(facts.text);
   }
-  for (const head of document.querySelectorAll("tr.head"))
-    head.hidden = ![...head.parentNode.rows].some((row) => row !== head && !row.hidden);
+  for (const head of document.querySelectorAll("tr.head")) head.hidden = !rowsBelow(head).some((row) => !row.hidden);
   form.querySelector("output").textContent = `${names.size} of ${all.size} shown`;
 }
 
@@ -101,6 +111,18 @@ function makeFilters(form) {
   applyFilters(form);
 }
 
+function makeChart(box) { // one figure at a time
+  const tabs = [...box.querySelectorAll("[data-show]")], figures = [...box.querySelectorAll("[data-figure]")];
+  const show = (key) => {
+    tabs.forEach((tab) => tab.setAttribute("aria-pressed", String(tab.dataset.show === key)));
+    figures.forEach((figure) => (figure.hidden = figure.dataset.figure !== key));
+  };
+  tabs.forEach((tab) => tab.addEventListener("click", () => (show(tab.dataset.show), state.set("chart", tab.dataset.show))));
+  box.querySelector(".tabs").hidden = tabs.length < 2;
+  const wanted = state.read().get("chart");
+  show(tabs.some((tab) => tab.dataset.show === wanted) ? wanted : tabs[0].dataset.show);
+}
+
 function element(name, attributes, ...children) {
   const svg = ["svg", "g", "line", "circle", "path", "polyline", "text", "title"];
   const made = svg.includes(name)
@@ -121,6 +143,7 @@ function choice(label, name, options, value) {
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("table[data-table]").forEach(makeSortable);
   document.querySelectorAll("form[data-filters]").forEach(makeFilters);
+  document.querySelectorAll("[data-chart]").forEach(makeChart);
   for (const [key, value] of state.read()) {
     const table = key.startsWith("sort.") && document.getElementById(key.slice(5));
     const cut = value.lastIndexOf(".");

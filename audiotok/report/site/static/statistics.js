@@ -55,9 +55,9 @@ function weightedMean(values, weights, picked) {
 }
 
 function clustersOf(clips, codes) { // lists of clips; where all are of one cluster, each clip is one
-  const found = new Map();
-  for (const clip of clips) found.set(codes[clip], [...(found.get(codes[clip]) || []), clip]);
-  return found.size === 1 ? clips.map((clip) => [clip]) : [...found.values()];
+  const groups = new Map();
+  for (const clip of clips) groups.set(codes[clip], [...(groups.get(codes[clip]) || []), clip]);
+  return groups.size === 1 ? clips.map((clip) => [clip]) : [...groups.values()];
 }
 
 function bootstrap(clusters) { // the clips of each draw: clusters first, then clips within them
@@ -101,8 +101,8 @@ function paired(data, a, b, name) { // means, interval and p of the difference i
   let value = means[0] - means[1];
   if (Math.abs(value) <= 1e-12 * Math.max(...means.map(Math.abs))) value = 0;
   const difference = (picked) => weightedMean(one, wa, picked) - weightedMean(two, wb, picked);
-  const found = estimate(value, clustersOf(clips, data.clusters), (i) => (wa[i] + wb[i]) / 2, difference);
-  return { name, means, value, n: clips.length, ...found };
+  const estimated = estimate(value, clustersOf(clips, data.clusters), (i) => (wa[i] + wb[i]) / 2, difference);
+  return { name, means, value, n: clips.length, ...estimated };
 }
 
 function holm(ps) {
