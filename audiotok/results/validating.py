@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.results import counts, results, speakers, statistics, verified
+from audiotok.results import counts, results, shares, speakers, statistics, verified
 from audiotok.results.results import Result
 from audiotok.results.schema import read_json
 
@@ -276,6 +276,7 @@ def _mean(
     that of a mean.
     """
     computed = statistics.mean_score(values, score["failed"], seed, clusters)
+    computed["ci95"] = shares.within(name, computed["ci95"])
     if not len(values) or (score["ci95"] is None and computed["ci95"] is not None):
         return  # a number of the corpus that needs the tokens too
     fits = {"mean": _agrees([score["mean"]], [computed["mean"]])}
