@@ -15,9 +15,6 @@ from rich.table import Table
 from audiotok.cli.terminal import Bar, console
 from audiotok.codec import registry
 from audiotok.codec.licences import MARK, NOTE, warning
-from audiotok.harness.plan import Observer
-from audiotok.results import contamination, results
-from audiotok.results.remarks import remarks
 
 if TYPE_CHECKING:
     from audiotok import corpora
@@ -117,7 +114,9 @@ def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
         print(f"{card.name} has no weights")
         return
     has_hash = card.weights is not None and card.weights.sha256 and not user_file
-    digest = results.sha256(path)
+    from audiotok.codec import checkpoints
+
+    digest = checkpoints.sha256(path)
     print(f"{path}: sha256 {digest}{' as on the card' if has_hash else ''}")
     if not has_hash:
         print("  (not compared: the card has no hash, or the file was given with --checkpoint)")
@@ -134,8 +133,8 @@ def encoded(source: Path, target: Path, tokens: Tokens) -> None:
 # --- bench -----------------------------------------------------------------------------------
 
 
-class BenchProgress(Observer):
-    """A progress bar for each codec while it is measured."""
+class BenchProgress:
+    """A `harness.plan.Observer`: a progress bar for each codec while it is measured."""
 
     def __init__(self) -> None:
         self._bar, self._codec = Bar(err), None
@@ -159,6 +158,9 @@ class BenchProgress(Observer):
 
 def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     """The headline columns (all, if none of them was measured), and what is missing and why."""
+    from audiotok.results import contamination, results  # pandas and scipy, which bench alone needs
+    from audiotok.results.remarks import remarks
+
     available = results.columns(measured)
     names = [name for name in headline if name in available] or list(available)
     data = measured[0].summary["data"]
@@ -229,7 +231,6 @@ class EncodeProgress:
         self._bar.start(what)
 
     def __enter__(self) -> EncodeProgress:
-        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -238,6 +239,7 @@ class EncodeProgress:
     def start(self, clips: int, done: int) -> None:
         self._begin = time.monotonic()
         self._done, self._total = done, clips
+        self._bar.__enter__()
         self._bar.start(self._what, done, clips)
         if done:
             self.note(f"{done} of {clips} clips were already encoded.")

@@ -26,7 +26,6 @@ from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
-from audiotok.system.dependencies import torchaudio
 from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
@@ -55,7 +54,6 @@ def load(
         quiet: no warning that a family's name stands for a codec (once per process), or about a
             licence.
     """
-    torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device)
     name = str(name)

@@ -23,7 +23,6 @@ from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import Suite, load_suite
 from audiotok.results import results
 from audiotok.results.results import FLOOR, GIVEN, Result
-from audiotok.system.dependencies import torchaudio
 from audiotok.system.names import Recorded
 
 
@@ -68,7 +67,6 @@ def bench(
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
     """As `bench`, but reports to an observer and returns `Result` objects."""
     registry.find_device(settings.device)
-    torchaudio()  # if it does not work, every clip would fail
     suite = load_suite(settings.suite)
     _refuse_names(suite, settings.tokenizer)
     asked = [name for one in settings.tokenizer for name in registry.expand(one)]
