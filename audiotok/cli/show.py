@@ -136,8 +136,8 @@ def encoded(source: Path, target: Path, tokens: Tokens) -> None:
 class BenchProgress:
     """A `harness.plan.Observer`: a progress bar for each codec while it is measured."""
 
-    def __init__(self) -> None:
-        self._bar, self._codec = Bar(err), None
+    def __init__(self, headline: Sequence[str] = ()) -> None:
+        self._bar, self._codec, self._headline = Bar(err), None, headline
 
     def __enter__(self) -> BenchProgress:
         self._bar.__enter__()
@@ -154,6 +154,14 @@ class BenchProgress:
             self._codec = codec
             self._bar.start(codec, done, total)
         self._bar.update(codec, done, total)
+
+    def row(self, result: Result) -> None:
+        """The headline columns of a codec, in one line, as soon as they are there."""
+        from audiotok.results import results
+
+        names = [name for name in self._headline if name in result.scores]
+        cells = [f"{name} {results.cell(result.scores[name])}" for name in names]
+        self.note(f"{result.marked}: {', '.join(cells) or 'no headline column'}")
 
 
 def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:

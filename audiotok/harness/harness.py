@@ -99,6 +99,8 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
             busy = []
             for make in todo:
                 result = runner.result(make(), wait)
+                if result is not None:
+                    setting.observer.row(result)
                 (busy if result is None else found).append(make if result is None else result)
             todo = busy
     _refuse_nothing(found)
@@ -141,12 +143,14 @@ def _subjects(
         return Subject(setting, codec, own_weights=own is not None)
 
     reference = partial(Subject, setting, None)
+    count = len({registry.find(name)[1].name for name in asked})  # of `names`, which stand first
     if setting.given is not None:
         found = [reference] if setting.given.originals else []
         return found + [
             partial(Subject, setting, None, given=name) for name in setting.given.codecs
         ]
-    found = [reference]
+    beside = [reference]
     if any(clip.reference for clip in setting.corpus):
-        found.append(partial(Subject, setting, None, given=GIVEN))
-    return found + [partial(coded, name) for name in names]
+        beside.append(partial(Subject, setting, None, given=GIVEN))
+    own = [partial(coded, name) for name in names[:count]]  # the user waits for these
+    return own + beside + [partial(coded, name) for name in names[count:]]

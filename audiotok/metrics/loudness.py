@@ -1,8 +1,9 @@
 """Loudness of both sounds and their difference, as broadcasters measure it.
 
 Integrated loudness of ITU-R BS.1770-4 in fp64, equal to torchaudio's, at the rate of the
-reference: blocks of 0.4 s through the K-weighting, gated at -70 LUFS and at 10 LU below their mean. Its filters are
-those of pyloudnorm's default, which read up to 0.1 LU below the standard's at 44.1 kHz and 0.2 LU
+reference: blocks of 0.4 s through the K-weighting, gated at -70 LUFS and at 10 LU below their mean.
+Its filters are those of pyloudnorm's default, which read up to 0.1 LU below the standard's at
+44.1 kHz and 0.2 LU
 at 8 kHz; of the difference nothing is left of that. Stereo: the sum of both channels, as the
 standard has it.
 """

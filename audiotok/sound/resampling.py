@@ -1,8 +1,8 @@
 """Resampling, and the number of samples that results.
 
 A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere. The filter is
-the sinc interpolation of torchaudio with its defaults, as in the official WavTokenizer and EnCodec; or
-soxr's, if the ratio of the rates would need a huge kernel (44099 -> 24000).
+the sinc interpolation of torchaudio with its defaults, as in the official WavTokenizer and EnCodec;
+or soxr's, if the ratio of the rates would need a huge kernel (44099 -> 24000).
 """
 
 from __future__ import annotations
