@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 ENGLISH = 0.75  # least share of words in the dictionary; English texts have 0.95, German 0.65
 FEWEST = 20  # words needed to distinguish English from other languages
-MOST_STATES = (
-    3000  # active states of a frame; speech has fewer, noise up to 30,000, which takes long
-)
+MOST_STATES = 3000  # active states of a frame; noise would have up to 30,000, and take long
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 

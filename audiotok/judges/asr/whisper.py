@@ -32,7 +32,7 @@ from audiotok.system.names import digest
 BEAMS = 5
 HOME = "openai/whisper-"
 PRECISION = "int8"
-# Most tokens of a piece: so many, and so many for each second, at most as many as Whisper can write.
+# Most tokens of a piece: so many, so many for each second, and as many as Whisper can write.
 # Speech has at most about 8 in a second; in noise Whisper would search up to the end of its text.
 TOKENS = (16, 16, 448)
 log = logging.getLogger("audiotok")
