@@ -175,6 +175,7 @@ def _run(
         with replacing(paths[result.number], CorpusError) as file:
             file.write(result.content)
     begin()
+    failed.sort(key=lambda one: one.number)
     if failed:
         raise CorpusError(
             f"{len(failed)} of {len(works)} shards could not be encoded, at clip "

@@ -46,7 +46,13 @@ CASES = {  # seconds of each file
     "thousands": list(np.linspace(0.3, 0.8, 3000)),
 }
 GOALS = {"six long": 1.2, "thousands": 2.0}  # times the loop; the others: 1.0
-CODECS = ("wavtokenizer-mini", "encodec-24k:codebooks=8", "dac-24k:codebooks=8", "lm-spt-mini", "lyra-v2")
+CODECS = (
+    "wavtokenizer-mini",
+    "encodec-24k:codebooks=8",
+    "dac-24k:codebooks=8",
+    "lm-spt-mini",
+    "lyra-v2",
+)
 RATE = 24_000
 LOOP = """
 import pathlib, sys, torch, audiotok

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 ENGLISH = 0.75  # least share of words in the dictionary; English texts have 0.95, German 0.65
 FEWEST = 20  # words needed to distinguish English from other languages
-MOST_STATES = 3000  # active states of a frame; noise would have up to 30,000, and take long
 DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
 
 
@@ -77,7 +76,7 @@ def _decoder(grammar: str | None, thread: int) -> pocketsphinx.Decoder:
     """A decoder of one thread; to load one takes longer than to recognise a short sentence."""
     from pocketsphinx import Decoder
 
-    search = {"maxhmmpf": MOST_STATES} if grammar is None else {"jsgf": grammar}
+    search = {} if grammar is None else {"jsgf": grammar}
     return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -32,9 +31,6 @@ from audiotok.system.names import digest
 BEAMS = 5
 HOME = "openai/whisper-"
 PRECISION = "int8"
-# Most tokens of a piece: so many, so many for each second, and as many as Whisper can write.
-# Speech has at most about 8 in a second; in noise Whisper would search up to the end of its text.
-TOKENS = (16, 16, 448)
 log = logging.getLogger("audiotok")
 
 
@@ -148,7 +144,6 @@ class Whisper(Pretrained):
                 piece.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="np"
             ).input_features
             features = ctranslate2.StorageView.from_array(features)
-            longest = min(math.ceil(TOKENS[0] + TOKENS[1] * len(piece) / SAMPLE_RATE), TOKENS[2])
-            (result,) = network.generate(features, [prompt], beam_size=BEAMS, max_length=longest)
+            (result,) = network.generate(features, [prompt], beam_size=BEAMS)
             texts.append(processor.decode(result.sequences_ids[0], skip_special_tokens=True))
         return " ".join(text.strip() for text in texts)
