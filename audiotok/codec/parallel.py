@@ -49,6 +49,8 @@ def pipelined(
             seconds.append(time.perf_counter() - begin)
         yield piece
         break
+    else:
+        return
     with ExitStack() as stack:
         stages = [
             (
