@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.nn.filters import mel_filters
+from audiotok.nn.mel import mel_filters
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples

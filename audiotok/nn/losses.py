@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.nn.filters import mel_filters
+from audiotok.nn.mel import mel_filters
 
 _FLOOR = 1e-5  # of magnitudes, before the logarithm
 

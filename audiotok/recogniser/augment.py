@@ -8,9 +8,9 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.signal import fftconvolve
 from torch import Tensor
 
-from audiotok.nn.filters import Resample
 from audiotok.nn.log_mel import SAMPLE_RATE
 from audiotok.recogniser.recipe import AugmentConfig
+from audiotok.sound.sinc import Resample
 
 
 def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator) -> Tensor:

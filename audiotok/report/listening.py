@@ -205,7 +205,7 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     """
     import torch
 
-    from audiotok.nn.filters import mel_filters
+    from audiotok.nn.mel import mel_filters
 
     rate, wave = sound.sample_rate, sound.waveform.mean(0)
     size = max(64, round(0.032 * rate))

@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 import torch
 
-from audiotok.nn.filters import Resample
+from audiotok.sound.sinc import Resample
 from audiotok.system.defaults import pytorch_defaults
 
 _KERNEL_LIMIT = 2**20  # floats of a resampling kernel; if it would be larger, soxr is used

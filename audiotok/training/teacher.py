@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from audiotok.errors import RecipeError
 from audiotok.judges.pretrained import from_pretrained_options
-from audiotok.nn.filters import Resample
 from audiotok.nn.log_mel import Floor, LogMel, fit
+from audiotok.sound.sinc import Resample
 from audiotok.system.dependencies import need_transformers
 from audiotok.training.settings import DistillationConfig
 

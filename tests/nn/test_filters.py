@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from audiotok.nn.filters import Resample, mel_filters
+from audiotok.nn.mel import mel_filters
+from audiotok.sound.sinc import Resample
 
 
 @pytest.mark.parametrize("rates", [(16000, 24000), (44100, 24000), (48000, 16000), (8000, 24000)])
