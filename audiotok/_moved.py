@@ -6,7 +6,6 @@ Each works as before and warns. Remove this file, and its use in `audiotok/__ini
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import importlib.util
 import sys
 import warnings
@@ -34,14 +33,20 @@ MOVED = {name: f"{folder}.{name}" for folder, names in _FOLDERS.items() for name
 MOVED["perturbations"] = "tasks._perturbations"
 
 
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives the module at its new place for a name at its old one."""
+class Finder:
+    """Gives the module at its new place for a name at its old one.
+
+    Not derived from the classes of importlib.abc, whose import takes a fifth of `audiotok --help`.
+    """
 
     def find_spec(self, fullname, path=None, target=None):
         package, _, rest = fullname.partition(".")
         if package == "audiotok" and rest.partition(".")[0] in MOVED:
             return importlib.util.spec_from_loader(fullname, self)
         return None
+
+    def create_module(self, spec) -> None:
+        """None: the module is made in the usual way."""
 
     def exec_module(self, module) -> None:
         old = module.__name__

@@ -57,7 +57,7 @@ def _kernels() -> list[str]:
 def _pair() -> list[str]:
     """Whether torchaudio works with this torch."""
     if (error := torchaudio_error()) is not None:
-        return [str(error)]
+        return [f"{error}; needed by asr_torchaudio and UTMOS alone"]
     versions = provenance.packages(("torch", "torchaudio"))
     return [f"torch {versions['torch']} and torchaudio {versions['torchaudio']} work together"]
 
@@ -103,8 +103,6 @@ def _able() -> list[str]:
     """Tasks and metrics, and whether they can run on this machine."""
     from audiotok import metrics, tasks
 
-    if torchaudio_error() is not None:
-        return ["", "tasks and metrics: none, until torchaudio works with torch"]
     report = [""]
     for task in tasks.list_tasks():
         report.append(f"task {task.name}: {task.available() or 'ready'}")

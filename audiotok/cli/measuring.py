@@ -118,7 +118,7 @@ def bench(
     for name in settings.tokenizer:
         show.resolved(registry.expand(name)[0])
     how = "starts again" if fresh else "resumes the run"
-    with stopping(f"Stopped. The same command {how}."), show.BenchProgress() as progress:
+    with stopping(f"Stopped. The same command {how}."), show.BenchProgress(headline) as progress:
         bench_results = harness.run(settings, progress)
     show.bench_table(bench_results, headline)
     incomplete = any(result.failed_for_now or result.is_empty for result in bench_results)

@@ -16,9 +16,6 @@ from audiotok.cli.streams import name_of
 from audiotok.cli.terminal import Bar, console, pairs, table
 from audiotok.codec import registry
 from audiotok.codec.licences import MARK, NOTE, warning
-from audiotok.harness.plan import Observer
-from audiotok.results import contamination, results
-from audiotok.results.remarks import remarks
 from audiotok.system.progress import listening
 
 if TYPE_CHECKING:
@@ -122,7 +119,9 @@ def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
         print(f"{card.name} has no weights")
         return
     has_hash = card.weights is not None and card.weights.sha256 and not user_file
-    digest = results.sha256(path)
+    from audiotok.codec import checkpoints
+
+    digest = checkpoints.sha256(path)
     print(f"{path}: sha256 {digest}{' as on the card' if has_hash else ''}")
     if not has_hash:
         print("  (not compared: the card has no hash, or the file was given with --checkpoint)")
@@ -155,11 +154,11 @@ def long(text: str) -> Iterator[None]:
 # --- bench -----------------------------------------------------------------------------------
 
 
-class BenchProgress(Observer):
-    """A progress bar for each codec while it is measured."""
+class BenchProgress:
+    """A `harness.plan.Observer`: a progress bar for each codec while it is measured."""
 
-    def __init__(self) -> None:
-        self._bar, self._codec = Bar(err), None
+    def __init__(self, headline: Sequence[str] = ()) -> None:
+        self._bar, self._codec, self._headline = Bar(err), None, headline
 
     def __enter__(self) -> BenchProgress:
         self._bar.__enter__()
@@ -177,6 +176,14 @@ class BenchProgress(Observer):
             self._bar.start(codec, done, total)
         self._bar.update(codec, done, total)
 
+    def row(self, result: Result) -> None:
+        """The headline columns of a codec, in one line, as soon as they are there."""
+        from audiotok.results import results
+
+        names = [name for name in self._headline if name in result.scores]
+        cells = [f"{name} {results.cell(result.scores[name])}" for name in names]
+        self.note(f"{result.marked}: {', '.join(cells) or 'no headline column'}")
+
 
 def _has_speed(result: Result, names: Sequence[str]) -> bool:
     """Whether one of these columns is a speed that was measured."""
@@ -186,6 +193,9 @@ def _has_speed(result: Result, names: Sequence[str]) -> bool:
 
 def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
     """The headline columns (all, if none of them was measured), and what is missing and why."""
+    from audiotok.results import contamination, results  # pandas and scipy, which bench alone needs
+    from audiotok.results.remarks import remarks
+
     available = results.columns(measured)
     names = [name for name in headline if name in available] or list(available)
     data = measured[0].summary["data"]
@@ -255,7 +265,6 @@ class EncodeProgress:
         self._bar.start(what)
 
     def __enter__(self) -> EncodeProgress:
-        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -264,6 +273,7 @@ class EncodeProgress:
     def start(self, clips: int, done: int) -> None:
         self._begin = time.monotonic()
         self._done, self._total = done, clips
+        self._bar.__enter__()
         self._bar.start(self._what, done, clips)
         if done:
             self.note(f"{done} of {clips} clips were already encoded.")

@@ -25,7 +25,6 @@ from audiotok.codec.devices import AUTO, find_device
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
-from audiotok.system.dependencies import torchaudio
 from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
@@ -63,7 +62,6 @@ def load(
         CodecError: no codec has this name, or its file cannot be used.
         CheckpointError: the weights are missing, damaged or those of another codec.
     """
-    torchaudio()  # most sound is resampled: if that cannot work, fail before any other work
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device, autoencoder=autoencoder)
     name = str(name)

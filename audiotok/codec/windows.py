@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
 from audiotok.codec.card import CodecCard
+from audiotok.codec.inference import inference
+from audiotok.codec.parallel import mapped, pipelined
 from audiotok.errors import CodecError
 from audiotok.system import progress
 
@@ -36,6 +38,7 @@ class Windowed:
     window_seconds: float = 60.0
     context_seconds: float = 5.0
     piece_seconds: float = 10.0  # length of a chunk for a stateful encoder or decoder
+    threads: int = 1  # that encode one long sound together, each with one thread of PyTorch
 
     def _encoder_in_pieces(self) -> Pieces | None:
         """A new stateful encoder: waveform (B, C, L), and whether it is the last chunk -> codes
@@ -83,7 +86,10 @@ class Windowed:
         encoder = self._encoder_in_pieces() if len(windows) > 1 else None
         if encoder is not None:
             step = self._piece * hop
-            for start, piece in _fed(encoder, waveform, step, self.device, tuple(codes.shape)):
+            shape = tuple(codes.shape)
+            steps = [self._in_a_thread(one) for one in getattr(encoder, "steps", [encoder])]
+            fed = _fed(steps, waveform, step, self.device, shape, self.threads)
+            for start, piece in fed:
                 codes[..., start : start + piece.shape[-1]] = piece
                 progress.report(start + piece.shape[-1], num_frames)
             return codes, None
@@ -92,8 +98,10 @@ class Windowed:
                 "%s depends on the whole sound; this one, longer than %g s, is coded in windows, "
                 "so its codes differ from those of the whole", card.name, self.window_seconds,
             )  # fmt: skip
-        for low, start, stop, high in windows:
-            piece = self._encode(waveform[..., low * hop : high * hop].to(self.device))
+        cut = (waveform[..., low * hop : high * hop].to(self.device) for low, *_, high in windows)
+        threads = self.threads if len(windows) > 1 else 1
+        encoded = mapped(self._in_a_thread(self._encode), cut, threads)
+        for (low, start, stop, high), piece in zip(windows, encoded, strict=True):
             expected = (*codes.shape[:2], high - low)
             if tuple(piece.shape) != expected or piece.dtype != torch.int64:
                 raise CodecError(
@@ -103,6 +111,17 @@ class Windowed:
             codes[..., start:stop] = piece[..., start - low : stop - low]
             progress.report(stop, num_frames)
         return codes, None
+
+    def _in_a_thread(self, work: Callable) -> Callable:
+        """`work` in any thread under the settings of `inference`, which hold for one thread."""
+        if self.threads == 1:
+            return work
+
+        def run(*arguments: Any) -> torch.Tensor:
+            with inference(self.network, self.device, self.fast):
+                return work(*arguments)
+
+        return run
 
     def _decode_windows(
         self, codes: torch.Tensor, length: int, side: torch.Tensor | None
@@ -115,7 +134,7 @@ class Windowed:
         if decoder is not None:
             waveform = torch.empty(len(codes), card.channels, length)
             shape = (len(codes), card.channels, codes.shape[-1] * hop)
-            for start, piece in _fed(decoder, codes, self._piece, self.device, shape):
+            for start, piece in _fed([decoder], codes, self._piece, self.device, shape):
                 waveform[..., start : start + piece.shape[-1]] = piece[..., : length - start]
                 progress.report((start + piece.shape[-1]) // hop, codes.shape[-1])
             return waveform
@@ -139,17 +158,23 @@ class Windowed:
 
 
 def _fed(
-    pieces: Pieces, whole: torch.Tensor, step: int, device: torch.device, shape: tuple[int, ...]
+    steps: Sequence[Pieces],
+    whole: torch.Tensor,
+    size: int,
+    device: torch.device,
+    shape: tuple[int, ...],
+    threads: int = 1,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Feed `whole` to `pieces` in chunks of `step`; yield each output after its position.
+    """Feed `whole` in chunks of `size` to the steps; yield each output after its position.
 
     Raises:
         CodecError: the concatenated output does not have this shape.
     """
-    position = 0
-    for start in range(0, whole.shape[-1], step):
-        last = start + step >= whole.shape[-1]
-        piece = pieces(whole[..., start : start + step].to(device), last)
+    position, length = 0, whole.shape[-1]
+    starts = range(0, length, size)
+    chunks = ((whole[..., s : s + size].to(device), s + size >= length) for s in starts)
+    for start, piece in zip(starts, pipelined(steps, chunks, threads), strict=True):
+        last = start + size >= length
         total = (*piece.shape[:-1], position + piece.shape[-1])
         if total[:-1] != shape[:-1] or total[-1] > shape[-1] or (last and total != shape):
             raise CodecError(f"the chunks of a long sound give {total}, expected {shape}")

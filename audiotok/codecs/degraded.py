@@ -13,7 +13,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.signal
 import torch
 
 from audiotok.codec.codec import Codec, CodecCard
@@ -89,6 +88,8 @@ class LowPass(_Degraded):
     DEFAULT = "lowpass-4k"
 
     def _degrade(self, samples: np.ndarray) -> np.ndarray:
+        from scipy.signal import firwin, oaconvolve  # importing it takes half a second
+
         cutoff = 1000 * int(self.card.name.removeprefix("lowpass-").removesuffix("k"))
-        taps = scipy.signal.firwin(TAPS, cutoff, fs=SAMPLE_RATE)
-        return scipy.signal.oaconvolve(samples, taps)[TAPS // 2 :][: len(samples)]
+        taps = firwin(TAPS, cutoff, fs=SAMPLE_RATE)
+        return oaconvolve(samples, taps)[TAPS // 2 :][: len(samples)]

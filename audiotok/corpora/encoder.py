@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,9 @@ import torch
 from audiotok.codec import registry
 from audiotok.codec.batches import Batch, Prepared, prepare
 from audiotok.codec.card import CodecCard
+from audiotok.codec.codec import Codec
 from audiotok.corpora import shards
-from audiotok.corpora.processes import spawning
+from audiotok.corpora.processes import starting
 from audiotok.corpora.sources import Recording
 from audiotok.errors import CodecError
 from audiotok.results.identity import differences, of_encoder
@@ -61,11 +62,15 @@ class Work:
 
     Attributes:
         left_out: id and reason of clips that are skipped because they crash the process.
+        threads: of the process, for a shard that others would otherwise wait for.
+        size: bytes of the sound files, 0 if unknown.
     """
 
     number: int
     recordings: Sequence[Recording]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    threads: int = 1
+    size: int = 0
 
 
 @dataclass
@@ -108,12 +113,17 @@ class _TransientError(Exception):
 
 
 class Encoder:
-    """A codec that encodes shards."""
+    """A codec that encodes shards.
 
-    def __init__(self, job: Job):
+    Args:
+        codec: of the job, if it is loaded already.
+    """
+
+    def __init__(self, job: Job, codec: Codec | None = None):
         self._job = job
-        self._codec = registry.load(job.name, job.checkpoint, job.device, quiet=True)
-        expected, actual = json.loads(job.metadata)["encoder"], of_encoder(self._codec)
+        self._codec = codec or registry.load(job.name, job.checkpoint, job.device, quiet=True)
+        expected = json.loads(job.metadata)["encoder"]
+        actual = expected if codec else of_encoder(self._codec)
         if actual != expected:
             raise CodecError(
                 f"{job.name} differs between this process and the one that started the run "
@@ -123,7 +133,7 @@ class Encoder:
         self._readers = contextlib.ExitStack()
         self._every: Callable = map
         if job.readers:
-            self._every = self._readers.enter_context(spawning(job.readers)).map
+            self._every = self._readers.enter_context(starting(job.readers)).map
 
     def close(self) -> None:
         """Ends the processes that read."""
@@ -139,6 +149,7 @@ class Encoder:
 
     def _make(self, work: Work, tick: Tick) -> ShardResult:
         result, encoded = ShardResult(work.number), {}
+        self._codec.threads = work.threads
         result.failures += [{"clip": id, "message": why} for id, why in work.left_out.items()]
         recordings = [one for one in work.recordings if one.id not in work.left_out]
         for number, (batch, clips) in enumerate(self._read_ahead(recordings)):
@@ -149,7 +160,8 @@ class Encoder:
                 else:
                     readable.append((recording, clip))
             done = self._encode(readable, result)
-            if number % COMPARED == 0 and len(done) > 1 and self._job.batch != "strict":
+            several = len(done) > 1 and self._job.batch != "strict"
+            if several and (work.number + number) % COMPARED == 0:
                 recording, clip = readable[0]
                 self._compare(clip, done.get(recording.id), result)
             encoded |= done
@@ -250,7 +262,22 @@ def _prepared(parts: tuple[np.ndarray, int, int] | Failure) -> Prepared | Failur
     return parts if isinstance(parts, Failure) else Prepared(torch.from_numpy(parts[0]), *parts[1:])
 
 
-@lru_cache(maxsize=1)
+_cached: dict[Job, Encoder] = {}  # one at most
+
+
 def cached_encoder(job: Job) -> Encoder:
     """The encoder of this process, loaded once for all shards."""
-    return Encoder(job)
+    if job not in _cached:
+        _cached.clear()
+        _cached[job] = Encoder(job)
+    return _cached[job]
+
+
+@contextlib.contextmanager
+def caching(job: Job, codec: Codec) -> Iterator[None]:
+    """In the block, `cached_encoder` has this codec, also in copies of this process."""
+    _cached[job] = Encoder(job, codec)
+    try:
+        yield
+    finally:
+        _cached.pop(job).close()

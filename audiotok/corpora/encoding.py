@@ -11,8 +11,9 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from audiotok.codec import registry
 from audiotok.codec.batches import BATCHES, Batch
 from audiotok.codec.codec import Codec
 from audiotok.corpora import executors, shards, sources
-from audiotok.corpora.encoder import FailedShard, Job, ShardResult, Work
+from audiotok.corpora.encoder import FailedShard, Job, ShardResult, Work, caching
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
 from audiotok.results.identity import differences, of_encoder
@@ -33,8 +34,8 @@ from audiotok.system.processes import can_start_processes
 
 FAILED = "_failed.tsv"
 _SHARDS = 32  # number of shards of a small corpus, so that there is work for all processes
-_CLIPS = (64, 1000)  # clips of a shard, at least and at most
-_BYTES = (2**24, 2**29)  # bytes of the sound files of a shard: ten minutes to some hours of sound
+_CLIPS = (16, 1000)  # clips of a shard, at least and at most
+_BYTES = (2**19, 2**29)  # bytes of the sound files of a shard: some seconds to some hours of sound
 _SECONDS = {"cpu": 8.0, "cuda": 120.0}  # of a batch; on a CPU larger batches are slower
 
 
@@ -95,9 +96,9 @@ def encode(
             "strict" may change a few codes by rounding: the share is measured and reported.
         batch_seconds: most seconds of sound in one forward; default 8 on a CPU, 120 on a GPU.
         shard_clips: most clips of one shard. Batches are formed within a shard, and a kill loses at
-            most the shards in progress. Default: a 32nd of the corpus, limited to 64 to 1000. The
-            sound files of a shard also have at most a 32nd of the corpus's bytes, limited to 16 MiB
-            to 512 MiB.
+            most the shards in progress. Default: a 32nd of the corpus, limited to 16 to 1000. The
+            sound files of a shard also have at most a 32nd of the corpus's bytes, limited to 0.5 to
+            512 MiB.
         limit: only the first clips.
         workers: processes that encode (CPU, default: all cores), or that read files for a GPU. With
             0 everything runs in this process, for debugging: a clip that crashes ends it.
@@ -127,10 +128,11 @@ def encode(
         readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
         metadata=json.dumps(metadata, sort_keys=True),
     )
-    del codec  # each process loads its own
     works = list(_works(corpus, metadata["settings"]["shard_clips"]))
+    cached = caching(job, codec) if kind == "cpu" or workers == 0 else nullcontext()
+    del codec  # a process for a GPU loads its own
     metadata["shards"] = len(works)
-    with _LockedFolder(out, metadata) as folder:
+    with _LockedFolder(out, metadata) as folder, cached:
         return _run(folder, metadata, job, works, workers, executor, address, progress)
 
 
@@ -147,11 +149,17 @@ def _run(
     paths = [folder / shards.file_name(work.number, len(works)) for work in works]
     missing = [work for work, path in zip(works, paths, strict=True) if not path.exists()]
     total = sum(len(work.recordings) for work in works)
-    progress.start(total, total - sum(len(work.recordings) for work in missing))
-    count = min(_workers(workers), len(missing)) if job.device == "cpu" else 1
+    missing = _scheduled(missing, count := _processes(workers, job.device))
+    done = total - sum(len(work.recordings) for work in missing)
+    begin = cache(partial(progress.start, total, done))
+
+    def tick(clips: int, seconds: float) -> None:
+        begin()  # not before processes are forked: a progress bar has a thread
+        progress.tick(clips, seconds)
+
     run_shards = {
         "here": executors.here,
-        "local": partial(executors.local, count=max(1, count)),
+        "local": partial(executors.local, count=min(count, max(1, len(missing)))),
         "ray": partial(executors.on_ray, address=address),
     }
     in_process = workers == 0 or not can_start_processes()
@@ -160,12 +168,14 @@ def _run(
     if executor == "local" and in_process:
         executor = "here"
     failed = []
-    for result in run_shards[executor](job, missing, progress.tick) if missing else ():
+    for result in run_shards[executor](job, missing, tick) if missing else ():
         if isinstance(result, FailedShard):
             failed.append(result)
             continue
         with replacing(paths[result.number], CorpusError) as file:
             file.write(result.content)
+    begin()
+    failed.sort(key=lambda one: one.number)
     if failed:
         raise CorpusError(
             f"{len(failed)} of {len(works)} shards could not be encoded, at clip "
@@ -246,10 +256,22 @@ def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
     start = number = size = 0
     for index, file_size in enumerate(source.sizes):
         if index > start and (index - start == shard_clips or size + file_size > max_bytes):
-            yield Work(number, source.recordings[start:index])
+            yield Work(number, source.recordings[start:index], size=size)
             start, number, size = index, number + 1, 0
         size += file_size
-    yield Work(number, source.recordings[start:])
+    yield Work(number, source.recordings[start:], size=size)
+
+
+def _scheduled(works: list[Work], processes: int) -> list[Work]:
+    """The largest shards first. A shard gets several threads if the other processes would wait for
+    it at the end: one that is larger than a process's share, or the last one to start."""
+    works = sorted(works, key=lambda work: -work.size)
+    share = sum(work.size for work in works) / processes
+    last = len(works) - 1
+    return [
+        replace(work, threads=processes if number == last or work.size > share else 1)
+        for number, work in enumerate(works)
+    ]
 
 
 def _differences(existing: dict[str, Any], metadata: dict[str, Any]) -> str:
@@ -322,6 +344,11 @@ class _LockedFolder:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _processes(workers: int | None, device: str) -> int:
+    """How many processes encode, or may share a shard: one for a GPU."""
+    return max(1, _workers(workers)) if device == "cpu" else 1
 
 
 def _workers(workers: int | None) -> int:

@@ -16,8 +16,9 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+import torch
+
 from audiotok.corpora.encoder import (
-    Encoder,
     FailedShard,
     Job,
     ShardResult,
@@ -25,21 +26,16 @@ from audiotok.corpora.encoder import (
     Work,
     cached_encoder,
 )
-from audiotok.corpora.processes import spawning
+from audiotok.corpora.processes import can_fork, starting
 from audiotok.errors import CorpusError
-from audiotok.harness.clusters import RETRIES, connected
 
 _POLL = 0.5  # seconds between two updates of the progress
 
 
 def here(job: Job, works: Iterable[Work], tick: Tick) -> Iterator[ShardResult | FailedShard]:
     """In this process, for debugging."""
-    encoder = Encoder(job)
-    try:
-        for work in works:
-            yield encoder.make(work, tick)
-    finally:
-        encoder.close()
+    for work in works:
+        yield cached_encoder(job).make(work, tick)
 
 
 def local(
@@ -48,8 +44,10 @@ def local(
     """In `count` processes of this machine. If a process dies, its shard is tried again, and clips
     that crash the process are skipped: see `_surviving`."""
     works, reported = iter(works), [0.0, 0.0]
-    with ThreadPoolExecutor(count) as threads, ExitStack() as stack:
-        processes = [stack.enter_context(_Process(job)) for _ in range(count)]
+    forked = job.device == "cpu" and can_fork()
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_Process(job, forked)) for _ in range(count)]
+        threads = stack.enter_context(ThreadPoolExecutor(count))
         running = {
             threads.submit(process.make, work): process
             for process, work in zip(processes, works, strict=False)
@@ -73,11 +71,11 @@ class _Process:
         done: number of clips, and seconds of sound, that are done.
     """
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, forked: bool):
         self.done = multiprocessing.get_context("spawn").RawArray(
             "d", 2
         )  # only the process writes it
-        self._job, self._closed = job, False
+        self._job, self._closed, self._forked = job, False, forked
         self._lock = threading.Lock()
         self._stack = ExitStack()
 
@@ -106,7 +104,10 @@ class _Process:
 
     def _start(self) -> None:
         with _STARTING:  # the start changes the environment of this process temporarily
-            self._pool = self._stack.enter_context(spawning(1, _set_counter, (self.done,)))
+            self._pool = self._stack.enter_context(
+                starting(1, _set_counter, (self.done,), self._forked)
+            )
+            self._forked = False  # other threads run by the time that another one is needed
 
 
 _STARTING = threading.Lock()
@@ -169,7 +170,9 @@ def _count(clips: int, seconds: float) -> None:
 
 
 def _make(job: Job, work: Work, counted: bool) -> ShardResult | FailedShard:
-    return cached_encoder(job).make(work, _count if counted else _nothing)
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(work.threads,)) as pool:
+        # in a new thread: after a fork, only there OpenMP can start several threads
+        return pool.submit(cached_encoder(job).make, work, _count if counted else _nothing).result()
 
 
 def _nothing(clips: int, seconds: float) -> None:
@@ -184,6 +187,8 @@ def on_ray(
     Args:
         address: see `clusters.connected`.
     """
+    from audiotok.harness.clusters import connected  # it imports all of the harness
+
     kind = "CPU"
     if job.device.startswith("cuda"):
         kind, job = "GPU", replace(job, device="cuda")  # the GPU that Ray assigns to the task
@@ -194,6 +199,8 @@ def on_ray(
 def _run_on_ray(
     ray: Any, kind: str, job: Job, works: Iterable[Work], tick: Tick
 ) -> Iterator[ShardResult | FailedShard]:
+    from audiotok.harness.clusters import RETRIES
+
     task = ray.remote(**{f"num_{kind.lower()}s": 1}, max_retries=RETRIES)(_make_on_ray)
     works, running, lost = iter(works), {}, []
 
@@ -235,8 +242,6 @@ def _result(ray: Any, reference: Any) -> ShardResult | FailedShard:
 
 
 def _make_on_ray(job: Job, work: Work) -> ShardResult | FailedShard:
-    import torch
-
     if job.device == "cpu":
         torch.set_num_threads(1)
     return cached_encoder(job).make(work, _nothing)

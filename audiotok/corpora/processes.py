@@ -1,45 +1,67 @@
-"""Worker processes with one thread each, which end with this process."""
+"""Worker processes with one thread each, which end with this process.
+
+A copy of this process (fork) shares its libraries and networks: it is there in a tenth of a second,
+where a new process (spawn) imports and loads for seconds. A copy has this thread alone, so it is
+made only where no other thread of Python runs, which might hold a lock that the copy needs.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 
+from audiotok.system.memory import keep_memory
 from audiotok.system.processes import worker_start
 
 
+def can_fork() -> bool:
+    """Whether copies of this process work: on Linux, where nothing else runs in it."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
 @contextmanager
-def spawning(
-    count: int, initializer: Callable | None = None, arguments: tuple = ()
+def starting(
+    count: int,
+    initializer: Callable | None = None,
+    arguments: tuple = (),
+    forked: bool = False,
 ) -> Iterator[ProcessPoolExecutor]:
     """`count` processes; they are stopped at the end of the block.
 
     Args:
         initializer: called with `arguments` in each of them.
+        forked: they are copies of this process, see `can_fork`.
     """
-    context = multiprocessing.get_context("spawn")
-    child_end, parent_end = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(count, context, _start, (child_end, initializer, arguments))
+    context = multiprocessing.get_context("fork" if forked else "spawn")
+    pool = ProcessPoolExecutor(count, context, _start, (os.getpid(), initializer, arguments))
+    others = multiprocessing.active_children()
+    started: list = []
     try:
-        with worker_start():
+        with worker_start(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads of OpenMP
             for _ in range(count):  # each starts one
                 pool.submit(_nothing)
-        child_end.close()
+        started = [one for one in multiprocessing.active_children() if one not in others]
         yield pool
     finally:
-        parent_end.close()
+        for process in started:
+            process.terminate()
         pool.shutdown(cancel_futures=True)
 
 
-def _start(pipe: Connection, initializer: Callable | None, arguments: tuple) -> None:
+def _start(parent: int, initializer: Callable | None, arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
-    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    keep_memory()
     import torch
 
     torch.set_num_threads(1)
@@ -47,12 +69,11 @@ def _start(pipe: Connection, initializer: Callable | None, arguments: tuple) -> 
         initializer(*arguments)
 
 
-def _end_with(pipe: Connection) -> None:
-    """Ends this process when the other end of the pipe closes, also by the death of its process."""
-    try:
-        pipe.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+def _end_with(parent: int) -> None:
+    """Ends this process soon after its parent has ended."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)
 
 
 def _nothing() -> None:

@@ -23,7 +23,6 @@ from audiotok.harness.settings import BenchSettings
 from audiotok.harness.suite import Suite, load_suite
 from audiotok.results import results
 from audiotok.results.results import FLOOR, GIVEN, Result
-from audiotok.system.dependencies import torchaudio
 from audiotok.system.names import Recorded
 
 
@@ -68,7 +67,6 @@ def bench(
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
     """As `bench`, but reports to an observer and returns `Result` objects."""
     registry.find_device(settings.device)
-    torchaudio()  # if it does not work, every clip would fail
     suite = load_suite(settings.suite)
     _refuse_names(suite, settings.tokenizer)
     tokenizers = [name for one in settings.tokenizer for name in registry.expand(one)]
@@ -101,6 +99,8 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
             busy = []
             for make in todo:
                 result = runner.result(make(), wait)
+                if result is not None:
+                    setting.observer.row(result)
                 (busy if result is None else measured).append(make if result is None else result)
             todo = busy
     _refuse_empty(measured)
@@ -143,12 +143,14 @@ def _subjects(
         return Subject(setting, codec, own_weights=checkpoint is not None)
 
     reference = partial(Subject, setting, None)
+    count = len({registry.find(name)[1].name for name in tokenizers})  # these are first in `names`
     if setting.given is not None:
         subjects = [reference] if setting.given.originals else []
         return subjects + [
             partial(Subject, setting, None, given=name) for name in setting.given.codecs
         ]
-    subjects = [reference]
+    before = [reference]
     if any(clip.reference for clip in setting.corpus):
-        subjects.append(partial(Subject, setting, None, given=GIVEN))
-    return subjects + [partial(coded, name) for name in names]
+        before.append(partial(Subject, setting, None, given=GIVEN))
+    first = [partial(coded, name) for name in names[:count]]  # the user waits for these
+    return first + before + [partial(coded, name) for name in names[count:]]

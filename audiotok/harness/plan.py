@@ -39,6 +39,9 @@ class Observer:
     def progress(self, codec: str, done: int, total: int) -> None:
         """`done` of `total` clips of this codec are scored."""
 
+    def row(self, result: results.Result) -> None:
+        """A row of the table is there: the codecs that were named first, then all others."""
+
 
 @dataclass(kw_only=True)
 class Setting:

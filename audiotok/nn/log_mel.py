@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.system.dependencies import torchaudio
+from audiotok.nn.mel import mel_filters
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples
@@ -28,10 +28,8 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mels: int = 80):
         super().__init__()
-        bands = torchaudio().functional.melscale_fbanks(
-            WINDOW // 2 + 1, 0.0, SAMPLE_RATE / 2, num_mels, SAMPLE_RATE, "slaney", "slaney"
-        )
-        self.register_buffer("bands", bands.T, persistent=False)
+        bands = mel_filters(WINDOW // 2 + 1, SAMPLE_RATE, num_mels, scale="slaney")
+        self.register_buffer("bands", bands, persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     def forward(self, waveform: Tensor, floor: Floor = "clip") -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotok.system.dependencies import torchaudio
+from audiotok.nn.mel import mel_filters
 
 _FLOOR = 1e-5  # of magnitudes, before the logarithm
 
@@ -38,7 +38,7 @@ class MultiResolutionSpectralLoss(nn.Module):
         super().__init__()
         self.windows = tuple(mel_bands)
         for window, bands in mel_bands.items():
-            filters = _mel_filters(sample_rate, window=window, bands=bands, scale="slaney")
+            filters = mel_filters(window // 2 + 1, sample_rate, bands, scale="slaney")
             self.register_buffer(f"filters_{window}", filters, persistent=False)
             self.register_buffer(f"hann_{window}", torch.hann_window(window), persistent=False)
 
@@ -96,9 +96,8 @@ class MelSpectrogram(nn.Module):
         self.hop_length, self.power, self.same = hop_length, power, same
         hann = torch.hann_window(window_length)
         self.register_buffer("hann", hann, persistent=False)
-        filters = _mel_filters(
-            sample_rate, window=window_length, bands=num_bands, scale=scale, low=low
-        )
+        bins = window_length // 2 + 1
+        filters = mel_filters(bins, sample_rate, num_bands, scale=scale, low=low)
         if unit_norm:
             filters = filters / hann.norm() ** power
         self.register_buffer("filters", filters, persistent=False)
@@ -116,16 +115,6 @@ class MelSpectrogram(nn.Module):
         )  # fmt: skip
         magnitudes = spectrum.abs()
         return self.filters @ (magnitudes if self.power == 1 else magnitudes.square())
-
-
-def _mel_filters(
-    sample_rate: int, *, window: int, bands: int, scale: str, low: float = 0.0
-) -> Tensor:
-    norm = "slaney" if scale == "slaney" else None
-    filters = torchaudio().functional.melscale_fbanks(
-        window // 2 + 1, low, sample_rate / 2, bands, sample_rate, norm, scale
-    )
-    return filters.T
 
 
 class LogMelLoss(nn.Module):

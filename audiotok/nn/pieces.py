@@ -180,7 +180,17 @@ class Search:
 
     def __call__(self, waveform: Tensor, last: bool) -> Tensor:
         """(B, C, L) -> codes (B, K, T)."""
-        latents = self.encoder(waveform, last).float()
+        return self._found(self.encoder(waveform, last), last)
+
+    @property
+    def steps(self) -> list[Pieces]:
+        """The layers of the encoder, and the search, which are applied one after another."""
+        layers = self.encoder.steps if isinstance(self.encoder, Chain) else [self.encoder]
+        return [*layers, self._found]
+
+    def _found(self, latents: Tensor, last: bool) -> Tensor:
+        """Latents (B, D, T') -> codes (B, K, T)."""
+        latents = latents.float()
         if self.waiting is not None:
             latents = torch.cat([self.waiting, latents], dim=-1)
         ready = latents.shape[-1]

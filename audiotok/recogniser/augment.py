@@ -10,16 +10,14 @@ from torch import Tensor
 
 from audiotok.nn.log_mel import SAMPLE_RATE
 from audiotok.recogniser.recipe import AugmentConfig
-from audiotok.system.dependencies import torchaudio
+from audiotok.sound.sinc import Resample
 
 
 def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator) -> Tensor:
     """(L,) at 16 kHz -> (L',), where L' is L divided by the random speed factor."""
     pace = rng.choice(settings.pace)
     if pace != 1:
-        waveform = torchaudio().functional.resample(
-            waveform, round(SAMPLE_RATE * pace), SAMPLE_RATE, lowpass_filter_width=6
-        )
+        waveform = Resample(round(SAMPLE_RATE * pace), SAMPLE_RATE)(waveform)
     if settings.reverberation is not None and rng.random() < 0.5:
         waveform = _reverberated(waveform, rng.uniform(*settings.reverberation), rng)
     if settings.equaliser_db:

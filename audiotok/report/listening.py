@@ -207,7 +207,7 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     """
     import torch
 
-    from audiotok.system.dependencies import torchaudio
+    from audiotok.nn.mel import mel_filters
 
     rate, wave = sound.sample_rate, sound.waveform.mean(0)
     size = max(64, round(0.032 * rate))
@@ -217,10 +217,8 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     window = torch.hann_window(size)
     spectrum = torch.stft(wave, points, hop, size, window, center=False, return_complex=True)
     power = spectrum.abs().square()
-    bank = torchaudio().functional.melscale_fbanks(
-        len(power), 0.0, rate / 2, BANDS, rate, norm=None, mel_scale="htk"
-    )
-    decibels = 10 * torch.log10((bank.T @ power).clamp(min=1e-12))
+    bank = mel_filters(len(power), rate, BANDS)
+    decibels = 10 * torch.log10((bank @ power).clamp(min=1e-12))
     scaled = ((decibels - decibels.max()) / RANGE + 1).clamp(0, 1) * 255
     data = scaled.round().to(torch.uint8).T.contiguous().numpy().tobytes()
     return {

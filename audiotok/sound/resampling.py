@@ -1,8 +1,8 @@
 """Resampling, and the number of samples that results.
 
 A waveform of L samples at rate r has ceil(L * s / r) samples at rate s, everywhere. The filter is
-torchaudio's sinc interpolation with its defaults, as in the official WavTokenizer and EnCodec; or
-soxr's, if the ratio of the rates would need a huge kernel (44099 -> 24000).
+the sinc interpolation of torchaudio with its defaults, as in the official WavTokenizer and EnCodec;
+or soxr's, if the ratio of the rates would need a huge kernel (44099 -> 24000).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import soxr
 import torch
 
+from audiotok.sound.sinc import Resample
 from audiotok.system.defaults import pytorch_defaults
-from audiotok.system.dependencies import torchaudio
 
 _KERNEL_LIMIT = 2**20  # floats of a resampling kernel; if it would be larger, soxr is used
 BLOCK = 2**22  # samples resampled at once
@@ -28,12 +28,12 @@ def resampled_length(num_samples: int, sample_rate: int, new_sample_rate: int) -
 
 
 @lru_cache(maxsize=16)
-def _resampler(old: int, new: int) -> torch.nn.Module | None:
-    """torchaudio's resampler between two coprime rates; None if its kernel would be too large."""
+def _resampler(old: int, new: int) -> Resample | None:
+    """The resampler between two coprime rates; None if its kernel would be too large."""
     width = math.ceil(6 * old / (0.99 * min(old, new)))
     if new * (old + 2 * width) > _KERNEL_LIMIT:
         return None
-    return torchaudio().transforms.Resample(old, new)
+    return Resample(old, new)
 
 
 @pytorch_defaults()

@@ -53,7 +53,7 @@ def transformers_error(extra: str, purpose: str) -> AudiotokError | None:
     """An error if transformers cannot be used for `purpose`, else None; `extra` installs it."""
     if sys.modules.get(name := "transformers") is None and importlib.util.find_spec(name) is None:
         return MissingPackageError("transformers", extra, purpose)
-    return torchaudio_error()
+    return torchaudio_error() if version_of("torchaudio") else None  # it does without
 
 
 def need_transformers(extra: str, purpose: str) -> None:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from audiotok.errors import RecipeError
 from audiotok.judges.pretrained import from_pretrained_options
 from audiotok.nn.log_mel import Floor, LogMel, fit
-from audiotok.system.dependencies import need_transformers, torchaudio
+from audiotok.sound.sinc import Resample
+from audiotok.system.dependencies import need_transformers
 from audiotok.training.settings import DistillationConfig
 
 
@@ -59,9 +60,7 @@ class Teacher:
         self, waveform: Tensor, sample_rate: int, floor: Floor = "clip"
     ) -> TeacherFeatures:
         """Features of (B, C, L) at that rate, channels mixed; `floor` is that of `LogMel`."""
-        sound = torchaudio().functional.resample(
-            waveform.mean(1).float(), sample_rate, self.sample_rate
-        )
+        sound = Resample(sample_rate, self.sample_rate)(waveform.mean(1).float())
         inputs = self._inputs(sound, floor)
         if self.settings.layer == "last":
             chosen = self.encoder(**inputs).last_hidden_state

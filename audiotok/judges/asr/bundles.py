@@ -14,7 +14,7 @@ from audiotok.errors import MetricError
 from audiotok.judges.asr import pieces
 from audiotok.judges.pretrained import folder_sha256, hub_file, hub_missing, unloadable
 from audiotok.sound.audio import Audio
-from audiotok.system.dependencies import torchaudio
+from audiotok.system.dependencies import torchaudio, torchaudio_error
 
 URL = "https://download.pytorch.org/torchaudio/models/"
 
@@ -30,7 +30,7 @@ class Bundle:
         self.bundle = bundle or self.DEFAULT
         self.label = "" if self.bundle == self.DEFAULT else self.bundle
         self.name = f"torchaudio {self.bundle}"
-        self._file = self._bundle._path.rpartition("/")[2]
+        self._file = None if torchaudio_error() else self._bundle._path.rpartition("/")[2]
 
     def __getstate__(self) -> dict:
         return {key: value for key, value in vars(self).items() if key != "network"}
@@ -51,11 +51,13 @@ class Bundle:
 
     @property
     def identity(self) -> dict[str, str]:
-        path = hub_file(self._file)
-        return {"weights": folder_sha256((str(path),))} if path.is_file() else {}
+        path = self._file and hub_file(self._file)
+        return {"weights": folder_sha256((str(path),))} if path and path.is_file() else {}
 
     def missing(self) -> MetricError | None:
         """An error with how to get the weights; None if they are there."""
+        if (error := torchaudio_error()) is not None:
+            return MetricError(str(error))
         return hub_missing(self._file, URL + self._bundle._path, self.bundle)
 
     @cached_property

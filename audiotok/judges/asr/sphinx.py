@@ -1,23 +1,28 @@
 """CMU Pocketsphinx with the US-English model of its package: small, offline, not very accurate.
 
 With a JSGF grammar it recognises only sentences of that grammar (closed vocabulary); without, it
-uses the package's trigram language model. Each sound gets a new decoder, because the channel
-estimate of one utterance would otherwise influence the next; dither has a fixed seed. `phones` is a
-forced alignment of a given text.
+uses the package's trigram language model. Before each sound the estimate of the channel is set
+back, which would otherwise influence the next one; dither has a fixed seed. `phones` is a forced
+alignment of a given text.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiotok.errors import MetricError, MissingPackageError
 from audiotok.judges.asr import SAMPLE_RATE, mono, normalise, wrong_script
 from audiotok.sound.audio import Audio
+
+if TYPE_CHECKING:
+    import pocketsphinx
 
 ENGLISH = 0.75  # least share of words in the dictionary; English texts have 0.95, German 0.65
 FEWEST = 20  # words needed to distinguish English from other languages
@@ -51,12 +56,10 @@ class Sphinx:
         """Words in lower case; empty if nothing was recognised."""
         if (error := self.missing()) is not None:
             raise error
-        from pocketsphinx import Decoder
-
         pcm = _pcm(audio)
-        search = {} if self.grammar is None else {"jsgf": self.grammar}
         try:
-            decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
+            decoder = _decoder(self.grammar, threading.get_ident())
+            decoder.reinit_feat()
             decoder.start_utt()
             decoder.process_raw(pcm, full_utt=True)
             decoder.end_utt()
@@ -66,6 +69,15 @@ class Sphinx:
             ) from reason
         hypothesis = decoder.hyp()
         return hypothesis.hypstr if hypothesis is not None else ""
+
+
+@lru_cache(maxsize=4)
+def _decoder(grammar: str | None, thread: int) -> pocketsphinx.Decoder:
+    """A decoder of one thread; to load one takes longer than to recognise a short sentence."""
+    from pocketsphinx import Decoder
+
+    search = {} if grammar is None else {"jsgf": grammar}
+    return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **search)
 
 
 def unsuited(texts: Sequence[str]) -> str | None:

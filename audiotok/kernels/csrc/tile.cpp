@@ -44,9 +44,11 @@ inline Floats broadcast(float value) { return value - Floats{}; }
 inline float sum(Floats value) {
     float lane[LANES];
     store(lane, value);
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t i = 0; i < width; ++i) lane[i] += lane[i + width];
-    return lane[0];
+    if (LANES < 4) return lane[0];
+    Quad total = {};
+    for (size_t i = 0; i < LANES; i += 4)
+        total += *reinterpret_cast<const LooseQuad*>(lane + i);
+    return (total[0] + total[1]) + (total[2] + total[3]);
 }
 
 // WIDTH is D where it is known to the compiler (8, as in DAC), else 0.
@@ -150,6 +152,10 @@ void pack(const float* rows, size_t count, size_t D, size_t width, float* packed
     }
 }
 
+// One row has so little work to each codeword that memory is the limit: the words that come so many
+// groups later are fetched meanwhile. Beyond the codebook a prefetch does nothing.
+constexpr int AHEAD = 4;
+
 template <int C, bool COSINE, size_t WIDTH>
 inline void scan_words(const float* row, const float* codebook, size_t dimension, float* costs) {
     const size_t D = WIDTH ? WIDTH : dimension;
@@ -159,6 +165,7 @@ inline void scan_words(const float* row, const float* codebook, size_t dimension
     for (; d + LANES <= D; d += LANES) {
         const Floats x = load(row + d);
         for (int j = 0; j < C; ++j) {
+            if (WIDTH == 0 && C > 1) __builtin_prefetch(codebook + (j + AHEAD * C) * D + d);
             const Floats c = load(codebook + j * D + d);
             if (COSINE)
                 total[j] -= x * c;
