@@ -6,8 +6,8 @@
     AUDIOTOK_AUDIO_ROOTS=HELD_OUT audiotok bench -s tts --data OUT/manifest.tsv
 
 HELD_OUT is the folder of `benchmarks/tts_corpus.py held-out`. Each call adds the rows of one maker
-to OUT/manifest.tsv, and resumes where it stopped. The seed of a request is its place in the manifest
-plus --seed. One thread.
+to OUT/manifest.tsv, and resumes where it stopped. The seed of a request is its place in the
+manifest plus --seed. One thread.
 """
 
 from __future__ import annotations
