@@ -29,7 +29,8 @@ from audiotok.judges.asr import normalise
 from audiotok.judges.asr.whisper import Whisper
 from audiotok.judges.pretrained import slug
 from audiotok.judges.speakers.resemblyzer import Resemblyzer
-from audiotok.sound.audio import read, read_comment
+from audiotok.sound import comments
+from audiotok.sound.audio import read
 from audiotok.tasks import Column, Item, Task, _words
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def skips_and_repetitions(text: str, heard: str) -> tuple[int, int]:
 def costs(path: Path | None, duration: float) -> dict[str, float]:
     """Steps and work, where the metadata of the file have them."""
     try:
-        about = json.loads(read_comment(path)) if path else {}
+        about = json.loads(comments.read(path)) if path else {}
         steps, seconds = about["steps"], sum(about["seconds"].values())
         return {"steps": float(steps), "work": float(seconds) / duration}
     except (AudiotokError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):

@@ -201,8 +201,10 @@ class Speaker:
         """The speech of one request in pieces, as they are made."""
         with self.codec.stream() as decoder:
             for codes in self.model.stream(request, options):
-                yield self._audio(decoder.decode(codes[None]))
-            yield self._audio(decoder.decode(None, last=True))
+                if (waveform := decoder.decode(codes[None])).numel():
+                    yield self._audio(waveform)
+            if (waveform := decoder.decode(None, last=True)).numel():
+                yield self._audio(waveform)
 
     def _spoken(self, request: Request, made: Generated, options: Generation) -> Spoken:
         began = time.perf_counter()
