@@ -28,7 +28,7 @@ class TTSRecipe(Section):
     tokens: str  # folder for its codes and phones, which are made when they are missing
     codecs: tuple[Name, ...] = Field(min_length=1)  # with options; batches of them in turn
     model: ModelConfig
-    prompt_seconds: tuple[float, float] = (1.5, 3.0)  # uniformly drawn
+    prompt_seconds: tuple[float, float] = (1.0, 3.0)  # uniformly drawn
     validation_every: int = Field(default=25, gt=1)  # of each speaker, one clip in so many
     batch: int = Field(gt=0)  # clips in a step of one process
     steps: int = Field(gt=0)

@@ -11,6 +11,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ from audiotok.tts import corpus, trained
 from audiotok.tts.base import Codes, Example, crop
 from audiotok.tts.corpus import Utterance, Utterances
 from audiotok.tts.recipe import TTSRecipe, load
+
+SORTED = 32  # batches whose clips are sorted by length together
 
 
 def train(
@@ -170,14 +173,30 @@ class Material:
 
     def examples(self, number: int) -> list[Example]:
         """Batch `number` of training."""
-        recipe, count = self.recipe, len(self.train)
+        recipe = self.recipe
+        batches = max(1, len(self.train) // recipe.batch)
+        epoch, place = divmod(number, batches)
+        return [
+            self._example(
+                self.train[index],
+                self.others,
+                np.random.default_rng([recipe.seed, 1, number, position]),
+            )
+            for position, index in enumerate(self._order(epoch)[place])
+        ]
+
+    @lru_cache(maxsize=2)  # noqa: B019
+    def _order(self, epoch: int) -> list[list[int]]:
+        """The batches of an epoch: clips of similar length together, which saves padding."""
+        rng, batch = np.random.default_rng([self.recipe.seed, 0, epoch]), self.recipe.batch
+        order = rng.permutation(len(self.train))
         found = []
-        for index in range(number * recipe.batch, (number + 1) * recipe.batch):
-            epoch, position = divmod(index, count)
-            order = np.random.default_rng([recipe.seed, epoch]).permutation(count)
-            rng = np.random.default_rng([recipe.seed, 1, index])
-            found.append(self._example(self.train[order[position]], self.others, rng))
-        return found
+        for start in range(0, len(order), SORTED * batch):
+            window = order[start : start + SORTED * batch].tolist()
+            window.sort(key=lambda index: self.train[index].codes.shape[1])
+            found += [window[at : at + batch] for at in range(0, len(window), batch)]
+        found = [one for one in found if len(one) == batch] or found
+        return [found[place] for place in rng.permutation(len(found))]
 
     def validation(self) -> list[list[Example]]:
         """Batches, the same every time."""

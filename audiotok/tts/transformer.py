@@ -1,7 +1,8 @@
 """A transformer whose mask says who sees whom, with rotary positions and a cache.
 
 Pre-norm blocks (RMSNorm, attention, RMSNorm, GELU) without biases, as `audiotok.lm.transformer`,
-whose attention is causal only. Here rows of a batch may have other lengths and positions.
+whose attention is causal only. Here rows of a batch may have other lengths and positions. There is
+no dropout within attention: on a CPU it would keep PyTorch from its fused kernel.
 """
 
 from __future__ import annotations
@@ -57,8 +58,7 @@ class Block(nn.Module):
         query, key = _rotate(query, rotation), _rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(layer, key, value)
-        dropout = self.dropout if self.training else 0.0
-        found = F.scaled_dot_product_attention(query, key, value, mask, dropout)
+        found = F.scaled_dot_product_attention(query, key, value, mask)
         found = self.out(found.transpose(1, 2).flatten(2))
         hidden = hidden + F.dropout(found, self.dropout, self.training)
         fed = self.feed_out(F.gelu(self.feed_in(self.feed_norm(hidden))))
