@@ -144,7 +144,8 @@ def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor])
         config = TypeAdapter(ModelConfig).validate_python(part["config"])
         about = dict(part["codes"])
         about |= {key: tuple(about[key]) for key in ("codebook_sizes", "strides")}
-        about["codec"] = Recorded(about["codec"], str(path))
+        if path.parent != assets.folder(KIND):  # the user's: its codec is only looked up
+            about["codec"] = Recorded(about["codec"], str(path))
         with torch.random.fork_rng([]), checkpoints.sized_by(own, path):
             model = config.build(Codes(**about))
     except (ValueError, LookupError, TypeError, AttributeError) as reason:
