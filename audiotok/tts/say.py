@@ -208,7 +208,7 @@ class Speaker:
 
     def _spoken(self, request: Request, made: Generated, options: Generation) -> Spoken:
         began = time.perf_counter()
-        audio = self._decoded(made.codes)
+        audio = self.decode(made.codes)
         seconds = made.seconds | {"codec": time.perf_counter() - began}
         lengths = made.durations
         about = {
@@ -231,7 +231,8 @@ class Speaker:
             about,
         )
 
-    def _decoded(self, codes: Tensor) -> Audio:
+    def decode(self, codes: Tensor) -> Audio:
+        """The sound of codes (K, T)."""
         card = self.codec.card
         samples = codes.shape[1] * card.hop_length * card.sample_rate_out // card.sample_rate_in
         tokens = Tokens(
