@@ -1,6 +1,6 @@
 """Times VALL-E R with merging and without: steps and seconds at 5, 10 and 20 s of speech.
 
-    python benchmarks/speed/tts.py                          # results/speed/tts-cpu.csv
+    python benchmarks/speed/tts.py                          # results/speed/tts-cpu.csv and .json
     python benchmarks/speed/tts.py --seconds 5 --rounds 1
 
 Both models have the sizes of the recipes valle-r-ar, valle-aligned-ar and valle-nar and random
@@ -12,8 +12,10 @@ is the median over the rounds, of process time.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +23,7 @@ import torch
 
 from audiotok.codec import registry
 from audiotok.errors import RecipeError, ResultsError
+from audiotok.results import provenance
 from audiotok.system import assets
 from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
@@ -90,9 +93,18 @@ def main() -> None:
         merged["ar_share"] = merged["ar"] / unmerged["ar"]
         merged["total_share"] = (merged["ar"] + merged["nar"]) / (unmerged["ar"] + unmerged["nar"])
         print(merged, unmerged, sep="\n", flush=True)
-    table = pd.DataFrame(rows).round(4).assign(hardware=hardware("cpu"))
+    about = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": hardware("cpu"),
+        "rounds": arguments.rounds,
+        "packages": provenance.packages(("torch", "numpy")),
+        "git": provenance.git(),
+        "command": provenance.command(),
+    }
     with replacing(arguments.out, ResultsError) as file:
-        file.write(table.to_csv(index=False).encode())
+        file.write(pd.DataFrame(rows).round(4).to_csv(index=False).encode())
+    with replacing(arguments.out.with_suffix(".json"), ResultsError) as file:
+        file.write(json.dumps(about, indent=1).encode())
 
 
 if __name__ == "__main__":
