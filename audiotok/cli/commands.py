@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import audiotok
-from audiotok.cli import atok, codecs, coding, listing, measuring, results, training
+from audiotok.cli import atok, codecs, coding, listing, measuring, results, speech, training
 from audiotok.system import process
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ VERBS = {
         "reconstruct": coding.reconstruct,
         "export": coding.export,
         "show": atok.show,
+        "say": speech.say,
     },
     "Measure and compare codecs": {
         "bench": measuring.bench,
@@ -53,6 +54,7 @@ VERBS = {
         "train": training.train,
         "train-lm": training.train_lm,
         "train-asr": training.train_asr,
+        "train-tts": training.train_tts,
         "judge-lm": training.judge_lm,
     },
     "Lists": {

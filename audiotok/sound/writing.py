@@ -27,13 +27,16 @@ WRITABLE = tuple(_WRITERS)  # extensions that `write` knows
 log = logging.getLogger("audiotok")
 
 
-def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
+def write(
+    path: str | Path, audio: Audio, subtype: str | None = None, comment: str | None = None
+) -> None:
     """Writes `audio` in the format that the extension of `path` names, whole or not at all.
 
     Args:
         path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
         subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
             [-1, 1] are clipped in every format but FLOAT and DOUBLE; a warning counts them.
+        comment: text for the file's metadata; .wav, .flac and .ogg keep it (`comments.read`).
     """
     extension = Path(path).suffix.lower()
     if extension not in _WRITERS:
@@ -51,6 +54,8 @@ def write(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
             replacing(path, AudioError) as file,
             soundfile.SoundFile(file.fileno(), "w", closefd=False, **settings) as sound,
         ):
+            if comment is not None:
+                sound.comment = comment
             for block in audio.waveform.detach().split(_WRITTEN, dim=1):
                 sound.write(block.T.numpy())
     except soundfile.LibsndfileError as reason:

@@ -1,0 +1,102 @@
+"""How well given durations of phones are kept: they are taken from recordings, and aligned again.
+
+    python benchmarks/tts_durations.py HELD_OUT OUT.csv --model AR.safetensors NAR.safetensors
+
+For each published sentence the phones of the recording are aligned and spoken by the model with
+these durations, in the voice of the prompt. The speech is aligned too, and so is the codec's copy
+of the recording, which says what the aligner reaches. Clips in which it finds other phones are left
+out and counted. Writes the correlation of the durations, silence aside, of each voice and of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tts_corpus import read
+
+from audiotok.errors import AudiotokError, ResultsError
+from audiotok.sound.audio import Audio
+from audiotok.sound.audio import read as read_sound
+from audiotok.system.files import replacing
+from audiotok.tts import phones
+from audiotok.tts.alignment import Alignment, align
+from audiotok.tts.base import Request
+from audiotok.tts.durations import Durations
+from audiotok.tts.say import Speaker
+from audiotok.tts.text import SILENCE
+
+
+def lengths(found: Alignment, duration: float) -> Durations:
+    """Seconds of each phone of a sound that lasts `duration` seconds."""
+    ends = [*found.starts[1:], max(duration, found.starts[-1] + 0.01)]
+    return Durations(
+        found.names, tuple(end - start for start, end in zip(found.starts, ends, strict=True))
+    )
+
+
+def spoken(sound: Audio, text: str) -> Durations:
+    return lengths(align(sound, text), sound.duration)
+
+
+def voiced(found: Durations) -> tuple[list[str], list[float]]:
+    """Phones that are no silence, and their seconds."""
+    pairs = zip(found.phones, found.seconds, strict=True)
+    kept = [(name, seconds) for name, seconds in pairs if name != SILENCE]
+    return [name for name, _ in kept], [seconds for _, seconds in kept]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("held_out", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", nargs="+", required=True)
+    parser.add_argument("--limit", type=int, default=None)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    speaker = Speaker(*arguments.model)
+    rows = [row for row in read(arguments.held_out / "manifest.tsv") if row["label"] == "plain"]
+    pairs = []
+    failed = {"model": 0, "copy": 0}
+    for number, row in enumerate(rows[: arguments.limit]):
+        sound = read_sound(arguments.held_out / row["audio"])
+        try:
+            given = spoken(sound, row["text"])
+            prompt = speaker.prompt(arguments.held_out / row["prompt"])
+            asked = torch.tensor(phones.ids(given.phones))
+            request = Request(asked, prompt, given.units(speaker.unit), number)
+            made = speaker.speak([request])[0].audio
+        except AudiotokError as error:
+            print(f"{row['audio']} left out: {error}")
+            continue
+        for what, heard in (("model", made), ("copy", speaker.codec.reconstruct(sound))):
+            try:
+                again = voiced(spoken(heard, row["text"]))
+            except AudiotokError:
+                again = ([], [])
+            names, wanted = voiced(given)
+            if again[0] != names:
+                failed[what] += 1
+                continue
+            pairs += [
+                {"what": what, "speaker": row["speaker"], "given": a, "found": b}
+                for a, b in zip(wanted, again[1], strict=True)
+            ]
+    table = pd.DataFrame(pairs)
+    found = []
+    for what, own in table.groupby("what"):
+        for voice, some in [("all", own), *own.groupby("speaker")]:
+            value = np.corrcoef(some["given"], some["found"])[0, 1]
+            found.append(
+                {"what": what, "speaker": voice, "phones": len(some), "r": round(value, 4)}
+            )
+    with replacing(arguments.out, ResultsError) as file:
+        file.write(pd.DataFrame(found).to_csv(index=False).encode())
+    print(pd.DataFrame(found).to_string(), f"clips left out: {failed}", sep="\n")
+
+
+if __name__ == "__main__":
+    main()
