@@ -19,7 +19,7 @@ LEVELS = (
     "metrics data judges probes lm",
     "tasks results",
     "harness testing training",
-    "corpora recogniser speech_lm",
+    "corpora recogniser speech_lm tts",
     "report cli",
 )
 ORDER = [part for level in LEVELS for part in level.split()]

@@ -1,0 +1,1 @@
+"""Speech from text: models that generate the codes of a codec."""
