@@ -50,7 +50,6 @@ def test_deviations_are_those_of_what_each_stage_quantizes(codec):
             codec.dequantize(quantizer_codes[:, :layer])[0].T if layer else torch.zeros(())
         )
         assert float(values[layer]) == pytest.approx(float(left.var(0).mean().sqrt()), rel=1e-4)
-    assert (values[1:] < values[:-1]).all()
     with pytest.raises(CodecError, match="need one sound or more"):
         measure(codec, [])
 
