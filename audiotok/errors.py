@@ -42,6 +42,10 @@ class RecipeError(AudiotokError):
     """A training recipe that cannot be run."""
 
 
+class SpeechError(AudiotokError):
+    """A text, a prompt or durations that a speech model cannot speak."""
+
+
 class MissingPackageError(AudiotokError):
     """An optional package that is not installed.
 

@@ -9,7 +9,7 @@ forced alignment of a given text.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -101,10 +101,15 @@ def dictionary() -> dict[str, list[str]]:
     return pronunciations
 
 
-def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
+def phones(
+    audio: Audio, text: str, pronunciations: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[str, float]]:
     """Forced alignment: the phones of `text` in `audio`, each with its start in seconds.
 
     Phones are those of the CMU dictionary, silence is SIL; the first begins at 0.
+
+    Args:
+        pronunciations: {word: its phones} of words that the dictionary does not have.
 
     Raises:
         MetricError: a word is not in the dictionary, or the text does not fit the sound.
@@ -116,6 +121,8 @@ def phones(audio: Audio, text: str) -> list[tuple[str, float]]:
     pcm = _pcm(audio)
     try:
         decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=None)
+        for word, spoken in (pronunciations or {}).items():
+            decoder.add_word(word, " ".join(spoken), False)
         decoder.set_align_text(normalise(text))
         for search in (None, decoder.set_alignment):  # words first, then the phones in them
             if search is not None:

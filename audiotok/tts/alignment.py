@@ -1,0 +1,85 @@
+"""Which phone is spoken in which frame: forced alignment, and durations in whole frames.
+
+Silence is a phone. Every phone gets at least one frame; one that is shorter than a frame borrows it
+from the nearest phone that has more than one, the longer neighbour first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from audiotok.errors import SpeechError
+from audiotok.judges.asr import sphinx
+from audiotok.sound.audio import Audio
+from audiotok.tts import phones
+from audiotok.tts.text import SILENCE, pronunciations
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The phones of a sound: names and starts in seconds, the first 0."""
+
+    names: tuple[str, ...]
+    starts: tuple[float, ...]
+
+    @property
+    def ids(self) -> Tensor:
+        """(N,) int64, see `phones`."""
+        return torch.tensor(phones.ids(self.names))
+
+
+def align(audio: Audio, text: str) -> Alignment:
+    """The phones of `text` in `audio`; noises that the aligner finds count as silence.
+
+    Raises:
+        MetricError: the text does not fit the sound.
+        SpeechError: a word of the text cannot be spoken.
+    """
+    found = sphinx.phones(audio, text, pronunciations(text))
+    names: list[str] = []
+    starts: list[float] = []
+    for name, start in found:
+        name = name if name in phones.NAMES else SILENCE
+        if name == SILENCE and names and names[-1] == SILENCE:
+            continue
+        names.append(name)
+        starts.append(start)
+    return Alignment(tuple(names), tuple(starts))
+
+
+def durations(starts: Sequence[float], frames: int, frame_rate: float) -> tuple[Tensor, int]:
+    """Frames of each phone.
+
+    Args:
+        starts: of the phones in seconds, ascending.
+        frames: of the sound.
+        frame_rate: Hz.
+
+    Returns:
+        (N,) int64, all at least 1, whose sum is `frames`; and how many frames were borrowed.
+
+    Raises:
+        SpeechError: there are more phones than frames, or none.
+    """
+    if not 0 < len(starts) <= frames:
+        raise SpeechError(
+            f"{len(starts)} phones in {frames} frames: expected a frame or more for every phone, "
+            "and one phone or more"
+        )
+    bounds = [min(frames, round(start * frame_rate)) for start in starts]
+    bounds = [0, *bounds[1:], frames]
+    found = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+    borrowed = 0
+    for number in range(len(found)):
+        if found[number] > 0:
+            continue
+        lenders = [other for other, length in enumerate(found) if length > 1]
+        lender = min(lenders, key=lambda other: (abs(other - number), -found[other]))  # noqa: B023
+        found[lender] -= 1
+        found[number] += 1
+        borrowed += 1
+    return torch.tensor(found), borrowed

@@ -1,0 +1,138 @@
+"""What a speech model promises: a loss for training, and codes for phones in the voice of a prompt.
+
+Lengths of phones are in units: one unit is `merge` frames of the codec, 1 where the model does not
+merge. Codes are always those of the codec, (K, T) of one channel; a model that groups or merges
+codebooks does so inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from audiotok.training.settings import Section
+from audiotok.tts.corpus import Utterance
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes that a model speaks.
+
+    Attributes:
+        codec: name with options; fingerprint: of its codes.
+        codebook_sizes, strides: of its K codebooks.
+        frame_rate: Hz.
+    """
+
+    codec: str
+    fingerprint: str
+    codebook_sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    frame_rate: float
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The voice to imitate.
+
+    Attributes:
+        codes: (K, T) int64, T a multiple of the model's `merge`.
+        phones, durations: (N,) int64, ids and units of what is said in it; None if unknown.
+    """
+
+    codes: Tensor
+    phones: Tensor | None = None
+    durations: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A target to learn, and a prompt of the same voice that says something else."""
+
+    target: Utterance
+    prompt: Prompt
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to say.
+
+    Attributes:
+        phones: (N,) int64, with silence, see `phones`.
+        durations: units of each, (N,); None: the model chooses.
+        seed: of all that is drawn for this request.
+    """
+
+    phones: Tensor
+    prompt: Prompt
+    durations: Tensor | None = None
+    seed: int = 0
+
+
+class Generation(Section):
+    """How codes are drawn; a model ignores what it does not have."""
+
+    temperature: float = Field(1.0, ge=0)  # 0: the most likely token
+    top_p: float = Field(0.9, gt=0, le=1)
+    pointer: Literal["logit", "printed"] = "logit"  # VALL-E R, equation 5: see `pointer`
+    most_units: int = Field(30, gt=0)  # on one phone; then the next one begins
+    steps: int = Field(16, gt=0)  # of iterative models
+    guidance: float = Field(0.0, ge=0)  # classifier-free, of models trained for it
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Codes (K, T) int64; units of each phone, None where the model has no alignment; sequential
+    steps of the network; seconds that each stage took; the log probabilities of what was drawn, by
+    kind, in order."""
+
+    codes: Tensor
+    durations: Tensor | None
+    steps: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    drawn: dict[str, Tensor] = field(default_factory=dict)
+
+
+class SpeechModel(nn.Module):
+    """Base of all models.
+
+    Attributes:
+        codes: what it speaks.
+        merge: frames in one unit of duration.
+    """
+
+    codes: Codes
+    merge: int = 1
+
+    def loss(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Scalars, among them "loss", whose gradient is followed; `generator` draws dropouts of
+        conditions, layers and masks."""
+        raise NotImplementedError
+
+    def generate(
+        self, requests: Sequence[Request], options: Generation | None = None
+    ) -> list[Generated]:
+        """The codes of each request; the requests of a batch do not depend on each other."""
+        raise NotImplementedError
+
+    def stream(self, request: Request, options: Generation | None = None) -> Iterator[Tensor]:
+        """The codes (K, T_i) of one request in pieces as they are complete, in order."""
+        yield self.generate([request], options)[0].codes
+
+
+def crop(utterance: Utterance, start: int, units: int, merge: int = 1) -> Prompt:
+    """`units` units of an utterance from unit `start` on, with the phones spoken in them."""
+    path = utterance.durations(merge)
+    owner = torch.arange(len(path)).repeat_interleave(path)[start : start + units]
+    numbers, lengths = owner.unique_consecutive(return_counts=True)
+    codes = utterance.codes[:, merge * start : merge * (start + units)]
+    if short := -codes.shape[1] % merge:
+        codes = torch.cat([codes, codes[:, -1:].expand(-1, short)], 1)
+    return Prompt(codes, utterance.phones[numbers], lengths)

@@ -1,0 +1,184 @@
+"""The corpus that speech models learn from: codes and phones of every clip of a manifest.
+
+`prepare` encodes the clips into shards of tokens (`audiotok.corpora`), a folder for each codec, and
+aligns their phones into phones.jsonl, which all codecs share; both go on where they stopped.
+`Utterances` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiotok import corpora, data
+from audiotok.codec import registry
+from audiotok.codec.card import CodecCard
+from audiotok.errors import AudiotokError, CorpusError, SpeechError
+from audiotok.system import names
+from audiotok.tts import alignment, phones
+
+Note = Callable[[str], None]
+PHONES = "phones.jsonl"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What was said, by whom, and the codes of the sound.
+
+    Attributes:
+        id, speaker: of the clip.
+        codes: (K, T) int64, one channel.
+        phones: (N,) int64 ids of `audiotok.tts.phones`, silence among them; empty if unknown.
+        starts: N starts in seconds, the first 0.
+        frame_rate: of the codes, Hz.
+    """
+
+    id: str
+    speaker: str
+    codes: Tensor
+    phones: Tensor
+    starts: tuple[float, ...]
+    frame_rate: float
+
+    def durations(self, merge: int = 1) -> Tensor:
+        """Of each phone in units of `merge` frames, (N,) int64: at least 1 each, ceil(T / merge) in
+        all; SpeechError if the sound is too short for its phones."""
+        frames = -(-self.codes.shape[1] // merge)
+        return alignment.durations(self.starts, frames, self.frame_rate / merge)[0]
+
+
+def prepare(
+    manifest: str | Path, folder: str | Path, codec: str, note: Note = lambda text: None
+) -> None:
+    """Encodes and aligns what is missing in `folder`; clips that cannot be aligned are noted.
+
+    Args:
+        manifest: a corpus with `text` and `speaker`, as `audiotok.data.load` takes it.
+        codec: its name with options.
+        note: receives a line on what is done.
+
+    Raises:
+        CorpusError: a clip has no text or no speaker, or the corpus cannot be encoded.
+    """
+    corpus = data.load(manifest)
+    for clip in corpus:
+        if not clip.text or not clip.speaker:
+            lacking = "text" if clip.speaker else "speaker"
+            raise CorpusError(
+                f"{corpus.name}: the clip {clip.id} has no {lacking}: "
+                "expected a manifest with the columns audio, text and speaker"
+            )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    note(f"codes of {len(corpus)} clips by {codec}")
+    corpora.encode(manifest, codec, _codes(folder, codec), workers=0)
+    done = _aligned(folder / PHONES)
+    with open(folder / PHONES, "a", encoding="utf-8") as file:
+        for number, clip in enumerate(corpus, 1):
+            if clip.id not in done:
+                done[clip.id] = row = _align(clip)
+                file.write(json.dumps(row) + "\n")
+            if number % 100 == 0:
+                file.flush()
+                note(f"phones of {number} of {len(corpus)} clips")
+    failed = [row for clip in corpus if "error" in (row := done[clip.id])]
+    if failed:
+        note(f"{len(failed)} clips cannot be aligned, e.g. {failed[0]['id']}: {failed[0]['error']}")
+
+
+def is_prepared(manifest: str | Path, folder: str | Path, codec: str) -> bool:
+    """Whether `prepare` would have nothing to do."""
+    codes = _codes(Path(folder), codec)
+    if not (codes / "_corpus.json").exists() or not corpora.Shards(codes).complete:
+        return False
+    return {clip.id for clip in data.load(manifest)} <= _aligned(Path(folder) / PHONES).keys()
+
+
+def _align(clip: data.Clip) -> dict:
+    try:
+        found = alignment.align(clip.read(), clip.text)
+    except AudiotokError as error:
+        return {"id": clip.id, "error": str(error)}
+    return {"id": clip.id, "phones": " ".join(found.names), "starts": found.starts}
+
+
+def _codes(folder: Path, codec: str) -> Path:
+    return folder / names.part(codec)
+
+
+def _aligned(path: Path) -> dict[str, dict]:
+    """The rows of phones.jsonl by id; a last line that was not written to its end is cut off."""
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        path.write_bytes(content := content[: content.rfind(b"\n") + 1])
+    rows = [json.loads(line) for line in content.splitlines()]
+    return {row["id"]: row for row in rows}
+
+
+class Utterances:
+    """The utterances of a prepared corpus, sorted by id.
+
+    Args:
+        folder: as given to `prepare`.
+        codec: its name with options.
+        merge: those with more phones than units of so many frames are left out.
+
+    Raises:
+        CorpusError: nothing was prepared there.
+    """
+
+    def __init__(self, folder: str | Path, codec: str, merge: int = 1):
+        self.shards = corpora.Shards(_codes(Path(folder), codec))
+        self.card: CodecCard = registry.find_card(codec)
+        self.fingerprint: str = self.shards.metadata["fingerprint"]
+        self.frame_rate = self.card.sample_rate_in / self.card.hop_length
+        aligned = _aligned(Path(folder) / PHONES)
+        found = []
+        for clip, tokens in self.shards:
+            row = aligned.get(clip.id, {})
+            if "phones" in row:
+                spoken = torch.tensor(phones.ids(row["phones"].split()))
+                starts = tuple(row["starts"])
+                found.append(
+                    Utterance(
+                        clip.id, clip.speaker, tokens.codes[0].long(), spoken, starts,
+                        self.frame_rate,
+                    )
+                )  # fmt: skip
+        self.all = sorted((one for one in found if _fits(one, merge)), key=lambda one: one.id)
+        if not self.all:
+            raise CorpusError(f"{folder} has no aligned utterance: was the corpus prepared?")
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def split(self, every: int) -> tuple[list[Utterance], list[Utterance]]:
+        """To train on and to validate on: of each speaker every `every`-th clip validates."""
+        groups = list(by_speaker(self.all).values())
+        train = [one for group in groups for n, one in enumerate(group) if (n + 1) % every]
+        rest = [one for group in groups for n, one in enumerate(group) if (n + 1) % every == 0]
+        return train, rest
+
+
+def _fits(one: Utterance, merge: int) -> bool:
+    try:
+        one.durations(merge)
+    except SpeechError:
+        return False
+    return True
+
+
+def by_speaker(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    """{speaker: utterances}, in their order."""
+    found: dict[str, list[Utterance]] = defaultdict(list)
+    for one in utterances:
+        found[one.speaker].append(one)
+    return dict(found)
