@@ -22,8 +22,9 @@ import pandas as pd
 import timing
 import torch
 
-from audiotok.tts.resgen.model import ResGen, ResGenConfig, condition_of
-from audiotok.tts.resgen.sampling import ResGenSampling, generate
+from audiotok.tts.base import Codes, Generation
+from audiotok.tts.resgen.network import Network, NetworkConfig, condition_of
+from audiotok.tts.resgen.sampling import sample_codes
 
 DEPTHS = (8, 16, 32, 46)
 GOAL = 1.1
@@ -53,8 +54,9 @@ def main() -> None:
 
 def cell_of(frames: int, steps: int, guidance: float, rounds: int) -> list[dict]:
     """A row for each predictor and depth."""
+    options = Generation(steps=steps, guidance=guidance, top_p=0.94)
     works = {
-        (predictor, depth): work(predictor, depth, frames, ResGenSampling(steps, guidance=guidance))
+        (predictor, depth): work(predictor, depth, frames, options)
         for predictor in ("latents", "tokens")
         for depth in DEPTHS
     }
@@ -75,26 +77,25 @@ def cell_of(frames: int, steps: int, guidance: float, rounds: int) -> list[dict]
 
 
 def work(
-    predictor: str, depth: int, frames: int, sampling: ResGenSampling
+    predictor: str, depth: int, frames: int, options: Generation
 ) -> tuple[Callable[[], None], Callable[[], int]]:
     """What is timed, and the number of its forwards."""
     torch.manual_seed(0)
-    config = ResGenConfig(
-        depth=depth, codebook_size=16, latents=64, phones=40, predictor=predictor
-    )  # fmt: skip
-    model, calls = ResGen(config).eval(), []
+    codes = Codes("lyra-v2", "", (16,) * depth, (1,) * depth, RATE)
+    network, calls = Network(NetworkConfig(latents=64, predictor=predictor), codes).eval(), []
     words = torch.randn(depth, 16, 64) * 0.9 ** torch.arange(depth)[:, None, None]
-    model.set_codec(words, 0.9 ** torch.arange(depth))
-    phones = [model.prompt_phone, *(n % 40 for n in range(frames // 5))]
-    condition = condition_of([phones], [[PROMPT, *[5] * (frames // 5)]], [PROMPT])
+    network.set_codec(words, 0.9 ** torch.arange(depth))
+    phones = torch.arange(frames // 5) % 40 + 2
+    spoken = [torch.cat([torch.tensor([0]), phones])]
+    condition = condition_of(spoken, [torch.tensor([PROMPT, *[5] * len(phones)])], [PROMPT])
     codes = torch.randint(0, 16, (1, depth, int(condition.lengths[0])))
 
     def body() -> None:
         generators = [torch.Generator().manual_seed(0)]
-        generate(model, codes, condition, sampling=sampling, generators=generators)
+        sample_codes(network, codes, condition, options=options, generators=generators)
 
     def forwards() -> int:
-        handle = model.body.register_forward_hook(lambda *_: calls.append(1))
+        handle = network.body.register_forward_hook(lambda *_: calls.append(1))
         body()
         handle.remove()
         return len(calls)

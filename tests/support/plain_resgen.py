@@ -96,7 +96,7 @@ def hidden(model, codes, visible, phones, durations, prompt, dropped=False):
             total = total + words[j, codes[j][t]]
         row = linear(model.visible, total / float(model.scale))
         row = row + (array(model.no_text) if dropped else expanded[t])
-        if model.config.visible_counts:
+        if model.settings.visible_counts:
             row = row + array(model.counts.weight)[seen]
         rows.append(row)
     return transformer(model.body, rows), log_durations(model, encoded)
@@ -157,7 +157,7 @@ def truncated(log_pi, top_p):
     return kept
 
 
-def generate(model, codes, clip, sampling, generator):
+def generate(model, codes, clip, options, generator):
     """One clip: codes (D, T) as lists, the prompt's in front."""
     phones, durations, prompt = clip
     words, sigma = array(model.codebooks), array(model.deviations)
@@ -165,19 +165,19 @@ def generate(model, codes, clip, sampling, generator):
     frames = sum(durations) - prompt
     codes = [list(row[:prompt]) + [0] * frames for row in codes]
     counts = [0] * frames
-    for step in range(1, sampling.steps + 1):
+    for step in range(1, options.steps + 1):
         seen = [depth] * prompt + counts
         rows = hidden(model, codes, seen, phones, durations, prompt)[0][prompt:]
         free = None
-        if sampling.guidance:
+        if options.guidance:
             free = hidden(model, codes, seen, phones, durations, prompt, True)[0][prompt:]
-            w = 0.02 + (sampling.guidance - 0.02) * (step - 1) / (sampling.steps - 1)
+            w = 0.02 + (options.guidance - 0.02) * (step - 1) / (options.steps - 1)
         mixtures = [mixture(model, row) for row in rows]
         others = [mixture(model, row) for row in free] if free else [None] * frames
         shares = []
         for one, other in zip(mixtures, others, strict=True):
             logits = (1 + w) * one[0] - w * other[0] if other else one[0]
-            shares.append(truncated(logits, sampling.top_p))
+            shares.append(truncated(logits, options.top_p))
         chosen = torch.multinomial(torch.tensor(np.array(shares)), 1, generator=generator)[:, 0]
         noise = array(torch.randn(frames, latents, generator=generator, dtype=torch.float64))
         z = []
@@ -188,7 +188,9 @@ def generate(model, codes, clip, sampling, generator):
                 if precision > 0:
                     mean = (1 + w) / variance * mean - w / others[t][2] ** 2 * others[t][1][v]
                     mean, variance = mean / precision, 1 / precision
-            z.append((mean + sampling.noise * math.sqrt(variance) * noise[t]) * float(model.scale))
+            z.append(
+                (mean + options.temperature * math.sqrt(variance) * noise[t]) * float(model.scale)
+            )
         found, scores = [], []
         for t, latent in enumerate(z):
             left = torch.tensor(latent).float()[None]
@@ -200,10 +202,10 @@ def generate(model, codes, clip, sampling, generator):
                 rest = rest - words[j, found[t][j]]
                 total += normal(rest, 0.0, sigma[j])
                 scores[t].append(total)
-        stay = math.ceil(math.sqrt(1 - (step / sampling.steps) ** 2) * frames * depth)
+        stay = math.ceil(math.sqrt(1 - (step / options.steps) ** 2) * frames * depth)
         shown = sum(depth - n for n in counts) - stay
         more = [0] * frames
-        if sampling.order == "random":
+        if options.order == "random":
             balls = [t for t in range(frames) for _ in range(depth - counts[t])]
             for ball in torch.randperm(len(balls), generator=generator)[:shown].tolist():
                 more[balls[ball]] += 1
@@ -211,7 +213,7 @@ def generate(model, codes, clip, sampling, generator):
             drawn = torch.empty(frames, depth).exponential_(generator=generator)
             gumbel = -np.log(array(drawn))
             noisy = [
-                (scores[t][j] + sampling.tau * gumbel[t, j], t)
+                (scores[t][j] + options.tau * gumbel[t, j], t)
                 for t in range(frames)
                 for j in range(counts[t], depth)
             ]

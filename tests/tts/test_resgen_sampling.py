@@ -3,14 +3,14 @@
 import pytest
 import torch
 from support import plain_resgen
-from support.resgen import clips, model_of
+from support.resgen import clips, condition, network_of
 
 from audiotok.errors import CheckpointError
 from audiotok.kernels import rvq_encode
+from audiotok.tts.base import Generation
 from audiotok.tts.resgen import sampling as module
 from audiotok.tts.resgen.mixture import Mixture
-from audiotok.tts.resgen.model import condition_of
-from audiotok.tts.resgen.sampling import ResGenSampling, generate
+from audiotok.tts.resgen.sampling import guidance_weight, sample_codes
 
 
 def generators(count, seed=3):
@@ -22,16 +22,16 @@ def generators(count, seed=3):
     [
         {"tau": 2.0},
         {"tau": 28.0, "guidance": 1.5, "top_p": 0.7},
-        {"order": "random", "noise": 0.5},
+        {"order": "random", "temperature": 0.5},
         {"order": "random", "guidance": 0.6, "tau": 1.0, "top_p": 1.0},
     ],
 )
 def test_sampling_equals_a_plain_implementation(settings):
-    model, (codes, condition, raw) = model_of().double(), clips()
-    sampling = ResGenSampling(steps=5, **settings)
-    found = generate(model, codes, condition, sampling=sampling, generators=generators(3))
+    model, (codes, spoken, raw) = network_of().double(), clips()
+    options = Generation(steps=5, **settings)
+    found = sample_codes(model, codes, spoken, options=options, generators=generators(3))
     for row, clip in enumerate(raw):
-        one = codes[row, :, : sum(clip[1])].tolist(), clip, sampling, generators(3)[row]
+        one = codes[row, :, : sum(clip[1])].tolist(), clip, options, generators(3)[row]
         expected = torch.tensor(plain_resgen.generate(model, *one))
         assert torch.equal(found[row, :, : sum(clip[1])], expected)
         assert (found[row, :, sum(clip[1]) :] == -1).all()
@@ -40,14 +40,14 @@ def test_sampling_equals_a_plain_implementation(settings):
 @pytest.mark.parametrize("order", ["confidence", "random"])
 @pytest.mark.parametrize("predictor", ["latents", "tokens"])
 def test_a_clip_does_not_depend_on_its_batch(order, predictor):
-    model, (codes, condition, raw) = model_of(predictor=predictor).double(), clips()
-    sampling = ResGenSampling(steps=4, order=order, guidance=0.5)
-    found = generate(model, codes, condition, sampling=sampling, generators=generators(3))
+    model, (codes, spoken, raw) = network_of(predictor=predictor).double(), clips()
+    options = Generation(steps=4, order=order, guidance=0.5)
+    found = sample_codes(model, codes, spoken, options=options, generators=generators(3))
     for row, (phones, durations, prompt) in enumerate(raw):
-        alone = condition_of([phones], [durations], [prompt])
+        alone = condition((phones, durations, prompt))
         one = codes[row : row + 1, :, : sum(durations)]
-        again = generate(
-            model, one, alone, sampling=sampling, generators=[generators(3)[row]]
+        again = sample_codes(
+            model, one, alone, options=options, generators=[generators(3)[row]]
         )  # fmt: skip
         assert torch.equal(again[0], found[row, :, : sum(durations)])
 
@@ -58,12 +58,12 @@ class Oracle(torch.nn.Module):
     def __init__(self, model, true):
         super().__init__()
         self.model, self.true, self.states = model, true, []
-        self.config, self.scale = model.config, model.scale
+        self.depth, self.settings, self.scale = model.depth, model.settings, model.scale
         self.codebooks, self.deviations = model.codebooks, model.deviations
         self.encode_text, self.expand = model.encode_text, model.expand
 
     def forward(self, codes, visible, expanded, condition):
-        masked = torch.arange(self.config.depth) >= visible[..., None]
+        masked = torch.arange(self.depth) >= visible[..., None]
         shown = self.true.transpose(1, 2)[~masked]
         assert torch.equal(codes.transpose(1, 2)[~masked], shown)  # never revised
         self.states.append(visible.clone())
@@ -82,16 +82,16 @@ class Oracle(torch.nn.Module):
 def test_with_an_oracle_the_data_come_back(order, steps):
     depth, frames = 8, 12
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)  # V 8, H 3
-    model = model_of(depth=depth)
+    model = network_of(depth=depth)
     model.codebooks.copy_(signs * 0.5 ** torch.arange(depth)[:, None, None])
     true = rvq_encode(torch.randn(frames + 2, 3), model.codebooks).T[None]
     assert len(true.unique()) == 8
-    condition = condition_of([[9, 1, 2]], [[2, 5, 7]], [2])
+    spoken = condition(([0, 1, 2], [2, 5, 7], 2))
     oracle = Oracle(model, true)
     given = true.clone()
     given[:, :, 2:] = 0
-    sampling = ResGenSampling(steps=steps, order=order)
-    found = generate(oracle, given, condition, sampling=sampling, generators=generators(1))
+    options = Generation(steps=steps, order=order)
+    found = sample_codes(oracle, given, spoken, options=options, generators=generators(1))
     assert torch.equal(found, true)
     counts = torch.stack([state[0, 2:] for state in oracle.states])
     assert len(counts) == steps and (counts[1:] >= counts[:-1]).all()
@@ -100,24 +100,24 @@ def test_with_an_oracle_the_data_come_back(order, steps):
 
 @pytest.mark.parametrize("depth", [8, 16, 32, 46])
 def test_forwards_are_the_steps_at_every_depth(depth):
-    model, calls = model_of(depth=depth), []
+    model, calls = network_of(depth=depth), []
     model.body.register_forward_hook(lambda *_: calls.append(1))
-    codes, condition, _ = clips(depth)
+    codes, spoken, _ = clips(depth)
     for steps, guidance in ((4, 0.0), (7, 2.0)):
         calls.clear()
-        sampling = ResGenSampling(steps=steps, guidance=guidance)
-        found = generate(model, codes, condition, sampling=sampling, generators=generators(3))
+        options = Generation(steps=steps, guidance=guidance)
+        found = sample_codes(model, codes, spoken, options=options, generators=generators(3))
         assert len(calls) == steps
         assert (found[0, :, :9] >= 0).all()
 
 
 def test_tokens_take_more_forwards_with_depth():
     for depth in (3, 6):
-        model, calls = model_of(depth=depth, predictor="tokens"), []
+        model, calls = network_of(depth=depth, predictor="tokens"), []
         model.body.register_forward_hook(lambda *_, calls=calls: calls.append(1))
-        codes, condition, raw = clips(depth)
-        sampling = ResGenSampling(steps=4, later_steps=2)
-        found = generate(model, codes, condition, sampling=sampling, generators=generators(3))
+        codes, spoken, raw = clips(depth)
+        options = Generation(steps=4, later_steps=2)
+        found = sample_codes(model, codes, spoken, options=options, generators=generators(3))
         assert len(calls) == 4 + 2 * (depth - 1)
         for row, (_, durations, prompt) in enumerate(raw):
             assert torch.equal(found[row, :, :prompt], codes[row, :, :prompt])
@@ -126,15 +126,15 @@ def test_tokens_take_more_forwards_with_depth():
 
 def test_tokens_that_a_model_is_sure_of_come_out():
     """The head's weights name one code of each layer, whatever the network says."""
-    model = model_of(predictor="tokens")
+    model = network_of(predictor="tokens")
     wanted = [3, 0, 7, 5]
     for layer, code in enumerate(wanted):
         model.body.norm.bias.data.fill_(4)
         model.body.norm.weight.data.fill_(0)
         model.head.data[layer, code] = 5
-    codes, condition, raw = clips()
-    sampling = ResGenSampling(steps=3)
-    found = generate(model, codes, condition, sampling=sampling, generators=generators(3))
+    codes, spoken, raw = clips()
+    options = Generation(steps=3)
+    found = sample_codes(model, codes, spoken, options=options, generators=generators(3))
     for row, (_, durations, prompt) in enumerate(raw):
         made = found[row, :, prompt : sum(durations)]
         assert torch.equal(made, torch.tensor(wanted)[:, None].expand_as(made))
@@ -156,20 +156,14 @@ def test_more_confident_codes_come_first():
     assert module.most_confident(scores, 1, 0.0, None).tolist() == [0, 1]
 
 
-def test_settings_and_weights_that_cannot_be_are_refused():
-    for wrong in ({"steps": 0}, {"top_p": 0.0}, {"tau": -1.0}, {"guidance": -0.1}):
-        with pytest.raises(ValueError, match="expected 1 or more"):
-            ResGenSampling(**wrong)
-    with pytest.raises(ValueError, match="order is 'best'"):
-        ResGenSampling(order="best")
-    model, (codes, condition, _) = model_of(), clips()
+def test_weights_that_give_no_numbers_are_refused():
+    model, (codes, spoken, _) = network_of(), clips()
     model.body.norm.bias.data.fill_(torch.nan)
     with pytest.raises(CheckpointError, match="values that are not finite"):
-        generate(
-            model, codes, condition, sampling=ResGenSampling(), generators=generators(3)
-        )  # fmt: skip
+        sample_codes(model, codes, spoken, options=Generation(), generators=generators(3))
 
 
 def test_guidance_rises_linearly():
-    weights = [ResGenSampling(steps=5, guidance=2.42).weight(step) for step in range(1, 6)]
+    options = Generation(guidance=2.42)
+    weights = [guidance_weight(options, step, 5) for step in range(1, 6)]
     assert weights == pytest.approx([0.02, 0.62, 1.22, 1.82, 2.42])

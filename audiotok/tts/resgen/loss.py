@@ -14,31 +14,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audiotok.tts.resgen.masking import draw_visible, is_visible
-from audiotok.tts.resgen.model import Condition, ResGen
+from audiotok.tts.resgen.network import Condition, Network
 
 
 class Losses(NamedTuple):
-    """Of one batch, each (): `total` is what is minimised."""
+    """Of one batch, each (): `loss` is what is minimised."""
 
-    total: Tensor
+    loss: Tensor
     regression: Tensor  # tokens: cross-entropy of the codes, nats per code
     classification: Tensor
     duration: Tensor
 
 
 def draw_state(
-    model: ResGen, condition: Condition, generator: torch.Generator | None = None
+    model: Network, condition: Condition, generator: torch.Generator | None = None
 ) -> tuple[Tensor, int | None]:
     """The visible layers (B, T) of a training example, and the layer that is learnt, if any.
 
     Prompts are visible, and so is padding. For tokens, one layer is drawn for the batch: layers
     above are visible, those below masked, and the layer itself is masked in some frames.
     """
-    depth = model.config.depth
+    depth = model.depth
     lengths, prompts = condition.lengths.tolist(), condition.prompt_frames.tolist()
     visible = torch.full((len(lengths), max(lengths)), depth)
     layer = None
-    if model.config.predictor == "tokens":
+    if model.settings.predictor == "tokens":
         layer = int(torch.randint(depth, (), generator=generator))
     for row, (length, prompt) in enumerate(zip(lengths, prompts, strict=True)):
         frames = length - prompt
@@ -50,7 +50,7 @@ def draw_state(
 
 
 def losses(
-    model: ResGen,
+    model: Network,
     codes: Tensor,
     condition: Condition,
     *,
@@ -79,11 +79,11 @@ def losses(
             )
             regression, classification = nats / count, torch.zeros_like(nats)
         else:
-            learnt = wanted & (visible < model.config.depth)
-            masked = ~is_visible(visible, model.config.depth)
+            learnt = wanted & (visible < model.depth)
+            masked = ~is_visible(visible, model.depth)
             targets = model.summed(codes, masked)[learnt] / model.scale
             bound = model.mixture(hidden[learnt]).bound(targets, q_gradient)
-            share = count * model.config.latents
+            share = count * model.settings.latents
             regression = bound.regression.sum() / share
             classification = bound.classification.sum() / share
         total = regression + classification + duration_weight * duration

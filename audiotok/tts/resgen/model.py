@@ -1,212 +1,172 @@
-"""The network of ResGen: phones, their durations and visible codes in, mixtures of latents out.
-
-A clip is the frames of a prompt, whose codes are all visible, and the frames to be generated. Its
-phones say what is spoken: the first one stands for the whole prompt (`prompt_phone`), or the
-prompt's own phones come first where its text is known. Each phone's encoding is repeated for its
-frames and added to the sum of the visible codewords of the frame, behind one linear layer.
-
-With `predictor="tokens"` the same network predicts the codes themselves, one layer after another
-(MaskGIT, arXiv 2202.04200; MAGNeT, arXiv 2401.04577): the baseline of the paper's claims.
-"""
+"""ResGen as a speech model: examples to a loss, requests to codes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, nn
-from torch.nn import functional as F
+from pydantic import Field
+from torch import Tensor
 
-from audiotok.tts.resgen.layers import Bidirectional
-from audiotok.tts.resgen.masking import is_visible
-from audiotok.tts.resgen.mixture import Mixture, MixtureHead
-
-
-class ResGenConfig(BaseModel):
-    """Sizes of a model. The paper's audio model: K 1024, h 64, H 512."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    depth: int = Field(gt=0, le=512)  # D: codebooks of the codec, from the first on
-    codebook_size: int = Field(gt=0, le=2**20)  # V
-    latents: int = Field(gt=0, le=2**14)  # H: dimensions of the codewords
-    phones: int = Field(gt=0, le=2**16)  # ids of phones, from 0
-    dimension: int = Field(default=256, gt=0, le=2**13)
-    heads: int = Field(default=4, gt=0, le=128)
-    layers: int = Field(default=8, gt=0, le=256)
-    text_layers: int = Field(default=2, ge=0, le=256)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    components: int = Field(default=64, gt=0, le=2**14)  # K
-    rank: int = Field(default=16, gt=0, le=2**12)  # h
-    visible_counts: bool = True  # an embedding of the number of visible layers; not in the paper
-    predictor: Literal["latents", "tokens"] = "latents"
+from audiotok.codec import registry
+from audiotok.errors import CodecError
+from audiotok.tts.base import (
+    Codes,
+    Example,
+    Generated,
+    Generation,
+    Prompt,
+    Request,
+    SpeechModel,
+)
+from audiotok.tts.corpus import Utterance
+from audiotok.tts.phones import UNKNOWN
+from audiotok.tts.resgen import codewords
+from audiotok.tts.resgen.loss import draw_state, losses
+from audiotok.tts.resgen.network import Condition, Network, NetworkConfig, condition_of
+from audiotok.tts.resgen.sampling import plan_of, sample_codes
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What is to be spoken, for a batch of B clips.
+class ResGenConfig(NetworkConfig):
+    """Sizes, and how the model is trained."""
 
-    Attributes:
-        phones: ids (B, P), padded with anything.
-        durations: frames of each phone (B, P), 0 where padded.
-        prompt_frames: of each clip (B,), part of the durations.
-        dropped: clips (B,) bool that get neither phones nor prompt; None: no clip.
-    """
+    kind: Literal["resgen"] = "resgen"
+    drop: float = Field(default=0.1, ge=0, lt=1)  # share of clips without condition, for guidance
+    prompt_text: float = Field(default=0.5, ge=0, le=1)  # share of prompts whose phones are known
+    q_gradient: bool = False  # through q of the bound; the paper does not say
+    duration_weight: float = Field(default=1.0, ge=0)  # the paper gives none
+    deviations: str | None = None  # file of sigma_j, see `codewords`; None: those that ship
 
-    phones: Tensor
-    durations: Tensor
-    prompt_frames: Tensor
-    dropped: Tensor | None = None
-
-    @property
-    def lengths(self) -> Tensor:
-        """Frames of each clip, the prompt's included (B,)."""
-        return self.durations.sum(1)
+    def build(self, codes: Codes) -> ResGen:
+        """A model of these codes with random weights; `fit` gives it the codewords."""
+        return ResGen(self, codes)
 
 
-class ResGen(nn.Module):
-    """Predicts the masked codes of frames.
+class ResGen(SpeechModel):
+    """Masked latents of all frames at once, in a number of steps that does not grow with depth."""
 
-    Buffers, set by `set_codec`: `codebooks` (D, V, H), the codec's codewords, whose sum is the
-    latent of a frame; `deviations` (D,), sigma_j, the standard deviation of what is quantized at
-    each depth. The network works in units of the first one, `scale`.
-    """
-
-    def __init__(self, config: ResGenConfig):
+    def __init__(self, config: ResGenConfig, codes: Codes):
         super().__init__()
-        self.config = config
-        size = config.dimension
-        self.register_buffer(
-            "codebooks", torch.zeros(config.depth, config.codebook_size, config.latents)
-        )
-        self.register_buffer("deviations", torch.ones(config.depth))
-        self.phones = nn.Embedding(config.phones + 1, size)  # the last: a prompt without text
-        self.text = Bidirectional(size, config.heads, config.text_layers, config.dropout)
-        self.durations = DurationRegressor(size)
-        self.no_text = nn.Parameter(torch.zeros(size))
-        self.visible = nn.Linear(config.latents, size)
-        if config.visible_counts:
-            self.counts = nn.Embedding(config.depth + 1, size)
-        self.body = Bidirectional(size, config.heads, config.layers, config.dropout)
-        if config.predictor == "tokens":
-            self.head = nn.Parameter(torch.zeros(config.depth, config.codebook_size, size))
-        else:
-            self.head = MixtureHead(size, config.latents, config.components, config.rank)
+        self.config, self.codes = config, codes
+        self.network = Network(config, codes)
 
-    @property
-    def prompt_phone(self) -> int:
-        """The id of the phone that stands for a prompt without text."""
-        return self.config.phones
+    def fit(self, utterances: Sequence[Utterance]) -> None:
+        """Takes codewords and deviations of the codec; the utterances do not matter.
 
-    @property
-    def scale(self) -> Tensor:
-        """The standard deviation of the latents ()."""
-        return self.deviations[0]
-
-    def set_codec(self, codebooks: Tensor, deviations: Tensor) -> None:
-        """Takes codewords (D, V, H) and sigma_j (D,) of a codec."""
-        self.codebooks.copy_(codebooks)
-        self.deviations.copy_(deviations)
-
-    def summed(self, codes: Tensor, chosen: Tensor) -> Tensor:
-        """Sums (B, T, H) of the codewords of codes (B, D, T) where `chosen` (B, T, D) is true."""
-        batch, depth, frames = codes.shape
-        size = self.config.codebook_size
-        first = torch.arange(0, depth * size, size, device=codes.device)
-        rows = (codes.clamp(min=0).transpose(1, 2) + first).reshape(batch * frames, depth)
-        weights = chosen.reshape(batch * frames, depth).to(self.codebooks.dtype)
-        words = self.codebooks.flatten(0, 1)
-        total = F.embedding_bag(rows, words, mode="sum", per_sample_weights=weights)
-        return total.view(batch, frames, -1)
-
-    def encode_text(self, condition: Condition) -> tuple[Tensor, Tensor]:
-        """Encodings of phones (B, P, C), and the logarithm of the frames that each lasts (B, P)."""
-        spoken = condition.durations > 0
-        phones = condition.phones.where(spoken, torch.zeros_like(condition.phones))
-        encoded = self.text(self.phones(phones), spoken.sum(1))
-        return encoded, self.durations(encoded, spoken)
-
-    def expand(self, encoded: Tensor, condition: Condition) -> Tensor:
-        """Encodings of phones (B, P, C) -> of their frames (B, T, C)."""
-        lengths = condition.lengths
-        ends = condition.durations.cumsum(1)
-        frames = torch.arange(int(lengths.max()), device=ends.device)
-        index = (frames[None, :, None] >= ends[:, None]).sum(2).clamp(max=ends.shape[1] - 1)
-        expanded = encoded.gather(1, index[..., None].expand(-1, -1, encoded.shape[2]))
-        if condition.dropped is not None:
-            none = self.no_text.to(expanded.dtype)
-            expanded = torch.where(condition.dropped[:, None, None], none, expanded)
-        return expanded
-
-    def forward(
-        self, codes: Tensor, visible: Tensor, expanded: Tensor, condition: Condition
-    ) -> Tensor:
-        """Hidden (B, T, C) of codes (B, D, T) whose first `visible` (B, T) layers are seen.
-
-        `expanded` is that of `expand`. What is masked may hold any code, and does not matter.
+        Raises:
+            CodecError: its codewords do not add up, are of other dimensions or of other weights
+                than the codes, or their deviations were not measured.
         """
-        frames = torch.arange(visible.shape[1], device=visible.device)
-        if condition.dropped is not None:
-            prompt = frames < condition.prompt_frames[:, None]
-            visible = visible.masked_fill(condition.dropped[:, None] & prompt, 0)
-        seen = self.summed(codes, is_visible(visible, self.config.depth)) / self.scale
-        hidden = self.visible(seen) + expanded
-        if self.config.visible_counts:
-            hidden = hidden + self.counts(visible)
-        return self.body(hidden, condition.lengths)
-
-    def mixture(self, hidden: Tensor) -> Mixture:
-        """Hidden (N, C) -> mixtures of masked sums, in units of `scale`."""
-        return self.head(hidden)
-
-    def logits(self, hidden: Tensor, layer: int) -> Tensor:
-        """Hidden (N, C) -> logits of the codes of one layer (N, V)."""
-        return F.linear(hidden.to(self.head), self.head[layer])
-
-
-class DurationRegressor(nn.Module):
-    """Encodings of phones (B, P, C) -> log frames (B, P): two convolutions and a linear layer."""
-
-    def __init__(self, dimension: int):
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(dimension, dimension, 3, padding=1) for _ in range(2)
-        )
-        self.norms = nn.ModuleList(nn.LayerNorm(dimension) for _ in range(2))
-        self.out = nn.Linear(dimension, 1)
-
-    def forward(self, encoded: Tensor, spoken: Tensor) -> Tensor:
-        """`spoken` (B, P) bool: what is no padding; padding counts as zeros, as at the ends."""
-        hidden = encoded
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            inside = (hidden * spoken[..., None]).transpose(1, 2)
-            hidden = norm(F.relu(convolution(inside).transpose(1, 2)))
-        return self.out(hidden)[..., 0]
-
-
-def condition_of(
-    phones: Sequence[Sequence[int]],
-    durations: Sequence[Sequence[int]],
-    prompt_frames: Sequence[int],
-    device: torch.device | str = "cpu",
-) -> Condition:
-    """A batch of clips of unequal numbers of phones.
-
-    Raises:
-        ValueError: phones and durations do not fit, or a phone lasts no frame.
-    """
-    for ids, lasts, prompt in zip(phones, durations, prompt_frames, strict=True):
-        if len(ids) != len(lasts) or min(lasts, default=0) < 1 or not 0 <= prompt < sum(lasts):
-            raise ValueError(
-                f"{len(ids)} phones, durations {list(lasts)} and a prompt of {prompt} frames do "
-                "not fit: expected a duration of 1 or more for each phone, and more than the prompt"
+        codec, depth = registry.load(self.codes.codec, quiet=True), self.network.depth
+        words = codewords.codewords(codec, depth)
+        if codec.fingerprint != self.codes.fingerprint or words.shape[2] != self.config.latents:
+            raise CodecError(
+                f"{codec.card.name} has codewords of {words.shape[2]} dimensions and the "
+                f"fingerprint {codec.fingerprint[:12]}: expected latents: {self.config.latents} of "
+                f"the recipe, and {self.codes.fingerprint[:12]} of the codes"
             )
-    longest = max(map(len, phones))
-    padded = [
-        torch.tensor([[*one, *[0] * (longest - len(one))] for one in rows], device=device)
-        for rows in (phones, durations)
-    ]
-    return Condition(*padded, torch.tensor(prompt_frames, device=device))
+        self.network.set_codec(words, codewords.deviations(codec, depth, self.config.deviations))
+
+    def loss(
+        self, examples: Sequence[Example], generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """ "loss", and its parts: see `loss.Losses`."""
+        config = self.config
+        draws = torch.rand(2, len(examples), generator=generator)
+        voices = [
+            _spoken(one.prompt, bool(known < config.prompt_text))
+            for one, known in zip(examples, draws[0], strict=True)
+        ]
+        targets = [one.target for one in examples]
+        asked = [(one.phones, one.durations()) for one in targets]
+        prompts = [one.prompt.codes for one in examples]
+        condition = self._condition(voices, asked, prompts, draws[1] < config.drop)
+        codes = self._padded(
+            [torch.cat([p, one.codes], 1) for p, one in zip(prompts, targets, strict=True)]
+        )
+        state = draw_state(self.network, condition, generator)
+        found = losses(
+            self.network, codes, condition, state=state, q_gradient=config.q_gradient,
+            duration_weight=config.duration_weight,
+        )  # fmt: skip
+        return found._asdict()
+
+    @torch.inference_mode()
+    def generate(
+        self, requests: Sequence[Request], options: Generation | None = None
+    ) -> list[Generated]:
+        """Raises SpeechError where durations do not fit their phones."""
+        options, began = options or Generation(), time.perf_counter()
+        voices = [_spoken(one.prompt, True) for one in requests]
+        durations = self._durations(requests, voices, options)
+        asked = [(one.phones, lasts) for one, lasts in zip(requests, durations, strict=True)]
+        prompts = [one.prompt.codes for one in requests]
+        condition = self._condition(voices, asked, prompts)
+        between = time.perf_counter()
+        device = self.network.codebooks.device
+        codes = sample_codes(
+            self.network,
+            self._padded(prompts, int(condition.lengths.max())),
+            condition,
+            options=options,
+            generators=[torch.Generator(device).manual_seed(one.seed) for one in requests],
+        ).cpu()
+        seconds = {"durations": between - began, "codes": time.perf_counter() - between}
+        steps = len(plan_of(self.network, options))
+        return [
+            Generated(own[:, prompt.shape[1] : length], lasts, steps, seconds)
+            for own, prompt, length, lasts in zip(
+                codes, prompts, condition.lengths.tolist(), durations, strict=True
+            )
+        ]
+
+    def _durations(
+        self,
+        requests: Sequence[Request],
+        voices: Sequence[tuple[Tensor, Tensor]],
+        options: Generation,
+    ) -> list[Tensor]:
+        """Frames of each phone, (N,) int64: those asked for, else those of the regressor."""
+        ones = [(one.phones, torch.ones_like(one.phones)) for one in requests]
+        prompts = [one.prompt.codes for one in requests]
+        _, logs = self.network.encode_text(self._condition(voices, ones, prompts))
+        frames = logs.exp().round().clamp(1, options.most_units).long().cpu()
+        return [
+            own[len(ids) : len(ids) + len(one.phones)] if one.durations is None else one.durations
+            for own, (ids, _), one in zip(frames, voices, requests, strict=True)
+        ]
+
+    def _condition(
+        self,
+        voices: Sequence[tuple[Tensor, Tensor]],
+        asked: Sequence[tuple[Tensor, Tensor]],
+        prompts: Sequence[Tensor],
+        dropped: Tensor | None = None,
+    ) -> Condition:
+        both = list(zip(voices, asked, strict=True))
+        phones, durations = (
+            [torch.cat([voice[part], ask[part]]) for voice, ask in both] for part in (0, 1)
+        )
+        device = self.network.codebooks.device
+        found = condition_of(phones, durations, [one.shape[1] for one in prompts], device)
+        if dropped is not None:
+            found.dropped.copy_(dropped)
+        return found
+
+    def _padded(self, codes: Sequence[Tensor], frames: int = 0) -> Tensor:
+        """Codes (D, T_i) as (B, D, T), T the longest or `frames`."""
+        longest = max(frames, *(one.shape[1] for one in codes))
+        shape = len(codes), self.network.depth, longest
+        padded = torch.zeros(shape, dtype=torch.int64)
+        for row, one in zip(padded, codes, strict=True):
+            row[:, : one.shape[1]] = one
+        return padded.to(self.network.codebooks.device)
+
+
+def _spoken(prompt: Prompt, known: bool) -> tuple[Tensor, Tensor]:
+    """Phones of a prompt and their frames; UNKNOWN where they are not known."""
+    if known and prompt.phones is not None:
+        return prompt.phones, prompt.durations
+    return torch.tensor([UNKNOWN]), torch.tensor([prompt.codes.shape[1]])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,61 +15,23 @@ from torch import Tensor
 from audiotok.errors import CheckpointError
 from audiotok.kernels import rvq_encode_from
 from audiotok.lm.sampling import Sampling
+from audiotok.tts.base import Generation
 from audiotok.tts.resgen.masking import is_visible, masked_count, spread
 from audiotok.tts.resgen.mixture import Mixture, guided
-from audiotok.tts.resgen.model import Condition, ResGen
+from audiotok.tts.resgen.network import Condition, Network
 
 _FIRST_GUIDANCE = 0.02  # table 4 of the paper: the weight rises linearly from it
-
-
-@dataclass(frozen=True)
-class ResGenSampling:
-    """One way to sample. The paper: top_p .94, .96, .98 for 28, 48, 64 steps, guidance 2.4.
-
-    Attributes:
-        steps: T, forwards of a clip; for tokens, those of the first layer.
-        top_p: only the most likely components (for tokens: codes) that together have this
-            probability.
-        order: of unmasking: most confident first, or at random.
-        tau: factor of the Gumbel noise of confidence; None: 28, for tokens 4.5, falling to 0.
-        guidance: weight of the last step; 0: without, one forward for each step and clip.
-        noise: factor of the standard deviation of a component; 0: its mean.
-        later_steps: tokens: forwards of each layer after the first.
-    """
-
-    steps: int = 16
-    top_p: float = 0.94
-    order: Literal["confidence", "random"] = "confidence"
-    tau: float | None = None
-    guidance: float = 0.0
-    noise: float = 1.0
-    later_steps: int = 1
-
-    def __post_init__(self) -> None:
-        numbers = (self.tau or 0.0, self.guidance, self.noise)
-        if min(self.steps, self.later_steps) < 1 or not 0 < self.top_p <= 1 or min(numbers) < 0:
-            raise ValueError(
-                f"steps {self.steps} and {self.later_steps}, top_p {self.top_p}; tau, guidance, "
-                f"noise {numbers}: expected 1 or more, above 0 up to 1, and 0 or more"
-            )
-        if self.order not in ("confidence", "random"):
-            raise ValueError(f"order is {self.order!r}: expected 'confidence' or 'random'")
-
-    def weight(self, step: int) -> float:
-        """Guidance in a step from 1 to T."""
-        if not self.guidance or self.steps == 1:
-            return self.guidance
-        share = (step - 1) / (self.steps - 1)
-        return _FIRST_GUIDANCE + share * (self.guidance - _FIRST_GUIDANCE)
+TAU = 28.0  # table 4
+TOKEN_TAU = 4.5  # of the public MaskGIT; it falls to 0
 
 
 @torch.inference_mode()
-def generate(
-    model: ResGen,
+def sample_codes(
+    model: Network,
     codes: Tensor,
     condition: Condition,
     *,
-    sampling: ResGenSampling,
+    options: Generation,
     generators: Sequence[torch.Generator],
 ) -> Tensor:
     """Codes (B, D, T) whose prompts are those of `codes` (B, D, T); padding is -1.
@@ -84,18 +44,14 @@ def generate(
     Raises:
         CheckpointError: the model predicts NaN or infinity.
     """
-    depth, lengths = model.config.depth, condition.lengths
+    depth, lengths = model.depth, condition.lengths
     frames = torch.arange(codes.shape[2], device=codes.device)
     wanted = (frames >= condition.prompt_frames[:, None]) & (frames < lengths[:, None])
     codes = codes.masked_fill(wanted[:, None], 0)
     visible = torch.full(wanted.shape, depth, device=codes.device).masked_fill(wanted, 0)
-    hidden_of = _network(model, condition, sampling.guidance > 0)
+    hidden_of = _network(model, condition, options.guidance > 0)
     rows = list(zip(wanted, generators, strict=True))
-    if model.config.predictor == "tokens":
-        plan = _token_plan(depth, sampling)
-    else:
-        plan = [(None, step, sampling.steps) for step in range(1, sampling.steps + 1)]
-    for layer, step, steps in plan:
+    for layer, step, steps in plan_of(model, options):
         halves = hidden_of(codes, visible)
         if not all(torch.isfinite(half[wanted]).all() for half in halves):
             raise CheckpointError("the model gives values that are not finite: train it again")
@@ -103,14 +59,30 @@ def generate(
             hidden = [half[row, chosen].to(model.scale) for half in halves]
             state = codes[row][:, chosen].T, visible[row, chosen]
             if layer is None:
-                state = _latent_step(model, hidden, state, step, sampling, generator)
+                state = _latent_step(model, hidden, state, step, options, generator)
             else:
-                state = _token_step(model, hidden, state, (layer, step, steps), sampling, generator)
+                state = _token_step(model, hidden, state, (layer, step, steps), options, generator)
             codes[row][:, chosen], visible[row, chosen] = state[0].T, state[1]
     return codes.masked_fill((frames >= lengths[:, None])[:, None], -1)
 
 
-def _network(model: ResGen, condition: Condition, both: bool):
+def plan_of(model: Network, options: Generation) -> list[tuple[int | None, int, int]]:
+    """(layer, step, steps) of each forward; the layer is None where all are predicted."""
+    plan = [(None, options.steps)]
+    if model.settings.predictor == "tokens":
+        later = ((layer, options.later_steps) for layer in range(1, model.depth))
+        plan = [(0, options.steps), *later]
+    return [(layer, step, steps) for layer, steps in plan for step in range(1, steps + 1)]
+
+
+def guidance_weight(options: Generation, step: int, steps: int) -> float:
+    """Guidance in a step from 1 to `steps`: it rises linearly to that of the options."""
+    if not options.guidance or steps == 1:
+        return options.guidance
+    return _FIRST_GUIDANCE + (step - 1) / (steps - 1) * (options.guidance - _FIRST_GUIDANCE)
+
+
+def _network(model: Network, condition: Condition, both: bool):
     """(codes, visible) -> hidden of the conditional and, if `both`, of the unconditional model."""
     encoded, _ = model.encode_text(condition)
     count = 2 if both else 1
@@ -131,21 +103,23 @@ def _network(model: ResGen, condition: Condition, both: bool):
     return hidden
 
 
-def _latent_step(model, hidden, state, step, sampling, generator):
+def _latent_step(model, hidden, state, step, options, generator):
     """The next state of one clip: codes (L, D) and visible layers (L,)."""
     codes, visible = state
-    depth, total = model.config.depth, codes.numel()
+    depth, total = model.depth, codes.numel()
     mixtures = [model.mixture(half) for half in hidden]
-    latents = model.scale * draw(mixtures, sampling.weight(step), sampling, generator)
+    latents = model.scale * draw(
+        mixtures, guidance_weight(options, step, options.steps), options, generator
+    )
     books = model.codebooks.float()
     found = rvq_encode_from(latents.float(), books, visible)
     masked = total - int(visible.sum())
-    shown = masked - masked_count(step / sampling.steps, total)
-    if sampling.order == "random":
+    shown = masked - masked_count(step / options.steps, total)
+    if options.order == "random":
         counts = spread(shown, depth - visible, generator)
     else:
         scores = confidences(latents.float(), found, books, model.deviations.float())
-        tau = 28.0 if sampling.tau is None else sampling.tau
+        tau = TAU if options.tau is None else options.tau
         counts = most_confident(scores, shown, tau, generator)
     after = visible + counts
     return codes.where(~is_visible(after, depth) | is_visible(visible, depth), found), after
@@ -154,21 +128,21 @@ def _latent_step(model, hidden, state, step, sampling, generator):
 def draw(
     mixtures: Sequence[Mixture],
     weight: float,
-    sampling: ResGenSampling,
+    options: Generation,
     generator: torch.Generator | None,
 ) -> Tensor:
     """Latents (L, H) of the conditional mixture, guided away from an unconditional second one."""
     logits = [mixture.logits.log_softmax(1) for mixture in mixtures]
     if len(mixtures) == 2:
         logits[0] = (1 + weight) * logits[0] - weight * logits[1]
-    top = Sampling(top_p=sampling.top_p)
+    top = Sampling(float(options.temperature > 0), top_p=options.top_p)
     components = top.sample(logits[0], logits[0][:, :0], generator)
     gaussians = [(mixture.means(components), mixture.log_scale) for mixture in mixtures]
     mean, log_scale = gaussians[0]
     if len(mixtures) == 2:
         mean, log_scale = guided(*gaussians, weight)
     noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-    return mean + sampling.noise * log_scale.exp()[:, None] * noise
+    return mean + options.temperature * log_scale.exp()[:, None] * noise
 
 
 def confidences(latents: Tensor, found: Tensor, codebooks: Tensor, deviations: Tensor) -> Tensor:
@@ -200,28 +174,23 @@ def most_confident(
     return (chosen // scores.shape[1]).bincount(minlength=len(scores))
 
 
-def _token_plan(depth: int, sampling: ResGenSampling) -> list[tuple[int, int, int]]:
-    """(layer, step, steps) of each forward."""
-    steps = [sampling.steps, *[sampling.later_steps] * (depth - 1)]
-    return [(layer, step, n) for layer, n in enumerate(steps) for step in range(1, n + 1)]
-
-
-def _token_step(model, hidden, state, place, sampling, generator):
+def _token_step(model, hidden, state, place, options, generator):
     """As `_latent_step`, for a model that predicts the codes of one layer."""
     codes, visible = state
     layer, step, steps = place
     logits = [model.logits(half, layer).log_softmax(1) for half in hidden]
     if len(logits) == 2:
-        weight = replace(sampling, steps=steps).weight(step)
+        weight = guidance_weight(options, step, steps)
         logits[0] = ((1 + weight) * logits[0] - weight * logits[1]).log_softmax(1)
-    found = Sampling(top_p=sampling.top_p).sample(logits[0], codes[:, :0], generator)
+    top = Sampling(options.temperature, top_p=options.top_p)
+    found = top.sample(logits[0], codes[:, :0], generator)
     masked = visible == layer
     shown = int(masked.sum()) - masked_count(step / steps, len(codes))
-    if sampling.order == "random":
+    if options.order == "random":
         counts = spread(shown, masked.long(), generator)
     else:
         scores = logits[0].gather(1, found[:, None]).masked_fill(~masked[:, None], -torch.inf)
-        tau = (4.5 if sampling.tau is None else sampling.tau) * (1 - step / steps)
+        tau = (TOKEN_TAU if options.tau is None else options.tau) * (1 - step / steps)
         counts = most_confident(scores, shown, tau, generator)
     codes = codes.clone()
     codes[:, layer] = codes[:, layer].where(counts == 0, found)

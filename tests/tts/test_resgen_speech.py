@@ -1,0 +1,119 @@
+"""ResGen as a speech model: what it takes of a codec, its loss on examples, its answers."""
+
+import json
+
+import pytest
+import torch
+from support.resgen import codebooks_of, codes_of
+
+from audiotok.codec import registry
+from audiotok.errors import CodecError, SpeechError
+from audiotok.tts.base import Codes, Example, Generation, Prompt, Request
+from audiotok.tts.corpus import Utterance
+from audiotok.tts.resgen.model import ResGen, ResGenConfig
+
+SMALL = {"dimension": 16, "heads": 2, "layers": 2, "text_layers": 1, "components": 4, "rank": 2}
+
+
+def utterance(number, phones=5):
+    """Codes say which phone they are of: something to learn."""
+    generator = torch.Generator().manual_seed(number)
+    ids = torch.randint(2, 6, (phones,), generator=generator)
+    lasts = 2 + ids % 3
+    spoken = ids.repeat_interleave(lasts)
+    codes = torch.stack([(spoken * 2 + layer) % 8 for layer in range(3)])
+    starts = tuple(((lasts.cumsum(0) - lasts) / 10).tolist())
+    return Utterance(str(number), "x", codes, ids, starts, 10.0)
+
+
+def example(number):
+    other = utterance(number + 100, 3)
+    return Example(utterance(number), Prompt(other.codes, other.phones, other.durations()))
+
+
+def model_of(**settings):
+    torch.manual_seed(0)
+    model = ResGenConfig(latents=3, **SMALL | settings).build(codes_of(3))
+    model.network.set_codec(codebooks_of(3), torch.linspace(1.2, 0.5, 3))
+    return model
+
+
+@pytest.mark.parametrize("predictor", ["latents", "tokens"])
+def test_a_model_learns_what_is_said_and_how_long_it_takes(predictor):
+    """Phones decide codes and durations: after some steps both come out."""
+    model, generator = model_of(predictor=predictor, drop=0.0), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for step in range(150):
+        found = model.loss([example(8 * (step % 4) + n) for n in range(8)], generator)
+        optimizer.zero_grad()
+        found["loss"].backward()
+        optimizer.step()
+    assert float(found["duration"]) < 0.01
+    model.eval()
+    asked = example(50)
+    request = Request(asked.target.phones, asked.prompt, seed=1)
+    options = Generation(steps=4, temperature=0.0, tau=0.0)
+    (made,) = model.generate([request], options)
+    assert torch.equal(made.durations, asked.target.durations())
+    assert made.steps == (4 if predictor == "latents" else 6)
+    assert (made.codes == asked.target.codes).float().mean() > 0.9
+
+
+def test_requests_of_a_batch_do_not_depend_on_each_other():
+    model = model_of().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    voices = [example(n).prompt for n in range(3)]
+    requests = [
+        Request(torch.tensor([2, 5, 9]), voices[0], torch.tensor([3, 1, 2]), seed=5),
+        Request(torch.tensor([7, 8]), Prompt(voices[1].codes), seed=6),
+        Request(torch.tensor([4] * 6), voices[2], seed=7),
+    ]
+    options = Generation(steps=3, guidance=0.5)
+    together = model.generate(requests, options)
+    for request, made in zip(requests, together, strict=True):
+        (alone,) = model.generate([request], options)
+        assert torch.equal(alone.codes, made.codes)
+        assert torch.equal(alone.durations, made.durations)
+        assert made.codes.shape == (3, int(made.durations.sum())) and made.steps == 3
+        assert int(made.codes.min()) >= 0 and int(made.durations.min()) >= 1
+    assert together[0].durations.tolist() == [3, 1, 2]
+    assert torch.equal(next(model.stream(requests[0], options)), together[0].codes)
+    with pytest.raises(SpeechError, match="do not fit"):
+        model.generate([Request(torch.tensor([2, 5]), voices[0], torch.tensor([1]))])
+
+
+def test_prompts_without_text_and_clips_without_condition_are_drawn():
+    conditions = []
+    model = model_of(drop=0.3, prompt_text=0.5)
+    model.network.text.register_forward_pre_hook(
+        lambda _, inputs: conditions.append(inputs[1].tolist())
+    )
+    dropped = []
+    model.network.register_forward_pre_hook(lambda _, inputs: dropped.append(inputs[3].dropped))
+    generator = torch.Generator().manual_seed(0)
+    model.loss([example(n) for n in range(60)], generator)
+    # 5 phones behind one for the whole prompt, or behind its three
+    assert set(conditions[0]) == {6, 8} and 15 < conditions[0].count(6) < 45
+    assert 8 < int(dropped[0].sum()) < 30
+
+
+def test_fit_takes_the_codec_s_own_codewords(tmp_path):
+    codec = registry.load("rvq-mini")
+    count, path = codec.num_codebooks, tmp_path / "deviations.json"
+    kept = {"fingerprint": codec.fingerprint, "deviations": [1.0 / (n + 1) for n in range(count)]}
+    path.write_text(json.dumps([kept]))
+    card, books = codec.card, codec._codebooks()
+    spoken = Codes(card.name, codec.fingerprint, card.codebook_sizes, card.strides, 80.0)
+    config = ResGenConfig(latents=books[0].shape[1], deviations=str(path), **SMALL)
+    model = config.build(spoken)
+    assert isinstance(model, ResGen)
+    model.fit([])
+    assert all(map(torch.equal, model.network.codebooks, books))
+    assert model.network.deviations.tolist() == pytest.approx(kept["deviations"])
+    wrong = ResGenConfig(latents=3, deviations=str(path), **SMALL).build(spoken)
+    with pytest.raises(CodecError, match="expected latents: 3 of the recipe"):
+        wrong.fit([])
+    with pytest.raises(CodecError, match="no deviations of 8 codebooks of rvq-mini"):
+        ResGenConfig(latents=config.latents, **SMALL).build(spoken).fit([])
