@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from audiotok.cli import codecs, coding, measuring, results, training
+from audiotok.cli import codecs, coding, measuring, results, speech, training
 from audiotok.system import process
 
 app = typer.Typer(
@@ -38,6 +38,8 @@ VERBS = {
     "train": training.train,
     "train-lm": training.train_lm,
     "train-asr": training.train_asr,
+    "train-tts": training.train_tts,
+    "say": speech.say,
     "judge-lm": training.judge_lm,
     "doctor": codecs.doctor,
 }

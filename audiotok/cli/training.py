@@ -1,4 +1,4 @@
-"""The verbs of training: train, train-lm, train-asr; and judge-lm, which evaluates a model."""
+"""The verbs of training: train, train-lm, train-asr, train-tts; and judge-lm, which evaluates a model."""
 
 from __future__ import annotations
 
@@ -73,6 +73,25 @@ def train_asr(
     from audiotok.recogniser import recipe as recipes
     from audiotok.recogniser import training
     from audiotok.system import assets
+
+    path = assets.find(recipes.KIND, recipe, RecipeError)
+    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+
+
+def train_tts(
+    recipe: Annotated[str, typer.Argument(help="valle-r-ar, valle-nar, ..., or a YAML file.")],
+    overrides: Overrides = None,
+    out: Run = None,
+    resume: Resume = False,
+    fresh: Fresh = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a model that speaks, by a recipe, or resume a stopped run. Codes and phones of the
+    corpus are made first."""
+    from audiotok.errors import RecipeError
+    from audiotok.system import assets
+    from audiotok.tts import recipe as recipes
+    from audiotok.tts import training
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
     _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)

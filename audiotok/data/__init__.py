@@ -41,6 +41,7 @@ class Clip:
         text, speaker, label: transcript, speaker and class; None if unknown.
         language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
         session: the recording that several clips were cut from or made in; None if unknown.
+        prompt: a sound of the voice that this one imitates or should imitate; None if there is none.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
@@ -63,6 +64,7 @@ class Clip:
     offset: float = 0.0
     duration: float | None = None
     session: str | None = None
+    prompt: Path | None = None
 
     @property
     def is_segment(self) -> bool:
@@ -149,7 +151,7 @@ class Corpus:
     @cached_property
     def sha256(self) -> str:
         """Hash of the content: ids, texts, speakers, labels, languages, codecs, domains, splits,
-        sessions, the bytes of files, the grammar, the trials, and whether truncated files are
+        sessions, the bytes of files and prompts, the grammar, the trials, and whether truncated files are
         allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
@@ -161,6 +163,7 @@ class Corpus:
             row += [f"domain {clip.domain}"] if clip.domain else []
             row += [clip.offset, clip.duration] if clip.is_segment else []
             row += [{"session": clip.session}] if clip.session else []
+            row += [{"prompt": _file_sha256(clip.prompt)}] if clip.prompt else []
             total.update(json.dumps(row).encode() + b"\n")
         total.update(_file_sha256(self.grammar).encode())
         if self.trials:

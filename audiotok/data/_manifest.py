@@ -2,7 +2,8 @@
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
-or made in), `reference` (a path), `codec` (who made this sound of the reference), `domain` (speech,
+or made in), `reference` (a path), `codec` (who made this sound of the reference), `prompt` (a path: a sound of
+the voice to imitate), `domain` (speech,
 music or audio; other values are ignored), `licence`, `id`, `split` (train, validation or test);
 `offset` and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file.
 TSV is plain, without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns
@@ -29,7 +30,7 @@ from audiotok.system import names
 
 COLUMNS = (
     "audio", "text", "speaker", "label", "language", "session", "reference", "codec", "domain",
-    "licence", "id", "split",
+    "licence", "id", "split", "prompt",
 )  # fmt: skip
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
@@ -226,7 +227,7 @@ def _clip(
         raise CorpusError(f"{path}, line {line}: audio is empty: expected a path")
     files = {
         column: _file(path, line, column, cells[column])
-        for column in ("audio", "reference")
+        for column in ("audio", "reference", "prompt")
         if column in cells
     }
     offset, duration = segment
@@ -250,7 +251,7 @@ def _clip(
     fields = {name: cells.get(name) for name in names}
     domain = cells.get("domain", "").lower()
     fields |= {"domain": domain if domain in DOMAINS else None, "language": language}
-    fields["reference"] = files.get("reference")
+    fields |= {column: files.get(column) for column in ("reference", "prompt")}
     return Clip(id=name, path=files["audio"], offset=offset, duration=duration, **fields)
 
 

@@ -1,11 +1,12 @@
 """Speech from text with codec tokens, in the voice of a prompt: VALL-E R and its relatives.
 
     audiotok say "good morning" --prompt voice.wav -o out.wav
-    audiotok train-tts valle-r-mini-ar
+    audiotok train-tts valle-r-ar
 
     from audiotok import tts
 
-    spoken = tts.load("valle-e-r-mini").say("good morning", "voice.wav")
+    spoken = tts.Speaker("ar.safetensors", "nar.safetensors").say("good morning", "voice.wav")
+    tts.write("out.wav", spoken)
 
 The front end (`text`, `phones`, `alignment`), the corpus, training (`recipe`, `training`), `say`
 and the task `tts` are the same for all models; `base.SpeechModel` is what a model promises.
@@ -15,7 +16,14 @@ from __future__ import annotations
 
 import importlib
 
-_HOMES = {"load": "trained", "Voice": "say", "say": "say", "Spoken": "say", "train": "training"}
+_HOMES = {
+    "Speaker": "say",
+    "Spoken": "say",
+    "write": "say",
+    "Durations": "durations",
+    "Generation": "base",
+    "train": "training",
+}
 
 __all__ = list(_HOMES)
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from audiotok import corpora, data
 from audiotok.codec import registry
-from audiotok.codec.card import CodecCard
 from audiotok.errors import AudiotokError, CorpusError, SpeechError
 from audiotok.system import names
 from audiotok.tts import alignment, phones
@@ -137,9 +136,9 @@ class Utterances:
 
     def __init__(self, folder: str | Path, codec: str, merge: int = 1):
         self.shards = corpora.Shards(_codes(Path(folder), codec))
-        self.card: CodecCard = registry.find_card(codec)
+        card = registry.find_card(codec)
         self.fingerprint: str = self.shards.metadata["fingerprint"]
-        self.frame_rate = self.card.sample_rate_in / self.card.hop_length
+        self.frame_rate = card.sample_rate_in / card.hop_length
         aligned = _aligned(Path(folder) / PHONES)
         found = []
         for clip, tokens in self.shards:

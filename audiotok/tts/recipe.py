@@ -26,7 +26,7 @@ class TTSRecipe(Section):
     name: RunName
     corpus: Name  # folder or manifest with `text` and `speaker`
     tokens: str  # folder for its codes and phones, which are made when they are missing
-    codec: Name  # with options
+    codecs: tuple[Name, ...] = Field(min_length=1)  # with options; batches of them in turn
     model: ModelConfig
     prompt_seconds: tuple[float, float] = (1.5, 3.0)  # uniformly drawn
     validation_every: int = Field(default=25, gt=1)  # of each speaker, one clip in so many

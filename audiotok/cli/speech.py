@@ -1,0 +1,76 @@
+"""The verb `say`: speech of a text in the voice of a prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiotok.cli.options import Checkpoint, Device, Overwrite
+
+
+def say(
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="What is said, in English.")],
+    prompt: Annotated[Path, typer.Option("--prompt", help="A sound of the voice, 1 to 3 s.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File: .wav, .flac or .ogg.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="A name that ships, or a file; twice for two parts."),
+    ] = None,
+    prompt_text: Annotated[
+        str | None, typer.Option("--prompt-text", help="What is said in the prompt, if known.")
+    ] = None,
+    durations: Annotated[
+        Path | None, typer.Option("--durations", help="File of phones and their seconds.")
+    ] = None,
+    save_durations: Annotated[
+        Path | None, typer.Option("--save-durations", help="Write such a file of what was said.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same speech.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0, help="Of tokens; 0: the likeliest.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of likely tokens.")] = 0.9,
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", "-t", help="Codec; default: what the model names.")
+    ] = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "cpu",
+    overwrite: Overwrite = False,
+) -> None:
+    """Speak a text in the voice of a prompt. Only with the consent of the person whose voice it is;
+    the file says that it is synthetic."""
+    from audiotok.errors import SpeechError
+    from audiotok.system import outputs
+    from audiotok.tts import durations as files
+    from audiotok.tts import say as speech
+    from audiotok.tts.base import Generation
+
+    if not words.strip():
+        raise SpeechError("the text is empty: give what is to be said")
+    speech.check_format(out)
+    written = [out, *([save_durations] if save_durations else [])]
+    read = [prompt, *([durations] if durations else []), *(model or ())]
+    outputs.check(written, read, overwrite)
+    given = files.read(durations) if durations else None
+    speaker = speech.Speaker(
+        *(model or ()), tokenizer=tokenizer, checkpoint=checkpoint, device=device
+    )
+    spoken = speaker.say(
+        words,
+        prompt,
+        prompt_text=prompt_text,
+        durations=given,
+        seed=seed,
+        options=Generation(temperature=temperature, top_p=top_p),
+    )
+    if save_durations and spoken.seconds_of_phones is None:
+        raise SpeechError(
+            f"{speaker.name} has no alignment, so it knows no durations: leave out --save-durations"
+        )
+    for path in written:
+        outputs.prepare(path, overwrite)
+    speech.write(out, spoken)
+    if save_durations:
+        files.write(save_durations, files.Durations(spoken.phones, spoken.seconds_of_phones))
+    work = sum(spoken.seconds.values())
+    print(f"{out}: {spoken.audio.duration:.2f} s in {work:.2f} s, {spoken.steps} steps")

@@ -1,0 +1,172 @@
+"""Files of speech models: safetensors of one part, or of all parts of a model.
+
+    model = load("runs/valle-ar/model.safetensors", "runs/valle-nar/model.safetensors")
+    join(["ar.safetensors", "nar.safetensors"], "valle-e-r.safetensors")
+
+A part is a network that was trained by itself; its kind ("valle-ar") prefixes the names of its
+weights. The metadata METADATA_KEY is JSON: of each kind its configuration, codes and training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from audiotok.codec import checkpoints
+from audiotok.errors import CheckpointError
+from audiotok.system import assets
+from audiotok.system.files import replacing
+from audiotok.system.names import Recorded
+from audiotok.tts.base import Codes, SpeechModel
+from audiotok.tts.recipe import ModelConfig
+from audiotok.tts.valle import ValleR
+
+METADATA_KEY = "audiotok_tts"
+VERSION = 1
+KIND = "bundled/tts"  # where models that ship are
+
+Parts = dict[str, dict[str, Any]]  # of each kind: config, codes, training
+
+
+def names() -> list[str]:
+    """The names of the models that ship."""
+    return sorted(path.stem for path in assets.folder(KIND).glob("*.safetensors"))
+
+
+def find(name: str | Path) -> Path:
+    """The file of a model that ships, or the path of a file.
+
+    Raises:
+        CheckpointError: there is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    if str(name) in names():
+        return assets.folder(KIND) / f"{name}.safetensors"
+    shipped = ", ".join(names()) or "none ships yet"
+    raise CheckpointError(
+        f"{name} is neither a file of a speech model nor one that ships ({shipped}): train one "
+        "with `audiotok train-tts` and give its model.safetensors"
+    )
+
+
+def content(kind: str, model: SpeechModel, about: dict[str, Any]) -> bytes:
+    """The file of one part, weights in float16.
+
+    Args:
+        about: what is known of the training: plain values.
+    """
+    part = {
+        "config": model.config.model_dump(mode="json"),
+        "codes": asdict(model.codes),
+        "training": about,
+    }
+    state = {f"{kind}.{name}": x for name, x in model.state_dict().items()}
+    return _bytes(state, {kind: part})
+
+
+def join(paths: Sequence[str | Path], out: str | Path) -> None:
+    """One file of the parts of several; the later of two of a kind counts."""
+    state: dict[str, Tensor] = {}
+    parts: Parts = {}
+    for path in paths:
+        own, weights = read(path), load_file(path)
+        parts |= own
+        state |= weights
+    with replacing(out, CheckpointError) as file:
+        file.write(_bytes(state, parts))
+
+
+def _bytes(state: dict[str, Tensor], parts: Parts) -> bytes:
+    halves = {
+        name: (x.half() if x.is_floating_point() else x).contiguous().cpu()
+        for name, x in state.items()
+    }
+    metadata = json.dumps({"version": VERSION, "parts": parts})
+    return to_safetensors(halves, {METADATA_KEY: metadata})
+
+
+def read(path: str | Path) -> Parts:
+    """What the metadata of a file say of each of its parts.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds no speech model.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = (file.metadata() or {}).get(METADATA_KEY)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    if metadata is None:
+        raise CheckpointError(
+            f"{path} is no speech model: expected model.safetensors of `audiotok train-tts`"
+        )
+    try:
+        parts = json.loads(metadata)["parts"]
+        for part in parts.values():
+            part["config"], part["codes"], part["training"]  # noqa: B018
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
+        raise _damaged(path, reason) from reason
+    return parts
+
+
+def load(*paths: str | Path, device: str = "cpu") -> SpeechModel:
+    """The model of a file, or of the files of its parts, in eval mode.
+
+    Args:
+        paths: files, or a name of `names`; the later of two parts of a kind counts.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or a part of the model is.
+    """
+    found = {}
+    for path in map(find, paths):
+        parts, state = read(path), load_file(path)
+        for kind, part in parts.items():
+            found[kind] = _part(path, kind, part, state)
+    return _whole(found, paths).to(device).eval()
+
+
+def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor]) -> SpeechModel:
+    prefix = f"{kind}."
+    own = {k.removeprefix(prefix): x.float() for k, x in state.items() if k.startswith(prefix)}
+    try:
+        config = TypeAdapter(ModelConfig).validate_python(part["config"])
+        about = dict(part["codes"])
+        about |= {key: tuple(about[key]) for key in ("codebook_sizes", "strides")}
+        about["codec"] = Recorded(about["codec"], str(path))
+        with torch.random.fork_rng([]), checkpoints.sized_by(own, path):
+            model = config.build(Codes(**about))
+    except (ValueError, LookupError, TypeError, AttributeError) as reason:
+        raise _damaged(path, reason) from reason
+    checkpoints.load_strict(model, own, path)
+    return model
+
+
+def _whole(parts: dict[str, SpeechModel], paths: Sequence[str | Path]) -> SpeechModel:
+    """The model that parts make."""
+    if set(parts) == {"valle-ar", "valle-nar"}:
+        return ValleR(parts["valle-ar"], parts["valle-nar"])
+    if len(parts) == 1 and not set(parts) & {"valle-ar", "valle-nar"}:
+        return next(iter(parts.values()))
+    raise CheckpointError(
+        f"{' and '.join(map(str, paths))} have the parts {' and '.join(sorted(parts))}: VALL-E R "
+        "needs valle-ar and valle-nar; give --model twice, once for each file"
+    )
+
+
+def _damaged(path: str | Path, reason: Exception) -> CheckpointError:
+    line = " ".join(str(reason).split())[:200]
+    return CheckpointError(
+        f"{path} is damaged, or of another version: its metadata are invalid ({line})"
+    )

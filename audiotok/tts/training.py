@@ -1,0 +1,215 @@
+"""Training of a speech model by a recipe, on one process or many through Accelerate.
+
+A run's folder is that of a codec's training (`training.trainer`): the resolved recipe,
+environment.json, log.jsonl, `state.pt`, and model.safetensors, the best validation in float16.
+Codes and phones are made first, where they are missing; that goes on where it stopped, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audiotok.codec import registry
+from audiotok.errors import CorpusError, RecipeError
+from audiotok.system.files import replacing
+from audiotok.training import state
+from audiotok.training.folder import Folder, cut_log, environment
+from audiotok.training.launch import Note, Report, launch
+from audiotok.training.optimisers import (
+    clipped_norm,
+    learning_rate,
+    make_optimizer,
+    set_learning_rate,
+)
+from audiotok.training.processes import ProcessGroup
+from audiotok.tts import corpus, trained
+from audiotok.tts.base import Codes, Example, crop
+from audiotok.tts.corpus import Utterance, Utterances
+from audiotok.tts.recipe import TTSRecipe, load
+
+
+def train(
+    recipe: TTSRecipe | str | Path,
+    overrides: Sequence[str] = (),
+    out: str | Path | None = None,
+    *,
+    report: Report | None = None,
+    note: Note | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    cpu: bool = False,
+) -> Path:
+    """Train a speech model; arguments, folder and errors as for `training.train`.
+
+    Returns:
+        The path of the weights with the lowest loss in validation.
+    """
+    if not isinstance(recipe, TTSRecipe):
+        recipe = load(recipe, overrides)
+    folder = Folder(Path(out or Path("runs") / recipe.name), load)
+    launch(Run, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
+    return folder.best
+
+
+class Run:
+    """One training run in its folder."""
+
+    def __init__(self, recipe: TTSRecipe, folder: Folder, group: ProcessGroup, note: Note):
+        self.recipe, self.folder, self.group = recipe, folder, group
+        group.in_main(lambda: [_prepare(recipe, codec, note) for codec in recipe.codecs])
+        self.corpora = [Material(recipe, codec) for codec in recipe.codecs]
+        state.seed_everything(recipe.seed)
+        self.model = recipe.model.build(self.corpora[0].codes).to(group.device)
+        self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+        self._parts = {"model": self.model, "optimizer": self.optimizer}
+        if folder.state.exists():
+            progress = state.load(folder.state, self._parts, group)
+            self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
+        elif group.is_main:
+            about = environment(group, torch.get_num_threads())
+            folder.write(folder.environment, json.dumps(about, indent=1))
+
+    def train(self, report: Report) -> None:
+        """Trains to the last step."""
+        started = time.monotonic() - self.seconds
+        if self.group.is_main:
+            cut_log(self.folder.path / "log.jsonl", self.step)
+        while self.step < self.recipe.steps:
+            numbers = self.update(self.step)
+            self.step += 1
+            self.seconds = time.monotonic() - started
+            report(self.step, self.recipe.steps, numbers)
+            if self.step % self.recipe.validate_every == 0 or self.step == self.recipe.steps:
+                self._validate(numbers)
+            elif self.step % self.recipe.log_every == 0:
+                self._log(numbers)
+
+    def update(self, step: int) -> dict[str, float]:
+        """One step on the examples that belong to it, a function of the seed."""
+        recipe, group = self.recipe, self.group
+        number = step * group.count + group.rank
+        material = self.corpora[number % len(self.corpora)]
+        examples = material.examples(number // len(self.corpora))
+        generator = torch.Generator().manual_seed(recipe.seed * 2**32 + number)
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        with group.autocast():
+            found = self.model.loss(examples, generator)
+        found["loss"].backward()
+        group.average_gradients(self.model.parameters(), 1)
+        rate = learning_rate(recipe.optimizer, step, recipe.steps)
+        set_learning_rate(self.optimizer, rate)
+        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
+        means = {name: group.sum(x.detach()) / group.count for name, x in found.items()}
+        if not torch.isfinite(means["loss"]) or not torch.isfinite(norm):
+            raise RecipeError(
+                f"step {step + 1}: loss {float(means['loss']):g}, norm of the gradient "
+                f"{float(norm):g}: not finite; lower optimizer.learning_rate, or set "
+                "optimizer.clip_norm"
+            )
+        self.optimizer.step()
+        return {name: float(x) for name, x in means.items()} | {"rate": rate}
+
+    @torch.no_grad()
+    def _validate(self, numbers: dict[str, float]) -> None:
+        self.model.eval()
+        sums: dict[str, float] = {}
+        batches = [batch for one in self.corpora for batch in one.validation()]
+        for number, examples in enumerate(batches):
+            generator = torch.Generator().manual_seed(number)
+            with self.group.autocast():
+                found = self.model.loss(examples, generator)
+            for name, x in found.items():
+                sums[name] = sums.get(name, 0.0) + float(x) / len(batches)
+        self._log(numbers | {f"validation_{name}": x for name, x in sums.items()})
+        if self.group.is_main and sums["loss"] < self.best:
+            about = {"recipe": self.recipe.name, "seed": self.recipe.seed, "step": self.step}
+            with replacing(self.folder.best, RecipeError) as file:
+                file.write(trained.content(self.recipe.model.kind, self.model, about))
+        self.best = min(self.best, sums["loss"])
+        progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
+        state.save(self.folder.state, self._parts, progress, self.group)
+
+    def _log(self, numbers: dict[str, float]) -> None:
+        if self.group.is_main:
+            line = {"step": self.step, "seconds": round(self.seconds, 1)} | numbers
+            with (self.folder.path / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+
+
+class Material:
+    """The examples of one codec: which clips make a batch depends on its number and the seed."""
+
+    def __init__(self, recipe: TTSRecipe, codec: str):
+        self.recipe = recipe
+        card = registry.find_card(codec)
+        merge = card.strides[0]
+        utterances = Utterances(recipe.tokens, codec, merge)
+        self.codes = Codes(
+            codec, utterances.fingerprint, tuple(card.codebook_sizes), tuple(card.strides),
+            utterances.frame_rate,
+        )  # fmt: skip
+        self.merge = merge
+        train, validation = utterances.split(recipe.validation_every)
+        self.train, self.others = _with_others(train)
+        self.held, self.held_others = _with_others(validation)
+        if not self.train or not self.held:
+            raise CorpusError(
+                f"{recipe.corpus} has too few clips per speaker: expected two or more to train on, "
+                f"and {2 * recipe.validation_every} or more with validation_every "
+                f"{recipe.validation_every}"
+            )
+
+    def examples(self, number: int) -> list[Example]:
+        """Batch `number` of training."""
+        recipe, count = self.recipe, len(self.train)
+        found = []
+        for index in range(number * recipe.batch, (number + 1) * recipe.batch):
+            epoch, position = divmod(index, count)
+            order = np.random.default_rng([recipe.seed, epoch]).permutation(count)
+            rng = np.random.default_rng([recipe.seed, 1, index])
+            found.append(self._example(self.train[order[position]], self.others, rng))
+        return found
+
+    def validation(self) -> list[list[Example]]:
+        """Batches, the same every time."""
+        chosen = self.held[:: max(1, len(self.held) // self.recipe.validation_clips)]
+        found = [
+            self._example(one, self.held_others, np.random.default_rng([number]))
+            for number, one in enumerate(chosen[: self.recipe.validation_clips])
+        ]
+        return [
+            found[at : at + self.recipe.batch] for at in range(0, len(found), self.recipe.batch)
+        ]
+
+    def _example(
+        self, target: Utterance, others: dict[str, list[Utterance]], rng: np.random.Generator
+    ) -> Example:
+        same = [one for one in others[target.speaker] if one.id != target.id]
+        other = same[rng.integers(len(same))]
+        rate = self.codes.frame_rate / self.merge
+        there = -(-other.codes.shape[1] // self.merge)
+        wanted = min(there, round(rng.uniform(*self.recipe.prompt_seconds) * rate))
+        start = int(rng.integers(there - wanted + 1))
+        return Example(target, crop(other, start, max(1, wanted), self.merge))
+
+
+def _prepare(recipe: TTSRecipe, codec: str, note: Note) -> None:
+    if not corpus.is_prepared(recipe.corpus, recipe.tokens, codec):
+        corpus.prepare(recipe.corpus, recipe.tokens, codec, note)
+
+
+def _with_others(
+    utterances: Sequence[Utterance],
+) -> tuple[list[Utterance], dict[str, list[Utterance]]]:
+    """Those whose speaker says something else too, and all by speaker."""
+    found = corpus.by_speaker(utterances)
+    return [one for one in utterances if len(found[one.speaker]) > 1], found
