@@ -112,6 +112,9 @@ class SpeechModel(nn.Module):
     codes: Codes
     merge: int = 1
 
+    def fit(self, utterances: Sequence[Utterance]) -> None:
+        """Takes what it needs of its codec and of the corpus, once, before the first step."""
+
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:

@@ -2,12 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from support.resgen import codebooks_of, codes_of
+from typer.testing import CliRunner
 
+from audiotok.cli import app
 from audiotok.codec import registry
-from audiotok.errors import CodecError, SpeechError
+from audiotok.errors import CodecError, RecipeError, SpeechError
+from audiotok.system import assets
+from audiotok.tts import recipe as recipes
+from audiotok.tts import trained, training
 from audiotok.tts.base import Codes, Example, Generation, Prompt, Request
 from audiotok.tts.corpus import Utterance
 from audiotok.tts.resgen.model import ResGen, ResGenConfig
@@ -117,3 +124,90 @@ def test_fit_takes_the_codec_s_own_codewords(tmp_path):
         wrong.fit([])
     with pytest.raises(CodecError, match="no deviations of 8 codebooks of rvq-mini"):
         ResGenConfig(latents=config.latents, **SMALL).build(spoken).fit([])
+
+
+def test_a_file_keeps_codewords_exactly(tmp_path):
+    model, path = model_of().eval(), tmp_path / "model.safetensors"
+    path.write_bytes(trained.content("resgen", model, {}))
+    again = trained.load(path)
+    assert torch.equal(again.network.codebooks, model.network.codebooks)
+    assert torch.equal(again.network.deviations, model.network.deviations)
+    request = Request(torch.tensor([2, 5, 9]), example(0).prompt)
+    options = Generation(steps=2)
+    made, other = model.generate([request], options)[0], again.generate([request], options)[0]
+    assert torch.equal(made.durations, other.durations)
+    assert (made.codes == other.codes).float().mean() > 0.5  # weights are in half precision
+
+
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory):
+    """A recipe on a corpus of noise, whose phones are given."""
+    folder = tmp_path_factory.mktemp("tts")
+    generator = np.random.default_rng(0)
+    lines, rows = ["audio\ttext\tspeaker"], []
+    for number in range(10):
+        name, speaker = f"{number}.wav", "ab"[number % 2]
+        wave = 0.1 * generator.standard_normal(6000 + 800 * number)
+        soundfile.write(folder / name, wave, 16000)
+        lines.append(f"{name}\tgo\t{speaker}")
+        rows.append({"id": str(number), "phones": "SIL G OW SIL", "starts": [0, 0.05, 0.1, 0.2]})
+    (folder / "manifest.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "tokens").mkdir()
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "tokens" / "phones.jsonl").write_text(text)
+    codec = registry.load("rvq-mini")
+    kept = {"fingerprint": codec.fingerprint, "deviations": [0.5] * codec.num_codebooks}
+    (folder / "deviations.json").write_text(json.dumps([kept]))
+    (folder / "small.yaml").write_text(f"""
+name: small
+corpus: {folder}/manifest.tsv
+tokens: {folder}/tokens
+codecs: [rvq-mini]
+model: {{kind: resgen, latents: {codec._codebooks()[0].shape[1]}, dimension: 16, heads: 2,
+  layers: 1, text_layers: 1, components: 3, rank: 2, deviations: {folder}/deviations.json}}
+prompt_seconds: [0.1, 0.2]
+validation_every: 2
+batch: 3
+steps: 4
+validate_every: 2
+optimizer: {{learning_rate: 0.01}}
+""")
+    return folder
+
+
+def test_train_tts_trains_it_and_goes_on_and_say_speaks(trained_run, tmp_path):
+    whole = training.train(trained_run / "small.yaml", out=tmp_path / "whole", cpu=True)
+    stopped = KeyboardInterrupt()
+
+    def stop(step, steps, numbers):
+        if step == 3:
+            raise stopped
+
+    with pytest.raises(KeyboardInterrupt):
+        training.train(trained_run / "small.yaml", out=tmp_path / "run", report=stop, cpu=True)
+    path = training.train(trained_run / "small.yaml", out=tmp_path / "run", resume=True, cpu=True)
+    assert path.read_bytes() == whole.read_bytes()
+    books = registry.load("rvq-mini")._codebooks()
+    assert all(map(torch.equal, trained.load(path).network.codebooks, books))
+    prompt, out = tmp_path / "voice.wav", tmp_path / "out.wav"
+    wave = 0.1 * np.random.default_rng(1).standard_normal(20000)
+    soundfile.write(prompt, wave, 16000)
+    words = ["say", "go on", "--prompt", str(prompt), "-o", str(out), "--model", str(path)]
+    run = CliRunner().invoke(app, [*words, "--steps", "5", "--guidance", "1"])
+    assert run.exit_code == 0, run.output
+    assert "5 steps" in run.output and soundfile.info(out).frames > 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("resgen-mini", 8e6, 9.3e6), ("resgen-paper", 4.5e8, 8e8)]
+)
+def test_recipes_that_ship(name, least, most):
+    recipe = recipes.load(assets.find(recipes.KIND, name, RecipeError))
+    assert recipe.name == name and recipe.model.kind == "resgen"
+    card = registry.find_card(recipe.codecs[0])
+    with torch.device("meta"):
+        model = recipe.model.build(codes_of(card.num_codebooks, card.codebook_sizes[0]))
+    assert least < sum(p.numel() for p in model.parameters()) < most
+    half = 2 * sum(p.numel() for p in model.parameters())
+    exact = 4 * sum(b.numel() for b in model.buffers())
+    assert name != "resgen-mini" or half + exact < 20e6  # what may ship
