@@ -93,7 +93,7 @@ class ResGen(SpeechModel):
         )  # fmt: skip
         return found._asdict()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self, requests: Sequence[Request], options: Generation | None = None
     ) -> list[Generated]:

@@ -25,7 +25,7 @@ TAU = 28.0  # table 4
 TOKEN_TAU = 4.5  # of the public MaskGIT; it falls to 0
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sample_codes(
     model: Network,
     codes: Tensor,
