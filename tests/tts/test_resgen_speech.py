@@ -211,3 +211,8 @@ def test_recipes_that_ship(name, least, most):
     half = 2 * sum(p.numel() for p in model.parameters())
     exact = 4 * sum(b.numel() for b in model.buffers())
     assert name != "resgen-mini" or half + exact < 20e6  # what may ship
+
+
+def test_heads_that_do_not_fit_are_explained(trained_run):
+    with pytest.raises(RecipeError, match="dimension 16 does not divide into 3 heads of pairs"):
+        recipes.load(trained_run / "small.yaml", ["model.heads=3"])

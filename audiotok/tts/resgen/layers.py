@@ -58,8 +58,6 @@ class Bidirectional(nn.Module):
 
     def __init__(self, dimension: int, heads: int, layers: int, dropout: float):
         super().__init__()
-        if dimension % (2 * heads):
-            raise ValueError(f"dimension {dimension} does not divide into {heads} heads of pairs")
         self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dimension)
         frequencies = _BASE ** -torch.linspace(0, 1, dimension // heads // 2 + 1)[:-1]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -43,6 +43,14 @@ class NetworkConfig(Section):
     rank: int = Field(default=16, gt=0, le=2**12)  # h
     visible_counts: bool = True  # an embedding of the number of visible layers; not in the paper
     predictor: Literal["latents", "tokens"] = "latents"
+
+    @model_validator(mode="after")
+    def _agree(self) -> NetworkConfig:
+        if self.dimension % (2 * self.heads):
+            raise ValueError(
+                f"dimension {self.dimension} does not divide into {self.heads} heads of pairs"
+            )
+        return self
 
 
 @dataclass(frozen=True)
