@@ -18,6 +18,12 @@ def codebooks_of(depth, size=8, latents=3):
     return words * 0.8 ** torch.arange(depth)[:, None, None]
 
 
+def nested_codebooks(depth):
+    """Codewords (D, 8, 3) with one nearest code for every sum of codewords: binary fractions."""
+    signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
+    return signs * 0.5 ** torch.arange(depth)[:, None, None]
+
+
 def network_of(seed=0, *, depth=4, size=8, **settings):
     """A network whose weights are all random, also those that start at 0."""
     torch.manual_seed(seed)

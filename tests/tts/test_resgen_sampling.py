@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support import plain_resgen
-from support.resgen import clips, condition, network_of
+from support.resgen import clips, condition, nested_codebooks, network_of
 
 from audiotok.errors import CheckpointError
 from audiotok.kernels import rvq_encode
@@ -81,9 +81,8 @@ class Oracle(torch.nn.Module):
 @pytest.mark.parametrize("steps", [1, 4, 96])  # 96: one code in each step, L x D
 def test_with_an_oracle_the_data_come_back(order, steps):
     depth, frames = 8, 12
-    signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)  # V 8, H 3
     model = network_of(depth=depth)
-    model.codebooks.copy_(signs * 0.5 ** torch.arange(depth)[:, None, None])
+    model.codebooks.copy_(nested_codebooks(depth))
     true = rvq_encode(torch.randn(frames + 2, 3), model.codebooks).T[None]
     assert len(true.unique()) == 8
     spoken = condition(([0, 1, 2], [2, 5, 7], 2))

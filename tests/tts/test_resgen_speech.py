@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support.resgen import codebooks_of, codes_of
+from support.resgen import codebooks_of, codes_of, nested_codebooks
 from typer.testing import CliRunner
 
 from audiotok.cli import app
@@ -45,24 +45,25 @@ def model_of(**settings):
     return model
 
 
-@pytest.mark.parametrize("predictor", ["latents", "tokens"])
-def test_a_model_learns_what_is_said_and_how_long_it_takes(predictor):
+def test_a_model_learns_what_is_said_and_how_long_it_takes():
     """Phones decide codes and durations: after some steps both come out."""
-    model, generator = model_of(predictor=predictor, drop=0.0), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(model.parameters(), 0.01)
-    for step in range(150):
-        found = model.loss([example(8 * (step % 4) + n) for n in range(8)], generator)
+    model, generator = model_of(drop=0.0, components=2), torch.Generator().manual_seed(0)
+    model.network.set_codec(nested_codebooks(3), torch.tensor([1.1, 0.6, 0.3]))
+    optimizer, examples = (
+        torch.optim.Adam(model.parameters(), 0.01),
+        [example(n) for n in range(24)],
+    )
+    for step in range(90):
+        found = model.loss(examples[step % 3 :: 3], generator)
         optimizer.zero_grad()
         found["loss"].backward()
         optimizer.step()
-    assert float(found["duration"]) < 0.01
     model.eval()
     asked = example(50)
     request = Request(asked.target.phones, asked.prompt, seed=1)
     options = Generation(steps=4, temperature=0.0, tau=0.0)
     (made,) = model.generate([request], options)
-    assert torch.equal(made.durations, asked.target.durations())
-    assert made.steps == (4 if predictor == "latents" else 6)
+    assert torch.equal(made.durations, asked.target.durations()) and made.steps == 4
     assert (made.codes == asked.target.codes).float().mean() > 0.9
 
 
