@@ -1,4 +1,4 @@
-"""The verbs of training: train, train-lm, train-asr, train-tts; and judge-lm, which evaluates a model."""
+"""The verbs of training: train, train-lm, train-asr, train-tts; and judge-lm, which evaluates."""
 
 from __future__ import annotations
 

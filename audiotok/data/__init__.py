@@ -41,7 +41,7 @@ class Clip:
         text, speaker, label: transcript, speaker and class; None if unknown.
         language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
         session: the recording that several clips were cut from or made in; None if unknown.
-        prompt: a sound of the voice that this one imitates or should imitate; None if there is none.
+        prompt: a sound of the voice that this one is to imitate; None if there is none.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
@@ -151,8 +151,8 @@ class Corpus:
     @cached_property
     def sha256(self) -> str:
         """Hash of the content: ids, texts, speakers, labels, languages, codecs, domains, splits,
-        sessions, the bytes of files and prompts, the grammar, the trials, and whether truncated files are
-        allowed."""
+        sessions, the bytes of files and prompts, the grammar, the trials, and whether truncated
+        files are allowed."""
         total = hashlib.sha256()
         for clip in self.clips:
             row = [clip.id, clip.text, clip.speaker, clip.label]

@@ -2,9 +2,9 @@
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
-or made in), `reference` (a path), `codec` (who made this sound of the reference), `prompt` (a path: a sound of
-the voice to imitate), `domain` (speech,
-music or audio; other values are ignored), `licence`, `id`, `split` (train, validation or test);
+or made in), `reference` (a path), `codec` (who made this sound of the reference), `prompt` (a path:
+a sound of the voice to imitate), `domain` (speech, music or audio; other values are ignored),
+`licence`, `id`, `split` (train, validation or test);
 `offset` and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file.
 TSV is plain, without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns
 with other names are ignored; names that look like a misspelt column, or that would change which

@@ -288,7 +288,7 @@ def write(
         path: .wav and .flac (16-bit PCM), .ogg (Vorbis), .opus or .mp3.
         subtype: another sample format of libsndfile, e.g. "PCM_24" or "FLOAT". Samples beyond
             [-1, 1] are clipped in every format but FLOAT and DOUBLE; a warning counts them.
-        comment: text for the file's metadata; .wav, .flac and .ogg keep it (`read_comment`).
+        comment: text for the file's metadata; .wav, .flac and .ogg keep it (`comments.read`).
     """
     extension = Path(path).suffix.lower()
     if extension not in _WRITERS:
@@ -320,19 +320,6 @@ def write(
             "%s: %d of %d samples are beyond [-1, 1] (peak %.3g) and were clipped",
             path, clipped, audio.waveform.numel(), float(audio.waveform.abs().max()),
         )  # fmt: skip
-
-
-def read_comment(path: str | Path) -> str:
-    """The comment in the metadata of a sound file; empty where it has none.
-
-    Raises:
-        AudioError: the file cannot be read.
-    """
-    try:
-        with soundfile.SoundFile(path) as sound:
-            return sound.comment
-    except (soundfile.LibsndfileError, OSError) as reason:
-        raise AudioError(f"{path} cannot be read: {_first_line(reason)}") from reason
 
 
 _FULL_SCALE = {torch.int8: 2**7, torch.int16: 2**15, torch.int32: 2**31}

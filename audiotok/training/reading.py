@@ -173,6 +173,8 @@ def _position(place: list, key: str, override: str) -> int:
 def _validated(content: dict[str, Any]) -> Recipe:
     if "family" not in content and "encoder" in content:
         raise RecipeError("this is a recogniser's: train it with `audiotok train-asr`")
+    if "family" not in content and "codecs" in content:
+        raise RecipeError("this is a speech model's: train it with `audiotok train-tts`")
     if "family" not in content and "start_from" not in content:
         raise RecipeError("key 'family' is missing")
     start.complete(content)

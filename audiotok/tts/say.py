@@ -97,9 +97,9 @@ class Speaker:
         self.codec = registry.load(tokenizer or codes.codec, checkpoint, device, quiet=True)
         if self.codec.fingerprint != codes.fingerprint:
             raise CodecError(
-                f"{self.name} speaks codes of {codes.codec} (fingerprint {codes.fingerprint[:12]}),"
-                f" not of these weights (fingerprint {self.codec.fingerprint[:12]}): give the right "
-                "ones with --checkpoint"
+                f"{self.name} speaks codes of {codes.codec} (fingerprint "
+                f"{codes.fingerprint[:12]}), not of these weights (fingerprint "
+                f"{self.codec.fingerprint[:12]}): give the right ones with --checkpoint"
             )
         _note_consent()
 
@@ -142,8 +142,8 @@ class Speaker:
         peak = float(sound.waveform.abs().max()) if sound.num_samples else 0.0
         if sound.duration < LEAST_PROMPT:
             raise SpeechError(
-                f"the prompt lasts {sound.duration:.2f} s: expected {LEAST_PROMPT:g} s of one voice "
-                f"or more, best {MOST_PROMPT:g} s"
+                f"the prompt lasts {sound.duration:.2f} s: expected {LEAST_PROMPT:g} s or more of "
+                f"one voice, best {MOST_PROMPT:g} s"
             )
         if peak < SILENT:
             raise SpeechError(
@@ -201,8 +201,10 @@ class Speaker:
         """The speech of one request in pieces, as they are made."""
         with self.codec.stream() as decoder:
             for codes in self.model.stream(request, options):
-                yield self._audio(decoder.decode(codes[None]))
-            yield self._audio(decoder.decode(None, last=True))
+                if (waveform := decoder.decode(codes[None])).numel():
+                    yield self._audio(waveform)
+            if (waveform := decoder.decode(None, last=True)).numel():
+                yield self._audio(waveform)
 
     def _spoken(self, request: Request, made: Generated, options: Generation) -> Spoken:
         began = time.perf_counter()

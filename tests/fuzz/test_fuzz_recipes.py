@@ -12,6 +12,7 @@ from audiotok.recogniser import recipe as recognisers
 from audiotok.speech_lm import recipe as language_models
 from audiotok.system import assets, yaml_files
 from audiotok.training import load_recipe
+from audiotok.tts import recipe as speech
 
 MUTATE = fuzzing.in_values(
     lambda data: yaml_files.parse(data.decode()), lambda content: yaml.safe_dump(content).encode()
@@ -32,6 +33,7 @@ def shipped(kind, *names):
 TARGETS = {
     "train": (load_recipe, codec_recipes),
     "train-lm": (language_models.load, lambda: shipped("recipes/lm", "mini-lm", "speech-lm")),
+    "train-tts": (speech.load, lambda: shipped("recipes/tts", "valle-r-ar", "valle-nar")),
     "train-asr": (recognisers.load, lambda: shipped("recipes", "asr-mini")),
 }
 
