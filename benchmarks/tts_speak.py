@@ -37,8 +37,10 @@ def models(arguments: argparse.Namespace, texts: dict[str, str]) -> Maker:
     speaker = Speaker(*arguments.model)
     prompts = {}
     options = Generation(
-        temperature=arguments.temperature, top_p=arguments.top_p, pointer=arguments.pointer
-    )
+        temperature=arguments.temperature, top_p=arguments.top_p, pointer=arguments.pointer,
+        steps=arguments.steps, guidance=arguments.guidance, order=arguments.order,
+        tau=arguments.tau,
+    )  # fmt: skip
 
     def make(rows: Sequence[tuple[int, Row]], paths: Sequence[Path]) -> None:
         requests = []
@@ -99,6 +101,10 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-p", type=float, default=0.9)
     parser.add_argument("--pointer", default="logit", choices=("logit", "printed"))
+    parser.add_argument("--steps", type=int, default=16, help="of ResGen")
+    parser.add_argument("--guidance", type=float, default=0.0, help="of ResGen")
+    parser.add_argument("--order", default="confidence", choices=("confidence", "random"))
+    parser.add_argument("--tau", type=float, default=None, help="of ResGen's order")
     parser.add_argument("--limit", type=int, default=None, help="only so many sentences")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -30,6 +30,10 @@ def say(
     seed: Annotated[int, typer.Option(help="The same seed gives the same speech.")] = 0,
     temperature: Annotated[float, typer.Option(min=0, help="Of tokens; 0: the likeliest.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of likely tokens.")] = 0.9,
+    steps: Annotated[int, typer.Option(min=1, help="Of ResGen: forwards of the network.")] = 16,
+    guidance: Annotated[
+        float, typer.Option(min=0, help="Of ResGen: how much to keep to text and voice.")
+    ] = 0.0,
     tokenizer: Annotated[
         str | None, typer.Option("--tokenizer", "-t", help="Codec; default: what the model names.")
     ] = None,
@@ -61,7 +65,7 @@ def say(
         prompt_text=prompt_text,
         durations=given,
         seed=seed,
-        options=Generation(temperature=temperature, top_p=top_p),
+        options=Generation(temperature=temperature, top_p=top_p, steps=steps, guidance=guidance),
     )
     if save_durations and spoken.seconds_of_phones is None:
         raise SpeechError(

@@ -4,7 +4,13 @@
 fast and give the same codes; `dispatch` selects one.
 """
 
-from audiotok.kernels.dispatch import code_statistics, rvq_decode, rvq_encode, vq_argmin
+from audiotok.kernels.dispatch import (
+    code_statistics,
+    rvq_decode,
+    rvq_encode,
+    rvq_encode_from,
+    vq_argmin,
+)
 from audiotok.kernels.ema import Processes, ema_update
 from audiotok.kernels.scalar import fsq_decode, fsq_encode, lfq_decode, lfq_encode
 from audiotok.kernels.step import RVQStep
@@ -22,6 +28,7 @@ __all__ = [
     "lfq_encode",
     "rvq_decode",
     "rvq_encode",
+    "rvq_encode_from",
     "vq_argmin",
     "vq_straight_through",
 ]

@@ -100,12 +100,7 @@ def rvq_encode(
         ValueError: shapes, dtypes or devices do not fit, a codebook is empty, or there are fewer
             codebooks or strides than requested.
     """
-    if latents.ndim != 2 or codebooks.ndim != 3 or latents.shape[1] != codebooks.shape[2]:
-        raise ValueError(
-            f"latents {tuple(latents.shape)} and codebooks {tuple(codebooks.shape)} do not fit: "
-            "expected (N, D) and (K, V, D)"
-        )
-    check_floats(latents, codebooks)
+    _check_stack(latents, codebooks)
     stages = len(codebooks) if num_codebooks is None else num_codebooks
     if not 0 <= stages <= len(codebooks):
         raise ValueError(f"num_codebooks is {stages}: expected 0 to {len(codebooks)}")
@@ -118,6 +113,33 @@ def rvq_encode(
         return latents.new_zeros((len(latents), 0), dtype=torch.int64)
     encode = function("rvq_encode", latents)
     return encode(latents.detach(), codebooks.detach(), stages, strides)
+
+
+def rvq_encode_from(latents: Tensor, codebooks: Tensor, first: Tensor) -> Tensor:
+    """Codes (N, K) int64 of latents (N, D) in the stages of codebooks (K, V, D) from `first` on.
+
+    Row n is searched in the stages first[n], ..., K - 1, exactly as `rvq_encode` would in a stack
+    of these codebooks alone; its earlier codes are -1. `first` (N,) int64 holds 0 to K: with K a
+    row is not searched at all. For generators that know the first codes of a frame already and
+    predict the sum of the others.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit, or `first` is out of range.
+    """
+    _check_stack(latents, codebooks)
+    if first.shape != latents.shape[:1] or first.dtype != torch.int64:
+        raise ValueError(
+            f"first is {first.dtype} of shape {tuple(first.shape)}: expected torch.int64, one for "
+            f"each row of latents {tuple(latents.shape)}"
+        )
+    stages = first.unique().tolist()
+    if stages and not 0 <= stages[0] <= stages[-1] <= len(codebooks):
+        raise ValueError(f"first is {stages[0]} to {stages[-1]}: expected 0 to {len(codebooks)}")
+    codes = first.new_full((len(latents), len(codebooks)), -1)
+    for stage in stages:
+        rows = first == stage
+        codes[rows, stage:] = rvq_encode(latents[rows], codebooks[stage:])
+    return codes
 
 
 @keep_denormals()
@@ -158,6 +180,16 @@ def code_statistics(latents: Tensor, codes: Tensor, codebook_size: int) -> tuple
         )
     _check_codes(codes, latents)
     return function("code_statistics", latents)(latents.detach(), codes, codebook_size)
+
+
+def _check_stack(latents: Tensor, codebooks: Tensor) -> None:
+    """Raises ValueError unless latents (N, D) can be searched in codebooks (K, V, D)."""
+    if latents.ndim != 2 or codebooks.ndim != 3 or latents.shape[1] != codebooks.shape[2]:
+        raise ValueError(
+            f"latents {tuple(latents.shape)} and codebooks {tuple(codebooks.shape)} do not fit: "
+            "expected (N, D) and (K, V, D)"
+        )
+    check_floats(latents, codebooks)
 
 
 def check_floats(latents: Tensor, codebook: Tensor) -> None:

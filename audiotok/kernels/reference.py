@@ -95,6 +95,14 @@ def rvq_encode(
     return codes
 
 
+def rvq_encode_from(latents: Tensor, codebooks: Tensor, first: Tensor) -> Tensor:
+    """Codes (N, K) int64: row n is searched in the stages from first[n] on; -1 before them."""
+    codes = latents.new_full((len(latents), len(codebooks)), -1, dtype=torch.int64)
+    for n, start in enumerate(first.tolist()):
+        codes[n, start:] = rvq_encode(latents[n : n + 1], codebooks[start:])[0]
+    return codes
+
+
 def pool(frames: Tensor, stride: int) -> Tensor:
     """Means (ceil(N / stride), D) fp32 of every `stride` frames (N, D); the last group is shorter.
 

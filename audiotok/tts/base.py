@@ -83,6 +83,9 @@ class Generation(Section):
     most_units: int = Field(30, gt=0)  # on one phone; then the next one begins
     steps: int = Field(16, gt=0)  # of iterative models
     guidance: float = Field(0.0, ge=0)  # classifier-free, of models trained for it
+    order: Literal["confidence", "random"] = "confidence"  # ResGen: of unmasking
+    tau: float | None = Field(None, ge=0)  # ResGen: noise of the order; None: the paper's
+    later_steps: int = Field(1, gt=0)  # masked tokens: of each codebook after the first
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ class SpeechModel(nn.Module):
 
     codes: Codes
     merge: int = 1
+
+    def fit(self, utterances: Sequence[Utterance]) -> None:
+        """Takes what it needs of its codec and of the corpus, once, before the first step."""
 
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None

@@ -12,12 +12,13 @@ from pydantic import Field
 from audiotok.system.names import Name
 from audiotok.training.reading import read_plain
 from audiotok.training.settings import OptimizerConfig, RunName, Section
+from audiotok.tts.resgen.model import ResGenConfig
 from audiotok.tts.valle_ar import ARConfig
 from audiotok.tts.valle_nar import NARConfig
 
 KIND = "recipes/tts"
 
-ModelConfig = Annotated[ARConfig | NARConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[ARConfig | NARConfig | ResGenConfig, Field(discriminator="kind")]
 
 
 class TTSRecipe(Section):

@@ -61,7 +61,7 @@ def find(name: str | Path) -> Path:
 
 
 def content(kind: str, model: SpeechModel, about: dict[str, Any]) -> bytes:
-    """The file of one part, weights in float16.
+    """The file of one part: parameters in float16, buffers (ResGen's codewords) as they are.
 
     Args:
         about: what is known of the training: plain values.
@@ -71,7 +71,11 @@ def content(kind: str, model: SpeechModel, about: dict[str, Any]) -> bytes:
         "codes": asdict(model.codes),
         "training": about,
     }
-    state = {f"{kind}.{name}": x for name, x in model.state_dict().items()}
+    parameters = dict(model.named_parameters())
+    state = {
+        f"{kind}.{name}": x.half() if name in parameters else x
+        for name, x in model.state_dict().items()
+    }
     return _bytes(state, {kind: part})
 
 
@@ -88,12 +92,9 @@ def join(paths: Sequence[str | Path], out: str | Path) -> None:
 
 
 def _bytes(state: dict[str, Tensor], parts: Parts) -> bytes:
-    halves = {
-        name: (x.half() if x.is_floating_point() else x).contiguous().cpu()
-        for name, x in state.items()
-    }
+    tensors = {name: x.contiguous().cpu() for name, x in state.items()}
     metadata = json.dumps({"version": VERSION, "parts": parts})
-    return to_safetensors(halves, {METADATA_KEY: metadata})
+    return to_safetensors(tensors, {METADATA_KEY: metadata})
 
 
 def read(path: str | Path) -> Parts:

@@ -76,7 +76,9 @@ class Run:
         if folder.state.exists():
             progress = state.load(folder.state, self._parts, group)
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
-        elif group.is_main:
+            return
+        self.model.fit(self.corpora[0].train)
+        if group.is_main:
             about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
 

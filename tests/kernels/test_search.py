@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.hard import draw, one_ulp_up, problems
 
-from audiotok.kernels import reference, rvq_decode, rvq_encode, vq_argmin
+from audiotok.kernels import reference, rvq_decode, rvq_encode, rvq_encode_from, vq_argmin
 
 per_path = settings(
     deadline=None,
@@ -194,6 +194,21 @@ def test_fewer_stages_are_the_first_ones(path):
     assert rvq_encode(latents, codebooks, 0).shape == (100, 0)
 
 
+@pytest.mark.parametrize("lattice", [False, True])
+def test_each_row_is_searched_from_its_own_stage_on(path, lattice):
+    codebooks, latents = draw(6, 16, 8), draw(90, 8, seed=1)
+    if lattice:  # exact ties
+        codebooks, latents = codebooks.round(), latents.round()
+    latents[7] = torch.nan
+    first = torch.arange(90) % 7  # 6: nothing to search
+    codes = rvq_encode_from(latents, codebooks, first)
+    assert torch.equal(codes, reference.rvq_encode_from(latents, codebooks, first))
+    assert torch.equal(codes[first == 0], rvq_encode(latents[first == 0], codebooks))
+    assert torch.equal(codes == -1, (torch.arange(6) < first[:, None]) | codes[:, 5:].eq(-1))
+    assert (codes[[6, 7]] == -1).all() and (codes[first < 6].amax(1) >= 0).sum() == 77
+    assert rvq_encode_from(latents[:0], codebooks, first[:0]).shape == (0, 6)
+
+
 def test_groups_are_searched_apart(path):
     latents, codebooks = draw(3, 40, 8), draw(3, 20, 8, seed=1)
     codes = vq_argmin(latents, codebooks)
@@ -250,3 +265,10 @@ def test_wrong_settings_are_explained():
         rvq_encode(latents, codebooks, 3)
     with pytest.raises(ValueError, match=r"strides are \[2\]: expected 2 integers"):
         rvq_encode(latents, codebooks, strides=[2])
+    first = torch.zeros(2, dtype=torch.int64)
+    with pytest.raises(ValueError, match="first is torch.int32 of shape"):
+        rvq_encode_from(latents, codebooks, first.int())
+    with pytest.raises(ValueError, match="first is 0 to 3: expected 0 to 2"):
+        rvq_encode_from(latents, codebooks, first + torch.tensor([0, 3]))
+    with pytest.raises(ValueError, match="do not fit"):
+        rvq_encode_from(latents, codebooks[0], first)

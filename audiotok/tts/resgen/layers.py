@@ -1,0 +1,81 @@
+"""A bidirectional transformer with rotary positions, as the paper's DiT without its conditions.
+
+DiT's blocks (Peebles & Xie 2023, arXiv 2212.09748) whose shifts, scales and gates are weights
+instead of functions of a condition (appendix A.1 of the paper): a LayerNorm's bias and weight, and
+a gate that starts at 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_BASE = 10_000.0  # of the rotary frequencies (Su et al. 2021, arXiv 2104.09864)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all frames of a clip."""
+
+    def __init__(self, dimension: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dimension, 3 * dimension)
+        self.out = nn.Linear(dimension, dimension)
+
+    def forward(self, hidden: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
+        query, key, value = (
+            part.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for part in self.qkv(hidden).chunk(3, dim=2)
+        )
+        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        found = F.scaled_dot_product_attention(query, key, value, mask)
+        return self.out(found.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward network, each behind a norm, gated, beside a shortcut."""
+
+    def __init__(self, dimension: int, heads: int, dropout: float):
+        super().__init__()
+        self.attention_norm, self.feed_norm = nn.LayerNorm(dimension), nn.LayerNorm(dimension)
+        self.attention = Attention(dimension, heads)
+        self.feed = nn.Sequential(
+            nn.Linear(dimension, 4 * dimension), nn.GELU(), nn.Linear(4 * dimension, dimension)
+        )
+        self.attention_gate = nn.Parameter(torch.zeros(dimension))
+        self.feed_gate = nn.Parameter(torch.zeros(dimension))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, rotation: Tensor, mask: Tensor | None) -> Tensor:
+        attended = self.attention(self.attention_norm(hidden), rotation, mask)
+        hidden = hidden + self.attention_gate * self.dropout(attended)
+        return hidden + self.feed_gate * self.dropout(self.feed(self.feed_norm(hidden)))
+
+
+class Bidirectional(nn.Module):
+    """Hidden (B, T, C) -> (B, T, C); each frame sees all `lengths` frames of its clip."""
+
+    def __init__(self, dimension: int, heads: int, layers: int, dropout: float):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(dimension)
+        frequencies = _BASE ** -torch.linspace(0, 1, dimension // heads // 2 + 1)[:-1]
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        position = torch.arange(hidden.shape[1], device=hidden.device)
+        angles = position[:, None] * self.frequencies
+        rotation = torch.stack([angles.cos(), angles.sin()]).to(hidden.dtype)
+        mask = (position < lengths[:, None])[:, None, None]
+        mask = None if bool(mask.all()) else mask
+        for block in self.blocks:
+            hidden = block(hidden, rotation, mask)
+        return self.norm(hidden)
+
+
+def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
+    """Turns each pair of halves of (B, heads, T, D) by the angle of its frame and frequency."""
+    cosine, sine = rotation.to(vectors.dtype)
+    first, second = vectors.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
