@@ -131,15 +131,16 @@ def _domain(table: Headline, most: int) -> list[str]:
 
 
 def _rows(table: Headline, rows: Sequence[Row], most: int) -> str:
-    """A table of one section."""
-    head = ["codec", "band", "kbit/s", *(column.head for column in table.columns)]
+    """A table of one section, without the columns that none of its rows has."""
+    columns = [c for c in table.columns if any(row.cells.get(c.key) is not None for row in rows)]
+    head = ["codec", "band", "kbit/s", *(column.head for column in columns)]
     lines = []
     for band, own in headline.bands(rows):
-        best = {column.key: headline.best(own, column) for column in table.columns}
+        best = {column.key: headline.best(own, column) for column in columns}
         for row in own:
             anchor = row.section == headline.ANCHORS
             cells = [row.name + row.marks, "–" if anchor else band, headline.kbit(row.bitrate)]
-            for column in table.columns:
+            for column in columns:
                 cell = row.cells.get(column.key)
                 text = "–" if cell is None else f"{cell.value:.{column.digits}f}"
                 if not anchor and row.codec in best[column.key]:
