@@ -111,7 +111,7 @@ def codes(device: str, tiny: bool) -> Iterator[dict]:
         truth = reference.rvq_encode(latents, codebooks, 3, strides)
         yield unlike("rvq_encode", f"D {width}, strides {strides}", found, truth)
         step = kernels.RVQStep(codebooks.to(device))
-        found = torch.cat([step(row[None].to(device)).cpu() for row in latents[-20:]])
+        found = torch.cat([step(row[None].to(device)).clone().cpu() for row in latents[-20:]])
         truth = reference.rvq_encode(latents[-20:], codebooks, 3, None)
         yield unlike("RVQStep", f"D {width}", found, truth)
         vectors = kernels.rvq_decode(truth.to(device), codebooks.to(device)).cpu()

@@ -114,8 +114,8 @@ class Tts(Task):
         clip = item.clip
         row: dict[str, float | str | AudiotokError] = {}
         if clip.text:
-            heard = _words.hear(self.recogniser, item.reconstruction, clip.language)
-            row |= words(clip.text, heard) | {"transcript": heard}
+            transcript = _words.transcribe(self.recogniser, item.reconstruction, clip.language)
+            row |= words(clip.text, transcript) | {"transcript": transcript}
         if clip.prompt:
             row |= self._voice(item)
         if self.mos.missing() is None:

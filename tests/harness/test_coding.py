@@ -189,11 +189,13 @@ def test_only_missing_keeps_what_is_finished_and_says_so(kit, calls, monkeypatch
     monkeypatch.setattr(bench_kit.Level, "version", 3)
     results, notes = run("mulaw,resample-16k", reuse="only-missing")
     assert [r.summary["plan"]["tasks"]["level"]["task"] for r in results] == [2, 2, 3]
-    assert "mulaw: reused, although this changed: tasks.level.task 2 -> 3" in notes[1]
+    assert any(
+        "mulaw: reused, although this changed: tasks.level.task 2 -> 3" in note for note in notes
+    )
     assert set(before) < set(contents())
     results[1].folder.joinpath("rows.parquet").write_bytes(b"torn")
     _, notes = run(reuse="only-missing")
-    assert "mulaw: measured again" in notes[1]
+    assert any("mulaw: measured again" in note for note in notes)
 
 
 def test_fresh_measures_anew_and_replaces(kit, calls):

@@ -143,7 +143,7 @@ def test_a_second_process_waits_for_the_same_codec_and_measures_others(kit):
     assert [r.codec for r in again] == ["reference", "mulaw", "resample-16k"]
     notes = [note.partition(" in ")[0].partition(" that ")[0] for note in observer.notes]
     assert notes == [
-        "reference: measured", "resample-16k: measured", "mulaw: waits for another process",
+        "resample-16k: measured", "reference: measured", "mulaw: waits for another process",
         "mulaw: measured",
     ]  # fmt: skip
 

@@ -110,7 +110,7 @@ def test_numbers_and_spellings_are_no_errors_after_the_english_normaliser(monkey
     from audiotok.data import Clip
     from audiotok.tasks import _words
 
-    monkeypatch.setattr(_words, "hear", lambda *_: "It's 22 dollars, the colour.")
+    monkeypatch.setattr(_words, "transcribe", lambda *_: "It's 22 dollars, the colour.")
     task, silence = AsrWhisper(str(folder)), Audio(torch.zeros(1, 16_000), 16_000)
     for language, known in ((None, True), ("en-gb", True), ("de", False)):
         clip = Clip("a", text="it is twenty two dollars the color", language=language)
