@@ -131,6 +131,10 @@ def decode(
 
     def make(target: Path, tokens: Tokens) -> None:
         nonlocal codec
+        if tokens.needs:
+            raise AudiotokError(
+                f"tokens of {tokens.codec} have no decoder: it needs {tokens.needs}"
+            )
         if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
             codec = load(tokenizer or tokens.codec, checkpoint, device)
         sound = codec.decode(tokens, sample_rate)

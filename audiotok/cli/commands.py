@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from audiotok.cli import codecs, coding, measuring, results, training
+from audiotok.cli import codecs, coding, compression, measuring, results, training
 from audiotok.system import process
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ VERBS = {
     "encode": coding.encode,
     "decode": coding.decode,
     "export": coding.export,
+    "fit-bpe": compression.fit_bpe,
     "reconstruct": coding.reconstruct,
     "list": codecs.list_,
     "info": codecs.info,

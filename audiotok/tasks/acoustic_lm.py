@@ -68,6 +68,7 @@ class AcousticLM(Task):
     quality = ("continuation_similarity_true",)
     costs = ("lm_bitrate",)
     concludes = True
+    reconstructs = False
     uses_codec = True
     option = "model"
 
@@ -141,7 +142,7 @@ class AcousticLM(Task):
             return {}
         if codec is None:
             raise MetricError(f"{self.name} runs the codec: measure without --only-cache")
-        coded = {index: example for index, example in enumerate(tokens) if example is not None}
+        coded = {i: example.segmented() for i, example in enumerate(tokens) if example is not None}
         split = self._split(corpus)
         train, test = ([i for i in part if i in coded] for part in (split.train, split.test))
         rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
@@ -240,9 +241,9 @@ class AcousticLM(Task):
         )
         chosen = [i for i in test if coded[i].num_frames >= prompt_frames + new_frames]
         has_judge = len(self.left_out()) < 4  # by one judge at least
-        if (
-            not has_judge or not chosen or example.side is not None
-        ):  # side information cannot be continued
+        # neither side information nor segments can be continued
+        varies = codec.card.max_duration > 1
+        if not has_judge or not chosen or example.side is not None or varies:
             return
         note(f"{self.name}: goes on from {len(chosen)} clips")
         prompts = torch.stack([coded[i].codes[0, :, :prompt_frames].long() for i in chosen])
@@ -314,7 +315,11 @@ def _coded_pairs(
     from audiotok.lm import pairs
 
     return [
-        (pair.kind, pair.clip, *(codec.encode(s).codes.long() for s in (pair.right, pair.wrong)))
+        (
+            pair.kind,
+            pair.clip,
+            *(codec.encode(s).segmented().codes.long() for s in (pair.right, pair.wrong)),
+        )
         for pair in pairs.of_corpus(corpus, test)
     ]
 

@@ -4,12 +4,12 @@ The tensor `codes` (uint8) holds the free codes, ceil(log2 V) bits each, most si
 codebook after codebook, each starting on a whole byte; `side` holds the side information, if any;
 the metadata holds everything else as text, and a CRC-32 over metadata, entries and tensors.
 
-Format atok-2 is written only for tokens that need it, and adds to atok-1: `durations` (uint8), the
-durations of the segments minus 1 with ceil(log2 max_duration) bits each, where the frame rate
-varies (`durations.py`; merged codebooks then have codes only in the first unit of each segment);
-`globals` (uint8), the global codes, with as many bits each as the largest of their codebooks takes;
-and in the metadata `variable` (max_duration, merged_codebooks, segments), `global_sizes`, and
-`needs`, what would be needed to decode tokens without a decoder.
+Format atok-2 is written only for tokens that need it. Its metadata add any of `variable`
+(max_duration, merged_codebooks, segments), `global_sizes`, and `needs`, what would be needed to
+decode tokens without a decoder. In `codes`, two parts may follow the codebooks, each starting on a
+whole byte: the durations of the segments minus 1, with ceil(log2 max_duration) bits each, where the
+frame rate varies (`durations.py`; merged codebooks then have codes only in the first unit of each
+segment); and the global codes, with as many bits each as the largest of their codebooks takes.
 
 The file may come from an untrusted source: every declared size is checked against the file before
 anything is allocated, and a mismatch raises a TokensError.
@@ -125,34 +125,28 @@ def check_added(tokens: Tokens) -> None:
 
 def dump(tokens: Tokens) -> bytes:
     """The file of a clip; the older format where it holds everything."""
-    parts = {
-        "codes": b"".join(
-            pack(free.reshape(-1), _bits(size))
-            for free, size in zip(tokens.free_codes, tokens.codebook_sizes, strict=True)
-        )
-    }
+    payload = b"".join(
+        pack(free.reshape(-1), _bits(size))
+        for free, size in zip(tokens.free_codes, tokens.codebook_sizes, strict=True)
+    )
     added = tokens.max_duration > 1 or tokens.global_codes is not None or bool(tokens.needs)
     metadata = {"format": FORMATS[added], "codec": tokens.codec, "fingerprint": tokens.fingerprint}
     numbers = {field: getattr(tokens, field, None) for field in _NUMBERS}
     numbers |= {"shape": tokens.codes.shape}
     numbers |= {field: (numbers[field],) for field in ("num_samples", "sample_rate")}
-    if added:
-        numbers |= {"variable": (), "global_sizes": tokens.global_sizes}
+    if tokens.needs:
         metadata["needs"] = tokens.needs
     if tokens.max_duration > 1:
         lengths = tokens.durations
-        parts["durations"] = pack(lengths - 1, _bits(tokens.max_duration))
+        payload += pack(lengths - 1, _bits(tokens.max_duration))
         numbers["variable"] = (tokens.max_duration, tokens.merged_codebooks, len(lengths))
+        if tokens.codes.numel() > max(SPARSE_CODES, 8 * len(payload)):
+            raise _sparse(tokens.codes.numel(), 8 * len(payload))
     if tokens.global_codes is not None:
         bits = _bits(max(tokens.global_sizes))
-        parts["globals"] = pack(tokens.global_codes.reshape(-1), bits)
-    stored = sum(map(len, parts.values()))
-    if tokens.max_duration > 1 and tokens.codes.numel() > max(SPARSE_CODES, 8 * stored):
-        raise _sparse(tokens.codes.numel(), 8 * stored)
-    entries, payload = {}, b""
-    for name, content in parts.items():
-        entries[name] = _entry("U8", (len(content),), len(payload), len(payload) + len(content))
-        payload += content
+        payload += pack(tokens.global_codes.reshape(-1), bits)
+        numbers["global_sizes"] = tokens.global_sizes
+    entries = {"codes": _entry("U8", (len(payload),), 0, len(payload))}
     if (side := tokens.side) is not None:
         name = next(name for name, dtype in SIDE_TYPES.items() if dtype == side.dtype)
         begin = len(payload)
@@ -172,7 +166,7 @@ def parse(data: bytes) -> dict:
     """The arguments of `Tokens` in the bytes of a file; anything else raises TokensError."""
     metadata, entries, begin = _header(data[: 8 + MAX_HEADER], len(data))
     layout = _layout(metadata)
-    side = _side_entry(entries, layout.parts, len(data) - begin)
+    side = _side_entry(entries, layout.size, len(data) - begin)
     payload = memoryview(data)[begin:]
     if _checksum(metadata, entries, payload) != metadata["crc32"]:
         raise TokensError("the .atok file is damaged: its checksum does not fit")
@@ -184,7 +178,7 @@ def parse(data: bytes) -> dict:
         starts = durations.starts_of(lengths, -(-shape[2] // unit))
         if shape[2] % unit and not starts[-1]:
             raise TokensError("the .atok file has an incomplete unit that is no segment of its own")
-        offset += layout.parts["durations"]
+        offset += -(-layout.segments * _bits(layout.max_duration) // 8)
     codes = torch.empty(shape, dtype=torch.int64, device="cpu")
     start = 0
     for k, (count, size) in enumerate(zip(layout.counts, layout.sizes, strict=True)):
@@ -202,8 +196,7 @@ def parse(data: bytes) -> dict:
         global_codes = global_codes.reshape(shape[0], -1)
     if side is not None:
         dtype, side_shape = side
-        content = bytearray(payload[sum(layout.parts.values()) :])
-        side = torch.frombuffer(content, dtype=dtype).reshape(side_shape)
+        side = torch.frombuffer(bytearray(payload[layout.size :]), dtype=dtype).reshape(side_shape)
     return {
         "codes": codes,
         "codec": metadata["codec"],
@@ -228,7 +221,7 @@ def check(head: bytes, size: int) -> None:
         head: the first 8 + MAX_HEADER bytes, or all where there are fewer.
     """
     metadata, entries, begin = _header(head, size)
-    _side_entry(entries, _layout(metadata).parts, size - begin)
+    _side_entry(entries, _layout(metadata).size, size - begin)
 
 
 def pack(codes: torch.Tensor, bits: int) -> bytes:
@@ -290,7 +283,7 @@ def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], in
         metadata = entries.pop("__metadata__")
         added = _ADDED if metadata.get("format") == FORMATS[1] else set()
         fits = all(isinstance(value, str) for value in metadata.values())
-        fits = fits and set(metadata) == _FIELDS | added
+        fits = fits and _FIELDS <= set(metadata) <= _FIELDS | added
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         fits = False
     if not fits:
@@ -309,7 +302,7 @@ class _Layout(NamedTuple):
     numbers: list[tuple[int, ...]]  # the values of _NUMBERS
     counts: list[int]  # free codes of each codebook, all channels
     sizes: list[int]  # bytes of each codebook
-    parts: dict[str, int]  # bytes of each tensor of bytes, in order
+    size: int  # bytes of the tensor `codes`
     max_duration: int
     merged_codebooks: int
     segments: int
@@ -340,19 +333,19 @@ def _layout(metadata: dict[str, str]) -> _Layout:
             counts[k] = shape[0] * (whole * (unit // stride) + -(-rest // stride))
     pairs = zip(counts, codebook_sizes, strict=True)
     sizes = [-(-count * _bits(size) // 8) for count, size in pairs]
-    parts = {"codes": sum(sizes)}
+    size = sum(sizes)
     if segments:
-        parts["durations"] = -(-segments * _bits(most) // 8)
-        if math.prod(shape) > max(SPARSE_CODES, 8 * sum(parts.values())):
-            raise _sparse(math.prod(shape), 8 * sum(parts.values()))
+        size += -(-segments * _bits(most) // 8)
+        if math.prod(shape) > max(SPARSE_CODES, 8 * size):
+            raise _sparse(math.prod(shape), 8 * size)
     global_sizes = ()
     if text := metadata.get("global_sizes"):
         global_sizes = _integers("global_sizes", text)
         if len(global_sizes) > MAX_GLOBALS or max(global_sizes) > MAX_CODEBOOK_SIZE:
             raise TokensError(f"the .atok file has global sizes {text!r:.40}, out of range")
         bits = _bits(max(global_sizes))
-        parts["globals"] = -(-shape[0] * len(global_sizes) * bits // 8)
-    return _Layout(numbers, counts, sizes, parts, most, merged, segments, global_sizes)
+        size += -(-shape[0] * len(global_sizes) * bits // 8)
+    return _Layout(numbers, counts, sizes, size, most, merged, segments, global_sizes)
 
 
 def _sparse(codes: int, bits: int) -> TokensError:
@@ -370,23 +363,18 @@ def _integers(field: str, text: str, count: int | None = None) -> tuple[int, ...
     return tuple(map(int, parts))
 
 
-def _side_entry(
-    entries: dict, parts: dict[str, int], size: int
-) -> tuple[torch.dtype, Sequence[int]] | None:
-    """Type and shape of the side information, if any, which follows the tensors of bytes in a
-    payload of `size` bytes; the entries must cover it."""
-    begin, fits = 0, True
-    for name, length in parts.items():
-        fits = fits and entries.get(name) == _entry("U8", (length,), begin, begin + length)
-        begin += length
-    if set(entries) == set(parts):
+def _side_entry(entries: dict, begin: int, size: int) -> tuple[torch.dtype, Sequence[int]] | None:
+    """Type and shape of the side information, if any, which starts at byte `begin` of a payload of
+    `size` bytes; the entries must cover it."""
+    fits = entries.get("codes") == _entry("U8", (begin,), 0, begin)
+    if set(entries) == {"codes"}:
         dtype, shape = None, ()
         fits = fits and begin == size
     else:
         try:
             side = entries["side"]
             dtype, shape = SIDE_TYPES[side["dtype"]], side["shape"]
-            fits = fits and set(entries) == {*parts, "side"} and len(shape) <= 4
+            fits = fits and set(entries) == {"codes", "side"} and len(shape) <= 4
             fits = fits and all(type(n) is int and n > 0 for n in shape)
             fits = fits and math.prod(shape) <= MAX_SIDE
             fits = fits and begin + math.prod(shape) * dtype.itemsize == size

@@ -142,6 +142,14 @@ class Tokens:
             return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
         return [self.codes[:, k, free] for k, free in enumerate(self.free)]
 
+    def repeated(self, k: int, free: torch.Tensor) -> torch.Tensor:
+        """Free codes (C, n) of codebook `k` -> (C, T), repeated as those of this clip are."""
+        stride = self.strides[k]
+        if k >= self.merged_codebooks:
+            return atok.repeat(free, stride, self.num_frames)
+        unit = math.lcm(*self.strides)
+        return durations.repeated(free, self._segment_starts, unit, stride, self.num_frames)
+
     @cached_property
     def _segment_starts(self) -> torch.Tensor:
         codes, unit = self.codes[:, : self.merged_codebooks].cpu(), math.lcm(*self.strides)
@@ -160,10 +168,14 @@ class Tokens:
         """Information of the free codes at log2(V) bits each, of durations at log2(max_duration)
         bits and of global codes, plus side information."""
         pairs = zip(self.free_codes, self.codebook_sizes, strict=True)
-        bits = sum(free.numel() * math.log2(size) for free, size in pairs)
+        return sum(free.numel() * math.log2(size) for free, size in pairs) + self.other_bits
+
+    @property
+    def other_bits(self) -> float:
+        """The bits beside the free codes: durations, global codes and side information."""
+        bits = len(self.codes) * sum(math.log2(size) for size in self.global_sizes)
         if self.max_duration > 1:
             bits += len(self.durations) * math.log2(self.max_duration)
-        bits += len(self.codes) * sum(math.log2(size) for size in self.global_sizes)
         return bits + self.side_bits
 
     @property

@@ -31,7 +31,9 @@ def clip(codes, sizes, **more):
 def random_clip(seed, channels, strides, frames, most, merged=None):
     generator = torch.Generator().manual_seed(seed)
     unit = math.lcm(*strides)
-    units = torch.randint(2, (channels, len(strides), -(-frames // unit), unit), generator=generator)
+    units = torch.randint(
+        2, (channels, len(strides), -(-frames // unit), unit), generator=generator
+    )
     lengths = torch.randint(1, 6, (units.shape[2],), generator=generator)
     codes = units.repeat_interleave(lengths, 2).flatten(2)[..., :frames]
     frame = torch.arange(frames)
