@@ -158,16 +158,68 @@ def decode(
 
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder of shards that `encode` wrote.")],
-    webdataset: Annotated[Path, typer.Option("--webdataset", help="New folder of tar files.")],
-    clips_per_file: Annotated[int, typer.Option(help="Of one tar file, at most.")] = 10_000,
-) -> None:
-    """Export parquet shards to WebDataset: codes as .npy, the other columns as .json."""
+    webdataset: Annotated[
+        Path | None, typer.Option("--webdataset", help="New folder of tar files.")
+    ] = None,
+    shar: Annotated[Path | None, typer.Option("--shar", help="New folder of Lhotse Shar.")] = None,
+    megatron: Annotated[
+        Path | None, typer.Option("--megatron", help="Prefix of Megatron's .bin and .idx.")
+    ] = None,
+    clips_per_file: Annotated[
+        int | None, typer.Option(help="Of one tar file, at most.")
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="interleaved or coarse_first.")] = "interleaved",
+    offset: Annotated[int, typer.Option(help="First id of the codes.")] = 0,
+    special: Annotated[str, typer.Option(help="Special ids, as bos,eos.")] = "",
+    bpe: Annotated[Path | None, typer.Option(help="Tokenizer of `fit-bpe`.")] = None,
+    words: Annotated[
+        Path | None, typer.Option(help="CTM file: text is interleaved at the times of words.")
+    ] = None,
+    text_tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder of the text's tokenizer.json, for --words.")
+    ] = None,
+    pack: Annotated[int | None, typer.Option(help="Ids of every sequence.")] = None,
+) -> None:  # fmt: skip
+    """Export parquet shards to WebDataset (codes as .npy, the other columns as .json), to Lhotse
+    Shar, or as sequences of ids to Megatron; --pattern and what follows it is for Megatron."""
     from audiotok import corpora
     from audiotok.cli import show
+    from audiotok.corpora import sequences
+    from audiotok.tokens.bpe import CodeBPE
 
+    targets = {"webdataset": webdataset, "shar": shar, "megatron": megatron}
+    given = [name for name, target in targets.items() if target is not None]
+    if len(given) != 1:
+        raise AudiotokError(f"give one of {', '.join(f'--{name}' for name in targets)}")
+    if (words is None) != (text_tokenizer is None):
+        raise AudiotokError("--words and --text-tokenizer are given together")
+    layout = sequences.Layout(
+        pattern=pattern,
+        offset=offset,
+        special=tuple(filter(None, special.split(","))),
+        bpe=bpe and CodeBPE.load(bpe),
+        words=sequences.read_words(words) if words else {},
+        text=sequences.text_ids(text_tokenizer) if text_tokenizer else None,
+    )
+    plain = layout == sequences.Layout() and pack is None
+    if megatron is None and not plain:
+        raise AudiotokError(f"--{given[0]} holds codes, not sequences: leave out their options")
+    if megatron is not None and clips_per_file is not None:
+        raise AudiotokError("--clips-per-file is for tar files: leave it out")
+    if bpe is not None and (pattern, offset, special) != ("interleaved", 0, ""):
+        raise AudiotokError(
+            "--bpe has a pattern, offset and special ids of its own: leave them out"
+        )
+    files = {} if clips_per_file is None else {"clips_per_file": clips_per_file}
     with show.EncodeProgress("exporting") as progress:
         progress.start(len(corpora.Shards(folder)), 0)
-        paths = corpora.export_webdataset(folder, webdataset, clips_per_file, progress.tick)
+        if megatron is not None:
+            paths = corpora.export_megatron(
+                folder, megatron, layout=layout, pack=pack, tick=progress.tick
+            )
+        else:
+            write = corpora.export_shar if webdataset is None else corpora.export_webdataset
+            paths = write(folder, webdataset or shar, tick=progress.tick, **files)
     print(*paths, sep="\n")
 
 

@@ -120,6 +120,14 @@ class Shards:
         """Whether all shards of the corpus are there."""
         return len(self.paths) == self.metadata.get("shards")
 
+    def check_complete(self) -> None:
+        """Raises CorpusError unless all shards of the corpus are there."""
+        if not self.complete:
+            raise CorpusError(
+                f"{self.folder} has {len(self.paths)} of {self.metadata['shards']} shards: "
+                "run the same `audiotok encode` again to encode the rest first"
+            )
+
     def __len__(self) -> int:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)
 

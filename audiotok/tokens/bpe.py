@@ -157,6 +157,7 @@ class CodeBPE:
         trainer = library.trainers.BpeTrainer(
             vocab_size=vocab_size,
             show_progress=False,
+            min_frequency=2,
             special_tokens=[f"<{name}>" for name in special],
             limit_alphabet=len(alphabet),
             initial_alphabet=alphabet,
@@ -222,7 +223,9 @@ class CodeBPE:
         if drop:
             kept = list(_whole_units(codes, self.codes))
             if len(kept) < len(codes):
-                log.warning("%d of %d codes form no frame: dropped", len(codes) - len(kept), len(codes))
+                log.warning(
+                    "%d of %d codes form no frame: dropped", len(codes) - len(kept), len(codes)
+                )
             codes = kept
         return like.from_sequence(codes)
 
@@ -240,7 +243,10 @@ class CodeBPE:
         except OSError as reason:
             raise TokensError(f"cannot make the folder {folder}: {reason.strerror}") from reason
         names = {name: f"<{name}>" for name in SPECIAL if f"<{name}>" in self._special()}
-        config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+        }
         config |= {f"{name}_token": token for name, token in names.items()}
         content = {
             "tokenizer.json": self.tokenizer.to_str(),

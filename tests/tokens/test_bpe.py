@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 
@@ -38,7 +39,9 @@ CODEBOOKS = [
 
 @pytest.mark.parametrize(("sizes", "strides"), CODEBOOKS, ids=str)
 def test_round_trips_are_exact(sizes, strides, monkeypatch):
-    if sum(sizes) > bpe.CHARACTERS:  # the alphabet of 2^24 codes takes seconds: use fewer characters
+    if (
+        sum(sizes) > bpe.CHARACTERS
+    ):  # the alphabet of 2^24 codes takes seconds: use fewer characters
         monkeypatch.setattr(bpe, "CHARACTERS", 1000)
         sizes = (2**14, 2**13)
     torch.manual_seed(0)
@@ -136,5 +139,22 @@ def test_other_codecs_and_small_vocabularies_are_refused():
 
 def test_equals_codec_bpe_where_both_define_the_result(tmp_path):
     """codec-bpe 1.4.1 writes the same text and learns the same merges."""
-    peer = pytest.importorskip("codec_bpe")
-    assert peer
+    pytest.importorskip("codec_bpe")
+    from codec_bpe.core.converter import chars_to_codes, codes_to_chars
+    from codec_bpe.core.trainer import Trainer
+
+    clips = [clip((8, 8), seed=seed, frames=200) for seed in range(4)]
+    for n, tokens in enumerate(clips):
+        np.save(tmp_path / f"{n}_c0.npy", tokens.codes[0].numpy())
+    theirs = Trainer(2, 8, vocab_size=60, pad_token="<pad>", max_token_codebook_ngrams=3)
+    theirs = theirs.train(str(tmp_path))
+    ours = CodeBPE.fit(clips, 60, max_frames=3, special=("pad",))
+    text = ours.codes.text(clips[0].to_sequence())
+    assert text == codes_to_chars(clips[0].codes[0], 8)
+    assert theirs.get_vocab() == ours.tokenizer.get_vocab()
+    assert theirs(text)["input_ids"] == ours.encode(clips[0]).tolist()
+    # codes in the wrong order: both leave out as many; codec-bpe logs each, audiotok the number
+    broken = text[:1] + text[2:9] + text[8:]
+    kept = np.array(chars_to_codes(broken, 2, 8))
+    ids = ours.tokenizer.encode(broken).ids
+    assert kept.size == ours.decode(ids, like=clips[0], drop=True).codes.numel()
