@@ -121,6 +121,17 @@ class CodecCard(_Frozen):
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
 
+    def layout(self, num_codebooks: int | None = None) -> dict[str, Any]:
+        """The fields of Tokens that the first codebooks decide, all if None."""
+        count = self.num_codebooks if num_codebooks is None else num_codebooks
+        return {
+            "codebook_sizes": self.codebook_sizes[:count],
+            "strides": tuple(map(int, self.strides[:count])),
+            "max_duration": self.max_duration,
+            "merged_codebooks": min(count, self.merged_codebooks),
+            "needs": self.needs,
+        }
+
     @property
     def restricted(self) -> bool:
         """Whether the licence of the weights restricts their use."""

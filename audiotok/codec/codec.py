@@ -22,13 +22,12 @@ from audiotok.codec import batches
 from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING, inference
-from audiotok.codec.merged import SimilaritySearch, threshold_of
+from audiotok.codec.merged import search_of, shares
 from audiotok.codec.portable import Portable
 from audiotok.codec.streaming import Stream
 from audiotok.codec.tensor_level import TensorLevel
 from audiotok.codec.windows import Windowed
 from audiotok.errors import AudioError, CodecError
-from audiotok.nn.quantizers.strided import SharedStride
 from audiotok.sound.audio import Audio, AudioFile, as_audio, check_sample_rate, resampled_length
 from audiotok.system.defaults import pytorch_defaults
 from audiotok.system.memory import free_memory
@@ -70,14 +69,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
             self._load(self.checkpoint)
-            if (threshold := threshold_of(self.options)) is not None:
-                if type(self)._encode is not TensorLevel._encode:
-                    raise CodecError(
-                        f"{card.base_name} cannot merge by similarity: {self.NO_LATENTS}; "
-                        "merge=2 and merge=equal need no latents"
-                    )
-                most, unit = card.max_duration, self._unit
-                self._quantize = SimilaritySearch(self._quantize, threshold, most, unit)
+            self._quantize = search_of(self)
             if self.network is not None:
                 self.network.to(self.device).eval()
 
@@ -261,8 +253,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @property
     def ragged(self) -> bool:
         """Whether clips of different lengths can go into one forward."""
-        shared = any(isinstance(stride, SharedStride) for stride in self.card.strides)
-        return self.RAGGED and max(self.card.strides) == 1 and not shared
+        return self.RAGGED and max(self.card.strides) == 1 and not shares(self.card)
 
     def _fits(self, clip: Prepared) -> bool:  # in one forward with clips of other lengths
         frames = self.num_frames(clip.waveform.shape[-1])
@@ -326,10 +317,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     def _tokens(self, clip: Prepared, codes: torch.Tensor, side: torch.Tensor | None) -> Tokens:
         about = (self.card.name, self.fingerprint, clip.num_samples, clip.sample_rate)
-        card = self.card
-        rates = {"max_duration": card.max_duration, "merged_codebooks": card.merged_codebooks}
-        about += (card.codebook_sizes, tuple(map(int, card.strides)), side)  # none is shared here
-        return Tokens(codes, *about, **rates, needs=card.needs)
+        return Tokens(codes, *about, side=side, **self.card.layout())
 
     def _codes_of(
         self, waveform: torch.Tensor, fast: bool
@@ -379,10 +367,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
                 f"decode takes Tokens, not {type(tokens).__name__}: make them of codes with "
                 "codec.tokens(codes), or decode a batch with codec.decode_codes(codes)"
             )
-        if card.needs or tokens.needs:
-            raise CodecError(f"{card.name} has no decoder: it needs {card.needs or tokens.needs}")
+        if needed := card.needs or tokens.needs:
+            raise CodecError(f"{card.name} has no decoder: it needs {needed}")
         if tokens.global_codes is not None:
-            raise CodecError(f"{card.name} takes no global codes, these tokens have some")
+            raise CodecError(f"{card.name} takes no global codes")
         if tokens.fingerprint != self.fingerprint:
             raise CodecError(
                 f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "

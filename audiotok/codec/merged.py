@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audiotok.codec.card import CodecCard
+from audiotok.codec.tensor_level import TensorLevel
 from audiotok.errors import CodecError
 from audiotok.nn.quantizers.strided import SharedStride, sharing
 from audiotok.tokens import durations
@@ -140,6 +141,29 @@ def _frames_ahead(strides: Sequence[int]) -> int:
         groups = [reach[start : start + stride] for start in range(0, period, stride)]
         reach = [max(group) for group in groups for _ in group]
     return max(last - frame for frame, last in enumerate(reach))
+
+
+def shares(card: CodecCard) -> bool:
+    """Whether codebooks of the card share segments that depend on the latents."""
+    return any(isinstance(stride, SharedStride) for stride in card.strides)
+
+
+def search_of(codec: TensorLevel) -> Callable[[Tensor], Tensor]:
+    """The search of a codec that has just been loaded: its own, or one that merges similar frames.
+
+    Raises:
+        CodecError: it has no latents to compare.
+    """
+    card = codec.card
+    if (threshold := threshold_of(card.options)) is None:
+        return codec._quantize
+    if type(codec)._encode is not TensorLevel._encode:
+        raise CodecError(
+            f"{card.base_name} cannot merge by similarity: {codec.NO_LATENTS}; merge=2 and "
+            "merge=equal need no latents"
+        )
+    unit = math.lcm(*card.strides)
+    return SimilaritySearch(codec._quantize, threshold, card.max_duration, unit)
 
 
 class SimilaritySearch:

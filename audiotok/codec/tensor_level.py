@@ -210,10 +210,7 @@ class TensorLevel:
             num_samples = length * rate // card.sample_rate_in
         count = tensor.shape[1]
         about = (card.name, self.fingerprint, num_samples, rate)
-        layout = card.codebook_sizes[:count], tuple(map(int, card.strides[:count]))
-        merged = min(count, card.merged_codebooks)
-        rates = {"max_duration": card.max_duration, "merged_codebooks": merged}
-        return Tokens(tensor.long(), *about, *layout, **rates, needs=card.needs)
+        return Tokens(tensor.long(), *about, **card.layout(count))
 
     # --- checks ----------------------------------------------------------------------------------
 

@@ -127,7 +127,8 @@ def read_words(path: str | Path) -> Words:
             begin = math.nan
         if not 0 <= begin < math.inf:
             raise CorpusError(
-                f"{path}, line {number}: expected `id channel start duration word`, not {text!r:.60}"
+                f"{path}, line {number}: expected `id channel start duration word`, not "
+                f"{text!r:.40}"
             )
         words.setdefault(name, []).append((begin, word))
     return {name: sorted(one, key=lambda pair: pair[0]) for name, one in words.items()}

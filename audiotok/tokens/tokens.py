@@ -269,8 +269,8 @@ class Tokens:
             raise TokensError("a sequence has one channel: convert the channels separately")
         if self.global_codes is not None:
             raise TokensError(
-                f"a sequence has no place for {len(self.global_sizes)} global codes: take them from "
-                "global_codes, and the sequence of the same tokens without them"
+                f"a sequence has no place for {len(self.global_sizes)} global codes: take them "
+                "from global_codes, and the sequence of the same tokens without them"
             )
         tokens = self.segmented()
         vocabulary = Vocabulary(tokens.codebook_sizes, offset, tuple(special), special_first)
@@ -348,8 +348,8 @@ def segmented_layout(
         return tuple(codebook_sizes), tuple(strides)
     if merged_codebooks < len(codebook_sizes):
         raise TokensError(
-            f"{merged_codebooks} of {len(codebook_sizes)} codebooks share segments: language models "
-            "need all to share them; merge without layers=, or use first(k)"
+            f"{merged_codebooks} of {len(codebook_sizes)} codebooks share segments: language "
+            "models need all to share them; merge without layers=, or use first(k)"
         )
     return (*codebook_sizes, max_duration), (*strides, math.lcm(*strides))
 

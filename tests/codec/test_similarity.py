@@ -6,10 +6,13 @@ import pytest
 import torch
 from support import tiny_lyra
 from support.stranger_codec import Stranger
+from typer.testing import CliRunner
 
 import audiotok
+from audiotok.cli.commands import app
 from audiotok.codec.merged import SimilaritySearch
 from audiotok.codec.variants import vary
+from audiotok.data import bundled
 from audiotok.errors import CodecError
 from audiotok.sound.audio import Audio
 from audiotok.testing import sounds
@@ -83,10 +86,10 @@ def test_plain_tokens_where_nothing_is_similar():
 
 
 def test_the_plain_codec_decodes_tokens_read_from_a_smaller_file(tmp_path):
-    talk = str(bundled.Bundled().folder / "rms_1.flac")
-    main(["encode", talk, "-t", "wavtokenizer-mini", "-o", f"{tmp_path}/plain.atok"])
-    name = "wavtokenizer-mini:merge=similarity-0.9"
-    main(["encode", talk, "-t", name, "-o", f"{tmp_path}/talk.atok"])
+    talk, name = str(bundled.FOLDER / "rms_1.flac"), "wavtokenizer-mini:merge=similarity-0.9"
+    for one, file in ((name, "talk"), ("wavtokenizer-mini", "plain")):
+        arguments = ["encode", talk, "-t", one, "-o", f"{tmp_path}/{file}.atok"]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
     sizes = [(tmp_path / f"{file}.atok").stat().st_size for file in ("talk", "plain")]
     assert sizes[0] < sizes[1]
     tokens = Tokens.load(tmp_path / "talk.atok")
