@@ -34,6 +34,10 @@ SKIPPED = {
     ],
     "conformance.md": ["takes minutes; the checks have tests of their own"],
     "design.md": ["trains for hours", "a drawing", "a drawing"],
+    "compression.md": [
+        "needs the times of words",
+        "trains probes and language models, hours",
+    ],
     "lyra.md": ["downloads official weights"],
     "lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "lm.md": [

@@ -300,7 +300,7 @@ class Coder:
         the clips of one process."""
         family = type(self._codec)
         built_in = self._codec is None or family.__module__.startswith("audiotok.codecs.")
-        if built_in or index % max(1, self._setting.workers):
+        if built_in or self._codec.card.needs or index % max(1, self._setting.workers):
             return None
         name = registry.name_for(family, self._codec.card)
         checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from audiotok.errors import TokensError
 from audiotok.tokens.bpe import CodeBPE, Codes
 from audiotok.tokens.tokens import Tokens
 
@@ -13,6 +14,8 @@ MERGES = 4096  # tokens beside the codes themselves
 
 def fitted(clips: Sequence[Tokens]) -> Callable[[Tokens], Tokens]:
     """Fits BPE to the training clips; the result turns a clip into one codebook of its tokens."""
+    if not clips:
+        raise TokensError("no training clip has tokens")
     bpe = CodeBPE.fit(clips, len(Codes.of(clips[0]).alphabet) + MERGES)
 
     def convert(tokens: Tokens) -> Tokens:
