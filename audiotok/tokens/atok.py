@@ -281,9 +281,10 @@ def _header(head: bytes, size: int) -> tuple[dict[str, str], dict[str, dict], in
     try:
         entries = json.loads(head[8 : 8 + length].decode())
         metadata = entries.pop("__metadata__")
-        added = _ADDED if metadata.get("format") == FORMATS[1] else set()
+        added = set(metadata) & _ADDED if metadata.get("format") == FORMATS[1] else set()
+        wrong = metadata.get("format") == FORMATS[1] and not added
         fits = all(isinstance(value, str) for value in metadata.values())
-        fits = fits and _FIELDS <= set(metadata) <= _FIELDS | added
+        fits = fits and set(metadata) == _FIELDS | added and not wrong
     except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         fits = False
     if not fits:

@@ -46,7 +46,7 @@ def test_options_go_into_the_name_and_the_numbers():
 def test_own_options_and_those_of_any_codec():
     varied = vary(CARD, "loudness=0.5,channels=each,precision=fast", {"loudness": float})
     assert varied.options == {"loudness": 0.5, "channels": "each", "precision": "fast"}
-    with pytest.raises(CodecError, match="options: codebooks, merge, channels, precision"):
+    with pytest.raises(CodecError, match="merge, layers, max_duration, channels, precision"):
         vary(CARD, "speed=2", {})
     plain = CARD.model_copy(update={"codebook_counts": (2,), "mergeable": False, "channels": 2})
     with pytest.raises(CodecError, match="options: precision"):
