@@ -69,7 +69,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
             self._load(self.checkpoint)
-            self._quantize = search_of(self)
+            if shares(card):
+                self._quantize = search_of(self)
             if self.network is not None:
                 self.network.to(self.device).eval()
 

@@ -50,7 +50,7 @@ def merge_type(text: str) -> Merge:
     if text == EQUAL:
         return text
     if text.startswith(SIMILARITY):
-        threshold = float(text.removeprefix(SIMILARITY))
+        threshold = threshold_of(text)
         if not -1 <= threshold <= 1:
             raise ValueError(text)
         return f"{SIMILARITY}{threshold:g}"
@@ -65,11 +65,9 @@ merge_type.__name__ = (
 )
 
 
-def threshold_of(options: Mapping[str, object]) -> float | None:
-    """The least cosine of frames that are merged, by the options of a name; None if none is."""
-    text = options.get("merge")
-    similar = isinstance(text, str) and text.startswith(SIMILARITY)
-    return float(text.removeprefix(SIMILARITY)) if similar else None
+def threshold_of(text: str) -> float:
+    """The least cosine of frames that are merged, in "similarity-0.9"."""
+    return float(text.removeprefix(SIMILARITY))
 
 
 def merged_by(card: CodecCard, options: Mapping[str, object]) -> CodecCard:
@@ -148,21 +146,20 @@ def shares(card: CodecCard) -> bool:
     return any(isinstance(stride, SharedStride) for stride in card.strides)
 
 
-def search_of(codec: TensorLevel) -> Callable[[Tensor], Tensor]:
-    """The search of a codec that has just been loaded: its own, or one that merges similar frames.
+def search_of(codec: TensorLevel) -> SimilaritySearch:
+    """The search of a loaded codec whose card shares strides.
 
     Raises:
         CodecError: it has no latents to compare.
     """
     card = codec.card
-    if (threshold := threshold_of(card.options)) is None:
-        return codec._quantize
     if type(codec)._encode is not TensorLevel._encode:
         raise CodecError(
             f"{card.base_name} cannot merge by similarity: {codec.NO_LATENTS}; merge=2 and "
             "merge=equal need no latents"
         )
     unit = math.lcm(*card.strides)
+    threshold = threshold_of(card.options["merge"])
     return SimilaritySearch(codec._quantize, threshold, card.max_duration, unit)
 
 

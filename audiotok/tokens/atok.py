@@ -45,6 +45,7 @@ MAX_NUM_SAMPLES = 2**40
 MAX_SIDE = 2**24  # values of side information
 MAX_GLOBALS = 2**12  # global codes of a channel
 MAX_NEEDS = 1024  # characters
+MAX_UNIT = 2**10  # frames of a unit of segments
 SPARSE_CODES = 2**24  # a clip of more codes must have at least one bit per code, also if merged
 SIDE_TYPES = {"I32": torch.int32, "I64": torch.int64}
 _CHUNK = 2**18  # codes packed at once; a multiple of 8
@@ -101,6 +102,7 @@ def check_added(tokens: Tokens) -> None:
     for name, value, low, high in (
         ("max_duration", tokens.max_duration, 1, MAX_DURATION),
         ("merged_codebooks", tokens.merged_codebooks, int(varies), codebooks * varies),
+        *(("unit in frames", math.lcm(*tokens.strides), 1, MAX_UNIT) for _ in range(varies)),
         ("global codes", len(tokens.global_sizes), 0, MAX_GLOBALS),
         *(("global size", size, 2, MAX_CODEBOOK_SIZE) for size in tokens.global_sizes),
     ):

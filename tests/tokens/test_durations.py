@@ -146,6 +146,12 @@ def test_impossible_numbers_are_refused(more):
         clip([[1, 0]], (2,), **more)
 
 
+def test_units_of_odd_strides_are_refused():
+    codes = torch.zeros(1, 3, 8, dtype=torch.int64)
+    with pytest.raises(TokensError, match="unit in frames 24273 is not an integer in 1..1024"):
+        Tokens(codes, "a", "b", 1, 16_000, (2,) * 3, (31, 29, 27), max_duration=2)
+
+
 def test_files_of_the_old_format_are_read_and_still_written():
     tokens = Tokens.from_bytes(base64.b64decode(OLD))
     assert tokens.codes.tolist() == [[[5, 5, 3], [0, 1, 2]]] and tokens.strides == (2, 1)
