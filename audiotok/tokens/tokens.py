@@ -38,7 +38,7 @@ class Tokens:
         max_duration: most units of a segment, where the frame rate varies: the first
             `merged_codebooks` then count a run of equal codes once, see `durations.py`. 1: it is
             fixed.
-        merged_codebooks: number of codebooks that share segments; None: all, if it varies.
+        merged_codebooks: number of codebooks that share segments; None or 0: all. 0 if the rate is fixed.
         global_codes: (C, G) int64, codes of the whole clip beside the sequence.
         global_sizes: G sizes of their codebooks.
         needs: for tokens without a decoder, what would be needed to decode them, in one line.
@@ -90,9 +90,10 @@ class Tokens:
             self.num_samples,
             self.sample_rate,
         )
-        if self.merged_codebooks is None:
-            merged = self.num_codebooks if self.max_duration != 1 else 0
-            object.__setattr__(self, "merged_codebooks", merged)
+        if self.max_duration == 1:
+            object.__setattr__(self, "merged_codebooks", 0)
+        elif not self.merged_codebooks:
+            object.__setattr__(self, "merged_codebooks", self.num_codebooks)
         atok.check_added(self)
         for k in range(self.num_codebooks):
             self._check_codebook(k)
