@@ -38,7 +38,7 @@ class Tokens:
         max_duration: most units of a segment, where the frame rate varies: the first
             `merged_codebooks` then count a run of equal codes once, see `durations.py`. 1: it is
             fixed.
-        merged_codebooks: number of codebooks that share segments; None or 0: all. 0 if the rate is fixed.
+        merged_codebooks: number of codebooks that share segments; None or 0: all.
         global_codes: (C, G) int64, codes of the whole clip beside the sequence.
         global_sizes: G sizes of their codebooks.
         needs: for tokens without a decoder, what would be needed to decode them, in one line.
