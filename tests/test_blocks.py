@@ -27,6 +27,10 @@ SKIPPED = {
     "README.md": ["installs packages from the network", "trains for hours"],
     "docs/dev/conformance.md": ["takes minutes; the checks have tests of their own"],
     "docs/dev/design.md": ["trains for hours", "a drawing", "a drawing"],
+    "docs/compression.md": [
+        "needs the times of words",
+        "trains probes and language models, hours",
+    ],
     "docs/lyra.md": ["downloads official weights"],
     "docs/lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "docs/lm.md": [

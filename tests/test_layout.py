@@ -31,7 +31,7 @@ ONLY = {
     "nn": {"errors", "system", "kernels"},
     "sound": {"errors", "system"},
     "tokens": {"errors", "system", "sound"},
-    "codec": {"errors", "system", "sound", "tokens"},
+    "codec": {"errors", "system", "nn", "sound", "tokens"},
     "codecs": {"errors", "system", "nn", "sound", "codec"},
     "metrics": {"errors", "system", "sound"},
     "data": {"errors", "system", "sound"},

@@ -171,6 +171,10 @@ def decode(
 
     def make(target: Path, tokens: Tokens) -> None:
         nonlocal codec
+        if tokens.needs:
+            raise AudiotokError(
+                f"tokens of {tokens.codec} have no decoder: it needs {tokens.needs}"
+            )
         if codec is None or (tokenizer is None and codec.card.name != tokens.codec):
             codec = load(tokenizer or tokens.codec, checkpoint, device)
         with show.long(f"decoding to {streams.name_of(target)}"):
@@ -200,19 +204,81 @@ def decode(
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder of parquet shards that `encode` wrote.")],
     webdataset: Annotated[
-        Path, typer.Option("--webdataset", help="New folder to write tar files to.")
-    ],
+        Path | None,
+        typer.Option("--webdataset", help="New folder to write WebDataset tar files to."),
+    ] = None,
+    shar: Annotated[
+        Path | None, typer.Option("--shar", help="New folder to write Lhotse Shar files to.")
+    ] = None,
+    megatron: Annotated[
+        Path | None,
+        typer.Option("--megatron", help="Prefix of the .bin and .idx files to write for Megatron."),
+    ] = None,
     clips_per_file: Annotated[
-        int, typer.Option(help="Largest number of clips in one tar file.")
-    ] = 10_000,
+        int | None, typer.Option(help="Largest number of clips in one tar file; default: 10000.")
+    ] = None,
+    pattern: Annotated[
+        str, typer.Option(help="Order of codes in a sequence: interleaved or coarse_first.")
+    ] = "interleaved",
+    offset: Annotated[int, typer.Option(help="Id of the first code in the vocabulary.")] = 0,
+    special: Annotated[str, typer.Option(help="Special ids around a clip, such as bos,eos.")] = "",
+    bpe: Annotated[
+        Path | None, typer.Option(help="Folder of the tokenizer that `fit-bpe` wrote.")
+    ] = None,
+    words: Annotated[
+        Path | None,
+        typer.Option(help="CTM file with the times of words, at which text is interleaved."),
+    ] = None,
+    text_tokenizer: Annotated[
+        Path | None, typer.Option(help="Folder with the tokenizer.json of the text, for --words.")
+    ] = None,
+    pack: Annotated[
+        int | None, typer.Option(help="Pack clips into sequences of this many ids.")
+    ] = None,
 ) -> None:
-    """Convert parquet shards to WebDataset tar files: codes as .npy, other columns as .json."""
+    """Convert parquet shards to WebDataset, Lhotse Shar or Megatron files.
+
+    WebDataset has codes as .npy and the other columns as .json; Megatron gets sequences of ids,
+    which --pattern and the options after it describe.
+    """
     from audiotok import corpora
     from audiotok.cli import show
+    from audiotok.corpora import sequences
+    from audiotok.tokens.bpe import CodeBPE
 
+    targets = {"webdataset": webdataset, "shar": shar, "megatron": megatron}
+    given = [name for name, target in targets.items() if target is not None]
+    if len(given) != 1:
+        raise AudiotokError(f"give one of {', '.join(f'--{name}' for name in targets)}")
+    if (words is None) != (text_tokenizer is None):
+        raise AudiotokError("--words and --text-tokenizer are given together")
+    layout = sequences.Layout(
+        pattern=pattern,
+        offset=offset,
+        special=tuple(filter(None, special.split(","))),
+        bpe=bpe and CodeBPE.load(bpe),
+        words=sequences.read_words(words) if words else {},
+        text=sequences.text_ids(text_tokenizer) if text_tokenizer else None,
+    )
+    plain = layout == sequences.Layout() and pack is None
+    if megatron is None and not plain:
+        raise AudiotokError(f"--{given[0]} holds codes, not sequences: leave out their options")
+    if megatron is not None and clips_per_file is not None:
+        raise AudiotokError("--clips-per-file is for tar files: leave it out")
+    if bpe is not None and (pattern, offset, special) != ("interleaved", 0, ""):
+        raise AudiotokError(
+            "--bpe has a pattern, offset and special ids of its own: leave them out"
+        )
+    files = {} if clips_per_file is None else {"clips_per_file": clips_per_file}
     with show.EncodeProgress("exporting") as progress:
         progress.start(len(corpora.Shards(folder)), 0)
-        paths = corpora.export_webdataset(folder, webdataset, clips_per_file, progress.tick)
+        if megatron is not None:
+            paths = corpora.export_megatron(
+                folder, megatron, layout=layout, pack=pack, tick=progress.tick
+            )
+        else:
+            write = corpora.export_shar if webdataset is None else corpora.export_webdataset
+            paths = write(folder, webdataset or shar, tick=progress.tick, **files)
     print(*paths, sep="\n")
 
 

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 import audiotok
-from audiotok.cli import atok, codecs, coding, listing, measuring, results, speech, training
+from audiotok.cli import (
+    atok,
+    codecs,
+    coding,
+    compression,
+    listing,
+    measuring,
+    results,
+    speech,
+    training,
+)  # fmt: skip
 from audiotok.system import process
 
 app = typer.Typer(
@@ -29,6 +39,7 @@ VERBS = {
         "decode": coding.decode,
         "reconstruct": coding.reconstruct,
         "export": coding.export,
+        "fit-bpe": compression.fit_bpe,
         "show": atok.show,
         "say": speech.say,
     },

@@ -110,6 +110,8 @@ def card(card: CodecCard) -> None:
     if card.bitrate is not None:
         books = zip(card.strides, card.codebook_sizes, strict=True)
         sums = " + ".join(f"{card.frame_rate / s:g} Hz x {math.log2(v):g} bit" for s, v in books)
+        if card.max_duration > 1:
+            sums = f"at most {sums}, and durations,"
         out.print(f"bitrate = {sums} = {card.bitrate:g} bit/s")
 
 

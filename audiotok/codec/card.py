@@ -64,6 +64,9 @@ class CodecCard(_Frozen):
         int, ...
     ] = ()  # numbers of codebooks, from the first on, that can be decoded
     mergeable: bool = False  # its latents can be pooled before the search of any codebook
+    max_duration: int = 1  # most units of frames that share codes; more than 1: a variable rate
+    merged_codebooks: int = 0  # of these first codebooks; token rate and bitrate are then the most
+    needs: str = ""  # for tokens without a decoder, what would be needed to decode them
     byte_stream: bool = False  # codes are bytes, one a frame; the bitrate is measured
     causal: bool = False
     streamable: bool = False
@@ -118,6 +121,17 @@ class CodecCard(_Frozen):
     def num_codebooks(self) -> int:
         return len(self.codebook_sizes)
 
+    def layout(self, num_codebooks: int | None = None) -> dict[str, Any]:
+        """The fields of Tokens that the first codebooks decide, all if None."""
+        count = self.num_codebooks if num_codebooks is None else num_codebooks
+        return {
+            "codebook_sizes": self.codebook_sizes[:count],
+            "strides": tuple(map(int, self.strides[:count])),
+            "max_duration": self.max_duration,
+            "merged_codebooks": min(count, self.merged_codebooks),
+            "needs": self.needs,
+        }
+
     @property
     def restricted(self) -> bool:
         """Whether the licence of the weights restricts their use."""
@@ -137,11 +151,15 @@ class CodecCard(_Frozen):
 
     @property
     def bitrate(self) -> float | None:
-        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured."""
+        """Computed bitrate, bit/s; None for a byte stream, whose bitrate is measured.
+
+        Where the frame rate varies, the most that it can be, with durations.
+        """
         if self.byte_stream:
             return None
         rates = (self.frame_rate / stride for stride in self.strides)
-        return sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
+        bits = sum(r * math.log2(size) for r, size in zip(rates, self.codebook_sizes, strict=True))
+        return bits + self.frame_rate / math.lcm(*self.strides) * math.log2(self.max_duration)
 
     @property
     def algorithmic_latency_ms(self) -> float | None:

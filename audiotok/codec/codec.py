@@ -22,6 +22,7 @@ from audiotok.codec import batches
 from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING, inference
+from audiotok.codec.merged import search_of, shares
 from audiotok.codec.portable import Portable
 from audiotok.codec.streaming import Stream
 from audiotok.codec.tensor_level import TensorLevel
@@ -46,9 +47,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         checkpoint: file of weights, handed to `_load`.
 
     Sound longer than `window_seconds` is coded in bounded memory: chunk by chunk where the network
-    keeps a state, else in windows that overlap by `context_seconds` on each side. If the receptive
-    field is larger than the context, codes and samples near the window edges differ from those of
-    the whole sound.
+    keeps a state, else in windows that overlap by `context_seconds` on each side. Codes and
+    samples near window edges differ from the whole sound's if the receptive field is larger.
     """
 
     CARDS: ClassVar[tuple[CodecCard, ...]] = ()
@@ -69,6 +69,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
             self._load(self.checkpoint)
+            if shares(card):
+                self._quantize = search_of(self)
             if self.network is not None:
                 self.network.to(self.device).eval()
 
@@ -252,7 +254,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @property
     def ragged(self) -> bool:
         """Whether clips of different lengths can go into one forward."""
-        return self.RAGGED and max(self.card.strides) == 1
+        return self.RAGGED and max(self.card.strides) == 1 and not shares(self.card)
 
     def _fits(self, clip: Prepared) -> bool:  # in one forward with clips of other lengths
         frames = self.num_frames(clip.waveform.shape[-1])
@@ -316,7 +318,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
 
     def _tokens(self, clip: Prepared, codes: torch.Tensor, side: torch.Tensor | None) -> Tokens:
         about = (self.card.name, self.fingerprint, clip.num_samples, clip.sample_rate)
-        return Tokens(codes, *about, self.card.codebook_sizes, self.card.strides, side)
+        return Tokens(codes, *about, side=side, **self.card.layout())
 
     def _codes_of(
         self, waveform: torch.Tensor, fast: bool
@@ -366,6 +368,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
                 f"decode takes Tokens, not {type(tokens).__name__}: make them of codes with "
                 "codec.tokens(codes), or decode a batch with codec.decode_codes(codes)"
             )
+        if needed := card.needs or tokens.needs:
+            raise CodecError(f"{card.name} has no decoder: it needs {needed}")
+        if tokens.global_codes is not None:
+            raise CodecError(f"{card.name} takes no global codes")
         if tokens.fingerprint != self.fingerprint:
             raise CodecError(
                 f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "

@@ -212,10 +212,9 @@ class TensorLevel:
             num_samples = length * rate // card.sample_rate_in
         count = tensor.shape[1]
         about = (card.name, self.fingerprint, num_samples, rate)
-        sizes, strides = card.codebook_sizes[:count], card.strides[:count]
-        made = Tokens(tensor.long(), *about, sizes, strides)
-        self._check(made)
-        return made
+        tokens = Tokens(tensor.long(), *about, **card.layout(count))
+        self._check(tokens)
+        return tokens
 
     # --- checks ----------------------------------------------------------------------------------
 

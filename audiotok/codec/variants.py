@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from audiotok.codec.card import CodecCard
-from audiotok.codec.merged import merge, merge_rates
+from audiotok.codec.merged import merge_type, merged_by
 from audiotok.errors import CodecError
 
 Options = dict[str, object]
@@ -34,7 +34,9 @@ def common(card: CodecCard) -> Known:
     """The options that any codec with such a card takes.
 
     codebooks: use only this many, from the first on.
-    merge: VALL-E R's codec-merging, see `audiotok.codec.merged`.
+    merge: VALL-E R's codec-merging at fixed rates, or by the similarity of frames, or of equal
+        codes only, see `audiotok.codec.merged`. With the last two, layers is the number of merged
+        codebooks (default: all), and max_duration the most frames that share codes.
     channels: for a codec with one channel: "mix" the channels (default) or code "each".
     precision: "exact" (float32, the default) or "fast" (bfloat16 where PyTorch deems it safe).
     """
@@ -44,7 +46,8 @@ def common(card: CodecCard) -> Known:
     if len(card.codebook_counts) > 1:
         options["codebooks"] = int
     if card.mergeable:
-        options["merge"] = merge_rates
+        options["merge"] = merge_type
+        options |= {"layers": int, "max_duration": int}
     if card.channels == 1:
         options["channels"] = one_of("mix", "each")
     options["precision"] = one_of("exact", "fast")
@@ -95,8 +98,7 @@ def vary(
     varied = adapt(card, options)
     if (count := options.get("codebooks")) is not None:
         varied = _first(card, count)
-    if (rates := options.get("merge")) is not None:
-        varied = merge(varied, rates)
+    varied = merged_by(varied, options)
     if not options:
         return card
     text = ",".join(f"{key}={text_of(options[key])}" for key in sorted(options))

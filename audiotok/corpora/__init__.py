@@ -23,6 +23,8 @@ _HOMES = {
     "Shards": "shards",
     "TokenDataset": "dataset",
     "export_webdataset": "webdataset",
+    "export_megatron": "megatron",
+    "export_shar": "shar",
 }
 
 __all__ = list(_HOMES)

@@ -39,6 +39,9 @@ class TokenDataset(Dataset):
         seed: of the random starts of crops, by clip and epoch; call `set_epoch` for other crops.
             With None each crop starts at the first frame.
 
+    Where the frame rate varies, the durations are one more codebook, the last one, and `frames` are
+    frames before merging.
+
     A row group with several adjacent clips is read at once: if reading is slow, shuffle within
     shards.
     """
@@ -59,8 +62,7 @@ class TokenDataset(Dataset):
             raise TokensError(f"the pattern is one of {', '.join(PATTERNS)}, not {pattern!r}")
         if frames is not None and frames < 1:
             raise CorpusError(f"frames is {frames}: expected 1 or more")
-        strides = self.shards.metadata["strides"][:num_codebooks]
-        sizes = self.shards.metadata["codebook_sizes"][:num_codebooks]
+        sizes, strides = self.shards.layout(num_codebooks)
         self.vocabulary = Vocabulary(tuple(sizes), offset, tuple(special), special_first)
         self._pattern, self._frames, self._seed, self._epoch = pattern, frames, seed, 0
         self._num_codebooks, self._unit = num_codebooks, math.lcm(*strides)

@@ -23,7 +23,7 @@ from audiotok import __version__
 from audiotok.codec import registry
 from audiotok.codec.batches import BATCHES, Batch
 from audiotok.codec.codec import Codec
-from audiotok.corpora import executors, shards, sources
+from audiotok.corpora import executors, rows, shards, sources
 from audiotok.corpora.encoder import FailedShard, Job, ShardResult, Work, caching
 from audiotok.corpora.rows import reading
 from audiotok.errors import CorpusError
@@ -231,8 +231,11 @@ def _metadata(
             f"{seconds:g}"
         )
     card = codec.card
+    added = {name: getattr(card, name, default) for name, default in rows.ADDED.items()}
+    varied = added != rows.ADDED
     return {
-        "format": shards.FORMAT,
+        "format": rows.NEW_FORMAT if varied else shards.FORMAT,
+        **(added if varied else {}),
         "codec": card.name,
         "fingerprint": codec.fingerprint,
         "codebook_sizes": list(card.codebook_sizes),

@@ -7,6 +7,7 @@ parquet file raises an error and never gives wrong codes.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,11 +21,14 @@ import torch
 
 from audiotok.corpora.sources import Recording
 from audiotok.errors import AudiotokError, CorpusError, TokensError
-from audiotok.tokens import atok
+from audiotok.tokens import atok, durations
 from audiotok.tokens.tokens import Tokens
 
 FORMAT = "audiotok-tokens-2"
 OLD_FORMAT = "audiotok-tokens-1"  # without checksums
+# with durations, global codes, or without a decoder: these fields in the metadata
+NEW_FORMAT = "audiotok-tokens-3"
+ADDED = {"max_duration": 1, "merged_codebooks": 0, "global_sizes": [], "needs": ""}
 ROW_GROUP = 256  # most rows of a row group
 GROUP_CODES = 2**24  # most codes of a row group with several rows
 _MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # most rows and bytes of a row group that is read
@@ -57,8 +61,13 @@ def schema(metadata: Mapping[str, Any]) -> pa.Schema:
 
 
 def _code_type(metadata: Mapping[str, Any]) -> pa.DataType:
-    largest = max(metadata["codebook_sizes"]) - 1
+    largest = max(*metadata["codebook_sizes"], *added_of(metadata)["global_sizes"], 2) - 1
     return pa.uint8() if largest < 2**8 else pa.uint16() if largest < 2**16 else pa.uint32()
+
+
+def added_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of ADDED in the metadata, the defaults in older formats."""
+    return {name: metadata.get(name, default) for name, default in ADDED.items()}
 
 
 def write(rows: Sequence[tuple[Recording, Tokens]], metadata: Mapping[str, Any]) -> bytes:
@@ -80,9 +89,14 @@ def write(rows: Sequence[tuple[Recording, Tokens]], metadata: Mapping[str, Any])
 def _row(recording: Recording, tokens: Tokens, metadata: Mapping[str, Any]) -> dict[str, Any]:
     free, side = tokens.free_codes, tokens.side
     channels, kind = range(tokens.codes.shape[0]), _code_type(metadata).to_pandas_dtype()
+    books = [book[channel] for channel in channels for book in free]
+    if tokens.max_duration > 1:
+        books.append(tokens.durations - 1)
+    if tokens.global_codes is not None:
+        books += tokens.global_codes
     row = {
         "id": recording.id,
-        "codes": [book[channel].numpy().astype(kind) for channel in channels for book in free],
+        "codes": [book.numpy().astype(kind) for book in books],
         "num_frames": tokens.num_frames,
         "num_samples": tokens.num_samples,
         "sample_rate": tokens.sample_rate,
@@ -133,18 +147,35 @@ def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
     Raises:
         TokensError: the columns are inconsistent.
     """
-    frames, side, books = row["num_frames"], row["side"], row["codes"]
+    frames, side, books = row["num_frames"], row["side"], list(row["codes"])
     strides, codebooks = metadata["strides"], len(metadata["codebook_sizes"])
-    shape = (len(books) // codebooks, codebooks, frames)
+    added = added_of(metadata)
+    has_globals, varies = bool(added["global_sizes"]), added["max_duration"] > 1
+    channels = (len(books) - varies) // (codebooks + has_globals)
+    global_codes = None
+    if has_globals and channels:
+        *books, last = *books[:-channels], books[-channels:]
+        global_codes = torch.from_numpy(np.stack(last).astype("int64"))
+    starts, unit = None, math.lcm(*strides)
+    shape = (channels, codebooks, frames)
     numbers = metadata["codebook_sizes"], strides, row["num_samples"], row["sample_rate"]
     atok.check_numbers(shape, *numbers)  # before the codes are repeated
-    sizes = [-(-frames // stride) for stride in strides] * shape[0]
-    if len(books) % codebooks or [len(book) for book in books] != sizes:
+    sizes = [-(-frames // stride) for stride in strides]
+    if varies and len(books) == channels * codebooks + 1:
+        lengths = torch.from_numpy(books.pop().astype("int64")) + 1
+        starts = durations.starts_of(lengths, -(-frames // unit))
+        for k in range(added["merged_codebooks"]):
+            sizes[k] = int(durations.free_frames(starts, unit, strides[k], frames).sum())
+    sizes *= channels
+    if not channels or len(books) % codebooks or [len(book) for book in books] != sizes:
         raise TokensError(f"the codes of {row['id']} do not fit {frames} frames: damaged?")
-    codes = [
-        atok.repeat(torch.from_numpy(book.astype("int64")), strides[n % codebooks], frames)
-        for n, book in enumerate(books)
-    ]
+    codes = []
+    for n, book in enumerate(books):
+        free, k = torch.from_numpy(book.astype("int64")), n % codebooks
+        if k < added["merged_codebooks"]:
+            codes.append(durations.repeated(free[None], starts, unit, strides[k], frames)[0])
+        else:
+            codes.append(atok.repeat(free, strides[k], frames))
     if side is not None:
         side = torch.tensor(side["values"], dtype=_TYPES[side["type"]]).reshape(side["shape"])
     return Tokens(
@@ -156,6 +187,11 @@ def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
         metadata["codebook_sizes"],
         strides,
         side,
+        added["max_duration"],
+        added["merged_codebooks"],
+        global_codes,
+        tuple(added["global_sizes"]),
+        added["needs"],
     )
 
 
@@ -175,8 +211,8 @@ def unsealed(content: bytes) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise ValueError("it is not an object")
     file_format = metadata.get("format")
-    if file_format not in (FORMAT, OLD_FORMAT):
-        raise ValueError(f"format {file_format!r:.40}, expected {FORMAT!r}")
+    if file_format not in (FORMAT, OLD_FORMAT, NEW_FORMAT):
+        raise ValueError(f"format {file_format!r:.40}, expected {FORMAT!r} or {NEW_FORMAT!r}")
     seal = metadata.pop("crc32", None)
     if file_format != OLD_FORMAT and seal != _seal(metadata):
         raise ValueError("its checksum does not fit, it is damaged")
@@ -186,6 +222,15 @@ def unsealed(content: bytes) -> dict[str, Any]:
     strides = metadata.get("strides")
     if not isinstance(strides, list):
         raise ValueError(f"its strides are {strides!r:.40}")
+    added = added_of(metadata)
+    for name, value in added.items():
+        if type(value) is not type(ADDED[name]) or (value != ADDED[name]) > (
+            file_format == NEW_FORMAT
+        ):
+            raise ValueError(f"its {name} is {value!r:.40}")
+    for size in added["global_sizes"]:
+        if type(size) is not int or not 2 <= size <= atok.MAX_CODEBOOK_SIZE:
+            raise ValueError(f"a global size is {size!r:.40}")
     numbers = metadata["codebook_sizes"], strides, 1, 16_000
     atok.check_numbers((1, len(metadata["codebook_sizes"]), 1), *numbers)
     return metadata

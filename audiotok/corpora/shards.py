@@ -10,7 +10,10 @@ smallest unsigned type; `num_frames` T at the finest rate; `num_samples` and `sa
 source, `duration` in seconds; `text`, `speaker`, `label` if known; `side`, side information as flat
 values with shape and type, if the codec has it; `crc32` over all other columns. The metadata
 `audiotok` of each file is JSON: codec, card, fingerprint, codebook_sizes, strides, version,
-settings, failures, and its own checksum. Folders of the older format audiotok-tokens-1, with
+settings, failures, and its own checksum. Where the frame rate varies (format audiotok-tokens-3),
+`codes` ends with the durations minus 1 of the segments that share codes, and then, if there are
+any, with a list of global codes per channel; the metadata have max_duration, merged_codebooks,
+global_sizes and needs. Folders of the older format audiotok-tokens-1, with
 corpus.json and no checksums, can be read.
 """
 
@@ -33,7 +36,7 @@ from audiotok.data import Clip
 from audiotok.errors import CorpusError, TokensError
 from audiotok.system import names
 from audiotok.system.names import Recorded
-from audiotok.tokens.tokens import Tokens
+from audiotok.tokens.tokens import Tokens, segmented_layout
 
 __all__ = [
     "METADATA_FILE",
@@ -88,13 +91,23 @@ class Shards:
     def _check(self, path: Path) -> None:
         """Raises CorpusError unless the metadata of the shard agrees with that of the folder."""
         metadata = shard_metadata(path)
-        for name in _SAME:
-            if metadata[name] != self.metadata[name]:
+        for name in (*_SAME, *rows.ADDED):
+            shard, folder = metadata.get(name), self.metadata.get(name)
+            if shard != folder:
                 raise CorpusError(
-                    f"{path} has tokens of another codec ({name} {metadata[name]!s:.12}) than "
-                    f"{_metadata_path(self.folder)} ({self.metadata[name]!s:.12}): use one folder "
-                    "for each codec"
+                    f"{path} has tokens of another codec ({name} {shard!s:.12}) than "
+                    f"{_metadata_path(self.folder)} ({folder!s:.12}): use one folder for each codec"
                 )
+
+    def layout(self, num_codebooks: int | None = None) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Codebook sizes and strides of the sequences of the first codebooks, all if None; where
+        the frame rate varies, those of `Tokens.segmented`."""
+        added = rows.added_of(self.metadata)
+        sizes = self.metadata["codebook_sizes"][:num_codebooks]
+        merged = min(added["merged_codebooks"], len(sizes))
+        return segmented_layout(
+            sizes, self.metadata["strides"][:num_codebooks], added["max_duration"], merged
+        )
 
     @property
     def about(self) -> dict[str, Any]:
@@ -106,6 +119,14 @@ class Shards:
     def complete(self) -> bool:
         """Whether all shards of the corpus are there."""
         return len(self.paths) == self.metadata.get("shards")
+
+    def check_complete(self) -> None:
+        """Raises CorpusError unless all shards of the corpus are there."""
+        if not self.complete:
+            raise CorpusError(
+                f"{self.folder} has {len(self.paths)} of {self.metadata['shards']} shards: "
+                "run the same `audiotok encode` again to encode the rest first"
+            )
 
     def __len__(self) -> int:
         return sum(parquet.read_metadata(path).num_rows for path in self.paths)

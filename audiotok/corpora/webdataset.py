@@ -39,18 +39,9 @@ def export_webdataset(
     """
     if clips_per_file < 1:
         raise CorpusError(f"a tar file has 1 clip or more, not {clips_per_file}")
-    source, out = Shards(folder), Path(out)
-    if not source.complete:
-        raise CorpusError(
-            f"{folder} has {len(source.paths)} of {source.metadata['shards']} shards: "
-            "run the same `audiotok encode` again to encode the rest first"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as reason:
-        raise CorpusError(f"cannot make the folder {out}: {reason.strerror or reason}") from reason
-    if any(out.iterdir()):
-        raise CorpusError(f"{out} is not empty: name a new folder")
+    source = Shards(folder)
+    source.check_complete()
+    out = new_folder(out)
     metadata = {name: source.metadata[name] for name in _FIELDS}
     clips, paths, remaining = enumerate(source), [], len(source)
     while remaining:
@@ -64,6 +55,18 @@ def export_webdataset(
     return paths
 
 
+def new_folder(out: str | Path) -> Path:
+    """The folder, made if it is missing; CorpusError if it has files."""
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        raise CorpusError(f"cannot make the folder {out}: {reason.strerror or reason}") from reason
+    if any(out.iterdir()):
+        raise CorpusError(f"{out} is not empty: name a new folder")
+    return out
+
+
 def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: dict) -> None:
     fields = {
         "id": clip.id,
@@ -75,6 +78,11 @@ def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: d
         "label": clip.label,
         "side": None if tokens.side is None else tokens.side.tolist(),
     }
+    if tokens.max_duration > 1:
+        fields |= {"durations": tokens.durations.tolist(), "max_duration": tokens.max_duration}
+        fields["merged_codebooks"] = tokens.merged_codebooks
+    if tokens.global_codes is not None:
+        fields["global_codes"] = tokens.global_codes.tolist()
     codes = io.BytesIO()
     np.save(codes, tokens.codes.numpy().astype(np.min_scalar_type(max(tokens.codebook_sizes) - 1)))
     parts = {

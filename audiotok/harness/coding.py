@@ -101,7 +101,7 @@ class Coder:
         if scored.failure is not None:
             total.fail(scored.failure)
             return total
-        for task in self._setting.tasks:
+        for task in self._tasks:
             score = coded.cached.get(task.name) or scored.scores[task.name]
             if task.name in coded.keys and score.lasting:
                 content = json.dumps([score.values, score.failures]).encode()
@@ -141,6 +141,12 @@ class Coder:
             self._cache.put("scores", key, json.dumps(content).encode())
         return scores
 
+    @property
+    def _tasks(self) -> list[Task]:
+        """The tasks of the setting; those that measure tokens, where they have no decoder."""
+        encoder_only = self._codec is not None and bool(self._codec.card.needs)
+        return [t for t in self._setting.tasks if not (encoder_only and t.reconstructs)]
+
     def release(self) -> None:
         """Free memory before a clip that failed is tried again."""
         gc.collect()
@@ -150,10 +156,10 @@ class Coder:
     # --- one clip ------------------------------------------------------------------------------
 
     def _coded(self, index: int, clip: Clip, reference: Audio | None, stage: list[str]) -> Coded:
-        setting, reference_sha256 = self._setting, reference and _sound_sha256(reference)
+        reference_sha256 = reference and _sound_sha256(reference)
         keys, cached = {}, {}
         self._look_up(
-            keys, cached, [t for t in setting.tasks if t.timing], self._timing_key(reference_sha256)
+            keys, cached, [t for t in self._tasks if t.timing], self._timing_key(reference_sha256)
         )
         timed_before = not keys  # if times are needed, encode and decode again
         content, tokens, seconds, observed = None, None, {}, {}
@@ -173,9 +179,11 @@ class Coder:
             )
             tokens = Tokens.from_bytes(content)
             stage[0] = "decode"
-            sound, decoding = self._decoded(
-                clip, reference, content=content, tokens=tokens, from_cache=timed_before
-            )
+            sound, decoding = reference, {}  # no task that measures tokens alone reads it
+            if not self._codec.card.needs:
+                sound, decoding = self._decoded(
+                    clip, reference, content=content, tokens=tokens, from_cache=timed_before
+                )
             seconds = encoding | decoding
             self.timed_before += timed_before and bool(cached)
         about = {
@@ -184,8 +192,8 @@ class Coder:
             "reconstruction": _sound_sha256(sound),
             "tokens": content and hashlib.sha256(content).hexdigest(),
         }
-        self._look_up(keys, cached, [t for t in setting.tasks if not t.timing], about)
-        todo = [task for task in setting.tasks if task.name not in cached]
+        self._look_up(keys, cached, [t for t in self._tasks if not t.timing], about)
+        todo = [task for task in self._tasks if task.name not in cached]
         if not todo:
             return Coded(content, cached, keys)
         if self._codec is not None:
@@ -292,7 +300,7 @@ class Coder:
         the clips of one process."""
         family = type(self._codec)
         built_in = self._codec is None or family.__module__.startswith("audiotok.codecs.")
-        if built_in or index % max(1, self._setting.workers):
+        if built_in or self._codec.card.needs or index % max(1, self._setting.workers):
             return None
         name = registry.name_for(family, self._codec.card)
         checkpoint = self._codec.checkpoint and str(self._codec.checkpoint.resolve())

@@ -166,7 +166,8 @@ class Search:
 
     Args:
         encoder: waveform to latents.
-        search: latents (B, D, T) float32 -> codes (B, K, T).
+        search: latents (B, D, T) float32 -> codes (B, K, T). Where later frames may share a code,
+            it has a method `complete`: latents of whole units -> the frames that are settled.
         num_codebooks: K.
         unit: least common multiple of the strides, frames.
     """
@@ -196,6 +197,8 @@ class Search:
         ready = latents.shape[-1]
         if not last:
             ready -= ready % self.unit
+            if ready and hasattr(self.search, "complete"):
+                ready = self.search.complete(latents[..., :ready])
         self.waiting = latents[..., ready:].clone()
         if not ready:
             shape = (len(latents), self.num_codebooks, 0)

@@ -34,6 +34,11 @@ class Contexts:
             raise CorpusError(
                 f"{folder} has tokens of {len(self.sizes)} codebooks, not {num_codebooks}"
             )
+        if about.get("max_duration", 1) > 1:
+            raise CorpusError(
+                f"{folder} has tokens of a variable rate: train-lm takes fixed rates; encode the "
+                "corpus again without merge=similarity or merge=equal"
+            )
         self._unit = math.lcm(*self.strides)
         if frames % self._unit:
             raise CorpusError(

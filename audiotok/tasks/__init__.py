@@ -61,6 +61,7 @@ class Task:
     quality: ClassVar[tuple[str, ...]] = ()  # quality axis of Pareto fronts; (): `ranked`
     costs: ClassVar[tuple[str, ...]] = ()  # cost axis of Pareto fronts
     timing: ClassVar[bool] = False  # True: columns are times, kept apart from scores
+    reconstructs: ClassVar[bool] = True  # False: it also measures tokens that have no decoder
     observes: ClassVar[bool] = False  # True: `observe` is called
     concludes: ClassVar[bool] = False  # True: `conclude` is called
     uses_codec: ClassVar[bool] = False  # True: `conclude` runs the codec, not only reads tokens

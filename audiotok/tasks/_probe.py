@@ -52,6 +52,7 @@ class Probe(Task):
     """
 
     concludes = True
+    reconstructs = False
     stem: ClassVar[str]  # the first of its columns
 
     def split(self, corpus: Corpus) -> Split:

@@ -18,7 +18,9 @@ clip is a test clip.
   reference text.
 
 `acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` use other arrangements of the
-codes than the delay pattern; their columns end in the name.
+codes than the delay pattern; their columns end in the name. `acoustic_lm:bpe` learns the tokens of
+a byte-pair encoding that is fitted to the training clips, one after another: its bits per second
+are those of the same sound, so they say whether BPE helps or only shortens the sequence.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 
 SEEDS = 3
 KINDS = ("speaker", "background", "reversed")
-MODELS = ("delay", "parallel", "interleaved", "coarse_first", "rq")  # the first is the default
+MODELS = ("delay", "parallel", "interleaved", "coarse_first", "rq", "bpe")  # the first: default
 Rows = dict[int, dict[str, Any]]
 
 
@@ -68,6 +70,7 @@ class AcousticLM(Task):
     quality = ("continuation_similarity_true",)
     costs = ("lm_bitrate",)
     concludes = True
+    reconstructs = False
     uses_codec = True
     option = "arrangement of the codes: interleaved, parallel, coarse_first or rq"
 
@@ -136,12 +139,14 @@ class AcousticLM(Task):
     ) -> Rows:
         from audiotok.lm import acoustic
         from audiotok.probes.training import repeatable
+        from audiotok.tasks import _bpe
+        from audiotok.tokens.tokens import Tokens
 
         if tokens is None:
             return {}
         if codec is None:
             raise MetricError(f"{self.name} runs the codec: measure without --only-cache")
-        coded = {index: example for index, example in enumerate(tokens) if example is not None}
+        coded = {i: example for i, example in enumerate(tokens) if example is not None}
         split = self._split(corpus)
         train, test = ([i for i in part if i in coded] for part in (split.train, split.test))
         rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
@@ -151,6 +156,11 @@ class AcousticLM(Task):
                 f"{rate:.0f} frames per second, of {acoustic.PROTOCOL.most_rate:.0f} at most"
             )
             return {}
+        convert = Tokens.segmented
+        if self.model == "bpe":
+            convert = _bpe.fitted([coded[i] for i in train])
+        coded = {i: convert(one) for i, one in coded.items()}
+        rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
         example = coded[test[0]]
         channels = [codes for i in train for codes in coded[i].codes.long()]
         rows: Rows = {}
@@ -166,12 +176,12 @@ class AcousticLM(Task):
                 "lm_unigram_bits": bits + coded[index].side_bits,
             }  # fmt: skip
         seed_scores: dict[int, list[dict[str, float]]] = {i: [] for i in test}
-        pairs = _coded_pairs(corpus, test, codec)
+        pairs = _coded_pairs(corpus, test, codec, convert)
         for seed in acoustic.PROTOCOL.seeds:
             note(f"{self.name}, seed {seed}: learns {len(train)} clips")
             with repeatable(seed):
                 trained = acoustic.train(
-                    self.model,
+                    "interleaved" if self.model == "bpe" else self.model,
                     channels,
                     sizes=example.codebook_sizes,
                     strides=example.strides,
@@ -240,9 +250,9 @@ class AcousticLM(Task):
         )
         chosen = [i for i in test if coded[i].num_frames >= prompt_frames + new_frames]
         has_judge = len(self.left_out()) < 4  # by one judge at least
-        if (
-            not has_judge or not chosen or example.side is not None
-        ):  # side information cannot be continued
+        # neither side information, nor segments, nor BPE can be continued
+        varies = codec.card.max_duration > 1 or self.model == "bpe"
+        if not has_judge or not chosen or example.side is not None or varies:
             return
         note(f"{self.name}: goes on from {len(chosen)} clips")
         prompts = torch.stack([coded[i].codes[0, :, :prompt_frames].long() for i in chosen])
@@ -308,13 +318,17 @@ class AcousticLM(Task):
 
 
 def _coded_pairs(
-    corpus: Corpus, test: Sequence[int], codec: Codec
+    corpus: Corpus, test: Sequence[int], codec: Codec, convert: Callable[[Tokens], Tokens]
 ) -> list[tuple[str, int, torch.Tensor, torch.Tensor]]:
     """For each pair its kind, its clip, and the codes of both sounds."""
     from audiotok.lm import pairs
 
     return [
-        (pair.kind, pair.clip, *(codec.encode(s).codes.long() for s in (pair.right, pair.wrong)))
+        (
+            pair.kind,
+            pair.clip,
+            *(convert(codec.encode(s)).codes.long() for s in (pair.right, pair.wrong)),
+        )
         for pair in pairs.of_corpus(corpus, test)
     ]
 

@@ -27,7 +27,6 @@ from audiotok import metrics
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.judges.asr import sphinx, unfit
 from audiotok.tasks import Column, Item, Task, _words, speaker
-from audiotok.tokens import atok
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +217,7 @@ def perturbed(tokens: Tokens, near: list[torch.Tensor], alpha: float, delta: int
         chosen = (draw * min(delta, neighbours.shape[1])).long()
         replacements = neighbours.gather(1, chosen[:, None])[:, 0]
         result = torch.where(order < round(alpha * free.numel()), replacements, free.flatten())
-        codes[:, k] = atok.repeat(result.view_as(free), tokens.strides[k], tokens.num_frames)
+        codes[:, k] = tokens.repeated(k, result.view_as(free))
     return replace(tokens, codes=codes)
 
 

@@ -64,6 +64,7 @@ class TokenInformation(Task):
     version = 1
     ranked = ()
     concludes = True
+    reconstructs = False
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -218,8 +219,11 @@ def _of_clip(speaker: str, tokens: Tokens, k: int) -> np.ndarray:
 def _at(phones: list[tuple[str, float]], tokens: Tokens, k: int, frame_rate: float) -> np.ndarray:
     """The phone at the middle of the time span of each free code."""
     names, starts = zip(*phones, strict=True)
-    stride, count = tokens.strides[k], tokens.free_codes[k].shape[1]
-    middles = (np.arange(count) + 0.5) * stride / frame_rate
+    starts_of_codes = tokens.free[k].nonzero()[:, 0].numpy()
+    lengths = np.full(len(starts_of_codes), tokens.strides[k])
+    if k < tokens.merged_codebooks:
+        lengths = np.diff(starts_of_codes, append=tokens.num_frames)
+    middles = (starts_of_codes + lengths / 2) / frame_rate
     return np.array(names)[np.searchsorted(starts, middles, side="right") - 1]
 
 

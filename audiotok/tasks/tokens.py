@@ -51,6 +51,7 @@ class TokenStatistics(Task):
     ranked = ()
     costs = ("bitrate", "token_rate", "entropy_bitrate")
     concludes = True
+    reconstructs = False
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
         Column("bitrate", "bit/s", False, 0, "log2(size) bits for each free code, plus side"),
@@ -187,7 +188,7 @@ def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
         sizes = [free.numel() for free in one.free_codes]
         rows.append({
             "ngram_bits": float(whole.mean()),
-            "ngram_bitrate": float(whole @ sizes + one.side_bits) / one.duration,
+            "ngram_bitrate": float(whole @ sizes + one.other_bits) / one.duration,
             "ngram_predictability": float(1 - whole.sum() / alone.sum()),
         })  # fmt: skip
     return rows
@@ -200,7 +201,11 @@ def _lzma_ratio(tokens: list[Tokens]) -> float:
     kind = np.min_scalar_type(max(sizes) - 1).newbyteorder("<")
     most = max(1, LIMIT // len(tokens))
     rows = [[free[:, :most].numpy() for free in t.free_codes] for t in tokens]
-    if len(set(tokens[0].strides)) == 1:  # codes of one frame side by side
+    merged = tokens[0].merged_codebooks
+    if len(set(tokens[0].strides)) == 1 and merged in (
+        0,
+        len(tokens[0].strides),
+    ):  # codes of one frame side by side
         stream = b"".join(np.stack(row, -1).astype(kind).tobytes() for row in rows)
     else:
         stream = b"".join(free.astype(kind).tobytes() for row in rows for free in row)

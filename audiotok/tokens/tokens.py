@@ -7,24 +7,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from audiotok.errors import TokensError
 from audiotok.sound.audio import WRITABLE
-from audiotok.system import notebook
 from audiotok.system.files import regular_size, replacing
 from audiotok.system.names import Recorded
-from audiotok.tokens import atok
+from audiotok.tokens import atok, durations
 from audiotok.tokens.entropy import entropy
-from audiotok.tokens.patterns import Vocabulary, from_ids, to_ids
+from audiotok.tokens.patterns import Vocabulary, free_codes, from_ids, to_ids
+from audiotok.tokens.shown import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Tokens:
+@dataclass(frozen=True, eq=False, repr=False)
+class Tokens(Shown):
     """The codes of one clip.
 
     Attributes:
@@ -37,6 +36,13 @@ class Tokens:
         strides: K numbers of frames: codebook k has a new code only every strides[k] frames, and
             repeats it in between; () means 1 for all.
         side: int32 or int64 side information of up to 4 dimensions; it counts in the bitrate.
+        max_duration: most units of a segment, where the frame rate varies: the first
+            `merged_codebooks` then count a run of equal codes once, see `durations.py`. 1: it is
+            fixed.
+        merged_codebooks: number of codebooks that share segments; None or 0: all.
+        global_codes: (C, G) int64, codes of the whole clip beside the sequence.
+        global_sizes: G sizes of their codebooks.
+        needs: for tokens without a decoder, what would be needed to decode them, in one line.
 
     Raises:
         TokensError: a code out of range, or inconsistent numbers; the limits are the constants
@@ -51,8 +57,14 @@ class Tokens:
     codebook_sizes: tuple[int, ...]
     strides: tuple[int, ...] = ()
     side: torch.Tensor | None = None
+    max_duration: int = 1
+    merged_codebooks: int | None = None
+    global_codes: torch.Tensor | None = None
+    global_sizes: tuple[int, ...] = ()
+    needs: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "global_sizes", tuple(self.global_sizes))
         object.__setattr__(self, "codebook_sizes", tuple(self.codebook_sizes))
         object.__setattr__(self, "strides", tuple(self.strides) or (1,) * len(self.codebook_sizes))
         codes, side = self.codes, self.side
@@ -79,6 +91,11 @@ class Tokens:
             self.num_samples,
             self.sample_rate,
         )
+        if self.max_duration == 1:
+            object.__setattr__(self, "merged_codebooks", 0)
+        elif not self.merged_codebooks:
+            object.__setattr__(self, "merged_codebooks", self.num_codebooks)
+        atok.check_added(self)
         for k in range(self.num_codebooks):
             self._check_codebook(k)
 
@@ -111,70 +128,57 @@ class Tokens:
         return self.num_samples / self.sample_rate
 
     @property
-    def free_codes(self) -> list[torch.Tensor]:
-        """For each codebook the codes without repetitions, (C, ceil(T / stride))."""
-        return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
-
-    # --- as an array, and as text --------------------------------------------------------------
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """`numpy.asarray(tokens)`: the codes (C, K, T) int64."""
-        return np.array(self.codes.numpy(force=True), dtype=dtype, copy=copy)
-
-    def __dlpack__(self, **settings: Any) -> Any:
-        """`torch.as_tensor(tokens)`: the codes (C, K, T) int64, which share their memory."""
-        return self.codes.__dlpack__(**settings)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return self.codes.__dlpack_device__()
-
-    def __repr__(self) -> str:
-        return (
-            f"Tokens({self.codec}: {self.duration:.2f} s, {self.num_frames} frames of "
-            f"{self._shape_of_frame}, {self.bitrate:.0f} bit/s)"
-        )
-
-    def _repr_html_(self) -> str:
-        """A table of what is known of the clip, and a picture of the codes of each channel."""
-        pictures = [notebook.picture(channel.numpy(force=True)) for channel in self.codes]
-        return notebook.table(self.facts().items()) + "".join(pictures)
-
-    def facts(self) -> dict[str, str]:
-        """What is known of the clip, for people: {name: value with its unit}."""
-        used = [
-            f"{len(codes.unique())} of {size}"
-            for codes, size in zip(self.free_codes, self.codebook_sizes, strict=True)
-        ]
-        facts = {
-            "codec": self.codec,
-            "fingerprint": self.fingerprint,
-            "duration": f"{self.duration:.2f} s ({self.num_samples} samples at "
-            f"{self.sample_rate} Hz)",
-            "codes": f"{self.num_frames} frames of {self._shape_of_frame}",
-            "codes in use": ", ".join(used),
-            "bitrate": f"{self.bitrate:.0f} bit/s, {self.file_bitrate:.0f} bit/s as a file",
-        }
-        if set(self.strides) != {1}:
-            facts["strides"] = f"{', '.join(map(str, self.strides))} frames"
-        if self.side is not None:
-            facts["side information"] = f"{self.side_bits} bits, {tuple(self.side.shape)}"
-        return facts
+    def free(self) -> torch.Tensor:
+        """Which codes are free, and not a repetition: (K, T) bool."""
+        free, unit = free_codes(self.strides, self.num_frames), math.lcm(*self.strides)
+        for k in range(self.merged_codebooks):
+            frames = (self.strides[k], self.num_frames)
+            free[k] = durations.free_frames(self._segment_starts, unit, *frames)
+        return free
 
     @property
-    def _shape_of_frame(self) -> str:
-        sizes = set(self.codebook_sizes)
-        size = sizes.pop() if len(sizes) == 1 else ", ".join(map(str, self.codebook_sizes))
-        books = f"{self.num_codebooks} codebook{'s' * (self.num_codebooks > 1)} of {size}"
-        channels = len(self.codes)
-        return books if channels == 1 else f"{books} in {channels} channels"
+    def free_codes(self) -> list[torch.Tensor]:
+        """For each codebook the codes without repetitions: (C, ceil(T / stride)), or fewer where
+        segments share codes."""
+        if self.max_duration == 1:
+            return [self.codes[:, k, ::stride] for k, stride in enumerate(self.strides)]
+        return [self.codes[:, k, free] for k, free in enumerate(self.free)]
+
+    def repeated(self, k: int, free: torch.Tensor) -> torch.Tensor:
+        """Free codes (C, n) of codebook `k` -> (C, T), repeated as those of this clip are."""
+        stride = self.strides[k]
+        if k >= self.merged_codebooks:
+            return atok.repeat(free, stride, self.num_frames)
+        unit = math.lcm(*self.strides)
+        return durations.repeated(free, self._segment_starts, unit, stride, self.num_frames)
+
+    @cached_property
+    def _segment_starts(self) -> torch.Tensor:
+        codes, unit = self.codes[:, : self.merged_codebooks].cpu(), math.lcm(*self.strides)
+        return durations.segment_starts(codes, unit, self.max_duration)
+
+    @property
+    def durations(self) -> torch.Tensor | None:
+        """Durations of the segments (S,) int64, in units of lcm(strides) frames, which share their
+        codes; None where the frame rate is fixed."""
+        return None if self.max_duration == 1 else durations.durations_of(self._segment_starts)
 
     # --- bitrates ------------------------------------------------------------------------------
 
     @property
     def num_bits(self) -> float:
-        """Information of the free codes at log2(V) bits each, plus side information."""
+        """Information of the free codes at log2(V) bits each, of durations at log2(max_duration)
+        bits and of global codes, plus side information."""
         pairs = zip(self.free_codes, self.codebook_sizes, strict=True)
-        return sum(free.numel() * math.log2(size) for free, size in pairs) + self.side_bits
+        return sum(free.numel() * math.log2(size) for free, size in pairs) + self.other_bits
+
+    @property
+    def other_bits(self) -> float:
+        """The bits beside the free codes: durations, global codes and side information."""
+        bits = len(self.codes) * sum(math.log2(size) for size in self.global_sizes)
+        if self.max_duration > 1:
+            bits += len(self.durations) * math.log2(self.max_duration)
+        return bits + self.side_bits
 
     @property
     def bitrate(self) -> float:
@@ -195,17 +199,7 @@ class Tokens:
 
     def to_bytes(self) -> bytes:
         """The .atok file."""
-        return atok.dump(
-            self.free_codes,
-            self.codes.shape,
-            self.codebook_sizes,
-            self.strides,
-            self.num_samples,
-            self.sample_rate,
-            self.codec,
-            self.fingerprint,
-            self.side,
-        )
+        return atok.dump(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Tokens:
@@ -249,7 +243,11 @@ class Tokens:
         if not 1 <= k <= self.num_codebooks:
             raise TokensError(f"cannot take {k} of {self.num_codebooks} codebooks")
         sizes, strides = self.codebook_sizes[:k], self.strides[:k]
-        return replace(self, codes=self.codes[:, :k], codebook_sizes=sizes, strides=strides)
+        merged = min(k, self.merged_codebooks)
+        codes = self.codes[:, :k]
+        return replace(
+            self, codes=codes, codebook_sizes=sizes, strides=strides, merged_codebooks=merged
+        )
 
     def to_sequence(
         self,
@@ -265,11 +263,20 @@ class Tokens:
             offset, special, special_first: the assignment of ids, see `patterns.Vocabulary`:
                 codebook k has the ids from offset + sum(codebook_sizes[:k]) on, special ids come
                 after or before all of them.
+
+        Where the frame rate varies, the sequence is that of `segmented`: durations are one more
+        codebook, the last one.
         """
         if self.codes.shape[0] != 1:
             raise TokensError("a sequence has one channel: convert the channels separately")
-        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
-        return to_ids(self.codes[0], self.strides, pattern, vocabulary)
+        if self.global_codes is not None:
+            raise TokensError(
+                f"a sequence has no place for {len(self.global_sizes)} global codes: take them "
+                "from global_codes, and the sequence of the same tokens without them"
+            )
+        tokens = self.segmented()
+        vocabulary = Vocabulary(tokens.codebook_sizes, offset, tuple(special), special_first)
+        return to_ids(tokens.codes[0], tokens.strides, pattern, vocabulary)
 
     def from_sequence(
         self,
@@ -293,14 +300,60 @@ class Tokens:
         Raises:
             TokensError: an id outside of its codebook, or a part of a frame.
         """
-        vocabulary = Vocabulary(self.codebook_sizes, offset, tuple(special), special_first)
+        tokens = self.segmented()
+        vocabulary = Vocabulary(tokens.codebook_sizes, offset, tuple(special), special_first)
         codes = from_ids(
-            ids, self.strides, pattern, vocabulary, num_frames=self.num_frames, trim=trim
-        )
+            ids, tokens.strides, pattern, vocabulary, num_frames=tokens.num_frames, trim=trim
+        )[None]
+        if self.max_duration > 1:
+            codes = replace(tokens, codes=codes).codes  # checked
+            codes = durations.expanded(codes[:, :-1], codes[0, -1] + 1, math.lcm(*self.strides))
         num_samples = self.num_samples
-        if codes.shape[1] != self.num_frames:
-            num_samples = max(1, round(num_samples * codes.shape[1] / self.num_frames))
-        return replace(self, codes=codes[None], num_samples=num_samples)
+        if codes.shape[2] != self.num_frames:
+            num_samples = max(1, round(num_samples * codes.shape[2] / self.num_frames))
+        return replace(self, codes=codes, num_samples=num_samples)
+
+    def segmented(self) -> Tokens:
+        """The same clip at a fixed rate per segment, for language models: codes (C, K + 1, T') of
+        the first unit of each segment, and as the last codebook its duration minus 1. These tokens
+        themselves where the frame rate is fixed.
+
+        Raises:
+            TokensError: not all codebooks share the segments.
+        """
+        if self.max_duration == 1:
+            return self
+        layout = (self.codebook_sizes, self.strides, self.max_duration, self.merged_codebooks)
+        sizes, strides = segmented_layout(*layout)
+        frames = torch.arange(self.num_frames, device="cpu") // strides[-1]
+        starts, kept = self._segment_starts, self._segment_starts[frames]
+        lengths = self.durations[(starts.cumsum(0) - 1)[frames[kept]]] - 1
+        lengths = lengths.expand(len(self.codes), 1, -1)
+        return replace(
+            self,
+            codes=torch.cat([self.codes[:, :, kept], lengths], 1),
+            codebook_sizes=sizes,
+            strides=strides,
+            max_duration=1,
+            merged_codebooks=0,
+        )
+
+
+def segmented_layout(
+    codebook_sizes: Sequence[int],
+    strides: Sequence[int],
+    max_duration: int,
+    merged_codebooks: int,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Codebook sizes and strides of `Tokens.segmented`, from those of the tokens."""
+    if max_duration == 1:
+        return tuple(codebook_sizes), tuple(strides)
+    if merged_codebooks < len(codebook_sizes):
+        raise TokensError(
+            f"{merged_codebooks} of {len(codebook_sizes)} codebooks share segments: language "
+            "models need all to share them; merge without layers=, or use first(k)"
+        )
+    return (*codebook_sizes, max_duration), (*strides, math.lcm(*strides))
 
 
 def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
@@ -313,6 +366,11 @@ def entropy_bitrate(tokens: Sequence[Tokens]) -> float:
     if len({one.codebook_sizes for one in tokens}) > 1:
         raise TokensError("the entropy of tokens of different codecs is not defined")
     bits = float(sum(one.side_bits for one in tokens))
+    bits += sum(len(t.codes) * math.log2(size) for t in tokens for size in t.global_sizes)
+    if tokens[0].max_duration > 1:
+        lengths = torch.cat([one.durations for one in tokens])
+        counts = lengths.unique(return_counts=True)[1].numpy()
+        bits += len(lengths) * entropy(counts, tokens[0].max_duration)
     for k, size in enumerate(tokens[0].codebook_sizes):
         codes = torch.cat([one.free_codes[k].reshape(-1) for one in tokens])
         bits += len(codes) * entropy(codes.unique(return_counts=True)[1].numpy(), size)

@@ -3,7 +3,7 @@
 import pytest
 from support import tiny_codec
 
-from audiotok.codec.merged import merge_rates
+from audiotok.codec.merged import merge_type
 from audiotok.codec.variants import one_of, parse_options, vary
 from audiotok.errors import CodecError
 
@@ -28,7 +28,7 @@ def test_parsing():
         parse_options("a:channels=both", {"channels": one_of("mix", "each")})
     for text in ("0", "2/0", "two", "", "1.5"):
         with pytest.raises(CodecError, match="option merge of a is a list of whole numbers"):
-            parse_options(f"a:merge={text}", {"merge": merge_rates})
+            parse_options(f"a:merge={text}", {"merge": merge_type})
 
 
 def test_options_go_into_the_name_and_the_numbers():
@@ -46,7 +46,7 @@ def test_options_go_into_the_name_and_the_numbers():
 def test_own_options_and_those_of_any_codec():
     varied = vary(CARD, "loudness=0.5,channels=each,precision=fast", {"loudness": float})
     assert varied.options == {"loudness": 0.5, "channels": "each", "precision": "fast"}
-    with pytest.raises(CodecError, match="options: codebooks, merge, channels, precision"):
+    with pytest.raises(CodecError, match="merge, layers, max_duration, channels, precision"):
         vary(CARD, "speed=2", {})
     plain = CARD.model_copy(update={"codebook_counts": (2,), "mergeable": False, "channels": 2})
     with pytest.raises(CodecError, match="options: precision"):

@@ -1,5 +1,7 @@
 """Any bytes in place of tokens are refused in one line, or give the tokens that were written."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.shard_kit import write
@@ -13,7 +15,12 @@ def test_atok(tmp_path, fuzz):
     tokens = [
         make((1000, 5), (2, 1), 50, side=torch.tensor([7, -1], dtype=torch.int32)),
         make((4096,), (1,), 3),
-    ]
+        replace(make((3, 3), (2, 1), 50), max_duration=4, merged_codebooks=1),
+        replace(
+            make((2,), (1,), 9), max_duration=3, needs="a vocoder",
+            global_codes=torch.tensor([[4000, 1]]), global_sizes=(4096, 2),
+        ),
+    ]  # fmt: skip
     good = [one.to_bytes() for one in tokens]
     fuzz(tmp_path / "x.atok", good, lambda path: Tokens.load(path).to_bytes(), exact=True)
 

@@ -216,6 +216,17 @@ def test_bench_gives_a_table(kit):
     assert table.loc["reference", "level_error"] == 0
 
 
+def test_tokens_without_a_decoder_are_measured_as_far_as_they_go(kit):
+    needs = 'verified="never", needs="a vocoder"'
+    Path("units.py").write_text(bench_kit.CODEC.replace('verified="never"', needs))
+    bench_kit.write_suite(Path("tiny.yaml"), tasks=["level", "tokens"])
+    table = harness.bench("units.py", "clips", suite="tiny.yaml", workers=0, baselines=False)
+    assert table.loc["shy", ["clips", "n", "failed"]].tolist() == [4, 3, 1]  # one is too loud
+    assert table.loc["shy", "bitrate"] > 0
+    counts = table.attrs["coverage"]["shy"]["level_error"]
+    assert counts == {"n": 0, "failed": 1, "not_applicable": 3}
+
+
 def test_coverage_stands_beside_numbers_that_are_not_of_all_clips(kit):
     names = ["a", "b-loud", "c-raises", "d-peakless"]
     bench_kit.write_clips(Path("some"), names)

@@ -52,6 +52,22 @@ class Constant(_Plain):
         return torch.tensor([3, 5])[None, :, None].repeat(1, 1, self._frames(waveform))
 
 
+class Halting(_Plain):
+    """Random codes of 8 at 50 Hz, each for 1 to 3 frames; as segments if `most` is above 1."""
+
+    CARDS = (_card("halting", (8,), 160),)
+
+    def __init__(self, most=1, needs=""):
+        varies = {"max_duration": most, "merged_codebooks": int(most > 1), "needs": needs}
+        super().__init__(self.CARDS[0].model_copy(update=varies))
+
+    def _encode(self, waveform):
+        generator = np.random.default_rng(zlib.crc32(waveform.contiguous().numpy()))
+        frames = self._frames(waveform)
+        codes = generator.integers(8, size=frames).repeat(generator.integers(1, 4, size=frames))
+        return torch.from_numpy(codes[:frames])[None, None]
+
+
 class Copy(_Plain):
     """8 bits per sample: the codes are the sound."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from support.plain_codecs import CONSTANT, COPY, NOISE
+from support.plain_codecs import CONSTANT, COPY, NOISE, Halting
 
 from audiotok import tasks
 from audiotok.data import Clip, Corpus
@@ -14,6 +14,7 @@ from audiotok.errors import MetricError
 from audiotok.harness.summary import frame
 from audiotok.lm import acoustic
 from audiotok.lm.learning import Budget
+from audiotok.tasks import _bpe
 
 RATE = 8000
 
@@ -134,3 +135,19 @@ def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch):
     rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
     assert sounds == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4
     assert rows[6]["continuation_similarity_true"] == 1.0
+
+
+@pytest.mark.parametrize(("name", "more"), [("acoustic_lm:bpe", {}), ("acoustic_lm", {"max": 4})])
+def test_bpe_and_variable_rates_cost_bits_of_the_same_sound(corpus, monkeypatch, name, more):
+    pytest.importorskip("tokenizers")
+    short = dataclasses.replace(acoustic.PROTOCOL, budget=Budget(seconds=8, batch_size=2))
+    monkeypatch.setattr(acoustic, "PROTOCOL", short)
+    monkeypatch.setattr(_bpe, "MERGES", 16)
+    codec = Halting(more.get("max", 1))
+    rows, whole, _ = concluded(codec, corpus, name)
+    suffix = "_bpe" if name.endswith("bpe") else ""
+    assert {f"lm_bitrate{suffix}", f"pairs_speaker{suffix}"} <= set(rows[4])
+    tokens = codec.encode(corpus.clips[4].path)
+    steps = tokens.segmented().codes.numel() if more else tokens.num_frames
+    assert rows[4][f"lm_codes{suffix}"] <= steps
+    assert 0 < whole[f"lm_bitrate{suffix}"] < 3 * 50 * 3

@@ -150,7 +150,8 @@ def test_any_field(field, text):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("format", "atok-2", "has format 'atok-2'; this version reads 'atok-1'"),
+        ("format", "atok-3", "has format 'atok-3'; this version reads atok-1 and atok-2"),
+        ("format", "atok-2", "its header is not the one expected"),  # has nothing of format 2
         ("shape", "1,2,1000000000000", "frames 1000000000000 is not"),
         ("shape", "1,2,400000000", "codes in total 800000000 is not"),
         ("shape", "1,2,200000000", "tensors do not fit"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from audiotok.kernels import rvq_decode, rvq_encode, vq_straight_through
 from audiotok.nn.quantizers.base import Quantized, codewords, rows_of, straight_through
 from audiotok.nn.quantizers.residual import draw_kept, quantize_in_stages
-from audiotok.nn.quantizers.strided import checked_strides, pool
+from audiotok.nn.quantizers.strided import checked_strides, pool, shared_segments
 
 
 class ResidualVectorQuantizer(nn.Module):
@@ -59,6 +59,8 @@ class ResidualVectorQuantizer(nn.Module):
         """
         projected = self.in_proj(latents)
         strides = self.strides[:num_codebooks]
+        if any(shared_segments(stride) for stride in strides):
+            return self(latents, num_codebooks).codes
         if set(strides) == {1}:
             codes = rvq_encode(rows_of(projected), self.codebooks, num_codebooks)
             return codes.unflatten(0, (latents.shape[0], latents.shape[2])).transpose(1, 2)
