@@ -11,38 +11,59 @@ from audiotok.cli.options import Checkpoint, Device, Overwrite
 
 
 def say(
-    words: Annotated[str, typer.Argument(metavar="TEXT", help="What is said, in English.")],
-    prompt: Annotated[Path, typer.Option("--prompt", help="A sound of the voice, 1 to 3 s.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File: .wav, .flac or .ogg.")],
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="Text to speak, in English.")],
+    prompt: Annotated[Path, typer.Option("--prompt", help="Sound file of the voice, 1 to 3 s.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Sound file to write: .wav, .flac or .ogg.")
+    ],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="A name that ships, or a file; twice for two parts."),
+        typer.Option(
+            "--model", "-m", help="Model: a name that ships or a file; give it twice for two parts."
+        ),
     ] = None,
     prompt_text: Annotated[
-        str | None, typer.Option("--prompt-text", help="What is said in the prompt, if known.")
+        str | None, typer.Option("--prompt-text", help="Text of the prompt, if known.")
     ] = None,
     durations: Annotated[
-        Path | None, typer.Option("--durations", help="File of phones and their seconds.")
+        Path | None,
+        typer.Option(
+            "--durations", help="File with the phones and their durations to speak, in seconds."
+        ),
     ] = None,
     save_durations: Annotated[
-        Path | None, typer.Option("--save-durations", help="Write such a file of what was said.")
+        Path | None,
+        typer.Option(
+            "--save-durations", help="File to write the spoken phones and their durations to."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same speech.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="Of tokens; 0: the likeliest.")] = 1.0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of likely tokens.")] = 0.9,
-    steps: Annotated[int, typer.Option(min=1, help="Of ResGen: forwards of the network.")] = 16,
+    seed: Annotated[
+        int, typer.Option(help="Seed of sampling; the same seed gives the same speech.")
+    ] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of sampling; 0 takes the most probable token.")
+    ] = 1.0,
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Total probability of the tokens to sample from.")
+    ] = 0.9,
+    steps: Annotated[int, typer.Option(min=1, help="Number of forward passes (ResGen).")] = 16,
     guidance: Annotated[
-        float, typer.Option(min=0, help="Of ResGen: how much to keep to text and voice.")
+        float, typer.Option(min=0, help="Weight of guidance by text and voice (ResGen).")
     ] = 0.0,
     tokenizer: Annotated[
-        str | None, typer.Option("--tokenizer", "-t", help="Codec; default: what the model names.")
+        str | None,
+        typer.Option(
+            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
+        ),
     ] = None,
     checkpoint: Checkpoint = None,
-    device: Device = "cpu",
+    device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Speak a text in the voice of a prompt. Only with the consent of the person whose voice it is;
-    the file says that it is synthetic."""
+    """Speak a text in the voice of a prompt.
+
+    Only with the consent of the person whose voice it is. The file says that it is synthetic.
+    """
     from audiotok.errors import SpeechError
     from audiotok.system import outputs
     from audiotok.tts import durations as files

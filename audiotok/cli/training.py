@@ -105,15 +105,20 @@ def train_asr(
 
 
 def train_tts(
-    recipe: Annotated[str, typer.Argument(help="valle-r-ar, valle-nar, ..., or a YAML file.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(help="Recipe: a name (valle-r-ar, valle-nar, resgen-mini) or a YAML file."),
+    ],
     overrides: Overrides = None,
     out: Run = None,
     resume: Resume = False,
     fresh: Fresh = False,
     cpu: Cpu = False,
 ) -> None:
-    """Train a model that speaks, by a recipe, or resume a stopped run. Codes and phones of the
-    corpus are made first."""
+    """Train a model that speaks a text, or resume a stopped run.
+
+    Codes and phones of the corpus are made first.
+    """
     from audiotok.errors import RecipeError
     from audiotok.system import assets
     from audiotok.tts import recipe as recipes

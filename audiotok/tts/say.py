@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from audiotok.codec import registry
+from audiotok.codec.devices import AUTO, find_device
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, SpeechError
 from audiotok.sound import audio as sounds
 from audiotok.sound.audio import Audio, as_audio
@@ -85,12 +86,12 @@ class Speaker:
         *models: str | Path,
         tokenizer: str | None = None,
         checkpoint: str | Path | None = None,
-        device: str = "cpu",
+        device: str = AUTO,
     ):
         if not models:
             shipped = ", ".join(trained.names()) or "none ships yet: give the files of one"
             raise CheckpointError(f"no speech model is named: {shipped}")
-        place = str(registry.find_device(device))
+        place = str(find_device(device))
         self.model = trained.load(*models, device=place)
         self.name = "+".join(Path(model).stem for model in models)
         codes = self.model.codes

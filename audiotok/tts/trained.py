@@ -23,6 +23,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from audiotok.codec import checkpoints
+from audiotok.codec.devices import AUTO, find_device
 from audiotok.errors import CheckpointError
 from audiotok.system import assets
 from audiotok.system.files import replacing
@@ -121,7 +122,7 @@ def read(path: str | Path) -> Parts:
     return parts
 
 
-def load(*paths: str | Path, device: str = "cpu") -> SpeechModel:
+def load(*paths: str | Path, device: str = AUTO) -> SpeechModel:
     """The model of a file, or of the files of its parts, in eval mode.
 
     Args:
@@ -135,7 +136,7 @@ def load(*paths: str | Path, device: str = "cpu") -> SpeechModel:
         parts, state = read(path), load_file(path)
         for kind, part in parts.items():
             found[kind] = _part(path, kind, part, state)
-    return _whole(found, paths).to(device).eval()
+    return _whole(found, paths).to(find_device(device)).eval()
 
 
 def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor]) -> SpeechModel:
