@@ -153,10 +153,12 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
     """
     wrapped = WRAPPED.get(codec.get("family") or "")
     statement = codec.get("verified") or ""
+    own = (codec.get("weights") or {}).get("bundled") or "@" in codec["name"]
     if record is not None:
         kind = "proven" if record["equal"] and not record["different"] else "partly"
         counts = ", ".join(f"{record[s]} {s}" for s in ("equal", "different", "unavailable"))
-        return Status(f"verified on official weights ({counts})", kind, wrapped)
+        text = "trained in this repository, verified" if own else "verified on official weights"
+        return Status(f"{text} ({counts})", kind, wrapped)
     if codec["role"] in ("ceiling", "floor"):
         anchors = {"ceiling": "original recording", "floor": "random tokens"}
         return Status(anchors[codec["role"]], "other")
@@ -164,7 +166,7 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
         return Status("classical, tested", "other")
     if codec["role"] == "given":
         return Status("published sound, not run here", "other")
-    if (codec.get("weights") or {}).get("bundled") or "@" in codec["name"]:
+    if own:
         return Status("trained in this repository", "other")
     if "official models" in statement:
         return Status("verified on official weights", "proven", wrapped)
@@ -222,7 +224,7 @@ def _links(codec: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _record(results: Path, codec: Mapping[str, Any]) -> dict[str, Any] | None:
     """The record of `audiotok verify` of a codec, where it is whole and of these codebooks."""
     path = results / verified.FOLDER / f"{part(codec['name'])}.json"
-    if not path.is_file() or verified.wrong(path) is not None:
+    if not path.is_file() or verified.invalid_reason(path) is not None:
         return None
     record = json.loads(path.read_bytes())
     own = codec.get("fingerprint")

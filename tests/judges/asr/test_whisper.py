@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import types
 
 import pytest
 import torch
@@ -56,6 +57,29 @@ def test_it_transcribes_what_it_is_given(folder):
     assert text and text == recogniser.transcribe(sound)
     copy = pickle.loads(pickle.dumps(recogniser))
     assert "network" not in vars(copy) and copy.transcribe(sound) == text
+
+
+def test_english_of_a_short_noise_is_short(folder, monkeypatch):
+    recogniser = whisper.Whisper(folder)
+    noise = 0.1 * torch.randn(1, 160_000, generator=torch.Generator().manual_seed(1))
+    short, long = (recogniser.transcribe(Audio(noise[:, :n], 16_000)) for n in (16_000, 160_000))
+    assert 16 < len(short) <= 32 < len(long)  # a token is a byte
+
+    given = []
+
+    class Network:
+        is_multilingual = True
+
+        def generate(self, *_, max_length, **options):
+            given.append(max_length)
+            return [types.SimpleNamespace(sequences_ids=[[0]])]
+
+    monkeypatch.setattr(recogniser, "network", (recogniser.network[0], Network()))
+    recogniser.transcribe(Audio(noise[:, :24_000], 16_000), "en-gb")
+    recogniser.transcribe(Audio(noise[:, :24_000], 16_000))
+    recogniser.transcribe(Audio(torch.zeros(1, 31 * 16_000), 16_000))
+    recogniser.transcribe(Audio(noise[:, :24_000], 16_000), "my")
+    assert given == [80, 80, 448, 64, 448]
 
 
 def test_the_task_scores_with_it(folder):

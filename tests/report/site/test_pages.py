@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from support.site_kit import cells, fill, payload
 
 from audiotok.report import site, titles
 from audiotok.report.site.speed import rooflines
+
+RESULTS = Path(__file__).parents[3] / "results"
 
 
 @pytest.fixture
@@ -88,6 +92,22 @@ def test_a_record_of_verify_decides_the_status():
     status = site.codecs.status(card, record)
     assert status.kind == "proven" and "3 equal" in status.text and status.wrapped == "transformers"
     assert site.codecs.status(card, record | {"different": 1}).kind == "partly"
+    ours = site.codecs.status(card | {"weights": {"bundled": "x"}}, record)
+    assert "official" not in ours.text and "3 equal" in ours.text
+
+
+def test_the_committed_records_of_verify_are_shown_and_nothing_differs(folder):
+    (folder / "verified").mkdir()
+    names = ["lm-spt-mini", "lyra-v2", "rvq-mini", "wavtokenizer-mini"]
+    for name in names:
+        record = json.loads((RESULTS / "verified" / f"{name}.json").read_bytes())
+        assert record["equal"] >= 4 and record["different"] == record["broken"] == 0
+        assert record["weights"]["sha256"] == record["weights"]["sha256_on_card"]
+        assert not record["git"]["dirty"]
+        shutil.copy(RESULTS / "verified" / f"{name}.json", folder / "verified")
+    files = site.build(folder, cards=[CARD | {"name": name} for name in names])
+    for name in names:
+        assert "4 equal" in files[f"codecs/{name}.html"].decode()
 
 
 def test_the_wrapped_families_are_those_in_the_code():
