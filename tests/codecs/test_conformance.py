@@ -18,6 +18,7 @@ CARDS = [
 FIRST = {card.family: card.name for card in reversed(CARDS)}
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize(("name", "family"), [(card.name, card.family) for card in CARDS])
 def test_conforms(name, family):
     try:

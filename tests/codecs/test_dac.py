@@ -95,6 +95,7 @@ def test_original_checkpoints_load(parametrized, codec, tmp_path):
     assert loaded.fingerprint == codec.fingerprint
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("name", ["dac-16k", "dac-44k"])
 def test_keeps_every_promise(name, tmp_path):
     path = tiny.save_original(tiny.network(name), tmp_path / "weights.pth")

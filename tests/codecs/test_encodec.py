@@ -149,6 +149,7 @@ def test_weight_norm_the_old_way_in_transformers_names(codecs, tmp_path):
     assert torch.equal(codec.encode(sound).codes, codecs["24k"].encode(sound).codes)
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("name", RATES)
 def test_keeps_every_promise(codecs, name):
     check_codec(codecs[name])

@@ -77,6 +77,7 @@ def test_the_acoustic_codes_quantize_what_the_semantic_one_leaves(codec):
     assert codes.shape == (1, 8, 25)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_keeps_every_promise(codec, auxiliary):
     check_codec(codec)
     check_codec(auxiliary, WITHOUT_PROCESSES)

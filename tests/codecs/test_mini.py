@@ -29,6 +29,7 @@ def noise(samples, seed=0):
     return 0.1 * torch.randn(1, samples, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("kind", KINDS)
 def test_conforms(kind, files, monkeypatch):
     codec = audiotok.load(files[kind])
@@ -36,6 +37,7 @@ def test_conforms(kind, files, monkeypatch):
     check_codec(codec)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_one_of_convnext_conforms(tmp_path, monkeypatch):
     torch.manual_seed(0)
     built = MiniNetwork(

@@ -92,6 +92,7 @@ def test_codes_are_the_official_ones_at_any_length(name, frames, codecs):
     assert (ours[0] == official[:, : ours.shape[-1]]).double().mean() > 0.96
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("name", NAMES)
 def test_keeps_every_promise(name, codecs):
     check_codec(codecs[name], PROMISES if name == NAMES[0] else WITHOUT_PROCESSES)

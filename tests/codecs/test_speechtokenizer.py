@@ -51,6 +51,7 @@ def test_equals_the_official_network(models, files, name, length):
     assert (decoded - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("name", NAMES)
 def test_keeps_every_promise(files, name):
     check_codec(audiotok.load(name, checkpoint=files[name]))

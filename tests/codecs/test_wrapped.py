@@ -235,6 +235,7 @@ def test_a_batch_by_length_is_in_order(family, load):
         assert (one == other.codes).double().mean() > 0.9
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("family", ["mimi", "xcodec", "xcodec2", "neucodec"])
 def test_conforms(family, folder_of, load):
     name = "mimi-8" if family == "mimi" else FAMILIES[family][1]
