@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from audiotok.errors import MetricError, ResultsError
 from audiotok.system.failures import DIED, Failure, was_transient
 from audiotok.system.interrupts import deferred
-from audiotok.system.processes import ENVIRONMENT, clean_start, worker_start
+from audiotok.system.processes import clean_start, take_over, worker_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -282,8 +282,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     Args:
         environment: variables of the parent, which may have changed since its first process.
     """
-    os.environ.clear()
-    os.environ.update(environment | ENVIRONMENT)
+    take_over(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
     import audiotok.tokens.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
 

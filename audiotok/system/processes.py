@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -35,6 +35,15 @@ def clean_start() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["audiotok.tokens.tokens"])
     return context
+
+
+def take_over(environment: Mapping[str, str]) -> None:
+    """Sets the variables of the process that started this one; called first in this one.
+
+    The server of `clean_start` has those that were there when it began.
+    """
+    os.environ.clear()
+    os.environ.update({**environment, **ENVIRONMENT})
 
 
 @contextmanager
