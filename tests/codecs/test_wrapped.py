@@ -235,9 +235,8 @@ def test_a_batch_by_length_is_in_order(family, load):
         assert (one == other.codes).double().mean() > 0.9
 
 
-@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("family", ["mimi", "xcodec", "xcodec2", "neucodec"])
-def test_conforms(family, folder_of, load):
+def test_conforms(family, folder_of, forked_processes):
     name = "mimi-8" if family == "mimi" else FAMILIES[family][1]
     promises = PROMISES if family == "mimi" else WITHOUT_PROCESSES
     check_codec(audiotok.load(name, checkpoint=folder_of(family)), promises)
