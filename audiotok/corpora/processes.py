@@ -72,7 +72,8 @@ def _start(environment: Mapping[str, str], initializer: Callable | None, argumen
 
 def _end_with_parent() -> None:
     """Ends this process when the one that started it has ended."""
-    multiprocessing.parent_process().join()
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
     os._exit(1)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.context
 import os
 import signal
 import sys
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, SpawnContext
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {
@@ -24,7 +27,7 @@ def can_start_processes() -> bool:
     return not multiprocessing.current_process().daemon
 
 
-def clean_start() -> multiprocessing.context.BaseContext:
+def clean_start() -> SpawnContext | ForkServerContext:
     """Starts processes that inherit nothing from this one: no thread, no GPU, no loaded codec.
 
     On Linux they are forks of a server process that has imported PyTorch once, which takes seconds;
