@@ -39,3 +39,11 @@ def audiotok(kit, monkeypatch, capsys):
         return ended.value.code or 0, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def forked_processes(monkeypatch):
+    """The promise "processes" is checked in forks, not in newly started processes."""
+    from support import forked
+
+    forked.install(monkeypatch)

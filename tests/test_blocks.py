@@ -55,6 +55,7 @@ SMALLER = {  # pattern: replacement, in every line that runs
     r"^(audiotok bench (?!.*-s tokens).*)": r"\1 --tasks reconstruction",
     r"^(audiotok bench .*-s tokens.*)": r"\1 --tasks tokens --data bundled",
     r"^(audiotok report .*)": r"\1 --clips awb_0",
+    r"^(audiotok encode \S+/ .*)": r"\1 --workers 0",
     r"^(audiotok compare --published)": rf"\1 --results {ROOT / 'results'}",
     r"^(audiotok check .*)": r"\1 --help",  # test_testing.py runs the checks
     r"^(audiotok model-index) my-codec > README.md$": r"\1 wavtokenizer-mini --results committed",

@@ -1,7 +1,7 @@
 """Worker processes with one thread each, which end with this process.
 
 A copy of this process (fork) shares its libraries and networks: it is there in a tenth of a second,
-where a new process (spawn) imports and loads for seconds. A copy has this thread alone, so it is
+where a clean process (`clean_start`) loads for seconds. A copy has this thread alone, so it is
 made only where no other thread of Python runs, which might hold a lock that the copy needs.
 """
 
@@ -12,14 +12,13 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 
 from audiotok.system.memory import keep_memory
-from audiotok.system.processes import worker_start
+from audiotok.system.processes import clean_start, take_over, worker_start
 
 
 def can_fork() -> bool:
@@ -40,8 +39,9 @@ def starting(
         initializer: called with `arguments` in each of them.
         forked: they are copies of this process, see `can_fork`.
     """
-    context = multiprocessing.get_context("fork" if forked else "spawn")
-    pool = ProcessPoolExecutor(count, context, _start, (os.getpid(), initializer, arguments))
+    context = multiprocessing.get_context("fork") if forked else clean_start()
+    about = dict(os.environ), initializer, arguments
+    pool = ProcessPoolExecutor(count, context, _start, about)
     others = multiprocessing.active_children()
     started: list = []
     try:
@@ -57,10 +57,11 @@ def starting(
         pool.shutdown(cancel_futures=True)
 
 
-def _start(parent: int, initializer: Callable | None, arguments: tuple) -> None:
+def _start(environment: Mapping[str, str], initializer: Callable | None, arguments: tuple) -> None:
+    take_over(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_memory()
     import torch
 
@@ -69,10 +70,10 @@ def _start(parent: int, initializer: Callable | None, arguments: tuple) -> None:
         initializer(*arguments)
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process soon after its parent has ended."""
-    while os.getppid() == parent:
-        time.sleep(0.2)
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it has ended."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
     os._exit(1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import multiprocessing
 import os
 import signal
 import threading
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from audiotok.errors import MetricError, ResultsError
 from audiotok.system.failures import DIED, Failure, was_transient
 from audiotok.system.interrupts import deferred
-from audiotok.system.processes import worker_start
+from audiotok.system.processes import clean_start, take_over, worker_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -225,10 +224,11 @@ class _Process:
 
     def __init__(self):
         self.dead = False
-        context = multiprocessing.get_context("spawn")
+        context = clean_start()
         try:
             self._pipe, child_end = context.Pipe()
-            self._process = context.Process(target=_serve, args=(child_end,), daemon=True)
+            arguments = child_end, dict(os.environ)
+            self._process = context.Process(target=_serve, args=arguments, daemon=True)
             with worker_start():
                 self._process.start()
         except OSError as reason:  # too many open files or processes, too little memory
@@ -276,8 +276,13 @@ class _Process:
         self._pipe.close()
 
 
-def _serve(pipe: Connection) -> None:
-    """The scoring process: receives tasks, then jobs until the parent closes the pipe."""
+def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
+    """The scoring process: receives tasks, then jobs until the parent closes the pipe.
+
+    Args:
+        environment: variables of the parent, which may have changed since its first process.
+    """
+    take_over(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
     import audiotok.tokens.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
 

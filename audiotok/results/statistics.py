@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,17 +69,30 @@ class Clusters:
         """
         if self.method == T:
             return (self.codes != np.arange(self.count)[:, None]).astype(np.float64)
-        n, sizes = len(self.codes), np.bincount(self.codes)
-        order, first = np.argsort(self.codes, kind="stable"), np.cumsum(sizes) - sizes
-        total = draws * self.count  # clusters drawn
-        picked = (_uniform(np.arange(total), seed) * self.count).astype(np.int64)
-        size = sizes[picked]
-        which = np.repeat(np.arange(total), size)
-        offset = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
-        within = (_uniform(which + (offset + 1) * total, seed) * size[which]).astype(np.int64)
-        clip = order[first[picked[which]] + within]
-        counts = np.bincount(which // self.count * n + clip, minlength=draws * n)
-        return counts.reshape(draws, n).astype(np.float64)
+        return _bootstrap(self.codes.tobytes(), draws, seed)
+
+
+@lru_cache(maxsize=2)  # tables compare many codecs in many columns on the same clips
+def _bootstrap(codes: bytes, draws: int, seed: int) -> np.ndarray:
+    """The resamples of `Clusters` with BOOTSTRAP; read only.
+
+    Args:
+        codes: the bytes of (n,) int64, the cluster of each clip.
+    """
+    cluster = np.frombuffer(codes, np.int64)
+    n, sizes = len(cluster), np.bincount(cluster)
+    order, first = np.argsort(cluster, kind="stable"), np.cumsum(sizes) - sizes
+    total = draws * len(sizes)  # clusters drawn
+    picked = (_uniform(np.arange(total), seed) * len(sizes)).astype(np.int64)
+    size = sizes[picked]
+    which = np.repeat(np.arange(total), size)
+    offset = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
+    within = (_uniform(which + (offset + 1) * total, seed) * size[which]).astype(np.int64)
+    clip = order[first[picked[which]] + within]
+    counts = np.bincount(which // len(sizes) * n + clip, minlength=draws * n)
+    counts = counts.reshape(draws, n).astype(np.float64)
+    counts.flags.writeable = False
+    return counts
 
 
 def _uniform(index: np.ndarray, seed: int) -> np.ndarray:

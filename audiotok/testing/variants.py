@@ -34,10 +34,11 @@ def codebooks(case: Case) -> Iterator[str]:
     if len(counts) == 1:
         raise NotChecked("does not apply: the card has no smaller number of codebooks")
     full = case.tokens("a voice")
+    num_samples = codec.decode(full).num_samples
     for k in counts:
         with trying(f"decoding the first {k} codebooks"):
             sound = codec.decode(full.first(k))
-        if sound.num_samples != codec.decode(full).num_samples:
+        if sound.num_samples != num_samples:
             yield f"the first {k} codebooks decode to {sound.num_samples} samples"
     changed = total = 0
     for k in _spread(counts):

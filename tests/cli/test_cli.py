@@ -116,6 +116,7 @@ def test_list_and_info(audiotok):
     assert json.loads(audiotok("info", "mulaw", "--json")[1])["name"] == "mulaw"
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_verify_and_doctor(audiotok):
     code, out, err = audiotok("verify", "mulaw")
     assert code == 0, err
@@ -155,6 +156,7 @@ def test_check_a_good_codec_by_its_path_with_options(audiotok, stranger):
     assert not list(Path("found/checks").glob(".*"))
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_check_a_codec_that_breaks_promises(audiotok):
     code, out, err = audiotok("check", "shy.py", "--json")
     assert code == 1
@@ -184,6 +186,7 @@ def test_check_what_cannot_be_checked(audiotok):
         assert err.splitlines()[-1].startswith("audiotok: ") and message in err, err
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_verify_says_what_is_broken(audiotok):
     code, out, _ = audiotok("verify", "shy.py")
     assert code == 1 and "shy breaks" in out

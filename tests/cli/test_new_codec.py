@@ -12,6 +12,7 @@ def run(*words):
     return CliRunner().invoke(app, ["new-codec", *map(str, words)])
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_the_file_loads_and_keeps_every_promise(tmp_path):
     path = tmp_path / "deep_codec.py"
     done = run(path)

@@ -35,6 +35,7 @@ def noise(num_samples, sample_rate=16_000, channels=1, seed=0):
     return Audio(0.3 * torch.randn(channels, num_samples, generator=generator), sample_rate)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_conforms(codec):
     check_codec(codec)
 

@@ -1,10 +1,10 @@
 """Every codec of this package that loads here keeps every promise that applies to it.
 
-Another process is started for the first codec of each family only: it takes six seconds each.
+What a class decides (`OF_THE_CARD` leaves it out) is checked on the first codec of each family.
 """
 
 import pytest
-from support.promises import WITHOUT_PROCESSES
+from support.promises import OF_THE_CARD
 
 import audiotok
 from audiotok.errors import CheckpointError
@@ -18,13 +18,14 @@ CARDS = [
 FIRST = {card.family: card.name for card in reversed(CARDS)}
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize(("name", "family"), [(card.name, card.family) for card in CARDS])
 def test_conforms(name, family):
     try:
         codec = audiotok.load(name)
     except CheckpointError as error:
         pytest.skip(str(error))
-    promises = PROMISES if FIRST[family] == name else WITHOUT_PROCESSES
+    promises = PROMISES if FIRST[family] == name else OF_THE_CARD
     for outcome in examine(codec, promises):
         assert outcome.state != "broken", f"{outcome.promise}: {outcome.why}"
         if outcome.state == "not checked":

@@ -170,6 +170,7 @@ def test_every_audio_tokenizer_that_transformers_lists():
         assert modeling_auto.MODEL_FOR_AUDIO_TOKENIZATION_NAMES[model_type] == kind.MODEL
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_conforms(folders):
     check_codec(audiotok.load(f"hf:{folders['dac']}"))
 

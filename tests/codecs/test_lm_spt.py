@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from support import tiny_lm_spt as tiny
 from support.parity import assert_close_to_peak
-from support.promises import WITHOUT_PROCESSES
+from support.promises import OF_THE_CARD
 from support.stack_parity import speech
 
 import audiotok
@@ -77,9 +77,10 @@ def test_the_acoustic_codes_quantize_what_the_semantic_one_leaves(codec):
     assert codes.shape == (1, 8, 25)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_keeps_every_promise(codec, auxiliary):
     check_codec(codec)
-    check_codec(auxiliary, WITHOUT_PROCESSES)
+    check_codec(auxiliary, OF_THE_CARD)
 
 
 def test_the_semantic_codebook_decodes_alone(codec, auxiliary, official):

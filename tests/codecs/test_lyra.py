@@ -38,6 +38,7 @@ def speech():
     return audio.read(clip.path).converted(1, 16000)[0, :48_000].numpy()
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_small_models_keep_every_promise(folder):
     check_codec(audiotok.load("lyra-v2:codebooks=4", checkpoint=folder))
 
@@ -108,6 +109,7 @@ def test_official_files_are_those_of_the_card():
     checkpoints.verify(OFFICIAL / ENCODER, Lyra.CARDS[0].weights)
 
 
+@pytest.mark.usefixtures("forked_processes")
 @official
 def test_official_models_keep_every_promise():
     check_codec(audiotok.load("lyra-v2", checkpoint=OFFICIAL))

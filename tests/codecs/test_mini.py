@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from support import tiny_mini as tiny
+from support.promises import OF_THE_CARD, WITHOUT_PROCESSES
 
 import audiotok
 from audiotok.codec import checkpoints, registry
@@ -12,11 +13,13 @@ from audiotok.codecs.mini import Mini
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.mini import MiniConfig, MiniNetwork
 from audiotok.nn.quantizers import MovingAverageLearner, codebooks_of
-from audiotok.testing import check_codec
+from audiotok.testing import PROMISES, check_codec
 from audiotok.tokens import Tokens
 
 KINDS = list(tiny.QUANTIZERS)
 NESTED = ["rvq", "projected", "strided", "factorized"]
+BY_QUANTIZER = {"batches", "fast precision", "training mode"}
+OF_A_QUANTIZER = [one for one in PROMISES if one in OF_THE_CARD or one.name in BY_QUANTIZER]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +32,12 @@ def noise(samples, seed=0):
     return 0.1 * torch.randn(1, samples, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.usefixtures("forked_processes")
 @pytest.mark.parametrize("kind", KINDS)
 def test_conforms(kind, files, monkeypatch):
     codec = audiotok.load(files[kind])
     monkeypatch.setattr(Mini, "CARDS", (codec.card,))
-    check_codec(codec)
+    check_codec(codec, PROMISES if kind == "rvq" else OF_A_QUANTIZER)
 
 
 def test_one_of_convnext_conforms(tmp_path, monkeypatch):
@@ -57,7 +61,7 @@ def test_one_of_convnext_conforms(tmp_path, monkeypatch):
     codec = audiotok.load(path)
     assert codec.card.taxonomy.encoder_decoder == "CNN, Time-Freq -> CNN, Time-Freq"
     monkeypatch.setattr(Mini, "CARDS", (codec.card,))
-    check_codec(codec)
+    check_codec(codec, WITHOUT_PROCESSES)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -236,7 +236,7 @@ def test_a_batch_by_length_is_in_order(family, load):
 
 
 @pytest.mark.parametrize("family", ["mimi", "xcodec", "xcodec2", "neucodec"])
-def test_conforms(family, folder_of, load):
+def test_conforms(family, folder_of, forked_processes):
     name = "mimi-8" if family == "mimi" else FAMILIES[family][1]
     promises = PROMISES if family == "mimi" else WITHOUT_PROCESSES
     check_codec(audiotok.load(name, checkpoint=folder_of(family)), promises)

@@ -56,8 +56,8 @@ def test_failures_are_counted_and_never_numbers(kit):
 def test_a_scoring_process_that_dies_costs_its_clip(kit):
     bench_kit.write_clips(Path("deadly"), ["a", "b-dies", "c", "d"])
     bench_kit.write_suite(Path("tiny.yaml"), tasks=["level"])
-    measured, _ = run(data="deadly", workers=1)
-    score = next(r for r in measured if r.codec == "resample-16k")
+    measured, _ = run("mulaw", "deadly", workers=1)  # the floor: each death costs a new process
+    score = next(r for r in measured if r.codec == "mulaw")
     assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
     assert "signal 9" in score.failed_for_now[0]["message"]
     assert not (score.folder / "summary.json").exists() and list(score.folder.glob("run-*"))

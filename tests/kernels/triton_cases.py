@@ -18,7 +18,7 @@ from audiotok.kernels import (
 )
 
 few = settings(
-    deadline=None, max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck)
+    deadline=None, max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 
 

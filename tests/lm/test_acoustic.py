@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -46,11 +47,20 @@ SKEWED = np.tile([0.5, 0.2, 0.1, 0.1, 0.05, 0.03, 0.01, 0.01], (8, 1))
 BIGRAM = np.array([[0.9 if b == (a + 1) % 8 else 0.1 / 7 for b in range(8)] for a in range(8)])
 
 
-@pytest.mark.parametrize("source", [EVEN, SKEWED, BIGRAM], ids=["even", "skewed", "bigram"])
-def test_bits_per_second_of_known_sources(protocol, source):
-    train = [chain(source, 400, seed) for seed in range(12)]
+SOURCES = {"even": EVEN, "skewed": SKEWED, "bigram": BIGRAM}
+
+
+@cache
+def learnt(name):
+    """What `acoustic.train` gives for one of SOURCES with the fixture `protocol`; trained once."""
+    train = [chain(SOURCES[name], 400, seed) for seed in range(12)]
+    return acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_bits_per_second_of_known_sources(protocol, name):
+    source, model = SOURCES[name], learnt(name)
     test = chain(source, 4000, 99)
-    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0)
     cost = acoustic.costs(model.model, test[None], RATE)
     row = source[0]  # all rows have the same entropy; a window's first code has that of the whole
     first = np.linalg.matrix_power(source, 999)[0]
@@ -65,7 +75,7 @@ def test_the_bigram_saves_what_frequencies_do_not_know(protocol):
     train, test = [chain(BIGRAM, 400, s) for s in range(12)], chain(BIGRAM, 1000, 99)
     (alone,) = acoustic.unigram(train, [test], (8,), (1,))
     assert alone / 1000 == pytest.approx(3, rel=0.01)  # all codes are as frequent
-    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=1).model
+    model = learnt("bigram").model
     assert acoustic.costs(model, test[None], RATE).bits < 0.5 * alone
 
 
@@ -88,8 +98,7 @@ def test_channels_add_up():
 
 
 def test_what_is_as_likely_is_chance_and_what_was_learnt_is_preferred(protocol):
-    train = [chain(BIGRAM, 400, seed) for seed in range(12)]
-    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
+    model = learnt("bigram").model
     right = chain(BIGRAM, 100, 50)[None]
     wrong = right.flip(2)
     assert acoustic.prefers(model, right, wrong) == 1
@@ -99,8 +108,7 @@ def test_what_is_as_likely_is_chance_and_what_was_learnt_is_preferred(protocol):
 
 def test_no_sound_wins_by_being_shorter(protocol):
     """A wrong sound of a tenth of the length costs less in all, but more per frame."""
-    train = [chain(BIGRAM, 400, seed) for seed in range(12)]
-    model = acoustic.train("delay", train, sizes=(8,), strides=(1,), frame_rate=RATE, seed=0).model
+    model = learnt("bigram").model
     right, wrong = chain(BIGRAM, 200, 50)[None], chain(EVEN, 20, 51)[None]
     long, short = (float(model.bits(codes).detach()) for codes in (right, wrong))
     assert short < long and short / 20 > long / 200

@@ -190,7 +190,6 @@ def kit(tmp_path, monkeypatch):
 def run(tokenizer="shy.py", **options):
     registry._imported.cache_clear()  # as in a new process
     code_sha256.cache_clear()
-    identity._imported.cache_clear()
     observer = Notes()
     about = {"data": "clips", "suite": "tiny.yaml", "workers": 0} | options
     results = harness.run(BenchSettings(tokenizer=tokenizer, **about), observer)

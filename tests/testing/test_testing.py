@@ -35,6 +35,7 @@ def restored(monkeypatch):
     logging.root.setLevel(level)
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_good_codecs_pass():
     result = {outcome.promise: outcome for outcome in examine(Stranger(CARD))}
     states = {name: outcome.state for name, outcome in result.items()}
@@ -63,7 +64,9 @@ def test_a_broken_codec(name, message, restored):
 
 
 @pytest.mark.parametrize("message", METHODS)
-def test_a_codec_that_differs_between_processes(message, tmp_path, monkeypatch, restored):
+def test_a_codec_that_differs_between_processes(message, tmp_path, monkeypatch, restored, request):
+    if message != next(iter(METHODS)):  # the first one in a process that is really started
+        request.getfixturevalue("forked_processes")
     name = f"forgetful-{list(METHODS).index(message)}"
     path = tmp_path / f"{name}.py"
     path.write_text(PROCESS.format(name=name, method=METHODS[message]))
@@ -97,6 +100,7 @@ def test_check_codec_stops_at_the_first():
         check_codec(Loud(CARD))
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_other_weights_than_a_checkpoint_gives():
     """The network was changed after loading: what needs it anew says that it was not tried."""
     codec = Stranger(CARD)
@@ -108,6 +112,7 @@ def test_other_weights_than_a_checkpoint_gives():
     assert result["tokens only"].state == "kept"
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_what_does_not_apply_says_why():
     result = {outcome.promise: outcome for outcome in examine(audiotok.load("opus-6k"))}
     reasons = {name: o.why for name, o in result.items() if o.state == "not checked"}
@@ -116,6 +121,7 @@ def test_what_does_not_apply_says_why():
     assert {o.state for o in result.values()} == {"kept", "not checked"}
 
 
+@pytest.mark.usefixtures("forked_processes")
 def test_an_examination_leaves_the_codec_as_it_was():
     codec = Stranger(CARD)
     before = dict(vars(codec))
