@@ -21,6 +21,7 @@ from torch import Tensor
 from audiotok.codec import checkpoints
 from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codec.licences import UNCLEAR
+from audiotok.codec.states import Stateless
 from audiotok.codecs._pins import pinned
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.errors import CheckpointError, CodecError
@@ -28,7 +29,7 @@ from audiotok.nn import ragged
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
-from audiotok.nn.pieces import Pieces, Search, pieces
+from audiotok.nn.pieces import Chain, Pieces, Search, pieces
 from audiotok.system import progress
 
 HOP_LENGTH = 320
@@ -147,8 +148,7 @@ class SEANetCodec(Trained):
     def _decoder_in_pieces(self) -> Pieces | None:
         if self.network.config.group_norm:
             return None
-        decoder = pieces(self.network.decoder)
-        return lambda codes, last: decoder(self._dequantize(codes), last)
+        return Chain([Stateless(self._dequantize), pieces(self.network.decoder)])
 
     def _codebooks(self) -> list[Tensor]:
         return list(self.network.quantizer.codebooks)
