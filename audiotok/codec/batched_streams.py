@@ -71,7 +71,8 @@ class BatchedStreams:
 
         Args:
             chunks: (n, C, L), or n waveforms of their own lengths as `Stream.encode` takes them.
-            mask: which items have a chunk, all or n booleans; the others pause, whatever is in `chunks`.
+            mask: which items have a chunk, all or n booleans; the others pause, whatever is in
+                `chunks`.
             last: whether this is the last chunk, of all items or of each. An item goes on after its
                 last chunk when it is reset.
 

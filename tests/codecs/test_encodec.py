@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.batches_of_streams import assert_equals_single_streams
 from support import tiny_encodec as tiny
 
 import audiotok
@@ -173,6 +174,11 @@ def test_a_stream_equals_the_package(codecs, models, length):
         with torch.no_grad():
             whole = models["24k"].decode(chunks)[0, :, :length]
         assert_close_to_peak(torch.cat(decoded, -1)[:, :length], whole)
+
+
+def test_a_batch_of_streams_equals_single_ones(codecs):
+    """Items wait for their own seventh frame, and join the others after it."""
+    assert assert_equals_single_streams(codecs["24k"], batch=3, turns=24, most=5) > 5
 
 
 def test_long_sound_has_the_codes_of_the_whole(codecs, files):
