@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.batches_of_streams import assert_equals_single_streams
 from support import tiny_encodec as tiny
+from support.batches_of_streams import assert_equals_single_streams
 
 import audiotok
 from audiotok import Tokens
