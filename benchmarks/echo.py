@@ -60,7 +60,9 @@ def main() -> None:
     print(report(codec, step, timings, measured=not arguments.unpaced))
 
 
-def paced(codec: Codec, step: int, sound: Audio, paced: bool) -> Iterator[tuple[torch.Tensor, bool]]:
+def paced(
+    codec: Codec, step: int, sound: Audio, paced: bool
+) -> Iterator[tuple[torch.Tensor, bool]]:
     """Chunks (C, L) of a sound, each when its last sample has come, and whether it is the last."""
     rate = codec.card.sample_rate_in
     waveform = sound.converted(codec.card.channels, rate)
@@ -113,9 +115,7 @@ def echo(
     return Audio(torch.cat(sounds, 1)[:, :length], rate_out), timings
 
 
-def report(
-    codec: Codec, step: int, timings: list[tuple[float, float]], measured: bool
-) -> str:
+def report(codec: Codec, step: int, timings: list[tuple[float, float]], measured: bool) -> str:
     latency, work = 1000 * np.array(timings).T
     length = 1000 * step / codec.card.sample_rate_in
     lines = [
