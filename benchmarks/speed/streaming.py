@@ -17,7 +17,7 @@ Ten seconds of the bundled corpus in chunks of 80 ms, in one thread:
 
 transformers has no stream of EnCodec.
 
-`encode_ms` and `decode_ms` are the medians of the two halves. `ms95` is what 95 % of the chunks take
+`encode_ms` and `decode_ms` are medians of the two halves. `ms95` is what 95 % of the chunks take
 less than; a codec keeps up where that is below 80 ms. The algorithmic latency of the card comes on
 top. Weights are random, of the official sizes; codebooks of EnCodec are drawn from latents of
 speech. Writes results/speed/streaming-cpu.csv and .json.
