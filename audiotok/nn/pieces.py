@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import singledispatch
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from audiotok.nn.seanet import (
 
 # (B, C, T) and whether it is the last piece -> (B, C', T'), where T' may be 0
 Pieces = Callable[[Tensor, bool], Tensor]
+FEW = 16  # frames
 
 
 class Convolution(Stateful):
@@ -113,7 +115,7 @@ class Transposed(Stateful):
         over = conv.kernel_size[0] - self.stride
         samples = hidden.new_zeros(len(hidden), conv.out_channels, num_samples + over)
         if num_samples:
-            samples = F.conv_transpose1d(hidden, conv.weight, None, self.stride, groups=conv.groups)
+            samples = self._spread(hidden)
         first = self.tail is None
         if not first:
             samples[..., :over] += self.tail
@@ -122,6 +124,43 @@ class Transposed(Stateful):
         self.tail = samples[..., num_samples:].clone()
         ready = samples[..., self.left if first else 0 : num_samples + (self.left if last else 0)]
         return ready if conv.bias is None else ready + conv.bias[:, None]
+
+    def _spread(self, hidden: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C', (T - 1) * stride + kernel), without the bias.
+
+        A few frames on a CPU are one matrix product, much faster than PyTorch's transposed
+        convolution; without a batch the numbers are the same to the bit.
+        """
+        conv, (batch, _, length) = self.conv, hidden.shape
+        few = (
+            length <= FEW
+            and batch * length > 1
+            and hidden.device.type == "cpu"
+            and conv.groups == conv.dilation[0] == 1
+        )
+        if not few or torch.is_autocast_enabled("cpu"):
+            return F.conv_transpose1d(
+                hidden, conv.weight, None, self.stride, groups=conv.groups, dilation=conv.dilation
+            )
+        spread = _transposed_weight(conv) @ hidden.transpose(0, 1).flatten(1)
+        spread = spread.unflatten(1, (batch, length)).transpose(0, 1)
+        size = (length - 1) * self.stride + conv.kernel_size[0]
+        kernel, stride = (1, conv.kernel_size[0]), (1, self.stride)
+        return F.fold(spread, (1, size), kernel, stride=stride)[:, :, 0]
+
+
+# Of each convolution, shared by its streams: what tells that its weight has changed, and the copy
+_transposed: WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Tensor]] = WeakKeyDictionary()
+
+
+def _transposed_weight(conv: nn.ConvTranspose1d) -> Tensor:
+    """The weight as a matrix (C' * kernel, C), contiguous."""
+    weight = conv.weight
+    state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+    known = _transposed.get(conv)
+    if known is None or known[0] != state:
+        _transposed[conv] = known = state, weight.detach().flatten(1).T.contiguous()
+    return known[1]
 
 
 class Recurrent(Stateful):
