@@ -129,7 +129,7 @@ class Transposed(Stateful):
         """(B, C, T) -> (B, C', (T - 1) * stride + kernel), without the bias.
 
         A few frames on a CPU are one matrix product, much faster than PyTorch's transposed
-        convolution; without a batch the numbers are the same to the bit.
+        convolution; the last bits may differ.
         """
         conv, (batch, _, length) = self.conv, hidden.shape
         few = (
