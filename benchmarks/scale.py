@@ -125,7 +125,8 @@ def streams() -> str:
     body = [
         [
             row["codec"], row["way"], f"{row['ms']:.1f}", f"{row['ms95']:.1f}",
-            f"{row['differing']}", f"{row['algorithmic_ms']:.0f}",
+            NOTHING if row["differing"] is None else f"{row['differing']}",
+            f"{row['algorithmic_ms']:.0f}",
         ]
         for row in record["rows"]
     ]  # fmt: skip

@@ -14,11 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import torch
 
 from audiotok.codec import batches
+from audiotok.codec.batched_streams import BatchedStreams
 from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
 from audiotok.codec.inference import LOADING, inference
@@ -189,12 +190,6 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
             return self._encode_long(audio)
         return self._encode_equal_lengths([prepare(audio, self.card)])[0]
 
-    def _by_windows(self, audio: AudioFile) -> bool:
-        """Whether the file is so long that it has to be read window by window."""
-        windows = type(self)._encode_windows is Windowed._encode_windows
-        long = audio.num_samples > 2 * self.window_seconds * audio.sample_rate
-        return windows and long and not (self.card.byte_stream or self.fast)
-
     def _encode_long(self, audio: AudioFile) -> Tokens:
         waveform = LongClip(audio, self.card)
         codes = len(waveform) * self.num_codebooks * self.num_frames(waveform.shape[-1])
@@ -267,24 +262,29 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
             return [self.decode(one) for one in tokens]
         return map_groups(tokens, batches.shape_key, self._decode_equal_lengths)
 
-    def stream(self) -> Stream:
-        """A `Stream` that encodes and decodes a new sound chunk by chunk.
+    @overload
+    def stream(self) -> Stream: ...
+    @overload
+    def stream(self, batch: int) -> BatchedStreams: ...
+    def stream(self, batch: int | None = None) -> Stream | BatchedStreams:
+        """A `Stream` that encodes and decodes a new sound chunk by chunk; of `batch` sounds
+        together, which start, pause and end apart, `BatchedStreams`.
 
         Raises:
-            CodecError: the codec cannot stream.
+            CodecError: the codec cannot stream, or batch is no number of sounds.
         """
         card = self.card
         if not card.streamable:
-            streamable = (
-                ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
-            )
+            names = ", ".join(sorted(c.name for c in _all_cards(Codec) if c.streamable)) or "none"
             raise CodecError(
-                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {streamable}"
+                f"{card.name} cannot stream: {card.not_streamable}; codecs that can: {names}"
             )
         encoder, decoder = self._encoder_in_pieces(), self._decoder_in_pieces()
         if encoder is None or decoder is None:
             raise CodecError(f"the card of {card.name} says streamable, but it cannot stream")
-        return Stream(self, encoder, decoder)
+        if batch is None:
+            return Stream(self, encoder, decoder)
+        return BatchedStreams(self, batch, self._encoder_in_pieces, self._decoder_in_pieces)
 
     def _one_by_one(self, batch: str) -> bool:
         if batch not in batches.BATCHES:

@@ -37,8 +37,8 @@ class Stream:
     def __init__(self, codec: Windowed, encoder: Pieces, decoder: Pieces) -> None:
         card = codec.card
         self.codec = codec
-        self._encoder = _Half("encode", encoder, card.hop_length, 1)
-        self._decoder = _Half(
+        self.encoder = _Half("encode", encoder, card.hop_length, 1)
+        self.decoder = _Half(
             "decode", decoder, 1, card.hop_length * card.sample_rate_out // card.sample_rate_in
         )
 
@@ -46,7 +46,7 @@ class Stream:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        for half in (self._encoder, self._decoder):
+        for half in (self.encoder, self.decoder):
             if kind is None and half.pending:
                 log.warning(
                     "the stream of %s was left with %d frames held back: end it with "
@@ -69,18 +69,7 @@ class Stream:
                 chunk.
             AudioError: a chunk that is not finite, or not scaled to [-1, 1].
         """
-        name, hop = self.codec.card.name, self.codec.card.hop_length
-        waveform = self._waveform(chunk)
-        length = waveform.shape[-1]
-        if length % hop and not last:
-            raise CodecError(
-                f"a chunk of {length} samples is no multiple of {hop}, the hop length of "
-                f"{name}: only the last chunk may end within a frame, encode(chunk, last=True)"
-            )
-        codes = self._encoder.run(self.codec, waveform, last)
-        if codes.numel() and codes.min() < 0:
-            raise CodecError(f"{name}: latents are not finite, so they have no codes")
-        return codes
+        return self.found(self.encoder.run(self.codec, self.waveform(chunk, last), last))
 
     @pytorch_defaults()
     def decode(self, codes: Any = None, last: bool = False) -> torch.Tensor:
@@ -94,10 +83,7 @@ class Stream:
         Raises:
             CodecError: codes of another shape, out of range, or after the last ones.
         """
-        waveform = self._decoder.run(self.codec, self._codes(codes), last)
-        if not waveform.isfinite().all():
-            raise CodecError(f"{self.codec.card.name} decoded no usable sound: it is not finite")
-        return waveform.float().flatten(0, 1)
+        return self.heard(self.decoder.run(self.codec, self.codes(codes), last))
 
     @pytorch_defaults()
     def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,16 +92,41 @@ class Stream:
         These codes are not part of this waveform: to hear them, end `encode` and decode its result.
         """
         nothing = torch.empty(1, self.codec.card.num_codebooks, 0, dtype=torch.int64)
-        codes = nothing if self._encoder.ended else self.encode(last=True)
+        codes = nothing if self.encoder.ended else self.encode(last=True)
         silence = torch.empty(self.codec.card.channels, 0)
-        return codes, silence if self._decoder.ended else self.decode(last=True)
+        return codes, silence if self.decoder.ended else self.decode(last=True)
 
-    def _waveform(self, chunk: Any) -> torch.Tensor:
-        """(B, C, L): rows that are coded separately, and the channels of the network."""
+    def found(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes (B, K, T) of the network, checked."""
+        if codes.numel() and codes.min() < 0:
+            name = self.codec.card.name
+            raise CodecError(f"{name}: latents are not finite, so they have no codes")
+        return codes
+
+    def heard(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Sound (B, C, L) of the network as waveform (B * C, L), checked."""
+        if not waveform.isfinite().all():
+            raise CodecError(f"{self.codec.card.name} decoded no usable sound: it is not finite")
+        return waveform.float().flatten(0, 1)
+
+    def waveform(self, chunk: Any, last: bool) -> torch.Tensor:
+        """(B, C, L), checked: rows that are coded separately, and the channels of the network."""
+        card = self.codec.card
+        waveform = self._rows(chunk)
+        length = waveform.shape[-1]
+        if length % card.hop_length and not last:
+            raise CodecError(
+                f"a chunk of {length} samples is no multiple of {card.hop_length}, the hop length "
+                f"of {card.name}: only the last chunk may end within a frame, "
+                "encode(chunk, last=True)"
+            )
+        return waveform
+
+    def _rows(self, chunk: Any) -> torch.Tensor:
         card = self.codec.card
         each = self.codec.options.get("channels") == "each"
         if chunk is None:
-            shape = self._encoder.shape or ((1, 1) if each else (1, card.channels))
+            shape = self.encoder.shape or ((1, 1) if each else (1, card.channels))
             return torch.empty(*shape, 0)
         rate = card.sample_rate_in
         if isinstance(chunk, Audio):
@@ -138,11 +149,11 @@ class Stream:
             waveform = torch.cat([as_audio((row, rate)).waveform for row in rows])
         return waveform[:, None] if each else waveform[None]
 
-    def _codes(self, codes: Any) -> torch.Tensor:
+    def codes(self, codes: Any) -> torch.Tensor:
         """(B, K, T) int64, checked."""
         card = self.codec.card
         if codes is None:
-            shape = self._decoder.shape or (1, card.num_codebooks)
+            shape = self.decoder.shape or (1, card.num_codebooks)
             return torch.empty(*shape, 0, dtype=torch.int64)
         codes = torch.as_tensor(codes)
         whole = not (codes.is_floating_point() or codes.is_complex() or codes.dtype == torch.bool)
@@ -176,7 +187,8 @@ class _Half:
         """Frames that went in and have not come out."""
         return max(0, -(-self.consumed // self.hop) - self.produced // self.hop_out)
 
-    def run(self, codec: Windowed, chunk: torch.Tensor, last: bool) -> torch.Tensor:
+    def check(self, chunk: torch.Tensor) -> None:
+        """Raises CodecError unless this chunk may come next."""
         if self.ended or self.pieces is None:
             raise CodecError(
                 f"{self.name} after the end of the stream: begin a new sound with a new stream()"
@@ -187,9 +199,16 @@ class _Half:
                 f"{self.name} was given {self.shape} so far and {shape} now: channels and "
                 "codebooks cannot change within a stream"
             )
-        with inference(codec.network, codec.device, codec.fast):
-            output = self.pieces(chunk.to(codec.device), last).cpu()
-        self.shape, self.ended = shape, last
+
+    def count(self, chunk: torch.Tensor, output: torch.Tensor, last: bool) -> None:
+        """Note what went in and came out."""
+        self.shape, self.ended = tuple(chunk.shape[:-1]), last
         self.consumed += chunk.shape[-1]
         self.produced += output.shape[-1]
+
+    def run(self, codec: Windowed, chunk: torch.Tensor, last: bool) -> torch.Tensor:
+        self.check(chunk)
+        with inference(codec.network, codec.device, codec.fast):
+            output = self.pieces(chunk.to(codec.device), last).cpu()
+        self.count(chunk, output, last)
         return output

@@ -18,6 +18,7 @@ from audiotok.codec.card import CodecCard
 from audiotok.codec.inference import inference
 from audiotok.codec.parallel import mapped, pipelined
 from audiotok.errors import CodecError
+from audiotok.sound.audio import AudioFile
 from audiotok.system import progress
 
 log = logging.getLogger("audiotok")
@@ -155,6 +156,12 @@ class Windowed:
             waveform[..., begin:end] = piece
             progress.report(stop, codes.shape[-1])
         return waveform
+
+    def _by_windows(self, audio: AudioFile) -> bool:
+        """Whether the file is so long that it has to be read window by window."""
+        windows = type(self)._encode_windows is Windowed._encode_windows
+        long = audio.num_samples > 2 * self.window_seconds * audio.sample_rate
+        return windows and long and not (self.card.byte_stream or self.fast)
 
 
 def _fed(

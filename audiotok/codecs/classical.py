@@ -18,6 +18,7 @@ import torch
 from audiotok.codec.codec import Codec, CodecCard
 from audiotok.codec.windows import Pieces
 from audiotok.errors import CodecError
+from audiotok.nn.states import Stateless
 from audiotok.sound import ogg
 from audiotok.system.interrupts import deferred
 
@@ -53,10 +54,10 @@ class _SampleWise(_Classical):
     """One code per sample, without a state."""
 
     def _encoder_in_pieces(self) -> Pieces:
-        return lambda waveform, last: self._encode(waveform)
+        return Stateless(self._encode)
 
     def _decoder_in_pieces(self) -> Pieces:
-        return lambda codes, last: self._decode(codes)
+        return Stateless(self._decode)
 
 
 class Resample(_SampleWise):

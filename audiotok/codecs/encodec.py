@@ -28,7 +28,8 @@ from audiotok.nn import ragged
 from audiotok.nn.chunks import chunk_lengths, normalise, overlap_add
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.encodec_keys import read_network
-from audiotok.nn.pieces import Pieces, Search, pieces
+from audiotok.nn.pieces import Chain, Pieces, Search, pieces
+from audiotok.nn.states import Stateless
 from audiotok.system import progress
 
 HOP_LENGTH = 320
@@ -147,8 +148,7 @@ class SEANetCodec(Trained):
     def _decoder_in_pieces(self) -> Pieces | None:
         if self.network.config.group_norm:
             return None
-        decoder = pieces(self.network.decoder)
-        return lambda codes, last: decoder(self._dequantize(codes), last)
+        return Chain([Stateless(self._dequantize), pieces(self.network.decoder)])
 
     def _codebooks(self) -> list[Tensor]:
         return list(self.network.quantizer.codebooks)

@@ -21,7 +21,8 @@ from audiotok.codec.inference import LOADING
 from audiotok.codecs._pins import pinned
 from audiotok.codecs._searches import SplitSearch
 from audiotok.codecs._transformers import Wrapped
-from audiotok.nn.pieces import Pieces, Search, pieces
+from audiotok.nn.pieces import Chain, Pieces, Search, pieces
+from audiotok.nn.states import Stateless
 
 
 def _card(count: int) -> CodecCard:
@@ -99,8 +100,7 @@ class Mimi(Wrapped):
         return self.network.quantizer.decode(padded)[..., : codes.shape[-1]]
 
     def _decoder_in_pieces(self) -> Pieces:
-        decoder = self._pieces(self.network.decoder)
-        return lambda codes, last: decoder(self._dequantize(codes), last)
+        return Chain([Stateless(self._dequantize), self._pieces(self.network.decoder)])
 
     def _pieces(self, half: nn.Module) -> Pieces:
         with LOADING:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import singledispatch
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +27,14 @@ from audiotok.nn.seanet import (
     SEANetEncoder,
     Snake,
 )
+from audiotok.nn.states import Stateful, Stateless
 
 # (B, C, T) and whether it is the last piece -> (B, C', T'), where T' may be 0
 Pieces = Callable[[Tensor, bool], Tensor]
+FEW = 16  # frames
 
 
-class Convolution:
+class Convolution(Stateful):
     """A convolution of L samples to ceil(L / stride) frames, padded as without pieces.
 
     Args:
@@ -42,6 +45,8 @@ class Convolution:
         mode: of the padding, as `torch.nn.functional.pad` names it.
     """
 
+    TENSORS, NUMBERS = ("waiting",), ("length", "used")
+
     def __init__(
         self, layer: nn.Module, conv: nn.Conv1d, left: int, right: int = 0, mode: str = "reflect"
     ):
@@ -50,11 +55,14 @@ class Convolution:
         self.kernel = (conv.kernel_size[0] - 1) * conv.dilation[0] + 1
         mirrored = max(left, right + self.stride - 1)
         self.needed = {"reflect": mirrored + 1, "replicate": 1, "constant": 1}[mode]
-        self.length = 0
+        self.pointwise = self.kernel == self.stride == 1 and not left and not right
+        self.length = 0  # of the input so far, less whole strides as soon as that is enough
         self.waiting: Tensor | None = None
         self.used = 0  # samples of `waiting` that only the reflection at the end may still need
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        if self.pointwise:
+            return self._frames(hidden, hidden.shape[-1])
         started = self.length >= self.needed
         self.length += hidden.shape[-1]
         if self.waiting is not None:
@@ -72,6 +80,7 @@ class Convolution:
         frames = self._frames(hidden[..., self.used :], num_frames)
         consumed = self.used + num_frames * self.stride
         self.used = min(consumed, 1)
+        self.length = self.needed + (self.length - self.needed) % self.stride
         self.waiting = hidden[..., consumed - self.used :].clone()
         return frames
 
@@ -86,13 +95,15 @@ class Convolution:
         return F.conv1d(hidden, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
 
 
-class Transposed:
+class Transposed(Stateful):
     """A transposed convolution of T frames to T * stride samples.
 
     Args:
         conv: the convolution.
         left: samples to trim at the beginning.
     """
+
+    TENSORS = ("tail",)
 
     def __init__(self, conv: nn.ConvTranspose1d, left: int = 0):
         self.conv, self.left = conv, left
@@ -104,7 +115,7 @@ class Transposed:
         over = conv.kernel_size[0] - self.stride
         samples = hidden.new_zeros(len(hidden), conv.out_channels, num_samples + over)
         if num_samples:
-            samples = F.conv_transpose1d(hidden, conv.weight, None, self.stride, groups=conv.groups)
+            samples = self._spread(hidden)
         first = self.tail is None
         if not first:
             samples[..., :over] += self.tail
@@ -114,9 +125,48 @@ class Transposed:
         ready = samples[..., self.left if first else 0 : num_samples + (self.left if last else 0)]
         return ready if conv.bias is None else ready + conv.bias[:, None]
 
+    def _spread(self, hidden: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C', (T - 1) * stride + kernel), without the bias.
 
-class Recurrent:
+        A few frames on a CPU are one matrix product, much faster than PyTorch's transposed
+        convolution; the last bits may differ.
+        """
+        conv, (batch, _, length) = self.conv, hidden.shape
+        few = (
+            length <= FEW
+            and batch * length > 1
+            and hidden.device.type == "cpu"
+            and conv.groups == conv.dilation[0] == 1
+        )
+        if not few or torch.is_autocast_enabled("cpu"):
+            return F.conv_transpose1d(
+                hidden, conv.weight, None, self.stride, groups=conv.groups, dilation=conv.dilation
+            )
+        spread = _transposed_weight(conv) @ hidden.transpose(0, 1).flatten(1)
+        spread = spread.unflatten(1, (batch, length)).transpose(0, 1)
+        size = (length - 1) * self.stride + conv.kernel_size[0]
+        kernel, stride = (1, conv.kernel_size[0]), (1, self.stride)
+        return F.fold(spread, (1, size), kernel, stride=stride)[:, :, 0]
+
+
+# Of each convolution, shared by its streams: what tells that its weight has changed, and the copy
+_transposed: WeakKeyDictionary[nn.Module, tuple[tuple[int, int], Tensor]] = WeakKeyDictionary()
+
+
+def _transposed_weight(conv: nn.ConvTranspose1d) -> Tensor:
+    """The weight as a matrix (C' * kernel, C), contiguous."""
+    weight = conv.weight
+    state = (weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+    known = _transposed.get(conv)
+    if known is None or known[0] != state:
+        _transposed[conv] = known = state, weight.detach().flatten(1).T.contiguous()
+    return known[1]
+
+
+class Recurrent(Stateful):
     """A unidirectional LSTM whose input is added to its output."""
+
+    TENSORS, ROWS = ("state",), 1
 
     def __init__(self, layer: ResidualLSTM):
         if layer.lstm.bidirectional:
@@ -131,29 +181,35 @@ class Recurrent:
         return hidden
 
 
-class Sum:
+class Sum(Stateful):
     """The sum of two branches, which may have different delays."""
 
+    TENSORS = ("waiting",)
+
     def __init__(self, *branches: Pieces):
-        self.branches = branches
+        self.branches = self.parts = branches
         self.waiting: list[Tensor] = []
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
         outputs = [branch(hidden, last) for branch in self.branches]
+        if not self.waiting and outputs[0].shape[-1] == outputs[1].shape[-1]:
+            return outputs[0] + outputs[1]
         if self.waiting:
             pairs = zip(self.waiting, outputs, strict=True)
             outputs = [torch.cat(pair, dim=-1) for pair in pairs]
         ready = min(output.shape[-1] for output in outputs)
         self.waiting = [output[..., ready:].clone() for output in outputs]
+        if not any(output.shape[-1] for output in self.waiting):
+            self.waiting = []
         first, second = (output[..., :ready] for output in outputs)
         return first + second
 
 
-class Chain:
+class Chain(Stateful):
     """Layers in sequence."""
 
     def __init__(self, steps: Iterable[Pieces]):
-        self.steps = list(steps)
+        self.steps = self.parts = list(steps)
 
     def __call__(self, hidden: Tensor, last: bool) -> Tensor:
         for step in self.steps:
@@ -161,7 +217,7 @@ class Chain:
         return hidden
 
 
-class Search:
+class Search(Stateful):
     """Encoder and search: returns codes when all frames that share a code are available.
 
     Args:
@@ -172,10 +228,13 @@ class Search:
         unit: least common multiple of the strides, frames.
     """
 
+    TENSORS = ("waiting",)
+
     def __init__(
         self, encoder: Pieces, search: Callable[[Tensor], Tensor], num_codebooks: int, unit: int
     ):
         self.encoder, self.search = encoder, search
+        self.parts = (encoder,)
         self.num_codebooks, self.unit = num_codebooks, unit
         self.waiting: Tensor | None = None
 
@@ -199,7 +258,7 @@ class Search:
             ready -= ready % self.unit
             if ready and hasattr(self.search, "complete"):
                 ready = self.search.complete(latents[..., :ready])
-        self.waiting = latents[..., ready:].clone()
+        self.waiting = latents[..., ready:].clone() if ready < latents.shape[-1] else None
         if not ready:
             shape = (len(latents), self.num_codebooks, 0)
             return torch.empty(shape, dtype=torch.int64, device=latents.device)
@@ -219,7 +278,7 @@ def pieces(layer: nn.Module) -> Pieces:
 @pieces.register(nn.ELU)
 @pieces.register(nn.Identity)
 def _(layer: nn.Module) -> Pieces:
-    return lambda hidden, last: layer(hidden)
+    return Stateless(layer)
 
 
 @pieces.register

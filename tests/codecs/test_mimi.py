@@ -9,6 +9,8 @@ from audiotok.errors import CodecError
 
 pytest.importorskip("transformers", minversion="5.23")
 from support import tiny_transformers as tiny  # noqa: E402
+from support.batches_of_streams import assert_equals_single_streams  # noqa: E402
+from transformers import DynamicCache  # noqa: E402
 
 HOP = 1920
 
@@ -107,6 +109,29 @@ def test_a_stream_equals_the_model(changes, length, tmp_path):
         assert [each.shape[-1] for each in codes[:-1]] == [frames] * (len(codes) - 1)
         difference = (torch.cat(decoded, -1)[:, :length] - sound).abs().max()
         assert difference <= 1e-5 * sound.abs().max()
+
+
+@pytest.mark.parametrize("window", [5, 250])
+def test_a_batch_of_streams_equals_single_ones(window, tmp_path):
+    """Also while their pasts differ in length."""
+    folder = tiny.write(tiny.mimi, tmp_path, sliding_window=window)
+    codec = audiotok.load("mimi-8", checkpoint=folder)
+    assert assert_equals_single_streams(codec, batch=3, turns=16) > 5
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("changes", [{}, {"sliding_window": 5}])
+def test_attention_equals_that_of_transformers_to_the_bit(changes, tmp_path):
+    from audiotok.codecs._mimi_pieces import Attending
+
+    folder = tiny.write(tiny.mimi, tmp_path, **changes)
+    model = audiotok.load("mimi-8", checkpoint=folder).network.encoder.encoder_transformer
+    cache, attending = DynamicCache(config=model.config), Attending(model)
+    generator = torch.Generator().manual_seed(0)
+    for length in (1, 2, 1, 3, 2, 2, 1, 7, 1):
+        hidden = torch.randn(2, model.config.hidden_size, length, generator=generator)
+        expected = model(hidden.mT, past_key_values=cache, use_cache=True).last_hidden_state.mT
+        assert torch.equal(attending(hidden, False), expected)
 
 
 def test_long_sound_has_the_codes_of_the_whole(folder):
