@@ -6,6 +6,7 @@ import sys
 import pytest
 
 os.environ.setdefault("AUDIOTOK_DEVICE", "cpu")  # a test that needs a GPU says so
+os.environ.pop("COLUMNS", None)  # processes of pytest-xdist have 80
 
 
 @pytest.fixture(autouse=True)

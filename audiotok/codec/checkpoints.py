@@ -12,6 +12,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -205,7 +206,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 def refuse_autoencoder(path: Path) -> None:
     """Raises CheckpointError if the weights were trained without a quantizer."""
-    metadata = read_metadata(path) if path.suffix == ".safetensors" else {}
+    metadata: dict[str, str] = {}
+    if path.suffix == ".safetensors":
+        with suppress(CheckpointError):  # the loader of the family says what is wrong
+            metadata = read_metadata(path)
     if AUTOENCODER.items() <= metadata.items():
         raise CheckpointError(
             f"{path} holds an autoencoder without a trained quantizer (its recipe says "

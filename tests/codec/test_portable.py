@@ -23,7 +23,7 @@ def test_repr():
         "<Mini rvq-mini: 16000 Hz in, 16000 Hz out, 80 frames per second, 8 code"
     )
     assert "6400 bit/s" in text and "rvq-mini.safetensors" in text and text.endswith("on cpu>")
-    assert "a byte stream; no weights" in repr(audiotok.load("opus-6k"))
+    assert "a byte stream; weights: none" in repr(audiotok.load("opus-6k"))
 
 
 @pytest.mark.parametrize("name", ["rvq-mini:codebooks=2", "random", "opus-6k", "mulaw"])
