@@ -38,7 +38,7 @@ def chain(transitions: np.ndarray, frames: int, seed: int) -> torch.Tensor:
 
 def test_the_task_and_the_models_know_the_same():
     assert len(acoustic.PROTOCOL.seeds) == acoustic_lm.SEEDS
-    for model in acoustic_lm.MODELS:
+    for model in set(acoustic_lm.MODELS) - {"bpe"}:  # its tokens go to the model interleaved
         acoustic.build_model(model, (4, 4), (1, 2), 0)
 
 
