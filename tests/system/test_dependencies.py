@@ -95,7 +95,7 @@ def test_all_but_two_judges_work_without_torchaudio(run, tmp_path):
     [line] = [line for line in done.stdout.splitlines() if doctor in line]
     assert MEND in line
     assert ("undefined symbol" if run.how == "broken" else "torchaudio is not installed") in line
-    assert (MEND in done.stderr) == (run.how == "broken")  # transformers would fail as well
+    assert MEND in done.stderr  # its metadata are there, so transformers would import it and fail
     assert (tmp_path / "run/model.safetensors").exists()
 
 
