@@ -8,7 +8,7 @@ _TITLES = {
     # columns
     "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI", "wer": "WER", "cer": "CER", "dwer": "dWER",
     "speaker_similarity": "Speaker similarity", "speaker_eer": "Speaker EER",
-    "distillmos": "DistilMOS", "dnsmos_p808": "DNSMOS P.808", "dnsmos_ovrl": "DNSMOS overall",
+    "distillmos": "DistillMOS", "dnsmos_p808": "DNSMOS P.808", "dnsmos_ovrl": "DNSMOS overall",
     "utmos": "UTMOS", "plcmos": "PLCMOS", "visqol": "ViSQOL", "sdr": "SDR", "si_sdr": "SI-SDR",
     "ci_sdr": "CI-SDR", "mcd": "MCD", "lsd": "LSD", "mel_distance": "Mel distance",
     "stft_distance": "STFT distance", "bitrate": "Bitrate", "entropy_bitrate": "Entropy bitrate",
