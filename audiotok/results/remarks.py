@@ -1,4 +1,4 @@
-"""Remarks below a table about its clips and its recogniser. Imports nothing."""
+"""Remarks below a table about its clips and its ASR model. Imports nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ CORPORA = {
     "bundled": "The bundled corpus is synthetic: speech of five voices of two classical "
     "synthesisers (Flite, Festival), and computed music and sounds; nobody was recorded",
 }
-SMALL_RECOGNISER = (
-    "`wer`, `cer` and `dwer` are by a small recogniser (CMU Pocketsphinx), whose word error rate "
+SMALL_ASR_MODEL = (
+    "`wer`, `cer` and `dwer` are by a small ASR model (CMU Pocketsphinx), whose word error rate "
     "on original recordings of LibriSpeech readers is 0.59: compare them with the row of the "
     "reference only, never with published rates"
 )
@@ -25,4 +25,4 @@ def remarks(data: str, columns: Collection[str]) -> list[str]:
         columns: of the table.
     """
     sentences = [CORPORA[data]] if data in CORPORA else []
-    return sentences + ([SMALL_RECOGNISER] if _ITS_COLUMNS & set(columns) else [])
+    return sentences + ([SMALL_ASR_MODEL] if _ITS_COLUMNS & set(columns) else [])
