@@ -90,7 +90,8 @@ def anchors(document):
 
 
 def test_links_between_documents_lead_somewhere():
-    more = [ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md")]
+    names = ("CHANGELOG.md", "CONTRIBUTING.md", "LEADERBOARD.md", "SECURITY.md")
+    more = [ROOT / name for name in names]
     for document in [*DOCUMENTS, *more]:
         for target in re.findall(r"\]\((?!http)([^)]+)", document.read_text()):
             path, _, anchor = target.partition("#")
