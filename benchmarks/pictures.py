@@ -45,7 +45,7 @@ def points(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str]
     Args:
         pairs: for each codec the result that holds `x` and the one that holds the panels.
     """
-    found = []
+    plotted = []
     for panel in panels:
         for one, other in pairs:
             score, across = other.scores.get(panel), _mean(one, x)
@@ -53,13 +53,13 @@ def points(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str]
                 continue
             interval = tuple(score["ci95"]) if score["ci95"] else None
             name, curve = one.codec.split("@")[0], rates.curve_of(one).split("@")[0]
-            found.append(Point(panel, name, curve, across, score["mean"], interval))
-    return found
+            plotted.append(Point(panel, name, curve, across, score["mean"], interval))
+    return plotted
 
 
-def description(found: Sequence[Point]) -> str:
+def description(plotted: Sequence[Point]) -> str:
     """What the metadata of a picture say of the numbers in it; `--check` compares it."""
-    text = json.dumps([asdict(point) for point in found])
+    text = json.dumps([asdict(point) for point in plotted])
     return f"sha256 of the plotted numbers: {hashlib.sha256(text.encode()).hexdigest()}"
 
 
@@ -75,9 +75,9 @@ def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str
     matplotlib.rcParams["svg.hashsalt"] = "audiotok"
     import matplotlib.pyplot as plt
 
-    found = points(pairs, x, panels)
+    plotted = points(pairs, x, panels)
     scores = {name: score for pair in pairs for r in pair for name, score in r.scores.items()}
-    drawn = sorted((p for p in found if p.x is not None), key=lambda p: (p.curve, p.x))
+    drawn = sorted((p for p in plotted if p.x is not None), key=lambda p: (p.curve, p.x))
     codecs = list(dict.fromkeys(point.codec for point in drawn))
     curves = list(dict.fromkeys(point.curve for point in drawn))
     named = codecs if len(codecs) <= MOST_NAMES else curves
@@ -104,7 +104,7 @@ def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str
                 axis.vlines(point.x, *point.interval, color=style["color"], alpha=0.25, linewidth=2)
             marker = MARKERS[named.index(name) % len(MARKERS)]
             axis.plot(point.x, point.y, marker, markersize=5, zorder=3, **style)
-        for point in found:
+        for point in plotted:
             if point.panel == panel and point.x is None:
                 axis.axhline(point.y, color="#64748b", linestyle="--", label="original recording")
         axis.set_title(_label(panel, scores[panel]) + results.arrow(scores[panel]), fontsize=9)
@@ -128,10 +128,10 @@ def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str
     return figure
 
 
-def save(figure: Any, said: str, out: Path) -> None:
-    """Writes the figure as SVG, with the description `said` in its metadata."""
+def save(figure: Any, description: str, out: Path) -> None:
+    """Writes the figure as SVG, with `description` in its metadata."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None, "Description": said})
+    figure.savefig(out, metadata={"Date": None, "Description": description})
 
 
 def _front(sorted_points: Sequence[Point], higher: bool) -> list[Point]:

@@ -3,8 +3,8 @@
     python benchmarks/reference.py            # rewrites what stands between the marks
     python benchmarks/reference.py --check    # exit 1 if a page is not what the code says
 
-A page marks a part by `<!-- made: NAME -->` and `<!-- end -->`; NAME is one of the functions below:
-suites, tasks, metrics, columns_of_manifests, environment, commands, api.
+A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
+below: suites, tasks, metrics, columns_of_manifests, environment, commands, api.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from pathlib import Path
 from audiotok.metrics import Column
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKED = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing")
     arguments = parser.parse_args()
-    wrong = []
+    outdated = []
     for path in sorted((ROOT / "docs").rglob("*.md")):
         text = path.read_text(encoding="utf-8")
-        made = MARKED.sub(lambda match: match[1] + MADE[match[2]]() + match[3], text)
-        if made != text:
-            wrong.append(path)
+        new = MARKED.sub(lambda match: match[1] + GENERATORS[match[2]]() + match[3], text)
+        if new != text:
+            outdated.append(path)
             if not arguments.check:
-                path.write_text(made, encoding="utf-8")
-    if arguments.check and wrong:
-        print(f"not what the code says: {', '.join(map(str, wrong))}; run benchmarks/reference.py")
+                path.write_text(new, encoding="utf-8")
+    if arguments.check and outdated:
+        paths = ", ".join(map(str, outdated))
+        print(f"not what the code says: {paths}; run benchmarks/reference.py")
         return 1
     return 0
 
@@ -75,8 +76,8 @@ def tasks() -> str:
         module = sys.modules[type(task).__module__]
         about = _document(module).partition(": ")[2]
         parts += [f"## {task.name}", f"Version {task.version}. {about[0].upper()}{about[1:]}"]
-        own = _document(type(task))
-        if match := re.search(r"\b(Ranked:|Nothing is ranked).*", own, re.DOTALL):
+        docstring = _document(type(task))
+        if match := re.search(r"\b(Ranked:|Nothing is ranked).*", docstring, re.DOTALL):
             ranked = " ".join(match[0].split())
             parts += [_with_reason(ranked)]
         if type(task).option:
@@ -101,8 +102,8 @@ def _with_reason(ranked: str) -> str:
     module = {"_probe": _probe, "_voices": _voices, "_words": _words}[match[1]]
     text = re.search(r"Ranked: (.*)", _document(getattr(module, match[2])), re.DOTALL)
     whole = " ".join(text[1].split())
-    own = ranked.replace(match[0], "").strip()
-    return f"Ranked: {whole}" if own == "Ranked:." else f"{own} {whole.partition('. ')[2]}"
+    before = ranked.replace(match[0], "").strip()
+    return f"Ranked: {whole}" if before == "Ranked:." else f"{before} {whole.partition('. ')[2]}"
 
 
 def metrics() -> str:
@@ -176,7 +177,7 @@ def commands() -> str:
 def _parameter(parameter) -> str:
     names = (*parameter.opts, *parameter.secondary_opts)
     flag = parameter.param_type_name == "option"
-    name = ", ".join(f"`{one}`" for one in names) if flag else f"`{parameter.name.upper()}`"
+    name = _code(names) if flag else f"`{parameter.name.upper()}`"
     default = parameter.default
     shown = parameter.required or default in (None, False, True, ()) or callable(default)
     text = (parameter.help or "").replace("|", "\\|")
@@ -281,9 +282,9 @@ def _joined(parts: Iterable[str]) -> str:
     return "\n" + "\n\n".join(part.strip() for part in parts if part.strip()) + "\n\n"
 
 
-MADE = {
-    made.__name__: made
-    for made in (suites, tasks, metrics, columns_of_manifests, environment, commands, api)
+GENERATORS = {
+    function.__name__: function
+    for function in (suites, tasks, metrics, columns_of_manifests, environment, commands, api)
 }
 
 if __name__ == "__main__":

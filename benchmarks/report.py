@@ -3,8 +3,8 @@
     python benchmarks/report.py README.md            # rewrites table and picture
     python benchmarks/report.py README.md --check    # exit 1 if one is not what results/ say
 
-A document marks each table by a comment that names the results, and, if it wants, a picture, and
-which codecs (what their names begin with; ~ before one leaves it out). A table with the column
+A document marks each table by a comment that names the results, and optionally a picture and
+the codecs (beginnings of their names; ~ before one excludes it). A table with the column
 bitrate is sorted by it, and a picture plots the other columns against the first one. A table of
 differences names two codecs; the line below it says what the intervals are over, and for how many
 rows the verdicts are corrected:
@@ -22,7 +22,7 @@ the mean quality over log2(bitrate), from the lowest to the highest bitrate of t
     <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : rvq-mini opus -->
     <!-- end -->
 
-Columns of another suite stand behind those of the first, for the codecs that have both; the picture
+Columns of another suite follow those of the first, for the codecs that have both; the picture
 plots those of the other suite against the first column:
 
     <!-- results/lm-v1/x-12ab lm_bitrate beside results/sound-v1/y-34cd stoi > docs/lm.svg -->
@@ -39,7 +39,7 @@ Published samples beside the survey's own numbers, see `agreement.py`:
     <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
     <!-- end -->
 
-Below a table stands what a reader must know of its clips and its recogniser
+Below a table is what a reader must know of its clips and its ASR model
 (`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
@@ -82,23 +82,24 @@ def main() -> int:
     parser.add_argument("documents", type=Path, nargs="+")
     parser.add_argument("--check", action="store_true", help="change nothing")
     arguments = parser.parse_args()
-    wrong = []
+    outdated = []
     for path in arguments.documents:
         text = path.read_text(encoding="utf-8")
         for match in MARKED.finditer(text):
             if match["picture"]:
                 plot, picture = plotted(match), ROOT / match["picture"]
-                said = pictures.description(pictures.points(*plot))
+                metadata = pictures.description(pictures.points(*plot))
                 if not arguments.check:
-                    pictures.save(pictures.scatter(*plot), said, picture)
-                elif not picture.is_file() or said not in picture.read_text(encoding="utf-8"):
-                    wrong.append(picture)
+                    pictures.save(pictures.scatter(*plot), metadata, picture)
+                elif not picture.is_file() or metadata not in picture.read_text(encoding="utf-8"):
+                    outdated.append(picture)
         if rendered(text) != text:
-            wrong.append(path)
+            outdated.append(path)
             if not arguments.check:
                 path.write_text(rendered(text), encoding="utf-8")
-    if arguments.check and wrong:
-        print(f"not what results/ say: {', '.join(map(str, wrong))}; run benchmarks/report.py")
+    if arguments.check and outdated:
+        paths = ", ".join(map(str, outdated))
+        print(f"not what results/ say: {paths}; run benchmarks/report.py")
         return 1
     return 0
 
@@ -115,9 +116,9 @@ def plotted(match: re.Match) -> tuple[list[tuple[Result, Result]], str, list[str
 
 
 def rendered(text: str) -> str:
-    """The document with every table made anew."""
+    """The document with every table written again."""
 
-    def made(match: re.Match) -> str:
+    def replaced(match: re.Match) -> str:
         data = measured(match["folder"])[0].summary["data"]["name"]
         notes = remarks(data, match["names"].split())
         end = "".join(f"\n{note}.\n" for note in notes) + match["end"]
@@ -140,39 +141,39 @@ def rendered(text: str) -> str:
             return seeds(chosen(match), names[0])
         return table(chosen(match), names)
 
-    return MARKED.sub(made, text)
+    return MARKED.sub(replaced, text)
 
 
 def chosen(match: re.Match) -> list[Result]:
     """The results that a mark wants."""
-    found, wanted = measured(match["folder"]), (match["codecs"] or "").split()
+    measurements, wanted = measured(match["folder"]), (match["codecs"] or "").split()
     if "bitrate" in match["names"].split():
-        found = by_bitrate(found)
-    leave = tuple(name[1:] for name in wanted if name.startswith("~"))
-    take = tuple(name for name in wanted if not name.startswith("~"))
+        measurements = by_bitrate(measurements)
+    excluded = tuple(name[1:] for name in wanted if name.startswith("~"))
+    included = tuple(name for name in wanted if not name.startswith("~"))
     return [
         result
-        for result in found
-        if (not take or result.codec.startswith(take))
-        and not (leave and result.codec.startswith(leave))
+        for result in measurements
+        if (not included or result.codec.startswith(included))
+        and not (excluded and result.codec.startswith(excluded))
     ]
 
 
-def by_bitrate(found: Sequence[Result]) -> list[Result]:
+def by_bitrate(measurements: Sequence[Result]) -> list[Result]:
     """The reference first, then by rising bitrate, those without one at the end."""
 
     def key(result: Result) -> tuple[bool, float]:
         bits = (result.scores.get("bitrate") or {}).get("mean")
         return result.role != "ceiling", math.inf if bits is None else bits
 
-    return sorted(found, key=key)
+    return sorted(measurements, key=key)
 
 
-def named(found: Sequence[Result], name: str) -> Result:
+def named(measurements: Sequence[Result], name: str) -> Result:
     """The only result of that name, or of weights of that name (name@hash)."""
-    fits = [r for r in found if r.codec == name or r.codec.startswith(f"{name}@")]
+    fits = [r for r in measurements if r.codec == name or r.codec.startswith(f"{name}@")]
     if len(fits) != 1:
-        sys.exit(f"{name} is {len(fits)} of the codecs {', '.join(r.codec for r in found)}")
+        sys.exit(f"{name} is {len(fits)} of the codecs {', '.join(r.codec for r in measurements)}")
     return fits[0]
 
 
@@ -180,10 +181,10 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
     """Markdown: one row per column, the paired difference with its 95 % interval; the verdicts are
     after Holm's correction for the rows of the table."""
     known = results.columns([one, other])
-    found = comparison.differences(one, other, names)
+    compared = comparison.differences(one, other, names)
     rows = [["", *(markdown(r.codec) for r in (one, other)), "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
-    for row in found:
+    for row in compared:
         digits = row["digits"]
         text, better = "–", markdown(row["better"] or "–")
         if row["interval"]:
@@ -197,54 +198,57 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
         name = row["column"]
         rows.append([markdown(name) + results.arrow(known[name]), *cells, text, better])
     table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
-    made = next((row["interval"] for row in found if row["interval"]), "no interval")
-    count = found[0]["comparisons"]
+    over = next((row["interval"] for row in compared if row["interval"]), "no interval")
+    count = compared[0]["comparisons"]
     number = f"{count} comparison{'' if count == 1 else 's'}"
     how = f"better after Holm's correction for {number}" if count else "without correction"
-    return f"{table}\n{made}; {how}.\n"
+    return f"{table}\n{over}; {how}.\n"
 
 
 @cache
 def measured(folder: str) -> list[Result]:
     """The results in a folder such as results/smoke-v1/bundled-1234abcd."""
     path = ROOT / folder
-    found = [r for r in results.read_all(path.parents[1]) if r.folder.parent == path]
-    if not found:
+    measurements = [r for r in results.read_all(path.parents[1]) if r.folder.parent == path]
+    if not measurements:
         sys.exit(f"{folder} holds no results: run `audiotok bench` first")
-    return found
+    return measurements
 
 
-def table(found: Sequence[Result], names: Sequence[str]) -> str:
+def table(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per codec, means only."""
-    known = results.columns(found)
+    known = results.columns(measurements)
     head = ["codec"]
     for name in names:
         unit = known[name]["unit"]
         head.append(name + results.arrow(known[name]) + (f" ({unit})" if unit else ""))
     rows = [
-        [label(result), *(results.cell(result.scores.get(name)) for name in names)]
-        for result in found
+        [result.title, *(results.cell(result.scores.get(name)) for name in names)]
+        for result in measurements
     ]
     return markdown_table(head, rows)
 
 
-def areas(found: Sequence[Result], names: Sequence[str]) -> str:
+def areas(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per curve, the mean of each quality over the bitrates of that curve."""
-    known = results.columns(found)
-    columns = {name: rates.rate_quality(found, name)[1] for name in names}
+    known = results.columns(measurements)
+    columns = {name: rates.rate_quality(measurements, name)[1] for name in names}
     ranges = columns[names[0]]
     head = ["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]
     rows = []
-    for curve, own in ranges[ranges.high > ranges.low].iterrows():
+    for curve, its_range in ranges[ranges.high > ranges.low].iterrows():
         cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
-        rows.append([curve, f"{own.points:.0f}", f"{own.low:.0f} to {own.high:.0f}", *cells])
+        bounds = f"{its_range.low:.0f} to {its_range.high:.0f}"
+        rows.append([curve, f"{its_range.points:.0f}", bounds, *cells])
     return markdown_table(head, rows)
 
 
-def together(found: Sequence[Result], others: Sequence[Result]) -> list[tuple[Result, Result]]:
+def together(
+    measurements: Sequence[Result], others: Sequence[Result]
+) -> list[tuple[Result, Result]]:
     """The results of the same codecs in both."""
     known = {result.codec: result for result in others}
-    return [(result, known[result.codec]) for result in found if result.codec in known]
+    return [(result, known[result.codec]) for result in measurements if result.codec in known]
 
 
 def beside(
@@ -260,23 +264,21 @@ def beside(
     )
 
 
-def seeds(found: Sequence[Result], stem: str) -> str:
+def seeds(measurements: Sequence[Result], stem: str) -> str:
     """Markdown: the number of every seed, and Kendall's tau of the codecs' order between them."""
-    names = [name for name in results.columns(found) if re.fullmatch(rf"{stem}_seed_\d+", name)]
-    have = [
+    names = [
+        name for name in results.columns(measurements) if re.fullmatch(rf"{stem}_seed_\d+", name)
+    ]
+    complete = [
         r
-        for r in found
+        for r in measurements
         if all((r.scores.get(name) or {}).get("mean") is not None for name in names)
     ]
-    values = [[result.scores[name]["mean"] for result in have] for name in names]
+    values = [[result.scores[name]["mean"] for result in complete] for name in names]
     pairs = itertools.combinations(range(len(names)), 2)
     taus = [f"{i} and {j}: {kendalltau(values[i], values[j]).statistic:.2f}" for i, j in pairs]
-    said = f"\nKendall's tau between seeds, over {len(have)} rows: {', '.join(taus)}.\n"
-    return table(have, [stem, *names, f"{stem}_seed_std"]) + said
-
-
-def label(result: Result) -> str:
-    return result.title
+    note = f"\nKendall's tau between seeds, over {len(complete)} rows: {', '.join(taus)}.\n"
+    return table(complete, [stem, *names, f"{stem}_seed_std"]) + note
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_an_old_reference_page_is_noticed(monkeypatch, tmp_path, capsys):
     reference = script("reference")
     page = tmp_path / "docs/environment.md"
     page.parent.mkdir()
-    page.write_text("<!-- made: environment -->\n| old |\n<!-- end -->\n")
+    page.write_text("<!-- generated: environment -->\n| old |\n<!-- end -->\n")
     monkeypatch.setattr(reference, "ROOT", tmp_path)
     monkeypatch.setattr(sys, "argv", ["reference.py", "--check"])
     assert reference.main() == 1 and "environment.md" in capsys.readouterr().out
