@@ -102,7 +102,10 @@ def test_bits_under_a_language_model_may_be_of_another_corpus_of_the_domain(fold
     assert table.corpus_of_bits["name"] == "reader-lm"
     note = "Bits under the LM: on reader-lm, 40 clips."
     assert note in leaderboard.build(folder)["LEADERBOARD.md"].decode()
-    assert "Bits under the LM: 40 clips of " in site.build(folder)["index.html"].decode()
+    pages = site.build(folder)
+    for name in ("index.html", "codecs/official.html"):
+        assert "Bits under the LM: 40 clips of " in pages[name].decode()
+    assert "Bits under the LM" not in pages["codecs/opus-6k.html"].decode()
 
 
 def test_published_samples_have_the_bitrate_and_the_score_that_the_survey_published(folder):
