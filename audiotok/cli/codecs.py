@@ -47,8 +47,8 @@ def new_codec(
     name = out.stem.replace("_", "-").lower()
     if out.suffix != ".py" or not re.fullmatch("[a-z][a-z0-9-]*", name):
         raise CodecError(
-            f"cannot write {out}: expected a name of letters, digits and _ that ends in .py, such "
-            "as my_codec.py"
+            f"cannot write {out}: expected a name that begins with a letter, has only letters, "
+            "digits, - and _, and ends in .py, such as my_codec.py"
         )
     source = Path(__file__).parents[1] / "codecs" / "_template.py"
     text = source.read_text(encoding="utf-8").replace("my_codec.py", out.name)

@@ -114,7 +114,7 @@ def _column(column: Column) -> dict[str, Any]:
 
 def cache(
     clear: Annotated[
-        bool, typer.Option("--clear", help="Remove the entries; files of others stay.")
+        bool, typer.Option("--clear", help="Remove the entries; other files stay.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -133,15 +133,16 @@ def cache(
     else:
         if clear:
             print(f"{removed} entries were removed from {store.folder}")
-        rows = [("folder", f"{store.folder}{'' if store.folder.is_dir() else ' (not made yet)'}")]
+        missing = "" if store.folder.is_dir() else " (does not exist yet)"
+        rows = [("folder", f"{store.folder}{missing}")]
         rows += [(kind, f"{n} entries, {_bytes(size)}") for kind, (n, size) in usage.items()]
         total = sum(size for _, size in usage.values())
-        rows.append(("together", f"{_bytes(total)} of at most {_bytes(store.limit)}"))
+        rows.append(("total", f"{_bytes(total)} of at most {_bytes(store.limit)}"))
         pairs(show.out, rows)
         if others:
             named = ", ".join(sorted(path.name for path in others[:5]))
             more = ", ..." if len(others) > 5 else ""
-            show.out.print(f"Not of this cache, and never removed: {named}{more}")
+            show.out.print(f"Other files in this folder, never removed: {named}{more}")
     left = sum(n for n, _ in usage.values())
     if clear and left:
         show.err.print(f"{left} entries could not be removed, or were written meanwhile")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli.options import Device, Overwrite
+from audiotok.cli.options import Device, Json, Overwrite
 from audiotok.errors import AudiotokError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Results = Annotated[Path, typer.Option("--results", "-r", help="Folder of results.")]
 Suite = Annotated[str | None, typer.Option("--suite", "-s", help="Use only results of this suite.")]
-Json = Annotated[bool, typer.Option("--json", help="Print all columns as JSON.")]
+AllColumns = Annotated[bool, typer.Option("--json", help="Print all columns as JSON.")]
 
 
 def compare(
@@ -34,7 +34,7 @@ def compare(
             "--published", help="Compare our numbers with published ones of the same codecs."
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: AllColumns = False,
 ) -> None:
     """Compare two codecs clip by clip, with intervals, or our numbers with published ones."""
     import pandas
@@ -65,7 +65,7 @@ def compare(
 
 def validate(
     results: Annotated[Path, typer.Argument(help="Folder of results.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check stored results: complete, and means and intervals equal to rows. Exit code 1 if not."""
     import json
@@ -161,9 +161,9 @@ def _compared(frame: pandas.DataFrame, out: Console) -> None:
             if row["higher_is_better"] is not None
         ]
         table(out, heads, cells, right=heads[1:-1])
-        made = rows["interval"].dropna().mode()
-        if len(made):
-            out.print(f"Intervals: {made[0]}, unless clips are missing.", style="dim")
+        methods = rows["interval"].dropna().mode()
+        if len(methods):
+            out.print(f"Intervals: {methods[0]}, unless clips are missing.", style="dim")
         count = rows["comparisons"].iloc[0]
         out.print(f"Verdicts: after Holm's correction for {count} columns.", style="dim")
     out.print(

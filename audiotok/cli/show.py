@@ -146,7 +146,7 @@ def written(target: Path) -> None:
 
 @contextmanager
 def long(text: str) -> Iterator[None]:
-    """Progress of the encoding and decoding of one file, from the second second on."""
+    """Shows the progress of coding one file if it takes longer than _PATIENCE."""
     with Bar(err, delay=_PATIENCE) as bar:
         bar.start(text)
         with listening(lambda done, total: bar.update(text, done, total)):

@@ -101,13 +101,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Headline:
-    """The table of a domain; `group` are the results that its rows of codecs come from."""
+    """The table of a domain.
+
+    Attributes:
+        group: results on the corpus of the table.
+        sampled: results on the corpus of the published samples.
+        of_bits: results on the corpus of the bits under a language model.
+    """
 
     domain: str
     columns: list[Column]
     rows: list[Row]
     group: list[Result]
     sampled: list[Result] = field(default_factory=list)
+    of_bits: list[Result] = field(default_factory=list)
 
     def section(self, name: str) -> list[Row]:
         return [row for row in self.rows if row.section == name]
@@ -115,6 +122,13 @@ class Headline:
     @property
     def corpus(self) -> dict[str, Any] | None:
         return self.group[0].summary["data"] if self.group else None
+
+    @property
+    def corpus_of_bits(self) -> dict[str, Any] | None:
+        """The corpus of the bits under a language model; None if it is that of the table."""
+        data = self.of_bits[0].summary["data"]
+        shown = any(column.key == _BITS for column in self.columns)
+        return data if shown and data != self.corpus else None
 
 
 def domain_of(result: Result) -> str:
@@ -204,7 +218,7 @@ def _table(
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
-    return Headline(domain, shown, rows, ours, sampled)
+    return Headline(domain, shown, rows, ours, sampled, bits)
 
 
 def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, float]]:
@@ -325,7 +339,10 @@ def bands(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def best(rows: Sequence[Row], column: Column) -> set[str]:
-    """The codecs with the best mean of a band in a column; none where all have the same."""
+    """The codecs with the best mean of a band in a column; none if all have the same, for anchors,
+    and for published samples, which are too few to rank codecs by."""
+    if {row.section for row in rows} & {ANCHORS, SAMPLES}:
+        return set()
     values = {row.codec: row.cells[column.key].value for row in rows if column.key in row.cells}
     if len(set(values.values())) < 2 or column.higher_is_better is None:
         return set()

@@ -36,9 +36,9 @@ _LINES = 150  # of LEADERBOARD.md; longer tables are cut, and say so
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, sorted by
-bitrate. **Bold**: the best mean of the band. –: not measured. °: classical codec. All columns,
-intervals, ranks, seeds and counts are in [leaderboard.csv](leaderboard.csv) and on the site
-(`audiotok leaderboard --site site`, [docs/site.md](docs/site.md)).
+bitrate. **Bold**: the best mean of the band, significant or not. –: not measured. °: classical
+codec. All columns, intervals, ranks, seeds and counts are in [leaderboard.csv](leaderboard.csv) and
+on the site (`audiotok leaderboard --site site`, [docs/site.md](docs/site.md)).
 """
 
 
@@ -110,6 +110,8 @@ def _domain(table: Headline, most: int) -> list[str]:
     if table.group:
         data = table.corpus
         about = f"Measured on {data['name']}, {data['clips']} clips. {speakers.note(table.group)}."
+        if bits := table.corpus_of_bits:
+            about += f" Bits under the LM: on {bits['name']}, {bits['clips']} clips."
         lines.append(markdown(about) + "\n")
     for section in headline.SECTIONS:
         rows = table.section(section)
@@ -138,12 +140,12 @@ def _rows(table: Headline, rows: Sequence[Row], most: int) -> str:
     for band, own in headline.bands(rows):
         best = {column.key: headline.best(own, column) for column in columns}
         for row in own:
-            anchor = row.section == headline.ANCHORS
-            cells = [row.name + row.marks, "–" if anchor else band, headline.kbit(row.bitrate)]
+            shown_band = "–" if row.section == headline.ANCHORS else band
+            cells = [row.name + row.marks, shown_band, headline.kbit(row.bitrate)]
             for column in columns:
                 cell = row.cells.get(column.key)
                 text = "–" if cell is None else f"{cell.value:.{column.digits}f}"
-                if not anchor and row.codec in best[column.key]:
+                if row.codec in best[column.key]:
                     text = f"◆{text}◆"
                 cells.append(text)
             lines.append(cells)

@@ -278,9 +278,12 @@ def by_task(
     results: Sequence[Result], column: str
 ) -> tuple[int, np.ndarray, statistics.Replicates] | None:
     """The same for numbers that a task computes from all its rows, such as an equal error rate;
-    None if they need more than the rows, or this version has no such task."""
+    None if they need more than the rows, one result lacks the column, or this version has no such
+    task."""
     from audiotok import tasks  # imports torch: the leaderboard does not use these intervals
 
+    if any(column not in result.scores for result in results):
+        return None
     try:
         task = tasks.get(results[0].scores[column]["task"])
     except AudiotokError:

@@ -1,4 +1,4 @@
-"""How a result shows itself: one line of text, and its scores as a table in a notebook."""
+"""Views of a result: one line of text, and its scores as a table in a notebook."""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
 HALF = 0.500001  # of the last of the six digits in files
-# Ranges of columns, by the first matching pattern. Other columns may be any finite number.
+# Ranges of columns that are not shares (`shares.is_share`: 0 to 1), by the first matching pattern.
+# Other columns may be any finite number.
 RANGES: dict[str, tuple[float, float]] = {
     "stoi": (-1, 1),
     "estoi": (-1, 1),
@@ -35,7 +36,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "polarity": (-1, 1),
     "correlation": (0, 1),
     "speaker_similarity*": (-1, 1),
-    "speaker_identified*": (0, 1),
     "codebook_usage*": (0, 1),
     "perplexity*": (1, math.inf),
     "mel_distance*": (0, math.inf),
@@ -252,7 +252,7 @@ def _counts(
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
     fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
-    low, high = next(fits, (-math.inf, math.inf))
+    low, high = (0, 1) if shares.is_share(name) else next(fits, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
     for value in (values.min(), values.max(), *mean):  # t intervals may exceed the range
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:

@@ -1,4 +1,4 @@
-"""How objects show themselves in a notebook: HTML that is self-contained, escaped and small.
+"""HTML views of objects in a notebook: self-contained, escaped and small.
 
 A player holds at most MAX_VALUES samples, a picture at most MAX_FRAMES frames, a table at most
 MAX_ROWS rows. Text below it says what was left out.

@@ -1,4 +1,4 @@
-"""How far a long computation is: codecs report it, and whoever listens shows it."""
+"""Progress of long computations: codecs report it, and a listener, such as a bar, shows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[int, int], None]  # called with what is done, and the whole
+Listener = Callable[[int, int], None]  # called with (done, total), see `report`
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 

@@ -92,7 +92,7 @@ def entry(folder: Path, kind: str, content: bytes) -> Path:
 def test_the_cache_is_shown_and_cleared(audiotok, monkeypatch, tmp_path):
     folder = tmp_path / "kept"
     monkeypatch.setenv("AUDIOTOK_CACHE", str(folder))
-    assert "not made yet" in audiotok("cache")[1]
+    assert "does not exist yet" in audiotok("cache")[1]
     entries = [entry(folder, kind, b"x" * n) for n, kind in enumerate(("tokens", "scores"), 5)]
     mine = [folder / "thesis.txt", entries[0].with_name("notes"), folder / "tokens" / "mine"]
     mine += [entries[1].with_name("0" * 64)]  # the name of an entry, and other content

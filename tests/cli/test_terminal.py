@@ -34,7 +34,7 @@ def test_names_are_no_markup(monkeypatch, name, tty):
         bar.start(name, 0, 2)
         bar.update(name, 1, 2)
         bar.note(name)
-    assert file.getvalue().count(name) >= 5 if tty else 4
+    assert file.getvalue().count(name) >= (5 if tty else 4)
     assert name in file.getvalue()
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from support.result_kit import put, spread
 
-from audiotok.report import headline
+from audiotok.report import headline, leaderboard, site
 from audiotok.results import results
 from audiotok.system import assets
 
@@ -99,6 +99,13 @@ def test_bits_under_a_language_model_may_be_of_another_corpus_of_the_domain(fold
     table = tables(folder)["speech"]
     (row,) = [row for row in table.rows if row.codec == "official"]
     assert row.cells["lm_bitrate"].value == 500 and table.columns[-1].key == "lm_bitrate"
+    assert table.corpus_of_bits["name"] == "reader-lm"
+    note = "Bits under the LM: on reader-lm, 40 clips."
+    assert note in leaderboard.build(folder)["LEADERBOARD.md"].decode()
+    pages = site.build(folder)
+    for name in ("index.html", "codecs/official.html"):
+        assert "Bits under the LM: 40 clips of " in pages[name].decode()
+    assert "Bits under the LM" not in pages["codecs/opus-6k.html"].decode()
 
 
 def test_published_samples_have_the_bitrate_and_the_score_that_the_survey_published(folder):
@@ -109,6 +116,10 @@ def test_published_samples_have_the_bitrate_and_the_score_that_the_survey_publis
     (row,) = table.section("samples")
     assert (row.name, row.bitrate, row.band) == ("Mimi, 8 codebooks", 1100.0, "0.75 to 1.5 kbit/s")
     assert row.cells[headline.PUBLISHED_MOS].value == 3.6
+    other = "Mimi, 7 codebooks (published sample)"
+    put(folder, other, {"stoi": spread(0.7)}, role="given", data="survey-speech", bitrate=1000.0)
+    rows = tables(folder)["speech"].section("samples")
+    assert len(rows) == 2 and headline.best(rows, table.columns[0]) == set()
 
 
 def test_the_best_of_a_band_and_names_that_fit(folder):

@@ -46,6 +46,12 @@ def test_ties_share_a_rank_and_the_mean_is_over_columns(folder):
     assert rank(group(folder), "speed") is None  # times are costs
 
 
+def test_random_codes_without_a_column_do_not_keep_it_from_ranks(folder):
+    put(folder, "random", {"pesq": [1.0] * 40}, role="floor")
+    ranking = rank(group(folder), "reconstruction")
+    assert ranking.columns["mel_distance"] == {"best": 1, "twin": 2, "other": 3}
+
+
 def test_only_columns_that_the_task_names_are_ranked(folder):
     for name in ("best", "twin", "other"):
         rows = results.read(folder / "smoke-v1/clips-0a0b0a0b" / name).rows

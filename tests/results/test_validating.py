@@ -150,6 +150,7 @@ def test_schema(one, tmp_path):
         ({"stoi": [1.5, 0.9]}, "stoi: 1.5 is out of its range, -1 to 1"),
         ({"pesq": [0.0, -0.6]}, "pesq: -0.6 is out of its range, -0.5 to 5"),
         ({"wer": [-0.1, 0.2], "words": [2.0, 2.0]}, "wer: -0.1 is out of its range, 0 to inf"),
+        ({"pairs_speaker": [0.5, 1.5]}, "pairs_speaker: 1.5 is out of its range, 0 to 1"),
         ({"mel_distance": [float("inf"), 2.0]}, "mel_distance has an infinite number"),
     ],
 )

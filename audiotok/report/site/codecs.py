@@ -196,7 +196,8 @@ def _headline(table: Headline | None, row: Row | None) -> dict[str, Any] | None:
         return None
     shown = [(c, row.cells[c.key]) for c in table.columns if c.key in row.cells]
     corpus = row.result.summary["data"]
-    return {"row": row, "cells": shown, "corpus": corpus, "domain": table.domain}
+    bits = table.corpus_of_bits if "lm_bitrate" in row.cells else None
+    return {"row": row, "cells": shown, "corpus": corpus, "bits": bits, "domain": table.domain}
 
 
 def badge_page(name: str) -> str:

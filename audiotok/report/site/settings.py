@@ -18,7 +18,7 @@ from audiotok.report.rates import curve_of
 from audiotok.report.site import fronts
 from audiotok.report.site.fronts import codec_page
 from audiotok.report.titles import title
-from audiotok.results import comparison, contamination, speakers
+from audiotok.results import comparison, contamination, shares, speakers
 from audiotok.results.ranking import Ranking, declared_columns
 from audiotok.results.remarks import remarks
 from audiotok.results.results import Result, columns
@@ -235,6 +235,7 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
             "title": title(name), "unit": column["unit"], "digits": column["digits"],
             "better": better,
             "task": column["task"], "description": column["description"], "weight": weight,
+            "share": shares.is_share(name),
         }  # fmt: skip
     needed = {name for name, column in about.items() if column["weight"] != ""}
     needed |= {column["weight"] for column in about.values() if column["weight"]}

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from support import result_kit
 from support.result_kit import put, spread
 from support.site_kit import DATA, PAGE, cells, fill, payload
 
@@ -85,8 +86,10 @@ def test_pictures_and_comparisons_get_the_numbers_of_the_rows(folder):
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 @pytest.mark.parametrize("speakers", [None, 5, 45], ids=["unknown", "few", "many"])
-def test_the_page_has_the_verdicts_of_compare(tmp_path, speakers):
+def test_the_page_has_the_verdicts_of_compare(tmp_path, monkeypatch, speakers):
     """The statistics of the page, run by node, against those of `audiotok compare`."""
+    at_16k = {f"{name}_16k": result_kit.ABOUT[name] for name in ("pesq", "mel_distance")}
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | at_16k)
     generator = np.random.default_rng(0)
     speaker = None if speakers is None else [f"s{n % speakers}" for n in range(60)]
     if speaker:
@@ -98,8 +101,13 @@ def test_the_page_has_the_verdicts_of_compare(tmp_path, speakers):
             "mel_distance": generator.normal(2 + shift, 0.1, 60),
             "wer": generator.uniform(0, 0.5 + 0.1 * shift, 60),
             "words": generator.integers(1, 20, 60).astype(float),
-        }
+            # of few speakers: the t interval of this difference goes beyond 1
+            "pairs_speaker": np.array([1.0] * 57 + [0.0] * 3) if shift else np.zeros(60),
+            # the sound is at 16 kHz already: the same values; the distance differs
+            "pesq_16k": [], "mel_distance_16k": generator.normal(2 + shift, 0.1, 60),
+        }  # fmt: skip
         rows["pesq"][3] = np.nan
+        rows["pesq_16k"] = rows["pesq"]
         rows = {column: list(map(float, values)) for column, values in rows.items()}
         put(tmp_path, name, rows, speaker=speaker)
     frame = comparison.compare("one", "two", results=tmp_path)
@@ -114,12 +122,14 @@ def test_the_page_has_the_verdicts_of_compare(tmp_path, speakers):
     paths = [tmp_path / "site" / DATA, tmp_path / "site/statistics.js"]
     command = ["node", "-e", script, *map(str, paths)]
     pairs = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    assert sorted(pair["name"] for pair in pairs) == sorted(frame.index) and len(pairs) == 4
+    assert sorted(pair["name"] for pair in pairs) == sorted(frame.index) and len(pairs) == 7
     for pair in pairs:
         row = frame.loc[pair["name"]]
         assert pair["interval"] == pytest.approx([row["low"], row["high"]], abs=2e-5)
         assert pair["corrected"] == pytest.approx(row["p_holm"], abs=1e-4)
         assert (pair["winner"], pair["n"]) == (row["better"], row["n"])
+        assert pair["comparisons"] == row["comparisons"] == 6
+    assert frame.loc["pairs_speaker", "low"] == -1.0 or speakers != 5
     assert {"tie", "one"} <= set(frame["better"]) or speakers is None
 
 

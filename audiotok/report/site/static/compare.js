@@ -35,7 +35,7 @@ function showPair(box, data, a, b, column) {
   box.replaceChildren();
   if (!rows.length) return box.append("These two have no clips with a number in common.");
   box.append(element("h2", {}, "All columns"), tableOf("pair", "All columns", ["column", a.name, b.name + "\u00a0", "difference", "95 % interval", "clips", "better"], rows));
-  box.append(element("p", {}, `Verdicts are after Holm's correction for ${pairs.filter((pair) => pair.corrected !== null).length} columns.`));
+  box.append(element("p", {}, `Verdicts are after Holm's correction for ${pairs[0].comparisons} columns.`));
   const about = data.columns[column], one = a.rows[column], two = b.rows[column];
   box.append(element("h2", {}, `${data.columns[column].title}, clip by clip`));
   if (!one || !two) return box.append("Not measured for both.");

@@ -1,7 +1,7 @@
 // Paired differences with intervals over clusters of clips (speakers), as audiotok/results/statistics.py has them.
 "use strict";
 
-const DRAWS = 1000, FEW = 40, LEVEL = 0.05, DETAIL = /_seed_(\d+|std)$|_diverged$/;
+const DRAWS = 1000, FEW = 40, LEVEL = 0.05, DETAIL = /_seed_(\d+|std)$|_diverged$/, AT_16K = "_16k";
 
 function uniform(index) { // mulberry32 with seed 0, by the index of the number
   let t = Math.imul(index + 1, 0x6d2b79f5);
@@ -102,7 +102,14 @@ function paired(data, a, b, name) { // means, interval and p of the difference i
   if (Math.abs(value) <= 1e-12 * Math.max(...means.map(Math.abs))) value = 0;
   const difference = (picked) => weightedMean(one, wa, picked) - weightedMean(two, wb, picked);
   const estimated = estimate(value, clustersOf(clips, data.clusters), (i) => (wa[i] + wb[i]) / 2, difference);
+  if (about.share && estimated.interval) estimated.interval = estimated.interval.map((edge) => Math.min(Math.max(edge, -1), 1));
   return { name, means, value, n: clips.length, ...estimated };
+}
+
+function repeated(a, b, name) { // NAME, where the column is NAME_16k and has the same values for both; else null
+  const base = name.endsWith(AT_16K) ? name.slice(0, -AT_16K.length) : null;
+  const same = (rows) => rows[base]?.every((value, i) => value === rows[name][i]);
+  return base && same(a.rows) && same(b.rows) ? base : null;
 }
 
 function holm(ps) {
@@ -112,15 +119,18 @@ function holm(ps) {
   return corrected;
 }
 
-function compared(data, a, b) { // all columns of two codecs that have a direction, with verdicts
+function compared(data, a, b) { // all columns with a direction of two codecs, with verdicts, as comparison.py has them
   const names = Object.keys(data.columns).filter((n) => data.columns[n].better !== null && data.columns[n].weight !== "");
   const pairs = names.map((name) => paired(data, a, b, name)).filter(Boolean);
-  const family = pairs.filter((pair) => pair.p !== null && !DETAIL.test(pair.name));
+  const tested = pairs.filter((pair) => pair.p !== null && !DETAIL.test(pair.name)), of = {};
+  for (const { name } of tested) of[name] = tested.find((pair) => pair.name === repeated(a, b, name))?.name ?? name;
+  const family = tested.filter(({ name }) => of[name] === name);
   const corrected = holm(family.map((pair) => pair.p));
   for (const pair of pairs) {
-    const place = family.indexOf(pair), seed = new RegExp(`^${pair.name}_seed_\\d+$`);
+    const place = family.findIndex(({ name }) => name === of[pair.name]), seed = new RegExp(`^${pair.name}_seed_\\d+$`);
     const side = ([low, high]) => (pair.value > 0 ? low > 0 : high < 0);
     pair.seeds = pairs.filter((other) => seed.test(other.name)).map((other) => Boolean(other.interval) && side(other.interval));
+    pair.comparisons = family.length;
     pair.corrected = place < 0 ? null : corrected[place];
     pair.winner = "–";
     if (place < 0) continue;
