@@ -49,7 +49,7 @@ def main() -> None:
             1, round(arguments.chunk_ms / 1000 * codec.card.sample_rate_in / codec.hop_length)
         )
         if arguments.source == MICROPHONE:
-            chunks = heard(codec, step, arguments.seconds)
+            chunks = recorded(codec, step, arguments.seconds)
         else:
             chunks = paced(codec, step, as_audio(arguments.source), not arguments.unpaced)
         sound, timings = echo(codec, chunks)
@@ -74,7 +74,7 @@ def paced(
         yield waveform[:, start:stop], stop == waveform.shape[1]
 
 
-def heard(codec: Codec, step: int, seconds: float) -> Iterator[tuple[torch.Tensor, bool]]:
+def recorded(codec: Codec, step: int, seconds: float) -> Iterator[tuple[torch.Tensor, bool]]:
     """Chunks (C, L) of the microphone.
 
     Raises:

@@ -72,6 +72,8 @@ def main() -> None:
         "lm": partial(language_model, device, arguments.nanogpt),
     }
     chosen = arguments.parts.split(",") if arguments.parts else list(parts)
+    if unknown := [name for name in chosen if name not in parts]:
+        parser.error(f"no part {', '.join(unknown)}: expected some of {', '.join(parts)}")
     begin, rows = time.monotonic(), []
     for name in chosen:
         start = time.monotonic()

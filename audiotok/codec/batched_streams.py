@@ -80,10 +80,7 @@ class BatchedStreams:
             CodecError, AudioError: as `Stream.encode`; the message names the item. If its latents
                 are not finite, the other items have advanced, and their codes are lost.
         """
-        wanted, ends = (
-            self._flags(mask, "mask"),
-            self._flags(last, "last"),
-        )
+        wanted, ends = self._flags(mask, "mask"), self._flags(last, "last")
         inputs = {}
         for item, chunk in self._given(chunks, wanted):
             with _naming(item):
@@ -91,7 +88,7 @@ class BatchedStreams:
         outputs = self._run("encoder", inputs, ends)
         shape = (1, self.codec.card.num_codebooks, 0)
         nothing = torch.empty(shape, dtype=torch.int64)
-        return self._checked(Stream.found, outputs, nothing)
+        return self._checked(Stream.checked_codes, outputs, nothing)
 
     @pytorch_defaults()
     def decode(self, codes: Any, mask: Flags = True, last: Flags = False) -> list[torch.Tensor]:
@@ -104,16 +101,14 @@ class BatchedStreams:
         Raises:
             CodecError: as `Stream.decode`; the message names the item.
         """
-        wanted, ends = (
-            self._flags(mask, "mask"),
-            self._flags(last, "last"),
-        )
+        wanted, ends = self._flags(mask, "mask"), self._flags(last, "last")
         inputs = {}
         for item, each in self._given(codes, wanted):
             with _naming(item):
                 inputs[item] = self._streams[item].codes(each)
         outputs = self._run("decoder", inputs, ends)
-        return self._checked(Stream.heard, outputs, torch.empty(1, self.codec.card.channels, 0))
+        silence = torch.empty(1, self.codec.card.channels, 0)
+        return self._checked(Stream.checked_waveform, outputs, silence)
 
     def reset(self, items: Iterable[int] | None = None) -> None:
         """Let these items (indices, or n booleans), or all, begin a new sound in both directions.
@@ -159,13 +154,10 @@ class BatchedStreams:
     def _given(self, values: Any, wanted: list[bool]) -> Iterator[tuple[int, Any]]:
         """The items that do not pause, with their chunks or codes."""
         values = [None] * self.batch if values is None else values
-        count = (
-            len(values)
-            if isinstance(values, list | tuple) or getattr(values, "ndim", 0)
-            else "no list"
-        )
-        if count != self.batch:
-            raise CodecError(f"given {count}: expected {self.batch} items, one for each stream")
+        listed = isinstance(values, list | tuple) or getattr(values, "ndim", 0)
+        if not listed or len(values) != self.batch:
+            actual = f"{len(values)} items are" if listed else f"{type(values).__name__} is"
+            raise CodecError(f"{actual} given: expected {self.batch} items, one for each stream")
         return ((item, values[item]) for item in range(self.batch) if wanted[item])
 
     def _run(

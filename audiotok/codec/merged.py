@@ -37,10 +37,7 @@ from audiotok.tokens import durations
 from audiotok.tokens.atok import MAX_STRIDE
 
 EQUAL, SIMILARITY = "equal", "similarity-"
-
-
 MAX_DURATION = 4  # the default: two bits
-
 Merge = tuple[int, ...] | str
 
 
@@ -66,7 +63,7 @@ merge_type.__name__ = (
 
 
 def threshold_of(text: str) -> float:
-    """The least cosine of frames that are merged, in "similarity-0.9"."""
+    """The number in "similarity-0.9": frames whose cosine is above it are merged."""
     return float(text.removeprefix(SIMILARITY))
 
 
@@ -168,9 +165,9 @@ class SimilaritySearch:
 
     Args:
         search: latents (B, D, T) -> codes (B, K, T).
-        threshold: least cosine of adjacent units of a segment.
+        threshold: adjacent units of a segment have a cosine above it.
         max_duration: most units of a segment.
-        unit: frames.
+        unit: least common multiple of the strides, frames.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ class Stream:
                 chunk.
             AudioError: a chunk that is not finite, or not scaled to [-1, 1].
         """
-        return self.found(self.encoder.run(self.codec, self.waveform(chunk, last), last))
+        return self.checked_codes(self.encoder.run(self.codec, self.waveform(chunk, last), last))
 
     @pytorch_defaults()
     def decode(self, codes: Any = None, last: bool = False) -> torch.Tensor:
@@ -83,7 +83,7 @@ class Stream:
         Raises:
             CodecError: codes of another shape, out of range, or after the last ones.
         """
-        return self.heard(self.decoder.run(self.codec, self.codes(codes), last))
+        return self.checked_waveform(self.decoder.run(self.codec, self.codes(codes), last))
 
     @pytorch_defaults()
     def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,15 +96,15 @@ class Stream:
         silence = torch.empty(self.codec.card.channels, 0)
         return codes, silence if self.decoder.ended else self.decode(last=True)
 
-    def found(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, K, T) of the network, checked."""
+    def checked_codes(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes (B, K, T) of the network; CodecError if a latent vector was not finite."""
         if codes.numel() and codes.min() < 0:
             name = self.codec.card.name
             raise CodecError(f"{name}: latents are not finite, so they have no codes")
         return codes
 
-    def heard(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Sound (B, C, L) of the network as waveform (B * C, L), checked."""
+    def checked_waveform(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Sound (B, C, L) of the network as waveform (B * C, L); CodecError if it is not finite."""
         if not waveform.isfinite().all():
             raise CodecError(f"{self.codec.card.name} decoded no usable sound: it is not finite")
         return waveform.float().flatten(0, 1)

@@ -129,7 +129,8 @@ def encode(
         metadata=json.dumps(metadata, sort_keys=True),
     )
     works = list(_works(corpus, metadata["settings"]["shard_clips"]))
-    cached = caching(job, codec) if kind == "cpu" or workers == 0 else nullcontext()
+    here = workers == 0 or not can_start_processes()
+    cached = caching(job, codec) if kind == "cpu" or here else nullcontext()
     del codec  # a process for a GPU loads its own
     metadata["shards"] = len(works)
     with _LockedFolder(out, metadata) as folder, cached:

@@ -45,9 +45,9 @@ def local(
     that crash the process are skipped: see `_surviving`."""
     works, reported = iter(works), [0.0, 0.0]
     forked = job.device == "cpu" and can_fork()
-    with ExitStack() as stack:
+    # the processes end before the threads that wait for them, also after an interrupt
+    with ThreadPoolExecutor(count) as threads, ExitStack() as stack:
         processes = [stack.enter_context(_Process(job, forked)) for _ in range(count)]
-        threads = stack.enter_context(ThreadPoolExecutor(count))
         running = {
             threads.submit(process.make, work): process
             for process, work in zip(processes, works, strict=False)

@@ -16,8 +16,8 @@ from audiotok.errors import CorpusError
 from audiotok.system.files import replacing
 
 MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
-_TYPES = {np.dtype("<u2"): 8, np.dtype("<i4"): 4}  # Megatron's numbers of types
-_LARGEST_SHORT = 65_500  # from here on Megatron itself takes int32
+_TYPES = {np.dtype("<u2"): 8, np.dtype("<i4"): 4}  # the numbers by which Megatron names types
+_LARGEST_SHORT = 65_500  # vocabularies from this size on are int32, as in Megatron
 
 
 def export_megatron(
@@ -49,13 +49,13 @@ def export_megatron(
         raise CorpusError(f"ids up to {end - 1} do not fit into the 32 bits of Megatron's files")
     kind = np.dtype("<u2" if end < _LARGEST_SHORT else "<i4")
     lengths: list[int] = []
-    made = sequences(source, layout, tick)
+    documents = sequences(source, layout, tick)
     with replacing(paths[1], CorpusError) as index:
         with replacing(paths[0], CorpusError) as file:
-            for ids in packed(made, pack) if pack is not None else made:
+            for ids in packed(documents, pack) if pack is not None else documents:
                 file.write(ids.numpy().astype(kind).tobytes())
                 lengths.append(len(ids))
-        starts = np.cumsum([0, *lengths[:-1]], dtype="<i8") * kind.itemsize
+        starts = np.cumsum([0, *lengths], dtype="<i8")[:-1] * kind.itemsize
         index.write(MAGIC + struct.pack("<QB", VERSION, _TYPES[kind]))
         index.write(struct.pack("<QQ", len(lengths), len(lengths) + 1))
         index.write(np.array(lengths, "<i4").tobytes() + starts.astype("<i8").tobytes())

@@ -1,8 +1,9 @@
 """Worker processes with one thread each, which end with this process.
 
-A copy of this process (fork) shares its libraries and networks: it is there in a tenth of a second,
-where a clean process (`clean_start`) loads for seconds. A copy has this thread alone, so it is
-made only where no other thread of Python runs, which might hold a lock that the copy needs.
+A copy of this process (fork) shares its libraries and networks: it starts in a tenth of a second,
+while a clean process (`clean_start`) loads for seconds. A copy has only the thread that makes it,
+and a lock that another thread holds is never released in it. Therefore copies are made only where
+no other thread of Python runs, except those of `concurrent.futures` that serve earlier copies.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from audiotok.system.processes import clean_start, take_over, worker_start
 
 
 def can_fork() -> bool:
-    """Whether copies of this process work: on Linux, where nothing else runs in it."""
+    """Whether copies of this process work: on Linux, if it has no other thread of Python."""
     return sys.platform == "linux" and threading.active_count() == 1
 
 

@@ -68,6 +68,11 @@ def _cut(clip: Clip, tokens: Tokens) -> dict:
         custom["label"] = clip.label
     if tokens.side is not None:
         custom["side"] = tokens.side.tolist()
+    if tokens.global_codes is not None:
+        custom["global_codes"] = tokens.global_codes.tolist()
+        custom["global_sizes"] = tokens.global_sizes
+    if tokens.needs:
+        custom["needs"] = tokens.needs
     return {
         "id": clip.id,
         **about,

@@ -6,7 +6,7 @@ sounds of a pair have a cut, so that the cut does not reveal the wrong one:
 - speaker: a piece of a clip, then a piece of another clip by the same speaker (right) or by another
   speaker (wrong); the second piece has the power of the first in both.
 - background: a clip with one background sound (right), or with another one in its second half
-(wrong).
+  (wrong).
 - reversed: a clip (right), or the same clip reversed in time (wrong).
 
 Published pairs (sWUGGY, sBLIMP, StoryCloze, SALMon) are files, see `read`.

@@ -240,15 +240,15 @@ class Search(Stateful):
 
     def __call__(self, waveform: Tensor, last: bool) -> Tensor:
         """(B, C, L) -> codes (B, K, T)."""
-        return self._found(self.encoder(waveform, last), last)
+        return self._codes(self.encoder(waveform, last), last)
 
     @property
     def steps(self) -> list[Pieces]:
         """The layers of the encoder, and the search, which are applied one after another."""
         layers = self.encoder.steps if isinstance(self.encoder, Chain) else [self.encoder]
-        return [*layers, self._found]
+        return [*layers, self._codes]
 
-    def _found(self, latents: Tensor, last: bool) -> Tensor:
+    def _codes(self, latents: Tensor, last: bool) -> Tensor:
         """Latents (B, D, T') -> codes (B, K, T)."""
         latents = latents.float()
         if self.waiting is not None:

@@ -72,7 +72,7 @@ class AcousticLM(Task):
     concludes = True
     reconstructs = False
     uses_codec = True
-    option = "arrangement of the codes: interleaved, parallel, coarse_first or rq"
+    option = "arrangement of the codes: interleaved, parallel, coarse_first, rq or bpe"
 
     def __init__(self, model: str = MODELS[0]):
         if model not in MODELS:

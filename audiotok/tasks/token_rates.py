@@ -2,7 +2,8 @@
 
 Tokens are free codes: those of a segment count once, without its duration, whose bits are in
 `utterance_bitrate`. `bpe_rate` is the rate after lossless byte-pair encoding (`audiotok fit-bpe`)
-fitted to the training clips; they have none. Without a split every fifth clip is a test clip.
+that was fitted to the training clips; only test clips have it. Without a split every fifth clip is
+a test clip.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ CODECS = (
 RATE = 24_000
 LOOP = """
 import pathlib, sys, torch, audiotok
-codec = audiotok.load(sys.argv[1], checkpoint=sys.argv[2] or None, quiet=True)
+codec = audiotok.load(sys.argv[1], checkpoint=sys.argv[2] or None, device="cpu", quiet=True)
 files = sorted(pathlib.Path(sys.argv[3]).iterdir())
 torch.save({path.stem: codec.encode(path).codes for path in files}, sys.argv[4])
 """
@@ -119,6 +119,7 @@ def measured(name: str, weights: str, case: str, scratch: Path, rounds: int) -> 
         "plain loop": [sys.executable, "-c", LOOP, name, weights, str(folder), str(codes)],
         "audiotok": [
             sys.executable, "-m", "audiotok", "encode", str(folder), "-t", name, "-o", str(tokens),
+            "--device", "cpu",
             *(["--checkpoint", weights] if weights else []),
         ],
     }  # fmt: skip

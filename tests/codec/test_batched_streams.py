@@ -79,8 +79,8 @@ def test_what_is_refused_changes_no_item():
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda s: s.encode(np.zeros((3, 1, 80))), "given 3: expected 2 items"),
-        (lambda s: s.encode(7), "given no list: expected 2 items"),
+        (lambda s: s.encode(np.zeros((3, 1, 80))), "3 items are given: expected 2 items"),
+        (lambda s: s.encode(7), "int is given: expected 2 items"),
         (lambda s: s.encode(np.zeros((2, 1, 80)), mask=[True]), r"mask is \[True\]: expected 2"),
         (lambda s: s.encode(np.zeros((2, 1, 80)), mask=1), r"mask is \[1\]: expected 2 booleans"),
         (lambda s: s.encode(np.zeros((2, 1, 80)), last=[0, 1]), r"last is \[0, 1\]: expected 2"),

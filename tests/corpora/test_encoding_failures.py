@@ -79,6 +79,7 @@ def test_a_codec_that_is_not_there_is_one_line():
 
 DEADLY = """
 import os
+import time
 from pathlib import Path
 import torch
 from audiotok.codec import Codec, CodecCard
@@ -97,6 +98,8 @@ class Deadly(Codec):
         count = waveform.shape[-1]
         if count == 5000:
             os.kill(os.getpid(), 9)
+        if count == 6000:
+            time.sleep(30)
         return torch.zeros(len(waveform), 1, count, dtype=torch.int64)
 
     def _decode(self, codes):
@@ -112,6 +115,21 @@ def deadly(tmp_path):
     for number, length in enumerate((1000, 2000, 5000, 3000, 4000)):
         soundfile.write(tmp_path / f"sound/{number}.wav", np.zeros(length), 8000)
     return tmp_path / "deadly.py"
+
+
+def test_an_interrupt_does_not_wait_for_the_shards_in_progress(deadly, tmp_path, monkeypatch):
+    (tmp_path / "slow").mkdir()
+    soundfile.write(tmp_path / "slow/0.wav", np.zeros(6000), 8000)
+
+    def interrupted(*_):
+        time.sleep(0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executors, "wait", interrupted)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        encode(tmp_path / "slow", tmp_path / "tokens", str(deadly), workers=1)
+    assert time.monotonic() - start < 20
 
 
 def test_a_clip_that_ends_its_process_is_left_out_and_named(deadly, tmp_path):

@@ -160,6 +160,9 @@ def test_shards_keep_durations_and_global_codes(tmp_path, more):
     folder = write(tmp_path / "tokens", tokens)
     for (_, read), one in zip(corpora.read(folder), tokens, strict=True):
         assert torch.equal(read.codes, one.codes) and read.to_bytes() == one.to_bytes()
+    cuts, _ = corpora.export_shar(folder, tmp_path / "shar")
+    custom = json.loads(gzip.decompress(cuts.read_bytes()).splitlines()[2])["custom"]
+    assert custom["global_codes"] == [[2, 500]] and custom["global_sizes"] == [8, 600]
 
 
 def vars_of(tokens):

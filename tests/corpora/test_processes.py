@@ -19,9 +19,13 @@ def test_copies_of_a_killed_process_end():
     """Each copy but the last one shares files with those that were made after it."""
     read, write = os.pipe()
     if (child := os.fork()) == 0:
-        with starting(3, forked=True) as pool:
-            os.write(write, " ".join(str(pid) for pid in pool._processes).encode())
-            time.sleep(60)
+        try:
+            with starting(3, forked=True) as pool:
+                os.write(write, " ".join(str(pid) for pid in pool._processes).encode())
+                time.sleep(60)
+        finally:
+            os._exit(1)
+    os.close(write)
     pids = [int(pid) for pid in os.read(read, 1000).split()]
     assert len(pids) == 3 and all(map(alive, pids))
     os.kill(child, signal.SIGKILL)

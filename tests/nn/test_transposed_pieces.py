@@ -1,4 +1,4 @@
-"""A transposed convolution in pieces: the numbers of PyTorch's, also after its weight changed."""
+"""A transposed convolution in pieces: PyTorch's numbers but for rounding, also with new weights."""
 
 import pytest
 import torch

@@ -63,7 +63,10 @@ class Sphinx:
             decoder.start_utt()
             decoder.process_raw(pcm, full_utt=True)
             decoder.end_utt()
-        except (RuntimeError, ValueError) as reason:
+        except BaseException as reason:
+            _decoder.cache_clear()  # it may be within an utterance, and would refuse the next one
+            if not isinstance(reason, RuntimeError | ValueError):
+                raise
             raise MetricError(
                 f"pocketsphinx failed ({self.name}): {reason}; is each word of the grammar English?"
             ) from reason

@@ -37,7 +37,7 @@ BEAMS = 5
 HOME = "openai/whisper-"
 PRECISION = "int8"
 MAX_LENGTH = 448  # CTranslate2's default; it writes at most half as many tokens
-ENGLISH = 32  # of `max_length`, once and per second: twice the tokens
+ENGLISH = 32  # `max_length` for English: so many, and so many more per second
 log = logging.getLogger("audiotok")
 
 

@@ -1,8 +1,9 @@
 """Post-training quantization of continuous latents, dimension by dimension (TokenBridge).
 
 Wang et al. 2025, arXiv 2503.16430, section 3.2: each dimension is normalised by its mean and
-standard deviation and divided into bins of equal probability under a normal distribution, cut at 3
-standard deviations; a bin is decoded to the mean of the distribution in it. Nothing is trained.
+standard deviation. The values of its codebook are the means of a normal distribution, cut at 3
+standard deviations, in bins of equal probability; a latent gets the code of the nearest value, as
+in the code of the authors. Nothing is trained.
 """
 
 from __future__ import annotations

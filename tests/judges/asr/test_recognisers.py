@@ -17,6 +17,7 @@ from audiotok.judges.asr import (
     normalise,
     normaliser,
     pieces,
+    sphinx,
     word_errors,
 )
 from audiotok.judges.asr.sphinx import Sphinx
@@ -163,13 +164,22 @@ def test_the_closed_grammar_hears_a_bundled_sentence(corpus):
 
 
 def test_what_was_heard_before_changes_nothing(corpus):
-    """A fresh decoder each time: neither an earlier sound nor numpy's generator matters."""
+    """Neither an earlier sound nor numpy's generator matters."""
     audio = corpus.clips[0].read()
     quiet = Audio(audio.waveform * 0.01, 16_000)
     general = Sphinx()
     first = general.transcribe(audio)
     general.transcribe(quiet)
     assert general.transcribe(audio) == first != ""
+
+
+def test_a_failed_sound_does_not_disturb_the_next_one(corpus, monkeypatch):
+    closed = Sphinx(corpus.grammar)
+    with monkeypatch.context() as patch:
+        patch.setattr(sphinx, "_pcm", lambda audio: b"")  # refused within an utterance
+        with pytest.raises(IndexError):
+            closed.transcribe(corpus.clips[0].read())
+    assert closed.transcribe(corpus.clips[0].read()) == corpus.clips[0].text
 
 
 def test_silence_and_single_samples_are_heard_as_nothing_or_something_but_do_not_fail(corpus):
