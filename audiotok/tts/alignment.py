@@ -51,6 +51,13 @@ def align(audio: Audio, text: str) -> Alignment:
     return Alignment(tuple(names), tuple(starts))
 
 
+def cut(spoken: Tensor, lengths: Tensor, units: slice) -> tuple[Tensor, Tensor]:
+    """The phones (N,), and the units of each (N,), that remain of a slice of the units."""
+    numbers = torch.arange(len(lengths)).repeat_interleave(lengths)[units]
+    numbers, kept = numbers.unique_consecutive(return_counts=True)
+    return spoken[numbers], kept
+
+
 def durations(starts: Sequence[float], frames: int, frame_rate: float) -> tuple[Tensor, int]:
     """Frames of each phone.
 

@@ -77,7 +77,7 @@ class Run:
             progress = state.load(folder.state, self._parts, group)
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
             return
-        self.model.fit(self.corpora[0].train)
+        self.model.fit()
         if group.is_main:
             about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
