@@ -1,4 +1,6 @@
-"""Speaks the sentences of the suite tts with a part of the recording given: which model fails?
+"""Speaks the sentences of the suite tts with a part of the recording given, for VALL-E R.
+
+It shows which of the two models causes the errors.
 
     python benchmarks/tts_oracle.py HELD_OUT OUT --model AR NAR --given first
     python benchmarks/tts_oracle.py HELD_OUT OUT --model AR NAR --given durations
@@ -49,7 +51,7 @@ def main() -> None:
             found = align(sound, row["text"])
             codes = speaker.codec.encode(sound).codes[0].long()
             units = -(-codes.shape[1] // model.merge)
-            lengths, _ = durations(found.starts, units, 1 / speaker.unit)
+            lengths = durations(found.starts, units, 1 / speaker.unit)
         except AudiotokError as error:
             print(f"{row['audio']} left out: {error}")
             continue

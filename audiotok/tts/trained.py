@@ -1,10 +1,10 @@
 """Files of speech models: safetensors of one part, or of all parts of a model.
 
     model = load("runs/valle-ar/model.safetensors", "runs/valle-nar/model.safetensors")
-    join(["ar.safetensors", "nar.safetensors"], "valle-e-r.safetensors")
+    join(["ar.safetensors", "nar.safetensors"], "valle-r.safetensors")
 
 A part is a network that was trained by itself; its kind ("valle-ar") prefixes the names of its
-weights. The metadata METADATA_KEY is JSON: of each kind its configuration, codes and training.
+weights. The metadata METADATA_KEY is JSON: the configuration, codes and training of each kind.
 """
 
 from __future__ import annotations

@@ -245,7 +245,7 @@ class AR(SpeechModel):
         if not self.config.align:
             if request.durations is not None:
                 raise SpeechError(
-                    "this model has no alignment, so it keeps no given durations: choose one with"
+                    "this model has no alignment, so it cannot keep durations: leave them out"
                 )
             return Spoken(None, MOST_UNITS_PER_PHONE * len(request.phones))
         given = None if request.durations is None else request.durations.tolist()

@@ -199,7 +199,14 @@ def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tmp_path, monkey
     weights = training.train(path, out=tmp_path / "whole", cpu=True, note=noted.append)
     assert trained.read(weights)["valle-ar"]["training"]["recipe"] == "tiny"
     assert any("codes of" in line for line in noted)
+    phones = tmp_path / "tokens" / corpus.PHONES
+    complete = phones.read_bytes()
+    torn = complete + b'{"id": "to'  # as when the process is killed
+    phones.write_bytes(torn)
     assert corpus.is_prepared(manifest, tmp_path / "tokens", CODEC)
+    assert phones.read_bytes() == torn  # only who writes may cut
+    corpus.prepare(manifest, tmp_path / "tokens", CODEC)
+    assert phones.read_bytes() == complete
 
     def stop(step, steps, numbers):
         if step == 2:
