@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
@@ -104,11 +103,7 @@ def read(path: str | Path) -> Parts:
     Raises:
         CheckpointError: it cannot be read, or holds no speech model.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    metadata = checkpoints.read_metadata(path).get(METADATA_KEY)
     if metadata is None:
         raise CheckpointError(
             f"{path} is no speech model: expected model.safetensors of `audiotok train-tts`"

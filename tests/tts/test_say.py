@@ -166,7 +166,7 @@ def test_files_of_parts_can_be_joined_and_others_are_refused(parts, tmp_path):
     ):
         trained.load("no-such-model")
     (tmp_path / "x.safetensors").write_bytes(b"no")
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         trained.load(tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="VALL-E R needs valle-ar and valle-nar"):
         trained.load(parts / "nar.safetensors")
