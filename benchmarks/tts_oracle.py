@@ -24,6 +24,7 @@ from audiotok.sound.audio import write
 from audiotok.tts.alignment import align, durations
 from audiotok.tts.base import Request
 from audiotok.tts.say import Speaker
+from audiotok.tts.valle import ValleR
 
 
 def main() -> None:
@@ -39,6 +40,8 @@ def main() -> None:
     torch.set_num_threads(1)
     speaker, place = Speaker(*arguments.model), arguments.held_out.resolve()
     model, name = speaker.model, f"given-{arguments.given}"
+    if arguments.given == "first" and not isinstance(model, ValleR):
+        parser.error("--given first needs the two models of VALL-E R, valle-ar and valle-nar")
     (arguments.out / name).mkdir(parents=True, exist_ok=True)
     done = {row["audio"] for row in read(arguments.out / "manifest.tsv")}
     rows = [row for row in read(place / "manifest.tsv") if row["label"] != "prompt"]
