@@ -72,9 +72,9 @@ def main() -> None:
         except AudiotokError as error:
             print(f"{row['audio']} left out: {error}")
             continue
-        for what, heard in (("model", made), ("copy", speaker.codec.reconstruct(sound))):
+        for what, speech in (("model", made), ("copy", speaker.codec.reconstruct(sound))):
             try:
-                again = voiced(spoken(heard, row["text"]))
+                again = voiced(spoken(speech, row["text"]))
             except AudiotokError:
                 again = ([], [])
             names, wanted = voiced(given)
@@ -85,6 +85,8 @@ def main() -> None:
                 {"what": what, "speaker": row["speaker"], "given": a, "found": b}
                 for a, b in zip(wanted, again[1], strict=True)
             ]
+    if not pairs:
+        parser.exit(2, f"no clip has the phones of its text, so nothing is written: {failed}\n")
     table = pd.DataFrame(pairs)
     found = []
     for what, own in table.groupby("what"):

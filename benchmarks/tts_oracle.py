@@ -1,4 +1,6 @@
-"""Speaks the sentences of the suite tts with a part of the recording given: which model fails?
+"""Speaks the sentences of the suite tts with a part of the recording given, for VALL-E R.
+
+It shows which of the two models causes the errors.
 
     python benchmarks/tts_oracle.py HELD_OUT OUT --model AR NAR --given first
     python benchmarks/tts_oracle.py HELD_OUT OUT --model AR NAR --given durations
@@ -22,6 +24,7 @@ from audiotok.sound.audio import write
 from audiotok.tts.alignment import align, durations
 from audiotok.tts.base import Request
 from audiotok.tts.say import Speaker
+from audiotok.tts.valle import ValleR
 
 
 def main() -> None:
@@ -37,6 +40,8 @@ def main() -> None:
     torch.set_num_threads(1)
     speaker, place = Speaker(*arguments.model), arguments.held_out.resolve()
     model, name = speaker.model, f"given-{arguments.given}"
+    if arguments.given == "first" and not isinstance(model, ValleR):
+        parser.error("--given first needs the two models of VALL-E R, valle-ar and valle-nar")
     (arguments.out / name).mkdir(parents=True, exist_ok=True)
     done = {row["audio"] for row in read(arguments.out / "manifest.tsv")}
     rows = [row for row in read(place / "manifest.tsv") if row["label"] != "prompt"]
@@ -49,7 +54,7 @@ def main() -> None:
             found = align(sound, row["text"])
             codes = speaker.codec.encode(sound).codes[0].long()
             units = -(-codes.shape[1] // model.merge)
-            lengths, _ = durations(found.starts, units, 1 / speaker.unit)
+            lengths = durations(found.starts, units, 1 / speaker.unit)
         except AudiotokError as error:
             print(f"{row['audio']} left out: {error}")
             continue

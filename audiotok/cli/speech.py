@@ -98,4 +98,4 @@ def say(
     if save_durations:
         files.write(save_durations, files.Durations(spoken.phones, spoken.seconds_of_phones))
     work = sum(spoken.seconds.values())
-    print(f"{out}: {spoken.audio.duration:.2f} s in {work:.2f} s, {spoken.steps} steps")
+    print(f"{out}: {spoken.audio.duration:.2f} s of speech in {work:.2f} s, {spoken.steps} steps")

@@ -54,7 +54,7 @@ class Attention(nn.Module):
             part.view(batch, steps, self.heads, -1).transpose(1, 2)
             for part in self.qkv(hidden).chunk(3, dim=-1)
         )
-        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         past_steps = 0
         if cache is not None:
             past_steps = cache.layers[layer][0].shape[2] if layer in cache.layers else 0
@@ -104,8 +104,7 @@ class Transformer(nn.Module):
             raise ValueError(f"dimension {dimension} does not divide into {heads} heads of pairs")
         self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(dimension)
-        frequencies = _BASE ** -torch.linspace(0, 1, dimension // heads // 2 + 1)[:-1]
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies(dimension // heads), persistent=False)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
                 nn.init.normal_(weight, std=0.02)
@@ -116,14 +115,24 @@ class Transformer(nn.Module):
         """With a cache, `hidden` are the steps that follow those in the cache."""
         past_steps = 0 if cache is None else cache.length
         position = torch.arange(past_steps, past_steps + hidden.shape[1], device=hidden.device)
-        angles = position[:, None] * self.frequencies
-        rotation = torch.stack([angles.cos(), angles.sin()]).to(hidden.dtype)
+        rotation = rotation_of(position, self.frequencies, hidden.dtype)
         for layer, block in enumerate(self.blocks):
             hidden = block(hidden, rotation, cache, layer)
         return self.norm(hidden)
 
 
-def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
+def frequencies(size: int) -> Tensor:
+    """The frequencies of the rotary embedding for heads of `size` dimensions, (size // 2,)."""
+    return _BASE ** -torch.linspace(0, 1, size // 2 + 1)[:-1]
+
+
+def rotation_of(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> Tensor:
+    """Cosines and sines (2, ..., D / 2) of the angles of positions (...)."""
+    angles = positions[..., None] * frequencies
+    return torch.stack([angles.cos(), angles.sin()]).to(dtype)
+
+
+def rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
     """Rotates each pair of halves of (B, H, P, D) by the angle of its step and frequency."""
     cosine, sine = rotation
     first, second = vectors.chunk(2, dim=-1)

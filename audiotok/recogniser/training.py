@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from audiotok import data
 from audiotok.data import Clip
-from audiotok.errors import CorpusError, RecipeError
+from audiotok.errors import CorpusError
 from audiotok.nn.log_mel import SAMPLE_RATE
 from audiotok.recogniser.augment import augment
 from audiotok.recogniser.model import Recogniser, transcribe
@@ -30,12 +30,7 @@ from audiotok.recogniser.recipe import RecogniserRecipe, load
 from audiotok.training import state
 from audiotok.training.folder import Folder, cut_log, environment
 from audiotok.training.launch import Note, Report, launch
-from audiotok.training.optimisers import (
-    clipped_norm,
-    learning_rate,
-    make_optimizer,
-    set_learning_rate,
-)
+from audiotok.training.optimisers import apply_gradients, make_optimizer
 from audiotok.training.processes import ProcessGroup
 
 
@@ -112,16 +107,11 @@ class Run:
         )
         loss.backward()
         group.average_gradients(self.model.parameters(), 1)
-        rate = learning_rate(recipe.optimizer, step, recipe.steps)
-        set_learning_rate(self.optimizer, rate)
-        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
         mean = group.sum(loss.detach()) / group.count
-        if not torch.isfinite(mean) or not torch.isfinite(norm):
-            raise RecipeError(
-                f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
-                "finite; lower optimizer.learning_rate, or set optimizer.clip_norm"
-            )
-        self.optimizer.step()
+        rate = apply_gradients(
+            self.optimizer, self.model.parameters(), recipe.optimizer,
+            step=step, steps=recipe.steps, loss=mean,
+        )  # fmt: skip
         return {"loss": float(mean), "rate": rate}
 
     def _batch(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -25,12 +25,7 @@ from audiotok.system.files import replacing
 from audiotok.training import state
 from audiotok.training.folder import Folder, cut_log, environment
 from audiotok.training.launch import Note, Report, launch
-from audiotok.training.optimisers import (
-    clipped_norm,
-    learning_rate,
-    make_optimizer,
-    set_learning_rate,
-)
+from audiotok.training.optimisers import apply_gradients, make_optimizer
 from audiotok.training.processes import ProcessGroup
 
 
@@ -112,16 +107,11 @@ class Run:
             loss.backward()
             losses.append(loss.detach())
         group.average_gradients(self.model.parameters(), recipe.accumulate)
-        rate = learning_rate(recipe.optimizer, step, recipe.steps)
-        set_learning_rate(self.optimizer, rate)
-        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
         mean = group.sum(torch.stack(losses).mean()) / group.count
-        if not torch.isfinite(mean) or not torch.isfinite(norm):
-            raise RecipeError(
-                f"step {step + 1}: loss {float(mean):g}, norm of the gradient {float(norm):g}: not "
-                "finite; lower optimizer.learning_rate, or set optimizer.clip_norm"
-            )
-        self.optimizer.step()
+        rate = apply_gradients(
+            self.optimizer, self.model.parameters(), recipe.optimizer,
+            step=step, steps=recipe.steps, loss=mean,
+        )  # fmt: skip
         return {"loss": float(mean), "rate": rate}
 
     @torch.no_grad()

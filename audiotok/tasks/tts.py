@@ -1,11 +1,11 @@
-"""tts: speech that a model made of a text in the voice of a prompt: words, voice, quality, cost.
+"""tts: speech that a model generated from a text and a prompt: words, voice, quality, cost.
 
 It rates given sounds (suite `tts`): a manifest with `text`, `speaker`, `prompt` (a sound of the
 voice to imitate), and `label`, the kind of the sentence. The recording of the sentence by the same
 voice (`reference`), its copy by the codec, and noise are rows like those of a model:
 
 - words: error rates by Whisper; the shares of the text's words that were skipped, and that were
-  said once more, by aligning what Whisper heard with the text;
+  repeated, by aligning Whisper's transcript with the text;
 - voice: cosine with the prompt, and the mean cosine with the prompts of the other voices. The row
   of the codec's copy gives both bounds: the same voice and another one, through the codec;
 - quality: DistillMOS, where it is installed;
@@ -46,9 +46,9 @@ MOST_OTHERS = 8  # voices that a clip is compared with
 class Tts(Task):
     """Args: model: of Whisper, as in `asr_whisper`.
 
-    Ranked: the word error rate and the similarity to the prompt, for a model that speaks clearly in
-    its own voice has failed, and so has one that babbles in the right one. Skips and repetitions
-    are parts of the word error rate; DistillMOS hears no words.
+    Ranked: the word error rate and the similarity to the prompt. Both are needed: a model may speak
+    clearly in another voice, or unclearly in the right voice. Skips and repetitions are parts of
+    the word error rate, and DistillMOS does not rate the words.
     """
 
     name = "tts"
@@ -74,17 +74,17 @@ class Tts(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        heard, voice = self.recogniser.name, self.encoder.name
+        recogniser, voice = self.recogniser.name, self.encoder.name
         found = (
-            ("wer", False, 3, f"word error rate; {heard}"),
-            ("cer", False, 3, f"character error rate; {heard}"),
-            ("skipped", False, 3, f"share of the words that were left out; {heard}"),
-            ("repeated", False, 3, f"words said once more, per word of the text; {heard}"),
+            ("wer", False, 3, f"word error rate; {recogniser}"),
+            ("cer", False, 3, f"character error rate; {recogniser}"),
+            ("skipped", False, 3, f"share of the words that were left out; {recogniser}"),
+            ("repeated", False, 3, f"repeated words, per word of the text; {recogniser}"),
             ("similarity", True, 3, f"cosine with the prompt; {voice}"),
             ("other_similarity", None, 3, f"mean cosine with prompts of other voices; {voice}"),
             ("mos", True, 2, "DistillMOS"),
             ("steps", False, 0, "sequential steps of the network"),
-            ("work", False, 2, "seconds of work per second of speech, as its maker measured"),
+            ("work", False, 2, "seconds of work per second of speech, as `audiotok say` measured"),
             ("words", None, 0, "words of the text"),
             ("characters", None, 0, "characters of the text"),
         )
@@ -164,15 +164,15 @@ class Tts(Task):
         return found
 
 
-def words(text: str, heard: str) -> dict[str, float | AudiotokError]:
+def words(text: str, transcript: str) -> dict[str, float | AudiotokError]:
     """Rates of one clip."""
-    skipped, repeated = skips_and_repetitions(text, heard)
+    skipped, repeated = skips_and_repetitions(text, transcript)
     count = len(normalise(text).split())
     if not count:
         return {"wer": MetricError(f"the text {text[:40]!r} holds no words")}
     return {
-        "wer": _words.rate(text, heard),
-        "cer": _words.rate(text, heard, _words.character_errors),
+        "wer": _words.rate(text, transcript),
+        "cer": _words.rate(text, transcript, _words.character_errors),
         "skipped": skipped / count,
         "repeated": repeated / count,
         "words": float(count),
@@ -180,13 +180,13 @@ def words(text: str, heard: str) -> dict[str, float | AudiotokError]:
     }
 
 
-def skips_and_repetitions(text: str, heard: str) -> tuple[int, int]:
-    """Words of the text that were not heard, and words heard once more than they stand there.
+def skips_and_repetitions(text: str, transcript: str) -> tuple[int, int]:
+    """How many words of the text the transcript leaves out, and how many it repeats.
 
     By the alignment with the fewest errors. A repetition is an inserted word that is one of the
     NEAR words of the text before or after its place.
     """
-    wanted, found = normalise(text).split(), normalise(heard).split()
+    wanted, found = normalise(text).split(), normalise(transcript).split()
     if not wanted or not found:
         return len(wanted), 0
     skipped = repeated = 0

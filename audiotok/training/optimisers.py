@@ -1,4 +1,4 @@
-"""AdamW and its learning rate, a function of the step alone."""
+"""AdamW, its learning rate (a function of the step alone), and a step of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from audiotok.errors import RecipeError
 from audiotok.training.settings import OptimizerConfig
 
 
@@ -43,3 +44,29 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 def clipped_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> torch.Tensor:
     """The norm of the gradient, which is scaled down to `max_norm` if it is larger."""
     return nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm)
+
+
+def apply_gradients(
+    optimizer: torch.optim.Optimizer,
+    parameters: Iterable[nn.Parameter],
+    settings: OptimizerConfig,
+    *,
+    step: int,
+    steps: int,
+    loss: torch.Tensor,
+) -> float:
+    """Updates the parameters with the learning rate of a step, which is returned.
+
+    Raises:
+        RecipeError: the loss () or the norm of the gradient is not finite.
+    """
+    rate = learning_rate(settings, step, steps)
+    set_learning_rate(optimizer, rate)
+    norm = clipped_norm(parameters, settings.clip_norm)
+    if not torch.isfinite(loss) or not torch.isfinite(norm):
+        raise RecipeError(
+            f"step {step + 1}: loss {float(loss):g}, norm of the gradient {float(norm):g}: not "
+            "finite; lower optimizer.learning_rate, or set optimizer.clip_norm"
+        )
+    optimizer.step()
+    return rate

@@ -33,16 +33,15 @@ class Alignment:
 
 
 def align(audio: Audio, text: str) -> Alignment:
-    """The phones of `text` in `audio`; noises that the aligner finds count as silence.
+    """The phones of `text` in `audio`; noises between the words count as silence.
 
     Raises:
         MetricError: the text does not fit the sound.
         SpeechError: a word of the text cannot be spoken.
     """
-    found = sphinx.phones(audio, text, pronunciations(text))
     names: list[str] = []
     starts: list[float] = []
-    for name, start in found:
+    for name, start in sphinx.phones(audio, text, pronunciations(text)):
         name = name if name in phones.NAMES else SILENCE
         if name == SILENCE and names and names[-1] == SILENCE:
             continue
@@ -51,7 +50,14 @@ def align(audio: Audio, text: str) -> Alignment:
     return Alignment(tuple(names), tuple(starts))
 
 
-def durations(starts: Sequence[float], frames: int, frame_rate: float) -> tuple[Tensor, int]:
+def cut(spoken: Tensor, lengths: Tensor, units: slice) -> tuple[Tensor, Tensor]:
+    """The phones (N,), and the units of each (N,), that remain of a slice of the units."""
+    numbers = torch.arange(len(lengths)).repeat_interleave(lengths)[units]
+    numbers, kept = numbers.unique_consecutive(return_counts=True)
+    return spoken[numbers], kept
+
+
+def durations(starts: Sequence[float], frames: int, frame_rate: float) -> Tensor:
     """Frames of each phone.
 
     Args:
@@ -60,7 +66,7 @@ def durations(starts: Sequence[float], frames: int, frame_rate: float) -> tuple[
         frame_rate: Hz.
 
     Returns:
-        (N,) int64, all at least 1, whose sum is `frames`; and how many frames were borrowed.
+        (N,) int64, all at least 1, whose sum is `frames`.
 
     Raises:
         SpeechError: there are more phones than frames, or none.
@@ -72,14 +78,12 @@ def durations(starts: Sequence[float], frames: int, frame_rate: float) -> tuple[
         )
     bounds = [min(frames, round(start * frame_rate)) for start in starts]
     bounds = [0, *bounds[1:], frames]
-    found = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
-    borrowed = 0
-    for number in range(len(found)):
-        if found[number] > 0:
+    lengths = [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+    for number in range(len(lengths)):
+        if lengths[number] > 0:
             continue
-        lenders = [other for other, length in enumerate(found) if length > 1]
-        lender = min(lenders, key=lambda other: (abs(other - number), -found[other]))  # noqa: B023
-        found[lender] -= 1
-        found[number] += 1
-        borrowed += 1
-    return torch.tensor(found), borrowed
+        lenders = [other for other, length in enumerate(lengths) if length > 1]
+        lender = min(lenders, key=lambda other: (abs(other - number), -lengths[other]))  # noqa: B023
+        lengths[lender] -= 1
+        lengths[number] += 1
+    return torch.tensor(lengths)

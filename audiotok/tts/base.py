@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from audiotok.training.settings import Section
+from audiotok.tts import alignment
 from audiotok.tts.corpus import Utterance
 
 
@@ -112,8 +113,8 @@ class SpeechModel(nn.Module):
     codes: Codes
     merge: int = 1
 
-    def fit(self, utterances: Sequence[Utterance]) -> None:
-        """Takes what it needs of its codec and of the corpus, once, before the first step."""
+    def fit(self) -> None:
+        """Takes what it needs of its codec, once, before the first step."""
 
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
@@ -135,10 +136,9 @@ class SpeechModel(nn.Module):
 
 def crop(utterance: Utterance, start: int, units: int, merge: int = 1) -> Prompt:
     """`units` units of an utterance from unit `start` on, with the phones spoken in them."""
-    path = utterance.durations(merge)
-    owner = torch.arange(len(path)).repeat_interleave(path)[start : start + units]
-    numbers, lengths = owner.unique_consecutive(return_counts=True)
+    whole = utterance.durations(merge)
+    phones, lengths = alignment.cut(utterance.phones, whole, slice(start, start + units))
     codes = utterance.codes[:, merge * start : merge * (start + units)]
     if short := -codes.shape[1] % merge:
         codes = torch.cat([codes, codes[:, -1:].expand(-1, short)], 1)
-    return Prompt(codes, utterance.phones[numbers], lengths)
+    return Prompt(codes, phones, lengths)

@@ -8,12 +8,14 @@ aligns their phones into phones.jsonl, which all codecs share; both go on where 
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from audiotok import corpora, data
@@ -49,7 +51,7 @@ class Utterance:
         """Of each phone in units of `merge` frames, (N,) int64: at least 1 each, ceil(T / merge) in
         all; SpeechError if the sound is too short for its phones."""
         frames = -(-self.codes.shape[1] // merge)
-        return alignment.durations(self.starts, frames, self.frame_rate / merge)[0]
+        return alignment.durations(self.starts, frames, self.frame_rate / merge)
 
 
 def prepare(
@@ -77,8 +79,11 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     note(f"codes of {len(corpus)} clips by {codec}")
     corpora.encode(manifest, codec, _codes(folder, codec), workers=0)
-    done = _aligned(folder / PHONES)
-    with open(folder / PHONES, "a", encoding="utf-8") as file:
+    path = folder / PHONES
+    # One process at a time: all codecs, and so several trainings, share this file.
+    with FileLock(folder / ".lock"), open(path, "a", encoding="utf-8") as file:
+        os.truncate(path, len(_lines(path)))
+        done = _aligned(path)
         for number, clip in enumerate(corpus, 1):
             if clip.id not in done:
                 done[clip.id] = row = _align(clip)
@@ -101,10 +106,10 @@ def is_prepared(manifest: str | Path, folder: str | Path, codec: str) -> bool:
 
 def _align(clip: data.Clip) -> dict:
     try:
-        found = alignment.align(clip.read(), clip.text)
+        aligned = alignment.align(clip.read(), clip.text)
     except (MetricError, SpeechError) as error:  # of this clip; other failures may pass
         return {"id": clip.id, "error": str(error)}
-    return {"id": clip.id, "phones": " ".join(found.names), "starts": found.starts}
+    return {"id": clip.id, "phones": " ".join(aligned.names), "starts": aligned.starts}
 
 
 def _codes(folder: Path, codec: str) -> Path:
@@ -112,14 +117,15 @@ def _codes(folder: Path, codec: str) -> Path:
 
 
 def _aligned(path: Path) -> dict[str, dict]:
-    """The rows of phones.jsonl by id; a last line that was not written to its end is cut off."""
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    if not content.endswith(b"\n"):
-        path.write_bytes(content := content[: content.rfind(b"\n") + 1])
-    rows = [json.loads(line) for line in content.splitlines()]
+    """The rows of phones.jsonl by id."""
+    rows = [json.loads(line) for line in _lines(path).splitlines()] if path.exists() else []
     return {row["id"]: row for row in rows}
+
+
+def _lines(path: Path) -> bytes:
+    """The content of a file without a last line that was not written to its end."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
 
 
 class Utterances:

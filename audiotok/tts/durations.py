@@ -66,7 +66,7 @@ class Durations:
         """Whole units of `unit` seconds of each phone, (N,), each 1 or more."""
         ends = list(accumulate(self.seconds))
         count = max(len(self.phones), round(ends[-1] / unit))
-        return alignment.durations([0.0, *ends[:-1]], count, 1 / unit)[0]
+        return alignment.durations([0.0, *ends[:-1]], count, 1 / unit)
 
 
 def read(path: str | Path) -> Durations:

@@ -1,4 +1,4 @@
-"""Rows of a batch that have parts of other lengths, and who sees whom in them."""
+"""Rows of a batch whose parts differ in length, and the mask of which step attends to which."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from audiotok.tts.transformer import there
+PROMPT_TEXT, TEXT, PROMPT, SPEECH = range(4)  # segments of a row
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows, padded at their ends: hidden (B, P, D), positions and `there` (B, P), mask
+    """Rows, padded at their ends: hidden (B, P, D), positions and `present` (B, P), mask
     (B, 1, P, P)."""
 
     hidden: Tensor
     positions: Tensor
-    there: Tensor
+    present: Tensor
     mask: Tensor
 
 
@@ -63,7 +63,7 @@ def pad_rows(rows: Sequence[Row], causal: bool) -> Batch:
     hidden = pad_sequence([row.hidden for row in rows], batch_first=True)
     positions = pad_sequence([row.positions for row in rows], batch_first=True)
     lengths = torch.tensor([len(row) for row in rows], device=hidden.device)
-    present = there(lengths, hidden.shape[1])
+    present = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
     mask = present[:, None, :].expand(-1, hidden.shape[1], -1)
     if causal:
         known = pad_sequence([row.known for row in rows], batch_first=True)

@@ -1,4 +1,4 @@
-"""Speaks text in the voice of a prompt: `Speaker`, and what it gives.
+"""Speaks text in the voice of a prompt: `Speaker`, and its result, `Spoken`.
 
     speaker = Speaker("ar.safetensors", "nar.safetensors")
     spoken = speaker.say("good morning", "voice.wav")
@@ -46,7 +46,7 @@ log = logging.getLogger("audiotok")
 
 @dataclass(frozen=True)
 class Spoken:
-    """Speech and how it came about.
+    """Speech, and how it was generated.
 
     Attributes:
         audio: at the rate of the codec.
@@ -54,7 +54,7 @@ class Spoken:
         phones: names, silence among them.
         seconds_of_phones: how long each lasts; None where the model has no alignment.
         steps: sequential steps of the network.
-        seconds: of work of each stage, of the batch that it was made in.
+        seconds: that each stage took, for the whole batch.
         about: what is written into the metadata of the file.
     """
 
@@ -89,8 +89,10 @@ class Speaker:
         device: str = AUTO,
     ):
         if not models:
-            shipped = ", ".join(trained.names()) or "none ships yet: give the files of one"
-            raise CheckpointError(f"no speech model is named: {shipped}")
+            shipped = ", ".join(trained.names()) or "none yet"
+            raise CheckpointError(
+                f"no speech model is named: give its files, or one that ships ({shipped})"
+            )
         place = str(find_device(device))
         self.model = trained.load(*models, device=place)
         self.name = "+".join(Path(model).stem for model in models)
@@ -122,9 +124,9 @@ class Speaker:
         """Speech of an English text.
 
         Args:
-            words: at most about 35 seconds of speech.
-            prompt: a sound of the voice, as `as_audio` takes it; of more than MOST_PROMPT seconds
-                the first are used.
+            words: the text, at most about 35 seconds of speech.
+            prompt: a sound of the voice, as `as_audio` takes it; only its first MOST_PROMPT seconds
+                are used.
             prompt_text: what is said in the whole prompt, if known.
             durations: of the phones of the text (`durations.read`); None: the model chooses.
             seed: the same gives the same speech.
@@ -167,8 +169,8 @@ class Speaker:
         if spoken is None:
             return Prompt(codes[:, : units * merge])
         starts = tuple(start for start in spoken.starts if start < units * merge / rate)
-        heard = Utterance("prompt", "", codes, spoken.ids[: len(starts)], starts, rate)
-        return crop(heard, 0, units, merge)
+        utterance = Utterance("prompt", "", codes, spoken.ids[: len(starts)], starts, rate)
+        return crop(utterance, 0, units, merge)
 
     def request(
         self,
@@ -178,7 +180,7 @@ class Speaker:
         durations: Durations | None = None,
         seed: int = 0,
     ) -> Request:
-        """What the model is asked for; words that were guessed are logged."""
+        """The input of the model; words whose phones are guessed are logged."""
         if not words.strip():
             raise SpeechError("the text is empty: give what is to be said")
         pronounced = text.pronounce(words)
@@ -244,11 +246,6 @@ class Speaker:
 
     def _audio(self, waveform: Tensor) -> Audio:
         return Audio(waveform.float().cpu(), self.codec.card.sample_rate_out)
-
-
-def say(words: str, prompt: Any, *models: str | Path, **settings: Any) -> Spoken:
-    """`Speaker(*models).say(words, prompt, **settings)`, for a single text."""
-    return Speaker(*models).say(words, prompt, **settings)
 
 
 def write(path: str | Path, spoken: Spoken) -> None:

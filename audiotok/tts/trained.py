@@ -1,10 +1,10 @@
 """Files of speech models: safetensors of one part, or of all parts of a model.
 
     model = load("runs/valle-ar/model.safetensors", "runs/valle-nar/model.safetensors")
-    join(["ar.safetensors", "nar.safetensors"], "valle-e-r.safetensors")
+    join(["ar.safetensors", "nar.safetensors"], "valle-r.safetensors")
 
 A part is a network that was trained by itself; its kind ("valle-ar") prefixes the names of its
-weights. The metadata METADATA_KEY is JSON: of each kind its configuration, codes and training.
+weights. The metadata METADATA_KEY is JSON: the configuration, codes and training of each kind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
@@ -104,11 +103,7 @@ def read(path: str | Path) -> Parts:
     Raises:
         CheckpointError: it cannot be read, or holds no speech model.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    metadata = checkpoints.read_metadata(path).get(METADATA_KEY)
     if metadata is None:
         raise CheckpointError(
             f"{path} is no speech model: expected model.safetensors of `audiotok train-tts`"

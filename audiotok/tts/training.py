@@ -23,12 +23,7 @@ from audiotok.system.files import replacing
 from audiotok.training import state
 from audiotok.training.folder import Folder, cut_log, environment
 from audiotok.training.launch import Note, Report, launch
-from audiotok.training.optimisers import (
-    clipped_norm,
-    learning_rate,
-    make_optimizer,
-    set_learning_rate,
-)
+from audiotok.training.optimisers import apply_gradients, make_optimizer
 from audiotok.training.processes import ProcessGroup
 from audiotok.tts import corpus, trained
 from audiotok.tts.base import Codes, Example, crop
@@ -77,7 +72,7 @@ class Run:
             progress = state.load(folder.state, self._parts, group)
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
             return
-        self.model.fit(self.corpora[0].train)
+        self.model.fit()
         if group.is_main:
             about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))
@@ -110,17 +105,11 @@ class Run:
             found = self.model.loss(examples, generator)
         found["loss"].backward()
         group.average_gradients(self.model.parameters(), 1)
-        rate = learning_rate(recipe.optimizer, step, recipe.steps)
-        set_learning_rate(self.optimizer, rate)
-        norm = clipped_norm(self.model.parameters(), recipe.optimizer.clip_norm)
         means = {name: group.sum(x.detach()) / group.count for name, x in found.items()}
-        if not torch.isfinite(means["loss"]) or not torch.isfinite(norm):
-            raise RecipeError(
-                f"step {step + 1}: loss {float(means['loss']):g}, norm of the gradient "
-                f"{float(norm):g}: not finite; lower optimizer.learning_rate, or set "
-                "optimizer.clip_norm"
-            )
-        self.optimizer.step()
+        rate = apply_gradients(
+            self.optimizer, self.model.parameters(), recipe.optimizer,
+            step=step, steps=recipe.steps, loss=means["loss"],
+        )  # fmt: skip
         return {name: float(x) for name, x in means.items()} | {"rate": rate}
 
     @torch.no_grad()

@@ -1,32 +1,21 @@
-"""A transformer whose mask says who sees whom, with rotary positions and a cache.
+"""A transformer with any attention mask, rotary positions and a cache.
 
 Pre-norm blocks (RMSNorm, attention, RMSNorm, GELU) without biases, as `audiotok.lm.transformer`,
-whose attention is causal only. Here rows of a batch may have other lengths and positions. There is
-no dropout within attention: on a CPU it would keep PyTorch from its fused kernel.
+whose attention is causal only. Here the rows of a batch may differ in length and positions.
+There is no dropout within attention: on a CPU it would keep PyTorch from its fused kernel.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_BASE = 10_000.0  # of the rotary frequencies
+from audiotok.lm import transformer as causal
+from audiotok.lm.transformer import frequencies, rotate, rotation_of
 
 
-class Cache:
-    """Keys and values (B, H, P, D) of each layer for the steps so far."""
-
-    def __init__(self) -> None:
-        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All keys and values of a layer, those given included."""
-        if layer in self.layers:
-            old_keys, old_values = self.layers[layer]
-            keys, values = torch.cat([old_keys, keys], 2), torch.cat([old_values, values], 2)
-        self.layers[layer] = keys, values
-        return keys, values
+class Cache(causal.Cache):
+    """A cache whose rows can end at different steps."""
 
     def keep(self, rows: Tensor) -> None:
         """Keeps these rows of the batch, (M,) indices."""
@@ -55,7 +44,7 @@ class Block(nn.Module):
             part.view(batch, steps, self.heads, -1).transpose(1, 2)
             for part in self.qkv(self.attention_norm(hidden)).chunk(3, dim=-1)
         )
-        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(layer, key, value)
         found = F.scaled_dot_product_attention(query, key, value, mask)
@@ -74,8 +63,7 @@ class Transformer(nn.Module):
             raise ValueError(f"dimension {dimension} does not divide into {heads} heads of pairs")
         self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(dimension)
-        frequencies = _BASE ** -torch.linspace(0, 1, dimension // heads // 2 + 1)[:-1]
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies(dimension // heads), persistent=False)
         for name, weight in self.named_parameters():
             if weight.ndim == 2:
                 last = name.endswith(("out.weight", "feed_out.weight"))
@@ -88,23 +76,10 @@ class Transformer(nn.Module):
         Args:
             positions: (B, P), of each step in its row.
             mask: (B, 1, P, Q) bool, True where a step sees a key, the Q - P of the cache first;
-                None: everyone sees all.
-            cache: `hidden` are the steps after those it has seen.
+                None: every step sees all.
+            cache: of the steps before `hidden`.
         """
-        angles = positions[:, None, :, None] * self.frequencies
-        rotation = torch.stack([angles.cos(), angles.sin()]).to(hidden.dtype)
+        rotation = rotation_of(positions[:, None], self.frequencies, hidden.dtype)
         for layer, block in enumerate(self.blocks):
             hidden = block(hidden, rotation, mask, cache, layer)
         return self.norm(hidden)
-
-
-def there(lengths: Tensor, longest: int) -> Tensor:
-    """(B, P) bool: True up to the length of each row."""
-    return torch.arange(longest, device=lengths.device) < lengths[:, None]
-
-
-def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
-    """Turns each pair of halves of (B, H, P, D) by the angle of its step and frequency."""
-    cosine, sine = rotation
-    first, second = vectors.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

@@ -1,7 +1,7 @@
-"""VALL-E R whole: first tokens by the autoregressive model, the other codebooks by the other one.
+"""The complete VALL-E R: one model predicts the first tokens, another one the other codebooks.
 
-A speech may come in pieces: after every `PIECE` units the frames so far are filled, given those
-that were filled before, as if they belonged to the prompt.
+Speech can be generated in pieces: after every `PIECE` units the second model fills the new frames.
+It takes the frames that it filled before as a part of the prompt.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from audiotok.errors import CheckpointError
+from audiotok.tts import alignment
 from audiotok.tts.base import Example, Generated, Generation, Prompt, Request, SpeechModel
 from audiotok.tts.valle_ar import AR, Spoken
 from audiotok.tts.valle_nar import NAR
@@ -100,9 +101,8 @@ def _rest(request: Request, ready: int) -> Request:
     """The request without its first `ready` units, where their phones are known."""
     if request.durations is None:
         return request
-    owner = torch.arange(len(request.durations)).repeat_interleave(request.durations)[ready:]
-    numbers, lengths = owner.unique_consecutive(return_counts=True)
-    return replace(request, phones=request.phones[numbers], durations=lengths)
+    spoken, lengths = alignment.cut(request.phones, request.durations, slice(ready, None))
+    return replace(request, phones=spoken, durations=lengths)
 
 
 def _joined(prompt: Prompt, codes: Tensor, said: Request) -> Prompt:

@@ -34,13 +34,12 @@ from audiotok.training.settings import Section
 from audiotok.tts import phones, units
 from audiotok.tts.base import Codes, Example, Generation, Prompt, Request, SpeechModel
 from audiotok.tts.pointer import Pointer, advance_probability
-from audiotok.tts.rows import Row, pad_rows
+from audiotok.tts.rows import PROMPT, PROMPT_TEXT, SPEECH, TEXT, Row, pad_rows
 from audiotok.tts.transformer import Cache, Transformer
 
 MOST_COUNT = 31  # units on a phone that are told apart
 MOST_UNITS_PER_PHONE = 10  # of speech without alignment
 IGNORED = -100  # targets of padding
-PROMPT_TEXT, TEXT, PROMPT, SPEECH = range(4)  # segments
 
 
 class ARConfig(Section):
@@ -181,7 +180,7 @@ class AR(SpeechModel):
         generators = [torch.Generator().manual_seed(one.seed) for one in requests]
         running = {n: self._begun(one, options) for n, one in enumerate(requests)}
         prefix = pad_rows([self._prefix(one) for one in requests], causal=True)
-        cache, seen = Cache(), prefix.there
+        cache, seen = Cache(), prefix.present
         self.transformer(prefix.hidden, prefix.positions, prefix.mask, cache)
         for unit in itertools.count():
             previous = [one.tokens[-1] if unit else self.size for one in running.values()]
@@ -246,7 +245,7 @@ class AR(SpeechModel):
         if not self.config.align:
             if request.durations is not None:
                 raise SpeechError(
-                    "this model has no alignment, so it keeps no given durations: choose one with"
+                    "this model has no alignment, so it cannot keep durations: leave them out"
                 )
             return Spoken(None, MOST_UNITS_PER_PHONE * len(request.phones))
         given = None if request.durations is None else request.durations.tolist()

@@ -21,10 +21,8 @@ from audiotok.tokens.grouping import Grouping
 from audiotok.training.settings import Section
 from audiotok.tts import phones, units
 from audiotok.tts.base import Codes, Example, Prompt, Request, SpeechModel
-from audiotok.tts.rows import Row, pad_rows
+from audiotok.tts.rows import PROMPT, PROMPT_TEXT, SPEECH, TEXT, Row, pad_rows
 from audiotok.tts.transformer import Transformer
-
-PROMPT_TEXT, TEXT, PROMPT, SPEECH = range(4)  # segments
 
 
 class NARConfig(Section):

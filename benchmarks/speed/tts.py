@@ -58,7 +58,7 @@ def request(one: ValleR, seconds: float) -> Request:
     count = round(PHONES * seconds)
     starts = [number / PHONES for number in range(count)]
     units = round(seconds * codes.frame_rate / one.merge)
-    lengths, _ = durations(starts, units, codes.frame_rate / one.merge)
+    lengths = durations(starts, units, codes.frame_rate / one.merge)
     return Request(torch.randint(3, 42, (count,)), Prompt(torch.stack(drawn)), lengths)
 
 

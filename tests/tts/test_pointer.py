@@ -9,10 +9,8 @@ from audiotok.tts.pointer import Pointer, advance_probability
 
 def test_the_logit_reading_advances_by_the_share_of_the_next_phone():
     for stay, following in ((0.0, 0.0), (2.0, -1.0), (-3.0, 4.0), (900.0, -900.0), (-900.0, 900.0)):
-        shares = [
-            1 / (1 + math.exp(min(700, b - a))) for a, b in ((following, stay), (stay, following))
-        ]
-        assert advance_probability(stay, following) == pytest.approx(shares[0], abs=1e-12)
+        share = 1 / (1 + math.exp(min(700, stay - following)))
+        assert advance_probability(stay, following) == pytest.approx(share, abs=1e-12)
 
 
 def test_the_printed_reading_can_neither_hold_nor_leave_a_phone():

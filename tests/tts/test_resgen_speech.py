@@ -117,14 +117,14 @@ def test_fit_takes_the_codec_s_own_codewords(tmp_path):
     config = ResGenConfig(latents=books[0].shape[1], deviations=str(path), **SMALL)
     model = config.build(spoken)
     assert isinstance(model, ResGen)
-    model.fit([])
+    model.fit()
     assert all(map(torch.equal, model.network.codebooks, books))
     assert model.network.deviations.tolist() == pytest.approx(kept["deviations"])
     wrong = ResGenConfig(latents=3, deviations=str(path), **SMALL).build(spoken)
     with pytest.raises(CodecError, match="expected latents: 3 of the recipe"):
-        wrong.fit([])
+        wrong.fit()
     with pytest.raises(CodecError, match="no deviations of 8 codebooks of rvq-mini"):
-        ResGenConfig(latents=config.latents, **SMALL).build(spoken).fit([])
+        ResGenConfig(latents=config.latents, **SMALL).build(spoken).fit()
 
 
 def test_a_file_keeps_codewords_exactly(tmp_path):

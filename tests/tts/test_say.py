@@ -166,7 +166,7 @@ def test_files_of_parts_can_be_joined_and_others_are_refused(parts, tmp_path):
     ):
         trained.load("no-such-model")
     (tmp_path / "x.safetensors").write_bytes(b"no")
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         trained.load(tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="VALL-E R needs valle-ar and valle-nar"):
         trained.load(parts / "nar.safetensors")
@@ -199,7 +199,14 @@ def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tmp_path, monkey
     weights = training.train(path, out=tmp_path / "whole", cpu=True, note=noted.append)
     assert trained.read(weights)["valle-ar"]["training"]["recipe"] == "tiny"
     assert any("codes of" in line for line in noted)
+    phones = tmp_path / "tokens" / corpus.PHONES
+    complete = phones.read_bytes()
+    torn = complete + b'{"id": "to'  # as when the process is killed
+    phones.write_bytes(torn)
     assert corpus.is_prepared(manifest, tmp_path / "tokens", CODEC)
+    assert phones.read_bytes() == torn  # only who writes may cut
+    corpus.prepare(manifest, tmp_path / "tokens", CODEC)
+    assert phones.read_bytes() == complete
 
     def stop(step, steps, numbers):
         if step == 2:

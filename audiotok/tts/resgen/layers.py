@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_BASE = 10_000.0  # of the rotary frequencies (Su et al. 2021, arXiv 2104.09864)
+from audiotok.lm.transformer import frequencies, rotate, rotation_of
 
 
 class Attention(nn.Module):
@@ -28,7 +28,8 @@ class Attention(nn.Module):
             part.unflatten(2, (self.heads, -1)).transpose(1, 2)
             for part in self.qkv(hidden).chunk(3, dim=2)
         )
-        query, key = _rotate(query, rotation), _rotate(key, rotation)
+        rotation = rotation.to(query.dtype)
+        query, key = rotate(query, rotation), rotate(key, rotation)
         found = F.scaled_dot_product_attention(query, key, value, mask)
         return self.out(found.transpose(1, 2).flatten(2))
 
@@ -60,22 +61,13 @@ class Bidirectional(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dimension)
-        frequencies = _BASE ** -torch.linspace(0, 1, dimension // heads // 2 + 1)[:-1]
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies(dimension // heads), persistent=False)
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         position = torch.arange(hidden.shape[1], device=hidden.device)
-        angles = position[:, None] * self.frequencies
-        rotation = torch.stack([angles.cos(), angles.sin()]).to(hidden.dtype)
+        rotation = rotation_of(position, self.frequencies, hidden.dtype)
         mask = (position < lengths[:, None])[:, None, None]
         mask = None if bool(mask.all()) else mask
         for block in self.blocks:
             hidden = block(hidden, rotation, mask)
         return self.norm(hidden)
-
-
-def _rotate(vectors: Tensor, rotation: Tensor) -> Tensor:
-    """Turns each pair of halves of (B, heads, T, D) by the angle of its frame and frequency."""
-    cosine, sine = rotation.to(vectors.dtype)
-    first, second = vectors.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

@@ -21,7 +21,6 @@ from audiotok.tts.base import (
     Request,
     SpeechModel,
 )
-from audiotok.tts.corpus import Utterance
 from audiotok.tts.phones import UNKNOWN
 from audiotok.tts.resgen import codewords
 from audiotok.tts.resgen.loss import draw_state, losses
@@ -52,8 +51,8 @@ class ResGen(SpeechModel):
         self.config, self.codes = config, codes
         self.network = Network(config, codes)
 
-    def fit(self, utterances: Sequence[Utterance]) -> None:
-        """Takes codewords and deviations of the codec; the utterances do not matter.
+    def fit(self) -> None:
+        """Takes codewords and deviations of the codec.
 
         Raises:
             CodecError: its codewords do not add up, are of other dimensions or of other weights
