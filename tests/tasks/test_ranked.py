@@ -45,7 +45,7 @@ def test_tasks_that_a_constant_code_wins_rank_nothing():
 def test_verification_is_ranked_by_its_error_rate_and_probes_by_one_number():
     assert tasks.declared("probe_verification", "ranked") == ("probe_eer",)
     assert tasks.declared("probe_asr", "ranked") == ("probe_wer",)
-    assert tasks.declared("asr", "ranked") == ("wer",)
+    assert tasks.declared("asr", "ranked") == ("wer", "wer_closed")
     assert tasks.declared("speaker", "ranked") == ("speaker_similarity",)
 
 
