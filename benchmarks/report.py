@@ -9,7 +9,7 @@ bitrate is sorted by it, and a picture plots the other columns against the first
 differences names two codecs; the line below it says what the intervals are over, and for how many
 rows the verdicts are corrected:
 
-    <!-- results/smoke-v1/bundled-1234abcd bitrate stoi pesq wer > docs/smoke.svg -->
+    <!-- results/smoke-v2/bundled-1234abcd bitrate stoi pesq wer > docs/smoke.svg -->
     <!-- end -->
     <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini ~rvq-mini:codebooks -->
     <!-- end -->
@@ -207,7 +207,7 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
 
 @cache
 def measured(folder: str) -> list[Result]:
-    """The results in a folder such as results/smoke-v1/bundled-1234abcd."""
+    """The results in a folder such as results/smoke-v2/bundled-1234abcd."""
     path = ROOT / folder
     measurements = [r for r in results.read_all(path.parents[1]) if r.folder.parent == path]
     if not measurements:

@@ -126,10 +126,10 @@ def files(tmp_path_factory):
         soundfile.write(folder / f"{path}.wav", speech, 16_000)
     soundfile.write(folder / "stereo.wav", np.stack([speech, speech], 1), 16_000)
     shutil.copy(ROOT / "tests/support/tiny_codec.py", folder / "my_codec.py")
-    setting = next((ROOT / "results/smoke-v1").glob("bundled-*"))
+    setting = next((ROOT / "results/smoke-v2").glob("bundled-*"))
     for codec in ("reference", "wavtokenizer-mini", "opus-6k", "random"):
         for results in ("committed", "results"):
-            shutil.copytree(setting / codec, folder / results / "smoke-v1" / setting.name / codec)
+            shutil.copytree(setting / codec, folder / results / "smoke-v2" / setting.name / codec)
     return folder
 
 

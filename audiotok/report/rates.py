@@ -1,7 +1,7 @@
 """What quality costs: token density, and rate-quality curves. Functions of results alone; no torch.
 
     import audiotok
-    audiotok.density("results/smoke-v1/bundled-38d6c314")
+    audiotok.density("results/smoke-v2/bundled-38d6c314")
     points, areas = audiotok.rate_quality("results/rate-quality-v1/bundled-38d6c314", "stoi")
 
 `audiotok bench --suite rate-quality -t 'mimi:codebooks=*,merge=*'` measures the points of a curve.
