@@ -94,12 +94,12 @@ def tasks() -> str:
 
 def _with_reason(ranked: str) -> str:
     """The text with the reason that a base class of tasks gives, instead of a reference to it."""
-    from audiotok.tasks import _probe, _voices, _words
+    from audiotok.tasks import _mixtures, _probe, _voices, _words
 
     match = re.search(r",? see `(_\w+)\.(\w+)`", ranked)
     if match is None:
         return ranked
-    module = {"_probe": _probe, "_voices": _voices, "_words": _words}[match[1]]
+    module = next(m for m in (_mixtures, _probe, _voices, _words) if m.__name__.endswith(match[1]))
     text = re.search(r"Ranked: (.*)", _document(getattr(module, match[2])), re.DOTALL)
     whole = " ".join(text[1].split())
     before = ranked.replace(match[0], "").strip()
