@@ -1,6 +1,6 @@
 """Enhancement and separation on tokens: one recipe of mixtures, one small model, one budget.
 
-The generative tasks of the survey (arXiv 2506.10274, section 3.2) at a small scale. For every codec:
+Generative tasks of the survey (arXiv 2506.10274, section 3.2) at a small scale. For every codec:
 
 - Mixtures (`mixtures.py`): speech of the corpus with noise, half of it in a simulated room, or with
   another speaker. They depend on the clips and the noises alone, so all codecs hear the same.

@@ -146,14 +146,15 @@ def with_noise(corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
 
 def of_two_speakers(corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
     """The mixture with this number: of two speakers, cut to the shorter one."""
-    index, seconds, generator = _chosen(corpus, found, part, number)
-    first = corpus.clips[index]
+    chosen, seconds, generator = _chosen(corpus, found, part, number)
+    first = corpus.clips[chosen]
     if first.speaker is None:
         raise CorpusError(f"{corpus.name}: the clip {first.id} has no speaker")
     others = [
-        i for i in getattr(found, part)
-        if corpus.clips[i].speaker and corpus.clips[i].speaker != first.speaker
-    ]  # fmt: skip
+        index
+        for index in _ordered(corpus, getattr(found, part))
+        if corpus.clips[index].speaker and corpus.clips[index].speaker != first.speaker
+    ]
     if not others:
         raise CorpusError(f"{corpus.name}: no other speaker for the clip {first.id}")
     second = corpus.clips[others[generator.integers(len(others))]]
@@ -165,15 +166,19 @@ def of_two_speakers(corpus: Corpus, found: Parts, part: str, number: int) -> Mix
     gain = _level(speech[0]) / max(_level(speech[1]), 1e-9) * 10 ** (level / 20)
     speech[1] = gain * speech[1]
     clean = tuple(_audio(samples, both[0].sample_rate) for samples in speech)
-    return _mixture(index, sum(speech), clean, {"level": level, "other": second.id})
+    return _mixture(chosen, sum(speech), clean, {"level": level, "other": second.id})
+
+
+def _ordered(corpus: Corpus, indices: Sequence[int]) -> list[int]:
+    """Clips in an order that depends on their ids alone."""
+    return sorted(indices, key=lambda index: _sha256(corpus.clips[index].id))
 
 
 def _chosen(
     corpus: Corpus, found: Parts, part: str, number: int
 ) -> tuple[int, float, np.random.Generator]:
     """The clip of a mixture, how many seconds of it, and a generator seeded by its id."""
-    p, indices = PROTOCOL, getattr(found, part)
-    ordered = sorted(indices, key=lambda index: _sha256(corpus.clips[index].id))
+    p, ordered = PROTOCOL, _ordered(corpus, getattr(found, part))
     index, turn = ordered[number % len(ordered)], number // len(ordered)
     seed = int(_sha256(f"{part} {turn} {corpus.clips[index].id}")[:16], 16)
     seconds = p.train_seconds if part == "train" else p.test_seconds

@@ -1,4 +1,4 @@
-"""The model of enhancement and separation: residual convolutions over time, the same for all codecs.
+"""The model of enhancement and separation: residual convolutions over time, equal for all codecs.
 
 Each block sees 3 frames, 1, 2, 4 and 8 frames apart in turn. The output of one speaker is added to
 the input, so that an untrained model leaves the sound as it is.

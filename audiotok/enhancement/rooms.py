@@ -1,7 +1,8 @@
 """Impulse responses of rooms with flat walls by the image method (Allen and Berkley 1979).
 
 Each wall reflects the same share of the sound pressure, which Eyring's formula gives for a decay
-time. An image is one sample, the nearest one. Only numpy: no library of acoustics is needed.
+time, and turns its sign: with the sign kept, the many late images of a sample add up to a slow
+swell that no room has (Lehmann and Johansson 2008, section II). An image is one sample, the nearest.
 """
 
 from __future__ import annotations
@@ -71,5 +72,5 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
     distances = np.maximum(np.sqrt(squares), 1e-2)
     direct = max(float(np.linalg.norm(room.source - room.microphone)), 1e-2)
     samples = np.rint((distances - direct) / SPEED * sample_rate).astype(int)
-    pressures = direct / distances * room.reflection**reflections
+    pressures = direct / distances * (-room.reflection) ** reflections
     return np.bincount(np.maximum(samples, 0), pressures)

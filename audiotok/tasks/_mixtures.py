@@ -165,13 +165,13 @@ class Mixtures(Task):
         note(f"{self.name}: {codec.card.name} encodes {len(trained)} mixtures to train on")
         models = self._models(codec, trained, note)
         rows: Rows = {}
-        for number, mixture in enumerate(tested, start=1):
+        note(f"{self.name}: {len(tested)} mixtures to test")
+        for mixture in tested:
             try:
                 rows[mixture.index] = self._scores(mixture, self._sounds(codec, models, mixture))
             except AudiotokError as error:
                 names = (column.name for column in self.columns)
                 rows[mixture.index] = dict.fromkeys(names, error)
-            note(f"{self.name}: {number} of {len(tested)} test mixtures")
         return rows
 
     def _mixtures(

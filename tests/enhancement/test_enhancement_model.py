@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,7 +13,7 @@ from audiotok.enhancement import model, training, vectors
 from audiotok.sound.audio import Audio
 
 SMALL = dataclasses.replace(
-    enhancement.PROTOCOL, width=16, blocks=2, steps=150, learning_rate=1e-2, train_mixtures=4
+    enhancement.PROTOCOL, width=16, blocks=2, steps=100, learning_rate=1e-2, train_mixtures=4
 )
 
 
@@ -85,7 +84,8 @@ def test_it_learns_to_tell_apart(speakers):
         assert (found - clean).square().mean() < 0.6 * before
 
 
-def test_the_same_seed_trains_the_same_model():
+def test_the_same_seed_trains_the_same_model(monkeypatch):
+    monkeypatch.setattr(training, "PROTOCOL", dataclasses.replace(SMALL, steps=4))
     pairs = examples(1, 4)
     first, second = (training.train(pairs, 3).separated(*pairs[0]) for _ in range(2))
     assert torch.equal(first, second)
@@ -111,8 +111,8 @@ def test_codes_of_clean_latents_are_the_reconstruction(name):
     assert torch.equal(vectors.quantized(codec, torch.stack([latents] * 2))[1], embedded)
     continuous = vectors.sound_of_vectors(codec, latents, original)
     assert continuous.waveform.shape == original.waveform.shape
-    error = [np.square(s.waveform - original.waveform).mean() for s in (found, continuous)]
-    assert not torch.equal(continuous.waveform, found.waveform) and all(map(np.isfinite, error))
+    assert continuous.waveform.isfinite().all()
+    assert not torch.equal(continuous.waveform, found.waveform)
 
 
 @pytest.mark.parametrize(
