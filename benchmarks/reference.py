@@ -4,7 +4,7 @@
     python benchmarks/reference.py --check    # exit 1 if a page is not what the code says
 
 A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
-below: suites, tasks, metrics, columns_of_manifests, environment, commands, api.
+below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, foretold.
 """
 
 from __future__ import annotations
@@ -282,9 +282,30 @@ def _joined(parts: Iterable[str]) -> str:
     return "\n" + "\n\n".join(part.strip() for part in parts if part.strip()) + "\n\n"
 
 
+def foretold() -> str:
+    """Whether one number of the committed results orders codecs as another one does."""
+    from audiotok.results import foretelling
+    from audiotok.results.results import read_all
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    import foretell
+
+    table = foretelling.table(read_all(ROOT / "results"), foretell.FIRST, foretell.SECOND)
+    return foretell.markdown(table)
+
+
 GENERATORS = {
     function.__name__: function
-    for function in (suites, tasks, metrics, columns_of_manifests, environment, commands, api)
+    for function in (
+        suites,
+        tasks,
+        metrics,
+        columns_of_manifests,
+        environment,
+        commands,
+        api,
+        foretold,
+    )  # fmt: skip
 }
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def say(
 
 
 def generate(
-    model: Annotated[Path, typer.Argument(help="model.safetensors of `audiotok train-lm`.")],
+    model: Annotated[Path, typer.Argument(help="File of weights that `audiotok train-lm` wrote.")],
     prompt: Annotated[Path, typer.Option("--prompt", help="Sound file to continue.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder to write the sounds and the page to.")

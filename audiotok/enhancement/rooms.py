@@ -1,8 +1,8 @@
 """Impulse responses of rooms with flat walls by the image method (Allen and Berkley 1979).
 
 Each wall reflects the same share of the sound pressure, which Eyring's formula gives for a decay
-time, and turns its sign: with the sign kept, the many late images of a sample add up to a slow
-swell that no room has (Lehmann and Johansson 2008, section II). An image is one sample, the nearest.
+time, and turns its sign: with the sign kept, the many late images of one sample would add up to a
+slow swell that no room has (Lehmann and Johansson 2008, section II). An image is one sample.
 """
 
 from __future__ import annotations

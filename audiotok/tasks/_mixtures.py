@@ -7,7 +7,8 @@ means over its speakers, and the word error rate of all mixtures is all errors b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from audiotok.enhancement.mixtures import Mixture, Parts
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
+
+# Of this process: (task, part) -> what its mixtures depend on, and the mixtures.
+_made: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
 
 Row = dict[str, float | AudiotokError]
 Rows = dict[int, Row]
@@ -86,21 +90,23 @@ class Mixtures(Task):
             "distillmos": ("MOS", True, 2, "DistillMOS"),
             "dnsmos": ("MOS", True, 2, "DNSMOS P.808"),
         }
-        columns = []
-        for measure, (unit, better, digits, text) in about.items():
-            endings = KINDS | {f"_seed_{s}": f"that of seed {s}" for s in self.seeds}
-            columns += [
-                Column(self._named(measure + ending), unit, better, digits, f"{text}: {what}")
-                for ending, what in endings.items()
-                if ending == "" or len(self.seeds) > 1 or "seed" not in ending
-            ]
+        columns = [
+            Column(self._named(measure + ending), unit, better, digits, f"{text}: {what}")
+            for measure, (unit, better, digits, text) in about.items()
+            for ending, what in self._endings.items()
+        ]
         columns.append(Column(self._named("words"), "", None, 0, "words heard in clean speech"))
-        left_out = self.left_out()
-        return tuple(column for column in columns if column.name not in left_out)
+        return tuple(columns)
 
     @property
     def _asr(self) -> str:
         return self.recogniser.name
+
+    @property
+    def _endings(self) -> dict[str, str]:
+        """{ending of a column: which sound}; of single seeds, if there are several."""
+        seeds = self.seeds if len(self.seeds) > 1 else ()
+        return KINDS | {f"_seed_{seed}": f"that of seed {seed}" for seed in seeds}
 
     def _named(self, name: str) -> str:
         return f"{self.prefix}_{name}{self.suffix}"
@@ -113,11 +119,10 @@ class Mixtures(Task):
         }
 
     def left_out(self) -> dict[str, str]:
-        endings = (*KINDS, *(f"_seed_{seed}" for seed in self.seeds))
         found = {
             self._named(measure + ending): str(error)
             for measure, error in self._missing().items()
-            for ending in endings
+            for ending in self._endings
         }
         if "dwer" in self._missing():
             found[self._named("words")] = str(self._missing()["dwer"])
@@ -150,7 +155,7 @@ class Mixtures(Task):
 
         found = self.parts(corpus)
         count = min(PROTOCOL.test_mixtures, len(found.test))
-        tested = list(self._mixtures(corpus, found, "test", count, note))
+        tested = self._mixtures(corpus, found, "test", count, note)
         if tokens is None:  # the ceiling: no codec
             return {
                 m.index: self._scores(m, {"_mixture": [m.sound] * len(m.clean)}) for m in tested
@@ -161,7 +166,7 @@ class Mixtures(Task):
             note(f"{self.name} left out: {reason if tested else 'no test mixture'}")
             return {}
         count = PROTOCOL.train_mixtures
-        trained = list(self._mixtures(corpus, found, "train", count, note))
+        trained = self._mixtures(corpus, found, "train", count, note)
         note(f"{self.name}: {codec.card.name} encodes {len(trained)} mixtures to train on")
         models = self._models(codec, trained, note)
         rows: Rows = {}
@@ -170,19 +175,25 @@ class Mixtures(Task):
             try:
                 rows[mixture.index] = self._scores(mixture, self._sounds(codec, models, mixture))
             except AudiotokError as error:
-                names = (column.name for column in self.columns)
+                names = {column.name for column in self.columns} - self.left_out().keys()
                 rows[mixture.index] = dict.fromkeys(names, error)
         return rows
 
     def _mixtures(
         self, corpus: Corpus, found: Parts, part: str, count: int, note: Callable[[str], None]
-    ) -> Iterable[Mixture]:
-        """The mixtures that can be made; a note for each clip that has none."""
+    ) -> list[Mixture]:
+        """The mixtures that can be made, kept for the next codec; a note for each that cannot."""
+        key = json.dumps([self.identity, corpus.sha256, count])
+        if _made.get((self.name, part), ("",))[0] == key:
+            return _made[self.name, part][1]
+        made = []
         for number in range(count):
             try:
-                yield self.mixture(corpus, found, part, number)
+                made.append(self.mixture(corpus, found, part, number))
             except AudiotokError as reason:
                 note(f"{self.name}: {part} mixture {number} left out: {reason}")
+        _made[self.name, part] = key, made
+        return made
 
     def _models(
         self, codec: Codec, mixtures: Sequence[Mixture], note: Callable[[str], None]
@@ -264,7 +275,7 @@ class Mixtures(Task):
             elif None not in seeds:
                 row[measure] = float(np.mean(seeds))
         row |= {} if words is None else {"words": float(words)}
-        known = {column.name for column in self.columns}
+        known = {column.name for column in self.columns} - self.left_out().keys()
         named = {self._named(name): value for name, value in row.items()}
         return {name: value for name, value in named.items() if name in known}
 
@@ -286,6 +297,6 @@ class Mixtures(Task):
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """All errors by all words."""
         found: dict[str, float] = {}
-        for ending in (*KINDS, *(f"_seed_{seed}" for seed in self.seeds)):
+        for ending in self._endings:
             found |= micro_average(rows, self._named("dwer" + ending), self._named("words"))
         return found

@@ -2,9 +2,9 @@
 
 Half of the mixtures are in a simulated room. The noises are the bundled everyday sounds (few: only
 to try the task), `enhance:FOLDER` takes those of a folder, a manifest or a corpus (`esc50/1`,
-`fsd50k`); training and test never share a source. Do not take noises that a codec was trained on:
-its card says what that was. `audiotok.enhancement` has the recipe, the model and the budget, equal
-for every codec: minutes of training on one core. Two seeds, both reported.
+`fsd50k/eval`); training and test never share a source. Do not take noises that a codec was trained
+on: its card says what that was. `audiotok.enhancement` has the recipe, the model and the budget,
+equal for every codec: minutes of training on one core. Two seeds, both reported.
 
 Four sounds are scored beside each other, see the columns: the model's; that of the same model on
 latents, which shows what tokens cost; the clean speech through the codec, the best that tokens can

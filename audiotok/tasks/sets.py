@@ -20,7 +20,6 @@ The embeddings are stored in the rows as text (base64 of float16).
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,8 @@ import numpy as np
 from audiotok.errors import AudiotokError, MetricError
 from audiotok.judges import embeddings
 from audiotok.judges.pretrained import slug
-from audiotok.metrics.sets import frechet, mmd
-from audiotok.tasks import Column, Item, Task
+from audiotok.metrics.sets import frechet
+from audiotok.tasks import Column, Item, Task, _embedded
 
 if TYPE_CHECKING:
     import pandas
@@ -93,7 +92,7 @@ class Sets(Task):
             raise MetricError("the embedding of this clip is 0")
         return {
             self._named("embedding_cosine"): float(both[0] @ both[1]) / (norms[0] * norms[1]),
-            self._named("embeddings"): _text(np.stack(both)),
+            self._named("embeddings"): _embedded.text(np.stack(both)),
         }
 
     def _embedded(self, sound: Audio) -> np.ndarray:
@@ -105,24 +104,21 @@ class Sets(Task):
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """The distances of all clips. In a resample, a clip is not compared with its copies, and
         there is no Fréchet distance, whose bias depends on the number of different clips."""
-        found = self._sets(rows)
+        found = _embedded.sets(rows, self._named("embeddings"))
         if found is None:
             return {}
         reference, reconstruction, weights = found
-        distances = {}
-        try:
-            squared = mmd.squared(reference, reconstruction, paired=True, weights=weights)
-            distances[self._named("mmd")] = squared
-            if (weights == 1).all():
-                value = frechet.distance(reference, reconstruction)
-                distances[self._named("frechet")] = value
-        except MetricError:  # fewer than two clips, or equal ones
+        squared = _embedded.squared_mmd(rows, self._named("embeddings"))
+        if squared is None:
             return {}
+        distances = {self._named("mmd"): squared}
+        if (weights == 1).all():
+            distances[self._named("frechet")] = frechet.distance(reference, reconstruction)
         return distances
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Clips, dimensions, and the bias of the Fréchet distance, shown and removed."""
-        found = self._sets(rows)
+        found = _embedded.sets(rows, self._named("embeddings"))
         if found is None or len(found[0]) < 4:
             return {}
         reference, reconstruction, _ = found
@@ -133,22 +129,3 @@ class Sets(Task):
         except MetricError as reason:
             about["frechet_limit_missing"] = str(reason)
         return about
-
-    def _sets(self, rows: pandas.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """References and reconstructions (n, D), and how often each clip is in `rows` (n,)."""
-        column = self._named("embeddings")
-        if column not in rows or not len(texts := rows[column].dropna()):
-            return None
-        counts = texts.index.value_counts(sort=False)
-        once = texts[~texts.index.duplicated()]
-        both = np.stack([_array(text) for text in once])
-        return both[:, 0], both[:, 1], counts[once.index].to_numpy(dtype=np.float64)
-
-
-def _text(both: np.ndarray) -> str:
-    """(2, D) as text. Half precision keeps three digits, far finer than a distance of sets."""
-    return base64.b64encode(both.astype("<f2").tobytes()).decode()
-
-
-def _array(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), "<f2").reshape(2, -1).astype(np.float64)

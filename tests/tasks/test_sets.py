@@ -14,7 +14,7 @@ from audiotok.errors import MetricError
 from audiotok.harness.summary import frame, scores
 from audiotok.metrics.sets import mmd
 from audiotok.sound.audio import Audio
-from audiotok.tasks import Item
+from audiotok.tasks import Item, _embedded
 
 DIMENSION, RATE = 4, 8000
 
@@ -65,7 +65,7 @@ def test_distance_n_and_interval_over_speakers(task):
     entries = measured(task, lambda sound: sound + 1)
     found = scores(entries, [task], [], 0)
     rows = frame("", entries, [task])
-    reference, reconstruction, weights = task._sets(rows)
+    reference, reconstruction, weights = _embedded.sets(rows, "embeddings")
     assert (weights == 1).all()
     assert found["mmd"]["mean"] == mmd.squared(reference, reconstruction, paired=True)
     assert found["frechet"]["mean"] == pytest.approx(DIMENSION, rel=0.01)  # a shift by 1 in each
