@@ -82,17 +82,20 @@ def two_speakers(found: Parts, corpus: Corpus) -> Parts:
     return found
 
 
-def noise_corpus(name: str | None) -> Corpus:
-    """The noises: all clips of this corpus that are not speech; None: the bundled ones."""
-    corpus = data.load(name or "bundled")
-    marked = {clip.label for clip in corpus} & {"sound"} if name is None else set()
-    clips = tuple(
-        clip for clip in corpus
-        if (clip.label in marked if marked else not _is_speech(corpus, clip))
-    )  # fmt: skip
+def noise_corpus(name: str) -> Corpus:
+    """All clips of this corpus that are not speech; CorpusError if there are none."""
+    corpus = data.load(name)
+    clips = tuple(clip for clip in corpus if not _is_speech(corpus, clip))
     if not clips:
         raise CorpusError(f"{corpus.name} has no noises: all its clips are speech")
     return replace(corpus, clips=clips)
+
+
+@cache
+def bundled_noises() -> Corpus:
+    """The everyday sounds of the bundled corpus: enough to try the task."""
+    corpus = data.load("bundled")
+    return replace(corpus, clips=tuple(clip for clip in corpus if clip.label == "sound"))
 
 
 def _is_speech(corpus: Corpus, clip: Clip) -> bool:

@@ -29,10 +29,16 @@ class Enhance(_mixtures.Mixtures):
     prefix = "enhance"
     seeds = (0, 1)
 
+    def __init__(self, noises: str | None = None):
+        super().__init__(noises)
+        from audiotok.enhancement import mixtures
+
+        self.corpus = None if noises is None else mixtures.noise_corpus(noises)
+
     def parts(self, corpus):
         from audiotok.enhancement import mixtures
 
-        return mixtures.parts(corpus, mixtures.noise_corpus(self.noises))
+        return mixtures.parts(corpus, self.corpus or mixtures.bundled_noises())
 
     def mixture(self, corpus, found, part, number):
         from audiotok.enhancement import mixtures
@@ -43,4 +49,5 @@ class Enhance(_mixtures.Mixtures):
     def identity(self) -> dict[str, str]:
         from audiotok.enhancement import mixtures
 
-        return super().identity | {"noises": mixtures.noise_corpus(self.noises).sha256}
+        corpus = self.corpus or mixtures.bundled_noises()
+        return super().identity | {"noises": corpus.sha256}

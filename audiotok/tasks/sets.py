@@ -59,7 +59,7 @@ class Sets(Task):
             label = f"{Path(encoder).resolve().name}@{self.encoder.identity['weights'][:8]}"
         self.suffix = "" if label == DEFAULT else slug(label)
         if self.suffix:
-            self.name = f"sets:{label}"
+            self.name = f"{type(self).name}:{label}"
 
     @property
     def identity(self) -> dict[str, str]:

@@ -129,7 +129,7 @@ def test_any_folder_has_noises_but_speech_has_none(noises, speech, tmp_path):
     for number in range(3):
         soundfile.write(tmp_path / f"{number}.wav", np.full(160, 0.1), RATE)
     assert len(mixtures.noise_corpus(str(tmp_path))) == 3
-    assert {clip.label for clip in mixtures.noise_corpus(None)} == {"sound"}
+    assert {clip.label for clip in mixtures.bundled_noises()} == {"sound"}
     manifest = tmp_path / "manifest.tsv"
     manifest.write_text("audio\tspeaker\n0.wav\ta\n1.wav\tb\n")
     with pytest.raises(CorpusError, match="has no noises: all its clips are speech"):

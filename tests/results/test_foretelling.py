@@ -34,8 +34,8 @@ def test_equal_and_opposite_orders(tmp_path):
 
 
 def test_tau_by_hand_and_an_interval_over_speakers(tmp_path):
-    put(tmp_path, "stoi", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], noise=0.06)
-    put(tmp_path, "pesq", [2, 1, 3, 4, 5, 6, 8, 7], noise=0.6, data="others")
+    put(tmp_path, "stoi", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], noise=0.15)
+    put(tmp_path, "pesq", [2, 1, 3, 4, 5, 6, 8, 7], noise=2.0, data="others")
     found_ = found(tmp_path, "stoi", "pesq")
     rows = [r.rows[c].mean() for c in ("stoi", "pesq") for r in results.read_all(tmp_path)
             if c in r.scores]  # fmt: skip

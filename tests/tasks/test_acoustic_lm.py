@@ -37,8 +37,10 @@ def protocol(monkeypatch):
     small = dataclasses.replace(acoustic.PROTOCOL, dimension=16, heads=2, layers=1, budget=budget)
     monkeypatch.setattr(acoustic, "PROTOCOL", small)
     task = tasks.get("acoustic_lm")
-    missing = {f"continuation_{w}{t}": "" for w in _continuations.ABOUT for t in ("", "_true")}
-    monkeypatch.setattr(type(task), "left_out", lambda self: missing)
+    missing = [f"continuation_{w}{t}" for w in _continuations.ABOUT for t in ("", "_true")]
+    monkeypatch.setattr(
+        type(task), "left_out", lambda self: {name + self.suffix: "" for name in missing}
+    )
 
 
 def concluded(codec, corpus, name="acoustic_lm", side=None):

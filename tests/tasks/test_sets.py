@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from audiotok import tasks
+from audiotok.codec import registry
 from audiotok.data import Clip
 from audiotok.errors import MetricError
 from audiotok.harness.summary import frame, scores
@@ -113,3 +114,31 @@ def test_kld_of_tags():
     task.tagger.posteriors = lambda audio: np.array([float(audio.waveform[0, 0]), 0.5])
     audios = [Audio(torch.full((1, 10), level), RATE) for level in (0.5, 0.5)]
     assert task.score(Item(Clip("a"), *audios)) == {"tag_kld": 0, "tag_kept": 1}
+
+
+def test_wrong_codes_move_the_set_further_the_more_there_are():
+    codec = registry.load("rvq-mini:codebooks=2", quiet=True)
+    task = tasks.get("perturbed")
+    task.encoder = Spectrum()
+    entries = []
+    for number in range(6):
+        generator = torch.Generator().manual_seed(number)
+        time = torch.arange(8000) / 16_000
+        wave = 0.3 * torch.sin(2 * torch.pi * (200 + 60 * number) * time)[None]
+        reference = Audio(wave + 0.01 * torch.randn(1, 8000, generator=generator), 16_000)
+        tokens = codec.encode(reference)
+        observed = task.observe(codec, reference, tokens)
+        item = Item(Clip(str(number)), reference, codec.decode(tokens), tokens, observed=observed)
+        entries.append({"clip": str(number), "values": task.score(item), "failures": []})
+    rows = frame("", entries, [task])
+    points = [distance for _, distance in task.details(rows, [])["perturbed_mmd"]]
+    assert points[0] < points[2]
+    assert task.summarise(rows, [])["perturbed_mmd"] == pytest.approx(np.mean(points))
+    assert task.observe(registry.load("opus-6k", quiet=True), None, None) is None
+    assert task.score(Item(Clip("a"), None, observed=None, reconstruction=reference)) == {}
+
+
+class Spectrum(Samples):
+    def embed(self, audio):
+        power = torch.fft.rfft(audio.waveform[0]).abs().square()[:2000].view(8, -1).sum(1)
+        return (power / power.sum()).sqrt().numpy()
