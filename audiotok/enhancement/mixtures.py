@@ -23,6 +23,7 @@ from audiotok.enhancement import PROTOCOL, rooms
 from audiotok.errors import AudioError, CorpusError
 from audiotok.probes import splits
 from audiotok.sound.audio import Audio
+from audiotok.system.names import Recorded
 
 PART = 5  # one in so many sources of noise is for the test mixtures
 
@@ -83,8 +84,11 @@ def two_speakers(found: Parts, corpus: Corpus) -> Parts:
 
 
 def noise_corpus(name: str) -> Corpus:
-    """All clips of this corpus that are not speech; CorpusError if there are none."""
-    corpus = data.load(name)
+    """All clips of this corpus that are not speech; CorpusError if there are none.
+
+    A suite, which may be another person's file, can name the corpus: it is never downloaded.
+    """
+    corpus = data.load(Recorded(name, "the task enhance", "audiotok bench --data {}"))
     clips = tuple(clip for clip in corpus if not _is_speech(corpus, clip))
     if not clips:
         raise CorpusError(f"{corpus.name} has no noises: all its clips are speech")

@@ -300,3 +300,17 @@ class Mixtures(Task):
         for ending in self._endings:
             found |= micro_average(rows, self._named("dwer" + ending), self._named("words"))
         return found
+
+    def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
+        """The numbers of each speaker (of the first one of two), and how many mixtures."""
+        numbers = [column.name for column in self.columns if column.name in rows]
+        tested = rows[rows[numbers].notna().any(axis=1)]
+        if "speaker" not in rows or not len(tested):
+            return {}
+        speakers = {
+            speaker: {"mixtures": len(own)}
+            | own[numbers].mean().dropna().to_dict()
+            | self.summarise(own, tokens)
+            for speaker, own in tested.groupby("speaker")
+        }
+        return {f"{self.prefix}_speakers": speakers}

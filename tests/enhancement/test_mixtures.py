@@ -134,3 +134,9 @@ def test_any_folder_has_noises_but_speech_has_none(noises, speech, tmp_path):
     manifest.write_text("audio\tspeaker\n0.wav\ta\n1.wav\tb\n")
     with pytest.raises(CorpusError, match="has no noises: all its clips are speech"):
         mixtures.noise_corpus(str(manifest))
+
+
+def test_a_corpus_of_noises_is_never_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOTOK_DATA", str(tmp_path))
+    with pytest.raises(CorpusError, match="enhance names the corpus .* not on this machine"):
+        mixtures.noise_corpus("librispeech/test-other")

@@ -75,7 +75,10 @@ def concluded(name, corpus, codec):
     task, notes = tasks.get(name), []
     tokens = None if codec is None else []
     rows = task.conclude(corpus, tokens, notes.append, codec)
-    entries = [{"clip": str(i), "values": row, "failures": []} for i, row in rows.items()]
+    entries = [
+        {"clip": str(i), "values": row, "failures": [], "speaker": corpus.clips[i].speaker}
+        for i, row in rows.items()
+    ]
     return task, rows, task.summarise(frame("", entries, [task]), []), notes
 
 
@@ -83,7 +86,13 @@ def concluded(name, corpus, codec):
 def test_every_column_is_filled_for_the_test_mixtures(name, seeds, corpus):
     codec = registry.load("rvq-mini", quiet=True)
     task, rows, whole, _ = concluded(name, corpus, codec)
+    table = frame("", [{"clip": str(i), "values": row, "speaker": f"s{i % 13}"}
+                       for i, row in rows.items()], [task])  # fmt: skip
     found = mixtures.parts(corpus, None)
+    speakers = task.details(table, [])[f"{name}_speakers"]
+    assert speakers.keys() == {f"s{index % 13}" for index in rows}
+    assert sum(own["mixtures"] for own in speakers.values()) == 3
+    assert all(f"{name}_dwer_mixture" in own for own in speakers.values())
     assert set(rows) <= set(found.test) and len(rows) == 3
     names = {column.name for column in task.columns}
     assert len(names) == 4 * (4 + (seeds if seeds > 1 else 0)) + 1 and not task.left_out()
