@@ -34,8 +34,8 @@ class Protocol:
     level: float = 5.0  # dB: the second speaker is at most this much louder or softer
     reverberant: float = 0.5  # share of the mixtures with noise
     decay: tuple[float, float] = (0.2, 0.6)  # seconds for 60 dB, uniform
-    width: int = 128  # channels of the model
-    blocks: int = 8
+    width: int = 96  # channels of the model
+    blocks: int = 6
     steps: int = 500
     batch: int = 8
     learning_rate: float = 2e-3  # at its peak; AdamW
