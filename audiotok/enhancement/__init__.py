@@ -36,7 +36,7 @@ class Protocol:
     decay: tuple[float, float] = (0.2, 0.6)  # seconds for 60 dB, uniform
     width: int = 96  # channels of the model
     blocks: int = 6
-    steps: int = 500
+    steps: int = 300
     batch: int = 8
     learning_rate: float = 2e-3  # at its peak; AdamW
     warm_up: float = 0.1  # share of the steps
