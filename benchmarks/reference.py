@@ -4,7 +4,7 @@
     python benchmarks/reference.py --check    # exit 1 if a page is not what the code says
 
 A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
-below: suites, tasks, metrics, columns_of_manifests, environment, commands, api.
+below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, foretold.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def tasks() -> str:
 
 def _with_reason(ranked: str) -> str:
     """The text with the reason that a base class of tasks gives, instead of a reference to it."""
-    from audiotok.tasks import _probe, _voices, _words
+    from audiotok.tasks import _mixtures, _probe, _voices, _words
 
     match = re.search(r",? see `(_\w+)\.(\w+)`", ranked)
     if match is None:
         return ranked
-    module = {"_probe": _probe, "_voices": _voices, "_words": _words}[match[1]]
+    module = next(m for m in (_mixtures, _probe, _voices, _words) if m.__name__.endswith(match[1]))
     text = re.search(r"Ranked: (.*)", _document(getattr(module, match[2])), re.DOTALL)
     whole = " ".join(text[1].split())
     before = ranked.replace(match[0], "").strip()
@@ -282,9 +282,30 @@ def _joined(parts: Iterable[str]) -> str:
     return "\n" + "\n\n".join(part.strip() for part in parts if part.strip()) + "\n\n"
 
 
+def foretold() -> str:
+    """Whether one number of the committed results orders codecs as another one does."""
+    from audiotok.results import foretelling
+    from audiotok.results.results import read_all
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    import foretell
+
+    table = foretelling.table(read_all(ROOT / "results"), foretell.FIRST, foretell.SECOND)
+    return foretell.markdown(table)
+
+
 GENERATORS = {
     function.__name__: function
-    for function in (suites, tasks, metrics, columns_of_manifests, environment, commands, api)
+    for function in (
+        suites,
+        tasks,
+        metrics,
+        columns_of_manifests,
+        environment,
+        commands,
+        api,
+        foretold,
+    )  # fmt: skip
 }
 
 if __name__ == "__main__":

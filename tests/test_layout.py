@@ -16,7 +16,7 @@ LEVELS = (
     "kernels nn",
     "sound tokens",
     "codec codecs",
-    "metrics data judges probes lm",
+    "metrics data judges probes lm enhancement",
     "tasks results",
     "harness testing training",
     "corpora recogniser speech_lm tts",

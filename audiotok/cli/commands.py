@@ -42,6 +42,7 @@ VERBS = {
         "fit-bpe": compression.fit_bpe,
         "show": atok.show,
         "say": speech.say,
+        "generate": speech.generate,
     },
     "Measure and compare codecs": {
         "bench": measuring.bench,

@@ -1,4 +1,4 @@
-"""The verb `say`: speech of a text in the voice of a prompt."""
+"""The verbs `say`: speech of a text in the voice of a prompt; and `generate`: a sound continued."""
 
 from __future__ import annotations
 
@@ -99,3 +99,60 @@ def say(
         files.write(save_durations, files.Durations(spoken.phones, spoken.seconds_of_phones))
     work = sum(spoken.seconds.values())
     print(f"{out}: {spoken.audio.duration:.2f} s of speech in {work:.2f} s, {spoken.steps} steps")
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(help="File of weights that `audiotok train-lm` wrote.")],
+    prompt: Annotated[Path, typer.Option("--prompt", help="Sound file to continue.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to write the sounds and the page to.")
+    ],
+    count: Annotated[int, typer.Option("-n", min=1, help="Number of continuations.")] = 8,
+    prompt_seconds: Annotated[
+        float, typer.Option(help="Seconds of the sound that the model hears.")
+    ] = 3.0,
+    seconds: Annotated[float, typer.Option(help="Seconds that it adds.")] = 5.0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of sampling; the same seed gives the same sounds.")
+    ] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Temperature of sampling; 0 takes the likeliest code.")
+    ] = 1.0,
+    top_k: Annotated[
+        int, typer.Option(min=1, help="Number of likeliest codes to sample from.")
+    ] = 250,
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Total probability of the codes to sample from.")
+    ] = 1.0,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
+        ),
+    ] = None,
+    checkpoint: Checkpoint = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+) -> None:
+    """Continue a sound by a trained language model, and write a page to listen to.
+
+    The files say that they are synthetic.
+    """
+    from audiotok.lm import Sampling
+    from audiotok.report import continuations
+    from audiotok.speech_lm import continuing
+
+    continuations.check(out, prompt, count, overwrite)
+    continued = continuing.continue_sound(
+        model,
+        prompt,
+        count=count,
+        prompt_seconds=prompt_seconds,
+        seconds=seconds,
+        sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        tokenizer=tokenizer,
+    )
+    print(continuations.write(continued, out, overwrite))

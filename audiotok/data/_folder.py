@@ -2,7 +2,8 @@
 
 A manifest is, in this order: manifest.tsv, .csv or .jsonl; wav.scp (a data folder of Kaldi);
 metadata.csv or metadata.jsonl with `file_name` (an AudioFolder of Hugging Face); cuts.jsonl or
-recordings.jsonl, also with .gz (Lhotse).
+recordings.jsonl, also with .gz (Lhotse). The layouts of ESC-50, FSD50K, GTZAN and MUSDB18-HQ are
+known too: their folders have the labels and splits of the corpora of these names.
 
 Transcripts in LibriSpeech's layout (`*.trans.txt` with lines 'SPEAKER-CHAPTER-NUMBER TEXT') give
 texts and speakers to the files with these names. The id of such a file is its name, if no other
@@ -15,7 +16,19 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from audiotok.data import Clip, Corpus, _audiofolder, _ids, _kaldi, _lhotse, _manifest
+from audiotok.data import (
+    Clip,
+    Corpus,
+    _audiofolder,
+    _ids,
+    _kaldi,
+    _lhotse,
+    _manifest,
+    esc50,
+    fsd50k,
+    gtzan,
+    musdb,
+)  # fmt: skip
 from audiotok.errors import CorpusError
 from audiotok.sound import folders
 
@@ -28,7 +41,7 @@ def load(folder: Path, name: str | None = None) -> Corpus:
     for extension in _manifest.FORMATS:
         if (manifest := folder / f"manifest{extension}").is_file():
             return _manifest.load(manifest, name)
-    for layout in (_kaldi, _audiofolder, _lhotse):
+    for layout in (_kaldi, _audiofolder, _lhotse, esc50, fsd50k, gtzan, musdb):
         if (corpus := layout.of_folder(folder, name)) is not None:
             return corpus
     listing = folders.find(folder, folders.SOUND, CorpusError, used=(".trans.txt",))

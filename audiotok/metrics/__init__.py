@@ -96,7 +96,8 @@ class Metric:
 
 def names() -> list[str]:
     """The names of all metrics, sorted; imports none of them."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    modules = (m for m in pkgutil.iter_modules(__path__) if not m.ispkg)
+    return sorted(m.name for m in modules if not m.name.startswith("_"))
 
 
 def get(name: str) -> Metric:

@@ -44,6 +44,7 @@ class Version:
     sound: Audio
     codes: Any = None  # (C, K, T) int64
     sizes: Sequence[int] = ()
+    comment: str | None = None  # of its file, such as that it is synthetic
 
 
 def write(
@@ -86,9 +87,36 @@ def write(
     content = []
     for clip in clips:
         progress(clip.id)
-        content.append(_clip(codecs, clip, out))
+        content.append(_clip(_versions(codecs, clip), clip, out))
+    return _write_page(out, names[1:], content)
+
+
+def write_versions(
+    versions: Sequence[Version], clip: Clip, out: str | Path, *, overwrite: bool = False
+) -> Path:
+    """Writes a page of given sounds of one clip into the folder `out`, the reference first.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        AudiotokError: as `write`.
+    """
+    out = Path(out)
+    names = [version.name for version in versions]
+    if same := twice(names):
+        raise AudiotokError(f"two sounds are named {' and '.join(same)}: rename one")
+    check_folder(out, [clip], overwrite)
+    make_folder(out)
+    about = {"corpus": None, "codecs": names[1:], "clips": [clip.id]}
+    _write(out / _ABOUT, json.dumps(about, indent=1).encode())
+    return _write_page(out, names[1:], [_clip(versions, clip, out)])
+
+
+def _write_page(out: Path, names: Sequence[str], content: Sequence[dict[str, Any]]) -> Path:
+    """Writes all files of a page but its sounds."""
     pages = Pages()
-    pages.put("index.html", "listening.html", names=names[1:], inside=_inside(out))
+    pages.put("index.html", "listening.html", names=names, inside=_inside(out))
     files = {name: pages.files[name] for name in _FILES}
     files[_SOUNDS] = json.dumps([_sounds(clip) for clip in content], indent=1).encode()
     files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
@@ -228,10 +256,8 @@ def spectrogram(sound: Audio) -> dict[str, Any]:
     }
 
 
-def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
-    """What the page shows of one clip, whose sounds are written."""
-    from audiotok.sound.audio import Audio
-    from audiotok.sound.audio import write as write_audio
+def _versions(codecs: Sequence[Codec], clip: Clip) -> list[Version]:
+    """The reference and each codec's reconstruction."""
     from audiotok.tokens.tokens import Tokens
 
     original = clip.original()
@@ -240,6 +266,14 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
         tokens = Tokens.from_bytes(codec.encode(original).to_bytes())
         sound = codec.decode(tokens, original.sample_rate)
         versions.append(Version(codec.card.name, sound, tokens.codes, codec.card.codebook_sizes))
+    return versions
+
+
+def _clip(versions: Sequence[Version], clip: Clip, out: Path) -> dict[str, Any]:
+    """What the page shows of one clip, whose sounds are written."""
+    from audiotok.sound.audio import Audio
+    from audiotok.sound.audio import write as write_audio
+
     sounds = [version.sound for version in versions]
     shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
     folder = _folder_of(out, clip)
@@ -248,13 +282,14 @@ def _clip(codecs: Sequence[Codec], clip: Clip, out: Path) -> dict[str, Any]:
     for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
         path = folder / f"{number}.wav"
         louder = version.sound.waveform * 10 ** (gain / 20)
-        write_audio(path, Audio(louder.clamp(-1, 1), version.sound.sample_rate), "PCM_16")
+        sound = Audio(louder.clamp(-1, 1), version.sound.sample_rate)
+        write_audio(path, sound, "PCM_16", comment=version.comment)
         shown.append({
             "name": version.name, "file": path.relative_to(out).as_posix(), "gain": round(gain, 2),
             "spectrogram": spectrogram(version.sound), "codes": _codes(version),
         })  # fmt: skip
     about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
-    return about | {"seconds": original.duration, "versions": shown}
+    return about | {"seconds": sounds[0].duration, "versions": shown}
 
 
 def _sounds(clip: dict[str, Any]) -> dict[str, Any]:

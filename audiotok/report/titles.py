@@ -11,7 +11,8 @@ _TITLES = {
     "distillmos": "DistillMOS", "dnsmos_p808": "DNSMOS P.808", "dnsmos_ovrl": "DNSMOS overall",
     "utmos": "UTMOS", "plcmos": "PLCMOS", "visqol": "ViSQOL", "sdr": "SDR", "si_sdr": "SI-SDR",
     "ci_sdr": "CI-SDR", "mcd": "MCD", "lsd": "LSD", "mel_distance": "Mel distance",
-    "stft_distance": "STFT distance", "bitrate": "Bitrate", "entropy_bitrate": "Entropy bitrate",
+    "stft_distance": "STFT distance", "mmd": "MMD", "frechet": "Fréchet distance",
+    "tag_kld": "KLD of classes", "bitrate": "Bitrate", "entropy_bitrate": "Entropy bitrate",
     "lm_bitrate": "Bits under the LM", "token_rate": "Token rate", "ued": "Token edit distance",
     "f0_correlation": "F0 correlation",
     # tasks
@@ -22,10 +23,12 @@ _TITLES = {
     "probe_asr": "Probe: speech recognition", "probe_label": "Probe: classification",
     "probe_speaker": "Probe: speaker identification",
     "probe_verification": "Probe: speaker verification",
+    "enhance": "Enhancement", "separate": "Separation", "sets": "Distances of sets",
+    "perturbed": "Distances under wrong codes", "tags": "Classes of sounds",
     # suites
     "lm": "Language modelling", "samples": "Published samples", "sound": "Sound",
     "smoke": "Smoke test", "downstream": "Downstream probes", "semantic": "Semantic tokens",
-    "speech": "Speech",
+    "speech": "Speech", "enhancement": "Enhancement and separation", "sounds": "Music and sounds",
     # corpora
     "bundled": "bundled clips", "digits": "spoken digits", "fsdd-test": "FSDD digits, test",
     "fsdd-words": "FSDD digits, words",
@@ -42,7 +45,8 @@ _TITLES = {
 _WORDS = {
     "librispeech": "LibriSpeech", "whisper": "Whisper", "cpu": "CPU", "gpu": "GPU", "snr": "SNR",
     "dnsmos": "DNSMOS", "lm": "LM", "wer": "WER", "cer": "CER", "dwer": "dWER", "f0": "F0",
-    "eer": "EER", "pnmi": "PNMI", "rtf": "RTF", "sdr": "SDR", "h200": "H200",
+    "eer": "EER", "pnmi": "PNMI", "rtf": "RTF", "sdr": "SDR", "h200": "H200", "mmd": "MMD",
+    "distillmos": "DistillMOS",
 }  # fmt: skip
 
 _ENDS = {"_16k": " at 16 kHz", "_aligned": ", aligned"}

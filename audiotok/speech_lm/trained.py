@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from audiotok.codec import checkpoints, registry
+from audiotok.codec.codec import Codec
 from audiotok.errors import CodecError, RecipeError
 from audiotok.lm import LanguageModel, acoustic, pairs
 from audiotok.sound.audio import Audio
@@ -103,6 +104,30 @@ def load(path: str | Path, device: str = "auto") -> LanguageModel:
     return model.to(registry.find_device(device)).eval()
 
 
+def codec_of(
+    path: str | Path,
+    *,
+    checkpoint: str | Path | None = None,
+    device: str = "auto",
+    tokenizer: str | None = None,
+) -> Codec:
+    """The codec whose tokens the model of this file was trained on; arguments as for `judge`.
+
+    Raises:
+        RecipeError: no such model.
+        CodecError: there is no such codec, or its weights are others.
+    """
+    _, tokens = read_metadata(path)
+    codec = registry.load(tokenizer or tokens.codec, checkpoint, device, quiet=True)
+    if codec.fingerprint != tokens.fingerprint:
+        raise CodecError(
+            f"{path} was trained on tokens of {tokens.codec} (fingerprint "
+            f"{tokens.fingerprint[:12]}), not of these weights (fingerprint "
+            f"{codec.fingerprint[:12]}): give the right ones with --checkpoint"
+        )
+    return codec
+
+
 def judge(
     path: str | Path,
     folders: Sequence[str | Path],
@@ -125,15 +150,9 @@ def judge(
         CodecError: the model was trained on tokens of another codec.
     """
     all_pairs = [pair for folder in folders for pair in pairs.read(folder)]
-    _, tokens = read_metadata(path)
-    codec = registry.load(tokenizer or tokens.codec, checkpoint, device, quiet=True)
-    if codec.fingerprint != tokens.fingerprint:
-        raise CodecError(
-            f"{path} was trained on tokens of {tokens.codec} (fingerprint "
-            f"{tokens.fingerprint[:12]}), not of these weights (fingerprint "
-            f"{codec.fingerprint[:12]}): give the right ones with --checkpoint"
-        )
-    model, count, done = load(path, str(codec.device)), len(tokens.codebook_sizes), 0
+    codec = codec_of(path, checkpoint=checkpoint, device=device, tokenizer=tokenizer)
+    model, done = load(path, str(codec.device)), 0
+    count = model.num_codebooks
 
     def codes(sound: Audio) -> torch.Tensor:
         return codec.encode(sound).codes[:, :count]

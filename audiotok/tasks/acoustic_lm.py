@@ -13,9 +13,11 @@ clip is a test clip.
 - `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
   chance. Wilson's intervals are in the details.
 - `continuation_*`: the model of the first seed continues the first seconds of a clip. Speaker
-  similarity to the beginning of the original, and predicted opinion score; `_true` is the same for
-  the clip's own tokens, an upper bound. There is no word error rate, since a continuation has no
-  reference text.
+  similarity to the beginning of the original, and predicted opinion scores; `_true` is the same for
+  the clip's own tokens, the bound. A continuation has no text, so `continuation_wer` compares two
+  recognisers, Whisper base and tiny.en: they agree on clear words and differ on babble.
+  `continuation_mmd` is the distance of the set of continuations from what the recordings go on
+  with (see `sets`), by the encoder of Whisper base.
 
 `acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` use other arrangements of the
 codes than the delay pattern; their columns end in the name. `acoustic_lm:bpe` learns the tokens of
@@ -34,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotok.errors import AudiotokError, CorpusError, MetricError
-from audiotok.tasks import Column, Item, Task
+from audiotok.tasks import Column, Item, Task, _continuations
 from audiotok.tasks._words import micro_average
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class AcousticLM(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        left_out, condition = self.left_out(), f"under a small language model ({self.model})"
+        condition = f"under a small language model ({self.model})"
         columns = [
             Column("lm_bitrate", "bit/s", False, 0, f"what the codes cost {condition}, plus side"),
             *(
@@ -100,24 +102,19 @@ class AcousticLM(Task):
                 Column(f"pairs_{kind}", "", True, 3, f"right sound costs less than wrong: {kind}")
                 for kind in KINDS
             ),
-            Column("continuation_similarity", "", True, 3, "voice of what the model goes on with"),
-            Column("continuation_similarity_true", "", True, 3, "that of the clip's own tokens"),
-            Column("continuation_dnsmos", "MOS", True, 2, "DNSMOS P.808 of what it goes on with"),
-            Column("continuation_dnsmos_true", "MOS", True, 2, "that of the clip's own tokens"),
+            *_continuations.columns(),
         ]
-        columns = [replace(column, name=column.name + self.suffix) for column in columns]
-        return tuple(column for column in columns if column.name not in left_out)
+        return tuple(replace(column, name=column.name + self.suffix) for column in columns)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return _continuations.identity()
 
     def left_out(self) -> dict[str, str]:
-        from audiotok.judges import mos
-        from audiotok.judges.speakers.resemblyzer import Resemblyzer
-
-        judges = {"similarity": Resemblyzer(), "dnsmos": mos.get("dnsmos")}
         return {
-            f"continuation_{what}{true}{self.suffix}": str(error)
-            for what, judge in judges.items()
-            if (error := judge.missing()) is not None
-            for true in ("", "_true")
+            f"{_continuations.PREFIX}{measure}{true}{self.suffix}": str(error)
+            for measure, error in _continuations.missing().items()
+            for true in ("", _continuations.TRUE)
         }
 
     def unsuited(self, corpus: Corpus) -> str | None:
@@ -249,7 +246,8 @@ class AcousticLM(Task):
             for seconds in (PROTOCOL.prompt, PROTOCOL.continuation)
         )
         chosen = [i for i in test if coded[i].num_frames >= prompt_frames + new_frames]
-        has_judge = len(self.left_out()) < 4  # by one judge at least
+        left_out = self._measures_left_out()
+        has_judge = len(left_out) < len(_continuations.ABOUT)
         # neither side information, nor segments, nor BPE can be continued
         varies = codec.card.max_duration > 1 or self.model == "bpe"
         if not has_judge or not chosen or example.side is not None or varies:
@@ -260,18 +258,21 @@ class AcousticLM(Task):
         codes = model.generate(prompts, new_frames, PROTOCOL.sampling, generator)
         for index, generated in zip(chosen, codes, strict=True):
             true = coded[index].codes[:1, :, : prompt_frames + new_frames]
-            for ending, clip_codes in (("", generated[None]), ("_true", true)):
+            for ending, clip_codes in (("", generated[None]), (_continuations.TRUE, true)):
                 try:
-                    start = _beginning(corpus.clips[index].original(), PROTOCOL.prompt)
+                    sound = corpus.clips[index].original()
+                    start, recorded = _parts(sound, PROTOCOL.prompt, PROTOCOL.continuation)
                     rest = _decoded(codec, coded[index], clip_codes, prompt_frames)
-                    rows[index] |= _continuation_scores(
-                        start, rest, ending=ending, left_out=self.left_out(), suffix=self.suffix
-                    )
+                    rows[index] |= _continuations.scores(start, rest, recorded, ending, left_out)
                 except AudiotokError as error:
-                    names = (f"continuation_{what}{ending}" for what in ("similarity", "dnsmos"))
-                    rows[index] |= {
-                        name: error for name in names if name + self.suffix not in self.left_out()
-                    }
+                    measures = _continuations.ABOUT.keys() - left_out
+                    names = (f"{_continuations.PREFIX}{what}{ending}" for what in measures)
+                    rows[index] |= dict.fromkeys(names, error)
+
+    def _measures_left_out(self) -> set[str]:
+        names = self.left_out()
+        prefix = _continuations.PREFIX
+        return {m for m in _continuations.ABOUT if f"{prefix}{m}{self.suffix}" in names}
 
     def _split(self, corpus: Corpus) -> Split:
         from audiotok.probes import splits
@@ -295,11 +296,17 @@ class AcousticLM(Task):
         totals["lm_saving"] = 1 - totals["lm_bitrate"] / unigram_bits if unigram_bits else 0.0
         seeds = [totals[f"lm_bitrate_seed_{seed}"] for seed in range(SEEDS)]
         totals["lm_bitrate_seed_std"] = float(np.std(seeds, ddof=1))
+        totals |= _continuations.summarise(rows)
         return {name + self.suffix: value for name, value in totals.items()}
 
     def basis(self, column: str) -> str:
-        spread = f"lm_bitrate_seed_std{self.suffix}"
-        return f"lm_bitrate{self.suffix}" if column == spread else column
+        if column == f"lm_bitrate_seed_std{self.suffix}":
+            return f"lm_bitrate{self.suffix}"
+        plain = column.removesuffix(self.suffix)
+        for true in ("", _continuations.TRUE):
+            if plain == f"{_continuations.PREFIX}mmd{true}":
+                return f"{_continuations.EMBEDDINGS}{true}{self.suffix}"
+        return column
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Accuracy of each codebook; number of pairs, with Wilson's 95 % interval."""
@@ -333,8 +340,11 @@ def _coded_pairs(
     ]
 
 
-def _beginning(sound: Audio, seconds: float) -> Audio:
-    return replace(sound, waveform=sound.waveform[:, : round(seconds * sound.sample_rate)])
+def _parts(sound: Audio, first: float, second: float) -> tuple[Audio, Audio]:
+    """The first seconds of a sound, and those that follow."""
+    start, end = (round(seconds * sound.sample_rate) for seconds in (first, first + second))
+    pieces = sound.waveform[:, :start], sound.waveform[:, start:end]
+    return tuple(replace(sound, waveform=piece) for piece in pieces)
 
 
 def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, prompt_frames: int) -> Audio:
@@ -343,19 +353,3 @@ def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, prompt_frames: i
     samples, rate = frames * codec.hop_length, codec.card.sample_rate_in
     sound = codec.decode(replace(tokens, codes=codes, num_samples=samples, sample_rate=rate))
     return replace(sound, waveform=sound.waveform[:, sound.num_samples * prompt_frames // frames :])
-
-
-def _continuation_scores(
-    start: Audio, rest: Audio, *, ending: str, left_out: dict[str, str], suffix: str
-) -> dict[str, float]:
-    """Columns of one continuation; `start` is the beginning of the original."""
-    from audiotok.judges import mos
-    from audiotok.tasks.speaker import Speaker
-
-    row = {}
-    if f"continuation_similarity{suffix}" not in left_out:
-        voices = Speaker()
-        row[f"continuation_similarity{ending}"] = float(voices.embed(start) @ voices.embed(rest))
-    if f"continuation_dnsmos{suffix}" not in left_out:
-        row[f"continuation_dnsmos{ending}"] = mos.get("dnsmos")(rest)["dnsmos_p808"]
-    return row

@@ -77,6 +77,51 @@ def test_gtzan_without_its_broken_file(cache, inner):
     ]  # fmt: skip
 
 
+def test_musdb_has_one_excerpt_of_each_song(cache):
+    folder = cache(
+        *(f"musdb/test/{song}/{stem}.wav" for song in "ab" for stem in ("bass", "mixture"))
+    )
+    soundfile.write(folder / "musdb/test/a/mixture.wav", np.full((70 * 1000, 2), 0.1), 1000)
+    soundfile.write(folder / "musdb/test/b/mixture.wav", np.full((40 * 1000, 2), 0.1), 1000)
+    expected = [("a", 30.0, 30.0, "a", "test", "music"), ("b", 10.0, 30.0, "b", "test", "music")]
+    for source in ("musdb/test", folder / "musdb", folder / "musdb/test"):
+        corpus = data.load(source)
+        found = [(c.id, c.offset, c.duration, c.session, c.split, c.domain) for c in corpus]
+        assert found == expected
+    assert corpus.clips[1].read().duration == 30
+    with pytest.raises(CorpusError, match=r"musdb has no train: get it from https"):
+        data.load("musdb/train")
+
+
+def test_fsd50k(cache):
+    folder = cache(
+        "fsd50k/FSD50K.dev_audio/1.wav", "fsd50k/FSD50K.dev_audio/2.wav",
+        "fsd50k/FSD50K.eval_audio/3.wav",
+        **{
+            "fsd50k/FSD50K.ground_truth/dev.csv":
+                'fname,labels,mids,split\n1,"Bark,Dog",/m,train\n2,Rain,/m,val\n',
+            "fsd50k/FSD50K.ground_truth/eval.csv": "fname,labels,mids\n3,Rain,/m\n",
+        },
+    )  # fmt: skip
+    found = [(c.id, c.label, c.split, c.domain) for c in data.load(folder / "fsd50k")]
+    dev = [("1", "Bark", "train", "audio"), ("2", "Rain", "validation", "audio")]
+    assert found == [*dev, ("3", "Rain", "test", "audio")]
+    assert [c.id for c in data.load("fsd50k/eval")] == ["3"]
+    assert [c.split for c in data.load("fsd50k/dev")] == ["train", "validation"]
+
+
+def test_folders_in_the_layouts_of_corpora_have_their_labels(cache):
+    folder = cache(
+        "ESC/audio/1-a-0.wav", *(f"Data/genres_original/{g}/{g}.00000.wav" for g in
+        ("blues", "classical", "jazz")), "other/genres/mine/1.wav",
+        **{"ESC/meta/esc50.csv": "filename,fold,category\n1-a-0.wav,1,dog\n"},
+    )  # fmt: skip
+    found = [(c.label, c.split, c.domain) for c in data.load(folder / "ESC")]
+    assert found == [("dog", "test", "audio")]
+    assert {c.label for c in data.load(folder / "Data")} == {"blues", "classical", "jazz"}
+    assert data.load(folder / "other").clips[0].label is None  # any folder of sounds
+
+
 def test_voxceleb1(cache):
     names = ("id10001/v/00001", "id10001/w/00001", "id10270/v/00001", "id10270/x/00002")
     folder = cache(
@@ -101,7 +146,9 @@ def test_voxceleb1(cache):
         data.load("voxceleb1/verification")
 
 
-@pytest.mark.parametrize("name", ["esc50/2", "gtzan", "voxceleb1/verification"])
+@pytest.mark.parametrize(
+    "name", ["esc50/2", "fsd50k/eval", "gtzan", "musdb/test", "voxceleb1/verification"]
+)
 def test_a_corpus_that_is_not_there_says_where_it_belongs(cache, name):
     folder = cache()
     with pytest.raises(CorpusError, match="get it from http") as messages:

@@ -16,7 +16,7 @@ SHIPPED = assets.names("benchmarks")
 
 
 def test_what_ships():
-    assert {"smoke", "speech", "readers", "music", "audio", "dates"} <= set(SHIPPED)
+    assert {"smoke", "speech", "readers", "sounds", "dates"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -36,12 +36,12 @@ def test_a_suite_names_what_is_here(name):
 
 
 def test_a_suite_without_a_corpus_asks_for_one(tmp_path):
-    suite = load_suite("music")
+    suite = load_suite("sounds")
     assert suite.source("mine") == "mine"
-    with pytest.raises(ResultsError, match="the suite music brings no corpus: give yours with"):
+    with pytest.raises(ResultsError, match="the suite sounds brings no corpus: give yours with"):
         suite.source(None)
     with pytest.raises(ResultsError, match="brings no corpus"):
-        harness.run(BenchSettings(tokenizer="mulaw", suite="music", out=tmp_path, workers=0))
+        harness.run(BenchSettings(tokenizer="mulaw", suite="sounds", out=tmp_path, workers=0))
     assert not list(tmp_path.iterdir())
 
 

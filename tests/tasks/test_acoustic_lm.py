@@ -14,7 +14,7 @@ from audiotok.errors import MetricError
 from audiotok.harness.summary import frame
 from audiotok.lm import acoustic
 from audiotok.lm.learning import Budget
-from audiotok.tasks import _bpe
+from audiotok.tasks import _bpe, _continuations
 
 RATE = 8000
 
@@ -37,8 +37,10 @@ def protocol(monkeypatch):
     small = dataclasses.replace(acoustic.PROTOCOL, dimension=16, heads=2, layers=1, budget=budget)
     monkeypatch.setattr(acoustic, "PROTOCOL", small)
     task = tasks.get("acoustic_lm")
-    missing = {f"continuation_{w}{t}": "" for w in ("similarity", "dnsmos") for t in ("", "_true")}
-    monkeypatch.setattr(type(task), "left_out", lambda self: missing)
+    missing = [f"continuation_{w}{t}" for w in _continuations.ABOUT for t in ("", "_true")]
+    monkeypatch.setattr(
+        type(task), "left_out", lambda self: {name + self.suffix: "" for name in missing}
+    )
 
 
 def concluded(codec, corpus, name="acoustic_lm", side=None):
@@ -128,13 +130,13 @@ def test_what_cannot_be_asked(corpus):
 def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch, few_steps):
     task, sounds = tasks.get("acoustic_lm"), []
     monkeypatch.setattr(type(task), "left_out", lambda self: {})
-    from audiotok.tasks import acoustic_lm
 
-    def hear(start, rest, ending, left_out, suffix):
+    def hear(start, rest, recorded, ending, left_out):
+        assert not left_out and recorded.num_samples == rest.num_samples
         sounds.append((start.duration, rest.duration, ending))
         return {f"continuation_similarity{ending}": 1.0}
 
-    monkeypatch.setattr(acoustic_lm, "_continuation_scores", hear)
+    monkeypatch.setattr(_continuations, "scores", hear)
     tokens = [NOISE.encode(clip.path) for clip in corpus]
     rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
     assert sounds == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4

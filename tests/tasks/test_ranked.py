@@ -8,7 +8,7 @@ import pytest
 
 from audiotok import tasks
 
-COSTS = re.compile(r"bit|byte|rate|macs|parameters|seconds|rtf|latency|_ms|memory|entropy")
+COSTS = re.compile(r"bit|byte|(?<!sepa)rate|macs|parameters|seconds|rtf|latency|_ms|memory|entropy")
 PARTS = re.compile(r"_seed_|_diverged|_16k|_aligned")
 
 

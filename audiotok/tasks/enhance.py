@@ -1,0 +1,53 @@
+"""enhance: speech in noise made clean by a small model that hears and writes tokens alone.
+
+Half of the mixtures are in a simulated room. The noises are the bundled everyday sounds (few: only
+to try the task), `enhance:FOLDER` takes those of a folder, a manifest or a corpus (`esc50/1`,
+`fsd50k/eval`); training and test never share a source. Do not take noises that a codec was trained
+on: its card says what that was. `audiotok.enhancement` has the recipe, the model and the budget,
+equal for every codec: minutes of training on one core. Two seeds, both reported.
+
+Four sounds are scored beside each other, see the columns: the model's; that of the same model on
+latents, which shows what tokens cost; the clean speech through the codec, the best that tokens can
+reach; and the mixture. A model helps where it is better than the mixture.
+"""
+
+from __future__ import annotations
+
+from audiotok.tasks import _mixtures
+
+
+class Enhance(_mixtures.Mixtures):
+    """Words, voice and predicted quality of enhanced speech.
+
+    Ranked: see `_mixtures.Mixtures`.
+    """
+
+    name = "enhance"
+    version = 1
+    ranked = ("enhance_dwer", "enhance_similarity")
+    option = "noises: a folder, a manifest, the name of a corpus"
+    prefix = "enhance"
+    seeds = (0, 1)
+
+    def __init__(self, noises: str | None = None):
+        super().__init__(noises)
+        from audiotok.enhancement import mixtures
+
+        self.corpus = None if noises is None else mixtures.noise_corpus(noises)
+
+    def parts(self, corpus):
+        from audiotok.enhancement import mixtures
+
+        return mixtures.parts(corpus, self.corpus or mixtures.bundled_noises())
+
+    def mixture(self, corpus, found, part, number):
+        from audiotok.enhancement import mixtures
+
+        return mixtures.with_noise(corpus, found, part, number)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        from audiotok.enhancement import mixtures
+
+        corpus = self.corpus or mixtures.bundled_noises()
+        return super().identity | {"noises": corpus.sha256}

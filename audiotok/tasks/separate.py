@@ -1,0 +1,37 @@
+"""separate: two speakers at once told apart by a small model that hears and writes tokens alone.
+
+As `enhance`, without noise: two clips of different speakers, cut to the shorter one, the second up
+to 5 dB louder or softer. The model has two outputs; which is whose is decided by the clean speech,
+in training and in the test. One seed: differences between codecs that are smaller than those
+between the seeds of `enhance` mean nothing.
+"""
+
+from __future__ import annotations
+
+from audiotok.tasks import _mixtures
+
+
+class Separate(_mixtures.Mixtures):
+    """Words, voice and predicted quality of separated speech, means over both speakers.
+
+    Ranked: see `_mixtures.Mixtures`.
+    """
+
+    name = "separate"
+    version = 1
+    ranked = ("separate_dwer", "separate_similarity")
+    prefix = "separate"
+    seeds = (0,)
+
+    def __init__(self):
+        super().__init__()
+
+    def parts(self, corpus):
+        from audiotok.enhancement import mixtures
+
+        return mixtures.two_speakers(mixtures.parts(corpus, None), corpus)
+
+    def mixture(self, corpus, found, part, number):
+        from audiotok.enhancement import mixtures
+
+        return mixtures.of_two_speakers(corpus, found, part, number)

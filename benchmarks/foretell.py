@@ -1,0 +1,54 @@
+"""Does reconstruction foretell what can be generated from the tokens? Kendall's tau as Markdown.
+
+    python benchmarks/foretell.py results --first stoi,mel_distance --second wer_whisper_base
+
+Columns are looked for in all results below the folder; `audiotok.results.foretelling` says how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+
+from audiotok.errors import AudiotokError
+from audiotok.results import foretelling
+from audiotok.results.results import read_all
+from audiotok.system.escaping import markdown_table
+
+FIRST = ("stoi", "pesq", "mel_distance", "wer_whisper_base", "lm_bitrate")
+SECOND = ("wer_whisper_base", "tts_wer_base", "enhance_dwer", "separate_dwer")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="?", default="results", help="folder of results")
+    parser.add_argument("--first", default=",".join(FIRST), help="columns, separated by commas")
+    parser.add_argument("--second", default=",".join(SECOND), help="columns that they foretell")
+    arguments = parser.parse_args()
+    try:
+        found = read_all(arguments.results)
+    except AudiotokError as error:
+        print(error, file=sys.stderr)
+        return 2
+    columns = (arguments.first.split(","), arguments.second.split(","))
+    print(markdown(foretelling.table(found, *columns)))
+    return 0
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table of `foretelling.table`, without pairs of a column with itself."""
+    rows: list[Sequence[str]] = []
+    for row in table[table["first"] != table["second"]].itertuples():
+        tau = "–" if pd.isna(row.tau) else f"{row.tau:+.2f}"
+        interval = "–" if pd.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
+        about = row.reason or f"{row.speakers} speakers"
+        rows.append([row.first, row.second, str(row.points), tau, interval, about])
+    head = ["orders by", "and by", "points", "Kendall's tau", "95 % interval", "over"]
+    return markdown_table(head, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
