@@ -27,6 +27,8 @@ _BY_AVERAGES = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer
 
 def sizes(quantizer: nn.Module) -> list[int]:
     """Codewords of each codebook, in the order of its codes."""
+    if hasattr(quantizer, "codebook_sizes"):
+        return list(quantizer.codebook_sizes)
     if isinstance(quantizer, FiniteScalarQuantizer):
         return [math.prod(quantizer.levels)]
     if isinstance(quantizer, LookupFreeQuantizer):
@@ -47,8 +49,21 @@ def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
     return []
 
 
-def set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
-    """Sets the shares of clips that do without codebooks; raises RecipeError where none can."""
+def prepare(network: nn.Module, settings: QuantizerConfig) -> None:
+    """Sets the shares of clips that do without codebooks, and errors of codes; raises RecipeError
+    where the network does not allow them."""
+    if hasattr(network, "prepare"):
+        network.prepare(settings)
+        return
+    if settings.errors is not None:
+        raise RecipeError(
+            "quantizer.errors are for the family decoder, whose codes do not learn: set "
+            "family=decoder and start_from"
+        )
+    _set_dropout(network.quantizer, settings)
+
+
+def _set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
     split = isinstance(quantizer, SplitQuantizer)
     if settings.dropout:
         residual = quantizer.acoustic if split else quantizer
