@@ -61,6 +61,7 @@ class DecoderNetwork(nn.Module):
 
     def __init__(self, codec: Codec, config: DecoderConfig):
         super().__init__()
+        self.config = config.model_copy(update={"weights": None})
         self.codec = codec.network
         factor, rate = config.factor(codec.card), codec.card.sample_rate_out
         self.longer = nn.Identity()
@@ -144,9 +145,9 @@ def base_of(config: DecoderConfig, path: Path | str) -> str:
         weights = name.partition(":")[0]
         if checkpoints.read_metadata(weights).get("family") == FAMILY:
             raise CheckpointError(f"{path} names {weights}, which is a decoder and no codec")
-        return name
+        return str(name)
     if folder != name and Path(folder).is_dir():
-        return name
+        return str(name)
     return Recorded(name, str(path))
 
 

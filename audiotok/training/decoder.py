@@ -86,11 +86,11 @@ class DecoderOnly(nn.Module):
 
     def __init__(self, config: DecoderConfig):
         super().__init__()
-        self.config = config.model_copy(update={"weights": None})
         with torch.device("cpu"):
             self.base = codec = _load(config)
             self.decoder = decoder_weights(codec)
             self.network = DecoderNetwork(codec, config)
+            self.config = self.network.config
             if config.weights is not None:
                 self.network.load_own(config.weights, self.decoder)
         if config.fingerprint != codec.fingerprint:

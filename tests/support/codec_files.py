@@ -1,0 +1,83 @@
+"""Files of tiny codecs of every family with random weights, written once, and names to load them
+by."""
+
+import json
+
+import torch
+from support import tiny_snac
+
+from audiotok.codec import checkpoints
+from audiotok.training import families
+
+SEANET = {"sample_rate": 8000, "strides": [2, 4, 5], "num_filters": 2}
+SIZES = {
+    "wavtokenizer": SEANET
+    | {"dimension": 8, "codebook_size": 16, "num_lstm_layers": 1, "num_conditions": 1}
+    | {"backbone_dim": 32, "backbone_intermediate_dim": 32, "backbone_layers": 1},
+    "mini": SEANET
+    | {"dimension": 8, "num_lstm_layers": 1}
+    | {"backbone_dim": 64, "backbone_intermediate_dim": 32, "backbone_layers": 1}
+    | {"quantizer": {"kind": "rvq", "num_codebooks": 2, "codebook_size": 16}},
+    "encodec": SEANET
+    | {"dimension": 8, "num_lstm_layers": 1, "causal": True, "num_codebooks": 3}
+    | {"codebook_size": 16},
+    "dac": SEANET
+    | {"dimension": 8, "decoder_strides": [5, 4, 2], "decoder_channels": 16}
+    | {"num_codebooks": 3, "codebook_size": 16, "codebook_dim": 4},
+    "lm-spt": {
+        "sample_rate": 8000,
+        "encoder": {"kind": "dac", "strides": [2, 4, 5], "num_filters": 2},
+        "dimension": 8,
+        "decoder": {"kind": "dac", "strides": [5, 4, 2], "channels": 16},
+        "auxiliary_decoder": {"kind": "dac", "strides": [8, 5, 2], "channels": 8},
+        "semantic_codebook_size": 16,
+        "acoustic_codebook_size": 16,
+        "num_acoustic_codebooks": 2,
+        "codebook_dim": 4,
+    },
+}
+
+
+def write(folder, kind):
+    """The name of a tiny codec, and its checkpoint or None; files lie in `folder`."""
+    if kind in SIZES:
+        return str(_trained(folder / f"{kind}.safetensors", kind)), None
+    if kind == "snac":
+        return "snac-24k", tiny_snac.save("snac-24k", folder)
+    return f"hf:{_of_transformers(folder, kind)}", None
+
+
+@torch.no_grad()
+def _trained(path, family):
+    torch.manual_seed(1)
+    config = families.config_class(family).model_validate(SIZES[family])
+    network = families.build(family, config)
+    if "decoder_strides" in str(SIZES[family]) or family == "lm-spt":
+        for layer in network.modules():  # DAC's start so small that all sounds get one code
+            if isinstance(layer, torch.nn.Conv1d):
+                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    for name, tensor in network.state_dict().items():
+        if "codebook" in name:
+            tensor.normal_()
+    metadata = {"family": family, "name": "tiny", "config": json.dumps(SIZES[family])}
+    checkpoints.save(path, network.state_dict(), metadata)
+    return path
+
+
+def _of_transformers(folder, kind):
+    import transformers
+    from support import tiny_transformers as tiny
+
+    if kind == "mimi":
+        return tiny.write(tiny.mimi, folder, num_quantizers=3, codebook_size=64)
+    if kind == "dac-hf":
+        return tiny.write(tiny.dac, folder)
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 16, "num_filters": 2, "codebook_size": 64, "codebook_dim": 16}
+    config = transformers.EncodecConfig(**sizes, target_bandwidths=[1.5, 3.0])
+    model = transformers.EncodecModel(config)
+    with torch.no_grad():
+        for layer in model.quantizer.layers:
+            layer.codebook.embed.normal_()
+    model.save_pretrained(folder)
+    return folder
