@@ -46,6 +46,13 @@ class CodeErrors(nn.Module):
             self.register_buffer("count", torch.zeros(len(self.strides), dtype=torch.int64))
 
     def forward(self, codes: Tensor) -> Tensor:
+        """`drawn`, then `learn`: errors of a batch never come from its own clips."""
+        changed = self.drawn(codes)
+        self.learn(codes)
+        return changed
+
+    @torch.no_grad()
+    def drawn(self, codes: Tensor) -> Tensor:
         """Codes (B, K, T) -> the same with errors; a code -1 stays."""
         changed = codes.clone()
         clips = torch.rand(len(codes), 1, device=codes.device) < self.settings.clips
@@ -57,9 +64,20 @@ class CodeErrors(nn.Module):
             if wrong.any():
                 drawn[wrong] = self._draw(k, free, wrong)
             changed[:, k] = repeat(drawn[:, None], self.strides[k], codes.shape[2])[:, 0]
-            if self.settings.kind == "ngram":
-                self._remember(k, free)
         return changed
+
+    @torch.no_grad()
+    def learn(self, codes: Tensor) -> None:
+        """Keeps codes (B, K, T) for `ngram` to draw from; the oldest give way."""
+        if self.settings.kind != "ngram":
+            return
+        for k in range(codes.shape[1]):
+            free = codes[:, k, :: self.strides[k]]
+            pairs = torch.stack([free[:, :-1], free[:, 1:]], -1).flatten(0, 1)
+            pairs = pairs[(pairs >= 0).all(1)][-self.settings.memory :]
+            places = self.count[k] + torch.arange(len(pairs), device=pairs.device)
+            self.pairs[k, places % self.settings.memory] = pairs
+            self.count[k] += len(pairs)
 
     def _draw(self, k: int, codes: Tensor, wrong: Tensor) -> Tensor:
         """New codes (N,) at the marked places of codes (B, T)."""
@@ -77,16 +95,6 @@ class CodeErrors(nn.Module):
         fits = (before[wrong][:, None] == first).float()
         fits[fits.sum(1) == 0] = 1.0
         return then[torch.multinomial(fits, 1)[:, 0]]
-
-    @torch.no_grad()
-    def _remember(self, k: int, codes: Tensor) -> None:
-        pairs = torch.stack([codes[:, :-1], codes[:, 1:]], -1).flatten(0, 1)
-        pairs = pairs[(pairs >= 0).all(1)][-self.settings.memory :]
-        places = (self.count[k] + torch.arange(len(pairs), device=pairs.device)) % len(
-            self.pairs[k]
-        )
-        self.pairs[k, places] = pairs
-        self.count[k] += len(pairs)
 
 
 def nearest(codewords: Tensor, count: int) -> Tensor:

@@ -50,8 +50,8 @@ def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
 
 
 def prepare(network: nn.Module, settings: QuantizerConfig) -> None:
-    """Sets the shares of clips that do without codebooks, and errors of codes; raises RecipeError
-    where the network does not allow them."""
+    """Sets the shares of clips that do without codebooks, errors of codes, and the gradient; raises
+    RecipeError where the network does not allow them."""
     if hasattr(network, "prepare"):
         network.prepare(settings)
         return
@@ -61,6 +61,18 @@ def prepare(network: nn.Module, settings: QuantizerConfig) -> None:
             "family=decoder and start_from"
         )
     _set_dropout(network.quantizer, settings)
+    _set_gradient(network.quantizer, settings.gradient)
+
+
+def _set_gradient(quantizer: nn.Module, gradient: str) -> None:
+    parts = [part for part in quantizer.modules() if hasattr(part, "gradient")]
+    if not parts and gradient != QuantizerConfig().gradient:
+        raise RecipeError(
+            f"quantizer.gradient {gradient} needs codewords to turn to: a "
+            f"{type(quantizer).__name__} has none; take vq, rvq or factorized"
+        )
+    for part in parts:
+        part.gradient = gradient
 
 
 def _set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:

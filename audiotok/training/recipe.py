@@ -72,6 +72,7 @@ class Recipe(Section):
                 "quantizer.new": self.quantizer.new,
                 "quantizer.start_step": self.quantizer.start_step != 0,
                 "quantizer.semantic_only": self.quantizer.semantic_only,
+                "quantizer.gradient": self.quantizer.gradient != QuantizerConfig().gradient,
                 "distillation": self.distillation is not None,
             }
             if given := [name for name, is_set in changing.items() if is_set]:

@@ -204,6 +204,8 @@ class QuantizerConfig(Section):
     dead_ratio: float = Field(default=0.05, ge=0, lt=1)  # of uniform usage, below: starts anew
     frozen: bool = False  # stays what k-means made of it
     new: bool = False  # with start_from: takes the place of the checkpoint's, and starts from none
+    gradient: Literal["straight_through", "rotation"] = "straight_through"  # from the quantized
+    # vectors to the latents: as it is, or turned as the vector is (the rotation trick)
     dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
     semantic_only: float = Field(default=0, ge=0, le=1)  # LM-SPT: share without acoustic ones
     errors: ErrorsConfig | None = None  # family decoder: of the codes that it learns from

@@ -64,20 +64,34 @@ def _trained(path, family):
     return path
 
 
+@torch.no_grad()
 def _of_transformers(folder, kind):
     import transformers
-    from support import tiny_transformers as tiny
 
-    if kind == "mimi":
-        return tiny.write(tiny.mimi, folder, num_quantizers=3, codebook_size=64)
-    if kind == "dac-hf":
-        return tiny.write(tiny.dac, folder)
     torch.manual_seed(1)
-    sizes = {"hidden_size": 16, "num_filters": 2, "codebook_size": 64, "codebook_dim": 16}
-    config = transformers.EncodecConfig(**sizes, target_bandwidths=[1.5, 3.0])
-    model = transformers.EncodecModel(config)
-    with torch.no_grad():
-        for layer in model.quantizer.layers:
-            layer.codebook.embed.normal_()
+    if kind == "mimi":
+        sizes = {"hidden_size": 32, "num_filters": 4, "codebook_size": 64, "codebook_dim": 16}
+        sizes |= {"vector_quantization_hidden_dimension": 16, "num_hidden_layers": 1}
+        sizes |= {"intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+        config = transformers.MimiConfig(**sizes, num_quantizers=3, upsample_groups=32)
+        model = transformers.MimiModel(config)
+    elif kind == "dac-hf":
+        sizes = {"encoder_hidden_size": 2, "decoder_hidden_size": 32, "n_codebooks": 3}
+        model = transformers.DacModel(
+            transformers.DacConfig(downsampling_ratios=(2, 4, 5, 8), **sizes)
+        )
+        for layer in model.encoder.modules():
+            if isinstance(layer, torch.nn.Conv1d):
+                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    else:
+        sizes = {"hidden_size": 16, "num_filters": 2, "codebook_size": 64, "codebook_dim": 16}
+        config = transformers.EncodecConfig(**sizes, target_bandwidths=[1.5, 3.0])
+        model = transformers.EncodecModel(config)
+    for name, tensor in model.state_dict().items():
+        if name.endswith(("embed", "embed_sum")):
+            tensor.normal_()
+        elif name.endswith("cluster_usage"):
+            tensor.fill_(1)
+    transformers.utils.logging.disable_progress_bar()
     model.save_pretrained(folder)
     return folder
