@@ -3,12 +3,12 @@
     python benchmarks/ablation.py run --corpus TRAIN --spoken SPOKEN --test TEST
     python benchmarks/ablation.py table docs/training.md          # --check: change nothing
 
-`run` goes on where it stopped: runs that are done are not trained, and runs that were measured are
-not measured again. TRAIN holds the readers of recipes/clips/librispeech-mini.txt, SPOKEN synthesised
-speech, TEST readers that none of them learned from, with speakers in its manifest. The numbers of
-each clip go to results/training/switches.csv, from which `table` is made: differences of two
-switches for each seed, with 95 % intervals over the speakers. One is better than the other if the
-interval excludes 0 on the same side with every seed.
+`run` goes on where it stopped: what was trained or measured is not trained or measured again.
+TRAIN holds the readers of recipes/clips/librispeech-mini.txt, SPOKEN synthesised speech, TEST
+readers that no run learned from, with speakers in its manifest. The numbers of each clip go to
+results/training/switches.csv, from which `table` is made: differences of two switches for each
+seed, with 95 % intervals over the speakers. One is better than the other if the interval excludes
+0 on the same side with every seed.
 """
 
 from __future__ import annotations

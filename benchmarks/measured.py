@@ -14,6 +14,7 @@ import audiotok
 from audiotok import data, metrics
 from audiotok.errors import MetricError
 from audiotok.results import statistics
+from audiotok.sound.audio import as_audio
 
 METRICS = ("stoi", "pesq", "mel_distance")
 HIGHER = {"stoi": True, "pesq": True, "mel_distance": False}
@@ -31,11 +32,12 @@ def rows(codec: audiotok.Codec, corpus: str, change: Change | None = None) -> It
     """
     chosen = [metrics.get(name) for name in METRICS]
     for number, clip in enumerate(data.load(corpus)):
-        tokens = codec.encode(clip.audio)
+        audio = as_audio(clip.path)
+        tokens = codec.encode(audio)
         if change is not None:
             tokens = change(tokens, number)
-        sound = codec.decode(tokens, clip.audio.sample_rate)
-        values = metrics.measure(chosen, clip.audio, sound)
+        sound = codec.decode(tokens, audio.sample_rate)
+        values = metrics.measure(chosen, audio, sound)
         numbers = {n: np.nan if isinstance(values[n], MetricError) else values[n] for n in METRICS}
         yield {"clip": clip.id, "speaker": clip.speaker} | numbers
 

@@ -4,10 +4,10 @@ by."""
 import json
 
 import torch
-from support import tiny_snac
 
 from audiotok.codec import checkpoints
 from audiotok.training import families
+from support import tiny_snac
 
 SEANET = {"sample_rate": 8000, "strides": [2, 4, 5], "num_filters": 2}
 SIZES = {

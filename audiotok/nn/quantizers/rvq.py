@@ -20,8 +20,8 @@ from audiotok.nn.quantizers.strided import checked_strides, pool, shared_segment
 class ResidualVectorQuantizer(nn.Module):
     """K Euclidean codebooks (K, V, D); each quantizes the residual of the previous ones.
 
-    The gradient is that of all stages together, see `gradient`, and the commitment loss of each stage has a gradient for the
-    latents; in the `encodec` package only that of the first stage has one.
+    The gradient of all stages together passes to the latents, see `gradient`, and the commitment
+    loss of each stage has one for them; in the `encodec` package only that of the first stage has.
 
     Args:
         num_codebooks: K.
