@@ -74,7 +74,7 @@ def errors(codec: audiotok.Codec, rate: float, arguments: argparse.Namespace) ->
     learned = CodeErrors(settings, codec.card.strides, vectors)
     if arguments.kind == "ngram":
         for clip in data.load(arguments.learn or arguments.data):
-            learned.learn(codec.encode(clip.path).codes)
+            learned.learn(codec.encode(clip.read()).codes)
 
     def change(tokens: audiotok.Tokens, number: int) -> audiotok.Tokens:
         torch.manual_seed(number)

@@ -14,7 +14,6 @@ import audiotok
 from audiotok import data, metrics
 from audiotok.errors import MetricError
 from audiotok.results import statistics
-from audiotok.sound.audio import as_audio
 
 METRICS = ("stoi", "pesq", "mel_distance")
 HIGHER = {"stoi": True, "pesq": True, "mel_distance": False}
@@ -32,7 +31,7 @@ def rows(codec: audiotok.Codec, corpus: str, change: Change | None = None) -> It
     """
     chosen = [metrics.get(name) for name in METRICS]
     for number, clip in enumerate(data.load(corpus)):
-        audio = as_audio(clip.path)
+        audio = clip.read()
         tokens = codec.encode(audio)
         if change is not None:
             tokens = change(tokens, number)
