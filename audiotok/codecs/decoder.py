@@ -98,8 +98,11 @@ def decoder_weights(codec: Codec) -> list[str]:
     """
     name, network = codec.card.name, codec.network
     if network is None or codec.RUNTIME is not None or not any(True for _ in network.parameters()):
-        runtime = codec.RUNTIME or "it has none"
-        raise CodecError(f"{name} has no network in PyTorch whose decoder could learn: {runtime}")
+        why = "it has no network" if codec.RUNTIME is None else f"{codec.RUNTIME} runs its network"
+        raise CodecError(
+            f"{name} has no decoder that could learn, {why}: take a codec whose network PyTorch "
+            "runs"
+        )
     samples = 16 * codec.hop_length * max(codec.card.strides)
     generator = torch.Generator().manual_seed(0)
     noise = 0.1 * torch.randn(1, codec.card.channels, samples, generator=generator)

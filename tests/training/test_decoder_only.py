@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support import codec_files
+from support import codec_files, tiny_codec
 from support.training_kit import same_state
 
 import audiotok
 from audiotok.codec import checkpoints
+from audiotok.codecs.decoder import decoder_weights
 from audiotok.errors import AudiotokError, CheckpointError, CodecError
 from audiotok.system import assets
 from audiotok.training import load_recipe, train
@@ -173,8 +174,8 @@ def test_another_codec_under_the_recorded_name_is_refused(write, corpus, tmp_pat
 
 
 MISTAKES = [
-    (["start_from=opus-6k"], "opus-6k has no network in PyTorch"),
-    (["start_from=mulaw"], "mulaw has no network in PyTorch"),
+    (["start_from=opus-6k"], "opus-6k has no decoder that could learn, it has no network"),
+    (["start_from=mulaw"], "mulaw has no decoder that could learn, it has no network"),
     (["start_from=null"], "family decoder needs start_from"),
     (["model.sample_rate=12000"], "12000 is no multiple of 8000 Hz"),
     (["model.sample_rat=16000"], "did you mean 'sample_rate'"),
@@ -185,15 +186,24 @@ MISTAKES = [
     (["quantizer.errors={rat: 2}"], "did you mean 'rate'"),
     (["start_from={name}:merge=similarity-0.9", "quantizer.errors={rate: 0.1}"], "fixed rates"),
     (["start_from={name}:codebooks=1", "quantizer.dropout=0.5"], "decodes 1 only"),
-    (["start_from=lyra-v2"], "lyra-v2"),
+    (["start_from=random"], "random has no latents"),
+    (["start_from={code}"], "is a file of code"),
     (["family=mini", "quantizer.errors={rate: 0.1}"], "errors are for the family decoder"),
 ]
+
+
+def test_another_runtime_than_pytorch_is_named(monkeypatch, write):
+    codec = audiotok.load(write("mini")[0])
+    monkeypatch.setattr(type(codec), "RUNTIME", "TFLite")
+    with pytest.raises(CodecError, match="TFLite runs its network: take a codec whose"):
+        decoder_weights(codec)
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES)
 def test_what_cannot_work_is_explained(changes, message, write, corpus, tmp_path):
     name, _ = write("mini")
-    changes = [change.replace("{name}", name) for change in changes]
+    code = Path(tiny_codec.__file__)
+    changes = [change.replace("{name}", name).replace("{code}", str(code)) for change in changes]
     with pytest.raises(AudiotokError) as caught:
         finetune(corpus, name, None, tmp_path / "run", *changes)
     assert message in str(caught.value) and "\n" not in str(caught.value)
