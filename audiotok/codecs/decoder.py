@@ -143,13 +143,13 @@ def base_of(config: DecoderConfig, path: Path | str) -> str:
         CheckpointError: it is a decoder's file again.
     """
     name = config.codec
-    folder = name.removeprefix("hf:")
+    prefix, _, folder = name.partition(":")
     if registry.is_weights(name):
         weights = name.partition(":")[0]
         if checkpoints.read_metadata(weights).get("family") == FAMILY:
             raise CheckpointError(f"{path} names {weights}, which is a decoder and no codec")
         return str(name)
-    if folder != name and Path(folder).is_dir():
+    if prefix == "hf" and Path(folder.partition(":")[0]).is_dir():
         return str(name)
     return Recorded(name, str(path))
 

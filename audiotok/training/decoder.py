@@ -22,6 +22,7 @@ from audiotok.codecs.decoder import (
     decoder_weights,
 )
 from audiotok.errors import CodecError, RecipeError
+from audiotok.nn.dac import exactly
 from audiotok.nn.outputs import Output
 from audiotok.sound.sinc import Resample
 from audiotok.system.names import Recorded
@@ -154,7 +155,14 @@ class DecoderOnly(nn.Module):
         return self.base.encode_latents(self._at_input(waveform))
 
     def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
-        """A training step's forward. `codes` are those of the encoder, without errors."""
+        """A training step's forward, in float32: codes must be those of `audiotok.load`.
+
+        `codes` and `latents` of the result are the codes of the encoder, without errors.
+        """
+        with exactly(waveform):
+            return self._forward(waveform)
+
+    def _forward(self, waveform: Tensor) -> Output:
         codes = self.base.encode_codes(self._at_input(waveform))
         heard = codes
         if self.training:

@@ -90,7 +90,7 @@ def test_without_training_a_longer_decoder_interpolates(write, corpus):
     sound = audiotok.Audio(torch.randn(1, 16000) / 10, 16000)
     codec = audiotok.load(name)
     expected = codec.decode(codec.encode(sound)).resample(16000).waveform
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):  # as precision=bf16 runs it
         found = network(sound.waveform[None]).waveform[0, :, :16000]
     torch.testing.assert_close(found[:, :15900], expected[:, :15900], atol=1e-4, rtol=0)
 
