@@ -44,6 +44,9 @@ def train(
 ) -> None:
     """Train a codec from a recipe, or resume a stopped run.
 
+    `train finetune axes.learns=decoder start_from=NAME` trains the decoder of any codec alone: its
+    codes and its fingerprint stay.
+
     Several GPUs: accelerate launch -m audiotok train ...
     """
     from audiotok import training

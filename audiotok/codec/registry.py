@@ -242,7 +242,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     metadata = checkpoints.read_metadata(path)
     family_name = metadata.get("family", "")
     for family in _all_families():
-        if family_name in [card.family for card in family.CARDS]:
+        if family_name in [family.FILES, *(card.family for card in family.CARDS)]:
             try:
                 card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
             except checkpoints.WRONG_SIZES as reason:
@@ -309,14 +309,14 @@ def _checked(family: object, families: Sequence[type[Codec]]) -> type[Codec]:
 
 
 def _families_of(module) -> list[type[Codec]]:
-    """The families defined in this module: Codec classes with CARDS or a PREFIX."""
+    """The families defined in this module: Codec classes with CARDS, a PREFIX or FILES."""
     return [
         value
         for value in vars(module).values()
         if inspect.isclass(value)
         and issubclass(value, Codec)
         and value.__module__ == module.__name__
-        and (value.CARDS or value.PREFIX)
+        and (value.CARDS or value.PREFIX or value.FILES)
     ]
 
 

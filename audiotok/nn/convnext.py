@@ -9,14 +9,16 @@ and the output, so that levels pass.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
+from audiotok.nn.seanet import Snake
 
+Activation = Literal["gelu", "elu", "snake"]
 _GAIN = 20  # of the encoder's filterbank: lifts speech (RMS near 0.05) to about 1
 
 
@@ -28,6 +30,7 @@ class ConvNeXtSizes(BaseModel):
     widths: tuple[int, ...]  # channels after the stride; the first stride is that of the filterbank
     depths: tuple[int, ...]  # blocks after the stride
     expansion: int = Field(2, gt=0)  # of the width inside a block
+    activation: Activation = "gelu"
 
     @model_validator(mode="after")
     def _agree(self) -> ConvNeXtSizes:
@@ -52,28 +55,30 @@ class FrameNorm(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """Two linear layers on each frame with a GELU between them, and a scale per channel."""
+    """Two linear layers on each frame with an activation between them, and a scale per channel."""
 
-    def __init__(self, channels: int, inner: int, scale: float):
+    def __init__(self, channels: int, inner: int, scale: float, activation: Activation = "gelu"):
         super().__init__()
+        kinds = {"gelu": nn.GELU, "elu": nn.ELU, "snake": lambda: Snake(inner)}
+        self.activation = kinds[activation]()
         self.wide, self.narrow = nn.Linear(channels, inner), nn.Linear(inner, channels)
         self.scale = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)."""
-        inner = F.gelu(self.wide(hidden.transpose(1, 2)))
-        return (self.scale * self.narrow(inner)).transpose(1, 2)
+        inner = self.activation(self.wide(hidden.transpose(1, 2)).transpose(1, 2))
+        return (self.scale * self.narrow(inner.transpose(1, 2))).transpose(1, 2)
 
 
 class ConvNeXtUnit(nn.Module):
     """x + perceptron(norm(depthwise convolution of x over 7 frames))."""
 
-    def __init__(self, channels: int, expansion: int, scale: float):
+    def __init__(self, channels: int, sizes: ConvNeXtSizes, scale: float):
         super().__init__()
         self.block = nn.Sequential(
             PaddedConv1d(channels, channels, 7, groups=channels),
             FrameNorm(channels),
-            Perceptron(channels, expansion * channels, scale),
+            Perceptron(channels, sizes.expansion * channels, scale, sizes.activation),
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -135,7 +140,7 @@ class SynthesisFilterbank(TrimmedConvTranspose1d):
 
 def _units(width: int, depth: int, sizes: ConvNeXtSizes) -> list[nn.Module]:
     scale = 1 / max(1, sum(sizes.depths))
-    return [ConvNeXtUnit(width, sizes.expansion, scale) for _ in range(depth)]
+    return [ConvNeXtUnit(width, sizes, scale) for _ in range(depth)]
 
 
 @torch.no_grad()

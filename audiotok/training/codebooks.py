@@ -27,6 +27,8 @@ _BY_AVERAGES = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer
 
 def sizes(quantizer: nn.Module) -> list[int]:
     """Codewords of each codebook, in the order of its codes."""
+    if hasattr(quantizer, "codebook_sizes"):
+        return list(quantizer.codebook_sizes)
     if isinstance(quantizer, FiniteScalarQuantizer):
         return [math.prod(quantizer.levels)]
     if isinstance(quantizer, LookupFreeQuantizer):
@@ -47,8 +49,33 @@ def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
     return []
 
 
-def set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
-    """Sets the shares of clips that do without codebooks; raises RecipeError where none can."""
+def prepare(network: nn.Module, settings: QuantizerConfig) -> None:
+    """Sets the shares of clips that do without codebooks, errors of codes, and the gradient; raises
+    RecipeError where the network does not allow them."""
+    if hasattr(network, "prepare"):
+        network.prepare(settings)
+        return
+    if settings.errors is not None:
+        raise RecipeError(
+            "quantizer.errors are for the family decoder, whose codes do not learn: set "
+            "family=decoder and start_from"
+        )
+    _set_dropout(network.quantizer, settings)
+    _set_gradient(network.quantizer, settings.gradient)
+
+
+def _set_gradient(quantizer: nn.Module, gradient: str) -> None:
+    parts = [part for part in quantizer.modules() if hasattr(part, "gradient")]
+    if not parts and gradient != QuantizerConfig().gradient:
+        raise RecipeError(
+            f"quantizer.gradient {gradient} needs codewords to turn to: a "
+            f"{type(quantizer).__name__} has none; take vq, rvq or factorized"
+        )
+    for part in parts:
+        part.gradient = gradient
+
+
+def _set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
     split = isinstance(quantizer, SplitQuantizer)
     if settings.dropout:
         residual = quantizer.acoustic if split else quantizer

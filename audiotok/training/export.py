@@ -21,13 +21,14 @@ def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
     metadata = {
         "family": recipe.family,
         "name": recipe.name,
-        "config": recipe.model.model_dump_json(),
+        "config": network.config.model_dump_json(),
         "step": str(step),
         "training_data": json.dumps(training_data(recipe)),
     }
     if recipe.quantizer.start_step is None:
         metadata |= checkpoints.AUTOENCODER
-    checkpoints.save(path, network.state_dict(), metadata)
+    state = network.exported() if hasattr(network, "exported") else network.state_dict()
+    checkpoints.save(path, state, metadata)
 
 
 def training_data(recipe: Recipe) -> list[str]:

@@ -21,17 +21,19 @@ from audiotok.errors import RecipeError
 class Family(NamedTuple):
     """Where the two classes are, imported when they are needed."""
 
-    module: str  # of audiotok.nn
+    module: str  # of audiotok
     config: str
     network: str
 
 
+DECODER = "decoder"  # of another codec, whose codes stay
 FAMILIES = {
-    "wavtokenizer": Family("wavtokenizer", "WavTokenizerConfig", "WavTokenizerNetwork"),
-    "mini": Family("mini", "MiniConfig", "MiniNetwork"),
-    "encodec": Family("encodec", "EncodecConfig", "EncodecNetwork"),
-    "dac": Family("dac", "DACConfig", "DACNetwork"),
-    "lm-spt": Family("lm_spt", "LMSPTConfig", "LMSPTNetwork"),
+    "wavtokenizer": Family("nn.wavtokenizer", "WavTokenizerConfig", "WavTokenizerNetwork"),
+    "mini": Family("nn.mini", "MiniConfig", "MiniNetwork"),
+    "encodec": Family("nn.encodec", "EncodecConfig", "EncodecNetwork"),
+    "dac": Family("nn.dac", "DACConfig", "DACNetwork"),
+    "lm-spt": Family("nn.lm_spt", "LMSPTConfig", "LMSPTNetwork"),
+    DECODER: Family("training.decoder", "DecoderConfig", "DecoderOnly"),
 }
 
 
@@ -69,4 +71,4 @@ def _family(name: str) -> Family:
 
 
 def _module(family: Family) -> ModuleType:
-    return importlib.import_module(f"audiotok.nn.{family.module}")
+    return importlib.import_module(f"audiotok.{family.module}")

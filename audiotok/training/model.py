@@ -31,7 +31,7 @@ class Model:
         seed_everything(recipe.seed)
         self.network = families.build(recipe.family, recipe.model)
         self.channels: int = getattr(recipe.model, "channels", 1)
-        codebooks.set_dropout(self.network.quantizer, recipe.quantizer)
+        codebooks.prepare(self.network, recipe.quantizer)
         if recipe.start_from is not None:
             start.start_from(recipe, self.network)
         self.network.to(group.device).train()
@@ -62,7 +62,7 @@ class Model:
             self.balancer = Balancer(self.weights, norm, recipe.balancer.decay)
             self.balancer.to(group.device)
         self.codec_weights = [
-            *self.network.parameters(),
+            *(weight for weight in self.network.parameters() if weight.requires_grad),
             *([] if self.distillation is None else self.distillation.parameters()),
         ]
         self.optimizer = optimisers.make_optimizer(self.codec_weights, recipe.optimizer)

@@ -67,6 +67,18 @@ class Recipe(Section):
                     f"discriminators.{number}.start_step {config.start_step} is not before the "
                     f"last of {self.steps} steps: it would never be used"
                 )
+        if self.family == families.DECODER:
+            changing = {
+                "quantizer.new": self.quantizer.new,
+                "quantizer.start_step": self.quantizer.start_step != 0,
+                "quantizer.semantic_only": self.quantizer.semantic_only,
+                "quantizer.gradient": self.quantizer.gradient != QuantizerConfig().gradient,
+                "distillation": self.distillation is not None,
+            }
+            if given := [name for name, is_set in changing.items() if is_set]:
+                raise ValueError(
+                    f"{given[0]} changes codes, which stay in the family decoder: leave it out"
+                )
         if self.quantizer.new and self.start_from is None:
             raise ValueError("quantizer.new has a meaning only beside start_from")
         learns = any(not config.frozen for config in self.discriminators)
@@ -132,7 +144,7 @@ def check_network(recipe: Recipe) -> None:
                 f"{left} latents, fewer than the codebook size {max(sizes)}: take more steps, or "
                 "start earlier"
             )
-    codebooks.set_dropout(network.quantizer, settings)
+    codebooks.prepare(network, settings)
     for number, config in enumerate(recipe.discriminators):
         try:
             with torch.device("meta"):

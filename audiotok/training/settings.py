@@ -181,6 +181,18 @@ class OptimizerConfig(Section):
         return self
 
 
+class ErrorsConfig(Section):
+    """Codes are drawn again, as a language model errs, so that the decoder learns to stand it
+    (RobusTok, Qiu et al. 2025, arXiv 2509.12474)."""
+
+    rate: float = Field(gt=0, le=1)  # share of the codes of a clip that are drawn again
+    clips: float = Field(default=0.5, gt=0, le=1)  # share of the clips of a batch with such codes
+    kind: Literal["ngram", "neighbours"] = "ngram"  # what followed the code before in other clips,
+    # or one of the codewords nearest to the code's own
+    neighbours: int = Field(default=16, gt=0)  # how many of them
+    memory: int = Field(default=16384, gt=0)  # codes of each codebook that ngram draws from
+
+
 class QuantizerConfig(Section):
     """How codebooks start and learn; those that learn by gradients need the dropout alone."""
 
@@ -192,8 +204,11 @@ class QuantizerConfig(Section):
     dead_ratio: float = Field(default=0.05, ge=0, lt=1)  # of uniform usage, below: starts anew
     frozen: bool = False  # stays what k-means made of it
     new: bool = False  # with start_from: takes the place of the checkpoint's, and starts from none
+    gradient: Literal["straight_through", "rotation"] = "straight_through"  # from the quantized
+    # vectors to the latents: as it is, or turned as the vector is (the rotation trick)
     dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
     semantic_only: float = Field(default=0, ge=0, le=1)  # LM-SPT: share without acoustic ones
+    errors: ErrorsConfig | None = None  # family decoder: of the codes that it learns from
 
 
 class DistillationConfig(Section):

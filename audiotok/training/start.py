@@ -8,6 +8,7 @@ from torch import nn
 
 from audiotok.codec import registry
 from audiotok.errors import RecipeError
+from audiotok.training import decoder, families
 from audiotok.training.recipe import Recipe
 
 
@@ -18,6 +19,14 @@ def complete(content: dict[str, Any]) -> None:
         AudiotokError: the checkpoint cannot be loaded.
     """
     name = content.get("start_from")
+    if content.get("family") == families.DECODER:
+        if name is None:
+            raise RecipeError("family decoder needs start_from: the codec whose codes stay")
+        model = content.get("model")
+        if not (isinstance(model, dict) and "codec" in model):
+            path = content.get("start_checkpoint")
+            decoder.complete(content, registry.load(trusted(name), path, "cpu", quiet=True))
+        return
     if name is None or ("family" in content and "model" in content):
         return
     network, family = _load(name, content.get("start_checkpoint"))
@@ -32,6 +41,8 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
     Raises:
         RecipeError: it is of another family, or its sizes are not those of the recipe.
     """
+    if recipe.family == families.DECODER:
+        return  # it is built with the weights of its codec
     source, family = _load(recipe.start_from, recipe.start_checkpoint)
     if recipe.quantizer.new and family != recipe.family and hasattr(network, "adopt"):
         try:
@@ -78,5 +89,8 @@ def _load(name: str, checkpoint: str | None) -> tuple[nn.Module, str]:
     codec = registry.load(trusted(name), checkpoint, "cpu", quiet=True, autoencoder=True)
     network = getattr(codec, "network", None)
     if not hasattr(network, "config"):
-        raise RecipeError(f"start_from {name} has no network that can be trained on")
+        raise RecipeError(
+            f"start_from {name} has no network whose encoder and codebooks can be trained on; "
+            "its decoder alone may be: family=decoder (recipe finetune: axes.learns=decoder)"
+        )
     return network, codec.card.family

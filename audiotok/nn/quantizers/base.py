@@ -47,6 +47,27 @@ def straight_through(latents: Tensor, quantized: Tensor) -> Tensor:
     return quantized.detach() + (latents - latents.detach())
 
 
+def rotated(latents: Tensor, quantized: Tensor) -> Tensor:
+    """As `straight_through`, but the gradient is turned and scaled as the quantized vector is
+    turned and scaled from its latent: the rotation trick (Fifty et al. 2024, arXiv 2410.06424).
+
+    Both (B, D, T); D is what is turned.
+    """
+    source, target = latents.detach(), quantized.detach()
+    lengths = [tensor.norm(dim=1, keepdim=True).clamp(min=1e-6) for tensor in (source, target)]
+    source, target = source / lengths[0], target / lengths[1]
+    middle = F.normalize(source + target, dim=1, eps=1e-6)
+    turned = (
+        latents
+        - 2 * middle * (middle * latents).sum(1, keepdim=True)
+        + 2 * target * (source * latents).sum(1, keepdim=True)
+    ) * (lengths[1] / lengths[0])
+    return quantized.detach() + (turned - turned.detach())
+
+
+GRADIENTS = {"straight_through": straight_through, "rotation": rotated}
+
+
 def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
     """Codes (B, T) -> codewords (B, D, T) of a codebook (V, D); code -1 gives NaN."""
     vectors = F.embedding(codes.clamp(min=0), codebook)

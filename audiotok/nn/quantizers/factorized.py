@@ -15,19 +15,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotok.kernels import vq_argmin
-from audiotok.nn.quantizers.base import FactorizedQuantized, codewords, rows_of, straight_through
+from audiotok.nn.quantizers.base import GRADIENTS, FactorizedQuantized, codewords, rows_of
 from audiotok.nn.quantizers.residual import draw_kept, quantize_in_stages
 from audiotok.nn.quantizers.strided import checked_strides, pool, repeat
 
 
 class FactorizedQuantizer(nn.Module):
-    """One codebook (V, d), trained by gradients, between projections from D to d and back."""
+    """One codebook (V, d), trained by gradients, between projections from D to d and back.
+
+    Attributes:
+        gradient: how it passes between the projections, a key of `base.GRADIENTS`.
+    """
 
     def __init__(self, codebook_size: int, dimension: int, codebook_dim: int = 8):
         super().__init__()
         self.in_proj = nn.Conv1d(dimension, codebook_dim, 1)
         self.out_proj = nn.Conv1d(codebook_dim, dimension, 1)
         self.codebook = nn.Parameter(torch.randn(codebook_size, codebook_dim))
+        self.gradient = "straight_through"
 
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, D, T) -> codes (B, 1, T) int64, -1 where the latents are not finite."""
@@ -38,12 +43,12 @@ class FactorizedQuantizer(nn.Module):
         return self.out_proj(codewords(codes[:, 0], self.codebook))
 
     def forward(self, latents: Tensor) -> FactorizedQuantized:
-        """Quantize latents (B, D, T); the gradient passes straight through between projections."""
+        """Quantize latents (B, D, T); the gradient passes between the projections."""
         projected = self.in_proj(latents)
         codes = self._search(projected)
         vectors = codewords(codes[:, 0], self.codebook)
         return FactorizedQuantized(
-            self.out_proj(straight_through(projected, vectors)),
+            self.out_proj(GRADIENTS[self.gradient](projected, vectors)),
             codes,
             F.mse_loss(projected, vectors.detach()),
             F.mse_loss(vectors, projected.detach()),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotok.kernels import rvq_decode, rvq_encode, vq_straight_through
-from audiotok.nn.quantizers.base import Quantized, codewords, rows_of, straight_through
+from audiotok.nn.quantizers.base import GRADIENTS, Quantized, codewords, rows_of
 from audiotok.nn.quantizers.residual import draw_kept, quantize_in_stages
 from audiotok.nn.quantizers.strided import checked_strides, pool, shared_segments
 
@@ -20,8 +20,8 @@ from audiotok.nn.quantizers.strided import checked_strides, pool, shared_segment
 class ResidualVectorQuantizer(nn.Module):
     """K Euclidean codebooks (K, V, D); each quantizes the residual of the previous ones.
 
-    The straight-through gradient is 1, and the commitment loss of each stage has a gradient for the
-    latents; in the `encodec` package only that of the first stage has one.
+    The gradient of all stages together passes to the latents, see `gradient`, and the commitment
+    loss of each stage has one for them; in the `encodec` package only that of the first stage has.
 
     Args:
         num_codebooks: K.
@@ -31,6 +31,9 @@ class ResidualVectorQuantizer(nn.Module):
             None: that of the latents, without projections.
         strides: frames per code of each codebook, all 1 if None; see `strided`.
         dropout: share of the clips of a training batch that keep a random number of codebooks.
+
+    Attributes:
+        gradient: how it passes to the latents, a key of `base.GRADIENTS`.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class ResidualVectorQuantizer(nn.Module):
             self.in_proj = nn.Conv1d(dimension, codebook_dim, 1, bias=False)
             self.out_proj = nn.Conv1d(codebook_dim, dimension, 1, bias=False)
         self.strides = checked_strides(strides, num_codebooks)
-        self.dropout = dropout
+        self.dropout, self.gradient = dropout, "straight_through"
         codebooks = torch.zeros(num_codebooks, codebook_size, codebook_dim or dimension)
         self.register_buffer("codebooks", codebooks)
 
@@ -89,7 +92,7 @@ class ResidualVectorQuantizer(nn.Module):
             lambda residual, codebook=codebook: _stage(residual, codebook) for codebook in codebooks
         ]
         quantized, codes, commitment = quantize_in_stages(stages, self.strides, projected, kept)
-        quantized = self.out_proj(straight_through(projected, quantized))
+        quantized = self.out_proj(GRADIENTS[self.gradient](projected, quantized))
         return Quantized(quantized, codes, commitment)
 
     @torch.no_grad()
