@@ -75,4 +75,4 @@ class FiniteScalarQuantizer(nn.Module):
 
     def _vectors(self, codes: Tensor) -> Tensor:
         vectors = fsq_decode(codes.flatten(), self.levels)
-        return vectors.unflatten(0, codes.shape[::2]).transpose(1, 2)
+        return vectors.unflatten(0, (codes.shape[0], codes.shape[2])).transpose(1, 2)

@@ -53,7 +53,7 @@ class LookupFreeQuantizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 1, T) -> quantized (B, D, T)."""
         vectors = lfq_decode(codes.flatten(), self.dimension, self.scale)
-        return vectors.unflatten(0, codes.shape[::2]).transpose(1, 2)
+        return vectors.unflatten(0, (codes.shape[0], codes.shape[2])).transpose(1, 2)
 
     def forward(self, latents: Tensor) -> LookupFreeQuantized:
         """Quantize latents (B, D, T); straight-through gradient, after the projection to the sphere
