@@ -1,7 +1,8 @@
 """A hook of MkDocs: files of the repository that pages of docs/ link to become part of the site.
 
 They are under repository/, Markdown as pages and others as they are, and the links lead there. A
-link to a folder leads to its README.md. What does not exist stays as it is: MkDocs reports it.
+link to a folder leads to its README.md; without one it becomes plain text. What does not exist
+stays as it is: MkDocs reports it.
 """
 
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-_LINK = re.compile(r"(\]\()((?![a-z]+:|#)[^)#\s]+)")
+_LINK = re.compile(r"\[([^\]]*)\]\(((?![a-z]+:|#)[^)#\s]+)(#[^)]*)?\)")
 _ALWAYS = ("README.md", "CONTRIBUTING.md")
 
 
@@ -29,7 +30,7 @@ def on_files(files, config):
             files.append(File.generated(config, _place(path), abs_src_path=str(path)))
         if path.suffix == ".md" and "CHANGELOG" not in path.name:
             found = _LINK.findall(path.read_text(encoding="utf-8"))
-            todo += [target for _, link in found if (target := _target(path.parent, link))]
+            todo += [target for _, link, _ in found if (target := _target(path.parent, link))]
     return files
 
 
@@ -39,10 +40,10 @@ def on_page_markdown(markdown, page, config, files):
     folder = (ROOT if source != page.file.src_uri else ROOT / "docs") / posixpath.dirname(source)
 
     def moved(match):
-        target = _target(folder, match.group(2))
-        if target is None:
-            return match.group()
-        return match.group(1) + posixpath.relpath(_place(target), here or ".")
+        text, link, anchor = match.groups()
+        if target := _target(folder, link):
+            return f"[{text}]({posixpath.relpath(_place(target), here or '.')}{anchor or ''})"
+        return text if (folder / link).is_dir() else match.group()
 
     return _LINK.sub(moved, markdown)
 

@@ -25,7 +25,9 @@ def build(
     results: str | Path,
     listening: Mapping[str, Any] | None = None,
     cards: Sequence[Mapping[str, Any]] = (),
+    *,
     in_browser: Mapping[str, Any] | None = None,
+    documentation: bool = False,
 ) -> dict[str, bytes]:
     """The content of all files of the site, by their path in it.
 
@@ -36,6 +38,7 @@ def build(
         cards: of codecs that can be loaded, see `codecs.loadable`; they are listed beside the
             measured ones.
         in_browser: the codec in the folder "try" of the site, see `browser.read`; it gets a page.
+        documentation: whether the folder "docs" of the site has the documentation.
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
@@ -45,7 +48,8 @@ def build(
     for group in groups:
         refuse_mixed(group)
     published_cells = published.read(Path(results))
-    pages = Pages(listening=listening or {"codecs": [], "clips": []}, in_browser=in_browser)
+    beside = {"in_browser": in_browser, "documentation": documentation}
+    pages = Pages(listening=listening or {"codecs": [], "clips": []}, **beside)
     del pages.files["listening.js"]  # of the page that `audiotok report` writes
     if in_browser is None:
         del pages.files["try.js"]
@@ -74,15 +78,24 @@ def write(
     Args:
         results, cards: as for `build`.
     """
-    root = Path(out)
-    content = build(results, sounds.read(root), cards, browser.read(root))
-    return folder.write(root, content)
+    return folder.write(Path(out), _build_in(Path(out), results, cards))
 
 
 def check(
     results: str | Path, out: str | Path, cards: Sequence[Mapping[str, Any]] = ()
 ) -> list[Path]:
     """The files of the site in `out` that differ from what `build` gives, or are too many."""
-    root = Path(out)
-    content = build(results, sounds.read(root), cards, browser.read(root))
-    return folder.check(root, content)
+    return folder.check(Path(out), _build_in(Path(out), results, cards))
+
+
+def _build_in(
+    root: Path, results: str | Path, cards: Sequence[Mapping[str, Any]]
+) -> dict[str, bytes]:
+    """`build`, with what lies in the folder of the site beside its pages."""
+    return build(
+        results,
+        sounds.read(root),
+        cards,
+        in_browser=browser.read(root),
+        documentation=(root / folder.DOCS / "index.html").is_file(),
+    )

@@ -12,7 +12,8 @@ from audiotok.system.files import make_folder, replacing
 
 LIST = "site.json"  # {"written_by": ..., "files": {path in the site: sha256}}
 LISTENING = "listening"  # the folder of `audiotok report`, which is not part of the list
-BESIDE = (LISTENING, "try", "docs")  # folders that others write into
+DOCS = "docs"  # the folder of the documentation, which MkDocs writes
+BESIDE = (LISTENING, DOCS, "try")  # folders with what is not part of the list
 
 
 def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
