@@ -34,7 +34,7 @@ def test_docs_are_a_site_whose_links_hold(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     pages = {path: Page(path) for path in (tmp_path / "docs").rglob("*.html")}
     named = {path.relative_to(tmp_path / "docs").as_posix() for path in pages}
-    assert {"index.html", "claims.html", "repository/README.html", "dev/design.html"} <= named
+    assert {"index.html", "claims.html", "repository/index.html", "dev/design.html"} <= named
     broken = []
     for path, page in pages.items():
         if path.name == "404.html":  # its links are absolute: they begin at the root of a host

@@ -64,8 +64,8 @@ def write(codec: Codec, folder: str | Path, half: bool = False) -> list[Path]:
 
     Args:
         half: store large weights as float16, which halves the files; arithmetic stays float32.
-            Codebooks and projections of the quantizer stay float32 too, but latents change
-            slightly, and with them some codes.
+            Exact for weights that were stored in float16 themselves, as those of rvq-mini;
+            otherwise latents and codebooks change slightly, and with them some codes.
 
     Raises:
         CodecError: a codec without graphs, or the package onnx is missing.
@@ -77,7 +77,7 @@ def write(codec: Codec, folder: str | Path, half: bool = False) -> list[Path]:
     folder = Path(folder)
     files = dict(zip(GRAPHS, _record(codec), strict=True))
     if half:
-        files |= {name: _halved(files[name]) for name in ("encoder.onnx", "decoder.onnx")}
+        files = {name: _halved(graph) for name, graph in files.items()}
     files[ABOUT] = json.dumps(about(codec, half), indent=1).encode() + b"\n"
     make_folder(folder)
     for name, content in files.items():
@@ -178,6 +178,7 @@ def _graph(
             output_names=names[1:],
             dynamic_axes=time,
             opset_version=OPSET,
+            do_constant_folding=False,  # what can be computed is not stored
         )
     return content.getvalue()
 

@@ -79,10 +79,11 @@ def fsq_encode(latents: Tensor, levels: Sequence[int]) -> Tensor:
 
 def fsq_decode(codes: Tensor, levels: Sequence[int]) -> Tensor:
     """As `scalar.fsq_decode`."""
-    middle = torch.tensor([size // 2 for size in levels])
-    weights = torch.tensor([math.prod(levels[:d]) for d in range(len(levels))])
-    steps = (codes[:, None] // weights) % torch.tensor(levels) - middle
-    return (steps / middle).masked_fill(codes[:, None] < 0, torch.nan)
+    columns, weight = [], 1
+    for level in levels:
+        columns.append((_digit(codes, weight, level) - level // 2).float() / (level // 2))
+        weight *= level
+    return torch.stack(columns, 1).masked_fill(codes[:, None] < 0, torch.nan)
 
 
 def lfq_encode(latents: Tensor) -> Tensor:
@@ -93,6 +94,12 @@ def lfq_encode(latents: Tensor) -> Tensor:
 
 def lfq_decode(codes: Tensor, dimension: int, scale: float = 1.0) -> Tensor:
     """As `scalar.lfq_decode`."""
-    weights = torch.tensor([1 << bit for bit in reversed(range(dimension))])
-    bits = (codes[:, None] // weights) % 2
-    return (bits.float() * (2 * scale) - scale).masked_fill(codes[:, None] < 0, torch.nan)
+    bits = [_digit(codes, 1 << bit, 2) for bit in reversed(range(dimension))]
+    signs = torch.stack(bits, 1).float() * (2 * scale) - scale
+    return signs.masked_fill(codes[:, None] < 0, torch.nan)
+
+
+def _digit(codes: Tensor, weight: int, base: int) -> Tensor:
+    """The digit of `weight` in codes (N,) of mixed base; the remainder's shape is lost in ONNX."""
+    above = codes.div(weight, rounding_mode="floor")
+    return above - above.div(base, rounding_mode="floor") * base

@@ -174,7 +174,8 @@ def _irfft(real: Tensor, imaginary: Tensor, size: int) -> Tensor:
     matrices that the graph computes, because its runtimes have no fast DFT of these sizes."""
     if not torch.jit.is_tracing():
         return torch.fft.irfft(torch.complex(real, imaginary), size)
-    bins, samples = torch.arange(size // 2 + 1)[:, None], torch.arange(size)
+    bins = (real[0, 0] * 0 + 1).cumsum(0)[:, None].long() - 1  # computed: a constant is stored
+    samples = torch.arange(size)
     angles = (bins * samples % size).float() * (2 * torch.pi / size)
     weights = torch.where((bins == 0) | (bins == size // 2), 1 / size, 2 / size)
     return real @ (weights * angles.cos()) - imaginary @ (weights * angles.sin())

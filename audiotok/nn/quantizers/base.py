@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -51,6 +52,14 @@ def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
     """Codes (B, T) -> codewords (B, D, T) of a codebook (V, D); code -1 gives NaN."""
     vectors = F.embedding(codes.clamp(min=0), codebook)
     return vectors.masked_fill((codes < 0)[..., None], float("nan")).transpose(1, 2)
+
+
+def by_rows(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    """Codes (B, 1, T) -> vectors (B, D, T), by a function of codes (N,) that gives rows (N, D)."""
+    if len(codes) == 1:  # without a change of shape: the export to ONNX would fix T
+        return decode(codes[0, 0]).T[None]
+    vectors = decode(codes.flatten())
+    return vectors.unflatten(0, (codes.shape[0], codes.shape[2])).transpose(1, 2)
 
 
 def codebooks_of(quantizer: nn.Module) -> list[Tensor]:

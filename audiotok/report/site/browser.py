@@ -1,8 +1,8 @@
 """The page on which a visitor's own sound goes through a codec, in his browser: nothing is sent.
 
 The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
-onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT). Both are
-scripts that hold gzip in base64, so that the page also works from a folder, without a server.
+onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT). Browsers let no
+page of a folder read files beside it, so this page, unlike the others, needs a web server.
 
 vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
 must stay below 40 MB: sites of an installed audiotok have no such page. The folder "try" is made
@@ -11,7 +11,6 @@ beside the pages and is not part of what `--check` compares.
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import logging
@@ -49,16 +48,10 @@ def make(root: Path) -> Path | None:
             return None
         content = {name: (Path(graphs) / name).read_bytes() for name in onnx_graphs.GRAPHS}
         about = (Path(graphs) / onnx_graphs.ABOUT).read_bytes()
-    parts = {name.partition(".")[0]: _packed(data) for name, data in content.items()}
-    codec = {"about": json.loads(about), "graphs": parts}
-    wasm = base64.b64encode((VENDOR / f"{_WASM}.gz").read_bytes()).decode()
-    files = {
-        _SCRIPT: (VENDOR / _SCRIPT).read_bytes(),
-        "LICENSE": (VENDOR / "LICENSE").read_bytes(),
-        "runtime.js": f'window.audiotokRuntime = {{"{_WASM}": "{wasm}"}};\n'.encode(),
-        "codec.js": f"window.audiotokCodec = {json.dumps(codec)};\n".encode(),
-        _ABOUT: about,  # last: a folder with it is whole
-    }
+    files = {f"{name}.gz": gzip.compress(data, 9, mtime=0) for name, data in content.items()}
+    for name in (_SCRIPT, f"{_WASM}.gz", "LICENSE"):
+        files[name] = (VENDOR / name).read_bytes()
+    files[_ABOUT] = about  # last: a folder with it is whole
     make_folder(folder)
     for name, data in files.items():
         with replacing(folder / name, ResultsError) as file:
@@ -72,7 +65,3 @@ def read(root: Path) -> dict[str, Any] | None:
         return json.loads((root / TRY / _ABOUT).read_bytes())
     except (OSError, ValueError):
         return None
-
-
-def _packed(data: bytes) -> str:
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()

@@ -2,33 +2,38 @@
 (() => {
   "use strict";
   const page = document.querySelector("[data-try]");
-  if (!page || !window.audiotokCodec) return;
-  const { about, graphs } = window.audiotokCodec;
+  if (!page) return;
   const part = (name) => page.querySelector(`[data-${name}]`);
-  const most = 20 * about.sample_rate_in; // samples
-  const sizes = about.codebook_sizes;
+  const folder = part("status").dataset.folder;
+  const seconds = 20; // of a longer sound the first ones are used
+  let about = null, sizes = null; // of the codec, from codec.json
   let sessions = null; // of the graphs, once they are needed
   let codes = null; // {data: BigInt64Array of K rows, frames, samples}
   let turn = 0; // a later choice makes earlier work useless
 
   const say = (text) => { part("status").textContent = text; };
 
-  async function unpacked(text) {
-    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).arrayBuffer();
+  async function bytes(name) {
+    const answer = await fetch(`${folder}${name}.gz`);
+    if (!answer.ok) throw new Error(`${name}.gz: ${answer.status}`);
+    const content = new Uint8Array(await answer.arrayBuffer());
+    if (content[0] !== 0x1f) return content; // the server says that it is packed: it is unpacked now
+    const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
   }
 
+  // The codec and its runtime; once.
   async function load() {
     if (sessions) return sessions;
-    const paths = {};
-    for (const [name, text] of Object.entries(window.audiotokRuntime)) {
-      paths[name] = URL.createObjectURL(new Blob([await unpacked(text)], { type: "application/wasm" }));
-    }
-    Object.assign(ort.env.wasm, { numThreads: 1, simd: true, proxy: false, wasmPaths: paths });
+    about = await (await fetch(`${folder}codec.json`)).json();
+    sizes = about.codebook_sizes;
+    const wasm = "ort-wasm-simd.wasm";
+    const program = new Blob([await bytes(wasm)], { type: "application/wasm" });
+    const wasmPaths = { [wasm]: URL.createObjectURL(program) };
+    Object.assign(ort.env.wasm, { numThreads: 1, simd: true, proxy: false, wasmPaths });
     const made = {};
-    for (const [name, text] of Object.entries(graphs)) {
-      made[name] = await ort.InferenceSession.create(new Uint8Array(await unpacked(text)));
+    for (const name of ["encoder", "quantizer", "decoder"]) {
+      made[name] = await ort.InferenceSession.create(await bytes(`${name}.onnx`));
     }
     return (sessions = made);
   }
@@ -42,7 +47,7 @@
   async function samplesOf(buffer) {
     const context = new OfflineAudioContext(1, 1, about.sample_rate_in);
     const sound = await context.decodeAudioData(buffer); // resamples to the rate of the context
-    const length = Math.min(sound.length, most);
+    const length = Math.min(sound.length, seconds * about.sample_rate_in);
     const samples = new Float32Array(Math.max(length, about.min_samples));
     for (let channel = 0; channel < sound.numberOfChannels; channel++) {
       const row = sound.getChannelData(channel);
@@ -107,6 +112,8 @@
     const mine = ++turn;
     delete page.dataset.done;
     try {
+      say("Loading the codec …");
+      await load();
       say("Reading …");
       const samples = await samplesOf(buffer);
       play("original", samples, about.sample_rate_in);
@@ -122,7 +129,8 @@
       part("result").hidden = false;
       await decode();
     } catch (reason) {
-      say(`This did not work: ${reason.message || reason}. A browser of 2023 or newer reads wav, mp3, flac, ogg and m4a.`);
+      const why = location.protocol === "file:" ? "this page needs a web server, such as python -m http.server" : reason.message || reason;
+      say(`This did not work: ${why}. A browser of 2023 or newer reads wav, mp3, flac, ogg and m4a.`);
     }
   }
 
@@ -141,7 +149,7 @@
       recorder.start();
       button.textContent = "Stop";
       say("Recording … at most 20 seconds.");
-      setTimeout(() => recorder.state === "recording" && recorder.stop(), 20000);
+      setTimeout(() => recorder.state === "recording" && recorder.stop(), seconds * 1000);
     } catch (reason) {
       say(`The microphone cannot be used: ${reason.message || reason}.`);
     }
