@@ -55,10 +55,11 @@ def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
 
 
 def by_rows(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
-    """Codes (B, 1, T) -> vectors (B, D, T), by a function of codes (N,) that gives rows (N, D)."""
+    """Codes (B, K, T) -> vectors (B, D, T), by a function of rows of codes (N, K) -> (N, D)."""
+    rows = codes.transpose(1, 2)
     if len(codes) == 1:  # without a change of shape: the export to ONNX would fix T
-        return decode(codes[0, 0]).T[None]
-    vectors = decode(codes.flatten())
+        return decode(rows[0]).T[None]
+    vectors = decode(rows.flatten(0, 1))
     return vectors.unflatten(0, (codes.shape[0], codes.shape[2])).transpose(1, 2)
 
 

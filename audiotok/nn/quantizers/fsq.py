@@ -74,4 +74,4 @@ class FiniteScalarQuantizer(nn.Module):
         return codes.view(projected.shape[0], 1, projected.shape[2])
 
     def _vectors(self, codes: Tensor) -> Tensor:
-        return by_rows(lambda rows: fsq_decode(rows, self.levels), codes)
+        return by_rows(lambda rows: fsq_decode(rows[:, 0], self.levels), codes)

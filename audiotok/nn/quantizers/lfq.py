@@ -52,7 +52,7 @@ class LookupFreeQuantizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 1, T) -> quantized (B, D, T)."""
-        return by_rows(lambda rows: lfq_decode(rows, self.dimension, self.scale), codes)
+        return by_rows(lambda rows: lfq_decode(rows[:, 0], self.dimension, self.scale), codes)
 
     def forward(self, latents: Tensor) -> LookupFreeQuantized:
         """Quantize latents (B, D, T); straight-through gradient, after the projection to the sphere
