@@ -147,7 +147,8 @@ def push(
         bool, typer.Option("--private", help="Create a private repository.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Only write the files to this new folder.")
+        Path | None,
+        typer.Option("--out", "-o", help="Write the files to this new folder, upload nothing."),
     ] = None,
 ) -> None:
     """Upload weights, model card with results, and samples to the Hugging Face Hub."""

@@ -173,26 +173,17 @@ def test_the_command_writes_a_folder_once(codec_of, tmp_path):
     assert run(app, ["export-onnx", path, "--out", str(out), "--overwrite"]).exit_code == 0
 
 
-def test_torch_export_takes_the_whole_network(codec_of):
-    codec = codec_of("vq")
-    waveform = 0.1 * torch.randn(1, 1, 10 * codec.hop_length)
-    with torch.no_grad():
-        program = torch.export.export(Coding(codec.network), (waveform,), strict=False)
-        assert_codes_alike(codec, program.module()(waveform), waveform)
-
-
-def test_torch_compile_finds_no_break_in_the_graph(codec_of):
+def test_pytorch_records_the_whole_network(codec_of):
+    """torch.export does, and torch.compile finds no break in the graph."""
     codec = codec_of("dac")
     waveform = 0.1 * torch.randn(1, 1, 10 * codec.hop_length)
+    whole = Coding(codec.network)
     with torch.no_grad():
-        coded = torch.compile(Coding(codec.network), fullgraph=True, backend="eager")(waveform)
-        assert_codes_alike(codec, coded, waveform)
-
-
-def assert_codes_alike(codec, coded, waveform):
-    codes, sound = coded
-    assert (codes == codec.encode_codes(waveform)).float().mean() > 0.95
-    assert_close_to_peak(sound, codec.decode_codes(codes))
+        exported = torch.export.export(whole, (waveform,), strict=False).module()
+        for program in (exported, torch.compile(whole, fullgraph=True, backend="eager")):
+            codes, sound = program(waveform)
+            assert (codes == codec.encode_codes(waveform)).float().mean() > 0.95
+            assert_close_to_peak(sound, codec.decode_codes(codes))
 
 
 class Coding(torch.nn.Module):

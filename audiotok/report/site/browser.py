@@ -2,7 +2,7 @@
 
 The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
 onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT). Browsers let no
-page of a folder read files beside it, so this page, unlike the others, needs a web server.
+page that was opened from the disk read files, so this one, unlike the others, needs a web server.
 
 vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
 must stay below 40 MB: sites of an installed audiotok have no such page. The folder "try" is made
@@ -35,7 +35,7 @@ def make(root: Path) -> Path | None:
     from audiotok.codec import onnx_graphs, registry
 
     folder = root / TRY
-    if folder.exists():
+    if read(root) is not None:
         return None
     if not (VENDOR / f"{_WASM}.gz").is_file():
         log.warning("the site gets no page %s.html: its runtime is in the repository only", TRY)
@@ -53,6 +53,8 @@ def make(root: Path) -> Path | None:
         files[name] = (VENDOR / name).read_bytes()
     files[_ABOUT] = about  # last: a folder with it is whole
     make_folder(folder)
+    if others := {path.name for path in folder.iterdir()} - files.keys():
+        raise ResultsError(f"{folder} holds {min(others)}, which is not of this page: move it away")
     for name, data in files.items():
         with replacing(folder / name, ResultsError) as file:
             file.write(data)
