@@ -20,6 +20,7 @@ def test_it_runs(tmp_path, monkeypatch):
     names, said = {"__name__": "__main__"}, io.StringIO()
     with contextlib.redirect_stdout(said):
         for number, source in enumerate(cells("code")):
+            source = source.replace("limit=2", "limit=1")  # PESQ and others take seconds
             exec(compile(source, f"cell {number}", "exec"), names)
     assert names["tokens"].codes.shape[1] == 8 and names["rough"].duration == names["copy"].duration
     assert set(names["table"].reset_index()["codec"]) >= {"rvq-mini", "opus-6k"}
