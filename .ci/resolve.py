@@ -1,6 +1,6 @@
 """Resolves the base installation and every extra of a wheel, and names pairs that do not fit.
 
-    python .ci/resolve.py audiotok-0.1.0-py3-none-linux_x86_64.whl
+    python .ci/resolve.py audiotok-1.0.0rc1-py3-none-linux_x86_64.whl
 
 pip chooses the versions, without constraints, and installs nothing. Then each chosen package is
 compared with what the others say of it, in their extras too: transformers does not require torch,

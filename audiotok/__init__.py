@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers: the same names as in _HOMES 
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 _HOMES = {
     "load": "codec.registry",

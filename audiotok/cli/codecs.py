@@ -167,6 +167,26 @@ def convert(
     print(out)
 
 
+def export_onnx(
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+    checkpoint: Checkpoint = None,
+    half: Annotated[
+        bool, typer.Option("--half", help="Store float16 instead of float32; some codes change.")
+    ] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write encoder, quantizer and decoder of a codec as ONNX, for runtimes without PyTorch."""
+    from audiotok.codec import onnx_graphs
+    from audiotok.system import outputs
+
+    files = [out / file for file in (*onnx_graphs.GRAPHS, onnx_graphs.ABOUT)]
+    inputs = [name.partition(":")[0], *filter(None, [checkpoint])]
+    outputs.check(files, inputs, overwrite)
+    for path in onnx_graphs.write(coding.load(name, checkpoint, "cpu"), out, half):
+        print(path)
+
+
 def doctor() -> None:
     """Report devices, installed and missing packages, bundled files, and which tasks can run."""
     from audiotok.cli import doctor as report

@@ -53,6 +53,7 @@ VERBS = {
         "validate": results.validate,
         "leaderboard": results.leaderboard,
         "model-index": results.model_index,
+        "push": results.push,
     },
     "Codecs": {
         "list": codecs.list_,
@@ -61,6 +62,7 @@ VERBS = {
         "check": codecs.check,
         "verify": codecs.verify,
         "convert": codecs.convert,
+        "export-onnx": codecs.export_onnx,
     },
     "Training": {
         "train": training.train,

@@ -1,4 +1,4 @@
-"""The verbs about results: compare, validate, report, model-index, leaderboard."""
+"""The verbs about results: compare, validate, report, model-index, push, leaderboard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotok.cli.options import Device, Json, Overwrite
+from audiotok.cli.options import Checkpoint, Device, Json, Overwrite
 from audiotok.errors import AudiotokError
 
 if TYPE_CHECKING:
@@ -138,6 +138,31 @@ def model_index(
     print(hub.front_matter(results, codec, suite, data), end="")
 
 
+def push(
+    name: Annotated[str, typer.Argument(help="Codec: a name, or a .safetensors file.")],
+    to: Annotated[str, typer.Option("--to", help="Repository on the Hugging Face Hub, ORG/NAME.")],
+    results: Results = Path("results"),
+    checkpoint: Checkpoint = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Create a private repository.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write the files to this new folder, upload nothing."),
+    ] = None,
+) -> None:
+    """Upload weights, model card with results, and samples to the Hugging Face Hub."""
+    from audiotok.cli import coding
+    from audiotok.report import hub_push
+
+    codec = coding.load(name, checkpoint, "cpu")
+    if out is not None:
+        print(hub_push.write(codec, out, to, results))
+        return
+    print(hub_push.push(codec, to, results, private=private))
+    print(f'Load it: audiotok.load("hub:{to}")', file=sys.stderr)
+
+
 def _compared(frame: pandas.DataFrame, out: Console) -> None:
     """A table for each suite and corpus, of the columns with a direction."""
     from audiotok.cli.terminal import table
@@ -242,7 +267,9 @@ def leaderboard(
     ] = False,
     sounds: Annotated[
         bool,
-        typer.Option(help="Encode bundled clips with bundled codecs for the players of the site."),
+        typer.Option(
+            help="Make the sounds of the site's players, and the codec of its page try.html."
+        ),
     ] = True,
     overwrite: Overwrite = False,
 ) -> None:
@@ -270,6 +297,7 @@ def leaderboard(
         if sounds:
             with status("sounds"):
                 site.sounds.make(folder)
+                site.browser.make(folder)
         paths = site.write(results, folder, cards)
     if not check:
         for path in paths if folder is None else [folder / "index.html"]:

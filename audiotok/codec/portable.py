@@ -1,11 +1,13 @@
-"""A codec as a Python object: its text and table in a notebook, copies, pickling, devices."""
+"""A codec as a Python object: its text and table in a notebook, copies, pickling, devices, and the
+two methods by which transformers loads and saves."""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -76,6 +78,44 @@ class Portable:
             "codes": codes,
             "weights": "none" if self.network is None else str(self.checkpoint),
         }
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, **settings: Any) -> Portable:
+        """As `audiotok.load`, under the name that transformers uses.
+
+        Args:
+            name: as for `load`; also a folder that `save_pretrained` wrote, and `org/name` for
+                `hub:org/name`.
+            settings: `device`, `quiet`: as for `load`.
+        """
+        from audiotok.codec import registry, training_files
+
+        if Path(name).is_dir():
+            return registry.load(training_files.in_folder(Path(name), None), **settings)
+        hub = re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w.-]+)?(:.*)?", str(name))
+        file = str(name).partition(":")[0].endswith((".safetensors", ".py"))
+        return registry.load(f"{registry.HUB}{name}" if hub and not file else name, **settings)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes the weights as `folder`/model.safetensors, which `from_pretrained` loads.
+
+        Raises:
+            CodecError: the codec has no weights, or loads only the files of its authors.
+        """
+        from audiotok.codec import registry
+        from audiotok.system.files import make_folder
+
+        if not hasattr(self, "save"):
+            raise CodecError(
+                f"{self.card.name} cannot be saved: it has no weights, or loads only the file of "
+                "its authors"
+            )
+        make_folder(Path(folder))
+        path = Path(folder) / registry.HUB_FILE
+        if path.exists() and self.checkpoint and path.samefile(self.checkpoint):
+            raise CodecError(f"{path} holds the weights of this codec: name another folder")
+        self.save(path)
+        return path
 
     def to(self, device: str | torch.device) -> Portable:
         """Moves the network, as `torch.nn.Module.to` does; returns the codec."""

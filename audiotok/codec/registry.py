@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import pkgutil
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache, partial
@@ -20,7 +21,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from audiotok.codec import checkpoints, licences
-from audiotok.codec.codec import Codec, CodecCard
+from audiotok.codec.codec import Codec, CodecCard, Weights
 from audiotok.codec.devices import AUTO, find_device
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
@@ -29,6 +30,8 @@ from audiotok.system.names import Recorded, digest
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
+HUB = "hub:"  # prefix of repositories that `audiotok push` wrote
+HUB_FILE = "model.safetensors"
 # Names of families for which a warning has said which codec they stand for
 _announced: set[str] = set()
 _TYPED = "audiotok_user_"  # prefix of the modules of .py files that a user typed
@@ -48,9 +51,10 @@ def load(
 
     Args:
         name: of a codec (`list_codecs`) or of a family, which stands for its default codec; a path
-            `file.py` or `file.py::codec`; or a .safetensors file that `audiotok train` or
-            `audiotok convert` wrote. Options follow a name, `name:key=value,key=value`. A
-            `Recorded` name is given to `load_recorded`.
+            `file.py` or `file.py::codec`; a .safetensors file that `audiotok train` or
+            `audiotok convert` wrote; or `hub:org/name` (`hub:org/name@revision`), a repository of
+            the Hugging Face Hub that `audiotok push` wrote. Options follow a name,
+            `name:key=value,key=value`. A `Recorded` name is given to `load_recorded`.
         checkpoint: file or folder of weights to use instead of the codec's own.
         device: "cpu", "cuda", "cuda:1", or "auto": $AUDIOTOK_DEVICE, else a GPU if there is one,
             else the CPU.
@@ -64,7 +68,7 @@ def load(
     """
     if isinstance(name, Recorded):
         return load_recorded(name, checkpoint, device, autoencoder=autoencoder)
-    name = str(name)
+    name = _downloaded(str(name))
     family, card = _find(name)
     base = name.partition(":")[0]
     if is_weights(name):
@@ -176,8 +180,25 @@ def name_for(family: type[Codec], card: CodecCard) -> str | None:
 
 
 def _find(name: str) -> tuple[type[Codec], CodecCard]:
+    name = _downloaded(name)
     with LOADING:  # a module of a user is imported once
         return _find_alone(name)
+
+
+def _downloaded(name: str) -> str:
+    """`hub:org/name:options` as `FILE.safetensors:options`, downloaded if it is not in the Hub's
+    cache; any other name unchanged."""
+    if not name.startswith(HUB):
+        return name
+    repository, colon, options = name.removeprefix(HUB).partition(":")
+    repository, _, revision = repository.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise CodecError(
+            f"{name} names no repository: expected hub:org/name or hub:org/name@revision"
+        )
+    weights = Weights(repository=repository, file=HUB_FILE, revision=revision or None)
+    path = checkpoints.download(HUB + repository, weights, "load the file itself")
+    return f"{path}{colon}{options}"
 
 
 def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:

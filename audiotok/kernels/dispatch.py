@@ -2,11 +2,13 @@
 
 Tensors on a CUDA device go to `triton_gpu`; others to the compiled library (`cpu`), or to PyTorch
 (`torch_cpu`) if there was no compiler at installation. The environment variable
-AUDIOTOK_KERNELS=reference|torch|compiled|triton forces a path. All give the same codes.
+AUDIOTOK_KERNELS=reference|torch|compiled|triton forces a path. All give the same codes. While
+`torch.compile`, `torch.export` or the export to ONNX record, `traced` takes their place.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +17,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from audiotok.kernels import traced
 from audiotok.system.denormals import keep_denormals
 
 _PATHS = {"reference": "reference", "torch": "torch_cpu", "compiled": "cpu", "triton": "triton_gpu"}
@@ -53,6 +56,20 @@ def function(name: str, tensor: Tensor, default: Callable | None = None) -> Call
     return implementation or getattr(_module("torch"), name, None)
 
 
+def traceable(function: Callable) -> Callable:
+    """While PyTorch records operations, the function of that name in `traced` is called instead."""
+    recorded = getattr(traced, function.__name__)
+
+    @functools.wraps(function)
+    def call(*arguments, **named):
+        if traced.recording():
+            return recorded(*arguments, **named)
+        return function(*arguments, **named)
+
+    return call
+
+
+@traceable
 @keep_denormals()
 def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> Tensor:
     """Codes (N,) int64: for each row of latents (N, D) the nearest row of the codebook (V, D).
@@ -82,6 +99,7 @@ def vq_argmin(latents: Tensor, codebook: Tensor, metric: str = "euclidean") -> T
     return function("vq_argmin", latents)(latents.detach(), codebook.detach(), metric)
 
 
+@traceable
 @keep_denormals()
 def rvq_encode(
     latents: Tensor,
@@ -142,6 +160,7 @@ def rvq_encode_from(latents: Tensor, codebooks: Tensor, first: Tensor) -> Tensor
     return codes
 
 
+@traceable
 @keep_denormals()
 def rvq_decode(codes: Tensor, codebooks: Tensor) -> Tensor:
     """Vectors (N, D): sums of the codewords of codes (N, K) int64 in codebooks (>= K, V, D).

@@ -13,12 +13,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from audiotok.kernels.dispatch import function
+from audiotok.kernels.dispatch import function, traceable
 from audiotok.system.denormals import keep_denormals
 
 _BLOCK_ELEMENTS = 1 << 16  # elements in fp64 at once: they stay in the cache
 
 
+@traceable
 @keep_denormals()
 def fsq_encode(latents: Tensor, levels: Sequence[int]) -> Tensor:
     """Codes (N,) int64 of latents (N, D) float32; dimension d has `levels[d]` values (>= 2).
@@ -35,11 +36,13 @@ def fsq_encode(latents: Tensor, levels: Sequence[int]) -> Tensor:
     return function("fsq_encode", latents, _fsq_encode)(latents.detach(), tuple(levels))
 
 
+@traceable
 def fsq_decode(codes: Tensor, levels: Sequence[int]) -> Tensor:
     """Vectors (N, D) float32 in [-1, 1] of FSQ codes (N,); -1 gives NaN."""
     return function("fsq_decode", codes, _fsq_decode)(codes, tuple(levels))
 
 
+@traceable
 @keep_denormals()
 def lfq_encode(latents: Tensor) -> Tensor:
     """Codes (N,) int64 of latents (N, D) float32, D <= 62: bit D - 1 - d is 1 where x_d > 0.
@@ -54,6 +57,7 @@ def lfq_encode(latents: Tensor) -> Tensor:
     return function("lfq_encode", latents, _lfq_encode)(latents.detach())
 
 
+@traceable
 def lfq_decode(codes: Tensor, dimension: int, scale: float = 1.0) -> Tensor:
     """Vectors (N, D) float32 of +-scale (LFQ: 1, BSQ: 1 / sqrt(D)) of codes (N,); -1 gives NaN."""
     return function("lfq_decode", codes, _lfq_decode)(codes, dimension, scale)

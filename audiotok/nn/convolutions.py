@@ -52,6 +52,8 @@ class PaddedConv1d(nn.Conv1d):
 
 
 def _pad_reflect(waveform: Tensor, left: int, right: int) -> Tensor:
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # lengths are not numbers yet
+        return F.pad(waveform, (left, right), mode="reflect")
     missing = max(left, right) - waveform.shape[-1] + 1
     if missing > 0:
         padded = _pad_reflect(F.pad(waveform, (0, missing)), left, right)

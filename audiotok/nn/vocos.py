@@ -59,6 +59,7 @@ class AdaLayerNorm(nn.Module):
 
     def __init__(self, channels: int, num_conditions: int):
         super().__init__()
+        self.channels = channels
         self.scale = nn.Embedding(num_conditions, channels)
         self.shift = nn.Embedding(num_conditions, channels)
         nn.init.ones_(self.scale.weight)
@@ -66,7 +67,7 @@ class AdaLayerNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        normed = F.layer_norm(hidden, hidden.shape[-1:], eps=1e-6)
+        normed = F.layer_norm(hidden, (self.channels,), eps=1e-6)
         return normed * self.scale.weight[0] + self.shift.weight[0]
 
 
@@ -155,17 +156,26 @@ class ISTFTHead(nn.Module):
         """(B, T, dim) -> waveform (B, 1, T * hop_length), not limited to [-1, 1]."""
         log_magnitude, phase = self.linear(hidden).float().chunk(2, dim=-1)
         magnitude = log_magnitude.exp().clamp(max=_MAX_MAGNITUDE)
-        spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-        frames = torch.fft.irfft(spectrum, self.n_fft) * self.window
+        frames = _irfft(magnitude * phase.cos(), magnitude * phase.sin(), self.n_fft) * self.window
         envelope = self.window.square().expand(1, hidden.shape[1], -1)
         return (self._overlap_add(frames) / self._overlap_add(envelope))[:, None]
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """Frames (B, T, n_fft) -> (B, T * hop_length), trimmed by (n_fft - hop) / 2 at each end."""
         batch, length, _ = frames.shape
-        output = frames.new_zeros(batch, length + 3, self.hop_length)
-        for shift, part in enumerate(frames.view(batch, length, 4, -1).unbind(dim=2)):
-            output[:, shift : shift + length] += part
+        parts = frames.view(batch, length, 4, -1).unbind(dim=2)
+        output = sum(F.pad(part, (0, 0, shift, 3 - shift)) for shift, part in enumerate(parts))
         trim = 3 * self.hop_length // 2
-        output = output.view(batch, -1)
-        return output[:, trim : trim + length * self.hop_length]
+        return output.reshape(batch, -1)[:, trim : trim + length * self.hop_length]
+
+
+def _irfft(real: Tensor, imaginary: Tensor, size: int) -> Tensor:
+    """Real inverse DFT of bins (..., size / 2 + 1) -> (..., size); for ONNX as two products with
+    matrices that the graph computes, because its runtimes have no fast DFT of these sizes."""
+    if not torch.jit.is_tracing():
+        return torch.fft.irfft(torch.complex(real, imaginary), size)
+    bins = (real[0, 0] * 0 + 1).cumsum(0)[:, None].long() - 1  # computed: a constant is stored
+    samples = torch.arange(size)
+    angles = (bins * samples % size).float() * (2 * torch.pi / size)
+    weights = torch.where((bins == 0) | (bins == size // 2), 1 / size, 2 / size)
+    return real @ (weights * angles.cos()) - imaginary @ (weights * angles.sin())

@@ -77,8 +77,6 @@ def front_matter(
     Raises ResultsError where that codec was not measured, its result was torn or edited, or
     versions are mixed.
     """
-    from huggingface_hub import ModelCardData
-
     groups = list(comparison.select(results, suite, data))
     measured = [one for group in groups if (one := comparison.named(group, name))]
     whole = [result for result in measured if result.is_whole]
@@ -92,15 +90,30 @@ def front_matter(
     for group in groups:
         refuse_mixed([result for result in group if result in whole])
     codec = whole[0].summary["codec"]
-    licence = (codec.get("licence_weights") or "").lower()
+    results = [each for result in whole for each in eval_results(result)]
+    return plain_front_matter(
+        codec["name"], codec.get("family"), codec.get("licence_weights"), results
+    )
+
+
+def plain_front_matter(
+    name: str,
+    family: str | None,
+    licence: str | None,
+    results: list[EvalResult] | None = None,
+) -> str:
+    """The YAML block of a codec with these results; None where it was not measured."""
+    from huggingface_hub import ModelCardData
+
+    licence = (licence or "").lower()
     other = licence and licence not in _LICENCES
     card = ModelCardData(
-        model_name=codec["name"],
+        model_name=name,
         library_name="audiotok",
         pipeline_tag=TASK,
         license="other" if other else licence or None,
         license_name=licence if other else None,
-        tags=["audio", "codec", "tokenizer", *filter(None, [codec.get("family")])],
-        eval_results=[each for result in whole for each in eval_results(result)],
+        tags=["audio", "codec", "tokenizer", *filter(None, [family])],
+        eval_results=results,
     )
     return f"---\n{card.to_yaml()}\n---\n"

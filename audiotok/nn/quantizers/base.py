@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -72,6 +73,15 @@ def codewords(codes: Tensor, codebook: Tensor) -> Tensor:
     """Codes (B, T) -> codewords (B, D, T) of a codebook (V, D); code -1 gives NaN."""
     vectors = F.embedding(codes.clamp(min=0), codebook)
     return vectors.masked_fill((codes < 0)[..., None], float("nan")).transpose(1, 2)
+
+
+def by_rows(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    """Codes (B, K, T) -> vectors (B, D, T), by a function of rows of codes (N, K) -> (N, D)."""
+    rows = codes.transpose(1, 2)
+    if len(codes) == 1:  # without a change of shape: the export to ONNX would fix T
+        return decode(rows[0]).T[None]
+    vectors = decode(rows.flatten(0, 1))
+    return vectors.unflatten(0, (codes.shape[0], codes.shape[2])).transpose(1, 2)
 
 
 def codebooks_of(quantizer: nn.Module) -> list[Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotok.kernels import fsq_decode, fsq_encode
-from audiotok.nn.quantizers.base import Quantized, rows_of, straight_through
+from audiotok.nn.quantizers.base import Quantized, by_rows, rows_of, straight_through
 
 
 class FiniteScalarQuantizer(nn.Module):
@@ -74,5 +74,4 @@ class FiniteScalarQuantizer(nn.Module):
         return codes.view(projected.shape[0], 1, projected.shape[2])
 
     def _vectors(self, codes: Tensor) -> Tensor:
-        vectors = fsq_decode(codes.flatten(), self.levels)
-        return vectors.unflatten(0, codes.shape[::2]).transpose(1, 2)
+        return by_rows(lambda rows: fsq_decode(rows[:, 0], self.levels), codes)

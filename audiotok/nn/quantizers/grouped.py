@@ -30,7 +30,7 @@ class GroupedVectorQuantizer(nn.Module):
     def encode(self, latents: Tensor) -> Tensor:
         """Latents (B, D, T) -> codes (B, G, T) int64, -1 where a group is not finite."""
         codes = vq_argmin(self._rows(latents), self.codebooks)
-        return codes.unflatten(1, latents.shape[::2]).transpose(0, 1)
+        return codes.unflatten(1, (latents.shape[0], latents.shape[2])).transpose(0, 1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, G, T) -> quantized (B, D, T)."""

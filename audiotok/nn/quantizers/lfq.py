@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotok.kernels import lfq_decode, lfq_encode
-from audiotok.nn.quantizers.base import LookupFreeQuantized, rows_of, straight_through
+from audiotok.nn.quantizers.base import LookupFreeQuantized, by_rows, rows_of, straight_through
 
 
 class LookupFreeQuantizer(nn.Module):
@@ -52,8 +52,7 @@ class LookupFreeQuantizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, 1, T) -> quantized (B, D, T)."""
-        vectors = lfq_decode(codes.flatten(), self.dimension, self.scale)
-        return vectors.unflatten(0, codes.shape[::2]).transpose(1, 2)
+        return by_rows(lambda rows: lfq_decode(rows[:, 0], self.dimension, self.scale), codes)
 
     def forward(self, latents: Tensor) -> LookupFreeQuantized:
         """Quantize latents (B, D, T); straight-through gradient, after the projection to the sphere

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotok.kernels import rvq_decode, rvq_encode, vq_straight_through
-from audiotok.nn.quantizers.base import GRADIENTS, Quantized, codewords, rows_of
+from audiotok.nn.quantizers.base import GRADIENTS, Quantized, by_rows, codewords, rows_of
 from audiotok.nn.quantizers.residual import draw_kept, quantize_in_stages
 from audiotok.nn.quantizers.strided import checked_strides, pool, shared_segments
 
@@ -73,10 +73,8 @@ class ResidualVectorQuantizer(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, K', T) of the first K' codebooks -> quantized (B, D, T)."""
-        batch, num_codebooks, num_frames = codes.shape
-        rows = codes.transpose(1, 2).reshape(batch * num_frames, num_codebooks)
-        vectors = rvq_decode(rows, self.codebooks[:num_codebooks])
-        return self.out_proj(vectors.unflatten(0, (batch, num_frames)).transpose(1, 2))
+        codebooks = self.codebooks[: codes.shape[1]]
+        return self.out_proj(by_rows(lambda rows: rvq_decode(rows, codebooks), codes))
 
     def forward(self, latents: Tensor, num_codebooks: int | None = None) -> Quantized:
         """Quantize latents (B, D, T) with the first `num_codebooks`, all if None.

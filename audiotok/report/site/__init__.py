@@ -4,7 +4,8 @@
 
 Pages are complete without JavaScript, except the players, the chart of any two columns and the
 comparison; site.js sorts and filters, and keeps its state behind the # of the address. The sounds
-of the players are made beside the pages (`sounds.make`) and are not part of what is checked.
+of the players and the codec of try.html are made beside the pages (`sounds.make`, `browser.make`)
+and are not part of what is checked.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotok.report import headline
-from audiotok.report.site import codecs, folder, fronts, published, settings, sounds, speed
+from audiotok.report.site import browser, codecs, folder, fronts, published, settings, sounds, speed
 from audiotok.report.site.pages import Pages
 from audiotok.results.results import by_setting, refuse_mixed
 from audiotok.results.validating import read_true
@@ -24,6 +25,9 @@ def build(
     results: str | Path,
     listening: Mapping[str, Any] | None = None,
     cards: Sequence[Mapping[str, Any]] = (),
+    *,
+    in_browser: Mapping[str, Any] | None = None,
+    documentation: bool = False,
 ) -> dict[str, bytes]:
     """The content of all files of the site, by their path in it.
 
@@ -33,6 +37,8 @@ def build(
         listening: the sounds in the folder "listening" of the site, see `sounds.read`.
         cards: of codecs that can be loaded, see `codecs.loadable`; they are listed beside the
             measured ones.
+        in_browser: the codec in the folder "try" of the site, see `browser.read`; it gets a page.
+        documentation: whether the folder "docs" of the site has the documentation.
 
     Raises ResultsError for results that are torn or edited, or whose versions are mixed.
     """
@@ -42,8 +48,13 @@ def build(
     for group in groups:
         refuse_mixed(group)
     published_cells = published.read(Path(results))
-    pages = Pages(listening=listening or {"codecs": [], "clips": []})
+    beside = {"in_browser": in_browser, "documentation": documentation}
+    pages = Pages(listening=listening or {"codecs": [], "clips": []}, **beside)
     del pages.files["listening.js"]  # of the page that `audiotok report` writes
+    if in_browser is None:
+        del pages.files["try.js"]
+    else:
+        pages.put("try.html", "try.html", codec=in_browser)
     shown = [settings.describe(group, published_cells) for group in groups]
     tables = headline.tables(whole, Path(results) / "published")
     domains = [(table, fronts.headline_figures(table)) for table in tables]
@@ -67,11 +78,24 @@ def write(
     Args:
         results, cards: as for `build`.
     """
-    return folder.write(Path(out), build(results, sounds.read(Path(out)), cards))
+    return folder.write(Path(out), _build_in(Path(out), results, cards))
 
 
 def check(
     results: str | Path, out: str | Path, cards: Sequence[Mapping[str, Any]] = ()
 ) -> list[Path]:
     """The files of the site in `out` that differ from what `build` gives, or are too many."""
-    return folder.check(Path(out), build(results, sounds.read(Path(out)), cards))
+    return folder.check(Path(out), _build_in(Path(out), results, cards))
+
+
+def _build_in(
+    root: Path, results: str | Path, cards: Sequence[Mapping[str, Any]]
+) -> dict[str, bytes]:
+    """`build`, with what lies in the folder of the site beside its pages."""
+    return build(
+        results,
+        sounds.read(root),
+        cards,
+        in_browser=browser.read(root),
+        documentation=(root / folder.DOCS / "index.html").is_file(),
+    )

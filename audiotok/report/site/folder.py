@@ -12,6 +12,8 @@ from audiotok.system.files import make_folder, replacing
 
 LIST = "site.json"  # {"written_by": ..., "files": {path in the site: sha256}}
 LISTENING = "listening"  # the folder of `audiotok report`, which is not part of the list
+DOCS = "docs"  # the folder of the documentation, which MkDocs writes
+BESIDE = (LISTENING, DOCS, "try")  # folders with what is not part of the list
 
 
 def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
@@ -50,7 +52,7 @@ def check_target(root: Path) -> dict[str, str]:
     """The list of the site in `root`, {} where there is none; ResultsError where the folder holds
     other files."""
     old = _listed(root)
-    if old is None and root.is_dir() and any(path.name != LISTENING for path in root.iterdir()):
+    if old is None and root.is_dir() and any(path.name not in BESIDE for path in root.iterdir()):
         raise ResultsError(
             f"{root} holds something else than a site with its list {LIST}: name an empty folder"
         )

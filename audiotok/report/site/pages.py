@@ -30,6 +30,7 @@ class Pages:
         self.files: dict[str, bytes] = {
             path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
         }
+        shared = {"in_browser": None, "documentation": False} | shared
         self.listening = shared.setdefault("listening", {"codecs": [], "clips": []})
         self._shared = shared
 

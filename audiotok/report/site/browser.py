@@ -1,0 +1,69 @@
+"""The page on which a visitor's own sound goes through a codec, in his browser: nothing is sent.
+
+The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
+onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT). Browsers let no
+page that was opened from the disk read files, so this one, unlike the others, needs a web server.
+
+vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
+must stay below 40 MB: sites of an installed audiotok have no such page. The folder "try" is made
+beside the pages and is not part of what `--check` compares.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from audiotok.errors import CodecError, ResultsError
+from audiotok.system.files import make_folder, replacing
+
+log = logging.getLogger("audiotok")
+TRY = "try"  # the folder
+CODEC = "rvq-mini"  # bundled; any number of its codebooks can be heard
+VENDOR = Path(__file__).parent / "vendor"
+_WASM, _SCRIPT = "ort-wasm-simd.wasm", "ort.wasm-core.min.js"
+_ABOUT = "codec.json"
+
+
+def make(root: Path) -> Path | None:
+    """Writes the folder "try" of the site `root`; returns its path, or None where it is there
+    already, or where the runtime or the package onnx is missing."""
+    from audiotok.codec import onnx_graphs, registry
+
+    folder = root / TRY
+    if read(root) is not None:
+        return None
+    if not (VENDOR / f"{_WASM}.gz").is_file():
+        log.warning("the site gets no page %s.html: its runtime is in the repository only", TRY)
+        return None
+    with TemporaryDirectory() as graphs:
+        try:
+            onnx_graphs.write(registry.load(CODEC, device="cpu", quiet=True), graphs, half=True)
+        except CodecError as reason:
+            log.warning("the site gets no page %s.html: %s", TRY, reason)
+            return None
+        content = {name: (Path(graphs) / name).read_bytes() for name in onnx_graphs.GRAPHS}
+        about = (Path(graphs) / onnx_graphs.ABOUT).read_bytes()
+    files = {f"{name}.gz": gzip.compress(data, 9, mtime=0) for name, data in content.items()}
+    for name in (_SCRIPT, f"{_WASM}.gz", "LICENSE"):
+        files[name] = (VENDOR / name).read_bytes()
+    files[_ABOUT] = about  # last: a folder with it is whole
+    make_folder(folder)
+    if others := {path.name for path in folder.iterdir()} - files.keys():
+        raise ResultsError(f"{folder} holds {min(others)}, which is not of this page: move it away")
+    for name, data in files.items():
+        with replacing(folder / name, ResultsError) as file:
+            file.write(data)
+    return folder
+
+
+def read(root: Path) -> dict[str, Any] | None:
+    """What the page says of its codec; None where the site has no whole folder "try"."""
+    try:
+        return json.loads((root / TRY / _ABOUT).read_bytes())
+    except (OSError, ValueError):
+        return None
