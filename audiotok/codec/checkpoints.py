@@ -11,7 +11,7 @@ import logging
 import math
 import struct
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -218,11 +218,17 @@ def refuse_autoencoder(path: Path) -> None:
         )
 
 
-def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_state(
+    path: str | Path, networks: Sequence[str] = ()
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code from it.
 
     A PyTorch checkpoint is read with weights_only=True; the state dict is found in it, and a prefix
     of all keys such as "module." is removed (see `training_files`).
+
+    Args:
+        networks: where the codec is saved as several networks, the names that their state dicts
+            have in the checkpoint; their keys begin with these names then.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, holds types that could run code or no plain
@@ -251,7 +257,7 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
     except Exception as reason:  # the file may hold any bytes, and the reader may raise anything
         raise _refused(path, reason) from reason
-    state = training_files.state_in(content, path)
+    state = training_files.state_in(content, path, networks)
     for key, value in state.items():
         plain = value.layout is torch.strided and value.device.type == "cpu"
         if not plain or value.is_quantized:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -74,15 +74,19 @@ def _harmless_allowed() -> Iterator[None]:
         yield
 
 
-def state_in(content: Any, path: Path) -> dict[str, torch.Tensor]:
+def state_in(content: Any, path: Path, networks: Sequence[str] = ()) -> dict[str, torch.Tensor]:
     """The state dict of the network in what a training loop saved.
 
     It may lie under a name such as "model", beside other things; its keys may begin with "module."
-    or the like; discriminators are left out.
+    or the like; discriminators are left out. State dicts under the names in `networks`, where they
+    are all there, are one: their keys begin with these names.
 
     Raises:
         CheckpointError: it holds no state dict, or several of which none is named "state_dict".
     """
+    if networks and isinstance(content, dict) and all(_is_state(content.get(n)) for n in networks):
+        states = {name: unwrapped(content[name], _WRAPPERS[:1]) for name in networks}
+        return {f"{name}.{key}": value for name in networks for key, value in states[name].items()}
     if _is_state(content):
         return unwrapped(content, _WRAPPERS)
     found = dict(_states(content, "", _DEPTH))

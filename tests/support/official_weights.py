@@ -67,7 +67,7 @@ def weight(name, shape):
     """A weight of a network, such that sound keeps about its level from layer to layer."""
     values = noise(name, shape)
     quiet = 0.3 if "out_proj" in name else 1
-    if name.endswith("alpha"):
+    if name.endswith("alpha") and len(shape) == 3:  # not a logarithm, as in BigCodec
         values = 0.3 + np.abs(values)
     elif name.endswith(("original0", "weight_g")):
         values = (0.5 + 0.2 * np.abs(values)) * quiet
@@ -82,6 +82,25 @@ def codebook(name, shape, mean, root):
     """Codewords (V, D) with this mean (D,), and covariance `root @ root.T`, (D, D)."""
     values = noise(name, shape) @ root.double().numpy().T + mean.double().numpy()
     return torch.from_numpy(values).float()
+
+
+def state(kept, shapes, size):
+    """The state dict of a golden file: by seed, but for what `kept` holds.
+
+    Args:
+        kept: tensors of the file: "weight NAME" as they are; "mean NAME" and "root NAME" of a
+            codebook.
+        shapes: of the tensors by seed, by name.
+        size: codewords of each codebook.
+    """
+    tensors = {key: weight(key, shape) for key, shape in shapes.items()}
+    for key, tensor in kept.items():
+        kind, _, name = key.partition(" ")
+        if kind == "weight":
+            tensors[name] = tensor
+        elif kind == "mean":
+            tensors[name] = codebook(name, (size, len(tensor)), tensor, kept[f"root {name}"])
+    return tensors
 
 
 def sound(sample_rate, seconds):
