@@ -326,7 +326,8 @@ def _(layer: nn.Conv1d) -> Pieces:
     """One that keeps whole frames; what completes the last stride is not padded on the right."""
     (left,), (stride,) = layer.padding, layer.stride
     kernel = (layer.kernel_size[0] - 1) * layer.dilation[0] + 1
-    return Convolution(layer, layer, left, kernel - stride - left, mode="constant")
+    mode = {"zeros": "constant"}.get(layer.padding_mode, layer.padding_mode)
+    return Convolution(layer, layer, left, kernel - stride - left, mode)
 
 
 @pieces.register

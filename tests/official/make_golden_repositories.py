@@ -11,7 +11,10 @@ import importlib
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
 
 import numpy as np
 import torch
@@ -89,7 +92,73 @@ def bigcodec():
     return kept, {"shapes": json.dumps(shapes), "peak": repr(float(sound.abs().max()))}
 
 
-MAKERS = {"bigcodec": bigcodec}
+def focalcodec(name):
+    codec = importlib.import_module("focalcodec").FocalCodec(**official_weights.FOCAL[name]).eval()
+    shapes = drawn(codec)
+    codec.load_state_dict(codec.state_dict())  # computes what it keeps of the weights
+    waveform = official_weights.sound(16000, 2 * SECONDS)
+    if not codec.causal:  # to the frames that the sound has
+        waveform = torch.nn.functional.pad(waveform, (0, 80))
+    features, last = codec.sig_to_feats(waveform[:, 0]), codec.compressor.out_proj
+    normalise(codec.compressor(features)[0].mT, last.weight, last.bias)
+    latents = codec.feats_to_lats(features)
+    codes = codec.lats_to_toks(latents)
+    sound = codec.toks_to_sig(codes)
+    kept = {
+        "weight compressor.out_proj.weight": last.weight,
+        "weight compressor.out_proj.bias": last.bias,
+        "codes 0": codes[0].to(torch.int16),
+        "latents": latents[0].mT,
+        "sound": sound[0, :SAMPLES],
+    }
+    return kept, {"shapes": json.dumps(shapes), "peak": repr(float(sound.abs().max()))}
+
+
+def nanocodec():
+    """NeMo's modules alone, without its checks of types: the package needs more than they do."""
+    for module in ("asr.modules", "core.classes.common", "core.classes.module", "utils"):
+        path = module if module.startswith(("core", "utils")) else f"collections.{module}"
+        sys.modules[f"nemo.{path}"] = MagicMock()
+    for module in ("elements", "neural_type"):
+        sys.modules[f"nemo.core.neural_types.{module}"] = MagicMock()
+    sys.modules["nemo.core.classes.common"].typecheck = lambda **_: lambda function: function
+    sys.modules["nemo.core.classes.module"].NeuralModule = torch.nn.Module
+    for package in ("nemo", "nemo.collections", "nemo.collections.common"):
+        sys.modules[package] = ModuleType(package)  # its __init__ imports all of NeMo
+        sys.modules[package].__path__ = [str(Path(sys.path[0], *package.split(".")))]
+    for package in ("common.parts", "tts", "tts.modules"):
+        name = f"nemo.collections.{package}"
+        sys.modules[name] = ModuleType(name)
+        sys.modules[name].__path__ = [str(Path(sys.path[0], *name.split(".")))]
+    modules = importlib.import_module("nemo.collections.tts.modules.audio_codec_modules")
+
+    def made(part):
+        sizes = dict(official_weights.NANO[part])
+        return getattr(modules, sizes.pop("_target_").rpartition(".")[2])(**sizes).eval()
+
+    encoder, decoder, quantizer = map(made, ("audio_encoder", "audio_decoder", "vector_quantizer"))
+    shapes = drawn(encoder, "audio_encoder.") | drawn(decoder, "audio_decoder.")
+    waveform = official_weights.sound(22050, 2 * SECONDS)[:, 0]
+    length, last = torch.tensor([waveform.shape[-1]]), encoder.post_conv.conv
+    gain = last.parametrizations.weight.original0
+    normalise(encoder(audio=waveform, audio_len=length)[0], gain, last.bias)
+    latents, frames = encoder(audio=waveform, audio_len=length)
+    codes = quantizer.encode(inputs=latents, input_len=frames)
+    quantized = quantizer.decode(indices=codes, input_len=frames)
+    sound = decoder(inputs=quantized, input_len=frames)[0]
+    kept = {
+        "weight audio_encoder.post_conv.conv.parametrizations.weight.original0": gain,
+        "weight audio_encoder.post_conv.conv.bias": last.bias,
+        "latents": latents[0],
+        "sound": sound[0, :SAMPLES],
+    }
+    kept |= {f"codes {k}": row[0].to(torch.int16) for k, row in enumerate(codes)}
+    return kept, {"shapes": json.dumps(shapes), "peak": repr(float(sound.abs().max()))}
+
+
+MAKERS = {"bigcodec": bigcodec, "nanocodec": nanocodec} | {
+    name: partial(focalcodec, name) for name in official_weights.FOCAL
+}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
