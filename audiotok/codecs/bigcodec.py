@@ -58,7 +58,9 @@ class BigCodec(Codec):
             ),
             licence_code="MIT",
             licence_weights="MIT",
-            training_data=("LibriSpeech",),
+            training_data=tuple(
+                f"LibriSpeech train-{part}" for part in ("clean-100", "clean-360", "other-500")
+            ),
             weights=Weights(
                 **pinned("Alethia/BigCodec"), file="bigcodec.pt", size_about=640_000_000
             ),

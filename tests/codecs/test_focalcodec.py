@@ -74,6 +74,24 @@ def test_a_stream_longer_than_the_window_of_attention_is_as_the_whole(codecs):
     assert_close_to_peak(torch.cat(sound, -1)[:, : expected.shape[1]], expected)
 
 
+def test_streams_in_a_batch_are_as_single_ones(codecs):
+    """The second item begins two chunks later than the first, and ends with it."""
+    codec = codecs["focalcodec-stream-4k"]
+    waveform, step = official_weights.sound(16000, 1)[0, :, : 12 * 1280], 1280
+    late = waveform.flip(1)[:, : 10 * step]
+    expected = [codec.encode((each, 16000)).codes for each in (waveform, late)]
+    found = [[], []]
+    with codec.stream(batch=2) as streams:
+        for number in range(12):
+            first = waveform[:, number * step : (number + 1) * step]
+            second = late[:, max(0, number - 2) * step :][:, :step]
+            masks = {"mask": [True, number >= 2], "last": [number == 11, number == 11]}
+            for codes, each in zip(found, streams.encode([first, second], **masks), strict=True):
+                codes.append(each)
+    for codes, each in zip(found, expected, strict=True):
+        assert torch.equal(torch.cat(codes, -1), each)
+
+
 def test_a_causal_vocos_runs_in_pieces():
     config = json.loads(json.dumps(tiny.CONFIGS["focalcodec-stream-4k"]))
     network = FocalCodecNetwork(FocalCodecConfig(**config | {"decoder_name": "Vocos"})).eval()
