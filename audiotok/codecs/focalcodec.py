@@ -76,7 +76,7 @@ def _card(name: str, *, bits: int, frames: int = 1, causal: bool = False) -> Cod
 
 def _hub_name(rate: float, bits: int, causal: bool) -> str:
     name = f"{rate:g}hz".replace(".", "_")
-    return f"{name}_{2**bits // 1000}k_causal".replace("_66k", "_65k") if causal else name
+    return f"{name}_{2**bits // 1000}k_causal" if causal else name
 
 
 class FocalCodec(Codec):
