@@ -10,8 +10,7 @@ import json
 import logging
 import math
 import struct
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +22,11 @@ from torch.overrides import TorchFunctionMode
 from audiotok.codec import training_files, web_files
 from audiotok.codec.card import CodecCard, Weights
 from audiotok.codec.inference import plain_state
+from audiotok.codec.training_files import MOST_UNPACKED
 from audiotok.errors import CheckpointError
 from audiotok.system.files import regular_size, replacing, user_folder
 from audiotok.system.shared_settings import Level, SharedSettings
 
-# How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
-MOST_UNPACKED = 4
 _QUIET_HUB = SharedSettings(Level.of("huggingface_hub", logging.ERROR))
 AUTOENCODER = {"quantizer": "untrained"}  # metadata of weights trained without a quantizer
 BUNDLED = Path(__file__).parents[1] / "bundled"
@@ -218,11 +216,17 @@ def refuse_autoencoder(path: Path) -> None:
         )
 
 
-def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_state(
+    path: str | Path, networks: Sequence[str] = ()
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file or a PyTorch checkpoint. Runs no code from it.
 
     A PyTorch checkpoint is read with weights_only=True; the state dict is found in it, and a prefix
     of all keys such as "module." is removed (see `training_files`).
+
+    Args:
+        networks: where the codec is saved as several networks, the names that their state dicts
+            have in the checkpoint; their keys begin with these names then.
 
     Raises:
         CheckpointError: it cannot be read, is damaged, holds types that could run code or no plain
@@ -230,7 +234,7 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
     """
     path = Path(path)
     try:
-        size = regular_size(path)
+        regular_size(path)
         with open(path, "rb") as file:
             head = file.read(9)
         if head[8:] == b"{":
@@ -238,11 +242,8 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
                 names, metadata = file.keys(), file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in names}
                 return training_files.unwrapped(state), metadata
-        if head.startswith(b"PK"):
-            with zipfile.ZipFile(path) as archive:
-                _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
         with open(path, "rb") as file:  # not the path: newer PyTorch also checks the extension
-            content = training_files.read_pickle(file)
+            return training_files.read_state(file, path, networks), {}
     except CheckpointError:
         raise
     except (OSError, SafetensorError) as reason:
@@ -251,14 +252,6 @@ def read_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str
         raise CheckpointError(f"{path} does not fit into memory, or is damaged") from reason
     except Exception as reason:  # the file may hold any bytes, and the reader may raise anything
         raise _refused(path, reason) from reason
-    state = training_files.state_in(content, path)
-    for key, value in state.items():
-        plain = value.layout is torch.strided and value.device.type == "cpu"
-        if not plain or value.is_quantized:
-            kind = f"{value.layout}, {value.device.type}, {value.dtype}"
-            raise CheckpointError(f"{path}: {key} is {kind}: expected a plain tensor")
-    _check_unpacked(path, sum(v.numel() * v.element_size() for v in state.values()), size)
-    return dict(state), {}
 
 
 def _refused(path: Path, reason: Exception) -> CheckpointError:
@@ -274,14 +267,6 @@ def _refused(path: Path, reason: Exception) -> CheckpointError:
         f"{path} is refused: it is damaged, or holds other things than tensors, which could run "
         f"code ({type(reason).__name__})"
     )
-
-
-def _check_unpacked(path: Path, unpacked: int, size: int) -> None:
-    if unpacked > MOST_UNPACKED * size:
-        raise CheckpointError(
-            f"{path} is refused: its {size} bytes unpack to {unpacked}, more than {MOST_UNPACKED} "
-            "times as many; a checkpoint is not compressed"
-        )
 
 
 def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 import threading
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ import torch
 
 from audiotok.errors import CheckpointError
 
-SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".th", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".th", ".bin", ".nemo")
 # What a state dict lies under, the most usual first.
 _STATES = (
     "state_dict",
@@ -33,10 +34,46 @@ _WRAPPERS = ("module", "_orig_mod", "generator", "model", "net", "network")  # "
 _SAFE_WRAPPERS = _WRAPPERS[:3]  # of a safetensors file, where "model." is the network's own name
 _DISCRIMINATORS = ("disc", "mpd", "msd", "mrd", "multiperiod", "multires", "multiscale", "loss")
 _DEPTH = 3  # of dicts in dicts that are searched
+# How many times its size a file may unpack to: tensors are stored uncompressed, and may be shared.
+MOST_UNPACKED = 4
 _LOCK = threading.Lock()  # torch keeps its list of allowed types in one place
 
 
 # --- inside a file ---------------------------------------------------------------------------
+
+
+def read_state(file: BinaryIO, path: Path, networks: Sequence[str] = ()) -> dict[str, torch.Tensor]:
+    """The state dict in an open PyTorch checkpoint, without running code from it.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        CheckpointError: it holds no plain tensors, or unpacks to too much. Beside these, whatever
+            torch.load raises.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    if file.read(2) == b"PK":
+        with zipfile.ZipFile(file) as archive:
+            _check_unpacked(path, sum(entry.file_size for entry in archive.infolist()), size)
+    file.seek(0)
+    state = state_in(read_pickle(file), path, networks)
+    for key, value in state.items():
+        plain = value.layout is torch.strided and value.device.type == "cpu"
+        if not plain or value.is_quantized:
+            kind = f"{value.layout}, {value.device.type}, {value.dtype}"
+            raise CheckpointError(f"{path}: {key} is {kind}: expected a plain tensor")
+    _check_unpacked(path, sum(v.numel() * v.element_size() for v in state.values()), size)
+    return dict(state)
+
+
+def _check_unpacked(path: Path, unpacked: int, size: int) -> None:
+    if unpacked > MOST_UNPACKED * size:
+        raise CheckpointError(
+            f"{path} is refused: its {size} bytes unpack to {unpacked}, more than {MOST_UNPACKED} "
+            "times as many; a checkpoint is not compressed"
+        )
 
 
 def read_pickle(file: BinaryIO) -> Any:
@@ -74,15 +111,19 @@ def _harmless_allowed() -> Iterator[None]:
         yield
 
 
-def state_in(content: Any, path: Path) -> dict[str, torch.Tensor]:
+def state_in(content: Any, path: Path, networks: Sequence[str] = ()) -> dict[str, torch.Tensor]:
     """The state dict of the network in what a training loop saved.
 
     It may lie under a name such as "model", beside other things; its keys may begin with "module."
-    or the like; discriminators are left out.
+    or the like; discriminators are left out. State dicts under the names in `networks`, where they
+    are all there, are one: their keys begin with these names.
 
     Raises:
         CheckpointError: it holds no state dict, or several of which none is named "state_dict".
     """
+    if networks and isinstance(content, dict) and all(_is_state(content.get(n)) for n in networks):
+        states = {name: unwrapped(content[name], _WRAPPERS[:1]) for name in networks}
+        return {f"{name}.{key}": value for name in networks for key, value in states[name].items()}
     if _is_state(content):
         return unwrapped(content, _WRAPPERS)
     found = dict(_states(content, "", _DEPTH))

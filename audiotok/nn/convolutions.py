@@ -94,3 +94,42 @@ class TrimmedConvTranspose1d(nn.ConvTranspose1d):
         if self.norm is not None:
             samples = self.norm(samples)
         return samples[..., self.left : samples.shape[-1] - self.right]
+
+
+class LeftPaddedConv1d(nn.Conv1d):
+    """A convolution that, if causal, pads on the left alone (FocalCodec, NanoCodec).
+
+    Attributes:
+        left: samples of padding, one less than the (dilated) kernel, if causal.
+
+    Args:
+        causal: L samples give ceil(L / stride) frames, each of the samples up to its first one.
+        padding: of both sides otherwise, as in `nn.Conv1d`.
+        mode: of the padding if causal: "replicate" repeats the first sample, "constant" is zeros.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        *,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        causal: bool = False,
+        padding: int | str = 0,
+        mode: str = "replicate",
+    ):
+        padding = 0 if causal else padding
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+        )
+        self.left, self.mode = (kernel_size - 1) * dilation if causal else 0, mode
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, C, L) -> (B, C', T)."""
+        if self.left:
+            hidden = F.pad(hidden, (self.left, 0), self.mode)
+        return super().forward(hidden)

@@ -1,4 +1,4 @@
-"""The convolutional blocks of DAC, which SNAC and LM-SPT share, and the network of DAC itself.
+"""The convolutional blocks of DAC, which SNAC, LM-SPT and BigCodec share, and the network of DAC.
 
 Kumar et al. 2023 (DAC), arXiv 2306.06546, section 3.1; Snake is Ziyin et al. 2020, arXiv
 2006.08195. Weight normalisation is folded into the weights on loading.
@@ -7,7 +7,7 @@ Kumar et al. 2023 (DAC), arXiv 2306.06546, section 3.1; Snake is Ziyin et al. 20
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,7 @@ from audiotok.nn.quantizers import FactorizedResidualQuantizer, losses_of
 
 DILATIONS = (1, 3, 9)  # of the three residual units of a block
 KERNEL = 7  # of a residual unit, and of the first and the last convolution
+Activation = Callable[[int], nn.Module]  # makes one for a number of channels
 
 
 class Snake(nn.Module):
@@ -44,17 +45,20 @@ class ResidualUnit(nn.Module):
         channels: C.
         dilation: of the wide convolution.
         groups: of the wide convolution; `channels` of them in SNAC.
+        activation: instead of Snake.
     """
 
-    def __init__(self, channels: int, dilation: int, groups: int = 1):
+    def __init__(
+        self, channels: int, dilation: int, groups: int = 1, activation: Activation = Snake
+    ):
         super().__init__()
         padding = KERNEL // 2 * dilation
         self.layers = nn.Sequential(
-            Snake(channels),
+            activation(channels),
             nn.Conv1d(
                 channels, channels, KERNEL, dilation=dilation, padding=padding, groups=groups
             ),
-            Snake(channels),
+            activation(channels),
             nn.Conv1d(channels, channels, 1),
         )
 
@@ -63,20 +67,22 @@ class ResidualUnit(nn.Module):
         return hidden + self.layers(hidden)
 
 
-def residual_units(channels: int, groups: int = 1) -> list[ResidualUnit]:
+def residual_units(
+    channels: int, groups: int = 1, activation: Activation = Snake
+) -> list[ResidualUnit]:
     """The three residual units of a block."""
-    return [ResidualUnit(channels, dilation, groups) for dilation in DILATIONS]
+    return [ResidualUnit(channels, dilation, groups, activation) for dilation in DILATIONS]
 
 
 class EncoderBlock(nn.Module):
     """Three residual units, and a convolution to twice the channels that strides."""
 
-    def __init__(self, channels: int, stride: int, groups: int = 1):
+    def __init__(self, channels: int, stride: int, groups: int = 1, activation: Activation = Snake):
         super().__init__()
         padding = math.ceil(stride / 2)
         self.layers = nn.Sequential(
-            *residual_units(channels, groups),
-            Snake(channels),
+            *residual_units(channels, groups, activation),
+            activation(channels),
             nn.Conv1d(channels, 2 * channels, 2 * stride, stride, padding),
         )
 
@@ -88,20 +94,22 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """A transposed convolution to half the channels, and three residual units.
 
-    An odd stride loses one sample, as in the official code.
+    An odd stride loses one sample, as in the official code of DAC, unless `whole`.
     """
 
-    def __init__(self, channels: int, stride: int):
+    def __init__(
+        self, channels: int, stride: int, activation: Activation = Snake, whole: bool = False
+    ):
         super().__init__()
-        padding = math.ceil(stride / 2)
+        half, padding, extra = channels // 2, math.ceil(stride / 2), stride % 2 if whole else 0
         self.layers = nn.Sequential(
-            Snake(channels),
-            nn.ConvTranspose1d(channels, channels // 2, 2 * stride, stride, padding),
-            *residual_units(channels // 2),
+            activation(channels),
+            nn.ConvTranspose1d(channels, half, 2 * stride, stride, padding, extra),
+            *residual_units(half, activation=activation),
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C / 2, T * stride), one less where the stride is odd."""
+        """(B, C, T) -> (B, C / 2, T * stride), one less where an odd stride loses a sample."""
         return self.layers(hidden)
 
 
@@ -161,18 +169,20 @@ class DACDecoder(nn.Module):
         return F.pad(waveform, (0, quantized.shape[-1] * self.hop_length - waveform.shape[-1]))
 
 
-def encoder_reach(strides: Sequence[int], last_kernel: int = 3) -> int:
+def encoder_reach(strides: Sequence[int], last_kernel: int = 3, activation: int = 0) -> int:
     """How many samples past the end of a frame an encoder of these blocks looks.
 
     Args:
         strides: of its blocks, in the order in which they are applied.
         last_kernel: of the convolution at the end, 3 in DAC and 7 in SNAC.
+        activation: how many samples past its input each activation looks.
     """
     reach, rate = KERNEL // 2, 1
+    units = KERNEL // 2 * sum(DILATIONS) + 2 * len(DILATIONS) * activation
     for stride in strides:
-        reach += rate * (KERNEL // 2 * sum(DILATIONS) + stride // 2)
+        reach += rate * (units + activation + stride // 2)
         rate *= stride
-    return reach + rate * (last_kernel // 2)
+    return reach + rate * (activation + last_kernel // 2)
 
 
 def decoder_reach(strides: Sequence[int]) -> int:

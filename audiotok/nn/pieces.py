@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotok.nn import dac
+from audiotok.nn.alias_free import REACH, AliasFreeSnake
 from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtUnit, FrameNorm, Perceptron
 from audiotok.nn.convolutions import PaddedConv1d, TrimmedConvTranspose1d
 from audiotok.nn.seanet import (
@@ -163,6 +165,29 @@ def _transposed_weight(conv: nn.ConvTranspose1d) -> Tensor:
     return known[1]
 
 
+class Overlapping(Stateful):
+    """A layer each of whose outputs depends on `reach` samples on either side: pieces overlap."""
+
+    TENSORS, NUMBERS = ("waiting",), ("skipped",)
+
+    def __init__(self, layer: nn.Module, reach: int):
+        self.layer, self.reach = layer, reach
+        self.skipped = 0  # of `waiting`, samples whose output was returned before
+        self.waiting: Tensor | None = None
+
+    def __call__(self, hidden: Tensor, last: bool) -> Tensor:
+        if self.waiting is not None:
+            hidden = torch.cat([self.waiting, hidden], dim=-1)
+        stop = hidden.shape[-1] - (0 if last else self.reach)
+        if stop <= self.skipped:
+            self.waiting = hidden.clone()
+            return hidden[..., :0]
+        output = self.layer(hidden)[..., self.skipped : stop]
+        kept = max(0, stop - self.reach)
+        self.skipped, self.waiting = stop - kept, hidden[..., kept:].clone()
+        return output
+
+
 class Recurrent(Stateful):
     """A unidirectional LSTM whose input is added to its output."""
 
@@ -276,6 +301,7 @@ def pieces(layer: nn.Module) -> Pieces:
 @pieces.register(FrameNorm)
 @pieces.register(Perceptron)
 @pieces.register(nn.ELU)
+@pieces.register(nn.Tanh)
 @pieces.register(nn.Identity)
 def _(layer: nn.Module) -> Pieces:
     return Stateless(layer)
@@ -293,6 +319,36 @@ def _(layer: TrimmedConvTranspose1d) -> Pieces:
     if layer.norm is not None:
         raise ValueError("a group norm needs the whole sound at once")
     return Transposed(layer, layer.left)
+
+
+@pieces.register
+def _(layer: nn.Conv1d) -> Pieces:
+    """One that keeps whole frames; what completes the last stride is not padded on the right."""
+    (left,), (stride,) = layer.padding, layer.stride
+    kernel = (layer.kernel_size[0] - 1) * layer.dilation[0] + 1
+    mode = {"zeros": "constant"}.get(layer.padding_mode, layer.padding_mode)
+    return Convolution(layer, layer, left, kernel - stride - left, mode)
+
+
+@pieces.register
+def _(layer: nn.ConvTranspose1d) -> Pieces:
+    return Transposed(layer, layer.padding[0])
+
+
+@pieces.register
+def _(layer: AliasFreeSnake) -> Pieces:
+    return Overlapping(layer, REACH)
+
+
+@pieces.register
+def _(layer: dac.ResidualUnit) -> Pieces:
+    return Sum(pieces(nn.Identity()), pieces(layer.layers))
+
+
+@pieces.register(dac.EncoderBlock)
+@pieces.register(dac.DecoderBlock)
+def _(layer: nn.Module) -> Pieces:
+    return pieces(layer.layers)
 
 
 @pieces.register

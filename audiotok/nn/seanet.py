@@ -265,7 +265,10 @@ def fold_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
             owner = key.removesuffix(direction)
             if owner + gain in folded:
                 pair = folded.pop(key), folded.pop(owner + gain)
-                try:
+                whole, scale = (tuple(each.shape) for each in pair)
+                try:  # PyTorch reads a gain of another shape without a complaint
+                    if scale != (*whole[:1], *(1,) * (len(whole) - 1)):
+                        raise RuntimeError
                     folded[owner + "weight"] = torch._weight_norm(*pair, 0)
                 except RuntimeError:
                     kinds = " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in pair)

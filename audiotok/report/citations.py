@@ -31,6 +31,15 @@ _ARXIV = {  # family: (key, title, authors, year, number)
                  "Julian, Harry and others", 2025, "2509.09550"),
     "lm-spt": ("jo2025lmspt", "LM-SPT: LM-Aligned Semantic Distillation for Speech Tokenization",
                "Jo, Daejin and others", 2025, "2506.16738"),
+    "bigcodec": ("xin2024bigcodec", "BigCodec: Pushing the Limits of Low-Bitrate Neural "
+                 "Speech Codec",
+                 "Xin, Detai and Tan, Xu and Takamichi, Shinnosuke and Saruwatari, Hiroshi",
+                 2024, "2409.05377"),
+    "focalcodec": ("dellalibera2025focalcodec", "FocalCodec: Low-Bitrate Speech Coding via Focal "
+                   "Modulation Networks", "Della Libera, Luca and Paissan, Francesco and Subakan, "
+                   "Cem and Ravanelli, Mirco", 2025, "2502.04465"),
+    "nanocodec": ("casanova2025nanocodec", "NanoCodec: Towards High-Quality Ultra Fast Speech LLM "
+                  "Inference", "Casanova, Edresson and others", 2025, "2508.05835"),
     "lyra-v2": ("zeghidour2021soundstream", "SoundStream: An End-to-End Neural Audio Codec",
                 "Zeghidour, Neil and Luebs, Alejandro and Omran, Ahmed and Skoglund, Jan and "
                 "Tagliasacchi, Marco", 2021, "2107.03312"),

@@ -20,16 +20,8 @@ def golden(request, tmp_path_factory):
     codec, config = official_weights.CASES[request.param]
     with safe_open(FOLDER / f"{request.param}.safetensors", "pt") as file:
         kept, about = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
-    shapes = json.loads(about["shapes"])
-    state = {key: official_weights.weight(key, shape) for key, shape in shapes.items()}
     size = config.get("codebook_size", 1024)
-    for key, tensor in kept.items():
-        kind, _, name = key.partition(" ")
-        if kind == "weight":
-            state[name] = tensor
-        elif kind == "mean":
-            shape, root = (size, len(tensor)), kept[f"root {name}"]
-            state[name] = official_weights.codebook(name, shape, tensor, root)
+    state = official_weights.state(kept, json.loads(about["shapes"]), size)
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "config.json").write_text(json.dumps(config))
     torch.save(state, folder / "pytorch_model.bin")

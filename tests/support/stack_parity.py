@@ -26,7 +26,7 @@ def scatter(module, seed=0):
     with torch.no_grad():
         for name, tensor in module.named_parameters():
             noise = torch.randn(tensor.shape, generator=generator)
-            if name.endswith("alpha"):
+            if name.endswith("alpha") and tensor.ndim == 3:  # not a logarithm, as in BigCodec
                 tensor.copy_(0.3 + noise.abs())
             elif name.endswith(("original0", "weight_g")):
                 tensor.copy_((0.5 + 0.2 * noise.abs()) * (0.3 if "out_proj" in name else 1))
