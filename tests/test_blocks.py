@@ -161,6 +161,7 @@ def test_blocks_run(document, files, tmp_path, monkeypatch, capsys):
         pytest.importorskip(needed, reason=f"{needed} is not installed")
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("audiotok.report.site.browser.make", lambda root: None)  # test_try.py
     scope: dict = {}
     exec(BEFORE.get(name(document), ""), scope)
     for line, language, text, reason in blocks(document):

@@ -7,7 +7,7 @@ import copy
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -80,7 +80,7 @@ class Portable:
         }
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **settings: Any) -> Portable:
+    def from_pretrained(cls, name: str | Path, **settings: Any) -> Self:
         """As `audiotok.load`, under the name that transformers uses.
 
         Args:

@@ -16,7 +16,7 @@ from audiotok.nn.dac import DACConfig, DACNetwork
 from audiotok.nn.encodec import EncodecConfig, EncodecNetwork
 from audiotok.nn.lm_spt import LMSPTConfig, LMSPTNetwork
 
-MINIS = ("rvq", "vq", "factorized", "grouped", "fsq", "lfq")
+MINIS = ("rvq", "grouped", "fsq", "lfq")  # the families have the other quantizers
 
 
 def filled(network, strides):
@@ -136,17 +136,21 @@ def test_graphs_equal_the_codec(codec_of, tmp_path, name):
         assert_close_to_peak(graphs.decoder(fewer), codec.decode_codes(codes[:, :2]))
 
 
-def test_halved_graphs_are_half_as_large_and_sound_alike(codec_of, tmp_path):
+def test_the_command_writes_a_folder_once_and_half_as_large(codec_of, tmp_path):
     pytest.importorskip("onnx", reason="onnx is not installed: pip install 'audiotok[onnx]'")
-    codec = codec_of("rvq")
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    onnx_graphs.write(codec, whole)
-    onnx_graphs.write(codec, half, half=True)
-    codes = codec.encode_codes(0.1 * torch.randn(1, 1, 4000))
-    sounds = [Graphs(folder).decoder(codes) for folder in (whole, half)]
+    codec, run = codec_of("rvq"), CliRunner().invoke
+    codes, sounds, sizes = codec.encode_codes(0.1 * torch.randn(1, 1, 4000)), [], []
+    for options in ([], ["--half"]):
+        out = tmp_path / f"out{len(options)}"
+        command = ["export-onnx", str(codec.checkpoint), "--out", str(out), *options]
+        assert run(app, command).exit_code == 0
+        sounds.append(Graphs(out).decoder(codes))
+        sizes.append((out / "decoder.onnx").stat().st_size)
+    assert sorted(p.name for p in out.iterdir()) == sorted((*onnx_graphs.GRAPHS, "codec.json"))
     assert 0 < (sounds[0] - sounds[1]).abs().max() < 0.01 * sounds[0].abs().max()
-    sizes = [(folder / "decoder.onnx").stat().st_size for folder in (whole, half)]
     assert sizes[1] < 0.75 * sizes[0]
+    again = run(app, command)
+    assert again.exit_code != 0 and "--overwrite" in str(again.exception)
 
 
 @pytest.mark.parametrize(
@@ -160,17 +164,6 @@ def test_halved_graphs_are_half_as_large_and_sound_alike(codec_of, tmp_path):
 def test_what_has_no_graphs_says_why(name, why):
     with pytest.raises(CodecError, match=why):
         onnx_graphs.write(audiotok.load(name, device="cpu", quiet=True), "nowhere")
-
-
-def test_the_command_writes_a_folder_once(codec_of, tmp_path):
-    pytest.importorskip("onnx", reason="onnx is not installed: pip install 'audiotok[onnx]'")
-    path, out = str(codec_of("vq").checkpoint), tmp_path / "out"
-    run = CliRunner().invoke
-    assert run(app, ["export-onnx", path, "--out", str(out)]).exit_code == 0
-    assert sorted(p.name for p in out.iterdir()) == sorted((*onnx_graphs.GRAPHS, "codec.json"))
-    again = run(app, ["export-onnx", path, "--out", str(out)])
-    assert again.exit_code != 0 and "--overwrite" in str(again.exception)
-    assert run(app, ["export-onnx", path, "--out", str(out), "--overwrite"]).exit_code == 0
 
 
 def test_pytorch_records_the_whole_network(codec_of):

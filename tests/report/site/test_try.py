@@ -104,20 +104,18 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere(address, folder, pag
     assert sum((folder / name).stat().st_size for name in names) < 15e6
 
 
-def test_from_a_folder_the_page_says_what_it_needs(folder, page):
-    other = page.context.new_page()
-    other.goto((folder / "try.html").as_uri())
-    other.locator("[data-file]").set_input_files(folder / "clip.wav")
-    other.wait_for_function("document.querySelector('[data-status]').textContent.includes('not')")
-    assert "needs a web server" in other.locator("[data-status]").inner_text()
-    other.close()
-
-
 def test_what_is_no_sound_says_so(folder, page):
     (folder / "no.wav").write_bytes(b"no sound")
     page.locator("[data-file]").set_input_files(folder / "no.wav")
     page.wait_for_function("document.querySelector('[data-status]').textContent.includes('not')")
     assert "did not work" in page.locator("[data-status]").inner_text()
+
+
+def test_from_a_folder_the_page_says_what_it_needs(folder, page):
+    page.goto((folder / "try.html").as_uri())
+    page.locator("[data-file]").set_input_files(folder / "clip.wav")
+    page.wait_for_function("document.querySelector('[data-status]').textContent.includes('not')")
+    assert "needs a web server" in page.locator("[data-status]").inner_text()
 
 
 def copied(page):
