@@ -69,7 +69,14 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
     """All fields of a card, and its derived properties."""
     derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
     derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
-    return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
+    fields = card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
+    return fields | {"install": install(card)}
+
+
+def install(card: CodecCard) -> str:
+    """What pip installs for the codec, beside audiotok itself: audiotok[hf]; "" if nothing."""
+    extra = registry.find(card.name)[0].EXTRA
+    return f"audiotok[{extra}]" if extra else ""
 
 
 def codecs(cards: Sequence[CodecCard]) -> None:
@@ -82,13 +89,14 @@ def codecs(cards: Sequence[CodecCard]) -> None:
             "measured" if bitrate is None else f"{bitrate:g}",
             str(card.sample_rate_out),
             download(card),
+            install(card) or "–",
             card.description,
         ))  # fmt: skip
-    heads = ("codec", "token/s", "bit/s", "Hz", "weights", "description")
+    heads = ("codec", "token/s", "bit/s", "Hz", "weights", "needs", "description")
     table(
         out, heads, rows,
         right=("token/s", "bit/s", "Hz"), prose=("description",),
-        drop=("token/s", "Hz", "weights", "description"),
+        drop=("token/s", "Hz", "weights", "needs", "description"),
     )  # fmt: skip
     if any(card.restricted for card in cards):
         out.print(f"{NOTE}: `audiotok info NAME` has it", style="dim")

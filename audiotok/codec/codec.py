@@ -58,6 +58,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
+    EXTRA: ClassVar[str] = ""  # the extra of audiotok with the packages that it needs
     RAGGED: ClassVar[bool] = False  # whether it has `_encode_ragged`
 
     def __init__(
@@ -362,7 +363,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         if self.card.needs:
             raise no_decoder(self.card)
         for one in tokens:
-            check_decodable(self, one)
+            self._check(one)
         first, card = tokens[0], self.card
         length = resampled_length(first.num_samples, first.sample_rate, card.sample_rate_out)
         side = None if first.side is None else torch.cat([one.side for one in tokens])
@@ -380,6 +381,10 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
                 raise CodecError(f"{card.name} decoded no usable sound: {reason}") from None
             audios.append(Audio(audio.waveform[:, :length], final))
         return audios
+
+    def _check(self, tokens: Tokens) -> None:
+        """Raises CodecError unless these are tokens of this codec."""
+        check_decodable(self, tokens)
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:

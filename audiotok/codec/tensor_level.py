@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from audiotok.codec import batches
-from audiotok.codec.acceptance import check_decodable, no_decoder
+from audiotok.codec.acceptance import no_decoder
 from audiotok.codec.card import CodecCard
 from audiotok.codec.inference import inference
 from audiotok.errors import CodecError
@@ -216,7 +216,7 @@ class TensorLevel:
         count = tensor.shape[1]
         about = (card.name, self.fingerprint, num_samples, rate)
         tokens = Tokens(tensor.long(), *about, **card.layout(count))
-        check_decodable(self, tokens)
+        self._check(tokens)
         return tokens
 
     # --- checks ----------------------------------------------------------------------------------

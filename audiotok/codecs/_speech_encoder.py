@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from audiotok.codec import checkpoints
 from audiotok.codecs._transformers import build, known_class, make_config, read_config
+from audiotok.errors import CodecError
 
 MODELS = {"hubert": "HubertModel", "wavlm": "WavLMModel"}
 _UNUSED = ("masked_spec_embed",)  # of training; a network may be without it
@@ -42,12 +43,19 @@ class HiddenStates(nn.Module):
     Args:
         encoder: HubertModel or WavLMModel.
         layers: rising numbers of hidden states; 0 is the input of the first layer.
+
+    Raises:
+        CodecError: the network has no such layer.
     """
 
     def __init__(self, encoder: nn.Module, layers: tuple[int, ...]):
         super().__init__()
         self.encoder, self.layers = encoder, layers
         config = encoder.config
+        if layers[-1] > config.num_hidden_layers:
+            raise CodecError(
+                f"the network has layers 0 to {config.num_hidden_layers}, not {layers[-1]}"
+            )
         # one layer more is kept: behind the last one, large networks have a layer norm
         encoder.encoder.layers = encoder.encoder.layers[: layers[-1] + 1]
         self.normalises = config.feat_extract_norm == "layer"

@@ -35,6 +35,7 @@ _NOT_SIZES = ("auto_map", "attn_implementation", "experts_implementation", "dtyp
 class Wrapped(Codec):
     """A codec whose network, with its quantizer, is a model of transformers."""
 
+    EXTRA = EXTRA
     MODEL_TYPE: ClassVar[str]  # in the config.json
     MODEL: ClassVar[str]  # class in transformers
     EXTRACTOR: ClassVar[str | None] = None  # class in transformers, where the network needs one

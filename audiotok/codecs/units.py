@@ -126,6 +126,7 @@ class UnitsNetwork(nn.Module):
 class Units(Codec):
     """K-means units behind the common interface: they can be encoded and measured, not decoded."""
 
+    EXTRA = "hf"
     OPTIONS = {"layer": layers_type, "k": size_type}
     CARDS = (
         _card(
@@ -158,6 +159,13 @@ class Units(Codec):
         return _with(card, count, options.get("k", card.codebook_sizes[0]))
 
     @classmethod
+    def network_of(cls, card: CodecCard) -> CodecCard:
+        """The plain card of the network alone, whose weights need no centroids."""
+        plain = next(one for one in cls.CARDS if one.name == card.base_name.partition("@")[0])
+        weights = plain.weights.model_copy(update={"given": ""})
+        return plain.model_copy(update={"weights": weights})
+
+    @classmethod
     def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         card = next((card for card in cls.CARDS if card.name == metadata.get("name")), None)
         if card is None:
@@ -173,8 +181,9 @@ class Units(Codec):
         return _with(card.model_copy(update=changed), len(layers), size_type(metadata["k"]))
 
     def _load(self, checkpoint: Path | None) -> None:
-        weights, file = self._files(checkpoint)
+        file = self._file(checkpoint)
         centroids, metadata = _centroids.read(file)
+        weights = self._weights(checkpoint)
         encoder = _speech_encoder.read(weights, self.kind, self.card.base_name)
         layers = self._layers(metadata, file)
         fitted = metadata.get("network_sha256")
@@ -191,23 +200,30 @@ class Units(Codec):
         """hubert or wavlm."""
         return self.card.base_name.partition("@")[0].partition(":")[2]
 
-    def _files(self, checkpoint: Path) -> tuple[Path, Path]:
-        """The weights of the network, and the centroids."""
-        folder = checkpoint.parent
+    def _file(self, checkpoint: Path) -> Path:
+        """The file of centroids: the checkpoint, or beside it if that is the network."""
+        if not _centroids.is_network(checkpoint):
+            return checkpoint
+        found = [checkpoint.with_name(name) for name in _centroids.NAMES]
+        found = [path for path in found if path.is_file()]
+        if not found:
+            names = " or ".join(_centroids.NAMES)
+            raise CheckpointError(
+                f"{checkpoint.parent} has no {names}: {self.card.name} needs {GIVEN}"
+            )
+        return found[0]
+
+    def _weights(self, checkpoint: Path) -> Path:
+        """The weights of the network: the checkpoint, beside it, or those of the card."""
         if _centroids.is_network(checkpoint):
-            found = [folder / name for name in _centroids.NAMES if (folder / name).is_file()]
-            if not found:
-                names = " or ".join(_centroids.NAMES)
-                raise CheckpointError(f"{folder} has no {names}: {self.card.name} needs {GIVEN}")
-            return checkpoint, found[0]
-        base = self.card.base_name.partition("@")[0]
-        card = next(card for card in self.CARDS if card.name == base)
-        if (folder / "config.json").is_file():
-            for name in (card.weights.file, "model.safetensors"):
-                if (folder / name).is_file():
-                    return folder / name, checkpoint
-        weights = card.weights.model_copy(update={"given": ""})
-        return checkpoints.resolve(card.model_copy(update={"weights": weights})), checkpoint
+            return checkpoint
+        card = self.network_of(self.card)
+        beside = [checkpoint.with_name(name) for name in (card.weights.file, "model.safetensors")]
+        if checkpoint.with_name("config.json").is_file():
+            for path in beside:
+                if path.is_file():
+                    return path
+        return checkpoints.resolve(card)
 
     def _layers(self, metadata: dict[str, str], file: Path) -> tuple[int, ...]:
         asked = self.options.get("layer")
@@ -230,8 +246,6 @@ class Units(Codec):
         layers, hop, card = self.network.states.layers, self.network.states.hop_length, self.card
         if hop != card.hop_length:
             why = f"the network has frames of {hop} samples, {card.name} of {card.hop_length}"
-        elif layers[-1] > config.num_hidden_layers:
-            why = f"the network has layers 0 to {config.num_hidden_layers}, not {layers[-1]}"
         elif count != len(layers):
             why = f"it has centroids of {count} layers, but {card.name} is of {text_of(layers)}"
         elif dimension != config.hidden_size:
