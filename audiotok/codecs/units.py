@@ -193,7 +193,7 @@ class Units(Codec):
                 "that network, and give the folder with --checkpoint"
             )
         self.network = UnitsNetwork(encoder, layers, centroids)
-        self._check(encoder.config, centroids.shape, file)
+        self._check_fit(encoder.config, centroids.shape, file)
 
     @property
     def kind(self) -> str:
@@ -240,7 +240,7 @@ class Units(Codec):
             )
         return layers
 
-    def _check(self, config: Any, shape: tuple[int, int, int], file: Path) -> None:
+    def _check_fit(self, config: Any, shape: tuple[int, int, int], file: Path) -> None:
         """Raises CheckpointError unless network, centroids (K, V, D), layers and card fit."""
         count, size, dimension = shape
         layers, hop, card = self.network.states.layers, self.network.states.hop_length, self.card

@@ -30,18 +30,19 @@ def small(monkeypatch, tmp_path):
 
 
 def test_the_suite_of_tokens_runs_and_leaves_nothing(small):
-    names = "units:hubert:layer=2,units:wavlm:layer=1/3"
+    names = "units:hubert:layer=2,units:wavlm:layer=1/3"  # the whole suite takes minutes
     measured = harness.run(
         BenchSettings(
-            tokenizer=names, suite="tokens", tasks=["tokens", "stability", "robustness"],
+            tokenizer=names, suite="tokens", tasks=["tokens", "reconstruction"],
             data="corpus", workers=0, baselines=False, random_weights=True,
         )
     )  # fmt: skip
     rows = {result.codec: result for result in measured}
     drawn = [rows[f"{name}@random"] for name in ("units:hubert:layer=2", "units:wavlm:layer=1/3")]
     for result in drawn:
-        assert result.scores["entropy_bitrate"]["mean"] > 0 and result.scores["ued"]["n"] == 2
-        assert not result.summary["failures"] and "mel_distance_area_32" not in result.scores
+        assert result.scores["entropy_bitrate"]["mean"] > 0
+        assert not result.summary["failures"]
+        assert result.scores["stoi"]["mean"] is None  # missing, not failed
         assert len(result.rows) == 2 and not result.folder.exists()
     assert drawn[1].scores["bitrate"]["mean"] == 2 * drawn[0].scores["bitrate"]["mean"]
     assert sorted(os.listdir()) == ["corpus"]
