@@ -38,6 +38,12 @@ SKIPPED = {
         "needs trained models",
     ],
     "docs/lyra.md": ["downloads official weights"],
+    "docs/qwen3-tts.md": ["downloads official weights"],
+    "docs/units.md": [
+        "downloads official weights",
+        "needs a file of centroids",
+        "takes minutes",
+    ],
     "docs/lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "docs/lm.md": [
         "trains a language model, minutes",

@@ -29,6 +29,8 @@ from audiotok.nn.pieces import Chain, Pieces
 from audiotok.nn.states import Stateless
 
 _MODEL_TYPE = "qwen3_tts_tokenizer_12hz"
+# Of the configurations, beside the defaults, for random weights.
+SIZES: dict[str, dict[str, Any]] = {"encoder": {}, "decoder": {}}
 _ENCODER, _DECODER = "encoder.", "decoder."  # of the keys in the official file
 
 
@@ -107,8 +109,8 @@ class Qwen3TTS(Mimi):
 
     def _random_network(self) -> nn.Module:
         model = known_class(self.MODEL, self.card.name)
-        network = self.network = model(model.config_class()).eval()
-        network.decoder = _decoder({}, Path("config.json"), None)
+        network = self.network = model(model.config_class(**SIZES["encoder"])).eval()
+        network.decoder = _decoder(SIZES["decoder"], Path("config.json"), None)
         self._prepare()
         latents = self._encode_latents(torch.randn(1, 1, 240_000).cumsum(-1).sin())
         split = network.quantizer.quantizer

@@ -87,6 +87,15 @@ def test_files_load_strictly(change, message, golden, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_random_weights(monkeypatch):
+    sizes = {"encoder": tiny_qwen3_tts.ENCODER, "decoder": tiny_qwen3_tts.DECODER}
+    monkeypatch.setattr(audiotok.codecs.qwen3_tts, "SIZES", sizes)
+    codec = audiotok.load(NAME, random_weights=True)
+    tokens = codec.encode((official_weights.sound(24_000, 3)[0], 24_000))
+    assert min(len(row.unique()) for row in tokens.codes[0]) > 5
+    assert codec.decode(tokens).num_samples == 3 * 24_000
+
+
 def test_the_card():
     card = audiotok.codec.registry.find_card("qwen3-tts")
     assert (card.name, card.frame_rate, card.bitrate) == (NAME, 12.5, 2200)
