@@ -36,7 +36,7 @@ def fit_units(
     limit: Annotated[
         int | None, typer.Option("--limit", "-n", help="Use only the first N clips.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample and of k-means.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of k-means.")] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:

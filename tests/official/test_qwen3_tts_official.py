@@ -47,7 +47,9 @@ def test_the_values_of_the_official_package(golden):
 
 
 def test_conforms(golden, forked_processes):
-    check_codec(audiotok.load(NAME, golden[0]), OF_THE_CARD)
+    slow = ("codebooks", "merge")  # each decodes dozens of sounds; by Mimi's class, tested there
+    promises = [promise for promise in OF_THE_CARD if promise.name not in slow]
+    check_codec(audiotok.load(NAME, golden[0]), promises)
 
 
 def test_the_window_of_the_decoder_is_kept_by_streams(golden):

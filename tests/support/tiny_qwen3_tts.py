@@ -28,7 +28,7 @@ DECODER = {
     "num_key_value_heads": 2,
     "head_dim": 16,
     "intermediate_size": 48,
-    "decoder_dim": 64,
+    "decoder_dim": 32,
     "sliding_window": 9,
 }
 CODEBOOK = "quantizer.{}_residual_vector_quantizer.layers.{}.codebook"
