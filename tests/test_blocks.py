@@ -39,6 +39,12 @@ SKIPPED = {
     ],
     "docs/hub.md": ["writes to the Hub", "reads from the Hub"],
     "docs/lyra.md": ["downloads official weights"],
+    "docs/qwen3-tts.md": ["downloads official weights"],
+    "docs/units.md": [
+        "downloads official weights",
+        "needs a file of centroids",
+        "takes minutes",
+    ],
     "docs/lm-spt.md": ["downloads the weights of LM-SPT", "trains for days"],
     "docs/lm.md": [
         "trains a language model, minutes",

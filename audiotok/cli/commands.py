@@ -21,6 +21,7 @@ from audiotok.cli import (
     results,
     speech,
     training,
+    units,
 )  # fmt: skip
 from audiotok.system import process
 
@@ -40,6 +41,7 @@ VERBS = {
         "reconstruct": coding.reconstruct,
         "export": coding.export,
         "fit-bpe": compression.fit_bpe,
+        "fit-units": units.fit_units,
         "show": atok.show,
         "say": speech.say,
         "generate": speech.generate,

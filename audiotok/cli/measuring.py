@@ -76,6 +76,13 @@ def bench(
             "--fresh", help="Measure everything again: use no earlier result and no cache."
         ),
     ] = False,
+    random_weights: Annotated[
+        bool,
+        typer.Option(
+            "--random-weights",
+            help="Try the codecs out on random weights instead of downloading; nothing is kept.",
+        ),
+    ] = False,
     executor: Annotated[
         str, typer.Option(help="Where scores are computed: local or ray.")
     ] = "local",
@@ -113,6 +120,7 @@ def bench(
         executor=executor,
         address=address,
         reuse=next(iter(chosen_flags), None),
+        random_weights=random_weights,
     )
     headline = load_suite(suite).headline
     for name in settings.tokenizer:
@@ -120,6 +128,6 @@ def bench(
     how = "starts again" if fresh else "resumes the run"
     with stopping(f"Stopped. The same command {how}."), show.BenchProgress(headline) as progress:
         bench_results = harness.run(settings, progress)
-    show.bench_table(bench_results, headline)
+    show.bench_table(bench_results, headline, kept=not random_weights)
     incomplete = any(result.failed_for_now or result.is_empty for result in bench_results)
     raise typer.Exit(1 if incomplete else 0)

@@ -44,12 +44,11 @@ def resolved(name: str) -> None:
     if card.restricted:
         line = warning(card.name, card.licence_weights)
         err.print(f"{line[0].upper()}{line[1:]}.")
-    base = name.partition(":")[0]
-    if base != card.family or card.name.partition(":")[0] == base:
+    if not registry.is_family(name, card):
         return
     members = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
     listed = ", ".join(f"{c.name} ({download(c)})" for c in members)
-    err.print(f"{base} is {card.name}: {card.description}.")
+    err.print(f"{card.family} is {card.name}: {card.description}.")
     if listed:
         err.print(f"  By their own names: {listed}.")
 
@@ -70,7 +69,14 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
     """All fields of a card, and its derived properties."""
     derived = ("num_codebooks", "frame_rate", "token_rate", "bitrate", "restricted")
     derived += ("algorithmic_latency_ms", "settled_latency_ms", "not_streamable")
-    return card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
+    fields = card.model_dump(mode="json") | {name: getattr(card, name) for name in derived}
+    return fields | {"install": install(card)}
+
+
+def install(card: CodecCard) -> str:
+    """What pip installs for the codec, beside audiotok itself: audiotok[hf]; "" if nothing."""
+    extra = registry.find(card.name)[0].EXTRA
+    return f"audiotok[{extra}]" if extra else ""
 
 
 def codecs(cards: Sequence[CodecCard]) -> None:
@@ -83,13 +89,14 @@ def codecs(cards: Sequence[CodecCard]) -> None:
             "measured" if bitrate is None else f"{bitrate:g}",
             str(card.sample_rate_out),
             download(card),
+            install(card) or "–",
             card.description,
         ))  # fmt: skip
-    heads = ("codec", "token/s", "bit/s", "Hz", "weights", "description")
+    heads = ("codec", "token/s", "bit/s", "Hz", "weights", "needs", "description")
     table(
         out, heads, rows,
         right=("token/s", "bit/s", "Hz"), prose=("description",),
-        drop=("token/s", "Hz", "weights", "description"),
+        drop=("token/s", "Hz", "weights", "needs", "description"),
     )  # fmt: skip
     if any(card.restricted for card in cards):
         out.print(f"{NOTE}: `audiotok info NAME` has it", style="dim")
@@ -193,8 +200,9 @@ def _has_speed(result: Result, names: Sequence[str]) -> bool:
     return any(name in times and times[name]["mean"] is not None for name in names)
 
 
-def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
-    """The headline columns (all, if none of them was measured), and what is missing and why."""
+def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool = True) -> None:
+    """The headline columns (all, if none of them was measured), and what is missing and why; `kept`
+    tells whether the files of the results still exist."""
     from audiotok.results import contamination, results  # pandas and scipy, which bench alone needs
     from audiotok.results.remarks import remarks
 
@@ -237,7 +245,10 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str]) -> None:
         if result.is_empty:
             line = f"{result.codec}: nothing was measured, on none of {data['clips']} clips"
             out.print(line, style="red")
-    out.print(f"All columns, intervals and rows: {measured[0].folder.parent}", style="dim")
+    if kept:
+        out.print(f"All columns, intervals and rows: {measured[0].folder.parent}", style="dim")
+    else:
+        out.print("@random: on random weights, so the numbers mean nothing; nothing was kept")
 
 
 def _failures(result: Result) -> list[str]:

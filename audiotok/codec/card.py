@@ -34,6 +34,7 @@ class Weights(_Frozen):
     size: int | None = None  # bytes
     size_about: int | None = None  # bytes, to tell a user what a download takes; not checked
     bundled: str | None = None  # name of the file inside audiotok/bundled/
+    given: str = ""  # what a user must give beside these, with --checkpoint, and how to get it
 
 
 class Taxonomy(_Frozen):

@@ -56,6 +56,8 @@ def resolve(
     weights = card.weights
     if weights is None:
         return None
+    if weights.given:
+        raise CheckpointError(f"{card.name} needs {weights.given}")
     if weights.bundled:
         path = BUNDLED / weights.bundled
         if not path.is_file():

@@ -19,6 +19,7 @@ from typing import ClassVar, overload
 import torch
 
 from audiotok.codec import batches
+from audiotok.codec.acceptance import check_decodable, no_decoder
 from audiotok.codec.batched_streams import BatchedStreams
 from audiotok.codec.batches import Batch, LongClip, Prepared, map_groups, padded, prepare, split
 from audiotok.codec.card import CodecCard, Taxonomy, Weights
@@ -46,6 +47,7 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         card: one of CARDS, its name with options where it has any.
         device: "cpu", "cuda", "cuda:1", ...
         checkpoint: file of weights, handed to `_load`.
+        random_weights: random weights from `_random_network` instead of those of a file.
 
     Sound longer than `window_seconds` is coded in bounded memory: chunk by chunk where the network
     keeps a state, else in windows that overlap by `context_seconds` on each side. Codes and
@@ -57,12 +59,19 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
     FILES: ClassVar[str | None] = None  # family in the metadata of files, where no card has it
+    EXTRA: ClassVar[str] = ""  # the extra of audiotok with the packages that it needs
     RAGGED: ClassVar[bool] = False  # whether it has `_encode_ragged`
 
     def __init__(
-        self, card: CodecCard, device: str = "cpu", checkpoint: str | Path | None = None
+        self,
+        card: CodecCard,
+        device: str = "cpu",
+        checkpoint: str | Path | None = None,
+        *,
+        random_weights: bool = False,
     ) -> None:
         self.card = card
+        self.random_weights = random_weights
         self.device = torch.device(device)
         self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.options = card.options
@@ -70,7 +79,12 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         self.network: torch.nn.Module | None = None
         self._compared = False  # whether the effect of precision=fast was logged
         with LOADING, pytorch_defaults():
-            self._load(self.checkpoint)
+            if random_weights:
+                with torch.random.fork_rng(devices=[]), torch.no_grad():
+                    torch.manual_seed(0)
+                    self.network = self._random_network()
+            else:
+                self._load(self.checkpoint)
             if shares(card):
                 self._quantize = search_of(self)
             if self.network is not None:
@@ -81,6 +95,12 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     @abstractmethod
     def _load(self, checkpoint: Path | None) -> None:
         """Builds `self.network` with the weights in `checkpoint`, if the codec has any."""
+
+    def _random_network(self) -> torch.nn.Module:
+        """A network of the official sizes with random weights, as of the current seed, to try out
+        a codec whose weights are not at hand. Instead of `_load`, so it also does what that does
+        beside loading."""
+        raise NotImplementedError
 
     def _codebooks(self) -> list[torch.Tensor] | None:
         """All codebooks (V, D) float32 of the network; None if they are implicit."""
@@ -341,6 +361,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         """Sound of tokens of the same shape, length and rate, in one forward per window."""
         if sample_rate is not None:
             check_sample_rate(sample_rate)
+        if self.card.needs:
+            raise no_decoder(self.card)
         for one in tokens:
             self._check(one)
         first, card = tokens[0], self.card
@@ -362,36 +384,8 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
         return audios
 
     def _check(self, tokens: Tokens) -> None:
-        """Raises CodecError unless this codec can decode `tokens`."""
-        card = self.card
-        if not isinstance(tokens, Tokens):
-            raise CodecError(
-                f"decode takes Tokens, not {type(tokens).__name__}: make them of codes with "
-                "codec.tokens(codes), or decode a batch with codec.decode_codes(codes)"
-            )
-        if needed := card.needs or tokens.needs:
-            raise CodecError(f"{card.name} has no decoder: it needs {needed}")
-        if tokens.global_codes is not None:
-            raise CodecError(f"{card.name} takes no global codes")
-        if tokens.fingerprint != self.fingerprint:
-            raise CodecError(
-                f"tokens of {tokens.codec} (fingerprint {tokens.fingerprint[:12]}) cannot be "
-                f"decoded by {card.name} (fingerprint {self.fingerprint[:12]}): "
-                "decode them with the codec and weights that made them"
-            )
-        separate, count = tokens.codes.shape[:2]
-        fits = tokens.codebook_sizes == card.codebook_sizes[:count]
-        if not fits or count not in card.codebook_counts or separate * card.channels > 2:
-            raise CodecError(
-                f"{card.name} decodes codebooks of {card.codebook_sizes}, {card.channels} "
-                f"channel(s) at a time, not {separate} of {tokens.codebook_sizes}"
-            )
-        length = resampled_length(tokens.num_samples, tokens.sample_rate, card.sample_rate_in)
-        if not card.byte_stream and tokens.num_frames != self.num_frames(length):
-            raise CodecError(
-                f"{tokens.num_frames} frames do not fit {tokens.num_samples} samples at "
-                f"{tokens.sample_rate} Hz, for which {card.name} has {self.num_frames(length)}"
-            )
+        """Raises CodecError unless these are tokens of this codec."""
+        check_decodable(self, tokens)
 
 
 def _all_cards(family: type[Codec]) -> Iterator[CodecCard]:

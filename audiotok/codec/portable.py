@@ -28,6 +28,7 @@ class Portable:
     network: torch.nn.Module | None
     device: torch.device
     checkpoint: Path | None
+    random_weights: bool = False
 
     def __reduce__(self) -> tuple:
         """Rebuilt from card and checkpoint, with the current weights."""
@@ -66,6 +67,7 @@ class Portable:
     def _facts(self) -> dict[str, str]:
         """Rates, codes and weights, for people."""
         card = self.card
+        weights = "random" if self.random_weights else str(self.checkpoint)
         codes = "a byte stream"
         if not card.byte_stream:
             sizes = "/".join(map(str, sorted(set(card.codebook_sizes))))
@@ -76,7 +78,7 @@ class Portable:
         return {
             "sample rates": f"{card.sample_rate_in} Hz in, {card.sample_rate_out} Hz out",
             "codes": codes,
-            "weights": "none" if self.network is None else str(self.checkpoint),
+            "weights": "none" if self.network is None else weights,
         }
 
     @classmethod
@@ -142,7 +144,8 @@ def _rebuild(
 ) -> Portable:
     """The unpickled codec; see `Portable.__reduce__`."""
     family = family if isinstance(family, type) else family()
-    codec = family(card, device, checkpoint)
+    drawn = {"random_weights": True} if settings.get("random_weights") else {}
+    codec = family(card, device, checkpoint, **drawn)
     vars(codec).update(settings)
     if state is not None:
         codec.network.load_state_dict(state)

@@ -46,6 +46,7 @@ def load(
     quiet: bool = False,
     *,
     autoencoder: bool = False,
+    random_weights: bool = False,
 ) -> Codec:
     """Loads a codec; it can then encode and decode.
 
@@ -61,6 +62,8 @@ def load(
         quiet: do not warn about a restrictive licence, or that the name of a family stands for one
             of its codecs (a warning that comes once per process), or that a GPU was taken.
         autoencoder: also accept weights without a trained quantizer, to continue their training.
+        random_weights: random weights of the official sizes, the same each time, to try out a codec
+            whose weights are not at hand; not every codec has them. Its codes mean nothing.
 
     Raises:
         CodecError: no codec has this name, or its file cannot be used.
@@ -75,13 +78,18 @@ def load(
         if checkpoint is not None:
             raise CodecError(f"{base} holds its weights: leave out the checkpoint {checkpoint}")
         checkpoint = base
-    if not quiet and base == card.family != card.name.partition(":")[0] and base not in _announced:
+    if not quiet and is_family(name, card) and base not in _announced:
         _announced.add(base)
         log.warning(
             "%s is %s (%s)%s", base, card.name, card.description, _official_names(family, card)
         )
     if card.restricted and not quiet:
         log.warning("%s", licences.warning(card.name, card.licence_weights))
+    if random_weights:
+        if checkpoint is not None:
+            raise CodecError(f"random weights or {checkpoint}, not both: leave out one")
+        check_random(name)
+        return family(card, device=find_device(device), random_weights=True)
     path = checkpoints.resolve(card, checkpoint)
     if device == AUTO and not quiet and (taken := find_device(device)).type != "cpu":
         log.warning("%s runs on %s: choose another with device", card.name, taken)
@@ -123,6 +131,13 @@ def load_recorded(
 def check_recorded(name: Recorded, checkpoint: str | Path | None = None) -> None:
     """Raises CodecError if `load_recorded` would refuse the name; loads nothing."""
     _weights_here(name, _find_recorded(name)[1], checkpoint)
+
+
+def check_random(name: str) -> None:
+    """Raises CodecError if the codec does not run on random weights; loads nothing."""
+    family, card = find(name)
+    if family._random_network is Codec._random_network:
+        raise CodecError(f"{card.name} does not run on random weights: leave out the option")
 
 
 def list_codecs() -> list[CodecCard]:
@@ -167,6 +182,13 @@ def expand(name: str) -> list[str]:
 def is_weights(name: str) -> bool:
     """Whether `load` takes the name as the path of a file of weights."""
     return name.partition(":")[0].endswith(_TRAINED)
+
+
+def is_family(name: str, card: CodecCard) -> bool:
+    """Whether `name` is that of a family, which stands for its default codec `card`."""
+    return f"{name}:".startswith(f"{card.family}:") and not f"{name}:".startswith(
+        f"{card.base_name}:"
+    )
 
 
 def name_for(family: type[Codec], card: CodecCard) -> str | None:
@@ -217,7 +239,9 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
             return family, vary(family.card_named(base), options, family.OPTIONS, family.adapt)
     if (match := _among(families, requested)) is not None:
         return match
-    base = requested.partition(":")[0]
+    base, _, last = requested.rpartition(":")
+    if not base or "=" not in last:  # what follows the last colon is not options
+        base = requested
     if "@" in base:
         raise CodecError(
             f"there is no codec {base!r}: the part after @ is the hash of a file of weights; "
@@ -231,13 +255,17 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
 
 def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], CodecCard] | None:
     """The family with a card of that name; opens, runs and downloads nothing."""
-    base, _, options = name.partition(":")
+    matches = []  # with the part of the name that matched; a card's name may have a colon
     for family in families:
+        default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
         for card in family.CARDS:
-            default = family.DEFAULT or (family.CARDS[0].name if len(family.CARDS) == 1 else None)
-            if base == card.name or (base == card.family and card.name == default):
-                return family, vary(card, options, family.OPTIONS, family.adapt)
-    return None
+            for known in (card.name, card.family) if card.name == default else (card.name,):
+                if f"{name}:".startswith(f"{known}:"):
+                    matches.append((known, family, card))
+    if not matches:
+        return None
+    known, family, card = max(matches, key=lambda match: len(match[0]))
+    return family, vary(card, name[len(known) + 1 :], family.OPTIONS, family.adapt)
 
 
 def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from audiotok.codec import batches
+from audiotok.codec.acceptance import no_decoder
 from audiotok.codec.card import CodecCard
 from audiotok.codec.inference import inference
 from audiotok.errors import CodecError
@@ -62,6 +63,8 @@ class TensorLevel:
 
     def _decode_latents(self, quantized: Tensor) -> Tensor:
         """Vectors (B, D, T) -> (B, C, T frames of samples at sample_rate_out, or more)."""
+        if self.card.needs:
+            raise no_decoder(self.card)
         raise self._without("quantized vectors")
 
     def _encode(self, waveform: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ _NOT_SIZES = ("auto_map", "attn_implementation", "experts_implementation", "dtyp
 class Wrapped(Codec):
     """A codec whose network, with its quantizer, is a model of transformers."""
 
+    EXTRA = EXTRA
     MODEL_TYPE: ClassVar[str]  # in the config.json
     MODEL: ClassVar[str]  # class in transformers
     EXTRACTOR: ClassVar[str | None] = None  # class in transformers, where the network needs one
@@ -159,9 +160,20 @@ def known_class(cls: str, name: str) -> Any:
 
 
 def build(
-    model: str, config: Any, state: dict[str, Tensor], path: Path, unused: tuple[str, ...] = ()
+    model: str,
+    config: Any,
+    state: dict[str, Tensor],
+    path: Path,
+    unused: tuple[str, ...] = (),
+    *,
+    absent: tuple[str, ...] = (),
 ) -> nn.Module:
-    """The network of a configuration with the weights of `state`, all of them, in float32."""
+    """The network of a configuration with the weights of `state`, all of them, in float32.
+
+    Args:
+        unused: keys that may be in `state` or not, whatever the network has.
+        absent: prefixes of the keys of parts that the file has not, and that stay random.
+    """
     with LOADING, _quiet(), checkpoints.sized_by(state, path):
         try:
             network, report = known_class(model, str(path)).from_pretrained(
@@ -174,13 +186,17 @@ def build(
             )
         except Exception as reason:  # sizes that contradict each other fail in any layer
             raise CheckpointError(f"{path} is refused: {one_line(reason)}") from reason
-    _check_report(network, report, state, path, unused)
+    report["missing_keys"] = [k for k in report["missing_keys"] if not k.startswith(absent)]
+    kept = {k: v for k, v in network.state_dict().items() if not k.startswith(absent)}
+    _check_report(type(network).__name__, kept, report, state=state, path=path, unused=unused)
     return network
 
 
 def _check_report(
-    network: nn.Module,
+    name: str,
+    tensors: dict[str, Tensor],
     report: dict[str, Any],
+    *,
     state: dict[str, Tensor],
     path: Path,
     unused: tuple[str, ...],
@@ -190,7 +206,6 @@ def _check_report(
         f"{key} {tuple(shape)} instead of {tuple(expected)}"
         for key, shape, expected in sorted(report["mismatched_keys"])
     ]
-    tensors = network.state_dict()
     mistyped = [
         f"{key} {tensor.dtype}, expected floating point"
         for key, tensor in sorted(state.items())
@@ -209,12 +224,12 @@ def _check_report(
         if names
     ]
     # Some classes do not report all keys that they ignore: then the numbers of keys differ.
-    surplus = len(state.keys() - set(unused)) - len(network.state_dict().keys() - set(unused))
+    surplus = len(state.keys() - set(unused)) - len(tensors.keys() - set(unused))
     if surplus > 0 and not problems:
         problems = [f"{surplus} extra"]
     if problems:
         raise CheckpointError(
-            f"{path} does not fit {type(network).__name__}: {'; '.join(problems)}; "
+            f"{path} does not fit {name}: {'; '.join(problems)}; "
             "is it the checkpoint of another codec?"
         )
 

@@ -178,6 +178,7 @@ _REPOSITORY = re.compile(r"(?P<name>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w
 class HuggingFace(Codec):
     """A codec on the Hub, or in a folder, in the format of transformers."""
 
+    EXTRA = Wrapped.EXTRA
     PREFIX = "hf:"
     context_seconds = 10.0  # as Mimi needs
 

@@ -61,6 +61,7 @@ class LyraNetwork(nn.Module):
 class Lyra(Codec):
     """Lyra v2 behind the common interface."""
 
+    EXTRA = "lyra"
     RUNTIME = "TFLite"
     CARDS = (
         CodecCard(

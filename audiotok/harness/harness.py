@@ -6,9 +6,11 @@ A plan holds all that scores depend on; results of different plans are never mix
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pandas as pd
 
 from audiotok.codec import checkpoints, registry
 from audiotok.errors import AudiotokError, ResultsError
-from audiotok.harness.cache import open_cache
+from audiotok.harness.cache import Cache, open_cache
 from audiotok.harness.plan import Observer, Setting, Subject, make_setting
 from audiotok.harness.runner import Runner
 from audiotok.harness.settings import BenchSettings
@@ -41,6 +43,7 @@ def bench(
     executor: str = "local",
     address: str | None = None,
     reuse: str | None = None,
+    random_weights: bool = False,
 ) -> pd.DataFrame:
     """Measure codecs; results that are already in `out` are reused.
 
@@ -66,6 +69,16 @@ def bench(
 
 def run(settings: BenchSettings, observer: Observer | None = None) -> list[Result]:
     """As `bench`, but reports to an observer and returns `Result` objects."""
+    if not settings.random_weights:
+        return _run(settings, observer or Observer())
+    with tempfile.TemporaryDirectory(prefix="audiotok-random-weights-") as folder:
+        measured = _run(replace(settings, out=folder), observer or Observer())
+        for result in measured:
+            _ = result.rows, result.times  # they are read now, before their files are removed
+        return measured
+
+
+def _run(settings: BenchSettings, observer: Observer) -> list[Result]:
     registry.find_device(settings.device)
     suite = load_suite(settings.suite)
     _refuse_names(suite, settings.tokenizer)
@@ -83,13 +96,19 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
                 "each name: give one of the cards another name"
             )
     for name in tokenizers:  # report missing weights before anything is measured
-        checkpoints.resolve(registry.find_card(name), settings.checkpoint)
+        if _on_random_weights(settings, name):
+            registry.check_random(name)
+        else:
+            checkpoints.resolve(registry.find_card(name), settings.checkpoint)
     for name in baselines:
         if isinstance(name, Recorded):
             registry.check_recorded(name)
-    setting = make_setting(settings, suite, observer or Observer())
+    setting = make_setting(settings, suite, observer)
 
-    cache = open_cache(setting.observer.note)
+    if settings.random_weights:
+        cache = Cache(settings.out / "cache", 0, observer.note)  # stores nothing
+    else:
+        cache = open_cache(observer.note)
     measured: list[Result] = []
     with ExitStack() as stack:
         stack.callback(cache.close)
@@ -105,6 +124,12 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
             todo = busy
     _refuse_empty(measured)
     return sorted(measured, key=results.order)
+
+
+def _on_random_weights(settings: BenchSettings, name: str) -> bool:
+    """Whether it runs on random weights: if asked for, and its own are no part of audiotok."""
+    weights = registry.find_card(name).weights
+    return settings.random_weights and weights is not None and not weights.bundled
 
 
 def _refuse_names(suite: Suite, names: Sequence[str]) -> None:
@@ -139,7 +164,8 @@ def _subjects(
 
     def coded(name: str) -> Subject:
         checkpoint = settings.checkpoint if name in tokenizers else None
-        codec = registry.load(name, checkpoint, settings.device, quiet=True)
+        drawn = name in tokenizers and _on_random_weights(settings, name)
+        codec = registry.load(name, checkpoint, settings.device, quiet=True, random_weights=drawn)
         return Subject(setting, codec, own_weights=checkpoint is not None)
 
     reference = partial(Subject, setting, None)

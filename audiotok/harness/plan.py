@@ -150,9 +150,12 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The full name of the codec; for the user's own weights, followed by @ and their hash."""
+        """The full name of the codec; for the user's own weights, followed by @ and their hash, and
+        by @random for random ones."""
         if self.codec is None:
             return self.given or REFERENCE
+        if self.codec.random_weights:
+            return f"{self.codec.card.name}@random"
         own = f"@{self.weights['network_sha256'][:8]}" if self.own_weights else ""
         return self.codec.card.name + own
 
@@ -219,7 +222,7 @@ class Subject:
             | {"role": "floor" if card.family == FLOOR else card.kind, "name": self.name}
             | {key: self.weights[key] for key in _WEIGHTS}
             | (
-                {"training_data": []} if self.own_weights else {}
+                {"training_data": []} if self.own_weights or self.codec.random_weights else {}
             )  # the card's training data is that of other weights
         )
 

@@ -35,6 +35,8 @@ class BenchSettings:
         reuse: which earlier results are used. None: those with the same identity. "only-missing":
             all finished results, also if versions or weights have changed. "only-cache": run no
             codec, and score only what is cached. "fresh": none.
+        random_weights: run codecs whose weights would have to be downloaded on random weights, to
+            try out a setting. Nothing is kept: `out` and the cache are left alone.
 
     Raises AudiotokError if values are out of range or contradict each other.
     """
@@ -52,6 +54,7 @@ class BenchSettings:
     executor: str = "local"
     address: str | None = None
     reuse: str | None = None
+    random_weights: bool = False
 
     def __post_init__(self) -> None:
         names = self.tokenizer
@@ -71,6 +74,12 @@ class BenchSettings:
             raise AudiotokError(
                 f"--checkpoint is the weights of one codec, but {len(names)} are named: "
                 f"{', '.join(names)}"
+            )
+        if self.random_weights and (self.checkpoint is not None or self.reuse is not None):
+            other = "a checkpoint" if self.checkpoint is not None else self.reuse
+            raise AudiotokError(
+                f"--random-weights and {other} exclude each other: nothing of random weights is "
+                "kept or reused; leave out one"
             )
         for option, number, least in ("limit", self.limit, 1), ("workers", self.workers, 0):
             if number is not None and number < least:

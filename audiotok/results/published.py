@@ -196,6 +196,7 @@ def _measured(
             if result.role == "given" and result.codec not in given:
                 continue
             options = dict(codec.get("options") or {})
+            plain = result.codec.rpartition(":")[0] if options else result.codec
             options.pop("codebooks", None)
             if options or "@" in result.codec:  # merged, or the user's own weights: another codec
                 continue
@@ -208,7 +209,7 @@ def _measured(
                     continue
                 low, high = score["ci95"] or (np.nan, np.nan)
                 yield {
-                    "label": result.codec, "codec": result.codec.partition(":")[0], "theirs": "",
+                    "label": result.codec, "codec": plain, "theirs": "",
                     "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
                     "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
                 } | given.get(result.codec, {})  # fmt: skip
@@ -245,7 +246,7 @@ def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFram
         if close
         else f"there are numbers of {', '.join(with_counterpart)}"
     )
-    if name.partition(":")[0] in all_names:
+    if any(f"{name}:".startswith(f"{known}:") for known in all_names):
         hint = "it has published numbers; run `audiotok bench` with it first"
     return f"{results} has nothing of {name} beside a published number: {hint}"
 

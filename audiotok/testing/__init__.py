@@ -54,6 +54,7 @@ PROMISES: tuple[Promise, ...] = (
     freshness.processes,
     refusals.bad_sounds,
     refusals.bad_tokens,
+    refusals.no_decoder,
 )
 
 

@@ -44,6 +44,7 @@ class Case:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self.card: CodecCard = codec.card
+        self.decodes = not codec.card.needs  # whether it has a decoder
         self.hop = codec.card.hop_length if codec.card.hop_length > 1 else 320
         self.numbers: dict[str, float] = {}
         self._tokens: dict[str, Tokens] = {}
@@ -86,7 +87,13 @@ class Case:
         return other
 
     def _built(self) -> Codec:
-        return type(self.codec)(self.card, self.codec.device, self.codec.checkpoint)
+        return self._with(self.card)
+
+    def _with(self, card: CodecCard) -> Codec:
+        """A new instance with this card and the weights of the codec."""
+        codec = self.codec
+        drawn = {"random_weights": True} if codec.random_weights else {}
+        return type(codec)(card, codec.device, codec.checkpoint, **drawn)
 
     def again(self) -> Codec | None:
         """A new instance of the same codec; None if a new instance differs."""
@@ -111,10 +118,9 @@ class Case:
         """
         if isinstance(self._again, str):
             raise NotChecked(self._again)
-        codec = self.codec
         card = self.varied(**changes)
         with trying(f"building {card.name}"):
-            return type(codec)(card, codec.device, codec.checkpoint)
+            return self._with(card)
 
     def varied(self, **changes: object) -> CodecCard:
         """The card of a variant, see `variant`."""

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from audiotok.errors import AudiotokError
+from audiotok.errors import AudiotokError, CodecError
 from audiotok.testing.case import Case
-from audiotok.testing.promise import described, promise
+from audiotok.testing.promise import NotChecked, described, promise
+from audiotok.tokens.tokens import Tokens
 
 
 @promise("bad sounds", "what is not a sound is refused with an AudiotokError of one line")
@@ -71,6 +72,34 @@ def bad_tokens(case: Case) -> Iterator[str]:
         yield from refuses(lambda k=k: codec.decode(tokens.first(k)), f"the first {k} codebooks")
     for rate in (0, 10, "fast"):
         yield from refuses(lambda rate=rate: codec.decode(tokens, rate), f"an output at {rate!r}")
+
+
+@promise("no decoder", "tokens without a decoder: decoding is refused, and says what it needs")
+def no_decoder(case: Case) -> Iterator[str]:
+    codec, card = case.codec, case.card
+    if case.decodes:
+        raise NotChecked("does not apply: it has a decoder")
+    sound = case.sounds["a voice"]
+    tokens = Tokens.from_bytes(case.tokens("a voice").to_bytes())
+    if tokens.needs != card.needs:
+        yield f"its tokens say that they need {tokens.needs!r}, its card {card.needs!r}"
+    for what, decode in {
+        "decode": lambda: codec.decode(tokens),
+        "decode_batch": lambda: codec.decode_batch([tokens, tokens], batch="length"),
+        "decode_codes": lambda: codec.decode_codes(tokens.codes[:1].to(codec.device)),
+        "reconstruct": lambda: codec.reconstruct(sound),
+    }.items():
+        try:
+            decode()
+        except CodecError as reason:
+            if card.needs not in str(reason) or "\n" in str(reason):
+                yield f"{what} does not say in one line what it needs: {described(reason)}"
+        except Exception as reason:
+            yield f"{what} raises {described(reason)}, which is no CodecError"
+        else:
+            yield f"{what} works, but the card says that there is no decoder"
+    if not torch.equal(codec.tokens(tokens.codes).codes, tokens.codes):
+        yield "codes of a language model cannot be made tokens"
 
 
 def refuses(call: Callable[[], object], what: str) -> Iterator[str]:

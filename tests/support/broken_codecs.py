@@ -5,7 +5,7 @@ BROKEN: promise -> {pattern of the counter-example: what the class has instead}.
 
 import torch
 
-from audiotok.errors import AudioError
+from audiotok.errors import AudioError, CodecError
 from audiotok.sound.audio import Audio
 from support import broken_in_time, broken_state
 from support.breaking import CARD, before_encoding, card, good_decode, good_encode
@@ -150,6 +150,10 @@ def without_gradient(self, waveform):
     return self.network.latents(waveform).detach()
 
 
+def silent(self, codes):
+    raise CodecError("silent")
+
+
 BROKEN = {
     "card": CARD_BREAKERS,
     "codes": {
@@ -216,6 +220,14 @@ BROKEN = {
     "bad tokens": {
         "tokens of another fingerprint: not refused": {"_check": trusting},
         "a tensor in the place of tokens: not refused|fingerprint": {"decode": takes_anything},
+    },
+    "no decoder": {
+        "decode works, but the card says that there is no decoder": {
+            **card(needs="a vocoder"), "decode": lambda self, tokens, sample_rate=None: None,
+        },
+        "decode_codes does not say in one line what it needs: .*silent": {
+            **card(needs="a vocoder"), "decode_codes": silent,
+        },
     },
     **broken_in_time.BROKEN,
     **broken_state.BROKEN,
