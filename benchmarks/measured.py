@@ -48,7 +48,8 @@ def difference(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> statistic
         subset=[metric, f"{metric}_other"]
     )
     values = both[[metric, f"{metric}_other"]].to_numpy()
-    _, replicates = statistics.paired_means(values, clusters=both["speaker"].tolist())
+    speakers = both["speaker"].astype(str).tolist()  # numbers, where a CSV was read
+    _, replicates = statistics.paired_means(values, clusters=speakers)
     return replicates.difference(0, 1)
 
 

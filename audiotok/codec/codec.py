@@ -58,7 +58,6 @@ class Codec(Portable, TensorLevel, Windowed, ABC):
     DEFAULT: ClassVar[str | None] = None  # the card that the bare name of the family stands for
     OPTIONS: ClassVar[dict[str, Callable]] = {}  # beside those of `variants.common`
     PREFIX: ClassVar[str | None] = None  # of names that `card_named` knows: "hf:"
-    FILES: ClassVar[str | None] = None  # family in the metadata of files, where no card has it
     EXTRA: ClassVar[str] = ""  # the extra of audiotok with the packages that it needs
     RAGGED: ClassVar[bool] = False  # whether it has `_encode_ragged`
 

@@ -24,6 +24,8 @@ class Portable:
         None  # returns the class, if its module cannot be imported by name
     )
 
+    FILES: ClassVar[str | None] = None  # family in the metadata of files, where no card has it
+
     card: CodecCard
     network: torch.nn.Module | None
     device: torch.device

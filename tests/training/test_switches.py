@@ -137,6 +137,15 @@ def test_better_is_what_is_better_with_every_seed(ablation):
     assert lines[2].startswith("| snake | ELU | 1 | +0.100 [+0.")
 
 
+@pytest.mark.parametrize("speakers", [["1", "2", "3"], [1, 2, 3]])
+def test_intervals_are_over_speakers_also_if_their_names_are_numbers(ablation, speakers):
+    one = pd.DataFrame({"clip": range(30), "speaker": speakers * 10, "stoi": [0.1, 0.2, 0.6] * 10})
+    estimate = ablation.measured.difference(one, one.assign(stoi=0.0), "stoi")
+    half = 4.3027 * np.std([0.1, 0.2, 0.6], ddof=1) / np.sqrt(3)  # t with 2 degrees of freedom
+    assert estimate.value == pytest.approx(0.3)
+    assert estimate.ci95 == pytest.approx([0.3 - half, 0.3 + half], abs=1e-3)
+
+
 def test_a_gradient_needs_codewords():
     with pytest.raises(RecipeError, match="quantizer.gradient rotation needs codewords"):
         recipe_of("fsq", "quantizer.gradient=rotation")
