@@ -40,7 +40,7 @@ def read(path: Path) -> tuple[Tensor, dict[str, str]]:
         regular_size(path)
         kind = _kind(path)
         if kind == "npy":
-            array, metadata = np.load(path, mmap_mode="r", allow_pickle=False), {}
+            array, metadata = np.load(path, mmap_mode="r"), {}
         elif kind == "safetensors":
             state, metadata = checkpoints.read_state(path)
             if len(state) != 1:
@@ -81,7 +81,7 @@ def _kind(path: Path) -> str | None:
 
 def _refusal(path: Path) -> str:
     command = (
-        f"import joblib, numpy; numpy.save('{path.stem}.npy', "
+        f"import numpy, joblib; numpy.save('{path.stem}.npy', "
         f"joblib.load('{path.name}').cluster_centers_)"
     )
     return (

@@ -84,6 +84,11 @@ class BigCodec(Codec):
         checkpoints.load_strict(self.network, state, checkpoint)
         self.network.quantizer = merged(self.network.quantizer, card.strides)
 
+    def _random_network(self) -> BigCodecNetwork:
+        network = BigCodecNetwork(_SIZES)
+        network.quantizer = merged(network.quantizer, self.card.strides)
+        return network
+
     def _encode_latents(self, waveform: Tensor) -> Tensor:
         return self.network.encoder(self._whole(waveform))
 

@@ -13,6 +13,7 @@ from support.promises import OF_THE_CARD
 from support.stack_parity import speech
 
 import audiotok
+from audiotok.codecs import bigcodec
 from audiotok.codecs.bigcodec import BigCodec
 from audiotok.errors import CheckpointError
 from audiotok.nn.alias_free import REACH, AliasFreeSnake, low_pass
@@ -60,6 +61,14 @@ def test_card(codec):
     card = BigCodec.CARDS[0]
     assert (card.frame_rate, round(card.bitrate), card.lookahead) == (80, 1040, 5376)
     assert codec.network.config.model_copy(update={"num_filters": 48}).reach == card.lookahead
+
+
+def test_random_weights(monkeypatch):
+    monkeypatch.setattr(bigcodec, "_SIZES", tiny.SIZES)
+    one, two = (audiotok.load("bigcodec", random_weights=True) for _ in range(2))
+    tokens = one.encode(audiotok.Audio(speech(16_000, 1)[0], 16_000))
+    assert tokens.codes.shape == (1, 1, 80) and tokens.codes.unique().numel() > 1
+    assert torch.equal(one.decode(tokens).waveform, two.decode(tokens).waveform)
 
 
 def test_both_official_formats_load(codec, tmp_path):

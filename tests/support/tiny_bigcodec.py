@@ -9,12 +9,13 @@ from audiotok.nn.alias_free import low_pass
 from audiotok.nn.bigcodec import BigCodecConfig, BigCodecNetwork
 from support.stack_parity import contrast, draw_codebooks, scatter, speech
 
+SIZES = BigCodecConfig(num_filters=2, dimension=32, decoder_channels=64)
+
 
 @functools.cache
 def network():
     """The codebook is drawn from latents of speech."""
-    config = BigCodecConfig(num_filters=2, dimension=32, decoder_channels=64)
-    built = scatter(BigCodecNetwork(config)).eval()
+    built = scatter(BigCodecNetwork(SIZES)).eval()
     latents = contrast(built.encoder, built.encoder[-1], speech(16000, 6))
     draw_codebooks(built.quantizer.stages, (1,), latents)
     return built
