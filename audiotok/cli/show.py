@@ -16,6 +16,7 @@ from audiotok.cli.streams import name_of
 from audiotok.cli.terminal import Bar, console, pairs, table
 from audiotok.codec import registry
 from audiotok.codec.licences import MARK, NOTE, warning
+from audiotok.errors import CodecError
 from audiotok.system.progress import listening
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
 
 def install(card: CodecCard) -> str:
     """What pip installs for the codec, beside audiotok itself: audiotok[hf]; "" if nothing."""
-    extra = registry.find(card.name)[0].EXTRA
+    try:
+        extra = registry.find(card.name)[0].EXTRA
+    except CodecError:  # a codec or weights of the user, given as a file
+        return ""
     return f"audiotok[{extra}]" if extra else ""
 
 
