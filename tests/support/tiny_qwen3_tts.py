@@ -44,7 +44,11 @@ def codebook_keys():
 
 def tensor(key, shape):
     """The weight of that name, the same anywhere; codebooks are only noise."""
-    values = official_weights.weight(f"qwen3 {key}", shape)
+    name = f"qwen3 {key}"
+    if len(shape) > 1:
+        values = official_weights.weight(name, shape)
+    else:
+        values = torch.from_numpy(0.1 * official_weights.noise(name, shape)).float()
     if key.endswith((".alpha", ".beta")):  # logarithms
         return 0.1 * torch.from_numpy(official_weights.noise(key, shape)).float()
     if key.endswith("initialized"):

@@ -42,7 +42,8 @@ _CARD = (  # key of a card, what it is
 _RUN = ("command", "finished", "hardware", "device")
 WRAPPED = {  # families whose networks are another library's
     "mimi": "transformers", "xcodec": "transformers", "xcodec2": "transformers",
-    "neucodec": "transformers", "hf": "transformers", "lyra-v2": "TFLite",
+    "neucodec": "transformers", "qwen3-tts": "transformers", "hf": "transformers",
+    "lyra-v2": "TFLite", "s3tokenizer": "s3tokenizer",
 }  # fmt: skip
 
 
