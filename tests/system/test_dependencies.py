@@ -152,7 +152,7 @@ def test_torchaudio_is_imported_in_one_place():
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     """What only comes along with another package can vanish with its next release."""
-    renamed = {"yaml": "pyyaml", "visqol": "visqol-python"}
+    renamed = {"yaml": "pyyaml", "visqol": "visqol-python", "sklearn": "scikit-learn"}
     used = {name for path in (ROOT / "audiotok").rglob("*.py") for name, _ in imported_at(path)}
     used -= {*sys.stdlib_module_names, "audiotok"}
     used -= {"triton", "IPython"}  # torch brings triton where it runs; a notebook has IPython

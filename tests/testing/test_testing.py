@@ -107,6 +107,7 @@ def test_other_weights_than_a_checkpoint_gives():
     codec.network.encoder.weight.data.neg_()
     result = {outcome.promise: outcome for outcome in examine(codec)}
     skipped = {name for name, outcome in result.items() if outcome.state == "not checked"}
+    skipped.remove("no decoder")  # which does not apply
     assert skipped == {"codebooks", "channels", "merge", "fast precision", "processes"}
     assert "other weights" in result["codebooks"].why
     assert result["tokens only"].state == "kept"
