@@ -3,7 +3,8 @@
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
     python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
 
-Reads what benchmarks/speed/corpus.py, long_audio.py, streaming.py and lm.py wrote below results/.
+Reads what benchmarks/speed/corpus.py, small_corpora.py, long_audio.py, streaming.py and lm.py wrote
+below results/.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = ROOT / "results/speed/corpus-cpu.json"
+SMALL = ROOT / "results/speed/small-corpora-cpu.json"
 LONG = ROOT / "results/long/long-cpu.json"
 LM = ROOT / "results/speed/lm-cpu.json"
 STREAMS = ROOT / "results/speed/streaming-cpu.json"
@@ -47,6 +49,7 @@ def rendered(text: str, record: dict[str, Any] | None) -> str:
     """The document with its tables made anew."""
     tables = {
         "rates": lambda: rates(record),
+        "small": small_corpora,
         "corpora": lambda: extrapolated(record),
         "long": long_sound,
         "streams": streams,
@@ -70,6 +73,26 @@ def rates(record: dict[str, Any] | None) -> str:
         for row in _measured(record)
     ]  # fmt: skip
     said = f"On {record['hardware']}, {record['cores']} cores; GPU: not measured.\n"
+    return _table(head, body) + "\n" + said
+
+
+def small_corpora() -> str:
+    """Whole processes on few or uneven files, against the loop that a user would write."""
+    if not SMALL.exists():
+        return f"{NOTHING}\n"
+    record = json.loads(SMALL.read_text())
+    head = ["codec", "corpus", "files", "seconds of sound", "plain loop, s", "audiotok, s", "times"]
+    rows = {(row["codec"], row["case"], row["peer"]): row for row in record["rows"]}
+    body = [
+        [
+            codec, case, str(row["files"]), f"{row['seconds']:g}",
+            f"{rows[codec, case, 'plain loop']['wall_s']:.1f}", f"{row['wall_s']:.1f}",
+            f"{row['ratio']:.2f}",
+        ]
+        for (codec, case, peer), row in rows.items()
+        if peer == "audiotok"
+    ]  # fmt: skip
+    said = f"On {record['hardware']}, {record['rows'][0]['cores']} cores.\n"
     return _table(head, body) + "\n" + said
 
 
