@@ -23,7 +23,7 @@ bench: setup
 	$(BIN)/audiotok bench --tokenizer wavtokenizer --out runs/bench
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 # Mutated files for every reader, FUZZ_SECONDS for each target, and a table of what came of them;
 # another FUZZ_SEED gives other files.
