@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from audiotok.errors import AudiotokError
+from audiotok.errors import AudiotokError, MetricError
 from audiotok.judges.asr import normalise, sphinx, unfit
 from audiotok.judges.asr.sphinx import Sphinx
 from audiotok.tasks import Column, Item, _words
@@ -54,8 +54,10 @@ class Asr(_words.Recognition):
         if self.grammar is None:
             return super().score(item)
         text = item.clip.text
-        if item.clip.id in self.non_speech or not text or unfit(self.recogniser, item.clip):
+        if item.clip.id in self.non_speech or not text:
             return {}
+        if reason := unfit(self.recogniser, item.clip):
+            return {"wer_closed": MetricError(reason)}
         transcript = _words.transcribe(Sphinx(self.grammar), item.reconstruction)
         words = float(len(normalise(text).split()))
         closed = _words.rate(text, transcript)

@@ -182,6 +182,14 @@ def test_pocketsphinx_tells_speech_from_noise():
     assert worse["wer_closed"] > 0.5
 
 
+def test_a_text_that_is_not_english_is_a_failure_with_a_grammar_too():
+    task = get("asr")
+    task.grammar = "grammar.jsgf"
+    row = task.score(Item(Clip("a", text="привет"), sound(0.0), sound(0.0)))
+    assert isinstance(row.pop("wer_closed"), MetricError) and not row
+    assert task.score(Item(Clip("b"), sound(0.0), sound(0.0))) == {}
+
+
 @pytest.mark.skipif(Sphinx().missing() is not None, reason="pocketsphinx is not installed")
 def test_pocketsphinx_without_a_grammar():
     task = get("asr")
