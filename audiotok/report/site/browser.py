@@ -1,7 +1,7 @@
 """The page on which a visitor's own sound goes through a codec, in his browser: nothing is sent.
 
 The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
-onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT; ORIGIN.md there).
+onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT; see ORIGIN.md).
 Browsers do not let a page that was opened from the disk read files, so this one, unlike the others,
 needs a web server.
 
