@@ -81,7 +81,8 @@ def small_corpora() -> str:
     if not SMALL.exists():
         return f"{NOTHING}\n"
     record = json.loads(SMALL.read_text())
-    head = ["codec", "corpus", "files", "seconds of sound", "plain loop, s", "audiotok, s", "times"]
+    head = ["codec", "corpus", "files", "seconds of sound"]
+    head += ["plain loop, s", "audiotok, s", "speed-up"]
     rows = {(row["codec"], row["case"], row["peer"]): row for row in record["rows"]}
     body = [
         [

@@ -13,6 +13,7 @@ from audiotok.cli.options import (
     AllowTruncated,
     Checkpoint,
     Device,
+    Limit,
     Out,
     Overwrite,
     Paths,
@@ -65,9 +66,7 @@ def encode(
     shard_clips: Annotated[
         int | None, typer.Option(help="Largest number of clips in one shard.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="Encode only the first N clips.")
-    ] = None,
+    limit: Limit = None,
     executor: Annotated[str, typer.Option(help="Where to encode: local or ray.")] = "local",
     address: Annotated[
         str | None, typer.Option(help="Address of the Ray cluster, e.g. auto.")

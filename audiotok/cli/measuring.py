@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiotok.cli.options import AllowTruncated, Checkpoint, Device, codecs, shipped
+from audiotok.cli.options import AllowTruncated, Checkpoint, Device, Limit, codecs, shipped
 from audiotok.errors import AudiotokError
 from audiotok.system.interrupts import stopping
 
@@ -38,9 +38,7 @@ def bench(
             autocompletion=shipped("benchmarks"),
         ),
     ] = "smoke",
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="Measure only the first N clips.")
-    ] = None,
+    limit: Limit = None,
     tasks: Annotated[
         str | None,
         typer.Option(help="Run only these tasks of the suite or others, separated by commas."),

@@ -115,4 +115,11 @@ AllowTruncated = Annotated[
         callback=_allow_truncated,
     ),
 ]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", help="Use only the first N clips.")]
+ModelTokenizer = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from audiotok.cli.options import Checkpoint, Device, Overwrite
+from audiotok.cli.options import Checkpoint, Device, ModelTokenizer, Overwrite
+
+Seed = Annotated[int, typer.Option(help="Seed of sampling; the same seed gives the same sound.")]
+Temperature = Annotated[
+    float, typer.Option(min=0, help="Temperature of sampling; 0 takes the most probable token.")
+]
+TopP = Annotated[
+    float, typer.Option(min=0.01, max=1, help="Total probability of the tokens to sample from.")
+]
 
 
 def say(
@@ -37,25 +45,14 @@ def say(
             "--save-durations", help="File to write the spoken phones and their durations to."
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of sampling; the same seed gives the same speech.")
-    ] = 0,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="Temperature of sampling; 0 takes the most probable token.")
-    ] = 1.0,
-    top_p: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Total probability of the tokens to sample from.")
-    ] = 0.9,
+    seed: Seed = 0,
+    temperature: Temperature = 1.0,
+    top_p: TopP = 0.9,
     steps: Annotated[int, typer.Option(min=1, help="Number of forward passes (ResGen).")] = 16,
     guidance: Annotated[
         float, typer.Option(min=0, help="Weight of guidance by text and voice (ResGen).")
     ] = 0.0,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
-        ),
-    ] = None,
+    tokenizer: ModelTokenizer = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -109,27 +106,16 @@ def generate(
     ],
     count: Annotated[int, typer.Option("-n", min=1, help="Number of continuations.")] = 8,
     prompt_seconds: Annotated[
-        float, typer.Option(help="Seconds of the sound that the model hears.")
+        float, typer.Option(help="Seconds of the sound that the model gets, from its start.")
     ] = 3.0,
-    seconds: Annotated[float, typer.Option(help="Seconds that it adds.")] = 5.0,
-    seed: Annotated[
-        int, typer.Option(help="Seed of sampling; the same seed gives the same sounds.")
-    ] = 0,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="Temperature of sampling; 0 takes the likeliest code.")
-    ] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of each continuation.")] = 5.0,
+    seed: Seed = 0,
+    temperature: Temperature = 1.0,
     top_k: Annotated[
-        int, typer.Option(min=1, help="Number of likeliest codes to sample from.")
+        int, typer.Option(min=1, help="Number of most probable tokens to sample from.")
     ] = 250,
-    top_p: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Total probability of the codes to sample from.")
-    ] = 1.0,
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
-        ),
-    ] = None,
+    top_p: TopP = 1.0,
+    tokenizer: ModelTokenizer = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     overwrite: Overwrite = False,

@@ -13,6 +13,7 @@ from audiotok.cli.options import (
     Device,
     Fresh,
     Json,
+    ModelTokenizer,
     Overrides,
     Resume,
     Run,
@@ -162,12 +163,7 @@ def judge_lm(
             help="Folders of sound pairs: sWUGGY, sBLIMP, StoryCloze, SALMon, or with a pairs.tsv."
         ),
     ],
-    tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            "--tokenizer", "-t", help="Codec of the tokens; default: the one that the model names."
-        ),
-    ] = None,
+    tokenizer: ModelTokenizer = None,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
     as_json: Json = False,

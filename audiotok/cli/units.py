@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiotok.cli.options import Device, Overwrite
+from audiotok.cli.options import Device, Limit, Overwrite
 
 
 def fit_units(
@@ -32,10 +32,8 @@ def fit_units(
     frames: Annotated[
         int, typer.Option(help="Largest number of frames to fit to, a random sample.")
     ] = 200_000,
-    passes: Annotated[int, typer.Option(help="How often k-means goes through them.")] = 20,
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="Use only the first N clips.")
-    ] = None,
+    passes: Annotated[int, typer.Option(help="Number of passes of k-means over the frames.")] = 20,
+    limit: Limit = None,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of k-means.")] = 0,
     device: Device = "auto",
     overwrite: Overwrite = False,

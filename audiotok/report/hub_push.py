@@ -54,7 +54,8 @@ def push(codec: Codec, repository: str, results: str | Path, *, private: bool = 
         The address of the repository.
 
     Raises:
-        AudiotokError: the Hub cannot be reached, or refuses; nothing is then changed there.
+        AudiotokError: the Hub cannot be reached, or refuses. No file is then uploaded; a new
+            repository may stay, empty.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 

@@ -7,7 +7,8 @@ A manifest of so many rows is written, each with a sound file of its own of a te
 (links to a few files, so that they need little space). `audiotok.corpora.encode` and the harness
 start on it, each in a process of its own, with the codec mulaw, whose own work takes no time. A row
 of the table has the seconds from the call, imports included, to the first clip that is done, and
-the peak of resident memory until then; a plain loop over the rows of the manifest is the peer.
+the peak of resident memory of the process that holds the list; a plain loop over the rows of the
+manifest is the peer, and `times_the_loop` is the time as a multiple of the loop's.
 
 Writes lists-cpu.csv and .json.
 """
@@ -47,18 +48,18 @@ def main() -> None:
         manifest = make(Path(folder) / "list", arguments.clips)
         for kind in STARTS:
             start = time.perf_counter()
-            said = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, __file__, "--start", kind, str(manifest)],
                 capture_output=True, text=True, check=False, cwd=folder,
             )  # fmt: skip
-            if said.returncode or not said.stdout.strip():
-                raise SystemExit(f"{kind} failed: {said.stderr[-2000:]}")
-            peak = float(said.stdout.split()[-1])
+            if process.returncode or not process.stdout.strip():
+                raise SystemExit(f"{kind} failed: {process.stderr[-2000:]}")
+            peak = float(process.stdout.split()[-1])
             row = {"peer": kind, "clips": arguments.clips, "peak_mb": peak}
             rows.append(row | {"first_clip_s": time.perf_counter() - start})
             print(rows[-1], flush=True)
     table = pd.DataFrame(rows)
-    table["ratio"] = table.first_clip_s / table.first_clip_s[0]
+    table["times_the_loop"] = table.first_clip_s / table.first_clip_s[0]
     print(table.to_string(index=False))
     write(arguments.out, "lists", table, ("audiotok", "torch", "pandas", "pyarrow"))
 
@@ -84,7 +85,7 @@ def make(folder: Path, clips: int) -> Path:
     return manifest
 
 
-def done() -> None:
+def finish() -> None:
     """Prints the peak of memory in MB, and ends the process."""
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, flush=True)
     os._exit(0)
@@ -98,7 +99,7 @@ def loop(manifest: str) -> None:
     codec = audiotok.load("mulaw", quiet=True)
     for name in table.audio:
         codec.encode(Path(manifest).parent / name)
-        done()
+        finish()
 
 
 def encode(manifest: str) -> None:
@@ -106,7 +107,7 @@ def encode(manifest: str) -> None:
 
     class First(corpora.Progress):
         def tick(self, clips: int, seconds: float) -> None:
-            done()
+            finish()
 
     corpora.encode(manifest, "mulaw", "tokens", workers=0, progress=First())
 
@@ -117,9 +118,9 @@ def bench(manifest: str) -> None:
     from audiotok.harness.settings import BenchSettings
 
     class First(Observer):
-        def progress(self, codec: str, done_: int, total: int) -> None:
-            if done_:
-                done()
+        def progress(self, codec: str, done: int, total: int) -> None:
+            if done:
+                finish()
 
     settings = {"tokenizer": ["mulaw"], "data": manifest, "tasks": ["tokens"], "baselines": False}
     harness.run(BenchSettings(**settings, out="results", workers=1), First())

@@ -1,11 +1,12 @@
 """The page on which a visitor's own sound goes through a codec, in his browser: nothing is sent.
 
 The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
-onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT). Browsers let no
-page that was opened from the disk read files, so this one, unlike the others, needs a web server.
+onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT; see ORIGIN.md).
+Browsers do not let a page that was opened from the disk read files, so this one, unlike the others,
+needs a web server.
 
 vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
-must stay below 40 MB: sites of an installed audiotok have no such page. The folder "try" is made
+must stay below 40 MiB: sites of an installed audiotok have no such page. The folder "try" is made
 beside the pages and is not part of what `--check` compares.
 """
 
