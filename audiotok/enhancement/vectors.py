@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiotok.errors import CodecError
 from audiotok.sound.audio import Audio
+from audiotok.system.failures import is_transient
 from audiotok.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def unsuited(codec: Codec, sound: Audio) -> str | None:
         latents = latents_of(codec, sound)
         embedded = quantized(codec, latents)
     except CodecError as reason:
+        if is_transient(reason):
+            raise
         return str(reason)
     if latents.shape != embedded.shape:
         return (

@@ -19,6 +19,7 @@ from audiotok.judges.asr import word_errors
 from audiotok.judges.asr.whisper import Whisper
 from audiotok.judges.pretrained import slug
 from audiotok.judges.speakers.resemblyzer import Resemblyzer
+from audiotok.system.failures import is_transient
 from audiotok.tasks import Column, Item, Task
 from audiotok.tasks._words import micro_average, transcribe
 
@@ -182,7 +183,8 @@ class Mixtures(Task):
     def _mixtures(
         self, corpus: Corpus, found: Parts, part: str, count: int, note: Callable[[str], None]
     ) -> list[Mixture]:
-        """The mixtures that can be made, kept for the next codec; a note for each that cannot."""
+        """The mixtures, kept for the next codec; a note for each that its clips do not allow. A
+        transient failure is raised, since other codecs may have this mixture."""
         key = json.dumps([self.identity, corpus.sha256, count])
         if _made.get((self.name, part), ("",))[0] == key:
             return _made[self.name, part][1]
@@ -191,6 +193,8 @@ class Mixtures(Task):
             try:
                 made.append(self.mixture(corpus, found, part, number))
             except AudiotokError as reason:
+                if is_transient(reason):
+                    raise
                 note(f"{self.name}: {part} mixture {number} left out: {reason}")
         _made[self.name, part] = key, made
         return made
