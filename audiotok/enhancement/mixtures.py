@@ -114,8 +114,10 @@ def _split_by_source(noises: Corpus) -> dict[str, tuple[Clip, ...]]:
         tested = {source[clip] for clip in noises if clip.split == "test"}
         trained = {source[clip] for clip in noises if clip.split == "train"} - tested
     else:
-        names = {name: min(c.id for c in noises if source[c] == name) for name in source.values()}
-        ordered = sorted(names, key=lambda name: _sha256(names[name]))
+        first_ids: dict[str, str] = {}
+        for clip, name in source.items():
+            first_ids[name] = min(clip.id, first_ids.get(name, clip.id))
+        ordered = sorted(first_ids, key=lambda name: _sha256(first_ids[name]))
         tested = set(ordered[: max(1, round(len(ordered) / PART))])
         trained = set(ordered) - tested
     if not trained or not tested:
