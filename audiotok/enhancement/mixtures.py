@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -223,7 +223,7 @@ def _level(samples: np.ndarray) -> float:
     return float(np.sqrt(np.square(samples).mean()))
 
 
-@cache
+@lru_cache(maxsize=64)  # noises of FSD50K have up to 30 s
 def _sound(clip: Clip) -> Audio:
     return clip.original().to_channels(1)
 
