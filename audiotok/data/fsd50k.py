@@ -2,8 +2,7 @@
 
 Put it into the data folder as `fsd50k`, with the folders of zenodo.org/records/4060432 in it:
 FSD50K.eval_audio, FSD50K.dev_audio and FSD50K.ground_truth. `fsd50k/eval` has the test sounds,
-`fsd50k/dev` those to train on and to validate. A sound may have several classes; the label is the
-first one, which the authors list from the most special one.
+`fsd50k/dev` those to train on and to validate. The label is the first of the classes of a sound.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def read(folder: Path, name: str, parts: tuple[str, ...]) -> Corpus:
             )
             for clip_id, row in zip(ids, rows, strict=True)
         )
-    return Corpus(name, tuple(clips), licence="Creative Commons, of each sound its own")
+    return Corpus(name, tuple(clips), licence="Creative Commons, which one differs by sound")
 
 
 def _needed(part: str) -> tuple[str, str]:

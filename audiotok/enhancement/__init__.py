@@ -3,12 +3,12 @@
 Generative tasks of the survey (arXiv 2506.10274, section 3.2) at a small scale. For every codec:
 
 - Mixtures (`mixtures.py`): speech of the corpus with noise, half of it in a simulated room, or with
-  another speaker. They depend on the clips and the noises alone, so all codecs hear the same.
+  another speaker. They do not depend on the codec.
 - Input and target: the embedded codes (`codec.dequantize`) of the mixture and of the clean speech,
   each dimension scaled to mean 0 and variance 1 over the training clips.
 - Model (`model.py`): convolutions over time; mean squared error, for two speakers the smaller one
-  of both orders. The codec's own quantizer searches the codes of the output, and its decoder makes
-  the sound of them, from bytes.
+  of both orders. The codec's quantizer finds the codes of the output, and its decoder decodes
+  them after a round trip through bytes.
 - Continuous: the same model and budget with the latents before the quantizer, decoded without
   quantizing. The difference is the cost of tokens.
 

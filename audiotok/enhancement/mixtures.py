@@ -1,9 +1,9 @@
-"""Mixtures of speech with noise or with another speaker, made of any corpora by a seeded recipe.
+"""Mixtures of speech with noise or with another speaker, from any corpora by a seeded recipe.
 
-A mixture depends on the ids of its clips and on their sounds alone: neither on the codec, nor on
-the order of the clips. Training and test mixtures share no clip, no speaker (where the corpus has
-enough of them, else no clip) and no noise: noises are split by their source, the recording or file
-that they were cut from.
+A mixture depends on the clips and noises alone, not on the codec; its random choices are seeded by
+the id of its clip. The order of the clips of speech does not matter, that of the noises does.
+Training and test mixtures share no clip, no speaker (where the corpus has enough of them, else no
+clip) and no noise: noises are split by their source, the recording or file that they were cut from.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -25,12 +25,12 @@ from audiotok.probes import splits
 from audiotok.sound.audio import Audio
 from audiotok.system.names import Recorded
 
-PART = 5  # one in so many sources of noise is for the test mixtures
+PART = 5  # one of five sources of noise is for the test mixtures
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is heard, and the speech in it; all mono, of one rate and length.
+    """A mixture and the speech in it; all mono, of one rate and length.
 
     Attributes:
         index: of the first speaker's clip in the corpus.
@@ -71,22 +71,22 @@ def parts(corpus: Corpus, noises: Corpus | None) -> Parts:
     return Parts(train, test, {} if noises is None else _split_by_source(noises))
 
 
-def two_speakers(found: Parts, corpus: Corpus) -> Parts:
+def two_speakers(split: Parts, corpus: Corpus) -> Parts:
     """The same parts; CorpusError if a part has clips of one speaker alone."""
-    for part, indices in (("train", found.train), ("test", found.test)):
+    for part, indices in (("train", split.train), ("test", split.test)):
         speakers = {corpus.clips[index].speaker for index in indices} - {None}
         if len(speakers) < 2:
             raise CorpusError(
                 f"{corpus.name} has {len(speakers)} speakers in its clips to {part}: mixtures of "
                 "two speakers need two"
             )
-    return found
+    return split
 
 
 def noise_corpus(name: str) -> Corpus:
     """All clips of this corpus that are not speech; CorpusError if there are none.
 
-    A suite, which may be another person's file, can name the corpus: it is never downloaded.
+    The corpus is never downloaded, since its name may come from the suite file of another person.
     """
     corpus = data.load(Recorded(name, "the task enhance", "audiotok bench --data {}"))
     clips = tuple(clip for clip in corpus if not _is_speech(corpus, clip))
@@ -103,7 +103,7 @@ def bundled_noises() -> Corpus:
 
 
 def _is_speech(corpus: Corpus, clip: Clip) -> bool:
-    """As `Corpus.is_speech`; but a folder that says nothing of its clips holds noises."""
+    """As `Corpus.is_speech`, but clips without text, speaker and domain are noises."""
     return corpus.is_speech(clip) and bool(clip.text or clip.speaker or clip.domain)
 
 
@@ -114,8 +114,10 @@ def _split_by_source(noises: Corpus) -> dict[str, tuple[Clip, ...]]:
         tested = {source[clip] for clip in noises if clip.split == "test"}
         trained = {source[clip] for clip in noises if clip.split == "train"} - tested
     else:
-        names = {name: min(c.id for c in noises if source[c] == name) for name in source.values()}
-        ordered = sorted(names, key=lambda name: _sha256(names[name]))
+        first_ids: dict[str, str] = {}
+        for clip, name in source.items():
+            first_ids[name] = min(clip.id, first_ids.get(name, clip.id))
+        ordered = sorted(first_ids, key=lambda name: _sha256(first_ids[name]))
         tested = set(ordered[: max(1, round(len(ordered) / PART))])
         trained = set(ordered) - tested
     if not trained or not tested:
@@ -129,11 +131,11 @@ def _split_by_source(noises: Corpus) -> dict[str, tuple[Clip, ...]]:
     }
 
 
-def with_noise(corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
+def with_noise(corpus: Corpus, split: Parts, part: str, number: int) -> Mixture:
     """The mixture with this number: of one speaker with a noise, in a room or not."""
-    p, index, seconds, generator = PROTOCOL, *_chosen(corpus, found, part, number)
+    p, index, seconds, generator = PROTOCOL, *_chosen(corpus, split, part, number)
     clean = excerpt(corpus.clips[index], seconds, generator)
-    noises = found.noises[part]
+    noises = split.noises[part]
     noise = noises[generator.integers(len(noises))]
     snr = float(generator.uniform(*p.snr))
     recipe: dict[str, float | str] = {"snr": snr, "noise": noise.id}
@@ -151,15 +153,15 @@ def with_noise(corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
     return _mixture(index, speech + gain * added, (clean,), recipe)
 
 
-def of_two_speakers(corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
+def of_two_speakers(corpus: Corpus, split: Parts, part: str, number: int) -> Mixture:
     """The mixture with this number: of two speakers, cut to the shorter one."""
-    chosen, seconds, generator = _chosen(corpus, found, part, number)
+    chosen, seconds, generator = _chosen(corpus, split, part, number)
     first = corpus.clips[chosen]
     if first.speaker is None:
         raise CorpusError(f"{corpus.name}: the clip {first.id} has no speaker")
     others = [
         index
-        for index in _ordered(corpus, getattr(found, part))
+        for index in _ordered(corpus, getattr(split, part))
         if corpus.clips[index].speaker and corpus.clips[index].speaker != first.speaker
     ]
     if not others:
@@ -182,10 +184,10 @@ def _ordered(corpus: Corpus, indices: Sequence[int]) -> list[int]:
 
 
 def _chosen(
-    corpus: Corpus, found: Parts, part: str, number: int
+    corpus: Corpus, split: Parts, part: str, number: int
 ) -> tuple[int, float, np.random.Generator]:
     """The clip of a mixture, how many seconds of it, and a generator seeded by its id."""
-    p, ordered = PROTOCOL, _ordered(corpus, getattr(found, part))
+    p, ordered = PROTOCOL, _ordered(corpus, getattr(split, part))
     index, turn = ordered[number % len(ordered)], number // len(ordered)
     seed = int(_sha256(f"{part} {turn} {corpus.clips[index].id}")[:16], 16)
     seconds = p.train_seconds if part == "train" else p.test_seconds
@@ -209,7 +211,7 @@ def _mixture(
     """All sounds scaled down together if the mixture would exceed full scale."""
     scale = min(1.0, 0.99 / max(float(np.abs(samples).max()), 1e-9))
     rate = clean[0].sample_rate
-    scaled = tuple(Audio(one.waveform * scale, rate) for one in clean)
+    scaled = tuple(Audio(speech.waveform * scale, rate) for speech in clean)
     return Mixture(index, _audio(samples * scale, rate), scaled, recipe)
 
 
@@ -221,7 +223,7 @@ def _level(samples: np.ndarray) -> float:
     return float(np.sqrt(np.square(samples).mean()))
 
 
-@cache
+@lru_cache(maxsize=64)  # noises of FSD50K have up to 30 s
 def _sound(clip: Clip) -> Audio:
     return clip.original().to_channels(1)
 

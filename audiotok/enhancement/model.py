@@ -50,20 +50,20 @@ class Network(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, D, T) -> (B, S, D, T)."""
-        found = self.outward(self.blocks(self.inward(vectors))).unflatten(1, (self.speakers, -1))
-        return found + vectors[:, None] if self.speakers == 1 else found
+        output = self.outward(self.blocks(self.inward(vectors))).unflatten(1, (self.speakers, -1))
+        return output + vectors[:, None] if self.speakers == 1 else output
 
 
-def loss(found: Tensor, target: Tensor) -> Tensor:
+def loss(output: Tensor, target: Tensor) -> Tensor:
     """The mean squared error of vectors (B, S, D, T), for each example in the better order of the
     speakers (permutation-invariant, Yu et al. 2017); S is 1 or 2."""
-    return torch.stack([_errors(found, target, order) for order in _orders(target)]).amin(0).mean()
+    return torch.stack([_errors(output, target, order) for order in _orders(target)]).amin(0).mean()
 
 
-def better_order(found: Tensor, target: Tensor) -> list[int]:
+def better_order(output: Tensor, target: Tensor) -> list[int]:
     """Which output is which speaker, for one example (S, D, T)."""
     orders = _orders(target[None])
-    errors = [float(_errors(found[None], target[None], order)) for order in orders]
+    errors = [float(_errors(output[None], target[None], order)) for order in orders]
     return orders[errors.index(min(errors))]
 
 
@@ -71,6 +71,6 @@ def _orders(target: Tensor) -> list[list[int]]:
     return [[0]] if target.shape[1] == 1 else [[0, 1], [1, 0]]
 
 
-def _errors(found: Tensor, target: Tensor, order: list[int]) -> Tensor:
+def _errors(output: Tensor, target: Tensor, order: list[int]) -> Tensor:
     """(B,): the mean squared error of each example in this order of the outputs."""
-    return (found[:, order] - target).square().mean((1, 2, 3))
+    return (output[:, order] - target).square().mean((1, 2, 3))

@@ -49,8 +49,8 @@ class Trained:
         """Vectors (S, D, T) of the speakers in vectors (D, T) of a mixture, in the order of the
         clean ones (S, D, T), which decide that order alone."""
         with torch.no_grad():
-            found = self.network(self.scale.scaled(mixture)[None])[0]
-        return self.scale.undone(found[better_order(found, self.scale.scaled(clean))])
+            output = self.network(self.scale.scaled(mixture)[None])[0]
+        return self.scale.undone(output[better_order(output, self.scale.scaled(clean))])
 
 
 def train(examples: Sequence[Example], seed: int) -> Trained:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiotok.errors import CodecError
 from audiotok.sound.audio import Audio
+from audiotok.system.failures import is_transient
 from audiotok.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def unsuited(codec: Codec, sound: Audio) -> str | None:
         latents = latents_of(codec, sound)
         embedded = quantized(codec, latents)
     except CodecError as reason:
+        if is_transient(reason):
+            raise
         return str(reason)
     if latents.shape != embedded.shape:
         return (
@@ -54,8 +57,8 @@ def latents_of(codec: Codec, sound: Audio) -> Tensor:
 def quantized(codec: Codec, latents: Tensor) -> Tensor:
     """The quantized vectors (..., D, T) of the codes of latents (..., D, T)."""
     batch = latents if latents.ndim == 3 else latents[None]
-    found = codec.dequantize(codec.quantize(batch.to(codec.device))).cpu()
-    return found.reshape(*latents.shape[:-2], *found.shape[-2:])
+    embedded = codec.dequantize(codec.quantize(batch.to(codec.device))).cpu()
+    return embedded.reshape(*latents.shape[:-2], *embedded.shape[-2:])
 
 
 def sound_of_codes(codec: Codec, vectors: Tensor, like: Audio) -> Audio:

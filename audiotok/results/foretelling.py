@@ -96,14 +96,14 @@ def agreement(results: Sequence[Result], first: str, second: str, least: int = L
             means.append(sign * numbers[1])
             replicates.append((sign * numbers[2].values, numbers[2].clusters))
     tau = _tau(*means)
-    if tau is None:
+    if np.isnan(tau):
         return Agreement(first, second, codecs, None, None, 0, "all points have one value")
     if None in replicates:
         reason = "no interval: the rows do not determine the number of a corpus"
         return Agreement(first, second, codecs, tau, None, 0, reason)
     speakers, taus, clusters = _resampled(means, replicates)
     if clusters is None:
-        reason = "no interval: fewer than two speakers are known"
+        reason = "no interval: fewer than two speakers are known, or not of every clip"
         return Agreement(first, second, codecs, tau, None, speakers, reason)
     if len(set(taus)) == 1:
         reason = f"no interval: tau is the same without any one of {speakers} speakers"
@@ -133,9 +133,11 @@ def _resampled(
     where one is of another corpus, a speaker is left out of the number that has them.
     """
     if all(clusters.method == statistics.BOOTSTRAP for _, clusters in replicates):
+        labels = {label for _, clusters in replicates for label in clusters.labels}
+        if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+            return 0, [], None  # resamples of clips, not of speakers
         pairs = zip(*(values for values, _ in replicates), strict=True)
-        clusters = replicates[0][1]
-        return clusters.count, [_tau(a, b) or np.nan for a, b in pairs], clusters
+        return len(labels), [_tau(a, b) for a, b in pairs], replicates[0][1]
     left_out = [dict(_left_out(values, clusters)) for values, clusters in replicates]
     speakers = sorted(set(left_out[0]) | set(left_out[1]))
     if len(speakers) < 2:
@@ -144,7 +146,6 @@ def _resampled(
         _tau(*(side.get(speaker, mean) for side, mean in zip(left_out, means, strict=True)))
         for speaker in speakers
     ]
-    taus = [np.nan if tau is None else tau for tau in taus]
     return len(speakers), taus, statistics.Clusters(speakers, len(speakers))
 
 
@@ -160,7 +161,6 @@ def _left_out(
             yield label, values[code]
 
 
-def _tau(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Kendall's tau-b; None if one of both has one value alone."""
-    tau = float(kendalltau(first, second).statistic)
-    return None if np.isnan(tau) else tau
+def _tau(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's tau-b; NaN if all values of one side are equal."""
+    return float(kendalltau(first, second).statistic)

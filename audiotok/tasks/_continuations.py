@@ -35,8 +35,8 @@ ABOUT = {  # measure: unit, better, digits, what
     "similarity": ("", True, 3, "voice of what the model goes on with"),
     "dnsmos": ("MOS", True, 2, "DNSMOS P.808 of what it goes on with"),
     "distillmos": ("MOS", True, 2, "DistillMOS of what it goes on with"),
-    "wer": ("", False, 3, "words of Whisper base that tiny.en hears otherwise in it"),
-    "mmd": ("", False, 4, "distance of all of it from what the recordings go on with"),
+    "wer": ("", False, 3, "words of Whisper base that tiny.en recognises differently"),
+    "mmd": ("", False, 4, "distance of all continuations from those of the recordings"),
 }
 
 

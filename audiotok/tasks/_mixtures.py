@@ -19,6 +19,7 @@ from audiotok.judges.asr import word_errors
 from audiotok.judges.asr.whisper import Whisper
 from audiotok.judges.pretrained import slug
 from audiotok.judges.speakers.resemblyzer import Resemblyzer
+from audiotok.system.failures import is_transient
 from audiotok.tasks import Column, Item, Task
 from audiotok.tasks._words import micro_average, transcribe
 
@@ -32,16 +33,16 @@ if TYPE_CHECKING:
     from audiotok.tokens.tokens import Tokens
 
 # Of this process: (task, part) -> what its mixtures depend on, and the mixtures.
-_made: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
+_kept_mixtures: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
 
 Row = dict[str, float | AudiotokError]
 Rows = dict[int, Row]
 
 MEASURES = ("dwer", "similarity", "distillmos", "dnsmos")
 KINDS = {  # column ending: which sound
-    "": "speech that the model of tokens makes, mean over seeds",
-    "_continuous": "that of the model of latents, without quantizing",
-    "_clean": "clean speech through the codec, what tokens can reach",
+    "": "output of the model of tokens",
+    "_continuous": "output of the model of latents, without quantizing",
+    "_clean": "clean speech through the codec, the target of the model",
     "_mixture": "the mixture itself",
 }
 
@@ -49,9 +50,9 @@ KINDS = {  # column ending: which sound
 class Mixtures(Task):
     """Base of both tasks; a subclass sets `seeds` and writes `mixture`.
 
-    Ranked: the word error rate against what is heard in the clean speech, and the similarity of the
-    voice. Opinion scores need no reference, so a decoder that always says the same clean sentence
-    would come first.
+    Ranked: the word error rate against the transcript of the clean speech, and the similarity of
+    the voice. Opinion scores need no reference: a decoder that always says the same clean
+    sentence would come first.
     """
 
     concludes = True
@@ -74,7 +75,7 @@ class Mixtures(Task):
         path = Path(self.noises)
         return path.resolve().name if path.exists() else self.noises
 
-    def mixture(self, corpus: Corpus, found: Parts, part: str, number: int) -> Mixture:
+    def mixture(self, corpus: Corpus, split: Parts, part: str, number: int) -> Mixture:
         """The mixture with this number."""
         raise NotImplementedError
 
@@ -85,7 +86,7 @@ class Mixtures(Task):
     @property
     def columns(self) -> tuple[Column, ...]:
         about = {
-            "dwer": ("", False, 3, f"words that differ from the clean speech; {self._asr}"),
+            "dwer": ("", False, 3, f"word errors against the clean speech; {self._asr}"),
             "similarity": ("", True, 3, f"voice of the clean speech; {self.voices.name}"),
             "distillmos": ("MOS", True, 2, "DistillMOS"),
             "dnsmos": ("MOS", True, 2, "DNSMOS P.808"),
@@ -95,7 +96,7 @@ class Mixtures(Task):
             for measure, (unit, better, digits, text) in about.items()
             for ending, what in self._endings.items()
         ]
-        columns.append(Column(self._named("words"), "", None, 0, "words heard in clean speech"))
+        columns.append(Column(self._named("words"), "", None, 0, "words in clean transcripts"))
         return tuple(columns)
 
     @property
@@ -105,8 +106,10 @@ class Mixtures(Task):
     @property
     def _endings(self) -> dict[str, str]:
         """{ending of a column: which sound}; of single seeds, if there are several."""
-        seeds = self.seeds if len(self.seeds) > 1 else ()
-        return KINDS | {f"_seed_{seed}": f"that of seed {seed}" for seed in seeds}
+        if len(self.seeds) == 1:
+            return KINDS
+        of_seeds = {f"_seed_{seed}": f"{KINDS['']}, seed {seed}" for seed in self.seeds}
+        return KINDS | {"": f"{KINDS['']}, mean over seeds"} | of_seeds
 
     def _named(self, name: str) -> str:
         return f"{self.prefix}_{name}{self.suffix}"
@@ -119,14 +122,14 @@ class Mixtures(Task):
         }
 
     def left_out(self) -> dict[str, str]:
-        found = {
+        reasons = {
             self._named(measure + ending): str(error)
             for measure, error in self._missing().items()
             for ending in self._endings
         }
         if "dwer" in self._missing():
-            found[self._named("words")] = str(self._missing()["dwer"])
-        return found
+            reasons[self._named("words")] = str(self._missing()["dwer"])
+        return reasons
 
     def available(self) -> str | None:
         missing = self._missing()
@@ -153,9 +156,9 @@ class Mixtures(Task):
     ) -> Rows:
         from audiotok.enhancement import PROTOCOL, vectors
 
-        found = self.parts(corpus)
-        count = min(PROTOCOL.test_mixtures, len(found.test))
-        tested = self._mixtures(corpus, found, "test", count, note)
+        split = self.parts(corpus)
+        count = min(PROTOCOL.test_mixtures, len(split.test))
+        tested = self._mixtures(corpus, split, "test", count, note)
         if tokens is None:  # the ceiling: no codec
             return {
                 m.index: self._scores(m, {"_mixture": [m.sound] * len(m.clean)}) for m in tested
@@ -166,7 +169,7 @@ class Mixtures(Task):
             note(f"{self.name} left out: {reason if tested else 'no test mixture'}")
             return {}
         count = PROTOCOL.train_mixtures
-        trained = self._mixtures(corpus, found, "train", count, note)
+        trained = self._mixtures(corpus, split, "train", count, note)
         note(f"{self.name}: {codec.card.name} encodes {len(trained)} mixtures to train on")
         models = self._models(codec, trained, note)
         rows: Rows = {}
@@ -180,20 +183,23 @@ class Mixtures(Task):
         return rows
 
     def _mixtures(
-        self, corpus: Corpus, found: Parts, part: str, count: int, note: Callable[[str], None]
+        self, corpus: Corpus, split: Parts, part: str, count: int, note: Callable[[str], None]
     ) -> list[Mixture]:
-        """The mixtures that can be made, kept for the next codec; a note for each that cannot."""
+        """The mixtures, kept for the next codec; a note for each that its clips do not allow. A
+        transient failure is raised, since other codecs may have this mixture."""
         key = json.dumps([self.identity, corpus.sha256, count])
-        if _made.get((self.name, part), ("",))[0] == key:
-            return _made[self.name, part][1]
-        made = []
+        if _kept_mixtures.get((self.name, part), ("",))[0] == key:
+            return _kept_mixtures[self.name, part][1]
+        mixtures = []
         for number in range(count):
             try:
-                made.append(self.mixture(corpus, found, part, number))
+                mixtures.append(self.mixture(corpus, split, part, number))
             except AudiotokError as reason:
+                if is_transient(reason):
+                    raise
                 note(f"{self.name}: {part} mixture {number} left out: {reason}")
-        _made[self.name, part] = key, made
-        return made
+        _kept_mixtures[self.name, part] = key, mixtures
+        return mixtures
 
     def _models(
         self, codec: Codec, mixtures: Sequence[Mixture], note: Callable[[str], None]
@@ -206,13 +212,13 @@ class Mixtures(Task):
         def examples(vectors_of: Callable[[Codec, Audio], torch.Tensor]) -> list:
             return [
                 (
-                    vectors_of(codec, one.sound),
-                    torch.stack([vectors_of(codec, clean) for clean in one.clean]),
+                    vectors_of(codec, mixture.sound),
+                    torch.stack([vectors_of(codec, clean) for clean in mixture.clean]),
                 )
-                for one in mixtures
+                for mixture in mixtures
             ]
 
-        # latents are encoded once, embedded codes are made of them
+        # sounds are encoded once: the embedded codes are computed from the latents
         latents = examples(vectors.latents_of)
         embedded = [
             (vectors.quantized(codec, mixture), vectors.quantized(codec, clean))
@@ -234,17 +240,17 @@ class Mixtures(Task):
 
         from audiotok.enhancement import vectors
 
-        heard = vectors.latents_of(codec, mixture.sound)
-        clean = torch.stack([vectors.latents_of(codec, one) for one in mixture.clean])
+        latents = vectors.latents_of(codec, mixture.sound)
+        clean = torch.stack([vectors.latents_of(codec, speech) for speech in mixture.clean])
         sounds = {"_mixture": [mixture.sound] * len(mixture.clean)}
         like = mixture.sound
-        sounds["_clean"] = [vectors.sound_of_codes(codec, one, like) for one in clean]
-        found = models["_continuous"].separated(heard, clean)
-        sounds["_continuous"] = [vectors.sound_of_vectors(codec, one, like) for one in found]
-        codes_heard, codes_clean = (vectors.quantized(codec, one) for one in (heard, clean))
+        sounds["_clean"] = [vectors.sound_of_codes(codec, speech, like) for speech in clean]
+        outputs = models["_continuous"].separated(latents, clean)
+        sounds["_continuous"] = [vectors.sound_of_vectors(codec, x, like) for x in outputs]
+        embedded, embedded_clean = (vectors.quantized(codec, x) for x in (latents, clean))
         for seed in self.seeds:
-            found = models[f"_seed_{seed}"].separated(codes_heard, codes_clean)
-            sounds[f"_seed_{seed}"] = [vectors.sound_of_codes(codec, one, like) for one in found]
+            outputs = models[f"_seed_{seed}"].separated(embedded, embedded_clean)
+            sounds[f"_seed_{seed}"] = [vectors.sound_of_codes(codec, x, like) for x in outputs]
         return sounds
 
     def _scores(self, mixture: Mixture, sounds: dict[str, list[Audio]]) -> Row:
@@ -255,22 +261,22 @@ class Mixtures(Task):
         for measure in (name for name in MEASURES if name not in missing):
             for ending, speakers in sounds.items():
                 try:
-                    found = [
+                    numbers = [
                         self._measured(measure, sound, clean)
                         for sound, clean in zip(speakers, mixture.clean, strict=True)
                     ]
                     if measure == "dwer":
-                        words = sum(count for _, count in found)
-                        errors = sum(count for count, _ in found)
+                        words = sum(count for _, count in numbers)
+                        errors = sum(count for count, _ in numbers)
                         if not words:
                             raise MetricError("nothing was recognised in the clean speech")
                         row[measure + ending] = errors / words
                     else:
-                        row[measure + ending] = float(np.mean(found))
+                        row[measure + ending] = float(np.mean(numbers))
                 except AudiotokError as error:
                     row[measure + ending] = error
             seeds = [row.get(f"{measure}_seed_{seed}") for seed in self.seeds]
-            if errors := [one for one in seeds if isinstance(one, AudiotokError)]:
+            if errors := [value for value in seeds if isinstance(value, AudiotokError)]:
                 row[measure] = errors[0]
             elif None not in seeds:
                 row[measure] = float(np.mean(seeds))
@@ -282,8 +288,8 @@ class Mixtures(Task):
     def _measured(self, measure: str, sound: Audio, clean: Audio) -> Any:
         """One number; of dwer the errors and the words."""
         if measure == "dwer":
-            reference, heard = (transcribe(self.recogniser, one) for one in (clean, sound))
-            return word_errors(reference, heard)
+            reference, hypothesis = (transcribe(self.recogniser, x) for x in (clean, sound))
+            return word_errors(reference, hypothesis)
         if measure == "similarity":
             return float(self.voices.embed(clean) @ self.voices.embed(sound))
         score = self.predictors[measure](sound)
@@ -291,15 +297,17 @@ class Mixtures(Task):
 
     @property
     def identity(self) -> dict[str, str]:
-        found = dict(self.recogniser.identity) if "dwer" not in self._missing() else {}
-        return found | {k: v for one in self.predictors.values() for k, v in one.identity.items()}
+        identity = dict(self.recogniser.identity) if "dwer" not in self._missing() else {}
+        for predictor in self.predictors.values():
+            identity |= predictor.identity
+        return identity
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """All errors by all words."""
-        found: dict[str, float] = {}
+        rates: dict[str, float] = {}
         for ending in self._endings:
-            found |= micro_average(rows, self._named("dwer" + ending), self._named("words"))
-        return found
+            rates |= micro_average(rows, self._named("dwer" + ending), self._named("words"))
+        return rates
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """The numbers of each speaker (of the first one of two), and how many mixtures."""
@@ -308,9 +316,9 @@ class Mixtures(Task):
         if "speaker" not in rows or not len(tested):
             return {}
         speakers = {
-            speaker: {"mixtures": len(own)}
-            | own[numbers].mean().dropna().to_dict()
-            | self.summarise(own, tokens)
-            for speaker, own in tested.groupby("speaker")
+            speaker: {"mixtures": len(group)}
+            | group[numbers].mean().dropna().to_dict()
+            | self.summarise(group, tokens)
+            for speaker, group in tested.groupby("speaker")
         }
         return {f"{self.prefix}_speakers": speakers}

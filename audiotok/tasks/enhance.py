@@ -1,14 +1,14 @@
-"""enhance: speech in noise made clean by a small model that hears and writes tokens alone.
+"""enhance: noise removed from speech by a small model whose input and output are tokens.
 
-Half of the mixtures are in a simulated room. The noises are the bundled everyday sounds (few: only
-to try the task), `enhance:FOLDER` takes those of a folder, a manifest or a corpus (`esc50/1`,
-`fsd50k/eval`); training and test never share a source. Do not take noises that a codec was trained
-on: its card says what that was. `audiotok.enhancement` has the recipe, the model and the budget,
-equal for every codec: minutes of training on one core. Two seeds, both reported.
+Half of the mixtures are in a simulated room. The noises are the bundled everyday sounds (five: only
+to try the task); `enhance:FOLDER` takes those of a folder, a manifest or a corpus (`esc50/1`,
+`fsd50k/eval`). Training and test never share a source. Do not use noises on which a codec was
+trained; its card lists its training data. `audiotok.enhancement` has the recipe, the model and the
+budget, equal for every codec: minutes of training on one core. Two seeds, both reported.
 
-Four sounds are scored beside each other, see the columns: the model's; that of the same model on
-latents, which shows what tokens cost; the clean speech through the codec, the best that tokens can
-reach; and the mixture. A model helps where it is better than the mixture.
+Four sounds are scored: the output of the model; that of the same model on latents, which shows what
+tokens cost; the clean speech through the codec, which is the target of the model; and the mixture.
+The model helps where it is better than the mixture.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Enhance(_mixtures.Mixtures):
 
         return mixtures.parts(corpus, self.corpus or mixtures.bundled_noises())
 
-    def mixture(self, corpus, found, part, number):
+    def mixture(self, corpus, split, part, number):
         from audiotok.enhancement import mixtures
 
-        return mixtures.with_noise(corpus, found, part, number)
+        return mixtures.with_noise(corpus, split, part, number)
 
     @property
     def identity(self) -> dict[str, str]:

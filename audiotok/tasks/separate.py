@@ -1,9 +1,9 @@
-"""separate: two speakers at once told apart by a small model that hears and writes tokens alone.
+"""separate: two speakers separated by a small model whose input and output are tokens.
 
 As `enhance`, without noise: two clips of different speakers, cut to the shorter one, the second up
-to 5 dB louder or softer. The model has two outputs; which is whose is decided by the clean speech,
-in training and in the test. One seed: differences between codecs that are smaller than those
-between the seeds of `enhance` mean nothing.
+to 5 dB louder or softer. The model has two outputs; the clean speech decides which output is which
+speaker, in training and in the test. One seed: do not read differences between codecs that are
+smaller than those between the seeds of `enhance`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Separate(_mixtures.Mixtures):
 
         return mixtures.two_speakers(mixtures.parts(corpus, None), corpus)
 
-    def mixture(self, corpus, found, part, number):
+    def mixture(self, corpus, split, part, number):
         from audiotok.enhancement import mixtures
 
-        return mixtures.of_two_speakers(corpus, found, part, number)
+        return mixtures.of_two_speakers(corpus, split, part, number)

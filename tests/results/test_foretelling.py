@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import result_kit
 
-from audiotok.results import foretelling, results
+from audiotok.results import foretelling, results, statistics
 
 SPEAKERS = ["a", "a", "b", "b", "c", "c"]
 
@@ -85,6 +85,24 @@ def test_unknown_speakers_have_no_interval(tmp_path):
     agreement = found(tmp_path, "stoi", "pesq")
     assert agreement.tau is not None and agreement.ci95 is None
     assert "fewer than two speakers are known" in agreement.reason
+
+
+def many(labels):
+    """Two resamples of so many clips: four points have the tau 1 in the first, 0 in the second."""
+    first, second = np.array([[1, 2, 3, 4]] * 2), np.array([[1, 2, 3, 4], [2, 4, 1, 3]])
+    clusters = statistics.Clusters(labels, len(labels))
+    assert clusters.method == statistics.BOOTSTRAP
+    return foretelling._resampled([first[0]] * 2, [(first, clusters), (second, clusters)])
+
+
+def test_a_tau_of_zero_counts_in_resamples_of_many_speakers():
+    speakers, taus, _ = many([f"s{number // 2}" for number in range(80)])
+    assert speakers == 40 and taus == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("labels", [[None] * 80, ["a"] * 80, [*map(str, range(60)), None]])
+def test_many_clips_are_not_taken_for_speakers(labels):
+    assert many(labels) == (0, [], None)
 
 
 def test_all_points_alike_have_no_tau(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from audiotok import enhancement, tasks
 from audiotok.codec import registry
 from audiotok.data import Clip, Corpus
 from audiotok.enhancement import mixtures, model, training
-from audiotok.errors import MetricError
+from audiotok.errors import AudioError, CodecError, MetricError
 from audiotok.harness.summary import frame
 from audiotok.tasks import _mixtures
+from audiotok.tasks.enhance import Enhance
 
 RATE = 16_000
 SMALL = dataclasses.replace(
@@ -54,7 +56,7 @@ class Judge:
 def small(monkeypatch):
     for module in (enhancement, mixtures, model, training):
         monkeypatch.setattr(module, "PROTOCOL", SMALL)
-    monkeypatch.setattr(_mixtures, "_made", {})
+    monkeypatch.setattr(_mixtures, "_kept_mixtures", {})
     monkeypatch.setattr(_mixtures, "Whisper", Judge)
     monkeypatch.setattr(_mixtures, "Resemblyzer", Judge)
     monkeypatch.setattr(_mixtures.mos, "get", lambda name: Judge())
@@ -152,6 +154,31 @@ def test_what_is_missing_is_left_out_with_its_reason(monkeypatch, corpus):
         assert "no weights" in task.available()
         assert task.left_out() == dict.fromkeys((c.name for c in task.columns), "no weights")
     assert tasks.get("separate").unsuited(dataclasses.replace(corpus, clips=corpus.clips[:1]))
+
+
+def test_what_may_pass_is_raised_and_other_failures_are_noted(monkeypatch, corpus):
+    def refused(cause):
+        def mixture(*_):
+            raise AudioError("a clip cannot be read") from cause
+
+        monkeypatch.setattr(Enhance, "mixture", mixture)
+        return concluded("enhance", corpus, None)
+
+    with pytest.raises(AudioError):
+        refused(OSError(errno.EMFILE, "Too many open files"))
+    assert _mixtures._kept_mixtures == {}
+    _, rows, _, notes = refused(None)
+    assert rows == {} and sum("a clip cannot be read" in note for note in notes) == 3
+
+
+def test_a_codec_that_fails_for_now_is_not_called_unsuited(monkeypatch, corpus):
+    def encode_latents(*_):
+        raise CodecError("cannot encode") from MemoryError()
+
+    codec = registry.load("rvq-mini", quiet=True)
+    monkeypatch.setattr(type(codec), "encode_latents", encode_latents)
+    with pytest.raises(CodecError):
+        concluded("enhance", corpus, codec)
 
 
 def test_a_diverged_model_is_no_result(monkeypatch):

@@ -1,7 +1,8 @@
 """Any audio encoder of transformers as an embedding of sounds: WavLM, HuBERT, CLAP, AST and others.
 
 CLAP gives its own embedding of a sound, other networks the mean of their last layer over time.
-Sounds are heard at the rate of the network, in pieces of PIECE seconds, whose mean is taken.
+Sounds are resampled to the rate of the network and cut into pieces of PIECE seconds; the embedding
+is the mean over the pieces.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from audiotok.errors import MetricError
 from audiotok.judges.pretrained import Pretrained
 from audiotok.sound.audio import Audio
 
-PIECE = 10  # seconds, as CLAP and AST hear at once
+PIECE = 10  # seconds, the input length of CLAP and AST
 SHORTEST = 0.1  # seconds: shorter pieces are left out, unless there is no other
 
 
-def heard(audio: Audio, rate: int) -> list[np.ndarray]:
+def pieces_of(audio: Audio, rate: int) -> list[np.ndarray]:
     """The mono sound at `rate` Hz in pieces of PIECE seconds, (L,) float32.
 
     Raises:
@@ -49,14 +50,14 @@ class HubEncoder(Pretrained):
     def embed(self, audio: Audio) -> np.ndarray:
         """(D,) float32; MetricError for digital silence and sounds that are too short."""
         features, network = self.network
-        found, seconds = [], []
-        for piece in heard(audio, features.sampling_rate):
+        embeddings, seconds = [], []
+        for piece in pieces_of(audio, features.sampling_rate):
             inputs = features(piece, sampling_rate=features.sampling_rate, return_tensors="pt")
             if hasattr(network, "get_audio_features"):  # CLAP
                 output = network.get_audio_features(**inputs)
                 output = getattr(output, "pooler_output", output)[0]
             else:
                 output = network(**inputs).last_hidden_state[0].mean(0)
-            found.append(output.double().numpy())
+            embeddings.append(output.double().numpy())
             seconds.append(len(piece))
-        return np.average(found, axis=0, weights=seconds).astype(np.float32)
+        return np.average(embeddings, axis=0, weights=seconds).astype(np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from audiotok.judges.embeddings.hub import heard
+from audiotok.judges.embeddings.hub import pieces_of
 from audiotok.judges.pretrained import Pretrained
 from audiotok.sound.audio import Audio
 
@@ -29,11 +29,11 @@ class Tagger(Pretrained):
 
     @torch.inference_mode()
     def posteriors(self, audio: Audio) -> np.ndarray:
-        """(C,) float64 with the sum 1, the mean over pieces; MetricError as `hub.heard`."""
+        """(C,) float64 with the sum 1, the mean over pieces; MetricError as `hub.pieces_of`."""
         features, network = self.network
-        found, seconds = [], []
-        for piece in heard(audio, features.sampling_rate):
+        posteriors, seconds = [], []
+        for piece in pieces_of(audio, features.sampling_rate):
             inputs = features(piece, sampling_rate=features.sampling_rate, return_tensors="pt")
-            found.append(network(**inputs).logits[0].double().softmax(-1).numpy())
+            posteriors.append(network(**inputs).logits[0].double().softmax(-1).numpy())
             seconds.append(len(piece))
-        return np.average(found, axis=0, weights=seconds)
+        return np.average(posteriors, axis=0, weights=seconds)
