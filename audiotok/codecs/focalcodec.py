@@ -101,6 +101,9 @@ class FocalCodec(Codec):
             self.network = FocalCodecNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
 
+    def _random_network(self) -> FocalCodecNetwork:
+        return FocalCodecNetwork(sizes(self.card))
+
     def _config(self, *paths: Path) -> FocalCodecConfig:
         """Sizes from the first of these files that there is, compared with the card.
 
@@ -162,6 +165,25 @@ class FocalCodec(Codec):
 
     def codewords(self, k: int) -> Tensor:
         return self.codebook(k) if k else self.network.quantizer.codebook
+
+
+def sizes(card: CodecCard) -> FocalCodecConfig:
+    """Sizes for random weights: with them, the weights are as many as in the published file."""
+    bits = card.codebook_sizes[0].bit_length() - 1
+    widths = (1024, 1024, 1024) if card.causal else (1024, 512, 256)
+    factors = {1: (1, 1, 1), 2: (2, 1, 1), 4: (2, 2, 1)}[card.hop_length // _FRAME]
+    causal = {"causal": card.causal}
+    compressor = {"output_dim": bits, "hidden_dims": widths, "downscale_factors": factors}
+    decompressor = {"input_dim": bits, "hidden_dims": widths[::-1]}
+    decompressor["upscale_factors"] = factors[::-1]
+    return FocalCodecConfig(
+        encoder_config=causal,
+        compressor_config=compressor | causal,
+        quantizer_config={"codebook_size": 2**bits},
+        decompressor_config=decompressor | causal,
+        decoder_name="WaveNeXt" if card.causal else "Vocos",
+        decoder_config=causal,
+    )
 
 
 # Keys of version 0.0.1 -> those of 0.0.2; None: not needed.
