@@ -22,6 +22,8 @@ import torch
 
 import audiotok
 from audiotok import data
+from audiotok.errors import AudiotokError
+from audiotok.system.files import replacing
 from audiotok.training.code_errors import CodeErrors
 from audiotok.training.settings import ErrorsConfig
 
@@ -47,10 +49,11 @@ def main() -> int:
         if len(rows) and (rows[list(about)] == list(about.values())).all(axis=1).any():
             continue
         change = errors(codecs[0], rate, arguments) if rate else None
-        found = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**about)
-        rows = pd.concat([rows, found])
-        rows.round(6).to_csv(arguments.csv, index=False)
-        means = found[list(measured.METRICS)].mean().round(4).to_dict()
+        new = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**about)
+        rows = pd.concat([rows, new])
+        with replacing(arguments.csv, AudiotokError) as file:
+            file.write(rows.round(6).to_csv(index=False).encode())
+        means = new[list(measured.METRICS)].mean().round(4).to_dict()
         print(f"{codec.card.name} at rate {rate}: {means}", flush=True)
     first = codecs[0].card.name
     for rate in arguments.rates:

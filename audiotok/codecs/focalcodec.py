@@ -12,7 +12,6 @@ official ones for the padded sound. The causal one needs no padding.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -203,12 +202,7 @@ def renamed(official: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     state: dict[str, Any] = {}
     for key, tensor in official.items():
-        name = key
-        for pattern, replacement in _KEYS:
-            if match := re.fullmatch(pattern, key):
-                name = replacement and match.expand(replacement)
-                break
-        if name is not None:
+        if (name := checkpoints.renamed_key(key, _KEYS)) is not None:
             state[name] = as_float32(tensor)
     for key in [key for key in state if ".attention.q_proj." in key]:
         names = [key.replace(".q_proj.", f".{each}_proj.") for each in "qkv"]
