@@ -43,7 +43,14 @@ def main() -> int:
     if len({codec.fingerprint for codec in codecs}) > 1:
         print("these decoders are of different codes: compare them with `audiotok compare`")
         return 2
-    rows = pd.read_csv(arguments.csv) if arguments.csv.exists() else pd.DataFrame()
+    rows = pd.DataFrame()
+    if arguments.csv.exists():
+        rows = pd.read_csv(arguments.csv, dtype={"clip": str})
+    if len(rows) and set(rows["clip"]) != {clip.id for clip in data.load(arguments.data)}:
+        print(
+            f"{arguments.csv} has rows of other clips than those of {arguments.data}: name another"
+        )
+        return 2
     for rate, codec in itertools.product(arguments.rates, codecs):
         about = {"codec": codec.card.name, "rate": rate, "kind": arguments.kind if rate else "none"}
         if len(rows) and (rows[list(about)] == list(about.values())).all(axis=1).any():
