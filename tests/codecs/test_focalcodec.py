@@ -1,6 +1,7 @@
 """FocalCodec against outputs of the official code, its formats, its streams, what it refuses."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_the_values_of_the_official_code(name, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(tiny.CONFIGS[name]))
     codec = audiotok.load(name, tmp_path)
     waveform, expected = official_weights.sound(16000, 8), kept["codes 0"].long()[None, None]
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings(action="error"):
         latents, codes = codec._encode_latents(waveform), codec._encode(waveform)
         sound = codec._decode(expected)
     assert (latents[0] - kept["latents"]).abs().max() <= 1e-5
