@@ -136,6 +136,7 @@ def test_random_weights_are_as_many_as_the_published_ones(card):
     assert config.quantizer_config.codebook_size == card.codebook_sizes[0]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding")
 @pytest.mark.parametrize(("kernel", "dilation"), [(14, 1), (7, 1), (4, 3)])
 def test_padding_of_even_kernels_is_that_of_pytorch_without_its_warning(kernel, dilation):
     sizes = {"kernel_size": kernel, "dilation": dilation, "padding": "same"}
