@@ -79,11 +79,11 @@ def train_all(arguments: argparse.Namespace) -> int:
                 note=lambda text: print(text, flush=True),
                 cpu=True,
             )  # fmt: skip
-            found = pd.DataFrame(measured.rows(audiotok.load(weights), arguments.test))
-            found.insert(0, "switch", switch)
-            found.insert(1, "seed", seed)
-            keep(arguments.rows, found)
-            means = found[list(measured.METRICS)].mean().round(3).to_dict()
+            rows = pd.DataFrame(measured.rows(audiotok.load(weights), arguments.test))
+            rows.insert(0, "switch", switch)
+            rows.insert(1, "seed", seed)
+            keep(arguments.rows, rows)
+            means = rows[list(measured.METRICS)].mean().round(3).to_dict()
             print(f"{switch}, seed {seed}: {means}", flush=True)
     return 0
 
@@ -106,12 +106,12 @@ def missing(path: Path, switch: str, seed: int) -> bool:
     return not ((rows["switch"] == switch) & (rows["seed"] == seed)).any()
 
 
-def keep(path: Path, found: pd.DataFrame) -> None:
+def keep(path: Path, new: pd.DataFrame) -> None:
     """Adds rows to the file, which is written whole or not at all."""
     rows = [pd.read_csv(path)] if path.exists() else []
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, RecipeError) as file:
-        file.write(pd.concat([*rows, found]).round(6).to_csv(index=False).encode())
+        file.write(pd.concat([*rows, new]).round(6).to_csv(index=False).encode())
 
 
 def write(arguments: argparse.Namespace) -> int:

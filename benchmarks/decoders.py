@@ -22,6 +22,8 @@ import torch
 
 import audiotok
 from audiotok import data
+from audiotok.errors import AudiotokError
+from audiotok.system.files import replacing
 from audiotok.training.code_errors import CodeErrors
 from audiotok.training.settings import ErrorsConfig
 
@@ -41,16 +43,24 @@ def main() -> int:
     if len({codec.fingerprint for codec in codecs}) > 1:
         print("these decoders are of different codes: compare them with `audiotok compare`")
         return 2
-    rows = pd.read_csv(arguments.csv) if arguments.csv.exists() else pd.DataFrame()
+    rows = pd.DataFrame()
+    if arguments.csv.exists():
+        rows = pd.read_csv(arguments.csv, dtype={"clip": str})
+    if len(rows) and set(rows["clip"]) != {clip.id for clip in data.load(arguments.data)}:
+        print(
+            f"{arguments.csv} has rows of other clips than those of {arguments.data}: name another"
+        )
+        return 2
     for rate, codec in itertools.product(arguments.rates, codecs):
         about = {"codec": codec.card.name, "rate": rate, "kind": arguments.kind if rate else "none"}
         if len(rows) and (rows[list(about)] == list(about.values())).all(axis=1).any():
             continue
         change = errors(codecs[0], rate, arguments) if rate else None
-        found = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**about)
-        rows = pd.concat([rows, found])
-        rows.round(6).to_csv(arguments.csv, index=False)
-        means = found[list(measured.METRICS)].mean().round(4).to_dict()
+        new = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**about)
+        rows = pd.concat([rows, new])
+        with replacing(arguments.csv, AudiotokError) as file:
+            file.write(rows.round(6).to_csv(index=False).encode())
+        means = new[list(measured.METRICS)].mean().round(4).to_dict()
         print(f"{codec.card.name} at rate {rate}: {means}", flush=True)
     first = codecs[0].card.name
     for rate in arguments.rates:

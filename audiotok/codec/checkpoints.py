@@ -9,6 +9,7 @@ import http.client
 import json
 import logging
 import math
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -269,6 +270,15 @@ def _refused(path: Path, reason: Exception) -> CheckpointError:
         f"{path} is refused: it is damaged, or holds other things than tensors, which could run "
         f"code ({type(reason).__name__})"
     )
+
+
+def renamed_key(key: str, patterns: Iterable[tuple[str, str | None]]) -> str | None:
+    """A key by the first pattern that matches the whole of it: its replacement, or None if that is
+    None, for a tensor that is not needed. A key that none matches stays as it is."""
+    for pattern, replacement in patterns:
+        if match := re.fullmatch(pattern, key):
+            return replacement and match.expand(replacement)
+    return key
 
 
 def load_strict(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str | Path) -> None:

@@ -25,17 +25,17 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     try:
         with tarfile.open(path, "r:") as archive:
-            found = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
-            missing = [name for name in (WEIGHTS, CONFIG) if name not in found]
+            files = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
+            missing = [name for name in (WEIGHTS, CONFIG) if name not in files]
             if missing:
                 raise CheckpointError(
                     f"{path} holds no {' and no '.join(missing)}: expected a .nemo file that NeMo "
                     "saved"
                 )
-            if found[CONFIG].size > yaml_files.BYTES:
+            if files[CONFIG].size > yaml_files.BYTES:
                 raise ValueError(f"{CONFIG} has more than {yaml_files.BYTES} bytes")
-            text = archive.extractfile(found[CONFIG]).read().decode("utf-8")
-            weights = io.BytesIO(archive.extractfile(found[WEIGHTS]).read())
+            text = archive.extractfile(files[CONFIG]).read().decode("utf-8")
+            weights = io.BytesIO(archive.extractfile(files[WEIGHTS]).read())
         config = yaml_files.parse(text)
         if not isinstance(config, dict):
             raise ValueError(f"{CONFIG} is no mapping")

@@ -247,8 +247,10 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
             f"there is no codec {base!r}: the part after @ is the hash of a file of weights; "
             "give that file instead of the name (-t FILE.safetensors)"
         )
-    names = sorted({n for f in families for card in f.CARDS for n in (card.name, card.family)})
-    close = difflib.get_close_matches(base, names, n=3, cutoff=0.5)
+    cards = [card for family in families for card in family.CARDS]
+    names = sorted({name for card in cards for name in (card.name, card.family)})
+    close = sorted(card.name for card in cards if card.family == base)  # a family without a default
+    close = close or difflib.get_close_matches(base, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known codecs: {', '.join(names)}"
     raise CodecError(f"there is no codec {base!r}: {hint}")
 

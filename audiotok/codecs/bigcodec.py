@@ -139,12 +139,7 @@ def _renamed(official: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
             if tensor.numel() != len(taps) or not torch.allclose(tensor.float().flatten(), taps):
                 raise CheckpointError(f"{path}: {key} is not the filter expected")
             continue
-        name = key
-        for pattern, replacement in _KEYS:
-            if match := re.fullmatch(pattern, key):
-                name = replacement and match.expand(replacement)
-                break
-        if name is not None:
+        if (name := checkpoints.renamed_key(key, _KEYS)) is not None:
             renamed[re.sub(r"\.act\.(alpha|beta)$", r".\1", name)] = tensor
     state = from_official(renamed)
     for name in [name for name in state if re.search(r"\.(in|out)_proj\.weight$", name)]:

@@ -68,18 +68,18 @@ class DecoderNetwork(nn.Module):
         if factor > 1:
             self.longer = Longer(rate, factor, config.width, config.depth)
 
-    def own_state(self, decoder: Iterable[str]) -> dict[str, Tensor]:
+    def decoder_state(self, decoder: Iterable[str]) -> dict[str, Tensor]:
         """What a file holds: weights of the codec by these names, and the layers behind."""
         keys = {f"codec.{name}" for name in decoder}
         return {k: v for k, v in self.state_dict().items() if k in keys or k.startswith("longer.")}
 
-    def load_own(self, path: Path | str, decoder: Iterable[str]) -> None:
+    def load_decoder(self, path: Path | str, decoder: Iterable[str]) -> None:
         """Loads such a file.
 
         Raises:
             CheckpointError: it holds other tensors.
         """
-        given, known = in_float32(checkpoints.read_state(path)[0]), self.own_state(decoder)
+        given, known = in_float32(checkpoints.read_state(path)[0]), self.decoder_state(decoder)
         wrong = [k for k in known.keys() | given.keys() if _shape(known, k) != _shape(given, k)]
         if wrong:
             raise CheckpointError(
@@ -174,7 +174,7 @@ class Redecoded(Codec):
             )
         self.context_seconds = self.base.context_seconds
         self.network = DecoderNetwork(self.base, config)
-        self.network.load_own(checkpoint, decoder_weights(self.base))
+        self.network.load_decoder(checkpoint, decoder_weights(self.base))
 
     @classmethod
     def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:

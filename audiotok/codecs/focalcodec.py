@@ -12,7 +12,6 @@ official ones for the padded sound. The causal one needs no padding.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +100,9 @@ class FocalCodec(Codec):
             self.network = FocalCodecNetwork(config)
         checkpoints.load_strict(self.network, state, checkpoint)
 
+    def _random_network(self) -> FocalCodecNetwork:
+        return FocalCodecNetwork(sizes(self.card))
+
     def _config(self, *paths: Path) -> FocalCodecConfig:
         """Sizes from the first of these files that there is, compared with the card.
 
@@ -164,6 +166,25 @@ class FocalCodec(Codec):
         return self.codebook(k) if k else self.network.quantizer.codebook
 
 
+def sizes(card: CodecCard) -> FocalCodecConfig:
+    """Sizes for random weights: with them, the weights are as many as in the published file."""
+    bits = card.codebook_sizes[0].bit_length() - 1
+    widths = (1024, 1024, 1024) if card.causal else (1024, 512, 256)
+    factors = {1: (1, 1, 1), 2: (2, 1, 1), 4: (2, 2, 1)}[card.hop_length // _FRAME]
+    causal = {"causal": card.causal}
+    compressor = {"output_dim": bits, "hidden_dims": widths, "downscale_factors": factors}
+    decompressor = {"input_dim": bits, "hidden_dims": widths[::-1]}
+    decompressor["upscale_factors"] = factors[::-1]
+    return FocalCodecConfig(
+        encoder_config=causal,
+        compressor_config=compressor | causal,
+        quantizer_config={"codebook_size": 2**bits},
+        decompressor_config=decompressor | causal,
+        decoder_name="WaveNeXt" if card.causal else "Vocos",
+        decoder_config=causal,
+    )
+
+
 # Keys of version 0.0.1 -> those of 0.0.2; None: not needed.
 _KEYS = (
     (r"quantizer\.mask|encoder\.encoder\.norm\.\w+", None),
@@ -181,12 +202,7 @@ def renamed(official: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     state: dict[str, Any] = {}
     for key, tensor in official.items():
-        name = key
-        for pattern, replacement in _KEYS:
-            if match := re.fullmatch(pattern, key):
-                name = replacement and match.expand(replacement)
-                break
-        if name is not None:
+        if (name := checkpoints.renamed_key(key, _KEYS)) is not None:
             state[name] = as_float32(tensor)
     for key in [key for key in state if ".attention.q_proj." in key]:
         names = [key.replace(".q_proj.", f".{each}_proj.") for each in "qkv"]

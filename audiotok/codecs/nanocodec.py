@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,6 +25,7 @@ from audiotok.nn.nanocodec import DecoderConfig, EncoderConfig, NanoCodecNetwork
 from audiotok.nn.seanet import as_float32, fold_weight_norm
 
 _RATES = {1764: (2, 3, 6, 7, 7), 1024: (2, 2, 4, 8, 8)}  # hop length: strides of the encoder
+_LEVELS = {4032: (9, 8, 8, 7), 2016: (8, 7, 6, 6)}  # codebook size: levels
 
 
 def _card(bitrate: str, rate: str, *, hop_length: int, groups: int, size: int) -> CodecCard:
@@ -83,6 +85,15 @@ class NanoCodec(Codec):
             self.network = NanoCodecNetwork(*parts)
         checkpoints.load_strict(self.network, state, checkpoint)
 
+    def _random_network(self) -> NanoCodecNetwork:
+        network = NanoCodecNetwork(*sizes(self.card))
+        encoder, last = network.audio_encoder, network.audio_encoder.post_conv
+        sound = torch.randn(1, 1, 50 * self.hop_length).cumsum(-1).sin()
+        std, mean = torch.std_mean(encoder(sound), (0, 2))
+        last.weight.div_(std[:, None, None])  # or all latents would be rounded to the same levels
+        last.bias.sub_(mean).div_(std)
+        return network
+
     def _compare(
         self,
         sample_rate: object,
@@ -123,7 +134,25 @@ class NanoCodec(Codec):
         return self.network.quantizer.codebooks[k].cpu()
 
 
-def _part(config: dict[str, Any], name: str, kind: str, sizes: type, path: Path) -> Any:
+def sizes(card: CodecCard) -> tuple[EncoderConfig, DecoderConfig, QuantizerConfig]:
+    """Sizes for random weights: with them, the weights are as many as in the published file."""
+    rates, groups = _RATES[card.hop_length], card.num_codebooks
+    levels = _LEVELS[card.codebook_sizes[0]]
+    dimension = groups * len(levels)
+    return (
+        EncoderConfig(encoded_dim=dimension, down_sample_rates=rates, base_channels=24),
+        DecoderConfig(
+            input_dim=dimension,
+            up_sample_rates=rates[::-1],
+            base_channels=864,
+            activation="half_snake",
+            output_activation="clamp",
+        ),
+        QuantizerConfig(num_groups=groups, num_levels_per_group=levels),
+    )
+
+
+def _part(config: dict[str, Any], name: str, kind: str, fields_of: type, path: Path) -> Any:
     """The sizes of a part of the network.
 
     Raises:
@@ -135,7 +164,7 @@ def _part(config: dict[str, Any], name: str, kind: str, sizes: type, path: Path)
     if target != kind:
         raise CheckpointError(f"{path} is no NanoCodec: its {name} is {target}, expected {kind}")
     try:
-        return sizes(**fields)
+        return fields_of(**fields)
     except (TypeError, ValidationError) as reason:
         raise CheckpointError(
             f"{path} is no NanoCodec: {name}: {' '.join(str(reason).split())[:200]}"
@@ -145,13 +174,13 @@ def _part(config: dict[str, Any], name: str, kind: str, sizes: type, path: Path)
 _UNUSED = re.compile(r"(?!audio_encoder\.|audio_decoder\.|vector_quantizer\.)")
 
 
-def _renamed(state: dict[str, Tensor], sizes: QuantizerConfig, path: Path) -> dict[str, Tensor]:
+def _renamed(state: dict[str, Tensor], config: QuantizerConfig, path: Path) -> dict[str, Tensor]:
     """The weights of the codec in our names; constants of its quantizers are compared and left out.
 
     Raises:
         CheckpointError: the quantizers have other levels than the configuration says.
     """
-    levels = sizes.num_levels_per_group
+    levels = config.num_levels_per_group
     steps = [math.prod(levels[:number]) for number in range(len(levels))]
     constants = {"num_levels": list(levels), "dim_base_index": steps}
     kept = {}

@@ -29,7 +29,7 @@ from audiotok.nn.pieces import Chain, Pieces
 from audiotok.nn.states import Stateless
 
 _MODEL_TYPE = "qwen3_tts_tokenizer_12hz"
-# Of the configurations, beside the defaults, for random weights.
+# Sizes of networks with random weights, where they differ from the defaults.
 SIZES: dict[str, dict[str, Any]] = {"encoder": {}, "decoder": {}}
 _ENCODER, _DECODER = "encoder.", "decoder."  # of the keys in the official file
 
@@ -148,7 +148,15 @@ def _part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _decoder(content: Any, path: Path, state: dict[str, Tensor] | None) -> nn.Module:
-    """The decoder of the sizes in `decoder_config`, with random weights."""
+    """The decoder of the sizes in `decoder_config`, its weights not loaded yet.
+
+    Args:
+        content: `decoder_config` of the file `path`.
+        state: weights to load later, which must fit these sizes; None: no weights follow.
+
+    Raises:
+        CheckpointError: sizes that are refused, or that do not fit `state`.
+    """
     with LOADING:
         from audiotok.codecs._qwen3_decoder import Decoder, DecoderConfig
     try:

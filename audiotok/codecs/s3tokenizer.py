@@ -3,7 +3,7 @@
 Du et al. 2024 (CosyVoice, v1), arXiv 2407.05407; (CosyVoice 2, v2), arXiv 2412.10117; 2025
 (CosyVoice 3, v3), arXiv 2505.17589. Chatterbox, Step-Audio 2 and MiniCPM-o use v2. The networks are
 those of the package s3tokenizer, which rebuilt them from the published ONNX files; these files load
-as they are. A Whisper-like encoder hears the log-mel spectrogram; v1 has a codebook of 4096 for its
+as they are. A Whisper-like encoder takes the log-mel spectrogram; v1 has a codebook of 4096 for its
 normalised latents, v2 and v3 round 8 numbers to three levels each.
 
 Codes are those of the package for the sound as it is. It gives fewer frames than the sound has,
@@ -179,9 +179,9 @@ class S3Tokenizer(Codec):
             network.quantizer._codebook.embed.copy_(F.normalize(chosen + noise, dim=-1))
             return network
         projection = network.quantizer._codebook.project_down
-        found = projection(latents)
-        projection.weight.div_(found.std(0)[:, None])
-        projection.bias.sub_(found.mean(0)).div_(found.std(0))
+        std, mean = torch.std_mean(projection(latents), 0)
+        projection.weight.div_(std[:, None])
+        projection.bias.sub_(mean).div_(std)
         return network
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:

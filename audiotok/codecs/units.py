@@ -33,7 +33,7 @@ from audiotok.nn.quantizers.strided import pool, repeat
 from audiotok.nn.quantizers.vq import VectorQuantizer
 
 LAYERS = {"units:hubert": (9,), "units:wavlm": (21,)}  # where the name says none
-# Of the configurations, beside the defaults of transformers, for random weights.
+# Sizes of networks with random weights, where they differ from the defaults of transformers.
 SIZES: dict[str, dict[str, Any]] = {
     "units:hubert": {},
     "units:wavlm": {
@@ -204,14 +204,14 @@ class Units(Codec):
         """The file of centroids: the checkpoint, or beside it if that is the network."""
         if not _centroids.is_network(checkpoint):
             return checkpoint
-        found = [checkpoint.with_name(name) for name in _centroids.NAMES]
-        found = [path for path in found if path.is_file()]
-        if not found:
+        beside = [checkpoint.with_name(name) for name in _centroids.NAMES]
+        files = [path for path in beside if path.is_file()]
+        if not files:
             names = " or ".join(_centroids.NAMES)
             raise CheckpointError(
                 f"{checkpoint.parent} has no {names}: {self.card.name} needs {GIVEN}"
             )
-        return found[0]
+        return files[0]
 
     def _weights(self, checkpoint: Path) -> Path:
         """The weights of the network: the checkpoint, beside it, or those of the card."""
@@ -261,10 +261,11 @@ class Units(Codec):
         encoder = _speech_encoder.drawn(self.kind, name, SIZES[name])
         layers = self.options.get("layer") or LAYERS[name]
         states = _speech_encoder.HiddenStates(encoder, layers)
-        found = states(torch.randn(1, 1, 64_000).cumsum(-1).sin())[0]
-        found = found.unflatten(0, (len(layers), 1, -1))
-        shape = (len(layers), self.card.codebook_sizes[0], found.shape[2])
-        return UnitsNetwork(encoder, layers, found.mean(-1) + found.std(-1) * torch.randn(shape))
+        latents = states(torch.randn(1, 1, 64_000).cumsum(-1).sin())[0]
+        latents = latents.unflatten(0, (len(layers), 1, -1))
+        std, mean = torch.std_mean(latents, -1)
+        shape = (len(layers), self.card.codebook_sizes[0], latents.shape[2])
+        return UnitsNetwork(encoder, layers, mean + std * torch.randn(shape))
 
     def _encode_latents(self, waveform: Tensor) -> Tensor:
         return self.network.states(waveform)

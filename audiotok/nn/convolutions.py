@@ -101,6 +101,7 @@ class LeftPaddedConv1d(nn.Conv1d):
 
     Attributes:
         left: samples of padding, one less than the (dilated) kernel, if causal.
+        right: zeros on the right beside the padding of both sides, 0 or 1, for "same" padding.
 
     Args:
         causal: L samples give ceil(L / stride) frames, each of the samples up to its first one.
@@ -122,7 +123,9 @@ class LeftPaddedConv1d(nn.Conv1d):
         padding: int | str = 0,
         mode: str = "replicate",
     ):
-        padding = 0 if causal else padding
+        padding, self.right = 0 if causal else padding, 0
+        if padding == "same":  # as PyTorch, which warns where the two sides differ
+            padding, self.right = divmod((kernel_size - 1) * dilation, 2)
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
         )
@@ -132,4 +135,6 @@ class LeftPaddedConv1d(nn.Conv1d):
         """(B, C, L) -> (B, C', T)."""
         if self.left:
             hidden = F.pad(hidden, (self.left, 0), self.mode)
+        elif self.right:
+            hidden = F.pad(hidden, (0, self.right))
         return super().forward(hidden)

@@ -1,7 +1,7 @@
 """Training of a decoder alone: encoder and codebooks of a codec stay as they are, so its codes too.
 
-Any codec of the registry whose network PyTorch runs, at its own rate or a multiple of it. What
-comes out is a file of the family `decoder`, see `codecs/decoder.py`.
+Any codec of the registry whose network PyTorch runs, at its own rate or a multiple of it. The
+result is a file of the family `decoder`, see `codecs/decoder.py`.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def complete(content: dict[str, Any], codec: Codec) -> None:
     """Fills in the `model` of a recipe for the codec of its `start_from`.
 
     Raises:
-        RecipeError: what comes out could not name the codec.
+        RecipeError: a file of weights could not name the codec.
     """
     card, given = codec.card, content.get("model") or {}
-    found: dict[str, Any] = {"sample_rate": card.sample_rate_out, "channels": card.channels}
+    model: dict[str, Any] = {"sample_rate": card.sample_rate_out, "channels": card.channels}
     if isinstance(codec, Redecoded):
-        found |= codec.network.config.model_dump()
-        found["weights"] = str(codec.checkpoint.resolve())
+        model |= codec.network.config.model_dump()
+        model["weights"] = str(codec.checkpoint.resolve())
     else:
-        found |= {"codec": _lasting(content["start_from"], codec), "checkpoint": None}
+        model |= {"codec": _lasting(content["start_from"], codec), "checkpoint": None}
         if (path := content.get("start_checkpoint")) is not None:
-            found["checkpoint"] = str(Path(path).resolve())
-    found["fingerprint"] = codec.fingerprint
-    content["model"] = found | (given if isinstance(given, dict) else {})
+            model["checkpoint"] = str(Path(path).resolve())
+    model["fingerprint"] = codec.fingerprint
+    content["model"] = model | (given if isinstance(given, dict) else {})
 
 
 def _lasting(name: str, codec: Codec) -> str:
@@ -93,7 +93,7 @@ class DecoderOnly(nn.Module):
             self.network = DecoderNetwork(codec, config)
             self.config = self.network.config
             if config.weights is not None:
-                self.network.load_own(config.weights, self.decoder)
+                self.network.load_decoder(config.weights, self.decoder)
         if config.fingerprint != codec.fingerprint:
             raise ValueError(
                 f"{config.codec} has the fingerprint {codec.fingerprint[:12]}, but the recipe was "
@@ -151,7 +151,7 @@ class DecoderOnly(nn.Module):
         return self
 
     def encoder(self, waveform: Tensor) -> Tensor:
-        """(B, C, L) -> latents (B, D, T) of the codec, for those who ask what it works with."""
+        """(B, C, L) -> latents (B, D, T) of the codec."""
         return self.base.encode_latents(self._at_input(waveform))
 
     def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
@@ -164,19 +164,19 @@ class DecoderOnly(nn.Module):
 
     def _forward(self, waveform: Tensor) -> Output:
         codes = self.base.encode_codes(self._at_input(waveform))
-        heard = codes
+        decoded = codes
         if self.training:
             if self.errors is not None:
-                heard = self.errors(codes)
+                decoded = self.errors(codes)
             if self.dropout and torch.rand(()) < self.dropout:
                 counts = self.base.card.codebook_counts
-                heard = heard[:, : counts[int(torch.randint(len(counts), ()))]]
-        sound = self.base.decode_codes(heard, grad=torch.is_grad_enabled())
+                decoded = decoded[:, : counts[int(torch.randint(len(counts), ()))]]
+        sound = self.base.decode_codes(decoded, grad=torch.is_grad_enabled())
         return Output(self.network.longer(sound), codes, codes, {})
 
     def exported(self) -> dict[str, Tensor]:
         """What the file of the decoder holds."""
-        return self.network.own_state(self.decoder)
+        return self.network.decoder_state(self.decoder)
 
     def _at_input(self, waveform: Tensor) -> Tensor:
         return Resample(self.config.sample_rate, self.base.card.sample_rate_in)(waveform)

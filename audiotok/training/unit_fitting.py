@@ -155,8 +155,8 @@ def _sampled(
         seconds += waveform.shape[-1] / card.sample_rate_in
         for piece in waveform.split(PIECE * card.sample_rate_in, -1):
             with inference(states, device):
-                found = states(piece.to(device))[0].float().cpu()
-            rows = found.unflatten(0, (len(states.layers), -1)).mT.numpy()
+                latents = states(piece.to(device))[0].float().cpu()
+            rows = latents.unflatten(0, (len(states.layers), -1)).mT.numpy()
             if not np.isfinite(rows).all():
                 raise CodecError(f"the network gives {clip.id} hidden states that are not finite")
             kept.append(rows)

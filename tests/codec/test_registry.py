@@ -56,6 +56,7 @@ def test_a_family_s_name_is_its_default(caplog, monkeypatch):
     [
         ("wavtokeniser", "there is no codec 'wavtokeniser': did you mean wavtokenizer"),
         ("mu-law", "did you mean mulaw"),
+        ("units:k=100", "there is no codec 'units': did you mean units:hubert or units:wavlm"),
         ("xyz", "known codecs: .*mulaw.*opus"),
         ("", "known codecs: "),
         ("mulaw:bits=4", "mulaw has no option 'bits=4'; options: it has none"),

@@ -1,6 +1,7 @@
 """FocalCodec against outputs of the official code, its formats, its streams, what it refuses."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from support.parity import assert_close_to_peak
 from support.promises import OF_THE_CARD
 
 import audiotok
+from audiotok.codecs import focalcodec
 from audiotok.codecs.focalcodec import FocalCodec
 from audiotok.errors import CheckpointError
+from audiotok.nn.convolutions import LeftPaddedConv1d
 from audiotok.nn.focalcodec import FocalCodecConfig, FocalCodecNetwork, decoder_in_pieces
 from audiotok.testing import check_codec
 
@@ -110,6 +113,39 @@ def test_the_first_version_of_the_format_loads(codecs, tmp_path):
     assert codec.network.state_dict().keys() == ours.keys()
     for key, tensor in codec.network.state_dict().items():
         assert torch.equal(tensor, ours[key]), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_random_weights(name, monkeypatch):
+    monkeypatch.setattr(focalcodec, "sizes", lambda card: FocalCodecConfig(**tiny.CONFIGS[name]))
+    one, two = (audiotok.load(name, random_weights=True) for _ in range(2))
+    tokens = one.encode((official_weights.sound(16000, 2)[0], 16000))
+    assert tokens.codes.shape == (1, 1, 2 * one.frame_rate)
+    assert tokens.codes.unique().numel() > 5
+    assert torch.equal(one.decode(tokens).waveform, two.decode(tokens).waveform)
+
+
+@pytest.mark.parametrize("card", FocalCodec.CARDS, ids=lambda card: card.name)
+def test_random_weights_are_as_many_as_the_published_ones(card):
+    config = focalcodec.sizes(card)
+    with torch.device("meta"):
+        network = FocalCodecNetwork(config)
+    size = 4 * sum(weight.numel() for weight in network.parameters())
+    assert size == pytest.approx(card.weights.size_about, rel=0.03)
+    assert (config.hop_length, config.causal) == (card.hop_length, card.causal)
+    assert config.quantizer_config.codebook_size == card.codebook_sizes[0]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding")
+@pytest.mark.parametrize(("kernel", "dilation"), [(14, 1), (7, 1), (4, 3)])
+def test_padding_of_even_kernels_is_that_of_pytorch_without_its_warning(kernel, dilation):
+    sizes = {"kernel_size": kernel, "dilation": dilation, "padding": "same"}
+    layer, other = LeftPaddedConv1d(3, 4, **sizes), torch.nn.Conv1d(3, 4, **sizes)
+    other.load_state_dict(layer.state_dict())
+    hidden = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings(action="error"):
+        output = layer(hidden)
+    torch.testing.assert_close(output, other(hidden))
 
 
 def test_cards():

@@ -13,6 +13,7 @@ from support import tiny_nanocodec as tiny
 from support.promises import OF_THE_CARD
 
 import audiotok
+from audiotok.codecs import nanocodec
 from audiotok.codecs.nanocodec import NanoCodec
 from audiotok.errors import CheckpointError
 from audiotok.nn.nanocodec import ShrunkScalarQuantizer
@@ -67,6 +68,30 @@ def test_cards():
     }
     assert all(card.restricted for card in NanoCodec.CARDS)  # NVIDIA's own licence
     assert audiotok.codec.registry.find_card("nanocodec").name == NAME
+
+
+def test_random_weights(monkeypatch):
+    encoder, decoder, quantizer = nanocodec.sizes(NanoCodec.CARDS[0])
+    encoder = encoder.model_copy(update={"base_channels": 8})
+    decoder = decoder.model_copy(update={"base_channels": 64})
+    monkeypatch.setattr(nanocodec, "sizes", lambda card: (encoder, decoder, quantizer))
+    one, two = (audiotok.load(NAME, random_weights=True) for _ in range(2))
+    noise = torch.randn(1, 44_100, generator=torch.Generator().manual_seed(1))
+    tokens = one.encode((noise.cumsum(-1).sin(), 22_050))
+    assert tokens.codes.shape == (1, 4, 25)
+    assert all(row.unique().numel() > 5 for row in tokens.codes[0])
+    assert torch.equal(one.decode(tokens).waveform, two.decode(tokens).waveform)
+
+
+@pytest.mark.parametrize("card", NanoCodec.CARDS, ids=lambda card: card.name)
+def test_random_weights_are_as_many_as_the_published_ones(card):
+    parts = nanocodec.sizes(card)
+    with torch.device("meta"):
+        network = nanocodec.NanoCodecNetwork(*parts)
+    size = 4 * sum(weight.numel() for weight in network.parameters())
+    assert size == pytest.approx(card.weights.size_about, rel=0.05)
+    assert math.prod(parts[0].down_sample_rates) == card.hop_length
+    assert math.prod(parts[2].num_levels_per_group) == card.codebook_sizes[0]
 
 
 def test_the_quantizer_is_its_formula():

@@ -1,4 +1,4 @@
-"""The switches of the ablation: each changes one thing, trains, and ends up in the table."""
+"""Scripts that compare trainings: switches change one thing each; tables go on from kept rows."""
 
 import importlib
 import sys
@@ -149,3 +149,18 @@ def test_intervals_are_over_speakers_also_if_their_names_are_numbers(ablation, s
 def test_a_gradient_needs_codewords():
     with pytest.raises(RecipeError, match="quantizer.gradient rotation needs codewords"):
         recipe_of("fsq", "quantizer.gradient=rotation")
+
+
+def test_decoders_are_compared_on_one_corpus(tmp_path, monkeypatch, capsys):
+    """Rows that a file has are kept; rows of other clips are refused."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    decoders, path = importlib.import_module("decoders"), tmp_path / "rows.csv"
+    clips = [clip.id for clip in audiotok.data.load("bundled")]
+    kept = {"clip": clips, "speaker": clips, "codec": "rvq-mini", "rate": 0.0, "kind": "none"}
+    pd.DataFrame(kept).to_csv(path, index=False)
+    monkeypatch.setattr(decoders.measured, "rows", None)  # measures nothing again
+    arguments = ["decoders.py", "rvq-mini", "--data", "bundled", "--csv", str(path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert decoders.main() == 0
+    pd.DataFrame(kept).iloc[1:].to_csv(path, index=False)
+    assert decoders.main() == 2 and "has rows of other clips than" in capsys.readouterr().out
