@@ -1,4 +1,4 @@
-"""From a name to a codec: families in codecs/, installed plug-ins, or a .py file that is typed.
+"""From a name to a codec.
 
 A name that the user typed may be a path or a name on the Hub. A name that comes from a file
 (`names.Recorded`) is only looked up among the cards: it never runs code or starts a download.
@@ -7,26 +7,21 @@ A name that the user typed may be a path or a name on the Hub. A name that comes
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
-import inspect
 import json
 import logging
-import pkgutil
 import re
 import sys
 from collections.abc import Sequence
-from functools import cache, partial
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from audiotok.codec import checkpoints, licences
 from audiotok.codec.codec import Codec, CodecCard, Weights
 from audiotok.codec.devices import AUTO, find_device
+from audiotok.codec.families import TYPED, all_families, family_in
 from audiotok.codec.inference import LOADING
 from audiotok.codec.variants import vary
 from audiotok.errors import CodecError
-from audiotok.system.names import Recorded, digest
+from audiotok.system.names import Recorded
 
 log = logging.getLogger("audiotok")
 _TRAINED = ".safetensors"
@@ -34,9 +29,7 @@ HUB = "hub:"  # prefix of repositories that `audiotok push` wrote
 HUB_FILE = "model.safetensors"
 # Names of families for which a warning has said which codec they stand for
 _announced: set[str] = set()
-_TYPED = "audiotok_user_"  # prefix of the modules of .py files that a user typed
 MERGES = 4  # the highest merge rate that `merge=*` stands for
-_CODECS = Path(__file__).parents[1] / "codecs"
 
 
 def load(
@@ -142,7 +135,7 @@ def check_random(name: str) -> None:
 
 def list_codecs() -> list[CodecCard]:
     """The cards of all codecs that can be loaded by name, in the order of their names."""
-    cards = [card for family in _all_families() for card in family.CARDS]
+    cards = [card for family in all_families() for card in family.CARDS]
     return sorted(cards, key=lambda card: card.name)
 
 
@@ -193,10 +186,10 @@ def is_family(name: str, card: CodecCard) -> bool:
 
 def name_for(family: type[Codec], card: CodecCard) -> str | None:
     """The name for which `load` gives this family with this card; None if there is none."""
-    if family in _all_families():
+    if family in all_families():
         return card.name
     module = sys.modules.get(family.__module__)
-    if module is not None and family.__module__.startswith(_TYPED):
+    if module is not None and family.__module__.startswith(TYPED):
         return f"{module.__file__}::{card.name}"
     return None
 
@@ -229,10 +222,10 @@ def _find_alone(name: str) -> tuple[type[Codec], CodecCard]:
     if is_weights(name):
         return _trained(Path(file), name)
     if file.endswith(".py"):
-        families = [_family_in(Path(file))]
+        families = [family_in(Path(file))]
         requested = rest if "::" in name else families[0].CARDS[0].family + name[len(file) :]
     else:
-        families, requested = _all_families(), name
+        families, requested = all_families(), name
     for family in families:
         if family.PREFIX and requested.startswith(family.PREFIX):
             base, _, options = requested.removeprefix(family.PREFIX).partition(":")
@@ -271,7 +264,7 @@ def _among(families: Sequence[type[Codec]], name: str) -> tuple[type[Codec], Cod
 
 
 def _find_recorded(name: Recorded) -> tuple[type[Codec], CodecCard]:
-    match = _among(_all_families(), str(name))
+    match = _among(all_families(), str(name))
     if match is None:
         why = "which is not in `audiotok list`"
         if "@" in name:
@@ -292,7 +285,7 @@ def _trained(path: Path, name: str) -> tuple[type[Codec], CodecCard]:
     """Family and card of a file of weights, from its metadata; the name contains its hash."""
     metadata = checkpoints.read_metadata(path)
     family_name = metadata.get("family", "")
-    for family in _all_families():
+    for family in all_families():
         if family_name in [family.FILES, *(card.family for card in family.CARDS)]:
             try:
                 card = family.card_from_metadata(metadata, checkpoints.sha256(path)[:8])
@@ -314,88 +307,3 @@ def _learned_from(metadata: dict[str, str]) -> tuple[str, ...]:
         return ()
     is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return tuple(names) if is_list else ()
-
-
-@cache
-def _all_families() -> list[type[Codec]]:
-    families = []
-    for module in pkgutil.iter_modules([str(_CODECS)]):
-        if module.name.startswith("_"):
-            continue
-        families += _families_of(importlib.import_module(f"audiotok.codecs.{module.name}"))
-    seen: dict[str, type[Codec]] = {}
-    for family in families:
-        for card in family.CARDS:
-            if seen.setdefault(card.name, family) is not family:
-                raise CodecError(f"two families have a codec {card.name!r}: rename one")
-    for plugin in entry_points(group="audiotok.codecs"):
-        try:
-            families.append(_checked(plugin.load(), families))
-        except (
-            Exception,
-            SystemExit,
-        ) as reason:  # a plug-in may raise anything; the others still load
-            text = " ".join(str(reason).split()) or type(reason).__name__
-            log.warning("the codec plug-in %s is left out: %s", plugin.value, text)
-    return families
-
-
-def _checked(family: object, families: Sequence[type[Codec]]) -> type[Codec]:
-    """The class of a plug-in, if it is a valid family; else ValueError with the reason."""
-    if not (inspect.isclass(family) and issubclass(family, Codec)):
-        raise ValueError("it is no subclass of audiotok.Codec")
-    cards, prefix = family.CARDS, family.PREFIX
-    if not isinstance(cards, tuple | list) or not all(isinstance(c, CodecCard) for c in cards):
-        raise ValueError("its CARDS are no tuple of CodecCard")
-    if not cards and not (isinstance(prefix, str) and prefix):
-        raise ValueError("it has no CARDS and no PREFIX")
-    if family.DEFAULT not in (None, *(card.name for card in cards)):
-        raise ValueError(f"its DEFAULT {family.DEFAULT!r} is none of its CARDS")
-    reserved = {name for one in families for card in one.CARDS for name in (card.name, card.family)}
-    reserved |= {one.PREFIX for one in families if one.PREFIX}
-    own = [name for card in cards for name in (card.name, card.family)]
-    if clashing := reserved.intersection([*own, prefix]):
-        raise ValueError(f"{min(clashing)!r} is the name of another codec: uninstall one")
-    return family
-
-
-def _families_of(module) -> list[type[Codec]]:
-    """The families defined in this module: Codec classes with CARDS, a PREFIX or FILES."""
-    return [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, Codec)
-        and value.__module__ == module.__name__
-        and (value.CARDS or value.PREFIX or value.FILES)
-    ]
-
-
-def _family_in(path: Path) -> type[Codec]:
-    """The one class with CARDS in a .py file that the user typed; reloaded if it has changed."""
-    if not path.is_file():
-        raise CodecError(f"{path} does not exist: expected a file with a Codec class")
-    status = path.stat()
-    return _imported(path.resolve(), (status.st_mtime_ns, status.st_size))
-
-
-@cache
-def _imported(path: Path, state: tuple[int, int]) -> type[Codec]:
-    module_name = (
-        f"{_TYPED}{digest(str(path), 12)}"  # files of equal names in two folders are two modules
-    )
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as reason:  # the user's code may raise anything
-        text = " ".join(str(reason).split())
-        raise CodecError(f"{path} cannot be imported: {type(reason).__name__}: {text}") from reason
-    families = [family for family in _families_of(module) if family.CARDS]
-    if len(families) != 1:
-        raise CodecError(f"{path} has {len(families)} Codec classes with CARDS, expected 1")
-    families[0].FOUND_BY = partial(
-        _family_in, path.resolve()
-    )  # so another process can find the class
-    return families[0]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import audiotok
 from audiotok import corpora, data
 from audiotok.cli import app
-from audiotok.codec import checkpoints, registry
+from audiotok.codec import checkpoints, families, registry
 from audiotok.errors import AudiotokError, CheckpointError, CodecError, CorpusError, RecipeError
 from audiotok.harness import harness
 from audiotok.harness.settings import BenchSettings
@@ -62,7 +62,7 @@ def bait(tmp_path, monkeypatch):
         raise AssertionError("something connects to the network")
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    registry._imported.cache_clear()
+    families._imported.cache_clear()
     yield
     assert not Path("canary").exists()
 

@@ -12,7 +12,7 @@ import torch
 from support import tiny_codec
 
 import audiotok
-from audiotok.codec import checkpoints, devices, registry
+from audiotok.codec import checkpoints, devices, families, registry
 from audiotok.errors import CheckpointError, CodecError
 
 TINY = str(Path(tiny_codec.__file__))
@@ -20,9 +20,9 @@ TINY = str(Path(tiny_codec.__file__))
 
 @pytest.fixture
 def fresh():
-    registry._all_families.cache_clear()
+    families.all_families.cache_clear()
     yield
-    registry._all_families.cache_clear()
+    families.all_families.cache_clear()
 
 
 def test_names_are_unique_and_cards_are_of_their_family():
@@ -134,7 +134,7 @@ def test_plug_ins(monkeypatch, caplog, fresh):
         EntryPoint("tiny", "support.tiny_codec:Tiny", "audiotok.codecs"),
         EntryPoint("broken", "no_such_module:Thing", "audiotok.codecs"),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: plugins)
+    monkeypatch.setattr(families, "entry_points", lambda group: plugins)
     assert audiotok.load("tiny").card.name == "tiny-a"
     assert "tiny-a" in [card.name for card in audiotok.list_codecs()]
     assert "no_such_module:Thing is left out: No module named" in caplog.text
@@ -177,8 +177,8 @@ def test_plug_ins_that_cannot_be_used_are_named_and_left_out(monkeypatch, caplog
     plugins = [EntryPoint("tiny", "support.tiny_codec:Tiny", "audiotok.codecs")]
     plugins += [EntryPoint(name, f"bad_plugin:{name}", "audiotok.codecs") for name in bad]
     before = len(audiotok.list_codecs())
-    registry._all_families.cache_clear()
-    monkeypatch.setattr(registry, "entry_points", lambda group: plugins)
+    families.all_families.cache_clear()
+    monkeypatch.setattr(families, "entry_points", lambda group: plugins)
     assert len(audiotok.list_codecs()) == before + len(tiny_codec.Tiny.CARDS)
     assert audiotok.load("tiny").card.name == "tiny-a"
     for name, why in bad.items():
@@ -190,7 +190,7 @@ def test_two_families_of_one_name(monkeypatch, fresh):
     class Other(tiny_codec.Tiny):
         pass
 
-    monkeypatch.setattr(registry, "_families_of", lambda module: [tiny_codec.Tiny, Other])
+    monkeypatch.setattr(families, "families_of", lambda module: [tiny_codec.Tiny, Other])
     with pytest.raises(CodecError, match="two families have a codec 'tiny-a'"):
         audiotok.list_codecs()
 

@@ -8,7 +8,7 @@ from support import tiny_mini as tiny
 from support.promises import OF_THE_CARD, WITHOUT_PROCESSES
 
 import audiotok
-from audiotok.codec import checkpoints, registry
+from audiotok.codec import checkpoints, families
 from audiotok.codecs.mini import Mini
 from audiotok.errors import CheckpointError, CodecError
 from audiotok.nn.mini import MiniConfig, MiniNetwork
@@ -226,7 +226,7 @@ def test_weights_of_another_card_are_refused(files):
 
 
 def test_the_one_that_ships():
-    assert Mini in registry._all_families()
+    assert Mini in families.all_families()
     codec = audiotok.load("mini:codebooks=2")
     assert codec.card.name == "rvq-mini:codebooks=2" and codec.card.bitrate == 1600
     noise = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)) * 0.1
