@@ -16,7 +16,7 @@ import json
 import secrets
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,10 +172,15 @@ def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
             todo += Path(folder).rglob("*.py")
     files: set[Path] = set()
     while todo:
-        if (path := todo.pop().resolve()) not in files:
+        if (path := _resolved(todo.pop())) not in files:
             files.add(path)
             todo += _imported(path)
     return digest(sorted([_name(path), checkpoints.sha256(path)] for path in files))
+
+
+@cache  # an import of a file of the package is seen once per file that imports it
+def _resolved(path: Path) -> Path:
+    return path.resolve()
 
 
 def _name(path: Path) -> str:
@@ -190,7 +195,7 @@ def _imported(path: Path) -> list[Path]:
     if path.suffix != ".py":
         return []
     files = []
-    for name in _names(ast.parse(path.read_bytes())):
+    for name in _names(ast.parse(path.read_bytes()).body):
         parts = name.split(".")
         if parts[0] == "audiotok":
             files += _own(parts[1:])
@@ -202,6 +207,7 @@ def _imported(path: Path) -> list[Path]:
     return files
 
 
+@cache
 def _is_installed(path: Path) -> bool:
     """Whether a file belongs to the standard library or to an installed package."""
     return any(map(path.resolve().is_relative_to, _INSTALLED))
@@ -220,14 +226,15 @@ def _own(parts: list[str]) -> Iterator[Path]:
         yield folder / "__init__.py"
 
 
-def _names(tree: ast.AST) -> Iterator[str]:
-    """Full names of the imports of a file at run time; `from a import b` gives a.b."""
-    for node in ast.iter_child_nodes(tree):
+def _names(body: Iterable[ast.AST]) -> Iterator[str]:
+    """Full names of the imports of these statements at run time; `from a import b` gives a.b."""
+    for node in body:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
-        elif not isinstance(node, ast.expr):  # an expression imports nothing; most nodes are in one
-            yield from _names(node)
+        else:
+            for part in ("body", "orelse", "handlers", "finalbody", "cases"):
+                yield from _names(getattr(node, part, ()))
