@@ -139,8 +139,10 @@ class Mini(Trained):
         quantizer, strides = self.network.quantizer, self.card.strides
         config = self.network.config.quantizer
         if config.nested:
-            rest = config.strides[len(strides) :]
-            return merged(quantizer, (*strides, *rest)).encode(latents, len(strides))
+            rates = (*strides, *config.strides[len(strides) :])
+            if rates != tuple(quantizer.strides):  # torch.compile cannot record the copy
+                quantizer = merged(quantizer, rates)
+            return quantizer.encode(latents, len(strides))
         if len(config.codebook_sizes) > 1:
             return quantizer.encode(latents)
         codes = quantizer.encode(pool(latents, strides[0]))

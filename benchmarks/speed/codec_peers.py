@@ -1,4 +1,5 @@
-"""The packages that codecs come from, each with random weights that audiotok loads too."""
+"""The packages that codecs come from, each with random weights that audiotok loads too, and the
+sound that they code."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from audiotok import data
 from audiotok.nn.chunks import normalise
+from audiotok.sound.audio import as_audio
 
 
 class Peer(NamedTuple):
@@ -19,6 +22,17 @@ class Peer(NamedTuple):
     encode: Callable[[Tensor], Any]
     decode: Callable[[Any], Tensor]  # what `encode` gave -> (1, C, L or more)
     codes: Callable[[Any], Tensor]  # of what `encode` gave: (1, K, T)
+
+
+def speech(sample_rate: int = 24_000, channels: int = 1, seconds: int = 30) -> Tensor:
+    """(C, L): sentences of the bundled corpus, another voice in the second channel."""
+    clips = [as_audio(clip.path) for clip in data.load("bundled")]
+    rows, length = [], seconds * sample_rate
+    for channel in range(channels):
+        start = channel * len(clips) // 2
+        pieces = [clip.to_channels(1).resample(sample_rate) for clip in clips[start:]]
+        rows.append(torch.cat([piece.waveform[0] for piece in pieces])[:length])
+    return torch.stack(rows)
 
 
 def encodec(name: str, folder: Path, sound: Tensor) -> tuple[Path, dict[str, Peer]]:

@@ -27,17 +27,16 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from codec_peers import Peer, dac, encodec
+from codec_peers import Peer, dac, encodec, speech
 from timing import timed
 from torch import Tensor
 
 import audiotok
-from audiotok import data
 from audiotok.codec.inference import inference
 from audiotok.codec.registry import find_card
 from audiotok.errors import CodecError, ResultsError
 from audiotok.results import provenance
-from audiotok.sound.audio import Audio, as_audio
+from audiotok.sound.audio import Audio
 from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
@@ -137,17 +136,6 @@ def finished(cell: dict, work: str, row: dict, differing: dict[str, int]) -> dic
 def network_decode(codec: audiotok.Codec, tokens: audiotok.Tokens, num_samples: int) -> Tensor:
     with inference(codec.network, codec.device):
         return codec._decode_windows(tokens.codes, num_samples, tokens.side)
-
-
-def speech(sample_rate: int, channels: int, seconds: int) -> Tensor:
-    """(C, L): sentences of the bundled corpus, another voice in the second channel."""
-    clips = [as_audio(clip.path) for clip in data.load("bundled")]
-    rows, length = [], seconds * sample_rate
-    for channel in range(channels):
-        start = channel * len(clips) // 2
-        pieces = [clip.to_channels(1).resample(sample_rate) for clip in clips[start:]]
-        rows.append(torch.cat([piece.waveform[0] for piece in pieces])[:length])
-    return torch.stack(rows)
 
 
 def goal_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -41,7 +41,7 @@ from pathlib import Path
 import pandas as pd
 import soundfile
 import torch
-from codec_peers import encodec
+from codec_peers import encodec, speech
 from torch import Tensor
 
 import audiotok
@@ -180,12 +180,6 @@ def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) ->
             "bytes_per_hour": stored / seconds * 3600 if peer == "audiotok" else None,
             "peak_mb": memory[peer], "rounds": len(values), "times_s": values,
         }  # fmt: skip
-
-
-def speech() -> Tensor:
-    """(1, L): half a minute of the bundled corpus at 24 kHz."""
-    clips = [as_audio(clip.path).to_channels(1).resample(24_000) for clip in data.load("bundled")]
-    return torch.cat([clip.waveform for clip in clips], dim=1)[:, : 30 * 24_000]
 
 
 @contextmanager

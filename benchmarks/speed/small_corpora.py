@@ -30,11 +30,10 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
-from codec_peers import dac, encodec
+from codec_peers import dac, encodec, speech
 from timing import write
 
-from audiotok import corpora, data
-from audiotok.sound.audio import as_audio
+from audiotok import corpora
 
 CASES = {  # seconds of each file
     "one short": [3.0],
@@ -72,7 +71,7 @@ def main() -> None:
     warnings.simplefilter("ignore", FutureWarning)
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        sound = speech()
+        sound = speech(RATE)
         for case in arguments.cases.split(","):
             make(Path(scratch) / case, CASES[case], sound[0].numpy())
         for name in arguments.codecs.split(";"):
@@ -84,12 +83,6 @@ def main() -> None:
                 rows.append({"codec": name, "note": f"not measured: {reason}"[:200]})
             write(arguments.out, "small-corpora", pd.DataFrame(rows), ("torch", "pyarrow"))
     print(pd.DataFrame(rows).to_string(index=False))
-
-
-def speech() -> torch.Tensor:
-    """(1, L): half a minute of the bundled corpus."""
-    clips = [as_audio(clip.path).to_channels(1).resample(RATE) for clip in data.load("bundled")]
-    return torch.cat([clip.waveform for clip in clips], dim=1)[:, : 30 * RATE]
 
 
 def make(folder: Path, lengths: list[float], sound: np.ndarray) -> None:
