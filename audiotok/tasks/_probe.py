@@ -31,7 +31,7 @@ VERSION = 2  # of all probes: it rises with every change of the protocol, heads 
 
 
 def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
-    """The mean over seeds, that of every seed, their spread, and how many diverged."""
+    """The mean over seeds, the value of each seed, the spread, and how many seeds diverged."""
     seeds = [
         Column(f"{stem}_seed_{seed}", "", higher_is_better, 3, f"of the head of seed {seed}")
         for seed in PROTOCOL.seeds
