@@ -68,7 +68,7 @@ def test_a_batch_is_its_items(align):
         (alone,) = model.generate([request], SHORT)
         assert torch.equal(together.codes, alone.codes)
         torch.testing.assert_close(
-            together.drawn["token"], alone.drawn["token"], rtol=1e-4, atol=1e-4
+            together.log_probs["token"], alone.log_probs["token"], rtol=1e-4, atol=1e-4
         )
 
 
