@@ -39,7 +39,7 @@ Published samples beside the survey's own numbers, see `agreement.py`:
     <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
     <!-- end -->
 
-Below a table is what a reader must know of its clips and its ASR model
+Below a table are remarks on its clips and its ASR model
 (`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def plotted(match: re.Match) -> tuple[list[tuple[Result, Result]], str, list[str]]:
-    """What the picture of a mark shows: pairs of results, the column of the x axis, the panels."""
+    """The content of the picture of a mark: pairs of results, column of the x axis, panels."""
     names = match["names"].split()
     if match["other"]:
         return together(chosen(match), measured(match["other"])), names[0], match["more"].split()
@@ -145,12 +145,12 @@ def rendered(text: str) -> str:
 
 
 def chosen(match: re.Match) -> list[Result]:
-    """The results that a mark wants."""
-    measurements, wanted = measured(match["folder"]), (match["codecs"] or "").split()
+    """The results that a mark selects."""
+    measurements, codecs = measured(match["folder"]), (match["codecs"] or "").split()
     if "bitrate" in match["names"].split():
         measurements = by_bitrate(measurements)
-    excluded = tuple(name[1:] for name in wanted if name.startswith("~"))
-    included = tuple(name for name in wanted if not name.startswith("~"))
+    excluded = tuple(name[1:] for name in codecs if name.startswith("~"))
+    included = tuple(name for name in codecs if not name.startswith("~"))
     return [
         result
         for result in measurements
@@ -171,18 +171,19 @@ def by_bitrate(measurements: Sequence[Result]) -> list[Result]:
 
 def named(measurements: Sequence[Result], name: str) -> Result:
     """The only result of that name, or of weights of that name (name@hash)."""
-    fits = [r for r in measurements if r.codec == name or r.codec.startswith(f"{name}@")]
-    if len(fits) != 1:
-        sys.exit(f"{name} is {len(fits)} of the codecs {', '.join(r.codec for r in measurements)}")
-    return fits[0]
+    matches = [r for r in measurements if r.codec == name or r.codec.startswith(f"{name}@")]
+    if len(matches) != 1:
+        codecs = ", ".join(result.codec for result in measurements)
+        sys.exit(f"{name} matches {len(matches)} of the codecs {codecs}")
+    return matches[0]
 
 
-def differences(one: Result, other: Result, names: Sequence[str]) -> str:
+def differences(first: Result, second: Result, names: Sequence[str]) -> str:
     """Markdown: one row per column, the paired difference with its 95 % interval; the verdicts are
     after Holm's correction for the rows of the table."""
-    known = results.columns([one, other])
-    compared = comparison.differences(one, other, names)
-    rows = [["", *(markdown(r.codec) for r in (one, other)), "difference [95 %]", "better"]]
+    known = results.columns([first, second])
+    compared = comparison.differences(first, second, names)
+    rows = [["", *(markdown(r.codec) for r in (first, second)), "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
     for row in compared:
         digits = row["digits"]
@@ -201,8 +202,8 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
     over = next((row["interval"] for row in compared if row["interval"]), "no interval")
     count = compared[0]["comparisons"]
     number = f"{count} comparison{'' if count == 1 else 's'}"
-    how = f"better after Holm's correction for {number}" if count else "without correction"
-    return f"{table}\n{over}; {how}.\n"
+    verdicts = f"better after Holm's correction for {number}" if count else "without correction"
+    return f"{table}\n{over}; {verdicts}.\n"
 
 
 @cache
@@ -236,10 +237,10 @@ def areas(measurements: Sequence[Result], names: Sequence[str]) -> str:
     ranges = columns[names[0]]
     head = ["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]
     rows = []
-    for curve, its_range in ranges[ranges.high > ranges.low].iterrows():
+    for curve, span in ranges[ranges.high > ranges.low].iterrows():
         cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
-        bounds = f"{its_range.low:.0f} to {its_range.high:.0f}"
-        rows.append([curve, f"{its_range.points:.0f}", bounds, *cells])
+        bounds = f"{span.low:.0f} to {span.high:.0f}"
+        rows.append([curve, f"{span.points:.0f}", bounds, *cells])
     return markdown_table(head, rows)
 
 
@@ -260,7 +261,7 @@ def beside(
         table(side, columns).splitlines() for side, columns in ((first, names), (second, more))
     ]
     return "".join(
-        one + other[other.index("|", 1) + 1 :] + "\n" for one, other in zip(*lines, strict=True)
+        left + right[right.index("|", 1) + 1 :] + "\n" for left, right in zip(*lines, strict=True)
     )
 
 
