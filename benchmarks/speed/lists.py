@@ -1,6 +1,6 @@
-"""Measures what a list of very many clips costs before the first clip is done.
+"""Measures the time before the first clip is done in a list of very many clips.
 
-    python benchmarks/speed/lists.py --clips 20000     # does it work
+    python benchmarks/speed/lists.py --clips 20000     # a quick check
     python benchmarks/speed/lists.py                   # a million clips, about half an hour
 
 A manifest of so many rows is written, each with a sound file of its own of a tenth of a second
