@@ -181,7 +181,7 @@ def named(measurements: Sequence[Result], name: str) -> Result:
 def differences(first: Result, second: Result, names: Sequence[str]) -> str:
     """Markdown: one row per column, the paired difference with its 95 % interval; the verdicts are
     after Holm's correction for the rows of the table."""
-    known = results.columns([first, second])
+    scores = results.columns([first, second])
     compared = comparison.differences(first, second, names)
     rows = [["", *(markdown(r.codec) for r in (first, second)), "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
@@ -197,7 +197,7 @@ def differences(first: Result, second: Result, names: Sequence[str]) -> str:
             better += f" (holds in {row['seeds_that_agree']} of {row['seeds']} seeds)"
         cells = [f"{row[key]:.{digits}f}" for key in "ab"]
         name = row["column"]
-        rows.append([markdown(name) + results.arrow(known[name]), *cells, text, better])
+        rows.append([markdown(name) + results.arrow(scores[name]), *cells, text, better])
     table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
     over = next((row["interval"] for row in compared if row["interval"]), "no interval")
     count = compared[0]["comparisons"]
@@ -218,11 +218,11 @@ def measured(folder: str) -> list[Result]:
 
 def table(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per codec, means only."""
-    known = results.columns(measurements)
+    scores = results.columns(measurements)
     head = ["codec"]
     for name in names:
-        unit = known[name]["unit"]
-        head.append(name + results.arrow(known[name]) + (f" ({unit})" if unit else ""))
+        unit = scores[name]["unit"]
+        head.append(name + results.arrow(scores[name]) + (f" ({unit})" if unit else ""))
     rows = [
         [result.title, *(results.cell(result.scores.get(name)) for name in names)]
         for result in measurements
@@ -232,13 +232,13 @@ def table(measurements: Sequence[Result], names: Sequence[str]) -> str:
 
 def areas(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per curve, the mean of each quality over the bitrates of that curve."""
-    known = results.columns(measurements)
+    scores = results.columns(measurements)
     columns = {name: rates.rate_quality(measurements, name)[1] for name in names}
     ranges = columns[names[0]]
-    head = ["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]
+    head = ["curve", "points", "bit/s", *(name + results.arrow(scores[name]) for name in names)]
     rows = []
     for curve, span in ranges[ranges.high > ranges.low].iterrows():
-        cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
+        cells = [f"{columns[name].area[curve]:.{scores[name]['digits']}f}" for name in names]
         bounds = f"{span.low:.0f} to {span.high:.0f}"
         rows.append([curve, f"{span.points:.0f}", bounds, *cells])
     return markdown_table(head, rows)
@@ -248,8 +248,8 @@ def together(
     measurements: Sequence[Result], others: Sequence[Result]
 ) -> list[tuple[Result, Result]]:
     """The results of the same codecs in both."""
-    known = {result.codec: result for result in others}
-    return [(result, known[result.codec]) for result in measurements if result.codec in known]
+    by_codec = {result.codec: result for result in others}
+    return [(result, by_codec[result.codec]) for result in measurements if result.codec in by_codec]
 
 
 def beside(

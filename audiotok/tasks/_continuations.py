@@ -43,10 +43,10 @@ def columns() -> list[Column]:
     """All columns, also those that cannot be filled here."""
     columns = []
     for measure, (unit, higher_is_better, digits, description) in ABOUT.items():
-        name, own = f"{PREFIX}{measure}", "the same for the clip's own tokens"
+        name, truth = f"{PREFIX}{measure}", "the same for the clip's own tokens"
         columns += [
             Column(name, unit, higher_is_better, digits, description),
-            Column(name + TRUE, unit, higher_is_better, digits, own),
+            Column(name + TRUE, unit, higher_is_better, digits, truth),
         ]
     return columns
 

@@ -71,8 +71,8 @@ class Speed(Task):
         if not all(work.values()):
             return {}
         duration = item.reference.duration
-        row = {f"rtf_{what}": duration / seconds for what, seconds in work.items()}
-        row |= {f"seconds_{what}": seconds for what, seconds in work.items()}
+        row = {f"rtf_{direction}": duration / seconds for direction, seconds in work.items()}
+        row |= {f"seconds_{direction}": seconds for direction, seconds in work.items()}
         row["seconds_audio"] = duration
         row |= item.observed or {}
         if item.hardware:
@@ -84,8 +84,8 @@ class Speed(Task):
             return {}
         total = rows[["seconds_audio", "seconds_encode", "seconds_decode"]].sum()
         return {
-            f"rtf_{what}": float(total["seconds_audio"] / total[f"seconds_{what}"])
-            for what in ("encode", "decode")
+            f"rtf_{direction}": float(total["seconds_audio"] / total[f"seconds_{direction}"])
+            for direction in ("encode", "decode")
         }
 
 

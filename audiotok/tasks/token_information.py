@@ -43,13 +43,13 @@ SHUFFLES = 20
 _phones: dict[Clip, list[tuple[str, float]] | AudiotokError] = {}
 
 
-def _columns(label: str, what: str) -> tuple[Column, ...]:
-    first = f"first codebook and {what}"
+def _columns(label: str, description: str) -> tuple[Column, ...]:
+    first = f"first codebook and {description}"
     return (
         Column(f"{label}_bits", "bit", None, 3, f"mutual information of {first}, less chance"),
         Column(f"{label}_share", "", None, 3, f"(I - chance) / (H - chance) of {first}"),
         Column(f"{label}_pnmi", "", None, 3, f"I / H of {first}, chance not subtracted"),
-        Column(f"{label}_frames", "", None, 0, f"codes counted for {what}"),
+        Column(f"{label}_frames", "", None, 0, f"codes counted for {description}"),
     )
 
 

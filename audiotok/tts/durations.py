@@ -55,10 +55,10 @@ class Durations:
                 (n for n, (a, b) in enumerate(zip(own, text, strict=False)) if a != b),
                 min(len(own), len(text)),
             )
-            found, wanted = (" ".join(p[place : place + 3]) or "the end" for p in (own, text))
+            actual, wanted = (" ".join(p[place : place + 3]) or "the end" for p in (own, text))
             raise SpeechError(
                 f"the durations are of other phones than the text: at phone {place + 1} they have "
-                f"{found}, the text has {wanted}; --save-durations writes a file for a text"
+                f"{actual}, the text has {wanted}; --save-durations writes a file for a text"
             )
 
     def units(self, unit: float) -> Tensor:

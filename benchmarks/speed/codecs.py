@@ -89,11 +89,11 @@ def measured(name: str, rounds: int) -> Iterator[dict]:
     lengths |= {f"{seconds} s": seconds * card.sample_rate_in for seconds in (1, 10)}
     for label, num_samples in lengths.items():
         cell = {"codec": name, "length": label, "seconds": num_samples / card.sample_rate_in}
-        yield from cell_rows(codec, peers, sound[:, :num_samples], cell, rounds)
+        yield from cell_rows(codec, peers, sound[:, :num_samples], cell, rounds=rounds)
 
 
 def cell_rows(
-    codec: audiotok.Codec, peers: dict[str, Peer], sound: Tensor, cell: dict, rounds: int
+    codec: audiotok.Codec, peers: dict[str, Peer], sound: Tensor, cell: dict, *, rounds: int
 ) -> Iterator[dict]:
     audio, batch = Audio(sound, codec.card.sample_rate_in), sound[None]
     tokens = codec.encode(audio)

@@ -83,7 +83,9 @@ def main() -> None:
             folders["long"] = long_files(arguments.long, arguments.hours, Path(scratch) / "long")
         for name in arguments.codecs.split(","):
             for label, folder in folders.items():
-                rows += measured(name, label, folder, Path(scratch), arguments.rounds)
+                rows += measured(
+                    name, label, folder, scratch=Path(scratch), rounds=arguments.rounds
+                )
     rows = earlier(arguments.out / "corpus-cpu.json", {row["codec"] for row in rows}) + rows
     rows += [{"device": "cuda", "note": "GPU: not measured"}]
     table = pd.DataFrame(rows)
@@ -119,7 +121,7 @@ def long_files(corpus: Path, hours: float, folder: Path) -> Path:
     return folder
 
 
-def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) -> Iterator[dict]:
+def measured(name: str, label: str, folder: Path, *, scratch: Path, rounds: int) -> Iterator[dict]:
     """A row for each peer on one corpus."""
     file, codec_peers = None, {}
     if name.startswith("encodec"):

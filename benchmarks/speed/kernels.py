@@ -131,7 +131,7 @@ def search_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
     if device == "cpu":
         candidates["audiotok in PyTorch"] = lambda x: forced("torch", x, codebooks)
     for name, search in list(candidates.items()):
-        if reason := too_big(name, search, latents, size, device):
+        if reason := too_big(name, search, latents, size=size, device=device):
             del candidates[name]
             yield cell | {"peer": name, "note": f"not measured: {reason}"}
     if "audiotok" not in candidates:
@@ -151,7 +151,7 @@ def search_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
         yield cell | row | checked | {"gflop": flops / 1e9, "mbytes": traffic / 1e6}
 
 
-def too_big(name: str, search: Callable, latents: Tensor, size: int, device: str) -> str | None:
+def too_big(name: str, search: Callable, latents: Tensor, *, size: int, device: str) -> str | None:
     """The reason why a peer is not measured on these latents, or None."""
     size_of_scores = BYTES_PER_SCORE.get(name, 0) * len(latents) * size
     if size_of_scores > MAX_BYTES[device]:

@@ -57,7 +57,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     layers, heads, width, context, batch = SIZES[arguments.size]
-    model, nanogpt = models(arguments.nanogpt, layers, heads, width, context)
+    model, nanogpt = models(
+        arguments.nanogpt, layers=layers, heads=heads, width=width, context=context
+    )
     model, nanogpt = model.to(arguments.device), nanogpt.to(arguments.device)
     ids = torch.randint(0, VOCABULARY, (batch, context + 1), device=arguments.device)
     codes, inputs, targets = ids[:, None, :context], ids[:, :-1], ids[:, 1:].contiguous()
@@ -89,7 +91,7 @@ def main() -> None:
 
 
 def models(
-    checkout: Path, layers: int, heads: int, width: int, context: int
+    checkout: Path, *, layers: int, heads: int, width: int, context: int
 ) -> tuple[PatternLM, nn.Module]:
     """Our model and nanoGPT's, of one size."""
     sys.path.insert(0, str(checkout))

@@ -79,7 +79,9 @@ def main() -> None:
             try:
                 weights = weights_of(name, Path(scratch), sound)
                 for case in arguments.cases.split(","):
-                    rows += measured(name, weights, case, Path(scratch), arguments.rounds)
+                    rows += measured(
+                        name, weights, case, scratch=Path(scratch), rounds=arguments.rounds
+                    )
             except Exception as reason:  # missing weights: the other codecs are measured
                 rows.append({"codec": name, "note": f"not measured: {reason}"[:200]})
             write(arguments.out, "small-corpora", pd.DataFrame(rows), ("torch", "pyarrow"))
@@ -113,7 +115,7 @@ def weights_of(name: str, scratch: Path, sound: torch.Tensor) -> str:
         return str(family(name, folder, sound)[0])
 
 
-def measured(name: str, weights: str, case: str, scratch: Path, rounds: int) -> Iterator[dict]:
+def measured(name: str, weights: str, case: str, *, scratch: Path, rounds: int) -> Iterator[dict]:
     folder, tokens, codes = scratch / case, scratch / "tokens", scratch / "codes.pt"
     commands = {
         "plain loop": [sys.executable, "-c", LOOP, name, weights, str(folder), str(codes)],

@@ -59,9 +59,14 @@ def sample_codes(
             hidden = [half[row, chosen].to(model.scale) for half in halves]
             state = codes[row][:, chosen].T, visible[row, chosen]
             if layer is None:
-                state = _latent_step(model, hidden, state, step, options, generator)
+                state = _latent_step(
+                    model, hidden, state, step=step, options=options, generator=generator
+                )
             else:
-                state = _token_step(model, hidden, state, (layer, step, steps), options, generator)
+                state = _token_step(
+                    model, hidden, state, position=(layer, step, steps), options=options,
+                    generator=generator,
+                )  # fmt: skip
             codes[row][:, chosen], visible[row, chosen] = state[0].T, state[1]
     return codes.masked_fill((frames >= lengths[:, None])[:, None], -1)
 
@@ -104,7 +109,7 @@ def _network(model: Network, condition: Condition, guidance: bool):
     return hidden
 
 
-def _latent_step(model, hidden, state, step, options, generator):
+def _latent_step(model, hidden, state, *, step, options, generator):
     """The next state of one clip: codes (L, D) and visible layers (L,)."""
     codes, visible = state
     depth, total = model.depth, codes.numel()
@@ -175,7 +180,7 @@ def most_confident(
     return (chosen // scores.shape[1]).bincount(minlength=len(scores))
 
 
-def _token_step(model, hidden, state, position, options, generator):
+def _token_step(model, hidden, state, *, position, options, generator):
     """As `_latent_step`, for a model that predicts the codes of one layer."""
     codes, visible = state
     layer, step, steps = position
