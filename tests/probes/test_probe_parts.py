@@ -66,7 +66,7 @@ def test_trials_are_all_pairs_or_a_fixed_draw(monkeypatch):
     clips = tuple(Clip(f"c{i}", speaker=f"s{i % 4}") for i in range(12))
     every = trials.pairs(Corpus("x", clips), tuple(range(12)))
     assert len(every) == 66
-    monkeypatch.setattr(trials, "MOST", 20)
+    monkeypatch.setattr(trials, "MAX_TRIALS", 20)
     some = trials.pairs(Corpus("x", clips), tuple(range(12)))
     same = [clips[a].speaker == clips[b].speaker for a, b in some]
     assert len(set(some)) == 20 and sum(same) == 10 and set(some) < set(every)
@@ -104,7 +104,7 @@ def test_the_corpus_decides_where_it_has_a_split():
     [
         ([None] * 6, "have 0 classes: expected 2"),
         (["a"] * 6, "have 1 classes: expected 2"),
-        (["a", "b", "c"], "no clip to test has a class"),
+        (["a", "b", "c"], "no test clip has a class"),
     ],
 )
 def test_corpora_without_classes_say_so(classes, says):
@@ -123,9 +123,11 @@ def test_voices_to_test_are_not_trained_on():
     parts = tuple(replace(c, split="test" if i < 7 else "train") for i, c in enumerate(clips))
     result = splits.by_speaker(Corpus("x", parts))  # clip 7 is of a speaker with a clip to test
     assert result.test == tuple(range(7)) and result.train == tuple(range(8, 30))
-    with pytest.raises(CorpusError, match="8 speakers to train on and 2 others to test: 10 and 2"):
+    with pytest.raises(
+        CorpusError, match="8 speakers to train on and 2 others to test: expected 10 and 2"
+    ):
         splits.by_speaker(Corpus("x", clips[:20]))
-    with pytest.raises(CorpusError, match="no speaker to test has two clips"):
+    with pytest.raises(CorpusError, match="no test speaker has two clips"):
         splits.by_speaker(Corpus("x", clips[::2]))
 
 
