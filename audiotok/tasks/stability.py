@@ -1,4 +1,4 @@
-"""stability: whether a sound keeps its tokens under changes that hardly matter for a listener.
+"""stability: whether a sound keeps its tokens under changes that a listener hardly notices.
 
 - Unit edit distance (UED): Levenshtein distance between the codes of the sound and those of the
   perturbed sound, divided by the number of codes, for each codebook. StableToken (Song et al. 2025,

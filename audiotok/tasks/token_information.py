@@ -1,10 +1,9 @@
 """token_information: mutual information of single codes with phones and with speakers, in bits.
 
-Mutual information of the code of a frame with the phone there, and with the speaker of the clip.
-Phones are from forced alignment of the clip's text by pocketsphinx (silence is a phone too). The
-ratio to the entropy of the phones is HuBERT's phone-normalised mutual information (PNMI, Hsu et al.
-2021, arXiv 2106.07447, section 3.4), for codes of a codec SLMTokBench's token-text mutual
-information.
+Mutual information of the code of a frame with the phone at its time, and with the speaker of the
+clip. Phones are from forced alignment of the clip's text by pocketsphinx (silence is a phone too).
+Divided by the entropy of the phones it is HuBERT's phone-normalised mutual information (PNMI, Hsu
+et al. 2021, arXiv 2106.07447, section 3.4); SLMTokBench uses it for codecs.
 
 Estimated from n frames, mutual information is biased upwards, more for larger codebooks. The
 estimate for unrelated labels on the same codes is subtracted (chance): phones of the corpus rotated

@@ -1,4 +1,4 @@
-"""Tokens: what the codes cost, how much of their codebooks they use, how predictable they are.
+"""Tokens: bitrates of the codes, usage of the codebooks, and how predictable the codes are.
 
 Usage and perplexity grow with the number of codes counted, n. They are given with n and with a
 ceiling, the value for uniformly distributed codes at this n: a codebook is badly used only if the
