@@ -30,7 +30,7 @@ from audiotok.training import train
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ROOT / "results" / "training" / "switches.csv"
 SWITCHES = ("base", "magnitude", "elu", "snake", "rotation", "factorized", "rvq", "svq", "fsq")
-PAIRS = (  # of switches; what the first and the second stand for
+PAIRS = (  # two switches, and their descriptions
     ("base", "magnitude", "complex STFT loss", "magnitudes"),
     ("snake", "elu", "snake", "ELU"),
     ("rotation", "base", "rotation trick", "straight-through"),
@@ -57,7 +57,7 @@ def main() -> int:
     table = verbs.add_parser("table", help="write the table into a document")
     table.add_argument("document", type=Path)
     table.add_argument("--rows", type=Path, default=ROWS)
-    table.add_argument("--check", action="store_true", help="exit 1 if it is not what the rows say")
+    table.add_argument("--check", action="store_true", help="exit 1 if the table is outdated")
     arguments = parser.parse_args()
     return train_all(arguments) if arguments.verb == "run" else write(arguments)
 

@@ -6,7 +6,7 @@ In a document, `benchmarks/report.py` writes such a table between these marks:
     <!-- end -->
 
 Each cell is our number of the samples, and behind it the survey's of its whole test set. Where a
-sample does not say how many codebooks were used, the survey's numbers of all settings stand there,
+sample does not say how many codebooks were used, the numbers of all settings are shown,
 and the ranks are compared with that of SETTING codebooks. Cells that the survey's own numbers
 contradict (published.load's `flags`) are marked by ! and left out of the ranks.
 """

@@ -1,7 +1,7 @@
 """Write the reference pages of docs/ from docstrings, suites, options and tables of the code.
 
     python benchmarks/reference.py            # rewrites the text between the marks
-    python benchmarks/reference.py --check    # exit 1 if a page is not what the code says
+    python benchmarks/reference.py --check    # exit 1 if a page is outdated
 
 A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
 below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, foretold.
@@ -37,7 +37,7 @@ def main() -> int:
                 path.write_text(new, encoding="utf-8")
     if arguments.check and outdated:
         paths = ", ".join(map(str, outdated))
-        print(f"not what the code says: {paths}; run benchmarks/reference.py")
+        print(f"outdated: {paths}; run benchmarks/reference.py")
         return 1
     return 0
 

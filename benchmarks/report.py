@@ -1,7 +1,7 @@
 """Put measured results into a document: tables between two marks, and pictures beside them.
 
     python benchmarks/report.py README.md            # rewrites table and picture
-    python benchmarks/report.py README.md --check    # exit 1 if one is not what results/ say
+    python benchmarks/report.py README.md --check    # exit 1 if one is outdated
 
 A document marks each table by a comment that names the results, and optionally a picture and
 the codecs (beginnings of their names; ~ before one excludes it). A table with the column
@@ -99,7 +99,7 @@ def main() -> int:
                 path.write_text(rendered(text), encoding="utf-8")
     if arguments.check and outdated:
         paths = ", ".join(map(str, outdated))
-        print(f"not what results/ say: {paths}; run benchmarks/report.py")
+        print(f"outdated: {paths}; run benchmarks/report.py")
         return 1
     return 0
 

@@ -1,7 +1,7 @@
 """Put timings into docs/scale.md and docs/lm.md: rates, and estimates for large corpora.
 
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
-    python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
+    python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are outdated
 
 Reads what benchmarks/speed/corpus.py, small_corpora.py, long_audio.py, streaming.py and lm.py wrote
 below results/.
@@ -39,7 +39,7 @@ def main() -> int:
     if new == text:
         return 0
     if arguments.check:
-        print(f"{arguments.document} is not what results/ say: run benchmarks/scale.py")
+        print(f"{arguments.document} is outdated: run benchmarks/scale.py")
         return 1
     arguments.document.write_text(new, encoding="utf-8")
     return 0

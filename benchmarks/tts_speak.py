@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=0.0, help="of ResGen")
     parser.add_argument("--order", default="confidence", choices=("confidence", "random"))
     parser.add_argument("--tau", type=float, default=None, help="of ResGen's order")
-    parser.add_argument("--limit", type=int, default=None, help="at most so many sentences")
+    parser.add_argument("--limit", type=int, default=None, help="number of sentences")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.held_out = arguments.held_out.resolve()

@@ -25,7 +25,7 @@ from audiotok.probes import splits
 from audiotok.sound.audio import Audio
 from audiotok.system.names import Recorded
 
-TEST_EVERY = 5  # one of so many sources of noise is for the test mixtures
+TEST_EVERY = 5  # every fifth source of noise is for the test mixtures
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _chosen(
 
 
 def excerpt(clip: Clip, seconds: float, generator: np.random.Generator) -> Audio:
-    """At most so many seconds of a clip, mono; AudioError if they are silent."""
+    """At most `seconds` seconds of a clip, mono; AudioError if they are silent."""
     sound = clip.original().to_channels(1)
     length = min(sound.num_samples, round(seconds * sound.sample_rate))
     start = int(generator.integers(sound.num_samples - length + 1))

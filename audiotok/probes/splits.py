@@ -18,7 +18,7 @@ from audiotok.errors import CorpusError
 if TYPE_CHECKING:
     from audiotok.data import Corpus
 
-TEST_EVERY = 5  # one in so many is a test clip
+TEST_EVERY = 5  # every fifth clip (or speaker) is for the test
 MIN_SPEAKERS = 10  # training speakers: fewer do not generalise
 
 

@@ -71,7 +71,7 @@ def continue_sound(
     Raises:
         RecipeError: no such model.
         CodecError: the model was trained on tokens of another codec, or the codec's tokens cannot
-            be continued (durations or side information beside the codes).
+            be continued (durations or side information).
         AudiotokError: the prompt cannot be read, or is shorter than a step of the model.
     """
     if count < 1 or min(prompt_seconds, seconds) <= 0:

@@ -153,7 +153,7 @@ def contexts(recipe: LMRecipe, folder: str | None = None) -> Contexts:
 
 
 def frame_rate(contexts: Contexts) -> float:
-    """Frames per second of the codec whose tokens these are."""
+    """Frames per second of the codec of these tokens."""
     card = contexts.shards.metadata["card"]
     return card["sample_rate_in"] / card["hop_length"]
 

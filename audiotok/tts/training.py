@@ -30,7 +30,7 @@ from audiotok.tts.base import Codes, Example, crop
 from audiotok.tts.corpus import Utterance, Utterances
 from audiotok.tts.recipe import TTSRecipe, load
 
-SORTED_BATCHES = 32  # clips of so many batches are sorted by length
+SORTED_BATCHES = 32  # the clips of this many batches are sorted by length
 
 
 def train(

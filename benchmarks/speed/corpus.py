@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", type=Path, help="corpus of short files")
     parser.add_argument("--long", type=Path, help="corpus to make long files of")
-    parser.add_argument("--clips", type=int, help="only so many short files")
+    parser.add_argument("--clips", type=int, help="number of short files")
     parser.add_argument("--hours", type=float, default=1.0, help="of long files")
     parser.add_argument("--codecs", default=",".join(CODECS), help="some of these")
     parser.add_argument("--rounds", type=int, default=3)

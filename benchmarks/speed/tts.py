@@ -51,7 +51,7 @@ def build_model(name: str) -> ValleR:
 
 
 def request(model: ValleR, seconds: float) -> Request:
-    """A request for so many seconds of speech, with given durations."""
+    """A request for `seconds` seconds of speech, with given durations."""
     codes = model.codes
     frames = round(PROMPT * codes.frame_rate) // model.merge * model.merge
     prompt = [torch.randint(0, size, (frames,)) for size in codes.codebook_sizes]

@@ -37,7 +37,7 @@ BEAMS = 5
 HUB_PREFIX = "openai/whisper-"
 PRECISION = "int8"
 MAX_LENGTH = 448  # CTranslate2's default; it writes at most half as many tokens
-ENGLISH_LENGTH = 32  # `max_length` for English: so many, plus so many per second
+ENGLISH_LENGTH = 32  # `max_length` for English: this number, and this number per second
 log = logging.getLogger("audiotok")
 
 
