@@ -54,10 +54,12 @@ def test_steps_with_a_cache_have_the_logits_and_likelihood_of_all_at_once(align,
     count = len(tokens)
     first = 0 if align else 1
     torch.testing.assert_close(
-        torch.tensor(one.token_nats)[first:count], forced[first:count], rtol=1e-4, atol=1e-4
+        torch.tensor(one.token_log_probs)[first:count], forced[first:count], rtol=1e-4, atol=1e-4
     )
     if align:
-        torch.testing.assert_close(torch.tensor(one.pointer_nats), decisions, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            torch.tensor(one.pointer_log_probs), decisions, rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("align", [True, False])
