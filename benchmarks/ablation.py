@@ -3,7 +3,7 @@
     python benchmarks/ablation.py run --corpus TRAIN --spoken SPOKEN --test TEST
     python benchmarks/ablation.py table docs/training.md          # --check: change nothing
 
-`run` goes on where it stopped: what was trained or measured is not trained or measured again.
+`run` resumes where it stopped: runs that were trained or measured are not repeated.
 TRAIN holds the readers of recipes/clips/librispeech-mini.txt, SPOKEN synthesised speech, TEST
 readers that no run learned from, with speakers in its manifest. The numbers of each clip go to
 results/training/switches.csv, from which `table` is made: differences of two switches for each
@@ -30,7 +30,7 @@ from audiotok.training import train
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = ROOT / "results" / "training" / "switches.csv"
 SWITCHES = ("base", "magnitude", "elu", "snake", "rotation", "factorized", "rvq", "svq", "fsq")
-PAIRS = (  # of switches; what the first and the second stand for
+PAIRS = (  # two switches, and their descriptions
     ("base", "magnitude", "complex STFT loss", "magnitudes"),
     ("snake", "elu", "snake", "ELU"),
     ("rotation", "base", "rotation trick", "straight-through"),
@@ -45,7 +45,7 @@ BEGIN, END = "<!-- ablation -->\n", "<!-- end ablation -->"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="train and measure what is not there yet")
+    run = verbs.add_parser("run", help="train and measure the runs that are missing")
     run.add_argument("--corpus", required=True)
     run.add_argument("--spoken", required=True)
     run.add_argument("--test", required=True)
@@ -57,7 +57,7 @@ def main() -> int:
     table = verbs.add_parser("table", help="write the table into a document")
     table.add_argument("document", type=Path)
     table.add_argument("--rows", type=Path, default=ROWS)
-    table.add_argument("--check", action="store_true", help="exit 1 if it is not what the rows say")
+    table.add_argument("--check", action="store_true", help="exit 1 if the table is outdated")
     arguments = parser.parse_args()
     return train_all(arguments) if arguments.verb == "run" else write(arguments)
 
@@ -82,7 +82,7 @@ def train_all(arguments: argparse.Namespace) -> int:
             rows = pd.DataFrame(measured.rows(audiotok.load(weights), arguments.test))
             rows.insert(0, "switch", switch)
             rows.insert(1, "seed", seed)
-            keep(arguments.rows, rows)
+            append_rows(arguments.rows, rows)
             means = rows[list(measured.METRICS)].mean().round(3).to_dict()
             print(f"{switch}, seed {seed}: {means}", flush=True)
     return 0
@@ -106,7 +106,7 @@ def missing(path: Path, switch: str, seed: int) -> bool:
     return not ((rows["switch"] == switch) & (rows["seed"] == seed)).any()
 
 
-def keep(path: Path, new: pd.DataFrame) -> None:
+def append_rows(path: Path, new: pd.DataFrame) -> None:
     """Adds rows to the file, which is written whole or not at all."""
     rows = [pd.read_csv(path)] if path.exists() else []
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,47 +117,48 @@ def keep(path: Path, new: pd.DataFrame) -> None:
 def write(arguments: argparse.Namespace) -> int:
     text = arguments.document.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or END not in text:
-        print(f"{arguments.document} has not one line {BEGIN.strip()!r} and one {END!r}")
+        print(f"{arguments.document}: expected one line {BEGIN.strip()!r} and one {END!r}")
         return 2
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not arguments.rows.exists():
-        print(f"{arguments.rows} is missing: `python benchmarks/ablation.py run` makes it")
+        print(f"{arguments.rows} is missing: `python benchmarks/ablation.py run` writes it")
         return 2
-    whole = before + BEGIN + table(pd.read_csv(arguments.rows)) + END + after
+    content = before + BEGIN + table(pd.read_csv(arguments.rows)) + END + after
     if arguments.check:
-        return int(whole != text)
+        return int(content != text)
     with replacing(arguments.document, RecipeError) as file:
-        file.write(whole.encode())
+        file.write(content.encode())
     return 0
 
 
 def table(rows: pd.DataFrame) -> str:
-    """The table of all pairs of which both are measured with the same seeds."""
+    """The table of all pairs of switches that were measured with the same seeds."""
     lines = [
         "| first | second | seed | " + " | ".join(measured.METRICS) + " |",
         "| --- | --- | ---: |" + " ---: |" * len(measured.METRICS),
     ]
-    for one, other, first, second in PAIRS:
-        seeds = sorted(set(rows[rows["switch"] == one]["seed"])
-                       & set(rows[rows["switch"] == other]["seed"]))  # fmt: skip
+    for *switches, first, second in PAIRS:
+        seeds = sorted(
+            set.intersection(*(set(rows[rows["switch"] == s]["seed"]) for s in switches))
+        )
         verdicts: dict[str, list[int | None]] = {name: [] for name in measured.METRICS}
         for seed in seeds:
-            chosen = [rows[(rows["switch"] == s) & (rows["seed"] == seed)] for s in (one, other)]
+            chosen = [rows[(rows["switch"] == s) & (rows["seed"] == seed)] for s in switches]
             cells = []
             for metric in measured.METRICS:
                 estimate = measured.difference(*chosen, metric)
                 verdicts[metric].append(statistics.verdict(estimate.ci95, measured.HIGHER[metric]))
-                cells.append(measured.shown(estimate, metric))
+                cells.append(measured.formatted(estimate, metric))
             lines.append(f"| {first} | {second} | {seed} | " + " | ".join(cells) + " |")
         if seeds:
-            better = [named(verdicts[metric], first, second) for metric in measured.METRICS]
-            lines.append(f"| {first} | {second} | better | " + " | ".join(better) + " |")
+            names = [better(verdicts[metric], first, second) for metric in measured.METRICS]
+            lines.append(f"| {first} | {second} | better | " + " | ".join(names) + " |")
     return "\n".join(lines) + "\n"
 
 
-def named(verdicts: list[int | None], first: str, second: str) -> str:
-    """The one that is better with every seed."""
+def better(verdicts: list[int | None], first: str, second: str) -> str:
+    """The name of the one that is better with every seed."""
     if len(verdicts) < 2 or len(set(verdicts)) > 1:
         return "tie"
     return {1: first, -1: second}.get(verdicts[0], "tie")

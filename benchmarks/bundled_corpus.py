@@ -7,7 +7,7 @@ flite and festival, Debian 12 packages flite, festival, festvox-kdlpc16k. Each v
 of each slot once. Music and everyday sounds: computed here with numpy, seeded. All of it 16 kHz,
 mono, 16-bit FLAC. LICENCES.md beside the output is written by hand.
 
-pocketsphinx 5.1.1 on it, nothing coded, 250 words: with the grammar 0 errors; with its general
+pocketsphinx 5.1.1 on it, without a codec, 250 words: with the grammar 0 errors; with its general
 model WER 0.168 (rms 0.06, slt 0.22, awb 0.16, kal 0.18, ked 0.22). Mean cosine of Resemblyzer's
 embeddings: 0.86 to 0.91 within a voice, at most 0.68 across.
 """
@@ -28,7 +28,7 @@ from audiotok.sound.audio import Audio, as_audio, read, write
 RATE = 16_000  # Hz
 LEVEL = 10 ** (-26 / 20)  # RMS of speech and music, full scale 1
 FOLDER = Path(__file__).resolve().parent.parent / "audiotok" / "bundled" / "corpus"
-WORDS = {  # of twenty candidates each, those that pocketsphinx hears best when nothing is coded
+WORDS = {  # of twenty candidates each, those that pocketsphinx recognises best without a codec
     "name": "barbara catherine elizabeth george jennifer michael patricia richard robert thomas",
     "verb": "collected delivered found needed offered ordered produced received sold wanted",
     "number": "three five six seven twelve twenty thirty fifty sixty seventy",

@@ -4,7 +4,7 @@
         --rates 0 0.05 0.1 --csv rows.csv
 
 Errors are those of `audiotok.training.code_errors`, equal for all decoders. The bigrams that they
-are drawn from are learned on the clips of --learn, which should be others than those of --data.
+are drawn from are learned on the clips of --learn, which should differ from those of --data.
 The first decoder is the one that the others are compared with.
 """
 
@@ -36,27 +36,25 @@ def main() -> int:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.0])
     parser.add_argument("--kind", choices=("ngram", "neighbours"), default="ngram")
     parser.add_argument(
-        "--csv", type=Path, required=True, help="the numbers of each clip; what it has is kept"
+        "--csv", type=Path, required=True, help="the numbers of each clip; existing rows stay"
     )
     arguments = parser.parse_args()
     codecs = [audiotok.load(name, quiet=True) for name in arguments.decoders]
     if len({codec.fingerprint for codec in codecs}) > 1:
-        print("these decoders are of different codes: compare them with `audiotok compare`")
+        print("these decoders have different codebooks: compare them with `audiotok compare`")
         return 2
     rows = pd.DataFrame()
     if arguments.csv.exists():
         rows = pd.read_csv(arguments.csv, dtype={"clip": str})
     if len(rows) and set(rows["clip"]) != {clip.id for clip in data.load(arguments.data)}:
-        print(
-            f"{arguments.csv} has rows of other clips than those of {arguments.data}: name another"
-        )
+        print(f"{arguments.csv} has rows of other clips than those of {arguments.data}")
         return 2
     for rate, codec in itertools.product(arguments.rates, codecs):
-        about = {"codec": codec.card.name, "rate": rate, "kind": arguments.kind if rate else "none"}
-        if len(rows) and (rows[list(about)] == list(about.values())).all(axis=1).any():
+        key = {"codec": codec.card.name, "rate": rate, "kind": arguments.kind if rate else "none"}
+        if len(rows) and (rows[list(key)] == list(key.values())).all(axis=1).any():
             continue
         change = errors(codecs[0], rate, arguments) if rate else None
-        new = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**about)
+        new = pd.DataFrame(measured.rows(codec, arguments.data, change)).assign(**key)
         rows = pd.concat([rows, new])
         with replacing(arguments.csv, AudiotokError) as file:
             file.write(rows.round(6).to_csv(index=False).encode())
@@ -65,30 +63,30 @@ def main() -> int:
     first = codecs[0].card.name
     for rate in arguments.rates:
         kind = arguments.kind if rate else "none"
-        at = rows[(rows["rate"] == rate) & (rows["kind"] == kind)]
+        selected = rows[(rows["rate"] == rate) & (rows["kind"] == kind)]
         for codec in codecs[1:]:
-            pair = [at[at["codec"] == name] for name in (codec.card.name, first)]
+            pair = [selected[selected["codec"] == name] for name in (codec.card.name, first)]
             for metric in measured.METRICS:
                 estimate = measured.difference(*pair, metric)
-                text = measured.shown(estimate, metric)
+                text = measured.formatted(estimate, metric)
                 print(f"rate {rate}, {metric}: {codec.card.name} - {first} = {text}")
     return 0
 
 
 def errors(codec: audiotok.Codec, rate: float, arguments: argparse.Namespace) -> measured.Change:
-    """A change of tokens; that of a clip depends on its number alone."""
+    """A function that puts errors into the tokens of a clip; they depend on its number alone."""
     settings = ErrorsConfig(rate=rate, clips=1.0, kind=arguments.kind)
     vectors = None
     if arguments.kind == "neighbours":
         vectors = [codec.codewords(k) for k in range(codec.num_codebooks)]
-    learned = CodeErrors(settings, codec.card.strides, vectors)
+    model = CodeErrors(settings, codec.card.strides, vectors)
     if arguments.kind == "ngram":
         for clip in data.load(arguments.learn or arguments.data):
-            learned.learn(codec.encode(clip.read()).codes)
+            model.learn(codec.encode(clip.read()).codes)
 
     def change(tokens: audiotok.Tokens, number: int) -> audiotok.Tokens:
         torch.manual_seed(number)
-        return dataclasses.replace(tokens, codes=learned.drawn(tokens.codes))
+        return dataclasses.replace(tokens, codes=model.drawn(tokens.codes))
 
     return change
 

@@ -1,12 +1,12 @@
-"""An echo: sound comes in at the pace of real time and goes out through a codec that streams.
+"""An echo: sound arrives in real time and is played back through a streaming codec.
 
     python benchmarks/echo.py talk.wav echo.wav                # encodec-24k, chunks of 80 ms
     python benchmarks/echo.py talk.wav echo.wav --codec mimi-8
     python benchmarks/echo.py microphone echo.wav --seconds 10 # with the package sounddevice
 
-Each chunk is encoded and decoded as soon as its last sample is there. The latency of a chunk of
-output is the time from when its first sample came in until the chunk is ready: the length of a
-chunk, what the codec holds back, and the work. A chunk is late if its work takes longer than the
+Each chunk is encoded and decoded as soon as its last sample has arrived. The latency of a chunk of
+output is the time from the arrival of its first sample until the chunk is ready: the length of
+a chunk, the delay of the codec, and the work. A chunk is late if its work takes longer than the
 chunk lasts. `--unpaced` reads a file as fast as it can; then only the work is measured.
 """
 
@@ -63,14 +63,14 @@ def main() -> None:
 def paced(
     codec: Codec, step: int, sound: Audio, paced: bool
 ) -> Iterator[tuple[torch.Tensor, bool]]:
-    """Chunks (C, L) of a sound, each when its last sample has come, and whether it is the last."""
+    """Chunks (C, L) of a sound at the time of their last sample, and whether each is the last."""
     rate = codec.card.sample_rate_in
     waveform = sound.converted(codec.card.channels, rate)
-    began = time.perf_counter()
+    begin = time.perf_counter()
     for start in range(0, waveform.shape[1], step):
         stop = min(start + step, waveform.shape[1])
         if paced:
-            time.sleep(max(0, began + stop / rate - time.perf_counter()))
+            time.sleep(max(0, begin + stop / rate - time.perf_counter()))
         yield waveform[:, start:stop], stop == waveform.shape[1]
 
 
@@ -100,18 +100,18 @@ def echo(
 ) -> tuple[Audio, list[tuple[float, float]]]:
     """The sound after encode and decode; for each chunk of output its latency and the work, s."""
     rate_in, rate_out = codec.card.sample_rate_in, codec.card.sample_rate_out
-    sounds, timings, taken, played, began = [], [], 0, 0, 0.0
+    sounds, timings, samples_in, samples_out, start = [], [], 0, 0, 0.0
     with codec.stream() as stream:
         for chunk, last in chunks:
-            came = time.perf_counter()
-            taken += chunk.shape[1]
-            began = began or came - taken / rate_in  # when the first sample came in
+            arrived = time.perf_counter()
+            samples_in += chunk.shape[1]
+            start = start or arrived - samples_in / rate_in  # when the first sample arrived
             sounds.append(stream.decode(stream.encode(chunk, last=last), last=last))
             ready = time.perf_counter()
             if sounds[-1].shape[1]:
-                timings.append((ready - began - played / rate_out, ready - came))
-            played += sounds[-1].shape[1]
-    length = round(taken * rate_out / rate_in)  # the last frame may be longer than the sound
+                timings.append((ready - start - samples_out / rate_out, ready - arrived))
+            samples_out += sounds[-1].shape[1]
+    length = round(samples_in * rate_out / rate_in)  # the last frame may be longer than the sound
     return Audio(torch.cat(sounds, 1)[:, :length], rate_out), timings
 
 
@@ -120,14 +120,14 @@ def report(codec: Codec, step: int, timings: list[tuple[float, float]], measured
     length = 1000 * step / codec.card.sample_rate_in
     lines = [
         f"{codec.card.name}: {len(work)} chunks of {length:.0f} ms",
-        f"work per chunk: median {np.median(work):.1f} ms, most {work.max():.1f} ms, "
+        f"work per chunk: median {np.median(work):.1f} ms, maximum {work.max():.1f} ms, "
         f"{int((work > length).sum())} late",
-        f"latency: median {np.median(latency):.1f} ms, most {latency.max():.1f} ms"
+        f"latency: median {np.median(latency):.1f} ms, maximum {latency.max():.1f} ms"
         if measured
         else "latency: not measured without pacing",
     ]
-    if (least := codec.card.settled_latency_ms) is not None:
-        lines.append(f"of the algorithm: {max(least, length):.1f} ms at least")
+    if (latency_ms := codec.card.settled_latency_ms) is not None:
+        lines.append(f"of the algorithm: {max(latency_ms, length):.1f} ms at least")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Does reconstruction foretell what can be generated from the tokens? Kendall's tau as Markdown.
+"""Does reconstruction quality predict the quality of generated tokens? Kendall's tau as Markdown.
 
     python benchmarks/foretell.py results --first stoi,mel_distance --second wer_whisper_base
 
@@ -26,15 +26,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", nargs="?", default="results", help="folder of results")
     parser.add_argument("--first", default=",".join(FIRST), help="columns, separated by commas")
-    parser.add_argument("--second", default=",".join(SECOND), help="columns that they foretell")
+    parser.add_argument("--second", default=",".join(SECOND), help="columns that they may predict")
     arguments = parser.parse_args()
     try:
-        found = read_all(arguments.results)
+        measurements = read_all(arguments.results)
     except AudiotokError as error:
         print(error, file=sys.stderr)
         return 2
     columns = (arguments.first.split(","), arguments.second.split(","))
-    print(markdown(foretelling.table(found, *columns)))
+    print(markdown(foretelling.table(measurements, *columns)))
     return 0
 
 
@@ -44,8 +44,8 @@ def markdown(table: pd.DataFrame) -> str:
     for row in table[table["first"] != table["second"]].itertuples():
         tau = "–" if pd.isna(row.tau) else f"{row.tau:+.2f}"
         interval = "–" if pd.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
-        about = row.reason or f"{row.speakers} speakers"
-        rows.append([row.first, row.second, str(row.points), tau, interval, about])
+        basis = row.reason or f"{row.speakers} speakers"
+        rows.append([row.first, row.second, str(row.points), tau, interval, basis])
     head = ["orders by", "and by", "points", "Kendall's tau", "95 % interval", "over"]
     return markdown_table(head, rows)
 

@@ -1,15 +1,15 @@
-"""What only a GPU can show, most important first: codes, settings, speed of every kernel and codec.
+"""Checks that need a GPU, most important first: codes, settings, speed of all kernels and codecs.
 
     python benchmarks/gpu.py                    # at most 8 minutes on one GPU
     python benchmarks/gpu.py --nanogpt nanoGPT  # the step of the language model too
     python benchmarks/gpu.py --tiny             # the same code on a CPU in Triton's interpreter
 
-Parts: `codes` runs every Triton path on inputs that are hard to search and counts codes unlike the
-fp64 reference; `settings` does so under TF32, autocast, other streams and in CUDA graphs; `goals`
-and `kernels` time the kernels against peers; `codecs` encodes speech, batched, against upstream
-clip by clip; `training` and `lm` time a step. After each part, results/speed/gpu.json and gpu.csv
-are written, so a run that is cut short leaves what it had. A part that fails is a row with its
-error, and the others run. The exit code is 1 if a code differs or a part failed.
+Parts: `codes` runs every Triton path on inputs that are hard to search and counts codes that differ
+from the fp64 reference; `settings` does so under TF32, autocast, other streams and in CUDA graphs;
+`goals` and `kernels` time the kernels against peers; `codecs` encodes speech, batched, against
+upstream clip by clip; `training` and `lm` time a step. After each part, results/speed/gpu.json and
+gpu.csv are written, so an interrupted run leaves its results so far. A part that fails is a row
+with its error, and the others run. The exit code is 1 if a code differs or a part failed.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, in the interpreter")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT")
-    parser.add_argument("--parts", help="only these, separated by commas")
+    parser.add_argument("--parts", help="only these parts, separated by commas")
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
     arguments = parser.parse_args()
     if not arguments.tiny and not torch.cuda.is_available():
-        raise SystemExit("no GPU is there: --tiny runs the same code on a CPU")
+        raise SystemExit("no GPU was found: --tiny runs the same code on a CPU")
     device = "cpu" if arguments.tiny else "cuda"
     parts: dict[str, Callable[[], Iterator[dict]]] = {
         "codes": partial(codes, device, arguments.tiny),
@@ -89,44 +89,45 @@ def main() -> None:
         write(arguments.out, rows, device)
     table = pd.DataFrame(rows).drop(columns="times_ms", errors="ignore")
     print(table.to_string(index=False))
-    wrong = [row for row in rows if row.get("failed") or row.get("wrong")]
-    raise SystemExit(1 if wrong else 0)
+    raise SystemExit(int(any(row.get("failed") or row.get("wrong") for row in rows)))
 
 
 def codes(device: str, tiny: bool) -> Iterator[dict]:
-    """Codes unlike the reference's, by path and kind of input."""
+    """Codes that differ from the reference, by path and kind of input."""
     widths = (8,) if tiny else (1, 7, 8, 16, 64, 128, 129, 256, 512, 513)
     rows, size = (4, 20) if tiny else (300, 1000)
     kinds = ("ties", "ulps") if tiny else ("plain", "ties", "ulps", "huge", "tiny")
     for width, kind in itertools.product(widths, kinds):
-        latents, codebook = hard(kind, rows, size, width)
+        latents, codebook = hard_inputs(kind, rows, size, width)
         for metric in ("euclidean", "cosine"):
-            found = kernels.vq_argmin(latents.to(device), codebook.to(device), metric).cpu()
-            truth = reference.vq_argmin(latents, codebook, metric)
-            yield unlike("vq_argmin " + metric, f"{kind}, D {width}", found, truth)
+            actual = kernels.vq_argmin(latents.to(device), codebook.to(device), metric).cpu()
+            expected = reference.vq_argmin(latents, codebook, metric)
+            yield compared("vq_argmin " + metric, f"{kind}, D {width}", actual, expected)
     for width, strides in itertools.product(
         widths[-2:], ((4, 2, 1),) if tiny else (None, (4, 2, 1))
     ):
-        latents, first = hard("ties", rows, size, width)
+        latents, first = hard_inputs("ties", rows, size, width)
         codebooks = torch.stack([first, first / 2, first / 4])
-        found = kernels.rvq_encode(latents.to(device), codebooks.to(device), None, strides).cpu()
-        truth = reference.rvq_encode(latents, codebooks, 3, strides)
-        yield unlike("rvq_encode", f"D {width}, strides {strides}", found, truth)
+        actual = kernels.rvq_encode(latents.to(device), codebooks.to(device), None, strides).cpu()
+        expected = reference.rvq_encode(latents, codebooks, 3, strides)
+        yield compared("rvq_encode", f"D {width}, strides {strides}", actual, expected)
         step = kernels.RVQStep(codebooks.to(device))
-        found = torch.cat([step(row[None].to(device)).clone().cpu() for row in latents[-20:]])
-        truth = reference.rvq_encode(latents[-20:], codebooks, 3, None)
-        yield unlike("RVQStep", f"D {width}", found, truth)
-        vectors = kernels.rvq_decode(truth.to(device), codebooks.to(device)).cpu()
-        yield unlike("rvq_decode", f"D {width}", vectors, reference.rvq_decode(truth, codebooks))
+        actual = torch.cat([step(row[None].to(device)).clone().cpu() for row in latents[-20:]])
+        expected = reference.rvq_encode(latents[-20:], codebooks, 3, None)
+        yield compared("RVQStep", f"D {width}", actual, expected)
+        vectors = kernels.rvq_decode(expected.to(device), codebooks.to(device)).cpu()
+        yield compared(
+            "rvq_decode", f"D {width}", vectors, reference.rvq_decode(expected, codebooks)
+        )
     latents = torch.randn(rows, 4) * 2
     for levels in ((8, 5, 5, 5), (2, 3, 4, 7)):
-        found = kernels.fsq_encode(latents.to(device), levels).cpu()
-        yield unlike("fsq_encode", str(levels), found, reference.fsq_encode(latents, levels))
-    found = kernels.lfq_encode(latents.to(device)).cpu()
-    yield unlike("lfq_encode", "D 4", found, reference.lfq_encode(latents))
+        actual = kernels.fsq_encode(latents.to(device), levels).cpu()
+        yield compared("fsq_encode", str(levels), actual, reference.fsq_encode(latents, levels))
+    actual = kernels.lfq_encode(latents.to(device)).cpu()
+    yield compared("lfq_encode", "D 4", actual, reference.lfq_encode(latents))
 
 
-def hard(kind: str, rows: int, size: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+def hard_inputs(kind: str, rows: int, size: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Latents (rows, width) and a codebook (size, width), on the CPU."""
     generator = torch.Generator().manual_seed(width)
     latents = torch.randn(rows, width, generator=generator)
@@ -145,39 +146,39 @@ def hard(kind: str, rows: int, size: int, width: int) -> tuple[torch.Tensor, tor
     return latents, codebook
 
 
-def unlike(work: str, case: str, found: torch.Tensor, truth: torch.Tensor) -> dict:
-    same = (found == truth) | (found.isnan() & truth.isnan())
+def compared(work: str, case: str, codes: torch.Tensor, expected: torch.Tensor) -> dict:
+    same = (codes == expected) | (codes.isnan() & expected.isnan())
     differing = int((~same).sum())
-    row = {"work": work, "shape": case, "verified": truth.numel(), "differing": differing}
+    row = {"work": work, "shape": case, "verified": expected.numel(), "differing": differing}
     return row | {"wrong": differing > 0}
 
 
 def settings(device: str, tiny: bool) -> Iterator[dict]:
-    """The same codes under every setting of PyTorch's, on other streams, and in graphs."""
-    latents, first = hard("plain", *((4, 20, 8) if tiny else (500, 1024, 128)))
+    """The same codes under all settings of PyTorch, on other streams, and in graphs."""
+    latents, first = hard_inputs("plain", *((4, 20, 8) if tiny else (500, 1024, 128)))
     codebooks = torch.stack([first, first / 2]).to(device)
     latents = latents[1:].to(device)
-    truth = kernels.rvq_encode(latents, codebooks).cpu()
-    yield unlike(
-        "rvq_encode", "defaults", truth, reference.rvq_encode(latents.cpu(), codebooks.cpu())
+    expected = kernels.rvq_encode(latents, codebooks).cpu()
+    yield compared(
+        "rvq_encode", "defaults", expected, reference.rvq_encode(latents.cpu(), codebooks.cpu())
     )
     search = partial(kernels.rvq_encode, latents, codebooks)
     before = torch.get_float32_matmul_precision()
     for precision in ("medium",) if tiny else ("medium", "high", "highest"):
         torch.set_float32_matmul_precision(precision)
-        yield unlike("rvq_encode", f"matmul precision {precision}", search().cpu(), truth)
+        yield compared("rvq_encode", f"matmul precision {precision}", search().cpu(), expected)
     torch.set_float32_matmul_precision(before)
     for dtype in (torch.bfloat16,) if tiny else (torch.bfloat16, torch.float16):
         with torch.autocast(device, dtype=dtype):
-            yield unlike("rvq_encode", f"autocast to {dtype}", search().cpu(), truth)
+            yield compared("rvq_encode", f"autocast to {dtype}", search().cpu(), expected)
     if device != "cuda":
         return
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        found = search()
+        streamed = search()
     stream.synchronize()
-    yield unlike("rvq_encode", "another stream", found.cpu(), truth)
+    yield compared("rvq_encode", "another stream", streamed.cpu(), expected)
     static = latents[:1].clone()
     step = kernels.RVQStep(codebooks)
     step(static)
@@ -190,7 +191,7 @@ def settings(device: str, tiny: bool) -> Iterator[dict]:
         static.copy_(row[None])
         graph.replay()
         replayed.append(captured.clone())
-    yield unlike("RVQStep", "CUDA graph", torch.cat(replayed).cpu(), truth[:100])
+    yield compared("RVQStep", "CUDA graph", torch.cat(replayed).cpu(), expected[:100])
     free = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     kernels.rvq_encode(torch.randn(1_000_000, 128, device=device), codebooks)
@@ -199,7 +200,7 @@ def settings(device: str, tiny: bool) -> Iterator[dict]:
 
 
 def goals(device: str, tiny: bool) -> Iterator[dict]:
-    """The cells of the goals, and what each peer takes."""
+    """The cells of the goals, with the time of each peer."""
     if tiny:
         timings.SHAPES["tiny"] = (1, 20, 8)
         yield from timings.search_rows(device, "tiny", 3, 1)
@@ -253,8 +254,8 @@ def codec_rows(codec: Codec, peers: dict, sounds: list[Audio], rounds: int) -> I
         if isinstance(network, torch.nn.Module):
             network.to(device)
             work[name] = partial(encoded, peer)
-    together, alone = ([tokens.codes for tokens in work[name]()] for name in list(work)[:2])
-    changed = sum(int((a != b).sum()) for a, b in zip(together, alone, strict=True))
+    together, single = ([tokens.codes for tokens in work[name]()] for name in list(work)[:2])
+    changed = sum(int((a != b).sum()) for a, b in zip(together, single, strict=True))
     seconds = sum(sound.duration for sound in sounds)
     for row in timings.timed(work, device.type, rounds):
         yield {
@@ -281,11 +282,11 @@ def language_model(device: str, nanogpt: Path | None) -> Iterator[dict]:
 def script(name: str, *arguments: str) -> dict:
     """Runs a script of benchmarks/speed; the row holds the end of what it prints."""
     path = Path(__file__).parent / "speed" / name
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(path), *arguments], capture_output=True, text=True, timeout=150
     )
-    text = done.stdout if done.returncode == 0 else done.stderr
-    failed = None if done.returncode == 0 else f"exit code {done.returncode}"
+    text = process.stdout if process.returncode == 0 else process.stderr
+    failed = None if process.returncode == 0 else f"exit code {process.returncode}"
     return {"work": name, "note": text[-2000:], "failed": failed}
 
 

@@ -29,12 +29,12 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 def pairs() -> tuple[list[Pair], list[Pair]]:
     """Letters and phone classes of the words to learn from, and of those held out."""
-    found: tuple[list[Pair], list[Pair]] = ([], [])
+    splits: tuple[list[Pair], list[Pair]] = ([], [])
     for word, phones in dictionary().items():
         if word[0].isalpha() and set(word) <= set(LETTERS) and len(phones) <= 2 * len(word):
             classes = torch.tensor([PHONES.index(phone) + 1 for phone in phones])
-            found[zlib.crc32(word.encode()) % 10 == 0].append((letters_of(word), classes))
-    return found
+            splits[zlib.crc32(word.encode()) % 10 == 0].append((letters_of(word), classes))
+    return splits
 
 
 def main() -> None:
@@ -56,10 +56,10 @@ def main() -> None:
             order = torch.randperm(len(train)).tolist()
         chosen = [train[order[(step * batch + i) % len(train)]] for i in range(batch)]
         letters, classes = zip(*chosen, strict=True)
-        odds = network(pad_sequence(letters, batch_first=True)).transpose(0, 1)
+        log_probs = network(pad_sequence(letters, batch_first=True)).transpose(0, 1)
         loss = F.ctc_loss(
-            odds, torch.cat(classes), torch.tensor([2 * len(word) for word in letters]),
-            torch.tensor([len(one) for one in classes]), zero_infinity=True,
+            log_probs, torch.cat(classes), torch.tensor([2 * len(word) for word in letters]),
+            torch.tensor([len(phones) for phones in classes]), zero_infinity=True,
         )  # fmt: skip
         optimizer.zero_grad()
         loss.backward()
@@ -71,11 +71,14 @@ def main() -> None:
     with torch.no_grad():
         guesses = [collapse(network(word[None])[0].argmax(-1).tolist()) for word, _ in held_out]
     truth = [classes.tolist() for _, classes in held_out]
-    wrong = sum(one != other for one, other in zip(guesses, truth, strict=True)) / len(truth)
-    phones = jiwer.wer(
-        *([" ".join(map(str, one)) or "-" for one in side] for side in (truth, guesses))
+    word_errors = sum(a != b for a, b in zip(guesses, truth, strict=True)) / len(truth)
+    phone_errors = jiwer.wer(
+        *([" ".join(map(str, word)) or "-" for word in words] for words in (truth, guesses))
     )
-    print(f"{len(truth)} held-out words: {wrong:.3f} wrong, phone error rate {phones:.3f}")
+    print(
+        f"{len(truth)} held-out words: word error rate {word_errors:.3f}, "
+        f"phone error rate {phone_errors:.3f}"
+    )
     save_file(
         {name: x.half().contiguous() for name, x in network.state_dict().items()}, arguments.out
     )

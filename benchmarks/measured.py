@@ -1,6 +1,6 @@
 """Numbers of codecs on each clip of a corpus, and their differences by speaker.
 
-Shared by scripts that compare trainings of ours: `ablation.py`, `decoders.py`.
+Shared by scripts that compare trainings: `ablation.py`, `decoders.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def rows(codec: audiotok.Codec, corpus: str, change: Change | None = None) -> It
 
     Args:
         corpus: what `audiotok.data.load` takes.
-        change: makes other tokens of the tokens and the number of a clip.
+        change: (tokens, number of the clip) -> changed tokens.
     """
     chosen = [metrics.get(name) for name in METRICS]
     for number, clip in enumerate(data.load(corpus)):
@@ -41,19 +41,18 @@ def rows(codec: audiotok.Codec, corpus: str, change: Change | None = None) -> It
         yield {"clip": clip.id, "speaker": clip.speaker} | numbers
 
 
-def difference(one: pd.DataFrame, other: pd.DataFrame, metric: str) -> statistics.Estimate:
-    """The mean of `one` minus that of `other` over the clips of both, with its interval over
+def difference(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> statistics.Estimate:
+    """The mean of `first` minus that of `second` over the clips of both, with its interval over
     speakers."""
-    both = one.merge(other, on="clip", suffixes=("", "_other")).dropna(
-        subset=[metric, f"{metric}_other"]
-    )
-    values = both[[metric, f"{metric}_other"]].to_numpy()
-    speakers = both["speaker"].astype(str).tolist()  # numbers, where a CSV was read
+    columns = [metric, f"{metric}_second"]
+    pairs = first.merge(second, on="clip", suffixes=("", "_second")).dropna(subset=columns)
+    values = pairs[columns].to_numpy()
+    speakers = pairs["speaker"].astype(str).tolist()  # numbers, where a CSV was read
     _, replicates = statistics.paired_means(values, clusters=speakers)
     return replicates.difference(0, 1)
 
 
-def shown(estimate: statistics.Estimate, metric: str) -> str:
+def formatted(estimate: statistics.Estimate, metric: str) -> str:
     """An estimate as text: the value, and the interval in brackets."""
     digits = DIGITS[metric]
     low, high = estimate.ci95 or (np.nan, np.nan)

@@ -1,4 +1,4 @@
-"""Does each metric move the right way when sound gets worse? A ladder of known degradations.
+"""Does each metric change in the right direction when sound gets worse? Known degradations.
 
     python benchmarks/metric_ladder.py --clips 10 --out results/metric_ladder
     python benchmarks/metric_ladder.py --mos --data FOLDER --clips 6 --out results/metric_ladder/mos
@@ -8,7 +8,7 @@ of speech of a corpus, taken in turn from its speakers: noise of 20, 10, 0 dB, l
 kHz, Opus from 24 to 6 kbit/s, with --mos Lyra v2 from 9.2 to 0.8 kbit/s where its weights are here,
 each ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the
 mean, the number of clips with a value, and whether the mean moved the right way from the rung
-above, over the clips that have a value on both. Columns without a direction are written, not
+above, over the clips that have a value on both. Columns without a direction are not
 judged. All is at 16 kHz, so there are no columns NAME_16k.
 """
 
@@ -52,39 +52,39 @@ def speech(count: int, source: str = "bundled") -> dict[str, Audio]:
 def measure(
     clips: dict[str, Audio], chosen: list[Judge], ladders: Ladders = LADDERS
 ) -> dict[str, pd.DataFrame]:
-    """Of each rung a table: clips by columns, missing where a metric has no value."""
+    """{rung: table of clips by columns}, missing where a metric has no value."""
     rungs = [TOP, *itertools.chain.from_iterable(ladders.values())]
-    found = {}
-    for done, rung in enumerate(rungs):
-        print(f"\r{done + 1} of {len(rungs)}: {rung:<12}", end="", file=sys.stderr, flush=True)
+    tables = {}
+    for number, rung in enumerate(rungs, 1):
+        print(f"\r{number} of {len(rungs)}: {rung:<12}", end="", file=sys.stderr, flush=True)
         codec = audiotok.load(rung, device="cpu") if rung != TOP else None
         rows = {}
         for name, clip in clips.items():
             sound = clip if codec is None else codec.reconstruct(clip)
             rows[name] = scores(chosen, clip, sound)
-        found[rung] = pd.DataFrame.from_dict(rows, orient="index")
+        tables[rung] = pd.DataFrame.from_dict(rows, orient="index")
     print(file=sys.stderr)
-    return found
+    return tables
 
 
 def scores(chosen: list[Judge], clip: Audio, sound: Audio) -> dict[str, float]:
     """The values of the columns that have one."""
-    compared = [one for one in chosen if isinstance(one, metrics.Metric)]
+    compared = [metric for metric in chosen if isinstance(metric, metrics.Metric)]
     row = metrics.measure(compared, *metrics.pair(clip, sound)) if compared else {}
-    for predictor in (one for one in chosen if one not in compared):
+    for predictor in (judge for judge in chosen if judge not in compared):
         row |= predictor(sound)
     return {k: v for k, v in row.items() if not isinstance(v, MetricError)}
 
 
 def judge(
-    found: dict[str, pd.DataFrame], columns: list[metrics.Column], ladders: Ladders = LADDERS
+    tables: dict[str, pd.DataFrame], columns: list[metrics.Column], ladders: Ladders = LADDERS
 ) -> pd.DataFrame:
     """A row for each rung and column."""
     rows = []
     for (ladder, rungs), column in itertools.product(ladders.items(), columns):
         above = None
         for rung in (TOP, *rungs):
-            values = found[rung].get(column.name, pd.Series(dtype=float)).dropna()
+            values = tables[rung].get(column.name, pd.Series(dtype=float)).dropna()
             rows.append({
                 "ladder": ladder, "rung": rung, "column": column.name, "unit": column.unit,
                 "mean": values.mean(), "n": len(values), "moved": moved(column, above, values),
@@ -105,12 +105,15 @@ def moved(column: metrics.Column, above: pd.Series | None, values: pd.Series) ->
 
 
 def show(table: pd.DataFrame) -> None:
-    """A line for each column and ladder: the means from top to bottom, and what is wrong."""
+    """A line for each column and ladder: the means from top to bottom, and the wrong steps."""
     for (ladder, column), part in table.groupby(["ladder", "column"], sort=False):
         steps = part["moved"]
-        bad = [f"{rung} {how}" for rung, how in zip(part["rung"], steps, strict=True)
-               if how in ("wrong", "not at all")]  # fmt: skip
-        verdict = "" if not steps.any() else "right" if not bad else ", ".join(bad)
+        failures = [
+            f"{rung} {step}"
+            for rung, step in zip(part["rung"], steps, strict=True)
+            if step in ("wrong", "not at all")
+        ]
+        verdict = "" if not steps.any() else "right" if not failures else ", ".join(failures)
         means = " ".join(f"{mean:9.3f}" for mean in part["mean"])
         print(f"{ladder:8} {column:20} {means}  {verdict}")
 
@@ -138,7 +141,7 @@ def main() -> None:
         else:
             chosen.append(metric)
     clips = speech(arguments.clips, arguments.data)
-    columns = [column for one in chosen for column in one.columns]
+    columns = [column for metric in chosen for column in metric.columns]
     table = judge(measure(clips, chosen, ladders), columns, ladders)
     show(table)
     if arguments.out:

@@ -14,7 +14,7 @@ from audiotok.results import results
 from audiotok.results.results import Result
 
 MARKERS = "osD^vPX*<>hp"
-MOST_NAMES = 10  # a legend with more codecs would name their curves only
+MAX_NAMES = 10  # a legend with more codecs would name their curves only
 NAMES = {
     "bitrate": "bitrate",
     "lm_bitrate": "bits under the language model",
@@ -40,25 +40,27 @@ class Point:
 
 
 def points(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str]) -> list[Point]:
-    """What a plot of the columns `panels` against the column `x` shows.
+    """The points of a plot of the columns `panels` against the column `x`.
 
     Args:
         pairs: for each codec the result that holds `x` and the one that holds the panels.
     """
     plotted = []
     for panel in panels:
-        for one, other in pairs:
-            score, across = other.scores.get(panel), _mean(one, x)
-            if not score or score["mean"] is None or (across is None and one.role != "ceiling"):
+        for result, other in pairs:
+            score, position = other.scores.get(panel), _mean(result, x)
+            if not score or score["mean"] is None:
+                continue
+            if position is None and result.role != "ceiling":
                 continue
             interval = tuple(score["ci95"]) if score["ci95"] else None
-            name, curve = one.codec.split("@")[0], rates.curve_of(one).split("@")[0]
-            plotted.append(Point(panel, name, curve, across, score["mean"], interval))
+            name, curve = result.codec.split("@")[0], rates.curve_of(result).split("@")[0]
+            plotted.append(Point(panel, name, curve, position, score["mean"], interval))
     return plotted
 
 
 def description(plotted: Sequence[Point]) -> str:
-    """What the metadata of a picture say of the numbers in it; `--check` compares it."""
+    """The digest of the plotted numbers, for the metadata of a picture; `--check` compares it."""
     text = json.dumps([asdict(point) for point in plotted])
     return f"sha256 of the plotted numbers: {hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -67,7 +69,7 @@ def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str
     """A figure with one panel per column, each against `x` on a logarithmic axis.
 
     A point is a codec, with its 95 % interval. Settings of one codec share a colour and are joined
-    by a line through those that no cheaper one surpasses. A dashed line is the reference.
+    by a line through those that are better than all cheaper ones. A dashed line is the reference.
     """
     import matplotlib
 
@@ -80,24 +82,26 @@ def scatter(pairs: Sequence[tuple[Result, Result]], x: str, panels: Sequence[str
     drawn = sorted((p for p in plotted if p.x is not None), key=lambda p: (p.curve, p.x))
     codecs = list(dict.fromkeys(point.codec for point in drawn))
     curves = list(dict.fromkeys(point.curve for point in drawn))
-    named = codecs if len(codecs) <= MOST_NAMES else curves
+    named = codecs if len(codecs) <= MAX_NAMES else curves
     columns = min(3, len(named))
     lines = -(-(len(named) + 1) // columns)
-    across = 2 if len(panels) == 4 else min(3, len(panels))
-    down = -(-len(panels) // across)
-    size = (3.5 * across, 2.7 * down + 0.3 + 0.22 * lines)
-    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    num_columns = 2 if len(panels) == 4 else min(3, len(panels))
+    num_rows = -(-len(panels) // num_columns)
+    size = (3.5 * num_columns, 2.7 * num_rows + 0.3 + 0.22 * lines)
+    figure, axes = plt.subplots(
+        num_rows, num_columns, figsize=size, squeeze=False, layout="constrained"
+    )
     axes = list(axes.flat)
     for empty in axes[len(panels) :]:
         empty.set_visible(False)
     axes = axes[: len(panels)]
     for axis, panel in zip(axes, panels, strict=True):
         higher = scores[panel]["higher_is_better"] is not False
-        here = [point for point in drawn if point.panel == panel]
+        visible = [point for point in drawn if point.panel == panel]
         for number, curve in enumerate(curves):
-            front = _front([p for p in here if p.curve == curve], higher)
+            front = _front([p for p in visible if p.curve == curve], higher)
             axis.plot([p.x for p in front], [p.y for p in front], color=f"C{number}", alpha=0.5)
-        for point in here:
+        for point in visible:
             name = point.codec if named is codecs else point.curve
             style = {"color": f"C{curves.index(point.curve)}", "label": name}
             if point.interval:

@@ -79,12 +79,12 @@ def world(samples: np.ndarray) -> np.ndarray:
 
 def compare(track: np.ndarray, hop: int, pitch: np.ndarray) -> tuple[float, float, float]:
     """Gross errors, voicing errors and median cents of a track with a frame every `hop` samples."""
-    truth = pitch[np.minimum(hop * np.arange(len(track)), len(pitch) - 1)]
-    both = (truth > 0) & (track > 0)
-    voicing = float(np.mean((truth > 0) != (track > 0)))
-    if not both.any():
+    expected = pitch[np.minimum(hop * np.arange(len(track)), len(pitch) - 1)]
+    voiced = (expected > 0) & (track > 0)
+    voicing = float(np.mean((expected > 0) != (track > 0)))
+    if not voiced.any():
         return np.nan, voicing, np.nan
-    ratio = track[both] / truth[both]
+    ratio = track[voiced] / expected[voiced]
     cents = float(np.median(np.abs(1200 * np.log2(ratio))))
     return float(np.mean(np.abs(ratio - 1) > GROSS)), voicing, cents
 

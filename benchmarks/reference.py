@@ -1,7 +1,7 @@
 """Write the reference pages of docs/ from docstrings, suites, options and tables of the code.
 
-    python benchmarks/reference.py            # rewrites what stands between the marks
-    python benchmarks/reference.py --check    # exit 1 if a page is not what the code says
+    python benchmarks/reference.py            # rewrites the text between the marks
+    python benchmarks/reference.py --check    # exit 1 if a page is outdated
 
 A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
 below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, foretold.
@@ -37,7 +37,7 @@ def main() -> int:
                 path.write_text(new, encoding="utf-8")
     if arguments.check and outdated:
         paths = ", ".join(map(str, outdated))
-        print(f"not what the code says: {paths}; run benchmarks/reference.py")
+        print(f"outdated: {paths}; run benchmarks/reference.py")
         return 1
     return 0
 
@@ -74,8 +74,8 @@ def tasks() -> str:
     parts = []
     for task in tasks.list_tasks():
         module = sys.modules[type(task).__module__]
-        about = _document(module).partition(": ")[2]
-        parts += [f"## {task.name}", f"Version {task.version}. {about[0].upper()}{about[1:]}"]
+        summary = _document(module).partition(": ")[2]
+        parts += [f"## {task.name}", f"Version {task.version}. {summary[0].upper()}{summary[1:]}"]
         docstring = _document(type(task))
         if match := re.search(r"\b(Ranked:|Nothing is ranked).*", docstring, re.DOTALL):
             ranked = " ".join(match[0].split())
@@ -101,9 +101,9 @@ def _with_reason(ranked: str) -> str:
         return ranked
     module = next(m for m in (_mixtures, _probe, _voices, _words) if m.__name__.endswith(match[1]))
     text = re.search(r"Ranked: (.*)", _document(getattr(module, match[2])), re.DOTALL)
-    whole = " ".join(text[1].split())
+    reason = " ".join(text[1].split())
     before = ranked.replace(match[0], "").strip()
-    return f"Ranked: {whole}" if before == "Ranked:." else f"{before} {whole.partition('. ')[2]}"
+    return f"Ranked: {reason}" if before == "Ranked:." else f"{before} {reason.partition('. ')[2]}"
 
 
 def metrics() -> str:

@@ -1,7 +1,7 @@
 """Put measured results into a document: tables between two marks, and pictures beside them.
 
     python benchmarks/report.py README.md            # rewrites table and picture
-    python benchmarks/report.py README.md --check    # exit 1 if one is not what results/ say
+    python benchmarks/report.py README.md --check    # exit 1 if one is outdated
 
 A document marks each table by a comment that names the results, and optionally a picture and
 the codecs (beginnings of their names; ~ before one excludes it). A table with the column
@@ -39,7 +39,7 @@ Published samples beside the survey's own numbers, see `agreement.py`:
     <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
     <!-- end -->
 
-Below a table is what a reader must know of its clips and its ASR model
+Below a table are remarks on its clips and its ASR model
 (`audiotok.results.remarks`). Pictures need matplotlib (`pip install 'audiotok[train]'`).
 """
 
@@ -99,13 +99,13 @@ def main() -> int:
                 path.write_text(rendered(text), encoding="utf-8")
     if arguments.check and outdated:
         paths = ", ".join(map(str, outdated))
-        print(f"not what results/ say: {paths}; run benchmarks/report.py")
+        print(f"outdated: {paths}; run benchmarks/report.py")
         return 1
     return 0
 
 
 def plotted(match: re.Match) -> tuple[list[tuple[Result, Result]], str, list[str]]:
-    """What the picture of a mark shows: pairs of results, the column of the x axis, the panels."""
+    """The content of the picture of a mark: pairs of results, column of the x axis, panels."""
     names = match["names"].split()
     if match["other"]:
         return together(chosen(match), measured(match["other"])), names[0], match["more"].split()
@@ -145,12 +145,12 @@ def rendered(text: str) -> str:
 
 
 def chosen(match: re.Match) -> list[Result]:
-    """The results that a mark wants."""
-    measurements, wanted = measured(match["folder"]), (match["codecs"] or "").split()
+    """The results that a mark selects."""
+    measurements, codecs = measured(match["folder"]), (match["codecs"] or "").split()
     if "bitrate" in match["names"].split():
         measurements = by_bitrate(measurements)
-    excluded = tuple(name[1:] for name in wanted if name.startswith("~"))
-    included = tuple(name for name in wanted if not name.startswith("~"))
+    excluded = tuple(name[1:] for name in codecs if name.startswith("~"))
+    included = tuple(name for name in codecs if not name.startswith("~"))
     return [
         result
         for result in measurements
@@ -171,18 +171,19 @@ def by_bitrate(measurements: Sequence[Result]) -> list[Result]:
 
 def named(measurements: Sequence[Result], name: str) -> Result:
     """The only result of that name, or of weights of that name (name@hash)."""
-    fits = [r for r in measurements if r.codec == name or r.codec.startswith(f"{name}@")]
-    if len(fits) != 1:
-        sys.exit(f"{name} is {len(fits)} of the codecs {', '.join(r.codec for r in measurements)}")
-    return fits[0]
+    matches = [r for r in measurements if r.codec == name or r.codec.startswith(f"{name}@")]
+    if len(matches) != 1:
+        codecs = ", ".join(result.codec for result in measurements)
+        sys.exit(f"{name} matches {len(matches)} of the codecs {codecs}")
+    return matches[0]
 
 
-def differences(one: Result, other: Result, names: Sequence[str]) -> str:
+def differences(first: Result, second: Result, names: Sequence[str]) -> str:
     """Markdown: one row per column, the paired difference with its 95 % interval; the verdicts are
     after Holm's correction for the rows of the table."""
-    known = results.columns([one, other])
-    compared = comparison.differences(one, other, names)
-    rows = [["", *(markdown(r.codec) for r in (one, other)), "difference [95 %]", "better"]]
+    scores = results.columns([first, second])
+    compared = comparison.differences(first, second, names)
+    rows = [["", *(markdown(r.codec) for r in (first, second)), "difference [95 %]", "better"]]
     rows.append(["---", "---:", "---:", "---:", "---"])
     for row in compared:
         digits = row["digits"]
@@ -196,13 +197,13 @@ def differences(one: Result, other: Result, names: Sequence[str]) -> str:
             better += f" (holds in {row['seeds_that_agree']} of {row['seeds']} seeds)"
         cells = [f"{row[key]:.{digits}f}" for key in "ab"]
         name = row["column"]
-        rows.append([markdown(name) + results.arrow(known[name]), *cells, text, better])
+        rows.append([markdown(name) + results.arrow(scores[name]), *cells, text, better])
     table = "".join("| " + " | ".join(row) + " |\n" for row in rows)
     over = next((row["interval"] for row in compared if row["interval"]), "no interval")
     count = compared[0]["comparisons"]
     number = f"{count} comparison{'' if count == 1 else 's'}"
-    how = f"better after Holm's correction for {number}" if count else "without correction"
-    return f"{table}\n{over}; {how}.\n"
+    verdicts = f"better after Holm's correction for {number}" if count else "without correction"
+    return f"{table}\n{over}; {verdicts}.\n"
 
 
 @cache
@@ -217,11 +218,11 @@ def measured(folder: str) -> list[Result]:
 
 def table(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per codec, means only."""
-    known = results.columns(measurements)
+    scores = results.columns(measurements)
     head = ["codec"]
     for name in names:
-        unit = known[name]["unit"]
-        head.append(name + results.arrow(known[name]) + (f" ({unit})" if unit else ""))
+        unit = scores[name]["unit"]
+        head.append(name + results.arrow(scores[name]) + (f" ({unit})" if unit else ""))
     rows = [
         [result.title, *(results.cell(result.scores.get(name)) for name in names)]
         for result in measurements
@@ -231,15 +232,15 @@ def table(measurements: Sequence[Result], names: Sequence[str]) -> str:
 
 def areas(measurements: Sequence[Result], names: Sequence[str]) -> str:
     """Markdown: one row per curve, the mean of each quality over the bitrates of that curve."""
-    known = results.columns(measurements)
+    scores = results.columns(measurements)
     columns = {name: rates.rate_quality(measurements, name)[1] for name in names}
     ranges = columns[names[0]]
-    head = ["curve", "points", "bit/s", *(name + results.arrow(known[name]) for name in names)]
+    head = ["curve", "points", "bit/s", *(name + results.arrow(scores[name]) for name in names)]
     rows = []
-    for curve, its_range in ranges[ranges.high > ranges.low].iterrows():
-        cells = [f"{columns[name].area[curve]:.{known[name]['digits']}f}" for name in names]
-        bounds = f"{its_range.low:.0f} to {its_range.high:.0f}"
-        rows.append([curve, f"{its_range.points:.0f}", bounds, *cells])
+    for curve, span in ranges[ranges.high > ranges.low].iterrows():
+        cells = [f"{columns[name].area[curve]:.{scores[name]['digits']}f}" for name in names]
+        bounds = f"{span.low:.0f} to {span.high:.0f}"
+        rows.append([curve, f"{span.points:.0f}", bounds, *cells])
     return markdown_table(head, rows)
 
 
@@ -247,8 +248,8 @@ def together(
     measurements: Sequence[Result], others: Sequence[Result]
 ) -> list[tuple[Result, Result]]:
     """The results of the same codecs in both."""
-    known = {result.codec: result for result in others}
-    return [(result, known[result.codec]) for result in measurements if result.codec in known]
+    by_codec = {result.codec: result for result in others}
+    return [(result, by_codec[result.codec]) for result in measurements if result.codec in by_codec]
 
 
 def beside(
@@ -260,7 +261,7 @@ def beside(
         table(side, columns).splitlines() for side, columns in ((first, names), (second, more))
     ]
     return "".join(
-        one + other[other.index("|", 1) + 1 :] + "\n" for one, other in zip(*lines, strict=True)
+        left + right[right.index("|", 1) + 1 :] + "\n" for left, right in zip(*lines, strict=True)
     )
 
 

@@ -26,7 +26,7 @@ STAND_IN = {"speech": "dacsma2432"}
 
 
 def codec_name(codec: str) -> str:
-    """The readable name of what a file calls `codec`."""
+    """The name of the codec that a file name calls `codec`."""
     if codec == "gt":
         return "original"
     tokenizer = max((name for name in NAMES if codec.startswith(name)), key=len)
@@ -41,15 +41,16 @@ def manifests(folder: Path) -> dict[str, str]:
         if not (match := FILE.fullmatch(path.name)):
             raise SystemExit(f"{path}: expected a name rec_DOMAIN_TOKENIZER_ITEM.wav")
         domain, codec, item = match.group("domain", "codec", "item")
-        best = STAND_IN.get(domain, "gt")
-        original = "" if codec == best else str(path.with_name(f"rec_{domain}_{best}_{item}.wav"))
+        reference = STAND_IN.get(domain, "gt")
+        name = f"rec_{domain}_{reference}_{item}.wav"
+        original = "" if codec == reference else str(path.with_name(name))
         row = "\t".join((str(path), original, codec_name(codec), domain))
         rows.setdefault(domain, []).append(row)
     return {
         f"survey-{domain}{'-against-dac' if domain in STAND_IN else ''}.tsv": "\n".join(
-            ["audio\treference\tcodec\tdomain", *found, ""]
+            ["audio\treference\tcodec\tdomain", *lines, ""]
         )
-        for domain, found in rows.items()
+        for domain, lines in rows.items()
     }
 
 

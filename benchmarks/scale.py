@@ -1,7 +1,7 @@
-"""Put what was timed into docs/scale.md and docs/lm.md: rates, and what follows for large corpora.
+"""Put timings into docs/scale.md and docs/lm.md: rates, and estimates for large corpora.
 
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
-    python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are not what results/ say
+    python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are outdated
 
 Reads what benchmarks/speed/corpus.py, small_corpora.py, long_audio.py, streaming.py and lm.py wrote
 below results/.
@@ -35,18 +35,18 @@ def main() -> int:
     arguments = parser.parse_args()
     text = arguments.document.read_text(encoding="utf-8")
     record = json.loads(MEASURED.read_text()) if MEASURED.exists() else None
-    made = rendered(text, record)
-    if made == text:
+    new = rendered(text, record)
+    if new == text:
         return 0
     if arguments.check:
-        print(f"{arguments.document} is not what results/ say: run benchmarks/scale.py")
+        print(f"{arguments.document} is outdated: run benchmarks/scale.py")
         return 1
-    arguments.document.write_text(made, encoding="utf-8")
+    arguments.document.write_text(new, encoding="utf-8")
     return 0
 
 
 def rendered(text: str, record: dict[str, Any] | None) -> str:
-    """The document with its tables made anew."""
+    """The document with its tables written again."""
     tables = {
         "rates": lambda: rates(record),
         "small": small_corpora,
@@ -59,7 +59,7 @@ def rendered(text: str, record: dict[str, Any] | None) -> str:
 
 
 def rates(record: dict[str, Any] | None) -> str:
-    """What was measured: one row per codec, corpus and peer."""
+    """The measured rates: one row per codec, corpus and peer."""
     if record is None:
         return f"{NOTHING}\n"
     head = ["codec", "corpus", "peer", "seconds of sound per second", "times the plain loop"]
@@ -72,8 +72,8 @@ def rates(record: dict[str, Any] | None) -> str:
         ]
         for row in _measured(record)
     ]  # fmt: skip
-    said = f"On {record['hardware']}, {record['cores']} cores; GPU: not measured.\n"
-    return _table(head, body) + "\n" + said
+    note = f"On {record['hardware']}, {record['cores']} cores; GPU: not measured.\n"
+    return _table(head, body) + "\n" + note
 
 
 def small_corpora() -> str:
@@ -93,8 +93,8 @@ def small_corpora() -> str:
         for (codec, case, peer), row in rows.items()
         if peer == "audiotok"
     ]  # fmt: skip
-    said = f"On {record['hardware']}, {record['rows'][0]['cores']} cores.\n"
-    return _table(head, body) + "\n" + said
+    note = f"On {record['hardware']}, {record['rows'][0]['cores']} cores.\n"
+    return _table(head, body) + "\n" + note
 
 
 def extrapolated(record: dict[str, Any] | None) -> str:

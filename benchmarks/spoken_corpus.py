@@ -1,9 +1,9 @@
-"""Renders speech with known text in any amount by voices of Debian: what asr-mini learns from.
+"""Renders speech with known text in any amount by voices of Debian: the training data of asr-mini.
 
     python benchmarks/spoken_corpus.py FOLDER [--clips 7000] [--workers 2]
 
-Each clip is 1 to 9 words, drawn from the 6,000 that pocketsphinx's language model deems most
-frequent, the square root of their frequencies being their weights: nobody's text, so nobody's
+Each clip is 1 to 9 words, drawn at random from the 6,000 most frequent words of pocketsphinx's
+language model, weighted by the square root of their frequencies: nobody's text, so nobody's
 licence. Voices differ in accent, timbre, pitch and speed. A manifest says audio, speaker, text and
 split; the voices of HELD_OUT speak only in `test`, and its texts are new too. Debian 12 packages
 flite, espeak-ng, and libttspico-utils of non-free. 16 kHz, mono, 16-bit FLAC. The same command
@@ -27,7 +27,7 @@ from audiotok.sound.audio import read, write
 from audiotok.system.files import replacing
 
 WORDS = 6000
-SECONDS = 4.0  # a clip that is longer loses its last words and is spoken again
+SECONDS = 4.0  # longer clips are spoken again without their last words
 ACCENTS = ("en-us", "en-us", "en-us", "en-gb", "en-gb-scotland")  # of espeak-ng
 VOICES = {
     "flite": ("rms", "slt", "awb", "kal16"),
@@ -55,15 +55,15 @@ def vocabulary() -> tuple[list[str], np.ndarray]:
     words = {line.split()[0] for line in lines}
     words = [word for word in words if word.isalpha() and (len(word) > 1 or word in "ai")]
     scored = sorted(((ngrams.prob([word]), word) for word in words), reverse=True)[:WORDS]
-    odds = np.array([logarithms.exp(score) for score, _ in scored]) ** 0.5
-    return [word for _, word in scored], odds / odds.sum()
+    weights = np.array([logarithms.exp(score) for score, _ in scored]) ** 0.5
+    return [word for _, word in scored], weights / weights.sum()
 
 
 def plan(clips: int) -> list[dict]:
-    """What is to be said, and by which voice; seeded."""
+    """The text, the voice and the settings of each clip; seeded."""
     rng = np.random.default_rng(0)
-    words, odds = vocabulary()
-    found = []
+    words, weights = vocabulary()
+    clip_plans = []
     for number in range(clips):
         test = rng.random() < TEST
         while True:
@@ -71,7 +71,7 @@ def plan(clips: int) -> list[dict]:
             voice = str(rng.choice(VOICES[program]))
             if (voice in HELD_OUT) == test:
                 break
-        found.append(
+        clip_plans.append(
             {
                 "name": f"{number:06d}",
                 "program": program,
@@ -79,11 +79,11 @@ def plan(clips: int) -> list[dict]:
                 "accent": str(rng.choice(ACCENTS)),
                 "pace": float(rng.uniform(0.8, 1.2)),
                 "pitch": float(rng.uniform(0.75, 1.35)),
-                "text": list(map(str, rng.choice(words, int(rng.integers(1, 10)), p=odds))),
+                "text": list(map(str, rng.choice(words, int(rng.integers(1, 10)), p=weights))),
                 "split": "test" if test else "train",
             }
         )
-    return found
+    return clip_plans
 
 
 def speak(clip: dict, folder: Path) -> dict[str, str]:
@@ -104,7 +104,7 @@ def speak(clip: dict, folder: Path) -> dict[str, str]:
 
 
 def _render(clip: dict, text: str) -> np.ndarray:
-    """Samples at RATE, with 0.1 s of silence around what was said."""
+    """Samples at RATE, with 0.1 s of silence around the speech."""
     with tempfile.TemporaryDirectory() as scratch:
         path = f"{scratch}/speech.wav"
         command = _command(clip, text, path)
@@ -116,7 +116,7 @@ def _render(clip: dict, text: str) -> np.ndarray:
 
 
 def _command(clip: dict, text: str, path: str) -> list[str]:
-    """What writes the text, so spoken, to a file."""
+    """The command that speaks the text into a file."""
     voice, pace, pitch = clip["voice"], clip["pace"], clip["pitch"]
     if clip["program"] == "flite":
         hertz = {"slt": 170, "rms": 100, "awb": 125, "kal16": 105}[voice] * pitch
@@ -127,11 +127,11 @@ def _command(clip: dict, text: str, path: str) -> list[str]:
         return ["flite", "-voice", voice, *options, "-t", text, "-o", path]
     if clip["program"] == "pico2wave":
         levels = f"{100 * pitch:.0f}", f"{100 * pace:.0f}"
-        told = '<pitch level="{}"><speed level="{}">{}</speed></pitch>'.format(*levels, text)
-        return ["pico2wave", "-l", voice, "-w", path, told]
+        markup = '<pitch level="{}"><speed level="{}">{}</speed></pitch>'.format(*levels, text)
+        return ["pico2wave", "-l", voice, "-w", path, markup]
     voice = f"{clip['accent']}+{voice}"
-    told = ["-s", f"{165 * pace:.0f}", "-p", f"{50 * pitch:.0f}"]
-    return ["espeak-ng", "-v", voice, *told, "-w", path, text]
+    options = ["-s", f"{165 * pace:.0f}", "-p", f"{50 * pitch:.0f}"]
+    return ["espeak-ng", "-v", voice, *options, "-w", path, text]
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""Make the intervals of stored results anew, from their rows alone; no codec runs.
+"""Compute the intervals of stored results again, from their rows alone; no codec runs.
 
-    python benchmarks/summaries.py results            # rewrites what is not as it should be
+    python benchmarks/summaries.py results            # rewrites the results that change
     python benchmarks/summaries.py results --check    # exit 1 if anything would change
 
 Results of earlier versions do not say who speaks in a clip. For the corpora in SPEAKERS the ids of
-clips do, by the rule that stands there, and the rows get the column `speaker`; the rows of other
-corpora stay as they are, and their intervals are over clips. Means, counts and all else stay.
+clips do, by the rule given there, and the rows get the column `speaker`; the rows of other corpora
+do not change, and their intervals are over clips. Means, counts and all else do not change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from audiotok.results.results import Result
 _READER = r"(?:a__(?:train|test)__)?(\d+)-\d+-\d+"  # SPEAKER-CHAPTER-NUMBER of LibriSpeech
 _DIGIT = r"a__\d_([a-z]+)_\d+"  # DIGIT_SPEAKER_NUMBER of the Free Spoken Digit Dataset
 _VOICE = r"(awb|kal|ked|rms|slt)_\d+"  # VOICE_NUMBER; clips of music and noise have no speaker
-# Name of the corpus and the first digits of its sha256 -> what the ids of its clips say.
+# (name of the corpus, first digits of its sha256) -> pattern of the speaker in clip ids.
 SPEAKERS = {
     ("bundled", "38d6c314"): _VOICE,
     ("digits", "f07ef9bb"): _DIGIT,
@@ -72,7 +72,7 @@ def renew(result: Result, check: bool = False) -> bool:
 
 
 def with_speakers(result: Result, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the column `speaker`, where the ids of their clips say it."""
+    """The rows with the column `speaker`, if the ids of their clips contain it."""
     data = result.summary["data"]
     rule = SPEAKERS.get((data["name"], data["sha256"][:8]))
     if rule is None or "speaker" in rows:
@@ -86,40 +86,40 @@ def with_speakers(result: Result, rows: pd.DataFrame) -> pd.DataFrame:
 def scores(old: dict[str, dict], rows: pd.DataFrame, seed: int) -> dict[str, dict]:
     """The scores with intervals over the clusters of these rows."""
     labels = np.array(speakers.labels(rows), dtype=object)
-    found: dict[str, dict] = {}
+    renewed: dict[str, dict] = {}
     for task in dict.fromkeys(score["task"] for score in old.values()):
         names = [name for name, score in old.items() if score["task"] == task]
-        whole, estimates, of_scored = of_corpus(task, rows, names, seed)
+        totals, estimates, scored_clusters = of_corpus(task, rows, names, seed)
         for name in names:
             values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-            own, ci95 = of_scored, None
-            if name in whole:
+            clusters, ci95 = scored_clusters, None
+            if name in totals:
                 ci95 = estimates[name].ci95
             elif len(values) and abs(values.mean() - old[name]["mean"]) <= 1e-5 * abs(
                 values.mean()
             ):
-                own = statistics.Clusters(labels[values.index], len(values))
-                ci95 = statistics.mean_score(values, 0, seed, own.labels)["ci95"]
-            if old[name]["ci95"] is None:  # it needs more than its rows, or has too few of them
+                clusters = statistics.Clusters(labels[values.index], len(values))
+                ci95 = statistics.mean_score(values, 0, seed, clusters.labels)["ci95"]
+            if old[name]["ci95"] is None:  # it depends on more than its rows, or has too few
                 ci95 = None
             ci95 = shares.within(name, ci95)
-            interval = speakers.described(own) if ci95 else None
-            found[name] = old[name] | {"ci95": ci95, "interval": interval}
-    return {name: found[name] for name in old}
+            interval = speakers.described(clusters) if ci95 else None
+            renewed[name] = old[name] | {"ci95": ci95, "interval": interval}
+    return {name: renewed[name] for name in old}
 
 
 def of_corpus(
     name: str, rows: pd.DataFrame, columns: list[str], seed: int
 ) -> tuple[dict[str, float], dict[str, statistics.Estimate], statistics.Clusters | None]:
-    """The numbers of the corpus that a task makes of its rows, and their intervals."""
+    """The numbers of the corpus that a task computes from its rows, and their intervals."""
     try:
         task = tasks.get(name)
     except AudiotokError:
         return {}, {}, None
-    if not (whole := task.summarise(rows, [])):
+    if not (totals := task.summarise(rows, [])):
         return {}, {}, None
     scored = rows[rows.filter(columns).notna().any(axis=1)]
-    return whole, *summary.corpus_estimates(task, scored, whole, seed)
+    return totals, *summary.corpus_estimates(task, scored, totals, seed)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""How many phones a recogniser of `audiotok train-asr` gets wrong, on other sound than its own.
+"""Phone error rates of a recogniser of `audiotok train-asr` on corpora that it was not trained on.
 
     python benchmarks/teacher.py runs/asr-mini CORPUS... > results/training/asr-mini/phones.csv
 
-Of each corpus the clips with a text, and of its split `test` where it has one; a clip with a word
-that the CMU dictionary lacks is left out. What is longer than the recogniser hears at once is cut
-into pieces, whose paths are joined. With Wilson's 95 % interval, as if phones were independent.
+Of each corpus the clips with a text are used, of its split `test` where it has one, without those
+with a word that is not in the CMU dictionary. Clips longer than the input of the recogniser are cut
+into pieces, whose outputs are concatenated. With Wilson's 95 % interval, as if phones were
+independent.
 """
 
 from __future__ import annotations
@@ -37,25 +38,25 @@ def main() -> None:
     table.writerow(["corpus", "clips", "phones", "phone_error_rate", "low", "high"])
     for name in arguments.corpora:
         corpus = data.load(name)
-        said, heard = [], []
+        references, hypotheses = [], []
         for clip in corpus:
             if not clip.text or clip.split not in (None, "test"):
                 continue
             try:
-                said.append(" ".join(map(str, classes_of(clip.text))))
+                references.append(" ".join(map(str, classes_of(clip.text))))
             except CorpusError as error:
                 print(error, file=sys.stderr)
                 continue
-            heard.append(" ".join(map(str, hear(model, sound_of(clip)))))
-        count = sum(len(text.split()) for text in said)
-        rate = jiwer.wer(said, heard)
+            hypotheses.append(" ".join(map(str, recognise(model, sound_of(clip)))))
+        count = sum(len(text.split()) for text in references)
+        rate = jiwer.wer(references, hypotheses)
         low, high = wilson(min(rate, 1.0) * count, count)
-        row = [corpus.name, len(said), count, *(f"{x:.4f}" for x in (rate, low, high))]
+        row = [corpus.name, len(references), count, *(f"{x:.4f}" for x in (rate, low, high))]
         table.writerow(row)
 
 
 @torch.no_grad()
-def hear(model: Recogniser, waveform: torch.Tensor) -> list[int]:
+def recognise(model: Recogniser, waveform: torch.Tensor) -> list[int]:
     """Classes of the phones in (L,) of any length."""
     best: list[int] = []
     for piece in waveform.split(model.num_samples):

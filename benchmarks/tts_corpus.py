@@ -1,4 +1,4 @@
-"""Speaks the corpus that audiotok/tts/ learns from, and the recordings of the held-out voices.
+"""Speaks the training corpus of audiotok/tts/, and the recordings of the held-out voices.
 
     python benchmarks/tts_corpus.py speak FOLDER --sentences A.tsv B.tsv [--reuse SPOKEN]
     python benchmarks/tts_corpus.py held-out FOLDER --sentences B.tsv
@@ -42,10 +42,10 @@ BASE = (
 )  # fmt: skip
 VOICES = 60
 PROMPTS = 4  # of each held-out voice
-MOST_WORDS, FEWEST_WORDS = 13, 6  # of a text; at a usual pace 2 to 5 s
+MAX_WORDS, MIN_WORDS = 13, 6  # of a text; at a usual pace 2 to 5 s
 SECONDS = (2.0, 5.0)
 GRAM = 4  # words in a row that no training text shares with a published sentence
-MOST_ERRORS = 0.10
+MAX_ERROR_RATE = 0.10
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -74,13 +74,13 @@ def grams(text: str) -> set[tuple[str, ...]]:
 
 
 def pieces(text: str) -> list[str]:
-    """The text in as few nearly equal pieces of at most MOST_WORDS words as possible; none where
-    they would have fewer than FEWEST_WORDS."""
+    """The text in as few nearly equal pieces of at most MAX_WORDS words as possible; none where
+    they would have fewer than MIN_WORDS."""
     words = text.split()
-    count = -(-len(words) // MOST_WORDS)
+    count = -(-len(words) // MAX_WORDS)
     cuts = [len(words) * number // count for number in range(count + 1)] if count else []
-    found = [words[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
-    return [" ".join(piece) for piece in found if len(piece) >= FEWEST_WORDS]
+    parts = [words[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [" ".join(piece) for piece in parts if len(piece) >= MIN_WORDS]
 
 
 def reader(utterance: str) -> str:
@@ -91,12 +91,12 @@ def texts(sentences: Iterable[dict[str, str]], published: Sequence[dict[str, str
     """Pieces of sentences (utterance, text) to learn from: no reader and no GRAM words in a row of
     the published sentences. Shuffled by a fixed seed."""
     readers = {reader(row["id"]) for row in published}
-    taken = set().union(*(grams(row["text"]) for row in published))
-    own = [row["text"] for row in sentences if reader(row["utterance"]) not in readers]
-    found = dict.fromkeys(piece for text in own for piece in pieces(text))
-    kept = [piece for piece in found if not grams(piece) & taken]
-    random.Random(0).shuffle(kept)
-    return kept
+    excluded = set().union(*(grams(row["text"]) for row in published))
+    training = [row["text"] for row in sentences if reader(row["utterance"]) not in readers]
+    unique = dict.fromkeys(piece for text in training for piece in pieces(text))
+    selected = [piece for piece in unique if not grams(piece) & excluded]
+    random.Random(0).shuffle(selected)
+    return selected
 
 
 def prompt_texts(
@@ -104,28 +104,28 @@ def prompt_texts(
 ) -> list[str]:
     """Sentences of the published sentences' readers that are not published, of 8 to 10 words."""
     readers = {reader(row["id"]) for row in published}
-    taken = set().union(*(grams(row["text"]) for row in published))
-    kept = [
+    excluded = set().union(*(grams(row["text"]) for row in published))
+    selected = [
         row["text"]
         for row in sentences
         if reader(row["utterance"]) in readers
         and 8 <= len(row["text"].split()) <= 10
-        and not grams(row["text"]) & taken
+        and not grams(row["text"]) & excluded
     ]
-    random.Random(1).shuffle(kept)
-    return kept
+    random.Random(1).shuffle(selected)
+    return selected
 
 
 def recipes() -> dict[str, dict[str, float]]:
     """{voice: {base voice: its share}} of VOICES voices; a blend has two base voices of one accent,
     and its name says them and the share of the first in percent."""
-    found = {voice: {voice: 1.0} for voice in BASE}
+    blends = {voice: {voice: 1.0} for voice in BASE}
     rng = random.Random(0)
     pairs = [pair for pair in combinations(BASE, 2) if pair[0][0] == pair[1][0]]
     for first, second in rng.sample(pairs, VOICES - len(BASE)):
         percent = rng.choice((35, 40, 45, 50, 55, 60, 65))
-        found[f"{first}+{second}-{percent}"] = {first: percent / 100, second: 1 - percent / 100}
-    return found
+        blends[f"{first}+{second}-{percent}"] = {first: percent / 100, second: 1 - percent / 100}
+    return blends
 
 
 class Speaker:
@@ -162,13 +162,13 @@ def reuse(folder: Path, spoken: Path, published: Sequence[dict[str, str]]) -> No
     """Copies the fitting clips of another folder of Kokoro's base voices into `folder`."""
     import soundfile
 
-    taken = set().union(*(grams(row["text"]) for row in published))
-    there = {row["audio"] for row in read(folder / "manifest.tsv")}
+    excluded = set().union(*(grams(row["text"]) for row in published))
+    existing = {row["audio"] for row in read(folder / "manifest.tsv")}
     for line in (spoken / "manifest.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         audio, text, speaker, *_ = line.split("\t")
         name = f"reused_{audio}"
-        fits = speaker in BASE and not grams(text) & taken
-        if not fits or name in there or not (spoken / audio).exists():
+        fits = speaker in BASE and not grams(text) & excluded
+        if not fits or name in existing or not (spoken / audio).exists():
             continue
         if SECONDS[0] <= soundfile.info(spoken / audio).duration <= SECONDS[1]:
             shutil.copyfile(spoken / audio, folder / name)
@@ -179,7 +179,7 @@ def speak(arguments: argparse.Namespace) -> None:
     """Speaks until `arguments.clips` clips are kept, reused ones among them."""
     folder, published = arguments.folder, read(PUBLISHED)
     sentences = [row for path in arguments.sentences for row in read(path)]
-    said, voices = texts(sentences, published), recipes()
+    training_texts, voices = texts(sentences, published), recipes()
     if arguments.reuse:
         reuse(folder, arguments.reuse, published)
     kept = [row["audio"] for row in read(folder / "manifest.tsv")]
@@ -187,8 +187,11 @@ def speak(arguments: argparse.Namespace) -> None:
     speaker, count, number = Speaker(arguments.kokoro), len(kept), 0
     while count < arguments.clips:
         rng = random.Random(number)
-        text, voice = said[number % len(said)], list(voices)[number % len(voices)]
-        if number >= len(said):  # the second time another voice speaks it
+        text, voice = (
+            training_texts[number % len(training_texts)],
+            list(voices)[number % len(voices)],
+        )
+        if number >= len(training_texts):  # the second time another voice speaks it
             voice = rng.choice(list(voices))
         name, speed = f"{number:06d}.flac", rng.uniform(0.85, 1.15)
         number += 1
@@ -210,19 +213,26 @@ def held_out(arguments: argparse.Namespace) -> None:
     """Speaks the prompts and the published sentences by the held-out voices."""
     folder, published = arguments.folder, read(PUBLISHED)
     sentences = [row for path in arguments.sentences for row in read(path)]
-    others = prompt_texts(sentences, published)
+    prompt_sentences = prompt_texts(sentences, published)
     plan, prompts = [], defaultdict(list)
     for number in range(PROMPTS * len(HELD_OUT)):
         voice = HELD_OUT[number % len(HELD_OUT)]
         name = f"prompt_{voice}_{number // len(HELD_OUT)}.flac"
-        prompts[voice].append((name, others[number]))
-        plan.append({"audio": name, "text": others[number], "speaker": voice, "label": "prompt"})
+        prompts[voice].append((name, prompt_sentences[number]))
+        plan.append(
+            {"audio": name, "text": prompt_sentences[number], "speaker": voice, "label": "prompt"}
+        )
     for number, row in enumerate(published):
         for step in (0, len(HELD_OUT) // 2):
             voice = HELD_OUT[(number + step) % len(HELD_OUT)]
             prompt = prompts[voice][number // len(HELD_OUT) % PROMPTS][0]
-            about = {"text": row["text"], "speaker": voice, "label": row["kind"], "prompt": prompt}
-            plan.append({"audio": f"{row['id']}_{voice}.flac", **about})
+            columns = {
+                "text": row["text"],
+                "speaker": voice,
+                "label": row["kind"],
+                "prompt": prompt,
+            }
+            plan.append({"audio": f"{row['id']}_{voice}.flac", **columns})
     done = {row["audio"] for row in read(folder / "manifest.tsv")}
     speaker = Speaker(arguments.kokoro)
     for number, row in enumerate(plan, 1):
@@ -243,24 +253,25 @@ def check(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     folder, recogniser = arguments.folder, Whisper(arguments.whisper)
     rows = read(folder / "manifest.tsv")
-    heard = {row["audio"]: row for row in read(folder / "heard.tsv")}
+    transcribed = {row["audio"]: row for row in read(folder / "heard.tsv")}
     for number, row in enumerate(rows, 1):
-        if row["audio"] not in heard:
-            said = " ".join(recogniser.transcribe(read_sound(folder / row["audio"])).split())
-            errors, words = word_errors(row["text"], said)
-            heard[row["audio"]] = {"audio": row["audio"], "errors": errors, "words": words}
-            append(folder / "heard.tsv", heard[row["audio"]] | {"heard": said})
+        if row["audio"] not in transcribed:
+            transcript = " ".join(recogniser.transcribe(read_sound(folder / row["audio"])).split())
+            errors, words = word_errors(row["text"], transcript)
+            transcribed[row["audio"]] = {"audio": row["audio"], "errors": errors, "words": words}
+            append(folder / "heard.tsv", transcribed[row["audio"]] | {"heard": transcript})
         if number % 50 == 0:
             print(f"{number} of {len(rows)} clips", flush=True)
     kept = [
         row
         for row in rows
-        if int((found := heard[row["audio"]])["errors"]) <= MOST_ERRORS * int(found["words"])
+        if int((counts := transcribed[row["audio"]])["errors"])
+        <= MAX_ERROR_RATE * int(counts["words"])
     ]
     lines = ["\t".join(row.values()) for row in (dict(zip(rows[0], rows[0], strict=True)), *kept)]
-    part = folder / "checked.part"
-    part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    part.replace(folder / "checked.tsv")
+    temporary = folder / "checked.part"
+    temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    temporary.replace(folder / "checked.tsv")
     print(f"{len(kept)} of {len(rows)} clips are kept: {folder / 'checked.tsv'}")
 
 
@@ -270,17 +281,17 @@ def main() -> None:
     )
     verbs = parser.add_subparsers(required=True)
     for verb in (speak, held_out, check):
-        one = verbs.add_parser(verb.__name__.replace("_", "-"), help=verb.__doc__)
-        one.set_defaults(verb=verb)
-        one.add_argument("folder", type=Path)
+        command = verbs.add_parser(verb.__name__.replace("_", "-"), help=verb.__doc__)
+        command.set_defaults(verb=verb)
+        command.add_argument("folder", type=Path)
         if verb is check:
-            one.add_argument("--whisper", default="tiny.en", help="a size or a folder")
+            command.add_argument("--whisper", default="tiny.en", help="a size or a folder")
             continue
-        one.add_argument("--sentences", type=Path, nargs="+", required=True)
-        one.add_argument("--kokoro", type=Path, default=Path.home() / ".cache/audiotok/kokoro")
+        command.add_argument("--sentences", type=Path, nargs="+", required=True)
+        command.add_argument("--kokoro", type=Path, default=Path.home() / ".cache/audiotok/kokoro")
         if verb is speak:
-            one.add_argument("--clips", type=int, default=8500)
-            one.add_argument("--reuse", type=Path, default=None)
+            command.add_argument("--clips", type=int, default=8500)
+            command.add_argument("--reuse", type=Path, default=None)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     arguments.verb(arguments)

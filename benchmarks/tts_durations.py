@@ -1,11 +1,12 @@
-"""How well given durations of phones are kept: they are taken from recordings, and aligned again.
+"""How well a model follows given durations: those of recordings are spoken and aligned again.
 
     python benchmarks/tts_durations.py HELD_OUT OUT.csv --model AR.safetensors NAR.safetensors
 
 For each published sentence the phones of the recording are aligned and spoken by the model with
 these durations, in the voice of the prompt. The speech is aligned too, and so is the codec's copy
-of the recording, which says what the aligner reaches. Clips in which it finds other phones are left
-out and counted. Writes the correlation of the durations, silence aside, of each voice and of all.
+of the recording, which shows the accuracy of the aligner. Clips in which it finds other phones are
+left out and counted. Writes the correlation of the durations, silence aside, of each voice and of
+all.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from audiotok.tts.say import Speaker
 from audiotok.tts.text import SILENCE
 
 
-def lengths(found: Alignment, duration: float) -> Durations:
+def lengths(alignment: Alignment, duration: float) -> Durations:
     """Seconds of each phone of a sound that lasts `duration` seconds."""
-    ends = [*found.starts[1:], max(duration, found.starts[-1] + 0.01)]
+    ends = [*alignment.starts[1:], max(duration, alignment.starts[-1] + 0.01)]
     return Durations(
-        found.names, tuple(end - start for start, end in zip(found.starts, ends, strict=True))
+        alignment.names,
+        tuple(end - start for start, end in zip(alignment.starts, ends, strict=True)),
     )
 
 
@@ -42,11 +44,11 @@ def spoken(sound: Audio, text: str) -> Durations:
     return lengths(align(sound, text), sound.duration)
 
 
-def voiced(found: Durations) -> tuple[list[str], list[float]]:
+def voiced(durations: Durations) -> tuple[list[str], list[float]]:
     """Phones that are no silence, and their seconds."""
-    pairs = zip(found.phones, found.seconds, strict=True)
-    kept = [(name, seconds) for name, seconds in pairs if name != SILENCE]
-    return [name for name, _ in kept], [seconds for _, seconds in kept]
+    pairs = zip(durations.phones, durations.seconds, strict=True)
+    speech = [(name, seconds) for name, seconds in pairs if name != SILENCE]
+    return [name for name, _ in speech], [seconds for _, seconds in speech]
 
 
 def main() -> None:
@@ -66,38 +68,46 @@ def main() -> None:
         try:
             given = spoken(sound, row["text"])
             prompt = speaker.prompt(arguments.held_out / row["prompt"])
-            asked = torch.tensor(phones.ids(given.phones))
-            request = Request(asked, prompt, given.units(speaker.unit), number)
-            made = speaker.speak([request])[0].audio
+            ids = torch.tensor(phones.ids(given.phones))
+            request = Request(ids, prompt, given.units(speaker.unit), number)
+            generated = speaker.speak([request])[0].audio
         except AudiotokError as error:
             print(f"{row['audio']} left out: {error}")
             continue
-        for what, speech in (("model", made), ("copy", speaker.codec.reconstruct(sound))):
+        for system, speech in (
+            ("model", generated),
+            ("copy", speaker.codec.reconstruct(sound)),
+        ):
             try:
-                again = voiced(spoken(speech, row["text"]))
+                aligned = voiced(spoken(speech, row["text"]))
             except AudiotokError:
-                again = ([], [])
-            names, wanted = voiced(given)
-            if again[0] != names:
-                failed[what] += 1
+                aligned = ([], [])
+            names, expected = voiced(given)
+            if aligned[0] != names:
+                failed[system] += 1
                 continue
             pairs += [
-                {"what": what, "speaker": row["speaker"], "given": a, "found": b}
-                for a, b in zip(wanted, again[1], strict=True)
+                {"what": system, "speaker": row["speaker"], "given": a, "found": b}
+                for a, b in zip(expected, aligned[1], strict=True)
             ]
     if not pairs:
         parser.exit(2, f"no clip has the phones of its text, so nothing is written: {failed}\n")
     table = pd.DataFrame(pairs)
-    found = []
-    for what, own in table.groupby("what"):
-        for voice, some in [("all", own), *own.groupby("speaker")]:
-            value = np.corrcoef(some["given"], some["found"])[0, 1]
-            found.append(
-                {"what": what, "speaker": voice, "phones": len(some), "r": round(value, 4)}
+    summary = []
+    for system, group in table.groupby("what"):
+        for voice, durations in [("all", group), *group.groupby("speaker")]:
+            value = np.corrcoef(durations["given"], durations["found"])[0, 1]
+            summary.append(
+                {
+                    "what": system,
+                    "speaker": voice,
+                    "phones": len(durations),
+                    "r": round(value, 4),
+                }
             )
     with replacing(arguments.out, ResultsError) as file:
-        file.write(pd.DataFrame(found).to_csv(index=False).encode())
-    print(pd.DataFrame(found).to_string(), f"clips left out: {failed}", sep="\n")
+        file.write(pd.DataFrame(summary).to_csv(index=False).encode())
+    print(pd.DataFrame(summary).to_string(), f"clips left out: {failed}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Speaks the sentences of the suite tts with a part of the recording given, for VALL-E R.
+"""Speaks the sentences of the suite tts with tokens or durations of the recording, for VALL-E R.
 
 It shows which of the two models causes the errors.
 
@@ -38,37 +38,37 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=None)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    speaker, place = Speaker(*arguments.model), arguments.held_out.resolve()
+    speaker, held_out = Speaker(*arguments.model), arguments.held_out.resolve()
     model, name = speaker.model, f"given-{arguments.given}"
     if arguments.given == "first" and not isinstance(model, ValleR):
         parser.error("--given first needs the two models of VALL-E R, valle-ar and valle-nar")
     (arguments.out / name).mkdir(parents=True, exist_ok=True)
     done = {row["audio"] for row in read(arguments.out / "manifest.tsv")}
-    rows = [row for row in read(place / "manifest.tsv") if row["label"] != "prompt"]
+    rows = [row for row in read(held_out / "manifest.tsv") if row["label"] != "prompt"]
     for number, row in enumerate(rows[: arguments.limit]):
         audio = f"{name}/{Path(row['audio']).stem}.wav"
         if audio in done:
             continue
-        sound = read_sound(place / row["audio"])
+        sound = read_sound(held_out / row["audio"])
         try:
-            found = align(sound, row["text"])
+            alignment = align(sound, row["text"])
             codes = speaker.codec.encode(sound).codes[0].long()
             units = -(-codes.shape[1] // model.merge)
-            lengths = durations(found.starts, units, 1 / speaker.unit)
+            lengths = durations(alignment.starts, units, 1 / speaker.unit)
         except AudiotokError as error:
             print(f"{row['audio']} left out: {error}")
             continue
-        prompt = speaker.prompt(place / row["prompt"])
-        request = Request(found.ids, prompt, lengths, number)
+        prompt = speaker.prompt(held_out / row["prompt"])
+        request = Request(alignment.ids, prompt, lengths, number)
         if arguments.given == "first":
             first = model.ar.first_tokens(codes).repeat_interleave(model.merge)
-            made = speaker.decode(model.nar.fill([request], [first])[0])
+            speech = speaker.decode(model.nar.fill([request], [first])[0])
         else:
-            made = speaker.speak([request])[0].audio
-        write(arguments.out / audio, made, comment='{"synthetic": true}')
-        about = {"audio": audio, "reference": place / row["audio"], "codec": name}
-        about |= {key: row[key] for key in ("text", "speaker", "label")}
-        append(arguments.out / "manifest.tsv", about | {"prompt": place / row["prompt"]})
+            speech = speaker.speak([request])[0].audio
+        write(arguments.out / audio, speech, comment='{"synthetic": true}')
+        columns = {"audio": audio, "reference": held_out / row["audio"], "codec": name}
+        columns |= {key: row[key] for key in ("text", "speaker", "label")}
+        append(arguments.out / "manifest.tsv", columns | {"prompt": held_out / row["prompt"]})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     python benchmarks/tts_speak.py HELD_OUT OUT --noise
     AUDIOTOK_AUDIO_ROOTS=HELD_OUT audiotok bench -s tts --data OUT/manifest.tsv
 
-HELD_OUT is the folder of `benchmarks/tts_corpus.py held-out`. Each call adds the rows of one maker
+HELD_OUT is the folder of `benchmarks/tts_corpus.py held-out`. Each call adds the rows of one system
 to OUT/manifest.tsv, and resumes where it stopped. The seed of a request is its place in the
 manifest plus --seed. One thread.
 """
@@ -47,8 +47,8 @@ def models(arguments: argparse.Namespace, texts: dict[str, str]) -> Maker:
         for number, row in rows:
             name = row["prompt"]
             if name not in prompts:
-                said = texts[name] if arguments.prompt_text else None
-                prompts[name] = speaker.prompt(arguments.held_out / name, said)
+                text = texts[name] if arguments.prompt_text else None
+                prompts[name] = speaker.prompt(arguments.held_out / name, text)
             requests.append(
                 speaker.request(row["text"], prompts[name], seed=arguments.seed + number)
             )
@@ -78,8 +78,8 @@ def noise(arguments: argparse.Namespace) -> Maker:
         for (number, row), path in zip(rows, paths, strict=True):
             sound = read_sound(arguments.held_out / row["audio"])
             level = float(sound.waveform.square().mean().sqrt())
-            drawn = np.random.default_rng(number).standard_normal(sound.num_samples)
-            write(path, Audio(torch.tensor(level * drawn)[None].float(), sound.sample_rate))
+            samples = np.random.default_rng(number).standard_normal(sound.num_samples)
+            write(path, Audio(torch.tensor(level * samples)[None].float(), sound.sample_rate))
 
     return make
 
@@ -95,7 +95,7 @@ def main() -> None:
     makers.add_argument("--copy", metavar="CODEC")
     makers.add_argument("--noise", action="store_true")
     parser.add_argument("--name", help="of the model, in the table")
-    parser.add_argument("--prompt-text", action="store_true", help="the model gets it, too")
+    parser.add_argument("--prompt-text", action="store_true", help="the model also gets the text")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -105,13 +105,15 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=0.0, help="of ResGen")
     parser.add_argument("--order", default="confidence", choices=("confidence", "random"))
     parser.add_argument("--tau", type=float, default=None, help="of ResGen's order")
-    parser.add_argument("--limit", type=int, default=None, help="only so many sentences")
+    parser.add_argument("--limit", type=int, default=None, help="number of sentences")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.held_out = arguments.held_out.resolve()
-    given = read(arguments.held_out / "manifest.tsv")
-    texts = {row["audio"]: row["text"] for row in given}
-    rows = [(n, row) for n, row in enumerate(given) if row["label"] != "prompt"][: arguments.limit]
+    recordings = read(arguments.held_out / "manifest.tsv")
+    texts = {row["audio"]: row["text"] for row in recordings}
+    rows = [(n, row) for n, row in enumerate(recordings) if row["label"] != "prompt"][
+        : arguments.limit
+    ]
     if arguments.model:
         name = arguments.name or "+".join(Path(model).stem for model in arguments.model)
         make = models(arguments, texts)
@@ -125,14 +127,18 @@ def main() -> None:
     missing = [
         (number, row, f"{folder.name}/{Path(row['audio']).stem}.wav") for number, row in rows
     ]
-    missing = [one for one in missing if one[2] not in done]
+    missing = [entry for entry in missing if entry[2] not in done]
     for start in range(0, len(missing), arguments.batch):
         batch = missing[start : start + arguments.batch]
-        make([one[:2] for one in batch], [arguments.out / one[2] for one in batch])
+        make([entry[:2] for entry in batch], [arguments.out / entry[2] for entry in batch])
         for _, row, audio in batch:
-            about = {"audio": audio, "reference": arguments.held_out / row["audio"], "codec": name}
-            about |= {key: row[key] for key in ("text", "speaker", "label")}
-            append(manifest, about | {"prompt": arguments.held_out / row["prompt"]})
+            columns = {
+                "audio": audio,
+                "reference": arguments.held_out / row["audio"],
+                "codec": name,
+            }
+            columns |= {key: row[key] for key in ("text", "speaker", "label")}
+            append(manifest, columns | {"prompt": arguments.held_out / row["prompt"]})
         print(f"{start + len(batch)} of {len(missing)} sentences", flush=True)
 
 

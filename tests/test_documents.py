@@ -32,10 +32,10 @@ def test_tables_and_pictures_are_what_was_measured(tmp_path):
     changed = [tmp_path / "number.md", tmp_path / "picture.md"]
     command = [sys.executable, ROOT / "benchmarks/report.py", "--check", *DOCUMENTS, *changed]
     done = subprocess.run(command, capture_output=True, text=True)  # reads the results once
-    said = done.stdout.partition("not what results/ say: ")[2].partition(";")[0]
-    found = sorted(Path(path).name for path in said.split(", "))
+    outdated = done.stdout.partition("outdated: ")[2].partition(";")[0]
+    names = sorted(Path(path).name for path in outdated.split(", "))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert found == ["number.md", "picture.md", "quality.svg"], done.stdout
+    assert names == ["number.md", "picture.md", "quality.svg"], done.stdout
 
 
 def test_readme_is_short():

@@ -13,7 +13,7 @@ Generative tasks of the survey (arXiv 2506.10274, section 3.2) at a small scale.
   quantizing. The difference is the cost of tokens.
 
 Nothing is tuned for a codec. Codecs without a decoder, without latents (byte streams, samples), or
-with levels beside their codes are left out. Training runs on the CPU, in one thread.
+with side information are left out. Training runs on the CPU, in one thread.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from audiotok.probes import splits
 from audiotok.sound.audio import Audio
 from audiotok.system.names import Recorded
 
-PART = 5  # one of five sources of noise is for the test mixtures
+TEST_EVERY = 5  # every fifth source of noise is for the test mixtures
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def parts(corpus: Corpus, noises: Corpus | None) -> Parts:
     indices = {clip.id: index for index, clip in enumerate(corpus)}
     chosen = replace(corpus, clips=speech, trials=())
     try:
-        split = splits.of_voices(chosen)
+        split = splits.by_speaker(chosen)
     except CorpusError:  # few speakers
         split = splits.of_clips(chosen)
     train, test = (tuple(indices[speech[i].id] for i in part) for part in (split.train, split.test))
@@ -111,71 +111,69 @@ def _split_by_source(noises: Corpus) -> dict[str, tuple[Clip, ...]]:
     """The splits of the corpus where it has them; else a fifth of the sources is for the test."""
     source = {clip: clip.session or str(clip.path) for clip in noises}
     if any(clip.split for clip in noises):
-        tested = {source[clip] for clip in noises if clip.split == "test"}
-        trained = {source[clip] for clip in noises if clip.split == "train"} - tested
+        test = {source[clip] for clip in noises if clip.split == "test"}
+        train = {source[clip] for clip in noises if clip.split == "train"} - test
     else:
         first_ids: dict[str, str] = {}
         for clip, name in source.items():
             first_ids[name] = min(clip.id, first_ids.get(name, clip.id))
         ordered = sorted(first_ids, key=lambda name: _sha256(first_ids[name]))
-        tested = set(ordered[: max(1, round(len(ordered) / PART))])
-        trained = set(ordered) - tested
-    if not trained or not tested:
+        test = set(ordered[: max(1, round(len(ordered) / TEST_EVERY))])
+        train = set(ordered) - test
+    if not train or not test:
         raise CorpusError(
-            f"{noises.name} has {len(set(source.values()))} sources of noise: at least two are "
-            "needed, one to train on and one to test"
+            f"{noises.name} has {len(set(source.values()))} sources of noise: expected two or "
+            "more, one to train on and one to test"
         )
     return {
         part: tuple(clip for clip in noises if source[clip] in names)
-        for part, names in (("train", trained), ("test", tested))
+        for part, names in (("train", train), ("test", test))
     }
 
 
 def with_noise(corpus: Corpus, split: Parts, part: str, number: int) -> Mixture:
-    """The mixture with this number: of one speaker with a noise, in a room or not."""
-    p, index, seconds, generator = PROTOCOL, *_chosen(corpus, split, part, number)
+    """The mixture with this number: of one speaker with noise, some in a room."""
+    index, seconds, generator = _chosen(corpus, split, part, number)
     clean = excerpt(corpus.clips[index], seconds, generator)
     noises = split.noises[part]
     noise = noises[generator.integers(len(noises))]
-    snr = float(generator.uniform(*p.snr))
+    snr = float(generator.uniform(*PROTOCOL.snr))
     recipe: dict[str, float | str] = {"snr": snr, "noise": noise.id}
     speech = clean.waveform[0].double().numpy()
-    if generator.random() < p.reverberant:
-        decay = float(generator.uniform(*p.decay))
+    if generator.random() < PROTOCOL.reverberant:
+        decay = float(generator.uniform(*PROTOCOL.decay))
         room = rooms.random_room(generator, decay)
         response = rooms.impulse_response(room, clean.sample_rate)
         speech = fftconvolve(speech, response)[: len(speech)]
         recipe["decay"] = decay
     samples = _sound(noise).resample(clean.sample_rate).waveform[0].double().numpy()
     start = generator.integers(len(samples))
-    added = np.take(samples, np.arange(start, start + len(speech)), mode="wrap")
-    gain = _level(speech) / max(_level(added), 1e-9) * 10 ** (-snr / 20)
-    return _mixture(index, speech + gain * added, (clean,), recipe)
+    background = np.take(samples, np.arange(start, start + len(speech)), mode="wrap")
+    gain = _level(speech) / max(_level(background), 1e-9) * 10 ** (-snr / 20)
+    return _mixture(index, speech + gain * background, (clean,), recipe)
 
 
 def of_two_speakers(corpus: Corpus, split: Parts, part: str, number: int) -> Mixture:
     """The mixture with this number: of two speakers, cut to the shorter one."""
-    chosen, seconds, generator = _chosen(corpus, split, part, number)
-    first = corpus.clips[chosen]
+    index, seconds, generator = _chosen(corpus, split, part, number)
+    first = corpus.clips[index]
     if first.speaker is None:
         raise CorpusError(f"{corpus.name}: the clip {first.id} has no speaker")
-    others = [
-        index
-        for index in _ordered(corpus, getattr(split, part))
-        if corpus.clips[index].speaker and corpus.clips[index].speaker != first.speaker
-    ]
-    if not others:
+    clips = (corpus.clips[i] for i in _ordered(corpus, getattr(split, part)))
+    candidates = [clip for clip in clips if clip.speaker and clip.speaker != first.speaker]
+    if not candidates:
         raise CorpusError(f"{corpus.name}: no other speaker for the clip {first.id}")
-    second = corpus.clips[others[generator.integers(len(others))]]
-    both = [excerpt(clip, seconds, generator) for clip in (first, second)]
-    both[1] = both[1].resample(both[0].sample_rate)
-    length = min(sound.num_samples for sound in both)
-    speech = [sound.waveform[0, :length].double().numpy() for sound in both]
+    second = candidates[generator.integers(len(candidates))]
+    sounds = [excerpt(clip, seconds, generator) for clip in (first, second)]
+    rate = sounds[0].sample_rate
+    sounds[1] = sounds[1].resample(rate)
+    length = min(sound.num_samples for sound in sounds)
+    speech = [sound.waveform[0, :length].double().numpy() for sound in sounds]
     level = float(generator.uniform(-PROTOCOL.level, PROTOCOL.level))
     gain = _level(speech[0]) / max(_level(speech[1]), 1e-9) * 10 ** (level / 20)
     speech[1] = gain * speech[1]
-    clean = tuple(_audio(samples, both[0].sample_rate) for samples in speech)
-    return _mixture(chosen, sum(speech), clean, {"level": level, "other": second.id})
+    clean = tuple(_audio(samples, rate) for samples in speech)
+    return _mixture(index, sum(speech), clean, {"level": level, "other": second.id})
 
 
 def _ordered(corpus: Corpus, indices: Sequence[int]) -> list[int]:
@@ -187,15 +185,15 @@ def _chosen(
     corpus: Corpus, split: Parts, part: str, number: int
 ) -> tuple[int, float, np.random.Generator]:
     """The clip of a mixture, how many seconds of it, and a generator seeded by its id."""
-    p, ordered = PROTOCOL, _ordered(corpus, getattr(split, part))
-    index, turn = ordered[number % len(ordered)], number // len(ordered)
-    seed = int(_sha256(f"{part} {turn} {corpus.clips[index].id}")[:16], 16)
-    seconds = p.train_seconds if part == "train" else p.test_seconds
+    ordered = _ordered(corpus, getattr(split, part))
+    index, repetition = ordered[number % len(ordered)], number // len(ordered)
+    seed = int(_sha256(f"{part} {repetition} {corpus.clips[index].id}")[:16], 16)
+    seconds = PROTOCOL.train_seconds if part == "train" else PROTOCOL.test_seconds
     return index, seconds, np.random.default_rng(seed)
 
 
 def excerpt(clip: Clip, seconds: float, generator: np.random.Generator) -> Audio:
-    """At most so many seconds of a clip, mono; AudioError if they are silent."""
+    """At most `seconds` seconds of a clip, mono; AudioError if they are silent."""
     sound = clip.original().to_channels(1)
     length = min(sound.num_samples, round(seconds * sound.sample_rate))
     start = int(generator.integers(sound.num_samples - length + 1))

@@ -2,7 +2,8 @@
 
 Each wall reflects the same share of the sound pressure, which Eyring's formula gives for a decay
 time, and turns its sign: with the sign kept, the many late images of one sample would add up to a
-slow swell that no room has (Lehmann and Johansson 2008, section II). An image is one sample.
+slow oscillation that no real room has (Lehmann and Johansson 2008, section II). An image is one
+sample.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 SPEED = 343.0  # m/s
-FIELD = 0.5  # metres: sources and microphones are this far from all walls
+MARGIN = 0.5  # metres: sources and microphones are this far from all walls
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Room:
 
 
 def random_room(generator: np.random.Generator, decay: float) -> Room:
-    """A room of 3 to 8 m by 3 to 6 m by 2.5 to 3.5 m, with random places in it."""
+    """A room of 3 to 8 m by 3 to 6 m by 2.5 to 3.5 m, source and microphone at random places."""
     size = generator.uniform((3, 3, 2.5), (8, 6, 3.5))
-    source, microphone = (generator.uniform(FIELD, size - FIELD) for _ in range(2))
+    source, microphone = (generator.uniform(MARGIN, size - MARGIN) for _ in range(2))
     return Room(size, source, microphone, decay)
 
 
@@ -64,11 +65,11 @@ def impulse_response(room: Room, sample_rate: int) -> np.ndarray:
         reflections = np.concatenate([np.abs(2 * order), np.abs(2 * order - 1)])
         axes.append((offsets**2, reflections))
     squares, reflections = axes[0]
-    for more_squares, more in axes[1:]:
-        squares = (squares[:, None] + more_squares).ravel()
-        reflections = (reflections[:, None] + more).ravel()
-        near = squares <= reach**2
-        squares, reflections = squares[near], reflections[near]
+    for axis_squares, axis_reflections in axes[1:]:
+        squares = (squares[:, None] + axis_squares).ravel()
+        reflections = (reflections[:, None] + axis_reflections).ravel()
+        audible = squares <= reach**2
+        squares, reflections = squares[audible], reflections[audible]
     distances = np.maximum(np.sqrt(squares), 1e-2)
     direct = max(float(np.linalg.norm(room.source - room.microphone)), 1e-2)
     samples = np.rint((distances - direct) / SPEED * sample_rate).astype(int)

@@ -28,13 +28,13 @@ class Scale:
     def of(cls, examples: Sequence[Example]) -> Scale:
         frames = torch.cat([clean.transpose(0, 1).flatten(1) for _, clean in examples], 1)
         mean, deviation = frames.mean(1, keepdim=True), frames.std(1, keepdim=True)
-        floor = 1e-3 * deviation.mean().clamp(min=1e-6)  # a dimension that hardly ever changes
+        floor = 1e-3 * deviation.mean().clamp(min=1e-6)  # for a dimension that hardly changes
         return cls(mean, deviation.clamp(min=floor))
 
     def scaled(self, vectors: Tensor) -> Tensor:
         return (vectors - self.mean) / self.deviation
 
-    def undone(self, vectors: Tensor) -> Tensor:
+    def unscaled(self, vectors: Tensor) -> Tensor:
         return vectors * self.deviation + self.mean
 
 
@@ -50,7 +50,7 @@ class Trained:
         clean ones (S, D, T), which decide that order alone."""
         with torch.no_grad():
             output = self.network(self.scale.scaled(mixture)[None])[0]
-        return self.scale.undone(output[better_order(output, self.scale.scaled(clean))])
+        return self.scale.unscaled(output[better_order(output, self.scale.scaled(clean))])
 
 
 def train(examples: Sequence[Example], seed: int) -> Trained:
@@ -63,13 +63,13 @@ def train(examples: Sequence[Example], seed: int) -> Trained:
     scale = Scale.of(examples)
     pairs = [(scale.scaled(mixture), scale.scaled(clean)) for mixture, clean in examples]
     frames = max(mixture.shape[-1] for mixture, _ in pairs)
-    order = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     with repeatable(seed):
         network = Network(pairs[0][0].shape[0], pairs[0][1].shape[0]).train()
         optimiser = torch.optim.AdamW(network.parameters(), p.learning_rate)
         for step in range(p.steps):
-            chosen = order.integers(len(pairs), size=p.batch)
-            batch = [_crop(pairs[i], frames, order) for i in chosen]
+            chosen = generator.integers(len(pairs), size=p.batch)
+            batch = [_crop(pairs[i], frames, generator) for i in chosen]
             mixtures, clean = (torch.stack(part) for part in zip(*batch, strict=True))
             error = loss(network(mixtures), clean)
             optimiser.zero_grad()
@@ -88,5 +88,5 @@ def _crop(pair: Example, frames: int, generator: np.random.Generator) -> Example
     """So many frames of an example; a shorter one is repeated."""
     length = pair[0].shape[-1]
     start = generator.integers(max(1, length - frames + 1))
-    kept = torch.from_numpy(np.arange(start, start + frames) % length)
-    return tuple(part[..., kept] for part in pair)
+    indices = torch.from_numpy(np.arange(start, start + frames) % length)
+    return tuple(part[..., indices] for part in pair)

@@ -98,7 +98,7 @@ def cached(model: str, files: Sequence[str] = WEIGHTS) -> Path | None:
         return None
 
 
-def from_pretrained_options(name: str, what: str) -> dict[str, Any]:
+def from_pretrained_options(name: str, kind: str) -> dict[str, Any]:
     """Options for `from_pretrained` of transformers that run no code of the model's repository.
 
     A `Recorded` name must be a folder, or be in the cache of the Hub.
@@ -109,7 +109,7 @@ def from_pretrained_options(name: str, what: str) -> dict[str, Any]:
     if not isinstance(name, Recorded):
         return {"trust_remote_code": False}
     if not Path(name).is_dir() and cached(str(name), ("config.json",)) is None:
-        raise RecipeError(name.refusal(what, "which is not on this machine"))
+        raise RecipeError(name.refusal(kind, "which is not on this machine"))
     return {"trust_remote_code": False, "local_files_only": True}
 
 
@@ -120,21 +120,21 @@ def hub_file(name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def hub_missing(name: str, url: str, what: str) -> MetricError | None:
+def hub_missing(name: str, url: str, network: str) -> MetricError | None:
     """An error with how to download a file of torch.hub; None if it exists."""
     if (path := hub_file(name)).is_file():
         return None
     if path.is_relative_to(Path.home()):  # so that results with this message are reproducible
         path = "~" / path.relative_to(Path.home())
     return MetricError(
-        f"the weights of {what} are not on this machine: curl -L --create-dirs -o {path} {url}"
+        f"the weights of {network} are not on this machine: curl -L --create-dirs -o {path} {url}"
     )
 
 
-def unloadable(what: str, where: str | Path, reason: Exception) -> MetricError:
+def unloadable(network: str, path: str | Path, reason: Exception) -> MetricError:
     """An error of one line for weights that cannot be loaded."""
     text = " ".join(str(reason).split())
-    return MetricError(f"{what} cannot be loaded from {where}: {text[:200]}")
+    return MetricError(f"{network} cannot be loaded from {path}: {text[:200]}")
 
 
 @cache

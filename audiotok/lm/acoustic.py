@@ -32,7 +32,7 @@ class Protocol:
             seconds=4800.0, crop_seconds=3.0, batch_size=4, learning_rate=4e-3
         )
     )
-    most_rate: float = 200.0  # Hz: faster tokens, such as samples, are left out
+    max_rate: float = 200.0  # Hz: codes at a higher frame rate, such as samples, are left out
     prompt: float = 2.0  # seconds of a clip that the model continues
     continuation: float = 3.0  # seconds
     sampling: Sampling = field(default_factory=lambda: Sampling(top_k=250))  # as MusicGen
@@ -64,14 +64,14 @@ def build_model(
 ) -> LanguageModel:
     """A new model for these codebooks: a pattern of `PatternLM`, or "rq"."""
     p = PROTOCOL
-    common = {
+    options = {
         "codebook_sizes": tuple(sizes), "strides": tuple(strides),
         "dimension": p.dimension, "heads": p.heads, "layers": p.layers,
     }  # fmt: skip
     torch.manual_seed(seed)
     if kind == "rq":
-        return RQLM(RQLMConfig(**common))
-    return PatternLM(PatternLMConfig(**common, pattern=kind))
+        return RQLM(RQLMConfig(**options))
+    return PatternLM(PatternLMConfig(**options, pattern=kind))
 
 
 def train(
@@ -95,8 +95,8 @@ def train(
 def costs(model: LanguageModel, channels: Tensor, frame_rate: float) -> Cost:
     """The cost of the codes (C, K, T) of a clip, in windows as long as the training crops."""
     window = PROTOCOL.budget.crop_seconds
-    each = [cost(model, codes, frame_rate, window) for codes in channels]
-    bits, hits, counts = zip(*each, strict=True)
+    channel_costs = [cost(model, codes, frame_rate, window) for codes in channels]
+    bits, hits, counts = zip(*channel_costs, strict=True)
     return Cost(sum(bits), sum(hits), sum(counts))
 
 

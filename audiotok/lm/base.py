@@ -40,6 +40,7 @@ class LanguageModel(nn.Module):
         codes: Tensor,
         frames: int,
         sampling: Sampling | None = None,
+        *,
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:

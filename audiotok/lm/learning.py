@@ -34,10 +34,10 @@ class Budget:
 
     def rate(self, step: int) -> float:
         """Share of the learning rate at a step."""
-        warm = max(1, self.steps // 10)
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self.steps - warm)))
+        warm_up = max(1, self.steps // 10)
+        if step < warm_up:
+            return (step + 1) / warm_up
+        return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, self.steps - warm_up)))
 
 
 def train_model(

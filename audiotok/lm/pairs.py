@@ -68,10 +68,11 @@ def of_corpus(corpus: Corpus, chosen: Sequence[int]) -> Iterator[Pair]:
             continue
         speakers = {i: corpus.clips[i].speaker for i in sounds if i != index}
         same = [i for i, speaker in speakers.items() if speaker == clip.speaker]
-        other = [i for i, speaker in speakers.items() if speaker not in (None, clip.speaker)]
-        if same and other:
+        different = [i for i, speaker in speakers.items() if speaker not in (None, clip.speaker)]
+        if same and different:
             ends = (
-                sounds[random.choice(group)].resample(sound.sample_rate) for group in (same, other)
+                sounds[random.choice(clips)].resample(sound.sample_rate)
+                for clips in (same, different)
             )
             first = _piece(sound, 0.0, PIECE)
             yield Pair("speaker", index, *(_joined(first, end) for end in ends))
@@ -81,8 +82,8 @@ def _background(index: int, whole: Audio, random: np.random.Generator) -> Pair:
     """With one background sound, or with two, each SNR dB below the clip."""
     half = whole.num_samples // 2
     pieces = [np.split(noise, [half], axis=1) for noise in _noise.backgrounds(whole, random)]
-    one, two = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
-    noises = (np.concatenate(halves, axis=1) for halves in (one, [one[0], two[1]]))
+    first, second = ([part / (np.square(part).mean() ** 0.5 or 1.0) for part in p] for p in pieces)
+    noises = (np.concatenate(halves, axis=1) for halves in (first, [first[0], second[1]]))
     return Pair("background", index, *(_noise.noisy(whole, noise, SNR) for noise in noises))
 
 
@@ -148,7 +149,7 @@ def read(folder: str | Path, kind: str | None = None) -> list[FilePair]:
     for pair in file_pairs:
         for path in (pair.right, pair.wrong):
             if not path.is_file():
-                raise CorpusError(f"{folder} names {path}, which is not there")
+                raise CorpusError(f"{folder} names {path}, which does not exist")
     return file_pairs
 
 
@@ -188,7 +189,7 @@ def _of_salmon(folder: Path, kind: str) -> list[FilePair]:
     samples: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("sample_*_*.wav")):
         samples.setdefault(path.stem.split("_")[1], []).append(path)
-    return [FilePair(kind, number, *two) for number, two in samples.items() if len(two) == 2]
+    return [FilePair(kind, number, *paths) for number, paths in samples.items() if len(paths) == 2]
 
 
 def _of_storycloze(folder: Path, kind: str) -> list[FilePair]:

@@ -75,6 +75,7 @@ class PatternLM(LanguageModel):
         codes: Tensor,
         frames: int,
         sampling: Sampling | None = None,
+        *,
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:

@@ -65,22 +65,22 @@ class RQLM(LanguageModel):
         depth = self.depth(torch.stack(inputs, 1) + self.places)
         logits = [head(depth[:, k]).float() for k, head in enumerate(self.heads)]
         costs = [
-            F.cross_entropy(each, rows[:, k], reduction="none") for k, each in enumerate(logits)
+            F.cross_entropy(scores, rows[:, k], reduction="none") for k, scores in enumerate(logits)
         ]
         hits = [
             torch.zeros_like(rows[:, k], dtype=torch.bool)
             if self.training
-            else each.argmax(-1) == rows[:, k]
-            for k, each in enumerate(logits)
+            else scores.argmax(-1) == rows[:, k]
+            for k, scores in enumerate(logits)
         ]
         free = self.free(num_frames).to(codes.device)
-        nats, hits = (
-            torch.stack(each, 1).view(batch, steps, -1).transpose(1, 2) for each in (costs, hits)
-        )
-        nats, hits = (
-            each.repeat_interleave(self.unit, 2)[:, :, :num_frames] * free for each in (nats, hits)
-        )
-        return Scored(nats, hits)
+
+        def by_frame(columns: list[Tensor]) -> Tensor:
+            """Values (B * steps,) of each codebook -> (B, K, T), 0 where a code is not free."""
+            values = torch.stack(columns, 1).view(batch, steps, -1).transpose(1, 2)
+            return values.repeat_interleave(self.unit, 2)[:, :, :num_frames] * free
+
+        return Scored(by_frame(costs), by_frame(hits))
 
     @torch.no_grad()
     def generate(
@@ -88,15 +88,12 @@ class RQLM(LanguageModel):
         codes: Tensor,
         frames: int,
         sampling: Sampling | None = None,
+        *,
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        unit, prompt_frames, sampling, cache = (
-            self.unit,
-            codes.shape[2],
-            sampling or Sampling(),
-            Cache(),
-        )
+        unit, prompt_frames = self.unit, codes.shape[2]
+        sampling, cache = sampling or Sampling(), Cache()
         codes = F.pad(codes, (0, frames))
         for t in range(-(-prompt_frames // unit) * unit, prompt_frames + frames, unit):
             inputs = self._frames(codes[:, :, : t + 1 : unit], condition)[:, cache.length :]

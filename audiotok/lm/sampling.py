@@ -51,14 +51,14 @@ class Sampling:
             sampled = torch.where(repeated, _sample(probabilities, generator), sampled)
         return sampled
 
-    def _truncated(self, shares: Tensor) -> Tensor:
+    def _truncated(self, probabilities: Tensor) -> Tensor:
         """The probabilities (B, V) after top-k and top-p, not normalised."""
-        ordered, order = shares.sort(-1, descending=True)
+        ordered, order = probabilities.sort(-1, descending=True)
         mask = ordered.cumsum(-1) - ordered < self.top_p  # includes the code that reaches top_p
         if self.top_k is not None:
             mask[:, self.top_k :] = False
-        return torch.zeros_like(shares).scatter(-1, order, ordered * mask)
+        return torch.zeros_like(probabilities).scatter(-1, order, ordered * mask)
 
 
-def _sample(shares: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.multinomial(shares, 1, generator=generator)[:, 0]
+def _sample(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

@@ -60,7 +60,7 @@ class Attention(nn.Module):
             past_steps = cache.layers[layer][0].shape[2] if layer in cache.layers else 0
             key, value = cache.extend(layer, key, value)
         mask = None
-        if past_steps and steps > 1:  # causal within the new steps, all past steps visible
+        if past_steps and steps > 1:  # causal within the new steps; all past steps are visible
             mask = torch.ones(steps, past_steps + steps, dtype=torch.bool, device=hidden.device)
             mask = mask.tril(past_steps)
         attended = F.scaled_dot_product_attention(

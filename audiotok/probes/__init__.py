@@ -7,8 +7,8 @@ for all codecs. Nothing is tuned for a codec.
 - Input: every codebook has a learned embedding table; the vectors of a frame are summed with
   weights, a learned softmax over codebooks. The ceiling has a linear layer on log-mel spectra
   instead.
-- Rate: frames are repeated so that a head gets at least `least_rate` of them per second (as in
-  CodecBench, arXiv 2508.20660); codes faster than `most_rate`, such as samples or the bytes of
+- Rate: frames are repeated so that a head gets at least `min_rate` of them per second (as in
+  CodecBench, arXiv 2508.20660); codes faster than `max_rate`, such as samples or the bytes of
   classical codecs, are not probed.
 - Heads: BiLSTM with CTC over letters; convolution and attentive statistics pooling for classes and
   speakers (`heads.py`).
@@ -36,16 +36,16 @@ class Protocol:
     dimension: int = 128  # of the sum of the codebooks' vectors, and of all layers
     dropout: float = 0.2  # on that sum, while training
     epochs: int = 8
-    least_steps: int = 600
-    most_steps: int = 10_000
+    min_steps: int = 600
+    max_steps: int = 10_000
     batch_clips: int = 16  # maximum
     batch_seconds: float = 60.0  # fewer clips if they are long, but at least 4
     crop: float = 3.0  # seconds of a clip that a head for classes or speakers gets in a step
     learning_rate: float = 5e-3  # at its peak; Adam
     warm_up: float = 0.1  # share of the steps until the peak; then linearly down to 0
     clip_norm: float = 1.0
-    least_rate: float = 50.0  # Hz
-    most_rate: float = 200.0  # Hz
+    min_rate: float = 50.0  # Hz
+    max_rate: float = 200.0  # Hz
     diverged: float = 1.05
 
 

@@ -43,8 +43,8 @@ class Inputs:
 
     @property
     def repeat(self) -> int:
-        """How many times each frame is repeated, see `Protocol.least_rate`."""
-        return max(1, math.ceil(PROTOCOL.least_rate / self.frame_rate - 1e-6))
+        """How many times each frame is repeated, see `Protocol.min_rate`."""
+        return max(1, math.ceil(PROTOCOL.min_rate / self.frame_rate - 1e-6))
 
     def batch(
         self, chosen: Sequence[int], starts: Sequence[float] = (), crop: float | None = None
@@ -73,26 +73,25 @@ class Inputs:
 
 def of_tokens(tokens: Sequence[Tokens | None]) -> Inputs:
     """The codes of all clips; those of a mono clip among stereo ones are used for both channels."""
-    successful = [one for one in tokens if one is not None]
-    if not successful:
+    coded = [clip for clip in tokens if clip is not None]
+    if not coded:
         raise AudiotokError("no clip has tokens")
-    if len({one.codebook_sizes for one in successful}) > 1:
+    if len({clip.codebook_sizes for clip in coded}) > 1:
         raise AudiotokError("the clips have tokens of different codecs")
-    seconds = tuple(0.0 if one is None else one.duration for one in tokens)
-    rate = sum(one.num_frames for one in successful) / sum(seconds)
-    if rate > PROTOCOL.most_rate:
+    seconds = tuple(0.0 if clip is None else clip.duration for clip in tokens)
+    rate = sum(clip.num_frames for clip in coded) / sum(seconds)
+    if rate > PROTOCOL.max_rate:
         raise AudiotokError(
-            f"{rate:.0f} frames per second are more than the {PROTOCOL.most_rate:.0f} that the "
-            "heads are made for"
+            f"{rate:.0f} frames per second: the heads are made for at most {PROTOCOL.max_rate:.0f}"
         )
-    channels = max(one.codes.shape[0] for one in successful)
+    channels = max(clip.codes.shape[0] for clip in coded)
 
-    def codes(one: Tokens | None) -> np.ndarray | None:
-        if one is None:
+    def codes(clip: Tokens | None) -> np.ndarray | None:
+        if clip is None:
             return None
-        return one.codes.expand(channels, -1, -1).permute(2, 0, 1).to(torch.int32).numpy()
+        return clip.codes.expand(channels, -1, -1).permute(2, 0, 1).to(torch.int32).numpy()
 
-    return Inputs(tuple(map(codes, tokens)), seconds, successful[0].codebook_sizes, rate)
+    return Inputs(tuple(map(codes, tokens)), seconds, coded[0].codebook_sizes, rate)
 
 
 @lru_cache(maxsize=1)

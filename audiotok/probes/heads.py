@@ -86,12 +86,12 @@ class Classes(nn.Module):
 
     def embed(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         hidden = self.convolution(self.front(frames).transpose(1, 2)).transpose(1, 2).relu()
-        beyond = torch.arange(hidden.shape[1]) >= (lengths * self.front.repeat)[:, None]
-        scores = self.attention(hidden).masked_fill(beyond[..., None], -torch.inf)
-        shares = scores.softmax(1)
-        mean = (shares * hidden).sum(1)
-        spread = (shares * (hidden - mean[:, None]).square()).sum(1).clamp(min=1e-5).sqrt()
-        return self.embedding(torch.cat([mean, spread], -1))
+        padding = torch.arange(hidden.shape[1]) >= (lengths * self.front.repeat)[:, None]
+        scores = self.attention(hidden).masked_fill(padding[..., None], -torch.inf)
+        weights = scores.softmax(1)
+        mean = (weights * hidden).sum(1)
+        deviation = (weights * (hidden - mean[:, None]).square()).sum(1).clamp(min=1e-5).sqrt()
+        return self.embedding(torch.cat([mean, deviation], -1))
 
     def forward(self, frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return self.linear(self.embed(frames, lengths).relu())

@@ -18,8 +18,8 @@ from audiotok.errors import CorpusError
 if TYPE_CHECKING:
     from audiotok.data import Corpus
 
-PART = 5  # one in so many is a test clip
-LEAST_VOICES = 10  # training speakers: fewer do not generalise
+TEST_EVERY = 5  # every fifth clip (or speaker) is for the test
+MIN_SPEAKERS = 10  # training speakers: fewer do not generalise
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,15 @@ def by_class(corpus: Corpus, classes: Sequence[str | None]) -> Split:
         CorpusError: there are fewer than two classes, or no test clips.
     """
     train, test = _parts(corpus, classes)
-    trained = {classes[index] for index in train}
-    test = [index for index in test if classes[index] in trained]
-    if len(trained) < 2:
-        raise CorpusError(f"the clips to train on have {len(trained)} classes: two are needed")
+    train_classes = {classes[index] for index in train}
+    test = [index for index in test if classes[index] in train_classes]
+    if len(train_classes) < 2:
+        raise CorpusError(
+            f"the training clips have {len(train_classes)} classes: expected 2 or more"
+        )
     if not test:
-        raise CorpusError("no clip to test has a class that clips to train on have")
-    return Split(tuple(train), tuple(test), tuple(sorted(trained)))
+        raise CorpusError("no test clip has a class of the training clips")
+    return Split(tuple(train), tuple(test), tuple(sorted(train_classes)))
 
 
 def of_texts(corpus: Corpus, texts: Sequence[str]) -> Split:
@@ -64,27 +66,29 @@ def of_clips(corpus: Corpus) -> Split:
     return Split(tuple(train), tuple(test), ())
 
 
-def of_voices(corpus: Corpus) -> Split:
+def by_speaker(corpus: Corpus) -> Split:
     """Test speakers are disjoint from training speakers; the classes are the training speakers."""
     speakers = [clip.speaker for clip in corpus]
     if corpus.trials or any(clip.split for clip in corpus):
         train, test = _parts(corpus, speakers)
     else:
         ordered = sorted({s for s in speakers if s}, key=_hash)
-        tested = set(ordered[: max(2, round(len(ordered) / PART))])
-        train = [i for i, speaker in enumerate(speakers) if speaker and speaker not in tested]
-        test = [i for i, speaker in enumerate(speakers) if speaker in tested]
-    tested = {speakers[index] for index in test}
-    train = [index for index in train if speakers[index] not in tested]
-    voices = {speakers[index] for index in train}
-    if len(voices) < LEAST_VOICES or len(tested) < 2:
+        test_speakers = set(ordered[: max(2, round(len(ordered) / TEST_EVERY))])
+        train = [
+            i for i, speaker in enumerate(speakers) if speaker and speaker not in test_speakers
+        ]
+        test = [i for i, speaker in enumerate(speakers) if speaker in test_speakers]
+    test_speakers = {speakers[index] for index in test}
+    train = [index for index in train if speakers[index] not in test_speakers]
+    train_speakers = {speakers[index] for index in train}
+    if len(train_speakers) < MIN_SPEAKERS or len(test_speakers) < 2:
         raise CorpusError(
-            f"{len(voices)} speakers to train on and {len(tested)} others to test: "
-            f"{LEAST_VOICES} and 2 are needed"
+            f"{len(train_speakers)} speakers to train on and {len(test_speakers)} others to test: "
+            f"expected {MIN_SPEAKERS} and 2 or more"
         )
-    if len(test) == len(tested):
-        raise CorpusError("no speaker to test has two clips")
-    return Split(tuple(train), tuple(test), tuple(sorted(voices)))
+    if len(test) == len(test_speakers):
+        raise CorpusError("no test speaker has two clips")
+    return Split(tuple(train), tuple(test), tuple(sorted(train_speakers)))
 
 
 def _parts(corpus: Corpus, classes: Sequence[str | None]) -> tuple[list[int], list[int]]:
@@ -96,11 +100,11 @@ def _parts(corpus: Corpus, classes: Sequence[str | None]) -> tuple[list[int], li
     groups: dict[str, list[int]] = {}
     for index in indices:
         groups.setdefault(classes[index], []).append(index)
-    tested: set[int] = set()
+    test: set[int] = set()
     for group in groups.values():
         group.sort(key=lambda index: _hash(corpus.clips[index].id))
-        tested |= set(group[: max(round(len(group) / PART), int(len(group) > 1))])
-    return [i for i in indices if i not in tested], sorted(tested)
+        test |= set(group[: max(round(len(group) / TEST_EVERY), int(len(group) > 1))])
+    return [i for i in indices if i not in test], sorted(test)
 
 
 def _hash(text: str) -> str:

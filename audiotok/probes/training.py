@@ -53,7 +53,7 @@ def train(
     p = PROTOCOL
     seconds = np.array([inputs.seconds[index] for index in clips])
     size = _batch_size(np.minimum(seconds, crop).mean() if crop else seconds.mean())
-    steps = min(max(p.epochs * len(clips) // size, p.least_steps), p.most_steps)
+    steps = min(max(p.epochs * len(clips) // size, p.min_steps), p.max_steps)
     clips = [index for index in clips if inputs.clips[index] is not None]
     head = make().train()
     optimisers = _optimisers(head)
@@ -61,9 +61,9 @@ def train(
     final_losses: list[tuple[float, float]] = []  # of the head and of uniform predictions
     for step, (chosen, starts) in zip(range(steps), _order(clips, size, seed), strict=False):
         frames, lengths = inputs.batch(chosen, starts, crop)
-        lengths_seen = lengths * inputs.repeat
+        head_lengths = lengths * inputs.repeat
         logits = head(frames, lengths)
-        loss = objective(logits, lengths_seen, chosen)
+        loss = objective(logits, head_lengths, chosen)
         for optimiser in optimisers:
             optimiser.zero_grad()
         loss.backward()
@@ -76,7 +76,7 @@ def train(
                 group["lr"] = p.learning_rate * rate
             optimiser.step()
         if step >= 0.9 * steps:
-            uniform = objective(torch.zeros_like(logits), lengths_seen, chosen)
+            uniform = objective(torch.zeros_like(logits), head_lengths, chosen)
             final_losses.append((loss.item(), uniform.item()))
     last, uniform = np.mean(final_losses, axis=0)
     return Trained(head.eval(), bool(last > p.diverged * uniform))
@@ -114,9 +114,9 @@ def _optimisers(head: nn.Module) -> list[torch.optim.Optimizer]:
 def _order(clips: Sequence[int], size: int, seed: int) -> Iterator[tuple[list[int], np.ndarray]]:
     """Infinite batches with the relative starts of their crops; each epoch has all clips once."""
     generator = np.random.default_rng(seed)
-    waiting: list[int] = []
+    pending: list[int] = []
     while True:
-        while len(waiting) < size:
-            waiting += generator.permutation(clips).tolist()
-        yield waiting[:size], generator.random(size)
-        waiting = waiting[size:]
+        while len(pending) < size:
+            pending += generator.permutation(clips).tolist()
+        yield pending[:size], generator.random(size)
+        pending = pending[size:]

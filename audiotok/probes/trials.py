@@ -10,12 +10,12 @@ import numpy as np
 if TYPE_CHECKING:
     from audiotok.data import Corpus
 
-MOST = 20_000  # trials, if the corpus has no list
+MAX_TRIALS = 20_000  # trials, if the corpus has no list
 
 
-def pairs(corpus: Corpus, tested: tuple[int, ...]) -> list[tuple[int, int]]:
-    """The trials of the corpus; else all pairs of the clips `tested`, or, if these are too many, a
-    random sample of MOST pairs, half of them of the same speaker if there are enough."""
+def pairs(corpus: Corpus, clips: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The trials of the corpus; else all pairs of `clips`, or, if these are too many, a
+    random sample of MAX_TRIALS pairs, half of them of the same speaker if there are enough."""
     if corpus.trials:
         index_of = {clip.id: index for index, clip in enumerate(corpus)}
         return [
@@ -23,19 +23,19 @@ def pairs(corpus: Corpus, tested: tuple[int, ...]) -> list[tuple[int, int]]:
             for _, a, b in corpus.trials
             if a in index_of and b in index_of
         ]
-    n = len(tested)
-    if n * (n - 1) // 2 <= MOST:
-        return list(itertools.combinations(tested, 2))
+    n = len(clips)
+    if n * (n - 1) // 2 <= MAX_TRIALS:
+        return list(itertools.combinations(clips, 2))
     speakers: dict[str, list[int]] = {}
-    for index in tested:
+    for index in clips:
         speakers.setdefault(corpus.clips[index].speaker, []).append(index)
     generator = np.random.default_rng(0)
-    same = [pair for clips in speakers.values() for pair in itertools.combinations(clips, 2)]
-    if len(same) > MOST // 2:
-        same = [same[i] for i in generator.choice(len(same), MOST // 2, replace=False)]
+    same = [pair for own in speakers.values() for pair in itertools.combinations(own, 2)]
+    if len(same) > MAX_TRIALS // 2:
+        same = [same[i] for i in generator.choice(len(same), MAX_TRIALS // 2, replace=False)]
     different: set[tuple[int, int]] = set()
-    while len(different) < MOST // 2:
-        a, b = sorted(tested[i] for i in generator.integers(0, n, 2))
+    while len(different) < MAX_TRIALS // 2:
+        a, b = sorted(clips[i] for i in generator.integers(0, n, 2))
         if corpus.clips[a].speaker != corpus.clips[b].speaker:
             different.add((a, b))
     return sorted([*same, *different])
@@ -62,8 +62,8 @@ def equal_error_rate(
         return float("nan")
     last = np.append(np.diff(scores) != 0, True)  # equal scores are accepted together
     accepted = np.append(0, np.cumsum(weights * ~same)[last] / total[1])
-    refused = np.append(1, 1 - np.cumsum(weights * same)[last] / total[0])
-    gap = accepted - refused  # rises from -1 to 1
+    rejected = np.append(1, 1 - np.cumsum(weights * same)[last] / total[0])
+    gap = accepted - rejected  # rises from -1 to 1
     right = int(np.argmax(gap >= 0))
     share = gap[right] / (gap[right] - gap[right - 1])
     return float(accepted[right] - share * (accepted[right] - accepted[right - 1]))

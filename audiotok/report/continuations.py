@@ -42,7 +42,7 @@ def write(continued: Continued, out: str | Path, overwrite: bool = False) -> Pat
     from audiotok.sound.audio import write as write_sound
 
     check(out, continued.prompt, len(continued.sounds), overwrite)
-    comment, sizes = json.dumps(continued.about), continued.codec.card.codebook_sizes
+    comment, sizes = json.dumps(continued.metadata), continued.codec.card.codebook_sizes
     named = names(len(continued.sounds))
     versions = [listening.Version(REFERENCE, continued.reference)]
     versions += [

@@ -27,16 +27,16 @@ class Contexts:
 
     def __init__(self, folder: str | Path, frames: int, num_codebooks: int | None, seed: int):
         self.shards, self.frames, self.seed = Shards(folder), frames, seed
-        about = self.shards.metadata
-        self.sizes = tuple(about["codebook_sizes"][:num_codebooks])
-        self.strides = tuple(about["strides"][:num_codebooks])
+        metadata = self.shards.metadata
+        self.sizes = tuple(metadata["codebook_sizes"][:num_codebooks])
+        self.strides = tuple(metadata["strides"][:num_codebooks])
         if num_codebooks is not None and num_codebooks > len(self.sizes):
             raise CorpusError(
                 f"{folder} has tokens of {len(self.sizes)} codebooks, not {num_codebooks}"
             )
-        if about.get("max_duration", 1) > 1:
+        if metadata.get("max_duration", 1) > 1:
             raise CorpusError(
-                f"{folder} has tokens of a variable rate: train-lm takes fixed rates; encode the "
+                f"{folder} has tokens of a variable rate, expected a fixed rate: encode the "
                 "corpus again without merge=similarity or merge=equal"
             )
         self._unit = math.lcm(*self.strides)

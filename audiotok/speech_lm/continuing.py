@@ -1,7 +1,7 @@
-"""`audiotok generate`: continuations of a sound by a trained language model, to listen to.
+"""`audiotok generate`: continuations of a sound by a trained language model.
 
     continued = continue_sound("runs/speech-lm/model.safetensors", "clip.wav", count=8)
-    continued.sounds[0]        # an Audio: the prompt through the codec, then what the model adds
+    continued.sounds[0]        # an Audio: the prompt through the codec, then the continuation
 
 `audiotok.report.continuations` writes them with a listening page.
 """
@@ -32,17 +32,17 @@ class Continued:
         reference: the sound as it was recorded, up to the end of the continuations.
         sounds: each begins with the prompt through the codec.
         codes: of each sound, (1, K, T).
-        given: seconds of each sound that are the prompt.
-        about: for the metadata of the files.
-        codec: which decoded them.
+        prompt_seconds: length of the prompt at the beginning of each sound.
+        metadata: for the files.
+        codec: that decoded them.
     """
 
     prompt: Path
     reference: Audio
     sounds: tuple[Audio, ...]
     codes: tuple[torch.Tensor, ...]
-    given: float
-    about: dict[str, object]
+    prompt_seconds: float
+    metadata: dict[str, object]
     codec: Codec
 
 
@@ -71,7 +71,7 @@ def continue_sound(
     Raises:
         RecipeError: no such model.
         CodecError: the model was trained on tokens of another codec, or the codec's tokens cannot
-            be continued (durations or levels beside the codes).
+            be continued (durations or side information).
         AudiotokError: the prompt cannot be read, or is shorter than a step of the model.
     """
     if count < 1 or min(prompt_seconds, seconds) <= 0:
@@ -90,24 +90,27 @@ def continue_sound(
     sound = read(prompt).to_channels(1)
     tokens = codec.encode(sound)
     if tokens.side is not None:
-        raise CodecError(f"{card.name} has levels beside its codes, which no model continues")
+        raise CodecError(f"{card.name} has side information, which a model cannot continue")
     unit = math.lcm(*model.strides)
-    frames, more = (int(length * codec.frame_rate) // unit * unit for length in (prompt_seconds,
-                    seconds))  # fmt: skip
+    frames, new_frames = (
+        int(length * codec.frame_rate) // unit * unit for length in (prompt_seconds, seconds)
+    )
     frames = min(frames, tokens.num_frames // unit * unit)
-    if not frames or not more:
+    if not frames or not new_frames:
         raise AudiotokError(
-            f"{prompt} has {sound.duration:.3f} s and {seconds} s are to follow: the model goes on "
-            f"in steps of {unit / codec.frame_rate:.3f} s, at least one of each is needed"
+            f"{prompt} lasts {sound.duration:.3f} s and the continuation {seconds} s: expected at "
+            f"least one step of the model ({unit / codec.frame_rate:.3f} s) in each"
         )
-    known = tokens.codes[:, : model.num_codebooks, :frames].long().to(codec.device)
+    prompt_codes = tokens.codes[:, : model.num_codebooks, :frames].long().to(codec.device)
     generator = torch.Generator(codec.device).manual_seed(seed)
     with torch.inference_mode():
-        found = model.generate(known.expand(count, -1, -1), more, sampling, generator)
-    codes = tuple(one[None].cpu() for one in found)
-    sounds = tuple(codec.decode(codec.tokens(one)) for one in codes)
-    end = round((frames + more) / codec.frame_rate * sound.sample_rate)
-    about = {
+        generated = model.generate(
+            prompt_codes.expand(count, -1, -1), new_frames, sampling, generator=generator
+        )
+    codes = tuple(clip[None].cpu() for clip in generated)
+    sounds = tuple(codec.decode(codec.tokens(clip)) for clip in codes)
+    end = round((frames + new_frames) / codec.frame_rate * sound.sample_rate)
+    metadata = {
         "synthetic": True, "made_by": "audiotok generate", "model": Path(path).name,
         "codec": card.name, "seed": seed, "prompt_seconds": frames / codec.frame_rate,
     }  # fmt: skip
@@ -117,6 +120,6 @@ def continue_sound(
         sounds,
         codes,
         frames / codec.frame_rate,
-        about,
+        metadata,
         codec,
     )

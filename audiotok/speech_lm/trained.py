@@ -72,20 +72,20 @@ def read_metadata(path: str | Path) -> tuple[LMRecipe, TrainingTokens]:
         tokens["codec"] = Recorded(tokens["codec"], str(path))
         if recipe.get("text_model") is not None:
             recipe["text_model"] = Recorded(recipe["text_model"], str(path), "hf download {}")
-        read = LMRecipe.model_validate(recipe), TrainingTokens(**tokens)
+        recipe, tokens = LMRecipe.model_validate(recipe), TrainingTokens(**tokens)
         version = content.get("version", 1)
-        merged = version < VERSION and math.gcd(*read[1].strides) > 1
+        merged = version < VERSION and math.gcd(*tokens.strides) > 1
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as reason:
         line = " ".join(str(reason).split())[:200]
         raise RecipeError(
             f"{path} is damaged, or of another version: its metadata are invalid ({line})"
         ) from reason
-    if merged and read[0].pattern in ("parallel", "delay"):
+    if merged and recipe.pattern in ("parallel", "delay"):
         raise RecipeError(
-            f"{path} learnt merged codes (strides {read[1].strides}) with empty steps, as version "
+            f"{path} learnt merged codes (strides {tokens.strides}) with empty steps, as version "
             f"{version} arranged them; version {VERSION} has none: train the model again"
         )
-    return read
+    return recipe, tokens
 
 
 def load(path: str | Path, device: str = "auto") -> LanguageModel:
@@ -115,7 +115,7 @@ def codec_of(
 
     Raises:
         RecipeError: no such model.
-        CodecError: there is no such codec, or its weights are others.
+        CodecError: there is no such codec, or it has other weights.
     """
     _, tokens = read_metadata(path)
     codec = registry.load(tokenizer or tokens.codec, checkpoint, device, quiet=True)
@@ -135,7 +135,7 @@ def judge(
     checkpoint: str | Path | None = None,
     device: str = "auto",
     tokenizer: str | None = None,
-    report: Callable[[int, int, dict[str, float]], None] = lambda done, all_, numbers: None,
+    report: Callable[[int, int, dict[str, float]], None] = lambda done, count, numbers: None,
 ) -> dict[str, pairs.Judged]:
     """{kind: result} of the pairs in these folders (`audiotok.lm.pairs.read`).
 
@@ -152,10 +152,9 @@ def judge(
     all_pairs = [pair for folder in folders for pair in pairs.read(folder)]
     codec = codec_of(path, checkpoint=checkpoint, device=device, tokenizer=tokenizer)
     model, done = load(path, str(codec.device)), 0
-    count = model.num_codebooks
 
     def codes(sound: Audio) -> torch.Tensor:
-        return codec.encode(sound).codes[:, :count]
+        return codec.encode(sound).codes[:, : model.num_codebooks]
 
     def prefers(right: Audio, wrong: Audio) -> float:
         nonlocal done

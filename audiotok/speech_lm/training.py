@@ -118,13 +118,13 @@ class Run:
     def _validate(self, numbers: dict[str, float]) -> None:
         recipe, group = self.recipe, self.group
         self.model.eval()
-        codes = contexts(recipe, recipe.validation)
+        validation = contexts(recipe, recipe.validation)
         count = -(-recipe.validation_contexts // group.count)
         bits = torch.zeros((), dtype=torch.float64, device=group.device)
-        for one in itertools.islice(codes.of_process(group.rank, group.count, 0), count):
+        for context in itertools.islice(validation.of_process(group.rank, group.count, 0), count):
             with group.autocast():
-                bits += self.model.bits(one[None].to(group.device)).sum()
-        rate = frame_rate(codes)
+                bits += self.model.bits(context[None].to(group.device)).sum()
+        rate = frame_rate(validation)
         seconds = count * group.count * recipe.context / rate
         score = float(group.sum(bits)) / seconds
         if group.is_main:
@@ -153,7 +153,7 @@ def contexts(recipe: LMRecipe, folder: str | None = None) -> Contexts:
 
 
 def frame_rate(contexts: Contexts) -> float:
-    """Frames per second of the codec whose tokens these are."""
+    """Frames per second of the codec of these tokens."""
     card = contexts.shards.metadata["card"]
     return card["sample_rate_in"] / card["hop_length"]
 

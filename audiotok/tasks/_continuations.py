@@ -1,11 +1,10 @@
-"""How `acoustic_lm` rates what its model goes on with: voice, quality, words, distance of sets.
+"""Scores of the continuations of `acoustic_lm`: speaker, quality, words, distance of sets.
 
-Each measure is also taken of the clip's own tokens (`_true`), which go on as the speaker did. Voice
-is that of the beginning of the recording. A continuation has no text, so its word error rate
-compares two recognisers: the words of Whisper base are the text, those of Whisper tiny.en are
-counted. Two recognisers agree on clear words and differ on babble. The distance of sets
-(`audiotok.metrics.sets.mmd`) is that of all continuations from what the recordings go on with, by
-the encoder of Whisper base.
+Each score is also computed for the clip's own tokens (`_true`), the true continuation. The speaker
+is compared with the beginning of the recording. A continuation has no text, so its word error rate
+compares two recognisers: Whisper base gives the reference, Whisper tiny.en the hypothesis. They
+agree on clear words and differ on babble. The distance of sets (`audiotok.metrics.sets.mmd`) is
+that of all continuations from the continuations of the recordings, by the encoder of Whisper base.
 """
 
 from __future__ import annotations
@@ -31,26 +30,25 @@ if TYPE_CHECKING:
 PREFIX, TRUE = "continuation_", "_true"
 RECOGNISERS = "base", "tiny.en"
 EMBEDDINGS, WORDS = f"{PREFIX}embeddings", f"{PREFIX}words"
-ABOUT = {  # measure: unit, better, digits, what
-    "similarity": ("", True, 3, "voice of what the model goes on with"),
-    "dnsmos": ("MOS", True, 2, "DNSMOS P.808 of what it goes on with"),
-    "distillmos": ("MOS", True, 2, "DistillMOS of what it goes on with"),
-    "wer": ("", False, 3, "words of Whisper base that tiny.en recognises differently"),
-    "mmd": ("", False, 4, "distance of all continuations from those of the recordings"),
+ABOUT = {  # measure: unit, higher is better, digits, description
+    "similarity": ("", True, 3, "speaker similarity of the continuation to the beginning"),
+    "dnsmos": ("MOS", True, 2, "DNSMOS P.808 of the continuation"),
+    "distillmos": ("MOS", True, 2, "DistillMOS of the continuation"),
+    "wer": ("", False, 3, "word error rate of Whisper tiny.en against Whisper base"),
+    "mmd": ("", False, 4, "squared MMD of all continuations from those of the recordings"),
 }
 
 
 def columns() -> list[Column]:
     """All columns, also those that cannot be filled here."""
-    found = []
-    for measure, (unit, better, digits, what) in ABOUT.items():
-        found += [
-            Column(f"{PREFIX}{measure}", unit, better, digits, what),
-            Column(
-                f"{PREFIX}{measure}{TRUE}", unit, better, digits, "that of the clip's own tokens"
-            ),
+    columns = []
+    for measure, (unit, higher_is_better, digits, description) in ABOUT.items():
+        name, truth = f"{PREFIX}{measure}", "the same for the clip's own tokens"
+        columns += [
+            Column(name, unit, higher_is_better, digits, description),
+            Column(name + TRUE, unit, higher_is_better, digits, truth),
         ]
-    return found
+    return columns
 
 
 def missing() -> dict[str, AudiotokError]:
@@ -60,68 +58,72 @@ def missing() -> dict[str, AudiotokError]:
         "similarity": [Resemblyzer()], "dnsmos": [mos.get("dnsmos")],
         "distillmos": [mos.get("distillmos")], "wer": recognisers, "mmd": recognisers[:1],
     }  # fmt: skip
-    errors = {measure: [judge.missing() for judge in some] for measure, some in judges.items()}
-    return {measure: next(filter(None, found)) for measure, found in errors.items() if any(found)}
+    errors = {measure: [judge.missing() for judge in needed] for measure, needed in judges.items()}
+    return {measure: next(filter(None, each)) for measure, each in errors.items() if any(each)}
 
 
 def identity() -> dict[str, str]:
-    """Of the weights of the recognisers that are here."""
-    found = {name: Whisper(name) for name in RECOGNISERS}
+    """Of the weights of the recognisers on this machine."""
+    recognisers = {name: Whisper(name) for name in RECOGNISERS}
     return {
         f"whisper {name} {key}": value
-        for name, one in found.items()
-        if one.missing() is None
-        for key, value in one.identity.items()
+        for name, recogniser in recognisers.items()
+        if recogniser.missing() is None
+        for key, value in recogniser.identity.items()
     }
 
 
 def scores(
-    start: Audio, rest: Audio, recorded: Audio, ending: str, left_out: set[str]
+    start: Audio, continuation: Audio, recorded: Audio, *, suffix: str, left_out: set[str]
 ) -> dict[str, float | str | AudiotokError]:
     """The columns of one continuation.
 
     Args:
         start: the beginning of the recording.
-        rest: what the model goes on with, or the clip's own tokens.
-        recorded: what the recording goes on with.
-        ending: of the columns, "" or TRUE.
-        left_out: measures that are not taken.
+        continuation: by the model, or of the clip's own tokens.
+        recorded: the continuation of the recording.
+        suffix: of the columns, "" or TRUE.
+        left_out: measures that are not computed.
     """
     row: dict[str, float | str | AudiotokError] = {}
     for measure in ABOUT.keys() - left_out:
         try:
-            row |= _measured(measure, start, rest, recorded)
+            row |= _score(measure, start, continuation, recorded)
         except AudiotokError as error:
             row[PREFIX + measure] = error
-    return {name + ending: value for name, value in row.items()}
+    return {name + suffix: value for name, value in row.items()}
 
 
-def _measured(
-    measure: str, start: Audio, rest: Audio, recorded: Audio
+def _score(
+    measure: str, start: Audio, continuation: Audio, recorded: Audio
 ) -> dict[str, float | str | AudiotokError]:
     if measure == "similarity":
         from audiotok.tasks.speaker import Speaker
 
-        voices = Speaker()
-        return {PREFIX + measure: float(voices.embed(start) @ voices.embed(rest))}
+        encoder = Speaker()
+        similarity = float(encoder.embed(start) @ encoder.embed(continuation))
+        return {PREFIX + measure: similarity}
     if measure == "wer":
-        words, heard = (transcribe(Whisper(name), rest, "en") for name in RECOGNISERS)
-        errors, count = word_errors(words, heard)
+        reference, hypothesis = (
+            transcribe(Whisper(name), continuation, "en") for name in RECOGNISERS
+        )
+        errors, count = word_errors(reference, hypothesis)
         if not count:
             raise MetricError("no words were recognised in the continuation")
         return {PREFIX + measure: errors / count, WORDS: float(count)}
     if measure == "mmd":
         encoder = WhisperEncoder(RECOGNISERS[0])
-        return {EMBEDDINGS: _embedded.text(np.stack([encoder.embed(s) for s in (recorded, rest)]))}
-    score = mos.get(measure)(rest)
+        pair = np.stack([encoder.embed(sound) for sound in (recorded, continuation)])
+        return {EMBEDDINGS: _embedded.text(pair)}
+    score = mos.get(measure)(continuation)
     return {PREFIX + measure: score["dnsmos_p808" if measure == "dnsmos" else measure]}
 
 
 def summarise(rows: pandas.DataFrame) -> dict[str, float]:
     """Numbers of all continuations that are not means; `rows` have names without a suffix."""
     totals: dict[str, float] = {}
-    for ending in ("", TRUE):
-        totals |= micro_average(rows, f"{PREFIX}wer{ending}", WORDS + ending)
-        distance = _embedded.squared_mmd(rows, EMBEDDINGS + ending)
-        totals |= {} if distance is None else {f"{PREFIX}mmd{ending}": distance}
+    for suffix in ("", TRUE):
+        totals |= micro_average(rows, f"{PREFIX}wer{suffix}", WORDS + suffix)
+        distance = _embedded.squared_mmd(rows, EMBEDDINGS + suffix)
+        totals |= {} if distance is None else {f"{PREFIX}mmd{suffix}": distance}
     return totals

@@ -1,8 +1,8 @@
-"""Measures a codec under load: its best batch, and the memory that it takes.
+"""Measures the batch size at which a codec is fastest, and the memory that it needs.
 
-Batches are of equal clips, SECONDS seconds of the given sound, repeated where that is shorter. The
-batch is doubled as long as each doubling is faster by the factor GAIN and memory suffices; the
-better of two runs counts. Byte streams (Opus) have no batches.
+A batch holds copies of one clip, SECONDS seconds of the given sound, repeated where that is
+shorter. The batch size is doubled as long as each doubling is faster by the factor GAIN and memory
+suffices; the faster of two runs counts. Byte streams (Opus) have no batches.
 
 Memory is that of the weights (parameters and buffers) plus the peak that encode and decode of one
 such clip need in addition. On a GPU this is what PyTorch allocates; on a CPU the growth of the
@@ -51,12 +51,12 @@ def measure(codec: Codec, sound: Audio) -> dict[str, float]:
         row["peak_memory"] = min(memory) / 1e6  # resident memory includes other small allocations
     if codec.card.byte_stream:
         return row
-    for what, work, source in (
+    for direction, code, item in (
         ("encode", codec.encode_batch, clip),
         ("decode", codec.decode_batch, tokens),
     ):
-        batch, factor = best_batch(lambda n: work([source] * n, batch="length"))  # noqa: B023
-        row |= {f"batch_{what}": float(batch), f"rtf_{what}_batched": factor}
+        batch, factor = best_batch(lambda n: code([item] * n, batch="length"))  # noqa: B023
+        row |= {f"batch_{direction}": float(batch), f"rtf_{direction}_batched": factor}
     return row
 
 
@@ -67,12 +67,12 @@ def excerpt(sound: Audio) -> Audio:
     return Audio(sound.waveform.repeat(1, times)[:, :length], sound.sample_rate)
 
 
-def best_batch(work: Callable[[int], object]) -> tuple[int, float]:
-    """The batch with the highest real-time factor, and that factor; `work(n)` codes n clips."""
+def best_batch(code: Callable[[int], object]) -> tuple[int, float]:
+    """The batch with the highest real-time factor, and that factor; `code(n)` codes n clips."""
     best = (0, 0.0)
     for batch in BATCHES:
         try:
-            factor = batch * SECONDS / min(_seconds(work, batch) for _ in range(2))
+            factor = batch * SECONDS / min(_seconds(code, batch) for _ in range(2))
         except torch.OutOfMemoryError:
             break
         if factor < GAIN * best[1]:
@@ -81,9 +81,9 @@ def best_batch(work: Callable[[int], object]) -> tuple[int, float]:
     return best
 
 
-def _seconds(work: Callable[[int], object], batch: int) -> float:
+def _seconds(code: Callable[[int], object], batch: int) -> float:
     start = time.perf_counter()
-    work(batch)  # returns tensors on the CPU, so a GPU has finished
+    code(batch)  # returns tensors on the CPU, so a GPU has finished
     return time.perf_counter() - start
 
 

@@ -1,5 +1,5 @@
 """What `enhance` and `separate` share: models trained on the training mixtures, and the scores of
-their sounds of the test mixtures. `audiotok.enhancement` has the recipe, the model and the budget.
+their outputs for the test mixtures. Recipe, model and budget are in `audiotok.enhancement`.
 
 Every sound of a speaker is scored against the clean speech of that speaker; scores of a mixture are
 means over its speakers, and the word error rate of all mixtures is all errors by all words.
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-# Of this process: (task, part) -> what its mixtures depend on, and the mixtures.
-_kept_mixtures: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
+# In this process: (task, part) -> (key of all that its mixtures depend on, the mixtures).
+_cached_mixtures: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
 
 Row = dict[str, float | AudiotokError]
 Rows = dict[int, Row]
 
 MEASURES = ("dwer", "similarity", "distillmos", "dnsmos")
-KINDS = {  # column ending: which sound
+KINDS = {  # suffix of the columns: which sound
     "": "output of the model of tokens",
     "_continuous": "output of the model of latents, without quantizing",
     "_clean": "clean speech through the codec, the target of the model",
@@ -92,11 +92,11 @@ class Mixtures(Task):
             "dnsmos": ("MOS", True, 2, "DNSMOS P.808"),
         }
         columns = [
-            Column(self._named(measure + ending), unit, better, digits, f"{text}: {what}")
+            Column(self._column(measure + suffix), unit, better, digits, f"{text}: {sound}")
             for measure, (unit, better, digits, text) in about.items()
-            for ending, what in self._endings.items()
+            for suffix, sound in self._suffixes.items()
         ]
-        columns.append(Column(self._named("words"), "", None, 0, "words in clean transcripts"))
+        columns.append(Column(self._column("words"), "", None, 0, "words in clean transcripts"))
         return tuple(columns)
 
     @property
@@ -104,14 +104,14 @@ class Mixtures(Task):
         return self.recogniser.name
 
     @property
-    def _endings(self) -> dict[str, str]:
-        """{ending of a column: which sound}; of single seeds, if there are several."""
+    def _suffixes(self) -> dict[str, str]:
+        """{suffix of a column: which sound}; with those of each seed, if there are several."""
         if len(self.seeds) == 1:
             return KINDS
-        of_seeds = {f"_seed_{seed}": f"{KINDS['']}, seed {seed}" for seed in self.seeds}
-        return KINDS | {"": f"{KINDS['']}, mean over seeds"} | of_seeds
+        seeds = {f"_seed_{seed}": f"{KINDS['']}, seed {seed}" for seed in self.seeds}
+        return KINDS | {"": f"{KINDS['']}, mean over seeds"} | seeds
 
-    def _named(self, name: str) -> str:
+    def _column(self, name: str) -> str:
         return f"{self.prefix}_{name}{self.suffix}"
 
     def _missing(self) -> dict[str, AudiotokError]:
@@ -123,12 +123,12 @@ class Mixtures(Task):
 
     def left_out(self) -> dict[str, str]:
         reasons = {
-            self._named(measure + ending): str(error)
+            self._column(measure + suffix): str(error)
             for measure, error in self._missing().items()
-            for ending in self._endings
+            for suffix in self._suffixes
         }
         if "dwer" in self._missing():
-            reasons[self._named("words")] = str(self._missing()["dwer"])
+            reasons[self._column("words")] = str(self._missing()["dwer"])
         return reasons
 
     def available(self) -> str | None:
@@ -158,23 +158,21 @@ class Mixtures(Task):
 
         split = self.parts(corpus)
         count = min(PROTOCOL.test_mixtures, len(split.test))
-        tested = self._mixtures(corpus, split, "test", count, note)
+        test = self._mixtures(corpus, split, "test", count=count, note=note)
         if tokens is None:  # the ceiling: no codec
-            return {
-                m.index: self._scores(m, {"_mixture": [m.sound] * len(m.clean)}) for m in tested
-            }
+            return {m.index: self._scores(m, {"_mixture": [m.sound] * len(m.clean)}) for m in test}
         if codec is None:
             raise MetricError(f"{self.name} runs the codec: measure without --only-cache")
-        if not tested or (reason := vectors.unsuited(codec, tested[0].sound)):
-            note(f"{self.name} left out: {reason if tested else 'no test mixture'}")
+        if not test or (reason := vectors.unsuited(codec, test[0].sound)):
+            note(f"{self.name} left out: {reason if test else 'no test mixture'}")
             return {}
         count = PROTOCOL.train_mixtures
-        trained = self._mixtures(corpus, split, "train", count, note)
-        note(f"{self.name}: {codec.card.name} encodes {len(trained)} mixtures to train on")
-        models = self._models(codec, trained, note)
+        train = self._mixtures(corpus, split, "train", count=count, note=note)
+        note(f"{self.name}: {codec.card.name} encodes {len(train)} mixtures to train on")
+        models = self._models(codec, train, note)
         rows: Rows = {}
-        note(f"{self.name}: {len(tested)} mixtures to test")
-        for mixture in tested:
+        note(f"{self.name}: {len(test)} mixtures to test")
+        for mixture in test:
             try:
                 rows[mixture.index] = self._scores(mixture, self._sounds(codec, models, mixture))
             except AudiotokError as error:
@@ -183,13 +181,13 @@ class Mixtures(Task):
         return rows
 
     def _mixtures(
-        self, corpus: Corpus, split: Parts, part: str, count: int, note: Callable[[str], None]
+        self, corpus: Corpus, split: Parts, part: str, *, count: int, note: Callable[[str], None]
     ) -> list[Mixture]:
-        """The mixtures, kept for the next codec; a note for each that its clips do not allow. A
+        """The mixtures, cached for the next codec; a note for each that cannot be made. A
         transient failure is raised, since other codecs may have this mixture."""
         key = json.dumps([self.identity, corpus.sha256, count])
-        if _kept_mixtures.get((self.name, part), ("",))[0] == key:
-            return _kept_mixtures[self.name, part][1]
+        if _cached_mixtures.get((self.name, part), ("",))[0] == key:
+            return _cached_mixtures[self.name, part][1]
         mixtures = []
         for number in range(count):
             try:
@@ -198,13 +196,13 @@ class Mixtures(Task):
                 if is_transient(reason):
                     raise
                 note(f"{self.name}: {part} mixture {number} left out: {reason}")
-        _kept_mixtures[self.name, part] = key, mixtures
+        _cached_mixtures[self.name, part] = key, mixtures
         return mixtures
 
     def _models(
         self, codec: Codec, mixtures: Sequence[Mixture], note: Callable[[str], None]
     ) -> dict[str, Any]:
-        """{ending of the column: trained model}, of each seed and of the latents."""
+        """{suffix of the columns: trained model}, for each seed and for the latents."""
         import torch
 
         from audiotok.enhancement import training, vectors
@@ -235,7 +233,7 @@ class Mixtures(Task):
     def _sounds(
         self, codec: Codec, models: dict[str, Any], mixture: Mixture
     ) -> dict[str, list[Audio]]:
-        """{ending of the column: the sound of each speaker}."""
+        """{suffix of the columns: the sound of each speaker}."""
         import torch
 
         from audiotok.enhancement import vectors
@@ -243,7 +241,7 @@ class Mixtures(Task):
         latents = vectors.latents_of(codec, mixture.sound)
         clean = torch.stack([vectors.latents_of(codec, speech) for speech in mixture.clean])
         sounds = {"_mixture": [mixture.sound] * len(mixture.clean)}
-        like = mixture.sound
+        like = mixture.sound  # rate and length of all sounds
         sounds["_clean"] = [vectors.sound_of_codes(codec, speech, like) for speech in clean]
         outputs = models["_continuous"].separated(latents, clean)
         sounds["_continuous"] = [vectors.sound_of_vectors(codec, x, like) for x in outputs]
@@ -259,10 +257,10 @@ class Mixtures(Task):
         words = None
         missing = self._missing()
         for measure in (name for name in MEASURES if name not in missing):
-            for ending, speakers in sounds.items():
+            for suffix, speakers in sounds.items():
                 try:
                     numbers = [
-                        self._measured(measure, sound, clean)
+                        self._score(measure, sound, clean)
                         for sound, clean in zip(speakers, mixture.clean, strict=True)
                     ]
                     if measure == "dwer":
@@ -270,23 +268,23 @@ class Mixtures(Task):
                         errors = sum(count for count, _ in numbers)
                         if not words:
                             raise MetricError("nothing was recognised in the clean speech")
-                        row[measure + ending] = errors / words
+                        row[measure + suffix] = errors / words
                     else:
-                        row[measure + ending] = float(np.mean(numbers))
+                        row[measure + suffix] = float(np.mean(numbers))
                 except AudiotokError as error:
-                    row[measure + ending] = error
+                    row[measure + suffix] = error
             seeds = [row.get(f"{measure}_seed_{seed}") for seed in self.seeds]
             if errors := [value for value in seeds if isinstance(value, AudiotokError)]:
                 row[measure] = errors[0]
             elif None not in seeds:
                 row[measure] = float(np.mean(seeds))
         row |= {} if words is None else {"words": float(words)}
-        known = {column.name for column in self.columns} - self.left_out().keys()
-        named = {self._named(name): value for name, value in row.items()}
-        return {name: value for name, value in named.items() if name in known}
+        columns = {column.name for column in self.columns} - self.left_out().keys()
+        row = {self._column(name): value for name, value in row.items()}
+        return {name: value for name, value in row.items() if name in columns}
 
-    def _measured(self, measure: str, sound: Audio, clean: Audio) -> Any:
-        """One number; of dwer the errors and the words."""
+    def _score(self, measure: str, sound: Audio, clean: Audio) -> Any:
+        """The score of one sound; for dwer the numbers of errors and of words."""
         if measure == "dwer":
             reference, hypothesis = (transcribe(self.recogniser, x) for x in (clean, sound))
             return word_errors(reference, hypothesis)
@@ -305,20 +303,20 @@ class Mixtures(Task):
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """All errors by all words."""
         rates: dict[str, float] = {}
-        for ending in self._endings:
-            rates |= micro_average(rows, self._named("dwer" + ending), self._named("words"))
+        for suffix in self._suffixes:
+            rates |= micro_average(rows, self._column("dwer" + suffix), self._column("words"))
         return rates
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
-        """The numbers of each speaker (of the first one of two), and how many mixtures."""
-        numbers = [column.name for column in self.columns if column.name in rows]
-        tested = rows[rows[numbers].notna().any(axis=1)]
-        if "speaker" not in rows or not len(tested):
+        """Means and number of mixtures of each speaker (of the first one, where there are two)."""
+        columns = [column.name for column in self.columns if column.name in rows]
+        test = rows[rows[columns].notna().any(axis=1)]
+        if "speaker" not in rows or not len(test):
             return {}
         speakers = {
             speaker: {"mixtures": len(group)}
-            | group[numbers].mean().dropna().to_dict()
+            | group[columns].mean().dropna().to_dict()
             | self.summarise(group, tokens)
-            for speaker, group in tested.groupby("speaker")
+            for speaker, group in test.groupby("speaker")
         }
         return {f"{self.prefix}_speakers": speakers}

@@ -1,6 +1,6 @@
-"""Perturbations that hardly change what is heard: noise, coarse samples, a codec, gain.
+"""Perturbations that a listener hardly notices: noise, fewer bits per sample, a codec, gain.
 
-The six of StableToken (Song et al. 2025, arXiv 2509.22220, table 1), at levels of our own: noise
+The six of StableToken (Song et al. 2025, arXiv 2509.22220, table 1), at levels chosen here: noise
 20 dB below the sound, 8 bits per sample, Opus at 6 kbit/s. Seeded by the sound itself, so every
 codec gets the same.
 """
@@ -39,34 +39,34 @@ def _opus():
 
 
 def louder(audio: Audio, gain: float) -> Audio:
-    """By `gain` dB."""
+    """The sound amplified by `gain` dB."""
     return Audio(audio.waveform * 10 ** (gain / 20), audio.sample_rate)
 
 
 def resampled(audio: Audio) -> Audio:
-    """To another rate, and back."""
-    other = next(rate for rate in OTHER_RATES if rate != audio.sample_rate)
-    back = audio.resample(other).resample(audio.sample_rate)
-    return Audio(back.waveform[:, : audio.num_samples], audio.sample_rate)
+    """The sound resampled to another rate and back."""
+    other_rate = next(rate for rate in OTHER_RATES if rate != audio.sample_rate)
+    sound = audio.resample(other_rate).resample(audio.sample_rate)
+    return Audio(sound.waveform[:, : audio.num_samples], audio.sample_rate)
 
 
 def shifted(audio: Audio, seconds: float = SHIFT) -> Audio:
-    """Earlier by `seconds`; silence follows."""
-    early = audio.waveform[:, round(seconds * audio.sample_rate) :]
-    rest = audio.num_samples - early.shape[1]
-    return Audio(torch.nn.functional.pad(early, (0, rest)), audio.sample_rate)
+    """The sound without its first `seconds`, padded with silence at the end."""
+    tail = audio.waveform[:, round(seconds * audio.sample_rate) :]
+    missing = audio.num_samples - tail.shape[1]
+    return Audio(torch.nn.functional.pad(tail, (0, missing)), audio.sample_rate)
 
 
-def _with(kind: str) -> Callable[[Audio, np.random.Generator], Audio]:
+def _with_noise(kind: str) -> Callable[[Audio, np.random.Generator], Audio]:
     return lambda audio, generator: noisy(
         audio, coloured(kind, tuple(audio.waveform.shape), generator)
     )
 
 
 PERTURBATIONS: dict[str, Callable[[Audio, np.random.Generator], Audio]] = {
-    "white": _with("white"),
-    "pink": _with("pink"),
-    "brown": _with("brown"),
+    "white": _with_noise("white"),
+    "pink": _with_noise("pink"),
+    "brown": _with_noise("brown"),
     "crush": lambda audio, _: crushed(audio),
     "background": lambda audio, generator: noisy(audio, background(audio, generator)),
     "codec": lambda audio, _: _opus().reconstruct(audio),

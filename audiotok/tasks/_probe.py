@@ -30,14 +30,20 @@ Rows = dict[int, Row]  # by the index of the clip
 VERSION = 2  # of all probes: it rises with every change of the protocol, heads or splits
 
 
-def columns(stem: str, higher_is_better: bool, what: str) -> tuple[Column, ...]:
-    """The mean over seeds, that of every seed, their spread, and how many diverged."""
+def columns(stem: str, higher_is_better: bool, description: str) -> tuple[Column, ...]:
+    """The mean over seeds, the value of each seed, the spread, and how many seeds diverged."""
     seeds = [
         Column(f"{stem}_seed_{seed}", "", higher_is_better, 3, f"of the head of seed {seed}")
         for seed in PROTOCOL.seeds
     ]
     return (
-        Column(stem, "", higher_is_better, 3, f"{what}; mean over {len(seeds)} seeds, all of them"),
+        Column(
+            stem,
+            "",
+            higher_is_better,
+            3,
+            f"{description}; mean over all {len(seeds)} seeds",
+        ),
         *seeds,
         Column(f"{stem}_seed_std", "", False, 3, "sample standard deviation over seeds"),
         Column(f"{stem}_diverged", "", False, 0, f"seeds that diverged, of {len(seeds)}"),
@@ -132,13 +138,13 @@ class Probe(Task):
 class ClassProbe(Probe):
     """A probe that classifies clips; `target` is the class of a clip."""
 
-    what: ClassVar[str]
+    target_name: ClassVar[str]  # for descriptions
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         chance = "share of the clips tested that have the class most frequent in training"
         cls.columns = (
-            *columns(cls.stem, True, f"share of clips whose {cls.what} the head names"),
+            *columns(cls.stem, True, f"share of clips whose {cls.target_name} the head names"),
             Column(f"{cls.stem}_chance", "", None, 3, chance),
         )
 

@@ -1,4 +1,4 @@
-"""What the streaming tasks share: a clip through a codec in chunks of a frame, and of 80 ms."""
+"""What the streaming tasks share: coding of a clip in chunks of 10 ms and of 80 ms."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0  # of a clip, at most
 CHUNKS = {
-    "hop": "of one frame, or of those of 10 ms",
-    "80ms": "of 80 ms, as near as whole frames come to it",
+    "hop": "of the frames in 10 ms, at least one",
+    "80ms": "of 80 ms, rounded to whole frames",
 }
 
 
@@ -31,15 +31,16 @@ def beginning(codec: Codec, reference: Audio) -> tuple[Audio, torch.Tensor]:
 
     length = round(SECONDS * reference.sample_rate)
     sound = Audio(reference.waveform[:, :length].contiguous(), reference.sample_rate)
-    each = codec.options.get("channels") == "each"
-    channels = None if each else codec.card.channels
+    apart = codec.options.get("channels") == "each"  # channels are coded apart
+    channels = None if apart else codec.card.channels
     return sound, sound.converted(channels, codec.card.sample_rate_in)
 
 
-def through(
+def code_in_chunks(
     codec: Codec, waveform: torch.Tensor, step: int
 ) -> tuple[torch.Tensor, torch.Tensor, list[float]]:
-    """Codes (C, K, T) in chunks of `step` samples, their sound, and seconds of work per chunk."""
+    """Codes (C, K, T) of a waveform in chunks of `step` samples, the decoded sound (C, L), and the
+    seconds of work per chunk."""
     import torch
 
     codes, sounds, seconds = [], [], []
@@ -53,8 +54,8 @@ def through(
     return torch.cat(codes, -1), torch.cat(sounds, -1), seconds
 
 
-def decoded(codec: Codec, codes: torch.Tensor, step: int) -> torch.Tensor:
-    """Sound (C, L) of codes (C, K, T) in chunks of `step` frames."""
+def decode_in_chunks(codec: Codec, codes: torch.Tensor, step: int) -> torch.Tensor:
+    """Sound (C, L) of codes (C, K, T), decoded in chunks of `step` frames."""
     import torch
 
     with codec.stream() as stream:

@@ -3,8 +3,8 @@
 Similarity is the cosine of reference and reconstruction. Cosines of different speakers are not 0,
 so two numbers with known floors are given too. Both compare a reconstruction with the references of
 other clips: the first ENROLLED clips of its own speaker, and of at most IMPOSTORS other speakers.
-These are the ones that follow its speaker in the circular order of the sha256 of their names. So
-the work per clip does not grow with the corpus.
+These speakers follow its own speaker in the circular order of the sha256 of their names. So the
+work per clip does not grow with the corpus.
 
 - identification: the share of reconstructions that are nearest to the mean of their own speaker;
 - verification: each reconstruction with each of these clips is a trial, of the same speaker or of
@@ -81,7 +81,7 @@ class Voices(Task):
                 "identified",
                 True,
                 2,
-                f"share nearest to other reference clips of the same speaker, of all; {name}",
+                f"share that is nearest to the reference clips of its own speaker; {name}",
             ),
             (
                 "eer",
@@ -119,7 +119,7 @@ class Voices(Task):
             row["similarity"] = float(self.embed(item.reference) @ reconstruction)
         if item.clip.speaker in self.enrolment and len(self.enrolment) > 1:
             row |= self._compare_speakers(item.clip, reconstruction)
-        return {f"speaker_{what}{self.suffix}": value for what, value in row.items()}
+        return {f"speaker_{name}{self.suffix}": value for name, value in row.items()}
 
     def _compare_speakers(self, clip: Clip, embedding: np.ndarray) -> dict[str, float | str]:
         """Whether the clip's own speaker is the nearest by its mean, and the trials."""
@@ -199,9 +199,9 @@ def equal_error_rate(same: np.ndarray, other: np.ndarray) -> float:
     Thresholds are the scores themselves; between two of them both shares are interpolated linearly.
     """
     thresholds = np.append(np.unique(np.concatenate([same, other])), np.inf)
-    misses = np.searchsorted(np.sort(same), thresholds) / len(same)
-    alarms = 1 - np.searchsorted(np.sort(other), thresholds) / len(other)
-    gap = misses - alarms  # from -1 at the lowest threshold to 1 at infinity
+    rejected = np.searchsorted(np.sort(same), thresholds) / len(same)
+    accepted = 1 - np.searchsorted(np.sort(other), thresholds) / len(other)
+    gap = rejected - accepted  # from -1 at the lowest threshold to 1 at infinity
     after = int(np.argmax(gap >= 0))
     part = gap[after - 1] / (gap[after - 1] - gap[after])
-    return float(misses[after - 1] + part * (misses[after] - misses[after - 1]))
+    return float(rejected[after - 1] + part * (rejected[after] - rejected[after - 1]))

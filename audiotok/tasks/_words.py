@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
     from audiotok.tokens.tokens import Tokens
 
-# Of this process: (recogniser, language, fingerprint of a sound) -> text
+# In this process: (recogniser, language, fingerprint of a sound) -> text
 _transcripts: dict[tuple[str, str | None, str], str] = {}
 
 
@@ -61,9 +61,9 @@ class Recognition(Task):
         fields = (
             ("wer", False, 3, f"word error rate against the text; {how}"),
             ("cer", False, 3, f"character error rate against the text; {how}"),
-            ("dwer", False, 3, f"against what is recognised in the reference; {how}"),
+            ("dwer", False, 3, f"word error rate against the transcript of the reference; {how}"),
             ("words", None, 0, "words of the text"),
-            ("characters", None, 0, "characters of the text, spaces between words among them"),
+            ("characters", None, 0, "characters of the text, including spaces between words"),
             ("words_heard", None, 0, "words recognised in the reference"),
         )
         return tuple(Column(name + self.suffix, "", *description) for name, *description in fields)
@@ -89,8 +89,8 @@ class Recognition(Task):
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         totals = {}
-        for rate, counted in self.WEIGHTS.items():
-            totals |= micro_average(rows, rate + self.suffix, counted + self.suffix)
+        for rate, count in self.WEIGHTS.items():
+            totals |= micro_average(rows, rate + self.suffix, count + self.suffix)
         return totals
 
 

@@ -10,14 +10,14 @@ clip is a test clip.
   the same training clips) that the model saves.
 - `lm_accuracy`: how often the most likely code, given all codes before it, is the right one; by
   codebook in the details.
-- `pairs_*`: how often a right sound costs less than a wrong one (`audiotok.lm.pairs`); 0.5 is
+- `pairs_*`: how often a right sound is more likely than a wrong one (`audiotok.lm.pairs`); 0.5 is
   chance. Wilson's intervals are in the details.
 - `continuation_*`: the model of the first seed continues the first seconds of a clip. Speaker
   similarity to the beginning of the original, and predicted opinion scores; `_true` is the same for
   the clip's own tokens, the bound. A continuation has no text, so `continuation_wer` compares two
   recognisers, Whisper base and tiny.en: they agree on clear words and differ on babble.
-  `continuation_mmd` is the distance of the set of continuations from what the recordings go on
-  with (see `sets`), by the encoder of Whisper base.
+  `continuation_mmd` is the distance of the set of continuations from the continuations of the
+  recordings (see `sets`), by the encoder of Whisper base.
 
 `acoustic_lm:interleaved`, `:parallel`, `:coarse_first` and `:rq` use other arrangements of the
 codes than the delay pattern; their columns end in the name. `acoustic_lm:bpe` learns the tokens of
@@ -88,7 +88,7 @@ class AcousticLM(Task):
     def columns(self) -> tuple[Column, ...]:
         condition = f"under a small language model ({self.model})"
         columns = [
-            Column("lm_bitrate", "bit/s", False, 0, f"what the codes cost {condition}, plus side"),
+            Column("lm_bitrate", "bit/s", False, 0, f"of the codes {condition}, plus side bits"),
             *(
                 Column(f"lm_bitrate_seed_{seed}", "bit/s", False, 0, f"that of seed {seed}")
                 for seed in range(SEEDS)
@@ -97,9 +97,15 @@ class AcousticLM(Task):
             Column("lm_diverged", "", False, 0, f"seeds that diverged, of {SEEDS}"),
             Column("lm_bits", "bit", None, 2, f"of a code {condition}"),
             Column("lm_saving", "", True, 3, "share of the bits by frequency that the model saves"),
-            Column("lm_accuracy", "", True, 3, "share of codes that were the likeliest"),
+            Column("lm_accuracy", "", True, 3, "share of codes that were the most likely ones"),
             *(
-                Column(f"pairs_{kind}", "", True, 3, f"right sound costs less than wrong: {kind}")
+                Column(
+                    f"pairs_{kind}",
+                    "",
+                    True,
+                    3,
+                    f"right sound more likely than wrong: {kind}",
+                )
                 for kind in KINDS
             ),
             *_continuations.columns(),
@@ -147,16 +153,16 @@ class AcousticLM(Task):
         split = self._split(corpus)
         train, test = ([i for i in part if i in coded] for part in (split.train, split.test))
         rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
-        if not train or not test or rate > acoustic.PROTOCOL.most_rate:
+        if not train or not test or rate > acoustic.PROTOCOL.max_rate:
             note(
                 f"{self.name} left out: {len(train)} clips to train on, {len(test)} to test, "
-                f"{rate:.0f} frames per second, of {acoustic.PROTOCOL.most_rate:.0f} at most"
+                f"{rate:.0f} frames per second, of {acoustic.PROTOCOL.max_rate:.0f} at most"
             )
             return {}
         convert = Tokens.segmented
         if self.model == "bpe":
             convert = _bpe.fitted([coded[i] for i in train])
-        coded = {i: convert(one) for i, one in coded.items()}
+        coded = {i: convert(clip) for i, clip in coded.items()}
         rate = sum(t.num_frames for t in coded.values()) / sum(t.duration for t in coded.values())
         example = coded[test[0]]
         channels = [codes for i in train for codes in coded[i].codes.long()]
@@ -175,7 +181,7 @@ class AcousticLM(Task):
         seed_scores: dict[int, list[dict[str, float]]] = {i: [] for i in test}
         pairs = _coded_pairs(corpus, test, codec, convert)
         for seed in acoustic.PROTOCOL.seeds:
-            note(f"{self.name}, seed {seed}: learns {len(train)} clips")
+            note(f"{self.name}, seed {seed}: trains on {len(train)} clips")
             with repeatable(seed):
                 trained = acoustic.train(
                     "interleaved" if self.model == "bpe" else self.model,
@@ -252,21 +258,23 @@ class AcousticLM(Task):
         varies = codec.card.max_duration > 1 or self.model == "bpe"
         if not has_judge or not chosen or example.side is not None or varies:
             return
-        note(f"{self.name}: goes on from {len(chosen)} clips")
+        note(f"{self.name}: continues {len(chosen)} clips")
         prompts = torch.stack([coded[i].codes[0, :, :prompt_frames].long() for i in chosen])
         generator = torch.Generator().manual_seed(0)
-        codes = model.generate(prompts, new_frames, PROTOCOL.sampling, generator)
+        codes = model.generate(prompts, new_frames, PROTOCOL.sampling, generator=generator)
         for index, generated in zip(chosen, codes, strict=True):
             true = coded[index].codes[:1, :, : prompt_frames + new_frames]
-            for ending, clip_codes in (("", generated[None]), (_continuations.TRUE, true)):
+            for suffix, clip_codes in (("", generated[None]), (_continuations.TRUE, true)):
                 try:
                     sound = corpus.clips[index].original()
                     start, recorded = _parts(sound, PROTOCOL.prompt, PROTOCOL.continuation)
-                    rest = _decoded(codec, coded[index], clip_codes, prompt_frames)
-                    rows[index] |= _continuations.scores(start, rest, recorded, ending, left_out)
+                    continuation = _decoded(codec, coded[index], clip_codes, prompt_frames)
+                    rows[index] |= _continuations.scores(
+                        start, continuation, recorded, suffix=suffix, left_out=left_out
+                    )
                 except AudiotokError as error:
                     measures = _continuations.ABOUT.keys() - left_out
-                    names = (f"{_continuations.PREFIX}{what}{ending}" for what in measures)
+                    names = (f"{_continuations.PREFIX}{name}{suffix}" for name in measures)
                     rows[index] |= dict.fromkeys(names, error)
 
     def _measures_left_out(self) -> set[str]:
@@ -348,7 +356,7 @@ def _parts(sound: Audio, first: float, second: float) -> tuple[Audio, Audio]:
 
 
 def _decoded(codec: Codec, tokens: Tokens, codes: torch.Tensor, prompt_frames: int) -> Audio:
-    """The sound of codes (1, K, T) after its first `given` frames."""
+    """The sound of codes (1, K, T) after its first `prompt_frames` frames."""
     frames = codes.shape[2]
     samples, rate = frames * codec.hop_length, codec.card.sample_rate_in
     sound = codec.decode(replace(tokens, codes=codes, num_samples=samples, sample_rate=rate))

@@ -1,7 +1,7 @@
 """asr_ctc: WER, CER and dWER by a CTC model of transformers, if its weights are cached.
 
 `asr_ctc` is wav2vec 2.0 base (facebook/wav2vec2-base-960h), `asr_ctc:org/name` any other on the
-Hub, `asr_ctc:path/of/folder` one's own. See `asr` for what the columns mean.
+Hub, `asr_ctc:path/of/folder` a local one. See `asr` for what the columns mean.
 """
 
 from __future__ import annotations

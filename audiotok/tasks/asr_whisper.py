@@ -1,7 +1,7 @@
 """asr_whisper: WER, CER and dWER by Whisper, if its weights are on this machine.
 
 `asr_whisper` is Whisper small, `asr_whisper:large-v3` another size, `asr_whisper:org/name` any on
-the Hub, `asr_whisper:path/of/folder` one's own. See `asr` for what the columns mean.
+the Hub, `asr_whisper:path/of/folder` a local one. See `asr` for what the columns mean.
 
 Whisper writes "$22" and "colour" where texts have "twenty two dollars" and "color". `wer_english`
 applies Whisper's own English normaliser to both, as most published WERs of Whisper do; it has a

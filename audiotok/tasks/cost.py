@@ -41,11 +41,17 @@ class Cost(Task):
     observes = True
     columns = (
         Column("parameters", "M", False, 1, "parameters of the network, in millions"),
-        Column("parameters_encode", "M", False, 1, "those that encode reads"),
-        Column("parameters_decode", "M", False, 1, "those that decode reads"),
-        Column("macs", "G/s", False, 2, "multiply-accumulates per second of audio, 10^9, of both"),
-        Column("macs_encode", "G/s", False, 2, "those of encode"),
-        Column("macs_decode", "G/s", False, 2, "those of decode"),
+        Column("parameters_encode", "M", False, 1, "parameters that encode reads"),
+        Column("parameters_decode", "M", False, 1, "parameters that decode reads"),
+        Column(
+            "macs",
+            "G/s",
+            False,
+            2,
+            "10^9 multiply-accumulates per second of audio, in all",
+        ),
+        Column("macs_encode", "G/s", False, 2, "multiply-accumulates of encode"),
+        Column("macs_decode", "G/s", False, 2, "multiply-accumulates of decode"),
     )
 
     def __init__(self):

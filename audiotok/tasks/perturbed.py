@@ -1,9 +1,9 @@
-"""perturbed: how far the set of sounds moves when codes are wrong, as those of a model are.
+"""perturbed: how far the set of sounds moves when a share of the codes is wrong.
 
 The perturbed Fréchet distance (pFAD) of RobusTok (Qiu et al. 2025, arXiv 2509.12474), with the MMD
 in its place, which has no bias for few clips: a share alpha of the codes is replaced by one of the
 32 nearest codewords, as in `robustness`, and the distance of the sounds from the references
-(`sets`) is taken; the column is its mean over alpha = 0.1, 0.25 and 0.5, the details have each.
+(`sets`) is computed; the column is its mean over alpha = 0.1, 0.25 and 0.5, the details have each.
 Byte streams and codecs without explicit codewords have no number. Work per clip: 3 decodings.
 """
 
@@ -40,20 +40,20 @@ class Perturbed(Sets):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        about = f"unbiased squared MMD, mean over shares of wrong codes; {self.encoder.name}"
-        return (Column(self._named("perturbed_mmd"), "", False, 4, about),)
+        description = f"unbiased squared MMD, mean over shares of wrong codes; {self.encoder.name}"
+        return (Column(self._column("perturbed_mmd"), "", False, 4, description),)
 
     def observe(self, codec: Codec, reference: Audio, tokens: Tokens) -> dict[float, Audio] | None:
         """{alpha: the sound of the perturbed tokens}."""
         if codec.card.byte_stream:
             return None
-        near = [
+        neighbours = [
             robustness.nearest(codec.codewords(k), free.flatten(), robustness.JUDGED_DELTA)
             for k, free in enumerate(tokens.free_codes)
         ]
         return {
             alpha: codec.decode(
-                robustness.perturbed(tokens, near, alpha, robustness.JUDGED_DELTA),
+                robustness.perturbed(tokens, neighbours, alpha, robustness.JUDGED_DELTA),
                 reference.sample_rate,
             )
             for alpha in ALPHAS
@@ -62,25 +62,25 @@ class Perturbed(Sets):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.observed is None or item.reference is None:
             return {}
-        reference = self._embedded(item.reference)
+        reference = self._embedding(item.reference)
         return {
-            self._point(alpha): _embedded.text(np.stack([reference, self._embedded(sound)]))
+            self._point(alpha): _embedded.text(np.stack([reference, self._embedding(sound)]))
             for alpha, sound in item.observed.items()
         }
 
     def _point(self, alpha: float) -> str:
-        return self._named(f"perturbed_embeddings_a{round(100 * alpha)}")
+        return self._column(f"perturbed_embeddings_a{round(100 * alpha)}")
 
     def basis(self, column: str) -> str:
         return self._point(ALPHAS[0])
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        found = [_embedded.squared_mmd(rows, self._point(alpha)) for alpha in ALPHAS]
-        if None in found:
+        distances = [_embedded.squared_mmd(rows, self._point(alpha)) for alpha in ALPHAS]
+        if None in distances:
             return {}
-        return {self._named("perturbed_mmd"): float(np.mean(found))}
+        return {self._column("perturbed_mmd"): float(np.mean(distances))}
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """[[alpha, distance], ...]."""
-        found = [[alpha, _embedded.squared_mmd(rows, self._point(alpha))] for alpha in ALPHAS]
-        return {"perturbed_mmd": found} if found[0][1] is not None else {}
+        points = [[alpha, _embedded.squared_mmd(rows, self._point(alpha))] for alpha in ALPHAS]
+        return {"perturbed_mmd": points} if points[0][1] is not None else {}

@@ -1,8 +1,9 @@
 """probe_asr: error rates of a small recogniser that was trained on the tokens of other clips.
 
 BiLSTM and CTC over the letters of the normalised texts, greedy, without a language model. A
-training clip with fewer frames than CTC needs for its letters has no loss; a test clip counts all
-the same. A text in a script without spaces between words (Thai, Chinese) has `probe_cer` alone.
+training clip with fewer frames than CTC needs for its letters has no loss; such a test clip is
+scored like all others. A text in a script without spaces between words (Thai, Chinese) has
+`probe_cer` alone.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ class ProbeAsr(_probe.Probe):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        about_cer = "letters wrong, by letters of the text; mean over seeds"
+        description = "character error rate, mean over seeds"
         return (
             *_probe.columns("probe_wer", False, f"word error rate, normaliser {self.normaliser}"),
-            Column("probe_cer", "", False, 3, about_cer),
+            Column("probe_cer", "", False, 3, description),
             Column("probe_words", "", None, 0, "words of the text"),
             Column("probe_letters", "", None, 0, "letters of the text, with spaces"),
         )
@@ -73,12 +74,12 @@ class ProbeAsr(_probe.Probe):
         def objective(logits, lengths, indices):
             letters = [torch.tensor([label_index[x] for x in texts[index]]) for index in indices]
             log_probabilities = logits.log_softmax(-1).transpose(0, 1)
-            counts = torch.tensor([len(one) for one in letters])
+            counts = torch.tensor([len(text) for text in letters])
             return torch.nn.functional.ctc_loss(
                 log_probabilities, torch.cat(letters), lengths, counts, zero_infinity=True
             )
 
-        def write(frames, lengths):
+        def decode(frames, lengths):
             best = head(frames, lengths).argmax(-1)
             return [row[:n] for row, n in zip(best, lengths * inputs.repeat, strict=True)]
 
@@ -92,7 +93,7 @@ class ProbeAsr(_probe.Probe):
                 seed=seed,
             )
             head = fitted.head
-            for index, best in training.apply(write, inputs, split.test):
+            for index, best in training.apply(decode, inputs, split.test):
                 text = collapse(best.tolist(), split.classes)
                 rows[index] = _errors(texts[index], text, seed)
         return rows, fitted.diverged

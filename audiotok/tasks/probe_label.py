@@ -20,7 +20,7 @@ class ProbeLabel(_probe.ClassProbe):
     version = _probe.VERSION
     stem = "probe_label_accuracy"
     ranked = ("probe_label_accuracy",)
-    what = "label"
+    target_name = "label"
 
     def target(self, clip: Clip) -> str | None:
         return clip.label

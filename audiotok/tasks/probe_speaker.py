@@ -20,7 +20,7 @@ class ProbeSpeaker(_probe.ClassProbe):
     version = _probe.VERSION
     stem = "probe_speaker_accuracy"
     ranked = ("probe_speaker_accuracy",)
-    what = "speaker"
+    target_name = "speaker"
 
     def target(self, clip: Clip) -> str | None:
         return clip.speaker

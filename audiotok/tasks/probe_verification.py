@@ -44,7 +44,7 @@ class ProbeVerification(_probe.Probe):
     def split(self, corpus: Corpus) -> Split:
         from audiotok.probes import splits
 
-        return splits.of_voices(corpus)
+        return splits.by_speaker(corpus)
 
     def run(
         self, corpus: Corpus, inputs: Inputs, split: Split, seed: int

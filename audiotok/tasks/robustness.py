@@ -1,4 +1,4 @@
-"""robustness: how the sound degrades when codes are wrong, as those of a language model are.
+"""robustness: how the sound degrades when a share of the codes is wrong, as in generated speech.
 
 A random share alpha of the free codes is replaced by one of the delta nearest codewords in the same
 codebook (Euclidean, itself included), drawn uniformly: the perturbation of RobusTok (Qiu et al.
@@ -44,7 +44,7 @@ JUDGED_DELTA = 32
 """The delta of speaker similarity and word error rate, which take longer."""
 
 _SIGNAL = {"mel_distance": "mel_distance_16k", "stoi": "stoi"}  # name here: column of the metric
-_WHAT = "mean over shares of wrong codes, each one of the {} nearest"
+_DESCRIPTION = "mean over shares of wrong codes, each one of the {} nearest"
 
 
 class Robustness(Task):
@@ -68,9 +68,9 @@ class Robustness(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        description = _WHAT.format(JUDGED_DELTA)
+        judged = _DESCRIPTION.format(JUDGED_DELTA)
         columns = [
-            Column(f"{name}_area_{delta}", unit, better, 3, f"{name}, {_WHAT.format(delta)}")
+            Column(f"{name}_area_{delta}", unit, better, 3, f"{name}, {_DESCRIPTION.format(delta)}")
             for name, unit, better in (("mel_distance", "log10", False), ("stoi", "", True))
             for delta in DELTAS
         ]
@@ -80,9 +80,9 @@ class Robustness(Task):
                 "",
                 True,
                 3,
-                f"speaker similarity, {description}",
+                f"speaker similarity, {judged}",
             ),
-            Column(f"{self._wer}_area_{JUDGED_DELTA}", "", False, 3, f"{self._wer}, {description}"),
+            Column(f"{self._wer}_area_{JUDGED_DELTA}", "", False, 3, f"{self._wer}, {judged}"),
         ]
         left_out = self.left_out()
         return tuple(column for column in columns if column.name not in left_out)
@@ -96,7 +96,7 @@ class Robustness(Task):
         missing[f"speaker_similarity_area_{JUDGED_DELTA}"] = speaker.Speaker().available()
         for delta in DELTAS:
             missing[f"stoi_area_{delta}"] = metrics.get("stoi").missing()
-        return {name: str(why) for name, why in missing.items() if why is not None}
+        return {name: str(reason) for name, reason in missing.items() if reason is not None}
 
     def prepare(self, corpus: Corpus) -> None:
         self.grammar = corpus.grammar
@@ -106,13 +106,13 @@ class Robustness(Task):
         """{(alpha, delta): the sound of the perturbed tokens}."""
         if codec.card.byte_stream:
             return None
-        near = [
+        neighbours = [
             nearest(codec.codewords(k), free.flatten(), max(DELTAS))
             for k, free in enumerate(tokens.free_codes)
         ]
         return {
             (alpha, delta): codec.decode(
-                perturbed(tokens, near, alpha, delta), reference.sample_rate
+                perturbed(tokens, neighbours, alpha, delta), reference.sample_rate
             )
             for delta in DELTAS
             for alpha in ALPHAS
@@ -150,10 +150,10 @@ class Robustness(Task):
             return judges
         judges.append(("stoi", DELTAS, signal("stoi")))
 
-        voices = speaker.Speaker()
+        encoder = speaker.Speaker()
 
         def similarity(sound: Audio) -> float:
-            return float(voices.embed(item.reference) @ voices.embed(sound))
+            return float(encoder.embed(item.reference) @ encoder.embed(sound))
 
         judges.append(("speaker_similarity", (JUDGED_DELTA,), similarity))
         if item.clip.text:
@@ -201,21 +201,21 @@ def _curve(
     return row | {f"{name}_area_{delta}": float(trapezoid(points, alphas))}
 
 
-def perturbed(tokens: Tokens, near: list[torch.Tensor], alpha: float, delta: int) -> Tokens:
+def perturbed(tokens: Tokens, neighbours: list[torch.Tensor], alpha: float, delta: int) -> Tokens:
     """The tokens with a share `alpha` of the free codes of each codebook replaced.
 
     Args:
-        near: for each codebook the result of `nearest` for its free codes, flattened; if it has
-            fewer than `delta` codewords, all of them are candidates.
+        neighbours: for each codebook the result of `nearest` for its free codes, flattened; if
+            it has fewer than `delta` codewords, all of them are candidates.
     """
     codes = tokens.codes.clone()
     seed = zlib.crc32(tokens.codes.contiguous().numpy())
-    for k, (free, neighbours) in enumerate(zip(tokens.free_codes, near, strict=True)):
+    for k, (free, candidates) in enumerate(zip(tokens.free_codes, neighbours, strict=True)):
         generator = np.random.default_rng([seed, k])
         order = torch.from_numpy(generator.permutation(free.numel()))
         draw = torch.from_numpy(generator.random(free.numel()))
-        chosen = (draw * min(delta, neighbours.shape[1])).long()
-        replacements = neighbours.gather(1, chosen[:, None])[:, 0]
+        chosen = (draw * min(delta, candidates.shape[1])).long()
+        replacements = candidates.gather(1, chosen[:, None])[:, 0]
         result = torch.where(order < round(alpha * free.numel()), replacements, free.flatten())
         codes[:, k] = tokens.repeated(k, result.view_as(free))
     return replace(tokens, codes=codes)

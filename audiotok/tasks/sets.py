@@ -1,18 +1,18 @@
 """sets: how far the set of all reconstructions is from the set of all references.
 
 Distances of embeddings (`audiotok.metrics.sets`) by one encoder: `sets` is Whisper base,
-`sets:resemblyzer` hears voices alone, `sets:laion/clap-htsat-unfused`,
+`sets:resemblyzer` compares voices alone, `sets:laion/clap-htsat-unfused`,
 `sets:microsoft/wavlm-base-plus` and any other encoder of transformers need weights on this machine.
-Numbers of two encoders cannot be compared, and a folder of random weights gives numbers without a
-meaning: the name of the column says whose they are.
+Numbers of two encoders cannot be compared, and random weights give meaningless numbers: the name of
+the column names the encoder.
 
 - `mmd`: squared maximum mean discrepancy, unbiased for any number of clips. The two sounds of a
   clip are never compared with each other, so the reference has distance 0 and chance values are
   slightly above or below 0.
 - `frechet`: Fréchet distance (FAD). It is too high for few clips. The details hold
   `frechet_halves`, the distance of two random halves of the references, which shows this bias, and
-  `frechet_limit`, the distance extrapolated to sets without end, if there are four times as many
-  clips as dimensions.
+  `frechet_limit`, the distance extrapolated to infinitely large sets, if there are four times as
+  many clips as dimensions.
 - `embedding_cosine`: mean cosine of the two embeddings of a clip; its n is that of the distances.
 
 The embeddings are stored in the rows as text (base64 of float16).
@@ -69,15 +69,15 @@ class Sets(Task):
     def columns(self) -> tuple[Column, ...]:
         name = self.encoder.name
         return (
-            Column(self._named("mmd"), "", False, 4, f"unbiased squared MMD; {name}"),
-            Column(self._named("frechet"), "", False, 3, f"Fréchet distance, biased; {name}"),
+            Column(self._column("mmd"), "", False, 4, f"unbiased squared MMD; {name}"),
+            Column(self._column("frechet"), "", False, 3, f"Fréchet distance, biased; {name}"),
             Column(
-                self._named("embedding_cosine"), "", True, 4,
+                self._column("embedding_cosine"), "", True, 4,
                 f"cosine of reference and reconstruction; {name}",
             ),
         )  # fmt: skip
 
-    def _named(self, name: str) -> str:
+    def _column(self, name: str) -> str:
         return name + self.suffix
 
     def available(self) -> str | None:
@@ -86,46 +86,46 @@ class Sets(Task):
     def score(self, item: Item) -> dict[str, float | str | AudiotokError]:
         if item.reference is None:
             return {}
-        both = [self._embedded(sound) for sound in (item.reference, item.reconstruction)]
-        norms = [float(np.linalg.norm(one)) for one in both]
+        pair = [self._embedding(sound) for sound in (item.reference, item.reconstruction)]
+        norms = [float(np.linalg.norm(embedding)) for embedding in pair]
         if not all(norms):
             raise MetricError("the embedding of this clip is 0")
         return {
-            self._named("embedding_cosine"): float(both[0] @ both[1]) / (norms[0] * norms[1]),
-            self._named("embeddings"): _embedded.text(np.stack(both)),
+            self._column("embedding_cosine"): float(pair[0] @ pair[1]) / (norms[0] * norms[1]),
+            self._column("embeddings"): _embedded.text(np.stack(pair)),
         }
 
-    def _embedded(self, sound: Audio) -> np.ndarray:
+    def _embedding(self, sound: Audio) -> np.ndarray:
         return self.encoder.embed(sound).astype(np.float64)
 
     def basis(self, column: str) -> str:
-        return self._named("embedding_cosine")
+        return self._column("embedding_cosine")
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """The distances of all clips. In a resample, a clip is not compared with its copies, and
         there is no Fréchet distance, whose bias depends on the number of different clips."""
-        found = _embedded.sets(rows, self._named("embeddings"))
-        if found is None:
+        embeddings = _embedded.sets(rows, self._column("embeddings"))
+        if embeddings is None:
             return {}
-        reference, reconstruction, weights = found
-        squared = _embedded.squared_mmd(rows, self._named("embeddings"))
+        reference, reconstruction, weights = embeddings
+        squared = _embedded.squared_mmd(rows, self._column("embeddings"))
         if squared is None:
             return {}
-        distances = {self._named("mmd"): squared}
+        distances = {self._column("mmd"): squared}
         if (weights == 1).all():
-            distances[self._named("frechet")] = frechet.distance(reference, reconstruction)
+            distances[self._column("frechet")] = frechet.distance(reference, reconstruction)
         return distances
 
     def details(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, Any]:
         """Clips, dimensions, and the bias of the Fréchet distance, shown and removed."""
-        found = _embedded.sets(rows, self._named("embeddings"))
-        if found is None or len(found[0]) < 4:
+        embeddings = _embedded.sets(rows, self._column("embeddings"))
+        if embeddings is None or len(embeddings[0]) < 4:
             return {}
-        reference, reconstruction, _ = found
-        about = {"clips": len(reference), "dimensions": reference.shape[1]}
-        about["frechet_halves"] = frechet.halves(reference)
+        reference, reconstruction, _ = embeddings
+        details = {"clips": len(reference), "dimensions": reference.shape[1]}
+        details["frechet_halves"] = frechet.halves(reference)
         try:
-            about["frechet_limit"] = frechet.limit(reference, reconstruction, paired=True)
+            details["frechet_limit"] = frechet.limit(reference, reconstruction, paired=True)
         except MetricError as reason:
-            about["frechet_limit_missing"] = str(reason)
-        return about
+            details["frechet_limit_missing"] = str(reason)
+        return details

@@ -5,7 +5,7 @@ two different speakers is not 0, so two more columns have a known chance level. 
 reconstruction with original clips of the same speaker (4 at most, never the same clip) and of up to
 40 other speakers:
 
-- `speaker_identified`: how often the mean embedding of the right speaker is the nearest;
+- `speaker_identified`: how often the mean embedding of the same speaker is the nearest;
 - `speaker_eer`: equal error rate of verification over all these pairs; 0.5 is chance.
 """
 

@@ -36,10 +36,10 @@ class Speed(Task):
         Column("seconds_audio", "s", None, 2, "duration of the clip"),
         Column("seconds_encode", "s", False, 3, "work of encode"),
         Column("seconds_decode", "s", False, 3, "work of decode"),
-        Column("rtf_encode_batched", "x", True, 1, "at the best batch of equal clips"),
-        Column("rtf_decode_batched", "x", True, 1, "at the best batch of equal clips"),
-        Column("batch_encode", "", None, 0, "that batch: 1, 2, 4, 8 or 16"),
-        Column("batch_decode", "", None, 0, "that batch: 1, 2, 4, 8 or 16"),
+        Column("rtf_encode_batched", "x", True, 1, "the same at the best batch, equal clips"),
+        Column("rtf_decode_batched", "x", True, 1, "the same at the best batch, equal clips"),
+        Column("batch_encode", "", None, 0, "size of the best batch: 1, 2, 4, 8 or 16"),
+        Column("batch_decode", "", None, 0, "size of the best batch: 1, 2, 4, 8 or 16"),
         Column(
             "peak_memory",
             "MB",
@@ -71,8 +71,8 @@ class Speed(Task):
         if not all(work.values()):
             return {}
         duration = item.reference.duration
-        row = {f"rtf_{what}": duration / seconds for what, seconds in work.items()}
-        row |= {f"seconds_{what}": seconds for what, seconds in work.items()}
+        row = {f"rtf_{direction}": duration / seconds for direction, seconds in work.items()}
+        row |= {f"seconds_{direction}": seconds for direction, seconds in work.items()}
         row["seconds_audio"] = duration
         row |= item.observed or {}
         if item.hardware:
@@ -84,8 +84,8 @@ class Speed(Task):
             return {}
         total = rows[["seconds_audio", "seconds_encode", "seconds_decode"]].sum()
         return {
-            f"rtf_{what}": float(total["seconds_audio"] / total[f"seconds_{what}"])
-            for what in ("encode", "decode")
+            f"rtf_{direction}": float(total["seconds_audio"] / total[f"seconds_{direction}"])
+            for direction in ("encode", "decode")
         }
 
 

@@ -1,4 +1,4 @@
-"""stability: whether a sound keeps its tokens under changes that hardly matter for a listener.
+"""stability: whether a sound keeps its tokens under changes that a listener hardly notices.
 
 - Unit edit distance (UED): Levenshtein distance between the codes of the sound and those of the
   perturbed sound, divided by the number of codes, for each codebook. StableToken (Song et al. 2025,
@@ -44,17 +44,17 @@ _DESCRIPTIONS = {
     "codec": f"after {_perturbations.OPUS}",
     "louder": f"{_perturbations.GAIN:.0f} dB louder",
     "quieter": f"{_perturbations.GAIN:.0f} dB quieter",
-    "resampled": "to 44.1 kHz (48 from there) and back",
+    "resampled": "resampled to 44.1 kHz (sounds at 44.1 kHz to 48 kHz) and back",
     "shifted": f"{1000 * _perturbations.SHIFT:.0f} ms earlier",
 }
 
 
-def _ued(name: str, what: str) -> Column:
-    return Column(name, "", False, 3, f"unit edit distance: {what}")
+def _ued(name: str, change: str) -> Column:
+    return Column(name, "", False, 3, f"unit edit distance: {change}")
 
 
-def _share(name: str, what: str) -> Column:
-    return Column(name, "", True, 3, f"share of equal codes: {what}")
+def _share(name: str, change: str) -> Column:
+    return Column(name, "", True, 3, f"share of equal codes: {change}")
 
 
 class Stability(Task):
@@ -72,9 +72,9 @@ class Stability(Task):
     columns = (
         _ued("ued", "mean of the six perturbations"),
         _ued("ued_first", "mean of the six, first codebook"),
-        *(_ued(f"ued_{name}", what) for name, what in _DESCRIPTIONS.items()),
+        *(_ued(f"ued_{name}", change) for name, change in _DESCRIPTIONS.items()),
         _share("shift_agreement", f"{_DESCRIPTIONS['shifted']}, frame by frame"),
-        _share("slice_agreement", "the middle half alone and within the whole"),
+        _share("slice_agreement", "the middle half encoded alone and within the clip"),
         _share("slice_agreement_inside", f"the same without {EDGE} s at both edges"),
         *(_share(f"reencode_agreement_{n}", f"encoded again, round {n}") for n in ROUNDS),
         _share("reencode_agreement_first", f"round {ROUNDS[-1]}, first codebook"),
@@ -90,7 +90,7 @@ class Stability(Task):
             except MetricError as error:
                 observed[name] = error
         if not codec.card.byte_stream:
-            observed["again"] = {} if codec.card.needs else _reencoded(codec, tokens)
+            observed["reencoded"] = {} if codec.card.needs else _reencoded(codec, tokens)
             observed["slice"] = _slice(codec, reference)
         return observed
 
@@ -113,10 +113,10 @@ class Stability(Task):
             row |= {"ued": float(six.mean()), "ued_first": float(six[:, 0].mean())}
         if observed["frame_rate"] is not None:
             row["shift_agreement"] = agreement(codes, observed["shifted"])
-            for count, again in observed["again"].items():
-                row[f"reencode_agreement_{count}"] = agreement(codes, again)
-            if (again := observed["again"].get(ROUNDS[-1])) is not None:
-                row["reencode_agreement_first"] = agreement(codes[:1], again[:1])
+            for count, reencoded in observed["reencoded"].items():
+                row[f"reencode_agreement_{count}"] = agreement(codes, reencoded)
+            if (last := observed["reencoded"].get(ROUNDS[-1])) is not None:
+                row["reencode_agreement_first"] = agreement(codes[:1], last[:1])
             if observed["slice"] is not None:
                 row |= _slice_agreement(
                     codes, item.tokens.strides, observed["frame_rate"], observed["slice"]
@@ -137,9 +137,9 @@ def ued(reference: np.ndarray, other: np.ndarray) -> float:
 def agreement(codes: Codes, other_codes: Codes) -> float:
     """Share of equal codes at equal positions, mean over codebooks; the longer one is cut."""
     shares = []
-    for one, other in zip(codes, other_codes, strict=False):
-        length = min(one.shape[1], other.shape[1])
-        shares.append((one[:, :length] == other[:, :length]).mean())
+    for a, b in zip(codes, other_codes, strict=False):
+        length = min(a.shape[1], b.shape[1])
+        shares.append((a[:, :length] == b[:, :length]).mean())
     return float(np.mean(shares))
 
 

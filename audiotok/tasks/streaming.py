@@ -1,9 +1,9 @@
 """Streaming: whether coding in chunks gives the same codes and sound as the whole clip.
 
-The first 10 s of each clip are coded in chunks of one frame and in chunks of 80 ms; the worse
-result counts. Codes may differ at near ties, where the last bits of the arithmetic decide. Sound is
-decoded from the codes of the whole clip. A codec that cannot stream has no values, which is not a
-failure.
+The first 10 s of each clip are coded in chunks of the frames in 10 ms (at least one) and in chunks
+of 80 ms; the worse result counts. Codes may differ at near ties, where the last bits of the
+arithmetic decide. Sound is decoded from the codes of the whole clip. A codec that cannot stream has
+no values, which is not a failure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from audiotok.tasks import Column, Item, Task
-from audiotok.tasks._streams import beginning, decoded, frames_per_chunk, through
+from audiotok.tasks._streams import (
+    beginning,
+    code_in_chunks,
+    decode_in_chunks,
+    frames_per_chunk,
+)
 
 if TYPE_CHECKING:
     from audiotok.codec.codec import Codec
@@ -31,8 +36,8 @@ class Streaming(Task):
     ranked = ()
     observes = True
     columns = (
-        Column("stream_codes_equal", "", True, 4, "share of codes equal to those of the whole"),
-        Column("stream_error", "", False, 7, "largest change of the sound, of its peak"),
+        Column("stream_codes_equal", "", True, 4, "share of codes equal to the whole clip's"),
+        Column("stream_error", "", False, 7, "largest error of the sound, relative to its peak"),
         Column("stream_latency", "ms", False, 1, "algorithmic, by the card: hop and lookahead"),
     )
 
@@ -47,11 +52,11 @@ class Streaming(Task):
         peak = max(float(expected.abs().max()), 1e-6)
         equal, error = 1.0, 0.0
         for frames in frames_per_chunk(codec).values():
-            codes, streamed, _ = through(codec, waveform, frames * card.hop_length)
+            codes, streamed, _ = code_in_chunks(codec, waveform, frames * card.hop_length)
             equal_codes = codes == whole.codes
             equal = min(equal, float(equal_codes.double().mean()))
             if not equal_codes.all():
-                streamed = decoded(codec, whole.codes, frames)
+                streamed = decode_in_chunks(codec, whole.codes, frames)
             difference = streamed[:, : expected.shape[1]] - expected
             error = max(error, float(difference.abs().max()) / peak)
         row = {"stream_codes_equal": equal, "stream_error": error}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotok.tasks import Column, Item, Task
-from audiotok.tasks._streams import CHUNKS, beginning, frames_per_chunk, through
+from audiotok.tasks._streams import CHUNKS, beginning, code_in_chunks, frames_per_chunk
 
 if TYPE_CHECKING:
     import pandas
@@ -33,10 +33,10 @@ class StreamingSpeed(Task):
     observes = True
     columns = tuple(
         column
-        for size, what in CHUNKS.items()
+        for size, description in CHUNKS.items()
         for column in (
-            Column(f"stream_ms_{size}", "ms", False, 2, f"work per chunk {what}, median"),
-            Column(f"stream_ms95_{size}", "ms", False, 2, "the same, 95 % take less"),
+            Column(f"stream_ms_{size}", "ms", False, 2, f"work per chunk {description}, median"),
+            Column(f"stream_ms95_{size}", "ms", False, 2, "the same, 95th percentile"),
             Column(f"stream_rtf_{size}", "x", True, 2, "seconds of audio per second of work"),
         )
     )
@@ -50,17 +50,17 @@ class StreamingSpeed(Task):
         timings = {}
         for size, frames in frames_per_chunk(codec).items():
             step = frames * codec.hop_length
-            seconds = through(codec, waveform, step)[2]
-            work = [1000 * each for each in seconds[1:] or seconds]
-            timings[size] = 1000 * step / codec.card.sample_rate_in, work
+            seconds = code_in_chunks(codec, waveform, step)[2]
+            milliseconds = [1000 * s for s in seconds[1:] or seconds]
+            timings[size] = 1000 * step / codec.card.sample_rate_in, milliseconds
         return timings
 
     def score(self, item: Item) -> dict[str, float]:
         row = {}
-        for size, (lasts, work) in (item.observed or {}).items():
+        for size, (duration, work) in (item.observed or {}).items():
             row[f"stream_ms_{size}"] = float(np.median(work))
             row[f"stream_ms95_{size}"] = float(np.percentile(work, 95))
-            row[f"stream_rtf_{size}"] = lasts * len(work) / sum(work)
+            row[f"stream_rtf_{size}"] = duration * len(work) / sum(work)
         return row
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:

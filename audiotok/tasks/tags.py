@@ -1,4 +1,4 @@
-"""tags: whether a classifier of sounds hears the same classes in the reconstruction.
+"""tags: whether a classifier of sounds predicts the same classes for the reconstruction.
 
 `tags` is AST on the 527 classes of AudioSet, `tags:org/name` or `tags:path/of/folder` another audio
 classifier of transformers whose weights are on this machine.
@@ -22,7 +22,7 @@ from audiotok.tasks import Column, Item, Task
 class Tags(Task):
     """Args: model: of the classifier.
 
-    Ranked: the divergence. The share of kept classes counts the same, more coarsely.
+    Ranked: the divergence. The share of unchanged classes measures the same, more coarsely.
     """
 
     name = "tags"
@@ -44,8 +44,14 @@ class Tags(Task):
     def columns(self) -> tuple[Column, ...]:
         name = self.tagger.name
         return (
-            Column(f"tag_kld{self.suffix}", "nat", False, 3, f"divergence of {name}"),
-            Column(f"tag_kept{self.suffix}", "", True, 3, f"most likely class kept; {name}"),
+            Column(
+                f"tag_kld{self.suffix}",
+                "nat",
+                False,
+                3,
+                f"KL divergence of posteriors; {name}",
+            ),
+            Column(f"tag_kept{self.suffix}", "", True, 3, f"most likely class unchanged; {name}"),
         )
 
     def available(self) -> str | None:
@@ -54,9 +60,9 @@ class Tags(Task):
     def score(self, item: Item) -> dict[str, float | AudiotokError]:
         if item.reference is None:
             return {}
-        sounds = (item.reference, item.reconstruction)
-        first, second = (self.tagger.posteriors(sound) for sound in sounds)
+        reference = self.tagger.posteriors(item.reference)
+        reconstruction = self.tagger.posteriors(item.reconstruction)
         return {
-            f"tag_kld{self.suffix}": kld.divergence(first[None], second[None]),
-            f"tag_kept{self.suffix}": float(np.argmax(first) == np.argmax(second)),
+            f"tag_kld{self.suffix}": kld.divergence(reference[None], reconstruction[None]),
+            f"tag_kept{self.suffix}": float(np.argmax(reference) == np.argmax(reconstruction)),
         }

@@ -1,10 +1,9 @@
 """token_information: mutual information of single codes with phones and with speakers, in bits.
 
-Mutual information of the code of a frame with the phone there, and with the speaker of the clip.
-Phones are from forced alignment of the clip's text by pocketsphinx (silence is a phone too). The
-ratio to the entropy of the phones is HuBERT's phone-normalised mutual information (PNMI, Hsu et al.
-2021, arXiv 2106.07447, section 3.4), for codes of a codec SLMTokBench's token-text mutual
-information.
+Mutual information of the code of a frame with the phone at its time, and with the speaker of the
+clip. Phones are from forced alignment of the clip's text by pocketsphinx (silence is a phone too).
+Divided by the entropy of the phones it is HuBERT's phone-normalised mutual information (PNMI, Hsu
+et al. 2021, arXiv 2106.07447, section 3.4); SLMTokBench uses it for codecs.
 
 Estimated from n frames, mutual information is biased upwards, more for larger codebooks. The
 estimate for unrelated labels on the same codes is subtracted (chance): phones of the corpus rotated
@@ -43,13 +42,13 @@ SHUFFLES = 20
 _phones: dict[Clip, list[tuple[str, float]] | AudiotokError] = {}
 
 
-def _columns(label: str, what: str) -> tuple[Column, ...]:
-    first = f"first codebook and {what}"
+def _columns(label: str, description: str) -> tuple[Column, ...]:
+    first = f"first codebook and {description}"
     return (
         Column(f"{label}_bits", "bit", None, 3, f"mutual information of {first}, less chance"),
         Column(f"{label}_share", "", None, 3, f"(I - chance) / (H - chance) of {first}"),
         Column(f"{label}_pnmi", "", None, 3, f"I / H of {first}, chance not subtracted"),
-        Column(f"{label}_frames", "", None, 0, f"codes counted for {what}"),
+        Column(f"{label}_frames", "", None, 0, f"codes counted for {description}"),
     )
 
 
@@ -89,10 +88,10 @@ class TokenInformation(Task):
         """For each clip the mean over its codes of log2 p(code, label) / (p(code) p(label)), minus
         chance; chance and entropy of the corpus; the number of its codes. If a clip could not be
         aligned, its columns of phones have the error."""
-        coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
+        coded = {i: clip for i, clip in enumerate(tokens or ()) if clip is not None}
         rows: dict[int, dict[str, Any]] = {index: {} for index in coded}
         speakers = {i: corpus.clips[i].speaker for i in coded if corpus.clips[i].speaker}
-        _add(rows, coded, speakers, label="speaker", spread=_of_clip, unrelated=_permuted)
+        _add(rows, coded, speakers, label="speaker", labels_of=_speaker_of_codes, shuffle=_permuted)
         rate = _frame_rate(list(coded.values()))
         if rate is not None and sphinx.missing() is None:
             texts = {i: corpus.clips[i] for i in coded if corpus.clips[i].text}
@@ -105,13 +104,13 @@ class TokenInformation(Task):
                 coded,
                 phones,
                 label="phone",
-                spread=lambda p, t, k: _at(p, t, k, rate),
-                unrelated=_rotated,
+                labels_of=lambda p, t, k: _phones_of_codes(p, t, k, rate),
+                shuffle=_rotated,
             )
         return rows
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
-        return _whole(rows, "phone") | _whole(rows, "speaker")
+        return _of_corpus(rows, "phone") | _of_corpus(rows, "speaker")
 
     def basis(self, column: str) -> str:
         return f"{column.partition('_')[0]}_frames"
@@ -121,9 +120,9 @@ class TokenInformation(Task):
         by_codebook: dict[str, list[float]] = {}
         for label in ("phone", "speaker"):
             k = 0
-            while whole := _whole(rows, label, _suffix(k)):
+            while values := _of_corpus(rows, label, _suffix(k)):
                 for key in ("bits", "share", "pnmi"):
-                    by_codebook.setdefault(f"{label}_{key}", []).append(whole[f"{label}_{key}"])
+                    by_codebook.setdefault(f"{label}_{key}", []).append(values[f"{label}_{key}"])
                 k += 1
         return by_codebook
 
@@ -133,9 +132,9 @@ def information(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Both are integers from 0 on. The mean is the plug-in estimate of mutual information, in bits.
     """
-    both = codes * (int(labels.max()) + 1) + labels
-    times = [np.bincount(values)[values] for values in (both, codes, labels)]
-    return np.log2(len(codes) * times[0] / (times[1] * times[2]))
+    pairs = codes * (int(labels.max()) + 1) + labels
+    counts = [np.bincount(values)[values] for values in (pairs, codes, labels)]
+    return np.log2(len(codes) * counts[0] / (counts[1] * counts[2]))
 
 
 def _add(
@@ -144,17 +143,22 @@ def _add(
     labelled: dict[int, Any],
     *,
     label: str,
-    spread: Callable[[Any, Tokens, int], np.ndarray],
-    unrelated: Callable[[list[np.ndarray], np.random.Generator], np.ndarray],
+    labels_of: Callable[[Any, Tokens, int], np.ndarray],
+    shuffle: Callable[[list[np.ndarray], np.random.Generator], np.ndarray],
 ) -> None:
-    """Adds the columns of `label` for the clips in `labelled`; none if there is only one label."""
+    """Adds the columns of `label` for the clips in `labelled`; none if there is only one label.
+
+    Args:
+        labels_of: (label of a clip, its tokens, codebook) -> the label of each free code.
+        shuffle: (labels of the codes of each clip, generator) -> labels unrelated to the codes.
+    """
     chosen = [index for index in coded if index in labelled]
     if not chosen:
         return
     for k in range(coded[chosen[0]].num_codebooks):
         clip_codes = [coded[index].free_codes[k].numpy() for index in chosen]
         labels = [
-            np.tile(spread(labelled[index], coded[index], k), len(codes))
+            np.tile(labels_of(labelled[index], coded[index], k), len(codes))
             for index, codes in zip(chosen, clip_codes, strict=True)
         ]
         codes = np.concatenate([c.ravel() for c in clip_codes])
@@ -164,7 +168,7 @@ def _add(
         generator = np.random.default_rng(0)
         ends = np.cumsum([c.size for c in clip_codes])[:-1]
         labels = np.split(flat, ends)
-        shuffled = (unrelated(labels, generator) for _ in range(SHUFFLES))
+        shuffled = (shuffle(labels, generator) for _ in range(SHUFFLES))
         chance = float(np.mean([information(codes, other).mean() for other in shuffled]))
         parts = np.split(information(codes, flat), ends)
         label_entropies = np.split(information(flat, flat), ends)
@@ -181,7 +185,7 @@ def _suffix(k: int) -> str:
     return f"_k{k}" if k else ""
 
 
-def _whole(rows: pandas.DataFrame, label: str, suffix: str = "") -> dict[str, float]:
+def _of_corpus(rows: pandas.DataFrame, label: str, suffix: str = "") -> dict[str, float]:
     """The columns of the corpus: means of those of the clips, weighted by their codes."""
     names = [f"{label}_{key}{suffix}" for key in ("bits", "chance", "entropy", "frames")]
     if not set(names) <= set(rows.columns):
@@ -191,13 +195,13 @@ def _whole(rows: pandas.DataFrame, label: str, suffix: str = "") -> dict[str, fl
     if not total:
         return {}
     bits, chance, entropy = (float(value @ frames / total) for value in values)
-    whole = {f"{label}_bits": bits, f"{label}_frames": float(total)}
+    columns = {f"{label}_bits": bits, f"{label}_frames": float(total)}
     if entropy > chance:
-        whole |= {
+        columns |= {
             f"{label}_share": bits / (entropy - chance),
             f"{label}_pnmi": (bits + chance) / entropy,
         }
-    return whole
+    return columns
 
 
 # --- labels ------------------------------------------------------------------------------------
@@ -207,16 +211,18 @@ def _frame_rate(tokens: list[Tokens]) -> float | None:
     """Frames per second, if one rate fits the number of frames of every clip; else None."""
     if not tokens:
         return None
-    lowest = max((one.num_frames - 1) / one.duration for one in tokens)
-    highest = min(one.num_frames / one.duration for one in tokens)
+    lowest = max((clip.num_frames - 1) / clip.duration for clip in tokens)
+    highest = min(clip.num_frames / clip.duration for clip in tokens)
     return highest if lowest < highest else None
 
 
-def _of_clip(speaker: str, tokens: Tokens, k: int) -> np.ndarray:
+def _speaker_of_codes(speaker: str, tokens: Tokens, k: int) -> np.ndarray:
     return np.repeat(speaker, tokens.free_codes[k].shape[1])
 
 
-def _at(phones: list[tuple[str, float]], tokens: Tokens, k: int, frame_rate: float) -> np.ndarray:
+def _phones_of_codes(
+    phones: list[tuple[str, float]], tokens: Tokens, k: int, frame_rate: float
+) -> np.ndarray:
     """The phone at the middle of the time span of each free code."""
     names, starts = zip(*phones, strict=True)
     starts_of_codes = tokens.free[k].nonzero()[:, 0].numpy()
@@ -247,7 +253,7 @@ def _aligned(
 ) -> tuple[dict[int, list[tuple[str, float]]], dict[int, AudiotokError]]:
     """The phones of each clip, and the errors of those that cannot be aligned."""
     if any(clip not in _phones for clip in clips.values()):
-        note(f"aligns the phones of {len(clips)} clips")
+        note(f"aligning the phones of {len(clips)} clips")
     phones, failed = {}, {}
     for index, clip in clips.items():
         if clip not in _phones:

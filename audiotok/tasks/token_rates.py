@@ -33,7 +33,7 @@ class TokenRates(Task):
     columns = (
         Column("utterance_token_rate", "token/s", False, 1, "free codes per second, mean of clips"),
         Column("utterance_token_rate_p95", "token/s", False, 1, "95th percentile over clips"),
-        Column("utterance_bitrate", "bit/s", False, 0, "computed, with durations, mean of clips"),
+        Column("utterance_bitrate", "bit/s", False, 0, "with the bits of durations, mean of clips"),
         Column("utterance_bitrate_p95", "bit/s", False, 0, "95th percentile over clips"),
         Column("bpe_rate", "token/s", False, 1, "after BPE fitted to other clips"),
     )
@@ -76,7 +76,7 @@ class TokenRates(Task):
         except AudiotokError as reason:  # no clips, several channels, bytes
             note(f"bpe_rate left out: {reason}")
             return {}
-        return {i: {"bpe_rate": one.num_frames / one.duration} for i, one in coded.items()}
+        return {i: {"bpe_rate": clip.num_frames / clip.duration} for i, clip in coded.items()}
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         names = [n for n in ("utterance_token_rate", "utterance_bitrate") if n in rows]

@@ -1,4 +1,4 @@
-"""Tokens: what the codes cost, how much of their codebooks they use, how predictable they are.
+"""Tokens: bitrates of the codes, usage of the codebooks, and how predictable the codes are.
 
 Usage and perplexity grow with the number of codes counted, n. They are given with n and with a
 ceiling, the value for uniformly distributed codes at this n: a codebook is badly used only if the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LIMIT = 2**18
 """Codes of a codebook that n-grams and compression use: an hour at 75 per second."""
-COVERED = 0.75
+MIN_COVERAGE = 0.75
 """Coverage of pairs (Good's estimate) below which no conditional entropy is given: for Markov
 chains with Zipf-distributed transitions the estimate is too low by less than 0.4 bit above this
 coverage, and by 1 bit or more below."""
@@ -54,25 +54,45 @@ class TokenStatistics(Task):
     reconstructs = False
     columns = (
         Column("token_rate", "token/s", None, 1, "free codes of all codebooks per second"),
-        Column("bitrate", "bit/s", False, 0, "log2(size) bits for each free code, plus side"),
-        Column("entropy_bitrate", "bit/s", False, 0, "by the entropy of codes, plus side"),
-        Column("ngram_bitrate", "bit/s", False, 0, "by trigrams learnt on other clips, plus side"),
+        Column(
+            "bitrate",
+            "bit/s",
+            False,
+            0,
+            "log2(size) bits for each free code, plus side bits",
+        ),
+        Column("entropy_bitrate", "bit/s", False, 0, "by the entropy of codes, plus side bits"),
+        Column("ngram_bitrate", "bit/s", False, 0, "by trigrams of other clips, plus side bits"),
         Column("file_bitrate", "bit/s", False, 0, "from the bytes of whole .atok files"),
         Column("codebook_usage", "", True, 3, "share of codes seen, mean over codebooks"),
-        Column("codebook_usage_ceiling", "", None, 3, "usage of evenly drawn codes at the same n"),
-        Column("perplexity", "", True, 0, "2 to the entropy of a code, geometric over codebooks"),
-        Column("perplexity_ceiling", "", None, 0, "that of evenly drawn codes at the same n"),
+        Column(
+            "codebook_usage_ceiling", "", None, 3, "usage of uniform random codes at the same n"
+        ),
+        Column("perplexity", "", True, 0, "2 to the mean entropy of a code over codebooks"),
+        Column("perplexity_ceiling", "", None, 0, "that of uniform random codes at the same n"),
         Column("codes_counted", "", None, 0, "n: codes seen in the codebook with the fewest"),
         Column(
-            "entropy", "bit", None, 2, "of a code, corrected for n (Chao, Wang, Jost), mean of all"
+            "entropy",
+            "bit",
+            None,
+            2,
+            "of a code, corrected for n (Chao, Wang, Jost), mean over codebooks",
         ),
         Column(
-            "conditional_entropy", "bit", None, 2, "given the code before, corrected, where covered"
+            "conditional_entropy",
+            "bit",
+            None,
+            2,
+            "given the code before, corrected for n, where pairs are covered",
         ),
         Column("pair_coverage", "", None, 2, "probability that the next pair of codes was seen"),
-        Column("ngram_bits", "bit", None, 2, "of a code under trigrams learnt on other clips"),
+        Column("ngram_bits", "bit", None, 2, "of a code by trigrams of other clips"),
         Column(
-            "ngram_predictability", "", None, 3, "share of the bits that the two codes before save"
+            "ngram_predictability",
+            "",
+            None,
+            3,
+            "share of the bits that knowing the two codes before saves",
         ),
         Column("lzma_ratio", "", None, 3, "bits after LZMA for each bit of log2(size)"),
     )
@@ -88,10 +108,10 @@ class TokenStatistics(Task):
         codec: Codec | None = None,
     ) -> dict[int, dict[str, float]]:
         """N-gram columns of each clip; none if there is no other clip to train a model on."""
-        coded = {i: one for i, one in enumerate(tokens or ()) if one is not None}
+        coded = {i: clip for i, clip in enumerate(tokens or ()) if clip is not None}
         if len(coded) < 2:
             return {}
-        return dict(zip(coded, _predicted(list(coded.values())), strict=True))
+        return dict(zip(coded, _ngram_rows(list(coded.values())), strict=True))
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         if not tokens:
@@ -100,13 +120,13 @@ class TokenStatistics(Task):
 
         tokens = list(tokens)
         counts = _counts(tokens)
-        conditional, covered = _conditional(tokens)
+        conditional, coverages = _conditional(tokens)
         totals = {
             **_rates(tokens),
             "entropy_bitrate": entropy_bitrate(tokens),
             **usage(counts),
             "entropy": float(np.mean(_entropies(counts))),
-            "pair_coverage": float(np.mean(covered)),
+            "pair_coverage": float(np.mean(coverages)),
             "lzma_ratio": _lzma_ratio(tokens),
         }
         if None not in conditional:
@@ -122,13 +142,13 @@ class TokenStatistics(Task):
             return {}
         tokens = list(tokens)
         counts = _counts(tokens)
-        each = [usage([c]) for c in counts]
-        conditional, covered = _conditional(tokens)
+        usages = [usage([c]) for c in counts]
+        conditional, coverages = _conditional(tokens)
         return {
-            **{key: [one[key] for one in each] for key in each[0]},
+            **{key: [u[key] for u in usages] for key in usages[0]},
             "entropy": _entropies(counts),
             "conditional_entropy": conditional,
-            "pair_coverage": covered,
+            "pair_coverage": coverages,
         }
 
 
@@ -160,36 +180,37 @@ def _conditional(tokens: list[Tokens]) -> tuple[list[float | None], list[float]]
     """For each codebook the conditional entropy, None if the coverage is too low; coverage."""
     from audiotok.tokens.entropy import conditional_entropy, coverage, pair_counts
 
-    entropies, covered = [], []
+    entropies, coverages = [], []
     for k, size in enumerate(tokens[0].codebook_sizes):
         rows = [row for t in tokens for row in t.free_codes[k].numpy()]
         pairs = pair_counts(rows, size)
-        covered.append(coverage(pairs) if len(pairs) else 0.0)
-        enough = covered[-1] >= COVERED
+        coverages.append(coverage(pairs) if len(pairs) else 0.0)
+        enough = coverages[-1] >= MIN_COVERAGE
         entropies.append(conditional_entropy(rows, size) if enough else None)
-    return entropies, covered
+    return entropies, coverages
 
 
-def _predicted(tokens: list[Tokens]) -> list[dict[str, float]]:
+def _ngram_rows(tokens: list[Tokens]) -> list[dict[str, float]]:
     """The n-gram columns of each clip; a clip of fewer than three codes has none."""
     from audiotok.tokens.ngrams import held_out_bits
 
-    most = max(3, LIMIT // len(tokens))
+    limit = max(3, LIMIT // len(tokens))
     bits = [
-        held_out_bits([list(t.free_codes[k][:, :most].numpy()) for t in tokens], size)
+        held_out_bits([list(t.free_codes[k][:, :limit].numpy()) for t in tokens], size)
         for k, size in enumerate(tokens[0].codebook_sizes)
     ]
     rows = []
-    for one, each in zip(tokens, zip(*bits, strict=True), strict=True):
-        if not all(b.size for b in each):
+    for clip, clip_bits in zip(tokens, zip(*bits, strict=True), strict=True):
+        if not all(b.size for b in clip_bits):
             rows.append({})
             continue
-        alone, *_, whole = np.array([b.mean(axis=1) for b in each]).T  # (K,) bits of a code
-        sizes = [free.numel() for free in one.free_codes]
+        # (K,) bits of a code, by unigrams and by trigrams
+        unigram, *_, trigram = np.array([b.mean(axis=1) for b in clip_bits]).T
+        sizes = [free.numel() for free in clip.free_codes]
         rows.append({
-            "ngram_bits": float(whole.mean()),
-            "ngram_bitrate": float(whole @ sizes + one.other_bits) / one.duration,
-            "ngram_predictability": float(1 - whole.sum() / alone.sum()),
+            "ngram_bits": float(trigram.mean()),
+            "ngram_bitrate": float(trigram @ sizes + clip.other_bits) / clip.duration,
+            "ngram_predictability": float(1 - trigram.sum() / unigram.sum()),
         })  # fmt: skip
     return rows
 
@@ -199,13 +220,10 @@ def _lzma_ratio(tokens: list[Tokens]) -> float:
     log2(V)."""
     sizes = tokens[0].codebook_sizes
     kind = np.min_scalar_type(max(sizes) - 1).newbyteorder("<")
-    most = max(1, LIMIT // len(tokens))
-    rows = [[free[:, :most].numpy() for free in t.free_codes] for t in tokens]
-    merged = tokens[0].merged_codebooks
-    if len(set(tokens[0].strides)) == 1 and merged in (
-        0,
-        len(tokens[0].strides),
-    ):  # codes of one frame side by side
+    limit = max(1, LIMIT // len(tokens))
+    rows = [[free[:, :limit].numpy() for free in t.free_codes] for t in tokens]
+    strides, merged = tokens[0].strides, tokens[0].merged_codebooks
+    if len(set(strides)) == 1 and merged in (0, len(strides)):  # codes of one frame side by side
         stream = b"".join(np.stack(row, -1).astype(kind).tobytes() for row in rows)
     else:
         stream = b"".join(free.astype(kind).tobytes() for row in rows for free in row)
@@ -225,16 +243,16 @@ def usage(counts: list[np.ndarray]) -> dict[str, float]:
         "codebook_usage": float(np.mean([np.mean(c > 0) for c in counts])),
         "codebook_usage_ceiling": float(np.mean([1 - (1 - 1 / v) ** n for n, v in sizes])),
         "perplexity": float(2 ** np.mean([plug_in(c) for c in counts])),
-        "perplexity_ceiling": float(2 ** np.mean([even_entropy(n, v) for n, v in sizes])),
+        "perplexity_ceiling": float(2 ** np.mean([uniform_entropy(n, v) for n, v in sizes])),
         "codes_counted": float(min(n for n, _ in sizes)),
     }
 
 
-def even_entropy(n: int, size: int) -> float:
+def uniform_entropy(n: int, size: int) -> float:
     """Expected entropy, in bits, of the frequencies of n codes drawn uniformly from `size`."""
     from scipy.stats import binom
 
     spread = 12 * np.sqrt(n / size) + 30
-    times = np.arange(max(1, int(n / size - spread)), min(n, int(n / size + spread)) + 1)
-    share = times / n
-    return float(-size * np.sum(binom.pmf(times, n, 1 / size) * share * np.log2(share)))
+    counts = np.arange(max(1, int(n / size - spread)), min(n, int(n / size + spread)) + 1)
+    share = counts / n
+    return float(-size * np.sum(binom.pmf(counts, n, 1 / size) * share * np.log2(share)))

@@ -1,6 +1,6 @@
 """tts: speech that a model generated from a text and a prompt: words, voice, quality, cost.
 
-It rates given sounds (suite `tts`): a manifest with `text`, `speaker`, `prompt` (a sound of the
+It scores given sounds (suite `tts`): a manifest with `text`, `speaker`, `prompt` (a sound of the
 voice to imitate), and `label`, the kind of the sentence. The recording of the sentence by the same
 voice (`reference`), its copy by the codec, and noise are rows like those of a model:
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from audiotok.data import Corpus
     from audiotok.tokens.tokens import Tokens
 
-NEAR = 3  # words: an inserted word that stands so near in the text is a repetition
-MOST_OTHERS = 8  # voices that a clip is compared with
+NEAR = 3  # words: an inserted word that occurs in the text within this distance is a repetition
+MAX_VOICES = 8  # other voices that a clip is compared with
 
 
 class Tts(Task):
@@ -58,15 +58,12 @@ class Tts(Task):
     option = "a size of Whisper, a name on the Hub, a folder"
 
     def __init__(self, model: str | None = None):
-        self.recogniser, self.encoder, self.mos = (
-            Whisper(model),
-            Resemblyzer(),
-            mos.get("distillmos"),
-        )
+        self.recogniser, self.encoder = Whisper(model), Resemblyzer()
+        self.mos = mos.get("distillmos")
         self.suffix = slug(self.recogniser.label)
         if self.recogniser.label:
             self.name = f"{type(self).name}:{self.recogniser.label}"
-        self.prompts: dict[str, Path] = {}  # the first of each voice
+        self.prompts: dict[str, Path] = {}  # speaker -> the prompt of its first clip
 
     @property
     def identity(self) -> dict[str, str]:
@@ -75,10 +72,10 @@ class Tts(Task):
     @property
     def columns(self) -> tuple[Column, ...]:
         recogniser, voice = self.recogniser.name, self.encoder.name
-        found = (
+        fields = (
             ("wer", False, 3, f"word error rate; {recogniser}"),
             ("cer", False, 3, f"character error rate; {recogniser}"),
-            ("skipped", False, 3, f"share of the words that were left out; {recogniser}"),
+            ("skipped", False, 3, f"share of the words that were skipped; {recogniser}"),
             ("repeated", False, 3, f"repeated words, per word of the text; {recogniser}"),
             ("similarity", True, 3, f"cosine with the prompt; {voice}"),
             ("other_similarity", None, 3, f"mean cosine with prompts of other voices; {voice}"),
@@ -88,7 +85,7 @@ class Tts(Task):
             ("words", None, 0, "words of the text"),
             ("characters", None, 0, "characters of the text"),
         )
-        return tuple(Column(f"tts_{name}{self.suffix}", "", *about) for name, *about in found)
+        return tuple(Column(f"tts_{name}{self.suffix}", "", *field) for name, *field in fields)
 
     def available(self) -> str | None:
         for part in (self.recogniser, self.encoder):
@@ -131,13 +128,13 @@ class Tts(Task):
     def _voice(self, item: Item) -> dict[str, float | AudiotokError]:
         clip = item.clip
         try:
-            own = self.encoder.embed(item.reconstruction)
-            row = {"similarity": float(own @ _embedded(clip.prompt))}
+            embedding = self.encoder.embed(item.reconstruction)
+            row = {"similarity": float(embedding @ _prompt_embedding(clip.prompt))}
         except AudiotokError as error:
             return {"similarity": error}
         others = [path for voice, path in sorted(self.prompts.items()) if voice != clip.speaker]
-        if others := others[:MOST_OTHERS]:
-            row["other_similarity"] = float(np.mean([own @ _embedded(path) for path in others]))
+        if cosines := [embedding @ _prompt_embedding(path) for path in others[:MAX_VOICES]]:
+            row["other_similarity"] = float(np.mean(cosines))
         return row
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
@@ -148,20 +145,20 @@ class Tts(Task):
         if "tts_kind" not in rows:
             return {}
         kinds = {
-            kind: {"clips": len(own)} | self._rates(own)
-            for kind, own in rows.groupby("tts_kind")
+            kind: {"clips": len(group)} | self._rates(group)
+            for kind, group in rows.groupby("tts_kind")
             if kind
         }
         return {"tts_kinds": kinds} if kinds else {}
 
     def _rates(self, rows: pandas.DataFrame) -> dict[str, float]:
         """All errors by all words, of these clips."""
-        found: dict[str, float] = {}
+        totals: dict[str, float] = {}
         for rate in ("wer", "cer", "skipped", "repeated"):
             units = "characters" if rate == "cer" else "words"
             names = (f"tts_{name}{self.suffix}" for name in (rate, units))
-            found |= _words.micro_average(rows, *names)
-        return found
+            totals |= _words.micro_average(rows, *names)
+        return totals
 
 
 def words(text: str, transcript: str) -> dict[str, float | AudiotokError]:
@@ -186,17 +183,18 @@ def skips_and_repetitions(text: str, transcript: str) -> tuple[int, int]:
     By the alignment with the fewest errors. A repetition is an inserted word that is one of the
     NEAR words of the text before or after its place.
     """
-    wanted, found = normalise(text).split(), normalise(transcript).split()
-    if not wanted or not found:
-        return len(wanted), 0
+    reference, hypothesis = normalise(text).split(), normalise(transcript).split()
+    if not reference or not hypothesis:
+        return len(reference), 0
     skipped = repeated = 0
-    for part in jiwer.process_words(" ".join(wanted), " ".join(found)).alignments[0]:
+    alignment = jiwer.process_words(" ".join(reference), " ".join(hypothesis)).alignments[0]
+    for part in alignment:
         if part.type == "delete":
             skipped += part.ref_end_idx - part.ref_start_idx
         elif part.type == "insert":
             at = part.ref_start_idx
-            near = wanted[max(0, at - NEAR) : at + NEAR]
-            inserted = found[part.hyp_start_idx : part.hyp_end_idx]
+            near = reference[max(0, at - NEAR) : at + NEAR]
+            inserted = hypothesis[part.hyp_start_idx : part.hyp_end_idx]
             repeated += sum(word in near for word in inserted)
     return skipped, repeated
 
@@ -204,13 +202,13 @@ def skips_and_repetitions(text: str, transcript: str) -> tuple[int, int]:
 def costs(path: Path | None, duration: float) -> dict[str, float]:
     """Steps and work, where the metadata of the file have them."""
     try:
-        about = json.loads(comments.read(path)) if path else {}
-        steps, seconds = about["steps"], sum(about["seconds"].values())
+        metadata = json.loads(comments.read(path)) if path else {}
+        steps, seconds = metadata["steps"], sum(metadata["seconds"].values())
         return {"steps": float(steps), "work": float(seconds) / duration}
     except (AudiotokError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
         return {}
 
 
 @lru_cache(maxsize=64)
-def _embedded(path: Path) -> np.ndarray:
+def _prompt_embedding(path: Path) -> np.ndarray:
     return Resemblyzer().embed(read(path))

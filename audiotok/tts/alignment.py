@@ -1,7 +1,7 @@
 """Which phone is spoken in which frame: forced alignment, and durations in whole frames.
 
-Silence is a phone. Every phone gets at least one frame; one that is shorter than a frame borrows it
-from the nearest phone that has more than one, the longer neighbour first.
+Silence is a phone. Every phone gets at least one frame; a phone shorter than a frame takes one from
+the nearest phone that has more than one, from the longer one of two equally near phones.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def align(audio: Audio, text: str) -> Alignment:
     return Alignment(tuple(names), tuple(starts))
 
 
-def cut(spoken: Tensor, lengths: Tensor, units: slice) -> tuple[Tensor, Tensor]:
-    """The phones (N,), and the units of each (N,), that remain of a slice of the units."""
+def cut(ids: Tensor, lengths: Tensor, units: slice) -> tuple[Tensor, Tensor]:
+    """The phones within a slice of the units, and the units of each; all (N,)."""
     numbers = torch.arange(len(lengths)).repeat_interleave(lengths)[units]
-    numbers, kept = numbers.unique_consecutive(return_counts=True)
-    return spoken[numbers], kept
+    numbers, counts = numbers.unique_consecutive(return_counts=True)
+    return ids[numbers], counts
 
 
 def durations(starts: Sequence[float], frames: int, frame_rate: float) -> Tensor:
@@ -73,8 +73,8 @@ def durations(starts: Sequence[float], frames: int, frame_rate: float) -> Tensor
     """
     if not 0 < len(starts) <= frames:
         raise SpeechError(
-            f"{len(starts)} phones in {frames} frames: expected a frame or more for every phone, "
-            "and one phone or more"
+            f"{len(starts)} phones in {frames} frames: expected one or more, and a frame or more "
+            "for each"
         )
     bounds = [min(frames, round(start * frame_rate)) for start in starts]
     bounds = [0, *bounds[1:], frames]
@@ -82,8 +82,8 @@ def durations(starts: Sequence[float], frames: int, frame_rate: float) -> Tensor
     for number in range(len(lengths)):
         if lengths[number] > 0:
             continue
-        lenders = [other for other, length in enumerate(lengths) if length > 1]
-        lender = min(lenders, key=lambda other: (abs(other - number), -lengths[other]))  # noqa: B023
-        lengths[lender] -= 1
+        long = [other for other, length in enumerate(lengths) if length > 1]
+        nearest = min(long, key=lambda other: (abs(other - number), -lengths[other]))  # noqa: B023
+        lengths[nearest] -= 1
         lengths[number] += 1
     return torch.tensor(lengths)

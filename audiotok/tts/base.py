@@ -1,4 +1,4 @@
-"""What a speech model promises: a loss for training, and codes for phones in the voice of a prompt.
+"""The interface of speech models: a loss for training, and codes for phones in a prompt's voice.
 
 Lengths of phones are in units: one unit is `merge` frames of the codec, 1 where the model does not
 merge. Codes are always those of the codec, (K, T) of one channel; a model that groups or merges
@@ -22,7 +22,7 @@ from audiotok.tts.corpus import Utterance
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes that a model speaks.
+    """The codes that a model generates.
 
     Attributes:
         codec: name with options; fingerprint: of its codes.
@@ -43,7 +43,7 @@ class Prompt:
 
     Attributes:
         codes: (K, T) int64, T a multiple of the model's `merge`.
-        phones, durations: (N,) int64, ids and units of what is said in it; None if unknown.
+        phones, durations: (N,) int64, ids and units of the phones in it; None if unknown.
     """
 
     codes: Tensor
@@ -53,7 +53,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Example:
-    """A target to learn, and a prompt of the same voice that says something else."""
+    """A training target, and a prompt of the same voice with another text."""
 
     target: Utterance
     prompt: Prompt
@@ -61,12 +61,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Request:
-    """What to say.
+    """Phones to speak, in the voice of a prompt.
 
     Attributes:
         phones: (N,) int64, with silence, see `phones`.
         durations: units of each, (N,); None: the model chooses.
-        seed: of all that is drawn for this request.
+        seed: of the sampling.
     """
 
     phones: Tensor
@@ -76,12 +76,12 @@ class Request:
 
 
 class Generation(Section):
-    """How codes are drawn; a model ignores what it does not have."""
+    """Options of sampling; a model ignores those that it does not have."""
 
     temperature: float = Field(1.0, ge=0)  # 0: the most likely token
     top_p: float = Field(0.9, gt=0, le=1)
     pointer: Literal["logit", "printed"] = "logit"  # VALL-E R, equation 5: see `pointer`
-    most_units: int = Field(30, gt=0)  # on one phone; then the next one begins
+    most_units: int = Field(30, gt=0)  # of one phone; then the next one begins
     steps: int = Field(16, gt=0)  # of iterative models
     guidance: float = Field(0.0, ge=0)  # classifier-free, of models trained for it
     order: Literal["confidence", "random"] = "confidence"  # ResGen: of unmasking
@@ -91,22 +91,28 @@ class Generation(Section):
 
 @dataclass(frozen=True)
 class Generated:
-    """Codes (K, T) int64; units of each phone, None where the model has no alignment; sequential
-    steps of the network; seconds that each stage took; the log probabilities of what was drawn, by
-    kind, in order."""
+    """The result of a request.
+
+    Attributes:
+        codes: (K, T) int64.
+        durations: units of each phone; None where the model has no alignment.
+        steps: sequential steps of the network.
+        seconds: that each stage took.
+        log_probs: of the sampled tokens and decisions, by kind, in order.
+    """
 
     codes: Tensor
     durations: Tensor | None
     steps: int
     seconds: dict[str, float] = field(default_factory=dict)
-    drawn: dict[str, Tensor] = field(default_factory=dict)
+    log_probs: dict[str, Tensor] = field(default_factory=dict)
 
 
 class SpeechModel(nn.Module):
     """Base of all models.
 
     Attributes:
-        codes: what it speaks.
+        codes: that it generates.
         merge: frames in one unit of duration.
     """
 
@@ -114,12 +120,12 @@ class SpeechModel(nn.Module):
     merge: int = 1
 
     def fit(self) -> None:
-        """Takes what it needs of its codec, once, before the first step."""
+        """Copies what it needs from its codec, once, before the first step."""
 
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """Scalars, among them "loss", whose gradient is followed; `generator` draws dropouts of
+        """Scalars, among them "loss", which is minimised; `generator` is for the dropout of
         conditions, layers and masks."""
         raise NotImplementedError
 
@@ -130,15 +136,15 @@ class SpeechModel(nn.Module):
         raise NotImplementedError
 
     def stream(self, request: Request, options: Generation | None = None) -> Iterator[Tensor]:
-        """The codes (K, T_i) of one request in pieces as they are complete, in order."""
+        """The codes (K, T_i) of one request in pieces, each as soon as it is complete."""
         yield self.generate([request], options)[0].codes
 
 
 def crop(utterance: Utterance, start: int, units: int, merge: int = 1) -> Prompt:
     """`units` units of an utterance from unit `start` on, with the phones spoken in them."""
-    whole = utterance.durations(merge)
-    phones, lengths = alignment.cut(utterance.phones, whole, slice(start, start + units))
+    durations = utterance.durations(merge)
+    phones, lengths = alignment.cut(utterance.phones, durations, slice(start, start + units))
     codes = utterance.codes[:, merge * start : merge * (start + units)]
-    if short := -codes.shape[1] % merge:
-        codes = torch.cat([codes, codes[:, -1:].expand(-1, short)], 1)
+    if missing := -codes.shape[1] % merge:
+        codes = torch.cat([codes, codes[:, -1:].expand(-1, missing)], 1)
     return Prompt(codes, phones, lengths)

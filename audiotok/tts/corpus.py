@@ -1,7 +1,7 @@
 """The corpus that speech models learn from: codes and phones of every clip of a manifest.
 
 `prepare` encodes the clips into shards of tokens (`audiotok.corpora`), a folder for each codec, and
-aligns their phones into phones.jsonl, which all codecs share; both go on where they stopped.
+aligns their phones into phones.jsonl, which all codecs share; both resume where they stopped.
 `Utterances` reads them.
 """
 
@@ -30,7 +30,7 @@ PHONES = "phones.jsonl"
 
 @dataclass(frozen=True)
 class Utterance:
-    """What was said, by whom, and the codes of the sound.
+    """The phones of a clip, its speaker and its codes.
 
     Attributes:
         id, speaker: of the clip.
@@ -62,7 +62,7 @@ def prepare(
     Args:
         manifest: a corpus with `text` and `speaker`, as `audiotok.data.load` takes it.
         codec: its name with options.
-        note: receives a line on what is done.
+        note: receives a line about each step.
 
     Raises:
         CorpusError: a clip has no text or no speaker, or the corpus cannot be encoded.
@@ -70,9 +70,9 @@ def prepare(
     corpus = data.load(manifest)
     for clip in corpus:
         if not clip.text or not clip.speaker:
-            lacking = "text" if clip.speaker else "speaker"
+            column = "text" if clip.speaker else "speaker"
             raise CorpusError(
-                f"{corpus.name}: the clip {clip.id} has no {lacking}: "
+                f"{corpus.name}: the clip {clip.id} has no {column}: "
                 "expected a manifest with the columns audio, text and speaker"
             )
     folder = Path(folder)
@@ -82,16 +82,16 @@ def prepare(
     path = folder / PHONES
     # One process at a time: all codecs, and so several trainings, share this file.
     with FileLock(folder / ".lock"), open(path, "a", encoding="utf-8") as file:
-        os.truncate(path, len(_lines(path)))
-        done = _aligned(path)
+        os.truncate(path, len(_complete_lines(path)))
+        rows = _aligned(path)
         for number, clip in enumerate(corpus, 1):
-            if clip.id not in done:
-                done[clip.id] = row = _align(clip)
+            if clip.id not in rows:
+                rows[clip.id] = row = _align(clip)
                 file.write(json.dumps(row) + "\n")
             if number % 100 == 0:
                 file.flush()
                 note(f"phones of {number} of {len(corpus)} clips")
-    failed = [row for clip in corpus if "error" in (row := done[clip.id])]
+    failed = [row for clip in corpus if "error" in (row := rows[clip.id])]
     if failed:
         note(f"{len(failed)} clips cannot be aligned, e.g. {failed[0]['id']}: {failed[0]['error']}")
 
@@ -107,7 +107,7 @@ def is_prepared(manifest: str | Path, folder: str | Path, codec: str) -> bool:
 def _align(clip: data.Clip) -> dict:
     try:
         aligned = alignment.align(clip.read(), clip.text)
-    except (MetricError, SpeechError) as error:  # of this clip; other failures may pass
+    except (MetricError, SpeechError) as error:  # of this clip; other failures may be transient
         return {"id": clip.id, "error": str(error)}
     return {"id": clip.id, "phones": " ".join(aligned.names), "starts": aligned.starts}
 
@@ -118,12 +118,14 @@ def _codes(folder: Path, codec: str) -> Path:
 
 def _aligned(path: Path) -> dict[str, dict]:
     """The rows of phones.jsonl by id."""
-    rows = [json.loads(line) for line in _lines(path).splitlines()] if path.exists() else []
+    rows = (
+        [json.loads(line) for line in _complete_lines(path).splitlines()] if path.exists() else []
+    )
     return {row["id"]: row for row in rows}
 
 
-def _lines(path: Path) -> bytes:
-    """The content of a file without a last line that was not written to its end."""
+def _complete_lines(path: Path) -> bytes:
+    """The content of a file without an incomplete last line."""
     content = path.read_bytes()
     return content[: content.rfind(b"\n") + 1]
 
@@ -134,7 +136,7 @@ class Utterances:
     Args:
         folder: as given to `prepare`.
         codec: its name with options.
-        merge: those with more phones than units of so many frames are left out.
+        merge: utterances with more phones than units of this many frames are left out.
 
     Raises:
         CorpusError: nothing was prepared there.
@@ -146,19 +148,20 @@ class Utterances:
         self.fingerprint: str = self.shards.metadata["fingerprint"]
         self.frame_rate = card.sample_rate_in / card.hop_length
         aligned = _aligned(Path(folder) / PHONES)
-        found = []
+        utterances = []
         for clip, tokens in self.shards:
             row = aligned.get(clip.id, {})
             if "phones" in row:
-                spoken = torch.tensor(phones.ids(row["phones"].split()))
+                ids = torch.tensor(phones.ids(row["phones"].split()))
                 starts = tuple(row["starts"])
-                found.append(
+                utterances.append(
                     Utterance(
-                        clip.id, clip.speaker, tokens.codes[0].long(), spoken, starts,
+                        clip.id, clip.speaker, tokens.codes[0].long(), ids, starts,
                         self.frame_rate,
                     )
                 )  # fmt: skip
-        self.all = sorted((one for one in found if _fits(one, merge)), key=lambda one: one.id)
+        fitting = (utterance for utterance in utterances if _fits(utterance, merge))
+        self.all = sorted(fitting, key=lambda utterance: utterance.id)
         if not self.all:
             raise CorpusError(f"{folder} has no aligned utterance: was the corpus prepared?")
 
@@ -166,16 +169,16 @@ class Utterances:
         return len(self.all)
 
     def split(self, every: int) -> tuple[list[Utterance], list[Utterance]]:
-        """To train on and to validate on: of each speaker every `every`-th clip validates."""
+        """Training and validation utterances; every `every`-th of a speaker is for validation."""
         groups = list(by_speaker(self.all).values())
-        train = [one for group in groups for n, one in enumerate(group) if (n + 1) % every]
-        rest = [one for group in groups for n, one in enumerate(group) if (n + 1) % every == 0]
-        return train, rest
+        train = [clip for group in groups for n, clip in enumerate(group, 1) if n % every]
+        validation = [clip for group in groups for clip in group[every - 1 :: every]]
+        return train, validation
 
 
-def _fits(one: Utterance, merge: int) -> bool:
+def _fits(utterance: Utterance, merge: int) -> bool:
     try:
-        one.durations(merge)
+        utterance.durations(merge)
     except SpeechError:
         return False
     return True
@@ -183,7 +186,7 @@ def _fits(one: Utterance, merge: int) -> bool:
 
 def by_speaker(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
     """{speaker: utterances}, in their order."""
-    found: dict[str, list[Utterance]] = defaultdict(list)
-    for one in utterances:
-        found[one.speaker].append(one)
-    return dict(found)
+    groups: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        groups[utterance.speaker].append(utterance)
+    return dict(groups)

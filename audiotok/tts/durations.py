@@ -1,7 +1,7 @@
-"""How long each phone of a text lasts: a file that can be edited, and given to a model.
+"""Durations of the phones of a text: a file that can be edited, and given to a model.
 
 A text file with a line `PHONE<TAB>SECONDS` for each phone, SIL for silence. `audiotok say
---save-durations` writes one. Silence may be added and left out between words.
+--save-durations` writes one. Silence may be added or removed between words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from audiotok.system.files import replacing
 from audiotok.tts import alignment, phones
 from audiotok.tts.text import SILENCE
 
-MOST_SECONDS = 60.0  # of all phones
+MAX_SECONDS = 60.0  # of all phones
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,23 @@ class Durations:
         for name, seconds in zip(self.phones, self.seconds, strict=True):
             if not (math.isfinite(seconds) and seconds > 0):
                 raise SpeechError(f"the phone {name} lasts {seconds:g} s: expected more than 0")
-        if sum(self.seconds) > MOST_SECONDS:
+        if sum(self.seconds) > MAX_SECONDS:
             raise SpeechError(
-                f"the phones last {sum(self.seconds):.1f} s: {MOST_SECONDS:g} s are the most"
+                f"the phones last {sum(self.seconds):.1f} s: expected at most {MAX_SECONDS:g} s"
             )
 
-    def check(self, spoken: Sequence[str]) -> None:
+    def check(self, expected: Sequence[str]) -> None:
         """Raises SpeechError unless these are the phones of the text, silence aside."""
-        ours, theirs = ([p for p in side if p != SILENCE] for side in (self.phones, spoken))
-        if ours != theirs:
+        own, text = ([p for p in names if p != SILENCE] for names in (self.phones, expected))
+        if own != text:
             place = next(
-                (n for n, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b),
-                min(len(ours), len(theirs)),
+                (n for n, (a, b) in enumerate(zip(own, text, strict=False)) if a != b),
+                min(len(own), len(text)),
             )
-            here = " ".join(ours[place : place + 3]) or "the end"
-            there = " ".join(theirs[place : place + 3]) or "the end"
+            actual, wanted = (" ".join(p[place : place + 3]) or "the end" for p in (own, text))
             raise SpeechError(
                 f"the durations are of other phones than the text: at phone {place + 1} they have "
-                f"{here}, the text has {there}; --save-durations writes a file for a text"
+                f"{actual}, the text has {wanted}; --save-durations writes a file for a text"
             )
 
     def units(self, unit: float) -> Tensor:
@@ -98,9 +97,9 @@ def read(path: str | Path) -> Durations:
         raise SpeechError(f"{path}: {error}") from None
 
 
-def write(path: str | Path, found: Durations) -> None:
+def write(path: str | Path, durations: Durations) -> None:
     """Writes the file that `read` reads."""
-    pairs = zip(found.phones, found.seconds, strict=True)
+    pairs = zip(durations.phones, durations.seconds, strict=True)
     content = "".join(f"{name}\t{seconds:.3f}\n" for name, seconds in pairs)
     with replacing(path, SpeechError) as file:
         file.write(content.encode())

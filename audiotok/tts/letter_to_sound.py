@@ -1,6 +1,6 @@
-"""Guesses the phones of words that no dictionary has: a small convolutional network with CTC.
+"""Predicts the phones of words that no dictionary has: a small convolutional network with CTC.
 
-Every letter becomes two frames, in which the network writes phones or blanks; repetitions are
+Every letter becomes two frames, for which the network predicts phones or blanks; repetitions are
 merged and blanks removed (`recogniser.model.collapse`). Trained on the CMU dictionary by
 benchmarks/letter_to_sound.py, which writes the file that ships and prints its error rates.
 """
@@ -34,10 +34,10 @@ class LetterToSound(nn.Module):
         self.head = nn.Linear(dimension, 2 * (len(PHONES) + 1))
 
     def forward(self, letters: Tensor) -> Tensor:
-        there = (letters > 0)[:, None]
+        mask = (letters > 0)[:, None]
         hidden = self.embedding(letters).transpose(1, 2)
         for layer in self.layers:
-            hidden = (hidden + torch.relu(layer(hidden))) * there
+            hidden = (hidden + torch.relu(layer(hidden))) * mask
         frames = self.head(hidden.transpose(1, 2)).unflatten(2, (2, -1)).flatten(1, 2)
         return frames.log_softmax(-1)
 
@@ -50,9 +50,10 @@ def letters_of(word: str) -> Tensor:
 @torch.no_grad()
 def guess(word: str) -> list[str]:
     """The phones of a word of LETTERS, at least one."""
-    odds = _network()(letters_of(word)[None])[0]
-    found = collapse(odds.argmax(-1).tolist()) or [int(odds[:, 1:].max(0).values.argmax()) + 1]
-    return [PHONES[phone - 1] for phone in found]
+    scores = _network()(letters_of(word)[None])[0]
+    best = collapse(scores.argmax(-1).tolist())
+    best = best or [int(scores[:, 1:].max(0).values.argmax()) + 1]
+    return [PHONES[phone - 1] for phone in best]
 
 
 @cache
@@ -63,7 +64,7 @@ def _network() -> LetterToSound:
         network.load_state_dict({name: x.float() for name, x in load_file(path).items()})
     except (OSError, RuntimeError) as reason:
         raise CheckpointError(
-            f"{path} cannot be read ({type(reason).__name__}): it ships with audiotok, install it "
-            "anew"
+            f"{path} cannot be read ({type(reason).__name__}): it ships with audiotok: install it "
+            "again"
         ) from reason
     return network

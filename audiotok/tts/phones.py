@@ -1,6 +1,6 @@
 """The phones of speech models: those of the CMU dictionary, silence, and two marks.
 
-Ids: UNKNOWN 0, for frames whose phone nobody knows (a prompt without text) and for padding; END 1,
+Ids: UNKNOWN 0, for frames of unknown phones (a prompt without text) and for padding; END 1,
 which follows the last phone; SIL 2, silence; then the phones of `audiotok.recogniser.phones`.
 """
 
@@ -24,8 +24,9 @@ def ids(names: Iterable[str]) -> list[int]:
         SpeechError: a name is none of them.
     """
     names = list(names)
-    if wrong := [name for name in names if _IDS.get(name, 0) < SIL]:
+    if unknown := [name for name in names if _IDS.get(name, 0) < SIL]:
         raise SpeechError(
-            f"{wrong[0]!r} is no phone: expected SIL or one of {' '.join(PHONES)} (CMU dictionary)"
+            f"{unknown[0]!r} is no phone of the CMU dictionary: expected SIL or one of "
+            f"{' '.join(PHONES)}"
         )
     return [_IDS[name] for name in names]

@@ -30,7 +30,7 @@ class TTSRecipe(Section):
     codecs: tuple[Name, ...] = Field(min_length=1)  # with options; batches of them in turn
     model: ModelConfig
     prompt_seconds: tuple[float, float] = (1.0, 3.0)  # uniformly drawn
-    validation_every: int = Field(default=25, gt=1)  # of each speaker, one clip in so many
+    validation_every: int = Field(default=25, gt=1)  # every n-th clip of each speaker
     batch: int = Field(gt=0)  # clips in a step of one process
     steps: int = Field(gt=0)
     validate_every: int = Field(gt=0)

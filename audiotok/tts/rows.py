@@ -19,24 +19,24 @@ class Row:
     Attributes:
         hidden: (P, D).
         positions: (P,) int64; they need not ascend.
-        known: (P,) bool, True for steps that all others see (text).
+        context: (P,) bool, True for steps that all others attend to (text).
     """
 
     hidden: Tensor
     positions: Tensor
-    known: Tensor
+    context: Tensor
 
     @classmethod
-    def part(cls, hidden: Tensor, first: int, known: bool = False) -> Row:
+    def part(cls, hidden: Tensor, first: int, context: bool = False) -> Row:
         """Steps with positions from `first` on."""
         positions = torch.arange(first, first + len(hidden), device=hidden.device)
-        return cls(hidden, positions, torch.full_like(positions, known, dtype=torch.bool))
+        return cls(hidden, positions, torch.full_like(positions, context, dtype=torch.bool))
 
     def __add__(self, other: Row) -> Row:
         return Row(
             torch.cat([self.hidden, other.hidden]),
             torch.cat([self.positions, other.positions]),
-            torch.cat([self.known, other.known]),
+            torch.cat([self.context, other.context]),
         )
 
     def __len__(self) -> int:
@@ -45,30 +45,30 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows, padded at their ends: hidden (B, P, D), positions and `present` (B, P), mask
+    """Rows, padded at their ends: hidden (B, P, D), positions and `valid` (B, P), mask
     (B, 1, P, P)."""
 
     hidden: Tensor
     positions: Tensor
-    present: Tensor
+    valid: Tensor
     mask: Tensor
 
 
 def pad_rows(rows: Sequence[Row], causal: bool) -> Batch:
     """
     Args:
-        causal: steps see those before them and the known ones, and known steps see known steps
-            only; False: every step sees all of its row.
+        causal: steps attend to those before them and to the context, context only to context;
+            False: every step attends to all of its row.
     """
     hidden = pad_sequence([row.hidden for row in rows], batch_first=True)
     positions = pad_sequence([row.positions for row in rows], batch_first=True)
     lengths = torch.tensor([len(row) for row in rows], device=hidden.device)
-    present = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
-    mask = present[:, None, :].expand(-1, hidden.shape[1], -1)
+    valid = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+    mask = valid[:, None, :].expand(-1, hidden.shape[1], -1)
     if causal:
-        known = pad_sequence([row.known for row in rows], batch_first=True)
+        context = pad_sequence([row.context for row in rows], batch_first=True)
         earlier = torch.ones(mask.shape[1:], dtype=torch.bool, device=hidden.device).tril()
-        mask = mask & (known[:, None, :] | (earlier & ~known[:, :, None]))
+        mask = mask & (context[:, None, :] | (earlier & ~context[:, :, None]))
         padding = torch.eye(mask.shape[1], dtype=torch.bool, device=hidden.device)
-        mask = mask | (padding & ~present[:, :, None])  # a step that sees nothing gives NaN
-    return Batch(hidden, positions, present, mask[:, None])
+        mask = mask | (padding & ~valid[:, :, None])  # a step without keys would give NaN
+    return Batch(hidden, positions, valid, mask[:, None])

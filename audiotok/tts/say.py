@@ -33,9 +33,9 @@ from audiotok.tts.base import Generated, Generation, Prompt, Request, crop
 from audiotok.tts.corpus import Utterance
 from audiotok.tts.durations import Durations
 
-LEAST_PROMPT, MOST_PROMPT = 1.0, 3.0  # seconds: less is refused, more is cut off
-SILENT = 1e-3  # a prompt with a lower peak is silent
-KEPT = (".wav", ".flac", ".ogg")  # formats whose metadata say that the speech is synthetic
+MIN_PROMPT, MAX_PROMPT = 1.0, 3.0  # seconds: shorter ones are refused, longer ones cut
+MIN_PEAK = 1e-3  # a prompt with a lower peak is silent
+FORMATS = (".wav", ".flac", ".ogg")  # with metadata that mark the speech as synthetic
 CONSENT = (
     "this makes synthetic speech in the voice of the prompt: use it only with the consent of the "
     "person whose voice it is, never to deceive, and say that it is synthetic (docs/tts.md); this "
@@ -55,7 +55,7 @@ class Spoken:
         seconds_of_phones: how long each lasts; None where the model has no alignment.
         steps: sequential steps of the network.
         seconds: that each stage took, for the whole batch.
-        about: what is written into the metadata of the file.
+        metadata: of the file.
     """
 
     audio: Audio
@@ -64,7 +64,7 @@ class Spoken:
     seconds_of_phones: tuple[float, ...] | None
     steps: int
     seconds: dict[str, float]
-    about: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 class Speaker:
@@ -78,7 +78,7 @@ class Speaker:
 
     Raises:
         CheckpointError: no such model.
-        CodecError: the codec is not the one that the model learnt.
+        CodecError: the codec is not the one that the model was trained with.
     """
 
     def __init__(
@@ -91,16 +91,15 @@ class Speaker:
         if not models:
             shipped = ", ".join(trained.names()) or "none yet"
             raise CheckpointError(
-                f"no speech model is named: give its files, or one that ships ({shipped})"
+                f"no speech model was given: give its files, or one that ships ({shipped})"
             )
-        place = str(find_device(device))
-        self.model = trained.load(*models, device=place)
+        self.model = trained.load(*models, device=str(find_device(device)))
         self.name = "+".join(Path(model).stem for model in models)
         codes = self.model.codes
         self.codec = registry.load(tokenizer or codes.codec, checkpoint, device, quiet=True)
         if self.codec.fingerprint != codes.fingerprint:
             raise CodecError(
-                f"{self.name} speaks codes of {codes.codec} (fingerprint "
+                f"{self.name} generates codes of {codes.codec} (fingerprint "
                 f"{codes.fingerprint[:12]}), not of these weights (fingerprint "
                 f"{self.codec.fingerprint[:12]}): give the right ones with --checkpoint"
             )
@@ -125,9 +124,9 @@ class Speaker:
 
         Args:
             words: the text, at most about 35 seconds of speech.
-            prompt: a sound of the voice, as `as_audio` takes it; only its first MOST_PROMPT seconds
+            prompt: a sound of the voice, as `as_audio` takes it; only its first MAX_PROMPT seconds
                 are used.
-            prompt_text: what is said in the whole prompt, if known.
+            prompt_text: the text of the whole prompt, if known.
             durations: of the phones of the text (`durations.read`); None: the model chooses.
             seed: the same gives the same speech.
 
@@ -140,36 +139,36 @@ class Speaker:
         return self.speak([request], options)[0]
 
     def prompt(self, source: Any, words: str | None = None) -> Prompt:
-        """A prompt of a sound, and of what is said in it, if that is known."""
+        """A prompt from a sound and, if known, its text."""
         sound = as_audio(source)
         peak = float(sound.waveform.abs().max()) if sound.num_samples else 0.0
-        if sound.duration < LEAST_PROMPT:
+        if sound.duration < MIN_PROMPT:
             raise SpeechError(
-                f"the prompt lasts {sound.duration:.2f} s: expected {LEAST_PROMPT:g} s or more of "
-                f"one voice, best {MOST_PROMPT:g} s"
+                f"the prompt lasts {sound.duration:.2f} s: expected {MIN_PROMPT:g} s or more of "
+                f"one voice, best {MAX_PROMPT:g} s"
             )
-        if peak < SILENT:
+        if peak < MIN_PEAK:
             raise SpeechError(
                 f"the prompt is silent (peak {peak:.2g} of full scale): expected a sound with a "
                 "voice"
             )
         merge, rate = self.model.merge, self.model.codes.frame_rate
-        spoken = None
+        aligned = None
         if words is not None:
             try:
-                spoken = alignment.align(sound, words)
+                aligned = alignment.align(sound, words)
             except AudiotokError as error:
                 raise SpeechError(
                     f"the text of the prompt does not fit its sound: {error}"
                 ) from None
-        kept = round(MOST_PROMPT * sound.sample_rate)
-        sound = Audio(sound.waveform[:, :kept], sound.sample_rate)
+        length = round(MAX_PROMPT * sound.sample_rate)
+        sound = Audio(sound.waveform[:, :length], sound.sample_rate)
         codes = self.codec.encode(sound.to_channels(1)).codes[0].long()
         units = codes.shape[1] // merge
-        if spoken is None:
+        if aligned is None:
             return Prompt(codes[:, : units * merge])
-        starts = tuple(start for start in spoken.starts if start < units * merge / rate)
-        utterance = Utterance("prompt", "", codes, spoken.ids[: len(starts)], starts, rate)
+        starts = tuple(start for start in aligned.starts if start < units * merge / rate)
+        utterance = Utterance("prompt", "", codes, aligned.ids[: len(starts)], starts, rate)
         return crop(utterance, 0, units, merge)
 
     def request(
@@ -182,7 +181,7 @@ class Speaker:
     ) -> Request:
         """The input of the model; words whose phones are guessed are logged."""
         if not words.strip():
-            raise SpeechError("the text is empty: give what is to be said")
+            raise SpeechError("the text is empty: give the words to speak")
         pronounced = text.pronounce(words)
         for word, guess in pronounced.guessed.items():
             log.warning("%s is not in the dictionary: spoken as %s", word, " ".join(guess))
@@ -195,13 +194,11 @@ class Speaker:
     def speak(self, requests: Sequence[Request], options: Generation | None = None) -> list[Spoken]:
         """Speech of several requests in one batch; none depends on the others."""
         options = options or Generation()
-        return [
-            self._spoken(request, made, options)
-            for request, made in zip(requests, self.model.generate(requests, options), strict=True)
-        ]
+        results = self.model.generate(requests, options)
+        return [self._spoken(*pair, options) for pair in zip(requests, results, strict=True)]
 
     def stream(self, request: Request, options: Generation | None = None) -> Iterator[Audio]:
-        """The speech of one request in pieces, as they are made."""
+        """The speech of one request in pieces, as they are generated."""
         with self.codec.stream() as decoder:
             for codes in self.model.stream(request, options):
                 if (waveform := decoder.decode(codes[None])).numel():
@@ -209,29 +206,29 @@ class Speaker:
             if (waveform := decoder.decode(None, last=True)).numel():
                 yield self._audio(waveform)
 
-    def _spoken(self, request: Request, made: Generated, options: Generation) -> Spoken:
-        began = time.perf_counter()
-        audio = self.decode(made.codes)
-        seconds = made.seconds | {"codec": time.perf_counter() - began}
-        lengths = made.durations
-        about = {
+    def _spoken(self, request: Request, generated: Generated, options: Generation) -> Spoken:
+        start = time.perf_counter()
+        audio = self.decode(generated.codes)
+        seconds = generated.seconds | {"codec": time.perf_counter() - start}
+        lengths = generated.durations
+        metadata = {
             "synthetic": True,
             "made_by": "audiotok say",
             "model": self.name,
             "codec": self.model.codes.codec,
             "seed": request.seed,
-            "steps": made.steps,
+            "steps": generated.steps,
             "seconds": {name: round(x, 4) for name, x in seconds.items()},
             "options": options.model_dump(),
         }
         return Spoken(
             audio,
-            made.codes,
+            generated.codes,
             tuple(phones.NAMES[number] for number in request.phones.tolist()),
             None if lengths is None else tuple(self.unit * n for n in lengths.tolist()),
-            made.steps,
+            generated.steps,
             seconds,
-            about,
+            metadata,
         )
 
     def decode(self, codes: Tensor) -> Audio:
@@ -249,26 +246,26 @@ class Speaker:
 
 
 def write(path: str | Path, spoken: Spoken) -> None:
-    """Writes the sound; its metadata are JSON that says that it is synthetic, and by which model.
+    """Writes the sound; its metadata (JSON) say that it is synthetic, and by which model.
 
     Raises:
-        SpeechError: the format cannot hold that.
+        SpeechError: the format has no such metadata.
     """
     check_format(path)
-    sounds.write(path, spoken.audio, comment=json.dumps(spoken.about))
+    sounds.write(path, spoken.audio, comment=json.dumps(spoken.metadata))
 
 
 def check_format(path: str | Path) -> None:
-    """Raises SpeechError if the format of `path` cannot say that its speech is synthetic."""
-    if Path(path).suffix.lower() not in KEPT:
+    """Raises SpeechError if the format of `path` cannot mark speech as synthetic."""
+    if Path(path).suffix.lower() not in FORMATS:
         raise SpeechError(
-            f"{path}: synthetic speech is marked as such in the file, which {', '.join(KEPT)} can: "
-            "name one of them"
+            f"{path}: this format cannot mark speech as synthetic: name a file that ends in "
+            f"{', '.join(FORMATS)}"
         )
 
 
 def _note_consent() -> None:
-    """Once on this machine, where its mark can be written."""
+    """Logs CONSENT once per user; a file in the user's folder records it."""
     mark = user_folder() / "synthetic-speech-note-shown"
     if mark.exists():
         return

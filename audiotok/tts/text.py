@@ -15,7 +15,7 @@ from audiotok.judges.asr import normalise
 from audiotok.judges.asr.sphinx import dictionary
 from audiotok.tts import letter_to_sound
 
-MOST_PHONES = 400  # about 35 seconds of speech
+MAX_PHONES = 400  # about 35 seconds of speech
 SILENCE = "SIL"
 _PAUSE = re.compile(r"[.,;:!?…()\[\]\"“”]+(?=\s|$)|\s[-–—]+\s|—")
 _NUMBER = re.compile(r"\d+(?:,\d{3})+(?!\d)|\d+")
@@ -48,40 +48,40 @@ def pronounce(text: str) -> Pronounced:
 
     Raises:
         SpeechError: it has no word, a word of letters that English does not have, or more than
-            MOST_PHONES phones.
+            MAX_PHONES phones.
     """
     phones, guessed = [SILENCE], {}
     for part in _PAUSE.split(_NUMBER.sub(_read_out, text)):
         for word in normalise(part).split():
-            found, known = _word(word)
-            phones += found
+            word_phones, known = _word(word)
+            phones += word_phones
             if not known:
-                guessed[word] = tuple(found)
+                guessed[word] = tuple(word_phones)
         if phones[-1] != SILENCE:
             phones.append(SILENCE)
     if len(phones) == 1:
         raise SpeechError(f"the text {text[:40]!r} has no word to speak: give letters or numbers")
-    if len(phones) > MOST_PHONES:
+    if len(phones) > MAX_PHONES:
         raise SpeechError(
-            f"the text has {len(phones)} phones, {MOST_PHONES} (about 35 s of speech) are the "
-            "most: speak it sentence by sentence"
+            f"the text has {len(phones)} phones, expected at most {MAX_PHONES} (about 35 s of "
+            "speech): speak it sentence by sentence"
         )
     return Pronounced(tuple(phones), guessed)
 
 
 def pronunciations(text: str) -> dict[str, list[str]]:
     """The guessed phones of those words of `normalise(text)` that the dictionary does not have."""
-    found = {word: _word(word) for word in normalise(text).split()}
-    return {word: list(phones) for word, (phones, known) in found.items() if not known}
+    words = {word: _word(word) for word in normalise(text).split()}
+    return {word: list(phones) for word, (phones, known) in words.items() if not known}
 
 
 def _word(word: str) -> tuple[list[str], bool]:
     """Its phones, and whether the dictionary has them."""
-    known = dictionary()
-    if word in known:
-        return list(known[word]), True
-    if word.endswith("'s") and word[:-2] in known:
-        base = known[word[:-2]]
+    pronunciations = dictionary()
+    if word in pronunciations:
+        return list(pronunciations[word]), True
+    if word.endswith("'s") and word[:-2] in pronunciations:
+        base = pronunciations[word[:-2]]
         last = base[-1]
         ending = ["IH", "Z"] if last in _HISSING else ["S"] if last in _VOICELESS else ["Z"]
         return [*base, *ending], False

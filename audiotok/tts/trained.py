@@ -33,7 +33,7 @@ from audiotok.tts.valle import ValleR
 
 METADATA_KEY = "audiotok_tts"
 VERSION = 1
-KIND = "bundled/tts"  # where models that ship are
+KIND = "bundled/tts"  # folder of the models that ship
 
 Parts = dict[str, dict[str, Any]]  # of each kind: config, codes, training
 
@@ -60,16 +60,16 @@ def find(name: str | Path) -> Path:
     )
 
 
-def content(kind: str, model: SpeechModel, about: dict[str, Any]) -> bytes:
+def content(kind: str, model: SpeechModel, training: dict[str, Any]) -> bytes:
     """The file of one part: parameters in float16, buffers (ResGen's codewords) as they are.
 
     Args:
-        about: what is known of the training: plain values.
+        training: facts about the training, plain values.
     """
     part = {
         "config": model.config.model_dump(mode="json"),
         "codes": asdict(model.codes),
-        "training": about,
+        "training": training,
     }
     parameters = dict(model.named_parameters())
     state = {
@@ -80,13 +80,12 @@ def content(kind: str, model: SpeechModel, about: dict[str, Any]) -> bytes:
 
 
 def join(paths: Sequence[str | Path], out: str | Path) -> None:
-    """One file of the parts of several; the later of two of a kind counts."""
+    """One file with the parts of several files; of two parts of one kind the later one is used."""
     state: dict[str, Tensor] = {}
     parts: Parts = {}
     for path in paths:
-        own, weights = read(path), load_file(path)
-        parts |= own
-        state |= weights
+        parts |= read(path)
+        state |= load_file(path)
     with replacing(out, CheckpointError) as file:
         file.write(_bytes(state, parts))
 
@@ -98,7 +97,7 @@ def _bytes(state: dict[str, Tensor], parts: Parts) -> bytes:
 
 
 def read(path: str | Path) -> Parts:
-    """What the metadata of a file say of each of its parts.
+    """The metadata of each part of a file.
 
     Raises:
         CheckpointError: it cannot be read, or holds no speech model.
@@ -121,38 +120,38 @@ def load(*paths: str | Path, device: str = AUTO) -> SpeechModel:
     """The model of a file, or of the files of its parts, in eval mode.
 
     Args:
-        paths: files, or a name of `names`; the later of two parts of a kind counts.
+        paths: files, or a name of `names`; of two parts of one kind the later one is used.
 
     Raises:
         CheckpointError: a file is missing or damaged, or a part of the model is.
     """
-    found = {}
+    models = {}
     for path in map(find, paths):
         parts, state = read(path), load_file(path)
         for kind, part in parts.items():
-            found[kind] = _part(path, kind, part, state)
-    return _whole(found, paths).to(find_device(device)).eval()
+            models[kind] = _part(path, kind, part, state)
+    return _combined(models, paths).to(find_device(device)).eval()
 
 
 def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor]) -> SpeechModel:
     prefix = f"{kind}."
-    own = {k.removeprefix(prefix): x.float() for k, x in state.items() if k.startswith(prefix)}
+    weights = {k.removeprefix(prefix): x.float() for k, x in state.items() if k.startswith(prefix)}
     try:
         config = TypeAdapter(ModelConfig).validate_python(part["config"])
-        about = dict(part["codes"])
-        about |= {key: tuple(about[key]) for key in ("codebook_sizes", "strides")}
-        if path.parent != assets.folder(KIND):  # the user's: its codec is only looked up
-            about["codec"] = Recorded(about["codec"], str(path))
-        with torch.random.fork_rng([]), checkpoints.sized_by(own, path):
-            model = config.build(Codes(**about))
+        codes = dict(part["codes"])
+        codes |= {key: tuple(codes[key]) for key in ("codebook_sizes", "strides")}
+        if path.parent != assets.folder(KIND):  # a file of the user: its codec is only looked up
+            codes["codec"] = Recorded(codes["codec"], str(path))
+        with torch.random.fork_rng([]), checkpoints.sized_by(weights, path):
+            model = config.build(Codes(**codes))
     except (ValueError, LookupError, TypeError, AttributeError) as reason:
         raise _damaged(path, reason) from reason
-    checkpoints.load_strict(model, own, path)
+    checkpoints.load_strict(model, weights, path)
     return model
 
 
-def _whole(parts: dict[str, SpeechModel], paths: Sequence[str | Path]) -> SpeechModel:
-    """The model that parts make."""
+def _combined(parts: dict[str, SpeechModel], paths: Sequence[str | Path]) -> SpeechModel:
+    """The complete model of these parts."""
     if set(parts) == {"valle-ar", "valle-nar"}:
         return ValleR(parts["valle-ar"], parts["valle-nar"])
     if len(parts) == 1 and not set(parts) & {"valle-ar", "valle-nar"}:

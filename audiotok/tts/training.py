@@ -2,7 +2,7 @@
 
 A run's folder is that of a codec's training (`training.trainer`): the resolved recipe,
 environment.json, log.jsonl, `state.pt`, and model.safetensors, the best validation in float16.
-Codes and phones are made first, where they are missing; that goes on where it stopped, too.
+Codes and phones that are missing are computed first; this resumes where it stopped, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from audiotok.tts.base import Codes, Example, crop
 from audiotok.tts.corpus import Utterance, Utterances
 from audiotok.tts.recipe import TTSRecipe, load
 
-SORTED = 32  # batches whose clips are sorted by length together
+SORTED_BATCHES = 32  # the clips of this many batches are sorted by length
 
 
 def train(
@@ -62,9 +62,9 @@ class Run:
     def __init__(self, recipe: TTSRecipe, folder: Folder, group: ProcessGroup, note: Note):
         self.recipe, self.folder, self.group = recipe, folder, group
         group.in_main(lambda: [_prepare(recipe, codec, note) for codec in recipe.codecs])
-        self.corpora = [Material(recipe, codec) for codec in recipe.codecs]
+        self.datasets = [Dataset(recipe, codec) for codec in recipe.codecs]
         state.seed_everything(recipe.seed)
-        self.model = recipe.model.build(self.corpora[0].codes).to(group.device)
+        self.model = recipe.model.build(self.datasets[0].codes).to(group.device)
         self.optimizer = make_optimizer(self.model.parameters(), recipe.optimizer)
         self.step, self.seconds, self.best = 0, 0.0, math.inf
         self._parts = {"model": self.model, "optimizer": self.optimizer}
@@ -96,16 +96,16 @@ class Run:
         """One step on the examples that belong to it, a function of the seed."""
         recipe, group = self.recipe, self.group
         number = step * group.count + group.rank
-        material = self.corpora[number % len(self.corpora)]
-        examples = material.examples(number // len(self.corpora))
+        dataset = self.datasets[number % len(self.datasets)]
+        examples = dataset.examples(number // len(self.datasets))
         generator = torch.Generator().manual_seed(recipe.seed * 2**32 + number)
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         with group.autocast():
-            found = self.model.loss(examples, generator)
-        found["loss"].backward()
+            losses = self.model.loss(examples, generator)
+        losses["loss"].backward()
         group.average_gradients(self.model.parameters(), 1)
-        means = {name: group.sum(x.detach()) / group.count for name, x in found.items()}
+        means = {name: group.sum(x.detach()) / group.count for name, x in losses.items()}
         rate = apply_gradients(
             self.optimizer, self.model.parameters(), recipe.optimizer,
             step=step, steps=recipe.steps, loss=means["loss"],
@@ -116,18 +116,18 @@ class Run:
     def _validate(self, numbers: dict[str, float]) -> None:
         self.model.eval()
         sums: dict[str, float] = {}
-        batches = [batch for one in self.corpora for batch in one.validation()]
+        batches = [batch for dataset in self.datasets for batch in dataset.validation()]
         for number, examples in enumerate(batches):
             generator = torch.Generator().manual_seed(number)
             with self.group.autocast():
-                found = self.model.loss(examples, generator)
-            for name, x in found.items():
+                losses = self.model.loss(examples, generator)
+            for name, x in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(x) / len(batches)
         self._log(numbers | {f"validation_{name}": x for name, x in sums.items()})
         if self.group.is_main and sums["loss"] < self.best:
-            about = {"recipe": self.recipe.name, "seed": self.recipe.seed, "step": self.step}
+            training = {"recipe": self.recipe.name, "seed": self.recipe.seed, "step": self.step}
             with replacing(self.folder.best, RecipeError) as file:
-                file.write(trained.content(self.recipe.model.kind, self.model, about))
+                file.write(trained.content(self.recipe.model.kind, self.model, training))
         self.best = min(self.best, sums["loss"])
         progress = {"step": self.step, "seconds": self.seconds, "best": self.best}
         state.save(self.folder.state, self._parts, progress, self.group)
@@ -139,8 +139,8 @@ class Run:
                 log.write(json.dumps(line) + "\n")
 
 
-class Material:
-    """The examples of one codec: which clips make a batch depends on its number and the seed."""
+class Dataset:
+    """The examples of one codec; the clips of a batch depend on its number and the seed."""
 
     def __init__(self, recipe: TTSRecipe, codec: str):
         self.recipe = recipe
@@ -153,9 +153,9 @@ class Material:
         )  # fmt: skip
         self.merge = merge
         train, validation = utterances.split(recipe.validation_every)
-        self.train, self.others = _with_others(train)
-        self.held, self.held_others = _with_others(validation)
-        if not self.train or not self.held:
+        self.train, self.train_speakers = _with_prompts(train)
+        self.held_out, self.held_out_speakers = _with_prompts(validation)
+        if not self.train or not self.held_out:
             raise CorpusError(
                 f"{recipe.corpus} has too few clips per speaker: expected two or more to train on, "
                 f"and {2 * recipe.validation_every} or more with validation_every "
@@ -170,7 +170,7 @@ class Material:
         return [
             self._example(
                 self.train[index],
-                self.others,
+                self.train_speakers,
                 np.random.default_rng([recipe.seed, 1, number, position]),
             )
             for position, index in enumerate(self._order(epoch)[place])
@@ -181,35 +181,35 @@ class Material:
         """The batches of an epoch: clips of similar length together, which saves padding."""
         rng, batch = np.random.default_rng([self.recipe.seed, 0, epoch]), self.recipe.batch
         order = rng.permutation(len(self.train))
-        found = []
-        for start in range(0, len(order), SORTED * batch):
-            window = order[start : start + SORTED * batch].tolist()
+        batches = []
+        for start in range(0, len(order), SORTED_BATCHES * batch):
+            window = order[start : start + SORTED_BATCHES * batch].tolist()
             window.sort(key=lambda index: self.train[index].codes.shape[1])
-            found += [window[at : at + batch] for at in range(0, len(window), batch)]
-        found = [one for one in found if len(one) == batch] or found
-        return [found[place] for place in rng.permutation(len(found))]
+            batches += [window[at : at + batch] for at in range(0, len(window), batch)]
+        batches = [indices for indices in batches if len(indices) == batch] or batches
+        return [batches[place] for place in rng.permutation(len(batches))]
 
     def validation(self) -> list[list[Example]]:
         """Batches, the same every time."""
-        chosen = self.held[:: max(1, len(self.held) // self.recipe.validation_clips)]
-        found = [
-            self._example(one, self.held_others, np.random.default_rng([number]))
-            for number, one in enumerate(chosen[: self.recipe.validation_clips])
+        count, batch = self.recipe.validation_clips, self.recipe.batch
+        targets = self.held_out[:: max(1, len(self.held_out) // count)][:count]
+        examples = [
+            self._example(target, self.held_out_speakers, np.random.default_rng([number]))
+            for number, target in enumerate(targets)
         ]
-        return [
-            found[at : at + self.recipe.batch] for at in range(0, len(found), self.recipe.batch)
-        ]
+        return [examples[at : at + batch] for at in range(0, len(examples), batch)]
 
     def _example(
-        self, target: Utterance, others: dict[str, list[Utterance]], rng: np.random.Generator
+        self, target: Utterance, speakers: dict[str, list[Utterance]], rng: np.random.Generator
     ) -> Example:
-        same = [one for one in others[target.speaker] if one.id != target.id]
-        other = same[rng.integers(len(same))]
+        """The target with a random piece of another utterance of its speaker as the prompt."""
+        candidates = [other for other in speakers[target.speaker] if other.id != target.id]
+        prompt = candidates[rng.integers(len(candidates))]
         rate = self.codes.frame_rate / self.merge
-        there = -(-other.codes.shape[1] // self.merge)
-        wanted = min(there, round(rng.uniform(*self.recipe.prompt_seconds) * rate))
-        start = int(rng.integers(there - wanted + 1))
-        return Example(target, crop(other, start, max(1, wanted), self.merge))
+        available = -(-prompt.codes.shape[1] // self.merge)
+        length = min(available, round(rng.uniform(*self.recipe.prompt_seconds) * rate))
+        start = int(rng.integers(available - length + 1))
+        return Example(target, crop(prompt, start, max(1, length), self.merge))
 
 
 def _prepare(recipe: TTSRecipe, codec: str, note: Note) -> None:
@@ -217,9 +217,9 @@ def _prepare(recipe: TTSRecipe, codec: str, note: Note) -> None:
         corpus.prepare(recipe.corpus, recipe.tokens, codec, note)
 
 
-def _with_others(
+def _with_prompts(
     utterances: Sequence[Utterance],
 ) -> tuple[list[Utterance], dict[str, list[Utterance]]]:
-    """Those whose speaker says something else too, and all by speaker."""
-    found = corpus.by_speaker(utterances)
-    return [one for one in utterances if len(found[one.speaker]) > 1], found
+    """The utterances whose speaker has others, which can be prompts; and all by speaker."""
+    speakers = corpus.by_speaker(utterances)
+    return [target for target in utterances if len(speakers[target.speaker]) > 1], speakers

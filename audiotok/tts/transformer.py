@@ -2,7 +2,7 @@
 
 Pre-norm blocks (RMSNorm, attention, RMSNorm, GELU) without biases, as `audiotok.lm.transformer`,
 whose attention is causal only. Here the rows of a batch may differ in length and positions.
-There is no dropout within attention: on a CPU it would keep PyTorch from its fused kernel.
+There is no dropout within attention: with it PyTorch would not use its fused kernel on a CPU.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from audiotok.lm.transformer import frequencies, rotate, rotation_of
 class Cache(causal.Cache):
     """A cache whose rows can end at different steps."""
 
-    def keep(self, rows: Tensor) -> None:
-        """Keeps these rows of the batch, (M,) indices."""
+    def select_rows(self, rows: Tensor) -> None:
+        """Drops all rows of the batch but these, (M,) indices."""
         for layer, (keys, values) in self.layers.items():
             self.layers[layer] = keys[rows], values[rows]
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward network, each behind a norm and beside a shortcut."""
+    """Attention and a feed-forward network, each with pre-norm and a residual connection."""
 
     def __init__(self, dimension: int, heads: int, dropout: float):
         super().__init__()
@@ -47,11 +47,11 @@ class Block(nn.Module):
         query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             key, value = cache.extend(layer, key, value)
-        found = F.scaled_dot_product_attention(query, key, value, mask)
-        found = self.out(found.transpose(1, 2).flatten(2))
-        hidden = hidden + F.dropout(found, self.dropout, self.training)
-        fed = self.feed_out(F.gelu(self.feed_in(self.feed_norm(hidden))))
-        return hidden + F.dropout(fed, self.dropout, self.training)
+        attended = F.scaled_dot_product_attention(query, key, value, mask)
+        attended = self.out(attended.transpose(1, 2).flatten(2))
+        hidden = hidden + F.dropout(attended, self.dropout, self.training)
+        output = self.feed_out(F.gelu(self.feed_in(self.feed_norm(hidden))))
+        return hidden + F.dropout(output, self.dropout, self.training)
 
 
 class Transformer(nn.Module):
@@ -75,8 +75,8 @@ class Transformer(nn.Module):
         """
         Args:
             positions: (B, P), of each step in its row.
-            mask: (B, 1, P, Q) bool, True where a step sees a key, the Q - P of the cache first;
-                None: every step sees all.
+            mask: (B, 1, P, Q) bool, True where a step attends to a key, the Q - P of the cache
+                first; None: every step attends to all.
             cache: of the steps before `hidden`.
         """
         rotation = rotation_of(positions[:, None], self.frequencies, hidden.dtype)

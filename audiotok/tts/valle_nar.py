@@ -1,10 +1,10 @@
-"""The non-autoregressive model of VALL-E R: the other codebooks, each at once for all frames.
+"""The non-autoregressive model of VALL-E R: the other codebooks, each for all frames at once.
 
-Han et al. 2024, arXiv 2406.07855, section 3.2; Wang et al. 2023, arXiv 2301.02111. A frame sees the
-sum of the embeddings of its tokens so far, of its phone and of the next one; frames of the prompt
-have all their tokens. The head of codebook j shares its weights with the embedding of codebook j.
-In training one codebook is drawn for each batch, and the phones of `phone_dropout` of the rows are
-withheld, so that one model serves speech with and without alignment.
+Han et al. 2024, arXiv 2406.07855, section 3.2; Wang et al. 2023, arXiv 2301.02111. The input of a
+frame is the sum of the embeddings of its tokens so far, of its phone and of the next one; frames of
+the prompt have all their tokens. The head of codebook j shares its weights with the embedding of
+codebook j. In training one codebook is chosen at random for each batch, and a share `phone_dropout`
+of the rows gets no phones, so that one model serves speech with and without alignment.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class NARConfig(Section):
     heads: int = Field(4, gt=0)
     layers: int = Field(6, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
-    phone_dropout: float = Field(0.5, ge=0, le=1)  # of rows whose frames do not know their phones
-    prompt_text_dropout: float = Field(0.5, ge=0, le=1)  # of prompts whose text is withheld
+    phone_dropout: float = Field(0.5, ge=0, le=1)  # share of rows whose frames have no phones
+    prompt_text_dropout: float = Field(0.5, ge=0, le=1)  # share of prompts without their text
 
     def build(self, codes: Codes) -> NAR:
         """A new model with random weights."""
@@ -43,9 +43,9 @@ class NARConfig(Section):
 
 
 class NAR(SpeechModel):
-    """See the module; `fill` makes all tokens of given first ones.
+    """See the module; `fill` predicts all other tokens from the first ones.
 
-    It has a unit of as many frames as the codec merges, and speaks unmerged tokens as well.
+    A unit has as many frames as the codec merges; codecs without merging have units of one frame.
     """
 
     def __init__(self, config: NARConfig, codes: Codes):
@@ -58,7 +58,7 @@ class NAR(SpeechModel):
         self.phones = nn.Embedding(phones.NUM_PHONES, width)
         self.next_phones = nn.Embedding(phones.NUM_PHONES, width)
         self.tokens = nn.ModuleList(nn.Embedding(size, width) for size in sizes)
-        self.books = nn.Embedding(len(sizes), width)  # which codebook is asked for
+        self.books = nn.Embedding(len(sizes), width)  # the codebook to predict
         self.segments = nn.Embedding(4, width)
         self.transformer = Transformer(width, config.heads, config.layers, config.dropout)
         for table in self.modules():
@@ -68,83 +68,85 @@ class NAR(SpeechModel):
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """ "loss": nats per token of one codebook; its accuracy beside."""
+        """ "loss": nats per token of one codebook; and its accuracy."""
         config = self.config
         book = int(torch.randint(1, len(self.tokens), (), generator=generator))
-        withheld = torch.rand(2, len(examples), generator=generator)
+        rates = torch.tensor([[config.prompt_text_dropout], [config.phone_dropout]])
+        hidden = torch.rand(2, len(examples), generator=generator) < rates
         requests = [
             Request(
-                one.target.phones,
-                Prompt(one.prompt.codes) if hidden < config.prompt_text_dropout else one.prompt,
-                None if unknown < config.phone_dropout else one.target.durations(self.merge),
+                example.target.phones,
+                Prompt(example.prompt.codes) if hide_text else example.prompt,
+                None if hide_phones else example.target.durations(self.merge),
             )
-            for one, hidden, unknown in zip(examples, *withheld.tolist(), strict=True)
+            for example, hide_text, hide_phones in zip(examples, *hidden.tolist(), strict=True)
         ]
-        tokens = [self.grouping.join(one.target.codes) for one in examples]
+        tokens = [self.grouping.join(example.target.codes) for example in examples]
         logits = self.forced(requests, tokens, book)
-        wanted = torch.cat([one[book] for one in tokens]).to(logits[0].device)
+        targets = torch.cat([clip[book] for clip in tokens]).to(logits[0].device)
         flat = torch.cat(logits)
-        right = (flat.argmax(-1) == wanted).float().mean()
-        return {"loss": F.cross_entropy(flat, wanted), "accuracy": right.detach()}
+        accuracy = (flat.argmax(-1) == targets).float().mean()
+        return {"loss": F.cross_entropy(flat, targets), "accuracy": accuracy.detach()}
 
     def forced(
         self, requests: Sequence[Request], tokens: Sequence[Tensor], book: int
     ) -> list[Tensor]:
-        """Logits (T, size) of codebook `book` (1 or more) for tokens (K, T), of which the codebooks
-        before it are seen; the durations of a request may be None."""
+        """Logits (T, size) of codebook `book` (1 or more) for tokens (K, T), given the codebooks
+        before it; the durations of a request may be None."""
         rows = [
-            self._prefix(request) + self._frames(request, own[:book])
-            for request, own in zip(requests, tokens, strict=True)
+            self._prefix(request) + self._frames(request, clip[:book])
+            for request, clip in zip(requests, tokens, strict=True)
         ]
         batch = pad_rows(rows, causal=False)
         hidden = batch.hidden + self.books.weight[book]
         hidden = self.transformer(hidden, batch.positions, batch.mask)
-        lengths = [own.shape[1] for own in tokens]
+        lengths = [clip.shape[1] for clip in tokens]
         table = self.tokens[book].weight
         return [
-            (one[len(row) - length : len(row)] @ table.T).float()
-            for one, row, length in zip(hidden, rows, lengths, strict=True)
+            (output[len(row) - length : len(row)] @ table.T).float()
+            for output, row, length in zip(hidden, rows, lengths, strict=True)
         ]
 
     @torch.no_grad()
     def fill(self, requests: Sequence[Request], first: Sequence[Tensor]) -> list[Tensor]:
         """First tokens of each frame, (T,) -> codes (K, T), the most likely ones."""
-        tokens = [own[None].to(self._device) for own in first]
+        tokens = [clip[None].to(self._device) for clip in first]
         for book in range(1, len(self.tokens)):
             logits = self.forced(requests, tokens, book)
             tokens = [
-                torch.cat([own, one.argmax(-1)[None]])
-                for own, one in zip(tokens, logits, strict=True)
+                torch.cat([clip, scores.argmax(-1)[None]])
+                for clip, scores in zip(tokens, logits, strict=True)
             ]
-        return [self.grouping.split(own.cpu()) for own in tokens]
+        return [self.grouping.split(clip.cpu()) for clip in tokens]
 
     def _prefix(self, request: Request) -> Row:
-        """Text and prompt."""
+        """The steps of the text and of the prompt."""
         prompt, segments = request.prompt, self.segments.weight
         text = Row.part(self.text(request.phones.to(self._device)) + segments[TEXT], 0)
         tokens = self.grouping.join(prompt.codes).to(self._device)
-        sound = sum(table(own) for table, own in zip(self.tokens, tokens, strict=True))
-        sound = sound + segments[PROMPT] + self._place(prompt.phones, prompt.durations, len(sound))
+        sound = sum(table(row) for table, row in zip(self.tokens, tokens, strict=True))
+        phone_state = self._phone_state(prompt.phones, prompt.durations, len(sound))
+        sound = sound + segments[PROMPT] + phone_state
         if prompt.phones is not None:
-            said = self.text(prompt.phones.to(self._device)) + segments[PROMPT_TEXT]
-            text = Row.part(said, -len(said)) + text
+            prompt_text = self.text(prompt.phones.to(self._device)) + segments[PROMPT_TEXT]
+            text = Row.part(prompt_text, -len(prompt_text)) + text
         return text + Row.part(sound, -len(sound))
 
     def _frames(self, request: Request, tokens: Tensor) -> Row:
-        """The frames to fill, of tokens (K', T) that are known."""
+        """The steps of the frames to predict, from their tokens so far (K', T)."""
         tokens = tokens.to(self._device)
-        known = sum(table(own) for table, own in zip(self.tokens, tokens, strict=False))
-        place = self._place(request.phones, request.durations, len(known))
-        return Row.part(known + self.segments.weight[SPEECH] + place, 0)
+        known = sum(table(row) for table, row in zip(self.tokens, tokens, strict=False))
+        phone_state = self._phone_state(request.phones, request.durations, len(known))
+        return Row.part(known + self.segments.weight[SPEECH] + phone_state, 0)
 
-    def _place(self, spoken: Tensor | None, durations: Tensor | None, frames: int) -> Tensor:
-        """The embeddings of the phone of each frame and of the next one, (T, D)."""
-        here = after = torch.zeros(frames, dtype=torch.long)
-        if spoken is not None and durations is not None:
-            here, after, _ = units.path(spoken, durations)
-            merge = -(-frames // len(here))
-            here, after = (one.repeat_interleave(merge)[:frames] for one in (here, after))
-        return self.phones(here.to(self._device)) + self.next_phones(after.to(self._device))
+    def _phone_state(self, ids: Tensor | None, durations: Tensor | None, frames: int) -> Tensor:
+        """The sum of the embeddings of the phone of each frame and of the next phone, (T, D)."""
+        current = following = torch.zeros(frames, dtype=torch.long)
+        if ids is not None and durations is not None:
+            current, following, _ = units.expand(ids, durations)
+            merge = -(-frames // len(current))
+            current, following = (x.repeat_interleave(merge)[:frames] for x in (current, following))
+        return self.phones(current.to(self._device)) + self.next_phones(following.to(self._device))
 
     @property
     def _device(self) -> torch.device:

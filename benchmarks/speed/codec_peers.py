@@ -17,11 +17,11 @@ from audiotok.sound.audio import as_audio
 
 
 class Peer(NamedTuple):
-    """A codec of somebody else; a waveform is (1, C, L)."""
+    """A codec of another package; a waveform is (1, C, L)."""
 
     encode: Callable[[Tensor], Any]
-    decode: Callable[[Any], Tensor]  # what `encode` gave -> (1, C, L or more)
-    codes: Callable[[Any], Tensor]  # of what `encode` gave: (1, K, T)
+    decode: Callable[[Any], Tensor]  # the result of `encode` -> (1, C, L or more)
+    codes: Callable[[Any], Tensor]  # the result of `encode` -> (1, K, T)
 
 
 def speech(sample_rate: int = 24_000, channels: int = 1, seconds: int = 30) -> Tensor:
@@ -42,7 +42,7 @@ def encodec(name: str, folder: Path, sound: Tensor) -> tuple[Path, dict[str, Pee
     mono = name.startswith("encodec-24k")
     build = EncodecModel.encodec_model_24khz if mono else EncodecModel.encodec_model_48khz
     model = build(pretrained=False).eval()
-    _livelier(model)
+    _randomise_weights(model)
     _draw_codebooks(model, sound)
     bandwidth = 6.0 if mono else 24.0
     model.set_target_bandwidth(bandwidth)
@@ -59,8 +59,8 @@ def encodec(name: str, folder: Path, sound: Tensor) -> tuple[Path, dict[str, Pee
     return folder / "model.th", peers
 
 
-def _livelier(model: torch.nn.Module) -> None:
-    """Weights through which speech keeps its level, so that latents differ from frame to frame."""
+def _randomise_weights(model: torch.nn.Module) -> None:
+    """Random weights that preserve the level of speech, so that latents differ between frames."""
     for name, parameter in model.named_parameters():
         if name.endswith("weight_g"):
             parameter.fill_(10 if name.startswith("encoder.model.0.") else 1.2)
@@ -74,10 +74,10 @@ def _draw_codebooks(model: Any, sound: Tensor) -> None:
     if model.normalize:
         pieces = [normalise(piece)[0] for piece in pieces]
     residual = torch.cat([model.encoder(piece) for piece in pieces], dim=-1)[0].T
-    off = 0.2 * residual.std()
+    noise = 0.2 * residual.std()
     for stage, layer in enumerate(model.quantizer.vq.layers):
         rows = residual[torch.randint(len(residual), (model.quantizer.bins,))]
-        codebook = rows + off * 0.9**stage * torch.randn_like(rows)
+        codebook = rows + noise * 0.9**stage * torch.randn_like(rows)
         layer._codebook.embed.copy_(codebook)
         layer._codebook.inited.fill_(1)
         residual = residual - codebook[torch.cdist(residual, codebook).argmin(dim=1)]
@@ -114,7 +114,7 @@ def _encodec_of_transformers(package: Any, mono: bool, bandwidth: float) -> Peer
 
 def _in_transformers(key: str) -> str:
     """The name that transformers has for a tensor of the encodec package."""
-    for theirs, named in (
+    for old, new in (
         (".model.", ".layers."),
         (".vq.", "."),
         ("._", "."),
@@ -125,12 +125,12 @@ def _in_transformers(key: str) -> str:
         ("weight_g", "parametrizations.weight.original0"),
         ("weight_v", "parametrizations.weight.original1"),
     ):
-        key = key.replace(theirs, named)
+        key = key.replace(old, new)
     return key
 
 
 def dac(name: str, folder: Path, sound: Tensor) -> tuple[Path, dict[str, Peer]]:
-    """File of weights and peers of DAC at 24 kHz, its 8 first codebooks."""
+    """File of weights and peers of DAC at 24 kHz, its first 8 codebooks."""
     from transformers import DacConfig, DacModel
 
     config = DacConfig(

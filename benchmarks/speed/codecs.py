@@ -8,11 +8,12 @@ is also what is coded: one frame, 1 s and 10 s. All peers run in this one proces
 time is the median over the rounds, process time in one thread (--threads changes that).
 
 `audiotok` is `codec.encode(Audio)` and `codec.decode(Tokens)` with all their checks; `audiotok
-network` is the network alone, as the peers are timed. `differing` counts codes unlike ours, which
-near ties may be; sound from the same codes is compared to 1e-5 of its peak. EnCodec at 24 kHz and
-DAC have 8 codebooks, EnCodec at 48 kHz has all 16 (transformers allows only some numbers).
+network` is the network alone, as the peers are timed. `differing` counts codes that differ from
+ours, which can happen at near ties; sound from the same codes is compared to 1e-5 of its peak.
+EnCodec at 24 kHz and DAC have 8 codebooks, EnCodec at 48 kHz has all 16 (transformers allows only
+some numbers).
 
-Writes results/speed/codecs-cpu.csv and .json. What was not measured is a row that says so.
+Writes results/speed/codecs-cpu.csv and .json. Rows with a note were not measured.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ CODECS: dict[str, Callable[[str, Path, Tensor], tuple[Path, dict[str, Peer]]]] =
     "encodec-48k": encodec,
     "dac-24k:codebooks=8": dac,
 }
-DIFFERING = 0.001  # share of codes that near ties may make unlike, at most
-GOALS = [  # codec, length, work, peer, at least
+MAX_DIFFERING = 0.001  # share of codes that may differ at near ties
+GOALS = [  # codec, length, work, peer, minimum ratio
     ("encodec-24k:codebooks=8", "1 s", "encode+decode", "transformers", 1.05),
     ("encodec-24k:codebooks=8", "one frame", "encode+decode", "transformers", 1.3),
 ]
@@ -87,37 +88,38 @@ def measured(name: str, rounds: int) -> Iterator[dict]:
     lengths |= {f"{seconds} s": seconds * card.sample_rate_in for seconds in (1, 10)}
     for label, num_samples in lengths.items():
         cell = {"codec": name, "length": label, "seconds": num_samples / card.sample_rate_in}
-        yield from cell_rows(codec, peers, sound[:, :num_samples], cell, rounds)
+        yield from cell_rows(codec, peers, sound[:, :num_samples], cell, rounds=rounds)
 
 
 def cell_rows(
-    codec: audiotok.Codec, peers: dict[str, Peer], sound: Tensor, cell: dict, rounds: int
+    codec: audiotok.Codec, peers: dict[str, Peer], sound: Tensor, cell: dict, *, rounds: int
 ) -> Iterator[dict]:
     audio, batch = Audio(sound, codec.card.sample_rate_in), sound[None]
     tokens = codec.encode(audio)
     decoded = codec.decode(tokens).waveform
-    works: dict[str, dict[str, Callable]] = {
+    functions: dict[str, dict[str, Callable]] = {
         "encode": {"audiotok": lambda: codec.encode(audio)},
         "decode": {"audiotok": lambda: codec.decode(tokens)},
     }
-    works["encode"]["audiotok network"] = lambda: codec._codes_of(batch, fast=False)
-    works["decode"]["audiotok network"] = lambda: network_decode(codec, tokens, sound.shape[1])
+    functions["encode"]["audiotok network"] = lambda: codec._codes_of(batch, fast=False)
+    functions["decode"]["audiotok network"] = lambda: network_decode(codec, tokens, sound.shape[1])
     differing = {}
     for name, peer in peers.items():
         with torch.inference_mode():
             encoded = peer.encode(batch)
-            codes, theirs = peer.codes(encoded), peer.decode(encoded)
+            codes, peer_sound = peer.codes(encoded), peer.decode(encoded)
         differing[name] = int((codes != tokens.codes).sum())
-        if differing[name] > DIFFERING * codes.numel():
+        if differing[name] > MAX_DIFFERING * codes.numel():
             raise SystemExit(f"{cell}: {differing[name]} codes of {name} differ from ours")
-        common = min(theirs.shape[-1], decoded.shape[1])  # DAC's decoder is short by 8 samples
-        apart = (theirs[0, :, :common] - decoded[:, :common]).abs().max() / decoded.abs().max()
-        if not differing[name] and apart > 1e-5:
-            raise SystemExit(f"{cell}: the sound of {name} differs by {apart:g} of its peak")
-        works["encode"][name] = lambda peer=peer: peer.encode(batch)
-        works["decode"][name] = lambda peer=peer, encoded=encoded: peer.decode(encoded)
+        common = min(peer_sound.shape[-1], decoded.shape[1])  # DAC's decoder is short by 8 samples
+        error = (peer_sound[0, :, :common] - decoded[:, :common]).abs().max()
+        error = error / decoded.abs().max()
+        if not differing[name] and error > 1e-5:
+            raise SystemExit(f"{cell}: the sound of {name} differs by {error:g} of its peak")
+        functions["encode"][name] = lambda peer=peer: peer.encode(batch)
+        functions["decode"][name] = lambda peer=peer, encoded=encoded: peer.decode(encoded)
     medians: dict[str, float] = {}
-    for work, bodies in works.items():
+    for work, bodies in functions.items():
         with torch.inference_mode():
             rows = list(timed(bodies, "cpu", rounds))
         for row in rows:
@@ -140,12 +142,12 @@ def network_decode(codec: audiotok.Codec, tokens: audiotok.Tokens, num_samples: 
 
 def goal_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for codec, length, work, peer, least in GOALS:
+    for codec, length, work, peer, goal in GOALS:
         key = {"codec": codec, "length": length, "work": work, "peer": peer}
-        found = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
-        ratio = float(found.ratio.iloc[0]) if len(found) else None
-        verdict = "not measured" if ratio is None else "reached" if ratio >= least else "missed"
-        rows.append(key | {"goal": least, "ratio": ratio, "verdict": verdict})
+        matches = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
+        ratio = float(matches.ratio.iloc[0]) if len(matches) else None
+        verdict = "not measured" if ratio is None else "reached" if ratio >= goal else "missed"
+        rows.append(key | {"goal": goal, "ratio": ratio, "verdict": verdict})
     return pd.DataFrame(rows)
 
 
@@ -153,7 +155,7 @@ def write(arguments: argparse.Namespace, table: pd.DataFrame, goals: pd.DataFram
     arguments.out.mkdir(parents=True, exist_ok=True)
     stem = arguments.out / "codecs-cpu"
     names = ("torch", "encodec", "transformers", "descript-audio-codec")
-    about = {
+    record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware("cpu"),
         "clock": "process time" if arguments.threads == 1 else "wall clock",
@@ -162,7 +164,7 @@ def write(arguments: argparse.Namespace, table: pd.DataFrame, goals: pd.DataFram
         "git": provenance.git(),
         "command": provenance.command(),
     }
-    record = about | {
+    record |= {
         "goals": json.loads(goals.to_json(orient="records")),
         "rows": json.loads(table.to_json(orient="records")),
     }

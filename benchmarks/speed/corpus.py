@@ -12,11 +12,11 @@ of ten minutes, an hour of them. All peers read and resample, and take turns in 
     encodec          the loop over the encodec package, on the same weights
     transformers     the loop over transformers' EncodecModel, on the same weights
 
-Wall clock, from the call to the last byte: that of audiotok has the start of its processes in it,
-while the loops have their network loaded before. A time is the median over the rounds. `differing`
-counts codes unlike those of the plain loop. EnCodec's weights are random, its codebooks drawn from
-latents of speech. `peak_mb` is the most memory of their own that this process and its children held
-together, without the libraries that they share. No GPU is used.
+Wall clock, from the call to the last byte: that of audiotok includes the start of its processes,
+while the loops have loaded their network before. A time is the median over the rounds. `differing`
+counts codes that differ from those of the plain loop. EnCodec's weights are random, its codebooks
+drawn from latents of speech. `peak_mb` is the peak of the unshared memory of this process and its
+children together. No GPU is used.
 
 Writes results/speed/corpus-cpu.csv and .json; rows of other codecs that an earlier run wrote there
 on the same hardware stay.
@@ -55,8 +55,8 @@ from audiotok.tasks.speed import hardware
 
 CODECS = ("wavtokenizer-mini", "encodec-24k:codebooks=8")
 LONG_FILE = 600  # seconds
-MOST_SECONDS = 300  # of a first round: if all peers together take longer, there is no second one
-GOALS = [  # corpus, peer, at least so many times as fast as the plain loop
+MAX_SECONDS = 300  # of all rounds so far: beyond it there is no further round
+GOALS = [  # corpus, peer, minimum ratio to the plain loop
     ("short", "audiotok", 2.0),
 ]
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", type=Path, help="corpus of short files")
     parser.add_argument("--long", type=Path, help="corpus to make long files of")
-    parser.add_argument("--clips", type=int, help="only so many short files")
+    parser.add_argument("--clips", type=int, help="number of short files")
     parser.add_argument("--hours", type=float, default=1.0, help="of long files")
     parser.add_argument("--codecs", default=",".join(CODECS), help="some of these")
     parser.add_argument("--rounds", type=int, default=3)
@@ -76,12 +76,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folders = {}
         if arguments.short:
-            folders["short"] = some(arguments.short, arguments.clips, Path(scratch) / "short")
+            folders["short"] = first_files(
+                arguments.short, arguments.clips, Path(scratch) / "short"
+            )
         if arguments.long:
-            folders["long"] = joined(arguments.long, arguments.hours, Path(scratch) / "long")
+            folders["long"] = long_files(arguments.long, arguments.hours, Path(scratch) / "long")
         for name in arguments.codecs.split(","):
             for label, folder in folders.items():
-                rows += measured(name, label, folder, Path(scratch), arguments.rounds)
+                rows += measured(
+                    name, label, folder, scratch=Path(scratch), rounds=arguments.rounds
+                )
     rows = earlier(arguments.out / "corpus-cpu.json", {row["codec"] for row in rows}) + rows
     rows += [{"device": "cuda", "note": "GPU: not measured"}]
     table = pd.DataFrame(rows)
@@ -91,7 +95,7 @@ def main() -> None:
     print(goals.to_string(index=False))
 
 
-def some(corpus: Path, clips: int | None, folder: Path) -> Path:
+def first_files(corpus: Path, clips: int | None, folder: Path) -> Path:
     """A folder of links to the first files of a corpus."""
     folder.mkdir()
     for clip in data.load(corpus, clips):
@@ -99,39 +103,39 @@ def some(corpus: Path, clips: int | None, folder: Path) -> Path:
     return folder
 
 
-def joined(corpus: Path, hours: float, folder: Path) -> Path:
-    """A folder of long files out of the clips of a corpus, which are taken again if need be."""
+def long_files(corpus: Path, hours: float, folder: Path) -> Path:
+    """A folder of long files made of the clips of a corpus, which are repeated if needed."""
     folder.mkdir()
     clips = [clip.read().to_channels(1) for clip in data.load(corpus)]
     rate, number = clips[0].sample_rate, 0
-    left = int(hours * 3600 * rate)
-    while left > 0:
-        size, pieces, have = min(left, LONG_FILE * rate), [], 0
-        while have < size:
+    remaining = int(hours * 3600 * rate)
+    while remaining > 0:
+        size, pieces, length = min(remaining, LONG_FILE * rate), [], 0
+        while length < size:
             pieces.append(clips[number % len(clips)].resample(rate).waveform[0])
-            have += len(pieces[-1])
+            length += len(pieces[-1])
             number += 1
         samples = torch.cat(pieces)[:size].numpy()
-        soundfile.write(folder / f"long{left:012d}.flac", samples, rate)
-        left -= size
+        soundfile.write(folder / f"long{remaining:012d}.flac", samples, rate)
+        remaining -= size
     return folder
 
 
-def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) -> Iterator[dict]:
+def measured(name: str, label: str, folder: Path, *, scratch: Path, rounds: int) -> Iterator[dict]:
     """A row for each peer on one corpus."""
-    file, others = None, {}
+    file, codec_peers = None, {}
     if name.startswith("encodec"):
         torch.manual_seed(0)
         weights = scratch / "weights"
         weights.mkdir(exist_ok=True)
         with torch.no_grad():
-            file, others = encodec(name, weights, speech())
+            file, codec_peers = encodec(name, weights, speech())
     codec = audiotok.load(name, checkpoint=file, device="cpu")
     clips = list(data.load(folder))
     seconds = sum(soundfile.info(clip.path).duration for clip in clips)
     out, codes = scratch / "tokens", {}
 
-    def whole(batch: str | None) -> dict[str, Tensor]:
+    def encode_corpus(batch: str | None) -> dict[str, Tensor]:
         shutil.rmtree(out, ignore_errors=True)
         corpora.encode(folder, name, out, checkpoint=file, batch=batch)
         return {clip.id: tokens.codes[0] for clip, tokens in corpora.read(out)}
@@ -139,7 +143,7 @@ def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) ->
     def loop(encode: Callable) -> dict[str, Tensor]:
         return {clip.id: encode(clip.path) for clip in clips}
 
-    def other(peer) -> Callable:
+    def encoder_of(peer) -> Callable:
         def encode(path: Path) -> Tensor:
             return peer.codes(peer.encode(prepare(as_audio(path), codec.card).waveform))[0]
 
@@ -147,49 +151,50 @@ def measured(name: str, label: str, folder: Path, scratch: Path, rounds: int) ->
 
     peers = {
         "plain loop": lambda: loop(lambda path: codec.encode(path).codes[0]),
-        "audiotok": lambda: whole(None),
-        "audiotok strict": lambda: whole("strict"),
+        "audiotok": lambda: encode_corpus(None),
+        "audiotok strict": lambda: encode_corpus("strict"),
     }
-    peers |= {key: lambda peer=peer: loop(other(peer)) for key, peer in others.items()}
+    peers |= {key: lambda peer=peer: loop(encoder_of(peer)) for key, peer in codec_peers.items()}
     codec.encode(clips[0].path)
     times: dict[str, list[float]] = {peer: [] for peer in peers}
     memory: dict[str, float] = {}
     stored = 0
     for _ in range(rounds):
         for peer, body in peers.items():
-            with torch.inference_mode(), watched() as peak:
+            with torch.inference_mode(), peak_memory() as peak:
                 start = time.perf_counter()
                 codes[peer] = body()
                 times[peer].append(time.perf_counter() - start)
             memory[peer] = max(memory.get(peer, 0), peak[0])
             if peer == "audiotok":
                 stored = sum(path.stat().st_size for path in out.glob("*.parquet"))
-        if sum(map(sum, times.values())) > MOST_SECONDS:
+        if sum(map(sum, times.values())) > MAX_SECONDS:
             break
     plain = statistics.median(times["plain loop"])
     for peer, values in times.items():
         wall = statistics.median(values)
         differing = sum(
-            int((own != codes[peer][key]).sum()) for key, own in codes["plain loop"].items()
+            int((expected != codes[peer][key]).sum())
+            for key, expected in codes["plain loop"].items()
         )
         yield {
             "device": "cpu", "codec": name, "corpus": label, "peer": peer, "clips": len(clips),
             "seconds": seconds, "wall_s": wall, "real_time_factor": seconds / wall,
             "ratio": plain / wall, "differing": differing,
-            "codes": sum(own.numel() for own in codes["plain loop"].values()),
+            "codes": sum(clip.numel() for clip in codes["plain loop"].values()),
             "bytes_per_hour": stored / seconds * 3600 if peer == "audiotok" else None,
             "peak_mb": memory[peer], "rounds": len(values), "times_s": values,
         }  # fmt: skip
 
 
 @contextmanager
-def watched() -> Iterator[list[float]]:
+def peak_memory() -> Iterator[list[float]]:
     """The highest memory of this process and its children during the block, MB, in a list."""
-    peak, done = [held()], threading.Event()
+    peak, done = [unshared_memory()], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.2):
-            peak[0] = max(peak[0], held())
+            peak[0] = max(peak[0], unshared_memory())
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -200,11 +205,11 @@ def watched() -> Iterator[list[float]]:
         thread.join()
 
 
-def held() -> float:
+def unshared_memory() -> float:
     """Resident memory that is shared with no file, of this process and its children, MB."""
     pages = 0
     children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
-    for pid in ["self", *(pid for several in children for pid in several)]:
+    for pid in ["self", *(pid for pids in children for pid in pids)]:
         with suppress(OSError, IndexError):  # it has ended
             _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
             pages += int(resident) - int(shared)
@@ -222,13 +227,13 @@ def earlier(path: Path, measured_now: set[str]) -> list[dict]:
 
 def goal_table(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for corpus, peer, least in GOALS:
+    for corpus, peer, goal in GOALS:
         for codec in table.codec.dropna().unique():
             key = {"codec": codec, "corpus": corpus, "peer": peer}
-            found = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
-            ratio = float(found.ratio.iloc[0]) if len(found) else None
-            verdict = "not measured" if ratio is None else "reached" if ratio >= least else "missed"
-            rows.append(key | {"goal": least, "ratio": ratio, "verdict": verdict})
+            matches = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
+            ratio = float(matches.ratio.iloc[0]) if len(matches) else None
+            verdict = "not measured" if ratio is None else "reached" if ratio >= goal else "missed"
+            rows.append(key | {"goal": goal, "ratio": ratio, "verdict": verdict})
     return pd.DataFrame(rows)
 
 

@@ -1,6 +1,6 @@
 """Times the harness scoring PESQ, STOI and ESTOI against the packages pesq and pystoi, one by one.
 
-    python benchmarks/speed/harness.py --clips 8 --seconds 3 --rounds 1    # does it work
+    python benchmarks/speed/harness.py --clips 8 --seconds 3 --rounds 1    # a quick check
     python benchmarks/speed/harness.py
 
 Clips of equal length are cut from the bundled corpus and go through mu-law at 8 kHz. The packages
@@ -68,7 +68,7 @@ def main() -> None:
         pairs = [(a := as_audio(clip.path), codec.reconstruct(a)) for clip in corpus]
         for number in range(arguments.rounds):
             times["pesq+pystoi"] += [timed(lambda: [packages(*pair) for pair in pairs])]
-            times["own"] += [timed(lambda: [own(*pair) for pair in pairs])]
+            times["own"] += [timed(lambda: [own_metrics(*pair) for pair in pairs])]
             place = Path(folder) / str(number)
             started, following, rows = scored(corpus, codec, place, arguments.workers)
             times["start"] += [started]
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def cut(folder: Path, count: int, seconds: float) -> Corpus:
-    """`count` clips of that length, each from elsewhere in the speech of the bundled corpus."""
+    """`count` clips of that length, each from another part of the speech of the bundled corpus."""
     folder.mkdir(parents=True)
     clips = [as_audio(clip.path) for clip in data.load("bundled")]
     speech = torch.cat([c.to_channels(1).resample(RATE).waveform[0] for c in clips]).numpy()
@@ -95,7 +95,7 @@ def packages(reference: Audio, reconstruction: Audio) -> tuple[float, float, flo
     return pesq(RATE, a, b, "wb"), stoi(a, b, RATE), stoi(a, b, RATE, extended=True)
 
 
-def own(reference: Audio, reconstruction: Audio) -> dict[str, float]:
+def own_metrics(reference: Audio, reconstruction: Audio) -> dict[str, float]:
     return metrics.compute(METRICS, reference=reference, reconstruction=reconstruction)
 
 
@@ -105,19 +105,20 @@ def scored(
     """Seconds of the first and of the next codec of a run, and the rows of the first."""
     task = Reconstruction(METRICS)
     task.prepare(corpus)
-    about = {"suite": load_suite("smoke"), "corpus": corpus, "limit": None, "tasks": [task]}
-    about |= {"not_measured": {}, "workers": workers, "observer": Observer()}
-    chosen = BenchSettings(tokenizer=codec.card.name, workers=workers, out=out)
+    fields = {"suite": load_suite("smoke"), "corpus": corpus, "limit": None, "tasks": [task]}
+    fields |= {"not_measured": {}, "workers": workers, "observer": Observer()}
+    bench_settings = BenchSettings(tokenizer=codec.card.name, workers=workers, out=out)
     settings = [
-        Setting(settings=chosen, folder=out / place, **about) for place in ("first", "next")
+        Setting(settings=bench_settings, folder=out / place, **fields)
+        for place in ("first", "next")
     ]
     with ExitStack() as stack:
         runner = Runner(settings[0], Cache(out / "cache", 0, print), stack)
-        found, took = [], []
+        results, seconds = [], []
         for setting in settings:
-            body = lambda s=setting: found.append(runner.result(Subject(s, codec), wait=False))  # noqa: E731
-            took.append(timed(body))
-    return *took, found[0].rows
+            body = lambda s=setting: results.append(runner.result(Subject(s, codec), wait=False))  # noqa: E731
+            seconds.append(timed(body))
+    return *seconds, results[0].rows
 
 
 def timed(body: Callable) -> float:
@@ -127,12 +128,12 @@ def timed(body: Callable) -> float:
 
 
 def compare(rows: pd.DataFrame, pairs: list[tuple[Audio, Audio]]) -> None:
-    """The harness must have scored what the packages score, on a sample of the clips."""
+    """Checks that the scores of the harness equal those of the packages, on some clips."""
     for index in range(0, len(pairs), max(1, len(pairs) // 10)):
-        theirs, ours = packages(*pairs[index]), rows.loc[index, ["pesq", "stoi", "estoi"]]
-        apart = np.abs(np.array(theirs) - ours.to_numpy(dtype=float))
-        if apart[0] != 0 or apart.max() > 1e-4:
-            raise SystemExit(f"clip {index}: the harness scored {list(ours)}, not {theirs}")
+        expected, scores = packages(*pairs[index]), rows.loc[index, ["pesq", "stoi", "estoi"]]
+        errors = np.abs(np.array(expected) - scores.to_numpy(dtype=float))
+        if errors[0] != 0 or errors.max() > 1e-4:
+            raise SystemExit(f"clip {index}: the harness scored {list(scores)}, not {expected}")
 
 
 def table(times: dict[str, list[float]], cores: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Times audiotok's kernels against what people use today, after checking them with the reference.
+"""Times audiotok's kernels against common alternatives, after checking them with the reference.
 
     python benchmarks/speed/kernels.py --quick            # the shapes of the goals, a minute
     python benchmarks/speed/kernels.py                    # all shapes
@@ -12,8 +12,8 @@ smaller, as residuals are. A row with " projected" in its shape is DAC's whole q
 projections from 1,024 to 8 dimensions and back at each stage included; the others are the search
 alone. A peer that would take longer than a minute for one call is left out.
 
-Writes results/speed/kernels-DEVICE.csv, .json and -roofline.png. What was not measured is a row
-that says so.
+Writes results/speed/kernels-DEVICE.csv, .json and -roofline.png. Rows with a note were not
+measured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from peers import (
     update_by_index_add,
     update_by_one_hot,
 )
-from timing import MOST_SECONDS, clock, timed
+from timing import MAX_SECONDS, clock, timed
 from torch import Tensor
 
 import audiotok.kernels as kernels
@@ -60,10 +60,10 @@ QUICK += [("WavTokenizer", 750), ("Mimi-8", 1)]
 PROJECTED = [("DAC-9", 750), ("DAC-9", 10_000), ("DAC-12", 750), ("DAC-12", 10_000)]
 UPDATE = (9_000, 1024, 128)  # N, V, D
 VERIFIED_ROWS = 400
-MOST_BYTES = {"cpu": 6e9, "cuda": 4e10}  # that a peer may hold
+MAX_BYTES = {"cpu": 6e9, "cuda": 4e10}  # of the scores of a peer
 BYTES_PER_SCORE = {"torch.cdist": 8, "addmm": 8, "addmm TF32": 8, "encodec": 16}
 BYTES_PER_SCORE["vector-quantize-pytorch"] = 40
-GOALS = [  # device, work, shape, N, peer, at least
+GOALS = [  # device, work, shape, N, peer, minimum ratio
     ("cpu", "search", "EnCodec-8", 10_000, "encodec", 4),
     ("cpu", "search", "EnCodec-8", 750, "encodec", 2),
     ("cpu", "search", "EnCodec-8", 1, "encodec", 4),
@@ -89,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("no GPU is there: run without --device cuda")
+        raise SystemExit("no GPU was found: run without --device cuda")
     with torch.no_grad():
         rows = list(measured(arguments.device, arguments.quick, arguments.rounds))
     if arguments.device == "cpu":
@@ -131,35 +131,35 @@ def search_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
     if device == "cpu":
         candidates["audiotok in PyTorch"] = lambda x: forced("torch", x, codebooks)
     for name, search in list(candidates.items()):
-        if why := too_big(name, search, latents, size, device):
+        if reason := too_big(name, search, latents, size=size, device=device):
             del candidates[name]
-            yield cell | {"peer": name, "note": f"not measured: {why}"}
+            yield cell | {"peer": name, "note": f"not measured: {reason}"}
     if "audiotok" not in candidates:
         return
-    truth = exact_codes(latents[:VERIFIED_ROWS].cpu(), codebooks.cpu())
+    expected = exact_codes(latents[:VERIFIED_ROWS].cpu(), codebooks.cpu())
     differing = {
-        name: int((search(latents)[:VERIFIED_ROWS].cpu() != truth).any(dim=1).sum())
+        name: int((search(latents)[:VERIFIED_ROWS].cpu() != expected).any(dim=1).sum())
         for name, search in candidates.items()
     }
     if differing["audiotok"]:
         raise SystemExit(f"{shape}, N {n}: {differing['audiotok']} rows differ from the reference")
-    # least traffic: latents and codebooks once, codes once
-    moved = 4.0 * (n * width + stages * size * width) + 8.0 * n * stages
+    # minimum traffic: latents and codebooks once, codes once
+    traffic = 4.0 * (n * width + stages * size * width) + 8.0 * n * stages
     work = {name: lambda search=search: search(latents) for name, search in candidates.items()}
     for row in timed(work, device, rounds):
-        checked = {"differing": differing[row["peer"]], "verified": len(truth)}
-        yield cell | row | checked | {"gflop": flops / 1e9, "mbytes": moved / 1e6}
+        checked = {"differing": differing[row["peer"]], "verified": len(expected)}
+        yield cell | row | checked | {"gflop": flops / 1e9, "mbytes": traffic / 1e6}
 
 
-def too_big(name: str, search: Callable, latents: Tensor, size: int, device: str) -> str | None:
-    """Why a peer is not measured on these latents, if it is not."""
-    held = BYTES_PER_SCORE.get(name, 0) * len(latents) * size
-    if held > MOST_BYTES[device]:
-        return f"{held / 2**30:.0f} GiB of scores"
+def too_big(name: str, search: Callable, latents: Tensor, *, size: int, device: str) -> str | None:
+    """The reason why a peer is not measured on these latents, or None."""
+    size_of_scores = BYTES_PER_SCORE.get(name, 0) * len(latents) * size
+    if size_of_scores > MAX_BYTES[device]:
+        return f"{size_of_scores / 2**30:.0f} GiB of scores"
     part = latents[:1000]
     search(part)
     seconds = clock(lambda: search(part), device, 1) * len(latents) / len(part) / 1e3
-    return f"about {seconds:.0f} s a call" if seconds > MOST_SECONDS else None
+    return f"about {seconds:.0f} s a call" if seconds > MAX_SECONDS else None
 
 
 def projected_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dict]:
@@ -169,7 +169,8 @@ def projected_rows(device: str, shape: str, n: int, rounds: int) -> Iterator[dic
     latents = torch.randn(1, 1024, n, device=device)
     codes = {name: quantize(latents) for name, quantize in quantizers.items()}
     unequal = {
-        name: int((found != codes["audiotok"]).any(dim=1).sum()) for name, found in codes.items()
+        name: int((peer_codes != codes["audiotok"]).any(dim=1).sum())
+        for name, peer_codes in codes.items()
     }
     cell = {"device": device, "work": "search", "shape": f"{shape} projected", "N": n}
     work = {name: lambda body=body: body(latents) for name, body in quantizers.items()}
@@ -269,14 +270,14 @@ def forced(path: str, latents: Tensor, codebooks: Tensor) -> Tensor:
 
 def goal_table(table: pd.DataFrame, device: str) -> pd.DataFrame:
     rows = []
-    for where, work, shape, n, peer, least in GOALS:
+    for where, work, shape, n, peer, goal in GOALS:
         key = {"device": where, "work": work, "shape": shape, "N": n, "peer": peer}
-        found = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
-        ratio = float(found.ratio.iloc[0]) if len(found) else None
+        matches = table[(table[list(key)] == pd.Series(key)).all(axis=1)]
+        ratio = float(matches.ratio.iloc[0]) if len(matches) else None
         verdict = "GPU: not measured" if where == "cuda" and device == "cpu" else "not measured"
         if ratio is not None:
-            verdict = "reached" if ratio >= least else "missed"
-        rows.append(key | {"goal": least, "ratio": ratio, "verdict": verdict})
+            verdict = "reached" if ratio >= goal else "missed"
+        rows.append(key | {"goal": goal, "ratio": ratio, "verdict": verdict})
     return pd.DataFrame(rows)
 
 

@@ -1,9 +1,9 @@
-"""Measures what a list of very many clips costs before the first clip is done.
+"""Measures the time before the first clip is done in a list of very many clips.
 
-    python benchmarks/speed/lists.py --clips 20000     # does it work
+    python benchmarks/speed/lists.py --clips 20000     # a quick check
     python benchmarks/speed/lists.py                   # a million clips, about half an hour
 
-A manifest of so many rows is written, each with a sound file of its own of a tenth of a second
+A manifest of --clips rows is written, each with a sound file of its own of a tenth of a second
 (links to a few files, so that they need little space). `audiotok.corpora.encode` and the harness
 start on it, each in a process of its own, with the codec mulaw, whose own work takes no time. A row
 of the table has the seconds from the call, imports included, to the first clip that is done, and
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def make(folder: Path, clips: int) -> Path:
-    """The manifest of so many sound files."""
+    """The manifest of `clips` sound files."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
     lines = ["audio\ttext\tspeaker"]

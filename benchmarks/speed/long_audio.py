@@ -9,15 +9,15 @@ real-time factors are by the time of that process.
 `rss_mib_encode` and `rss_mib_decode` are the largest resident memory while it did so, beyond what
 the process had with its weights loaded; reading, mixing, resampling and writing included.
 
-`changed_codes` is the share of the codes of the first --compared minutes that are others than where
-the network sees those minutes in one piece, `near_seams` of them within 0.5 s of where windows or
-pieces meet; `sound_error` is the largest difference of the sound decoded from the same codes, as a
-share of its peak, `sound_snr` the power of the sound by that of the difference, dB.
+`changed_codes` is the share of the codes of the first --compared minutes that differ from those of
+the same minutes encoded in one piece, `near_seams` the share of these within 0.5 s of a boundary of
+windows or pieces; `sound_error` is the largest difference of the sound decoded from the same codes,
+as a share of its peak, `sound_snr` the power of the sound by that of the difference, dB.
 
 wavtokenizer-mini has its own weights; those of EnCodec are random, at full width; those of DAC
-random in a narrow network, for one thread takes too long else (its memory at full width is in the
-row `dac-24k, full width`, a few minutes long). Linux only. Writes long-cpu.csv and .json; rows of
-other codecs that an earlier run wrote there stay.
+random in a narrow network, because one thread would take too long otherwise (its memory at full
+width is in the row `dac-24k, full width`, a few minutes long). Linux only. Writes long-cpu.csv and
+.json; rows of other codecs that an earlier run wrote there stay.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
-from codec_peers import _draw_codebooks, _livelier
+from codec_peers import _draw_codebooks, _randomise_weights
 from torch import Tensor, nn
 
 import audiotok
@@ -51,7 +51,7 @@ from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
 RATE = 48_000  # of the file
-WHOLE = 1e9  # seconds of a window: there is one
+WHOLE = 1e9  # seconds of a window: the whole sound
 FULL_WIDTH_MINUTES = 1.5
 NAMES = {  # row: codec, weights
     "wavtokenizer-mini": ("wavtokenizer-mini", None),
@@ -84,71 +84,73 @@ def main() -> None:
                 minutes = min(minutes, FULL_WIDTH_MINUTES)
                 sound(arguments.corpus, minutes, path / "long.wav")
             print(row, flush=True)
-            own = [row, folder, str(minutes), str(min(minutes, arguments.compared))]
-            run = [sys.executable, __file__, "--one", *own]
-            done = subprocess.run(run, stdout=subprocess.PIPE, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            options = [row, folder, str(minutes), str(min(minutes, arguments.compared))]
+            command = [sys.executable, __file__, "--one", *options]
+            process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            rows.append(json.loads(process.stdout.splitlines()[-1]))
             print(rows[-1], flush=True)
             write_results(arguments, rows)
 
 
 def sound(corpus: str, minutes: float, path: Path) -> None:
-    """Writes the clips one after another, in stereo: the right side is the left, softer."""
-    left = round(minutes * 60 * RATE)
+    """Writes the clips one after another, in stereo: the right channel is the left one, softer."""
+    remaining = round(minutes * 60 * RATE)
     clips = data.load(corpus)
     with soundfile.SoundFile(path, "w", RATE, 2, subtype="PCM_16") as file:
-        while left:
+        while remaining:
             for clip in clips:
-                samples = as_audio(clip.path).to_channels(1).resample(RATE).waveform[0, :left]
+                samples = as_audio(clip.path).to_channels(1).resample(RATE).waveform[0, :remaining]
                 file.write(np.stack([samples.numpy(), 0.8 * samples.numpy()], axis=1))
-                left -= len(samples)
+                remaining -= len(samples)
 
 
 def measured(row: str, folder: Path, minutes: float, compared: float) -> dict:
-    """What the table says of one codec."""
+    """The row of one codec."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     warnings.simplefilter("ignore", FutureWarning)
     codec = loaded(row, folder)
     codec.decode(codec.encode((np.zeros(codec.hop_length, np.float32), codec.card.sample_rate_in)))
     before = resident("VmRSS")
-    found: dict = {"codec": row, "minutes": minutes, "weights_mib": before}
-    forget_peak()
+    result: dict = {"codec": row, "minutes": minutes, "weights_mib": before}
+    reset_peak()
     start = time.process_time()
     tokens = codec.encode(folder / "long.wav")
-    found["rtf_encode"] = 60 * minutes / (time.process_time() - start)
+    result["rtf_encode"] = 60 * minutes / (time.process_time() - start)
     tokens.save(folder / "long.atok")
-    found["rss_mib_encode"] = resident("VmHWM") - before
-    forget_peak()
+    result["rss_mib_encode"] = resident("VmHWM") - before
+    reset_peak()
     start = time.process_time()
     decoded = codec.decode(tokens)
-    found["rtf_decode"] = 60 * minutes / (time.process_time() - start)
+    result["rtf_decode"] = 60 * minutes / (time.process_time() - start)
     write(folder / "decoded.wav", decoded)
-    found["rss_mib_decode"] = resident("VmHWM") - before
+    result["rss_mib_decode"] = resident("VmHWM") - before
     del decoded, tokens
-    return found | {"compared_minutes": compared} | comparison(codec, folder / "long.wav", compared)
+    return (
+        result | {"compared_minutes": compared} | comparison(codec, folder / "long.wav", compared)
+    )
 
 
 def resident(field: str) -> float:
-    """MiB, of /proc/self/status: VmRSS is now, VmHWM the largest since `forget_peak`."""
+    """MiB of memory: VmRSS is the current size, VmHWM the largest since `reset_peak`."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
-    raise SystemExit("this needs Linux: /proc/self/status does not say how much memory is in use")
+    raise SystemExit("this needs Linux: /proc/self/status does not show the memory in use")
 
 
-def forget_peak() -> None:
+def reset_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def comparison(codec: Codec, path: Path, minutes: float) -> dict:
-    """In one piece against in windows or pieces, of the first minutes."""
+    """The first minutes coded in windows or pieces, compared with one piece."""
     card = codec.card
     waveform = AudioFile(path).converted(1, card.sample_rate_in)
     source = (waveform[0, : round(minutes * 60 * card.sample_rate_in)].clone(), card.sample_rate_in)
     del waveform
     parts = codec.encode(source)
-    heard = codec.decode(parts).waveform
+    decoded = codec.decode(parts).waveform
     pieces = codec._encoder_in_pieces() is not None
     step = (codec.piece_seconds if pieces else codec.window_seconds) * card.frame_rate
     codec.window_seconds = WHOLE
@@ -157,7 +159,7 @@ def comparison(codec: Codec, path: Path, minutes: float) -> dict:
     changed = (whole.codes != parts.codes)[0]
     frames = torch.arange(changed.shape[1])
     near = ((frames + step / 2) % step - step / 2).abs() < card.frame_rate / 2
-    error = heard - expected
+    error = decoded - expected
     return {
         "codes": changed.numel(),
         "changed_codes": float(changed.double().mean()),
@@ -187,14 +189,14 @@ def encodec(folder: Path, speech: Tensor) -> Path:
     from encodec import EncodecModel
 
     model = EncodecModel.encodec_model_24khz(pretrained=False).eval()
-    _livelier(model)
+    _randomise_weights(model)
     _draw_codebooks(model, speech)
     torch.save(model.state_dict(), folder / "model.th")
     return folder / "model.th"
 
 
 def dac(folder: Path, speech: Tensor, width: str) -> Path:
-    """DAC at 24 kHz, which hears its input; codebooks from projected latents of speech."""
+    """DAC at 24 kHz with latents that depend on the input; codebooks from latents of speech."""
     narrow = {"num_filters": 8, "dimension": 128, "decoder_channels": 192}
     config = DACConfig(
         sample_rate=24_000, strides=(2, 4, 5, 8), decoder_strides=(8, 5, 4, 2), num_codebooks=32,
@@ -232,10 +234,10 @@ def write_results(arguments: argparse.Namespace, rows: list[dict]) -> None:
         "git": provenance.git(),
         "command": provenance.command(),
     }
-    earlier = arguments.out / "long-cpu.json"
-    before = json.loads(earlier.read_bytes())["rows"] if earlier.exists() else []
+    path = arguments.out / "long-cpu.json"
+    old_rows = json.loads(path.read_bytes())["rows"] if path.exists() else []
     measured_now = {row["codec"] for row in rows}
-    rows = [row for row in before if row["codec"] not in measured_now] + [
+    rows = [row for row in old_rows if row["codec"] not in measured_now] + [
         row | {"about": about} for row in rows
     ]
     flat = [{k: v for k, v in row.items() if k != "about"} for row in rows]

@@ -1,4 +1,4 @@
-"""What people use today for codebook search, each as a function of the same tensors.
+"""Common implementations of codebook search, each as a function of the same tensors.
 
 A search takes latents (N, D) and gives codes (N, K) for codebooks (K, V, D). Formulas that are
 copied from a package because it does not offer them alone say where they are from.
@@ -18,20 +18,20 @@ Search = Callable[[Tensor], Tensor]
 
 def searches(codebooks: Tensor) -> dict[str, Search]:
     """{peer: search} for codebooks (K, V, D), of the peers that are installed."""
-    found: dict[str, Search] = {
+    available: dict[str, Search] = {
         "torch.cdist": lambda latents: _stack(latents, codebooks, _cdist),
         "addmm": lambda latents: _stack(latents, codebooks, _addmm),
     }
     if codebooks.device.type == "cuda":
-        found["addmm TF32"] = _in_tf32(found["addmm"])
+        available["addmm TF32"] = _in_tf32(available["addmm"])
     for name, build in [
         ("encodec", _encodec),
         ("vector-quantize-pytorch", _vector_quantize_pytorch),
         ("FAISS (CPU)", _faiss),
     ]:
         with suppress(ImportError):
-            found[name] = build(codebooks)
-    return found
+            available[name] = build(codebooks)
+    return available
 
 
 def _stack(latents: Tensor, codebooks: Tensor, search: Callable) -> Tensor:
@@ -100,10 +100,10 @@ def _faiss(codebooks: Tensor) -> Search:
     def run(latents: Tensor) -> Tensor:
         codes, residual = [], latents.cpu().numpy()
         for index, codebook in zip(indices, codebooks, strict=True):
-            found = torch.from_numpy(index.search(residual, 1)[1][:, 0])
-            codes.append(found)
+            nearest = torch.from_numpy(index.search(residual, 1)[1][:, 0])
+            codes.append(nearest)
             if len(codes) < len(indices):
-                residual = residual - codebook.cpu()[found].numpy()
+                residual = residual - codebook.cpu()[nearest].numpy()
         return torch.stack(codes, dim=1)
 
     return run
@@ -116,21 +116,21 @@ def projected_quantizers(
     of transformers, if it is installed, with the same weights."""
     from audiotok.nn.quantizers import FactorizedResidualQuantizer
 
-    ours = FactorizedResidualQuantizer(stages, size, 1024, width).to(device).eval()
-    found = {"audiotok": ours.encode}
+    quantizer = FactorizedResidualQuantizer(stages, size, 1024, width).to(device).eval()
+    quantizers = {"audiotok": quantizer.encode}
     with suppress(ImportError):
         from transformers.models.dac import modeling_dac as dac
 
         config = dac.DacConfig(
             n_codebooks=stages, codebook_size=size, codebook_dim=width, hidden_size=1024
         )
-        theirs = dac.DacResidualVectorQuantizer(config).to(device).eval()
-        for mine, stage in zip(ours.stages, theirs.quantizers, strict=True):
-            stage.in_proj.load_state_dict(mine.in_proj.state_dict())
-            stage.out_proj.load_state_dict(mine.out_proj.state_dict())
-            stage.codebook.weight.copy_(mine.codebook)
-        found["transformers"] = lambda latents: theirs(latents)[1]
-    return found
+        peer = dac.DacResidualVectorQuantizer(config).to(device).eval()
+        for source, stage in zip(quantizer.stages, peer.quantizers, strict=True):
+            stage.in_proj.load_state_dict(source.in_proj.state_dict())
+            stage.out_proj.load_state_dict(source.out_proj.state_dict())
+            stage.codebook.weight.copy_(source.codebook)
+        quantizers["transformers"] = lambda latents: peer(latents)[1]
+    return quantizers
 
 
 def decode_by_embedding(codes: Tensor, codebooks: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Times ResGen's sampling by the depth of the codec: forwards are the same, time should be.
+"""Times ResGen's sampling at several depths of the codec, which need equally many forwards.
 
     python benchmarks/speed/resgen.py                   # the size of recipes/tts/resgen-mini.yaml
 

@@ -1,4 +1,4 @@
-"""A roofline picture: how fast the searches are, between what memory and arithmetic allow."""
+"""A roofline plot: the speed of the searches, with the limits of memory and arithmetic."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _seconds(body, device: str) -> float:
 
 
 def draw(file: BinaryIO, table: pd.DataFrame, about: dict) -> None:
-    """GFLOP/s over FLOP per byte of least traffic; one colour per peer, one point per shape."""
+    """GFLOP/s over FLOP per byte of minimum traffic; one colour per peer, one point per shape."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

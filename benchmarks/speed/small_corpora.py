@@ -5,8 +5,8 @@
 
 Both are whole processes, from their start to their end: the loop imports audiotok, loads the codec,
 and calls codec.encode(file) for each file, with PyTorch's own threads. They take turns; a time is
-the median of wall clock over the rounds. `cpu_s` is the processor time of all processes, which is
-what can be compared on a busy machine. Codecs without weights here get random ones.
+the median of wall clock over the rounds. `cpu_s` is the processor time of all processes, which
+can also be compared on a busy machine. Codecs without weights here get random ones.
 
 Writes small-corpora-cpu.csv and .json.
 """
@@ -78,8 +78,10 @@ def main() -> None:
             try:
                 weights = weights_of(name, Path(scratch), sound)
                 for case in arguments.cases.split(","):
-                    rows += measured(name, weights, case, Path(scratch), arguments.rounds)
-            except Exception as reason:  # weights that are not here: the other codecs are measured
+                    rows += measured(
+                        name, weights, case, scratch=Path(scratch), rounds=arguments.rounds
+                    )
+            except Exception as reason:  # missing weights: the other codecs are measured
                 rows.append({"codec": name, "note": f"not measured: {reason}"[:200]})
             write(arguments.out, "small-corpora", pd.DataFrame(rows), ("torch", "pyarrow"))
     print(pd.DataFrame(rows).to_string(index=False))
@@ -95,7 +97,7 @@ def make(folder: Path, lengths: list[float], sound: np.ndarray) -> None:
 
 
 def weights_of(name: str, scratch: Path, sound: torch.Tensor) -> str:
-    """A file of random weights, where there are no others here; "": the codec's own."""
+    """A file of random weights for codecs without weights here; "": the codec's own."""
     family = {"encodec": encodec, "dac": dac}.get(name.partition("-")[0])
     if family is None:
         return ""
@@ -106,7 +108,7 @@ def weights_of(name: str, scratch: Path, sound: torch.Tensor) -> str:
         return str(family(name, folder, sound)[0])
 
 
-def measured(name: str, weights: str, case: str, scratch: Path, rounds: int) -> Iterator[dict]:
+def measured(name: str, weights: str, case: str, *, scratch: Path, rounds: int) -> Iterator[dict]:
     folder, tokens, codes = scratch / case, scratch / "tokens", scratch / "codes.pt"
     commands = {
         "plain loop": [sys.executable, "-c", LOOP, name, weights, str(folder), str(codes)],
@@ -117,23 +119,26 @@ def measured(name: str, weights: str, case: str, scratch: Path, rounds: int) -> 
         ],
     }  # fmt: skip
     wall: dict[str, list[float]] = {peer: [] for peer in commands}
-    used: dict[str, list[float]] = {peer: [] for peer in commands}
+    cpu: dict[str, list[float]] = {peer: [] for peer in commands}
     for _ in range(rounds):
         for peer, command in commands.items():
             shutil.rmtree(tokens, ignore_errors=True)
             before, start = processor_seconds(), time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             wall[peer].append(time.perf_counter() - start)
-            used[peer].append(processor_seconds() - before)
-    truth = torch.load(codes, weights_only=True)
-    differing = sum(int((one.codes != truth[clip.id]).sum()) for clip, one in corpora.read(tokens))
+            cpu[peer].append(processor_seconds() - before)
+    expected = torch.load(codes, weights_only=True)
+    differing = sum(
+        int((clip_tokens.codes != expected[clip.id]).sum())
+        for clip, clip_tokens in corpora.read(tokens)
+    )
     loop = statistics.median(wall["plain loop"])
     for peer, times in wall.items():
         ratio = loop / statistics.median(times)
         yield {
-            "codec": name, "case": case, "peer": peer, "files": len(truth),
+            "codec": name, "case": case, "peer": peer, "files": len(expected),
             "seconds": sum(CASES[case]), "wall_s": statistics.median(times),
-            "cpu_s": statistics.median(used[peer]), "ratio": ratio,
+            "cpu_s": statistics.median(cpu[peer]), "ratio": ratio,
             "goal": GOALS.get(case, 1.0) if peer == "audiotok" else None,
             "differing": differing if peer == "audiotok" else 0, "cores": os.cpu_count(),
         }  # fmt: skip

@@ -1,13 +1,13 @@
-"""Times the work on each chunk of sound that comes in, encode and decode together.
+"""Times the work on each incoming chunk of sound, encode and decode together.
 
     python benchmarks/speed/streaming.py
 
 Ten seconds of the bundled corpus in chunks of 80 ms, in one thread:
 
-    stream       codec.stream(), which remembers
-    whole        codec.encode and codec.decode of all that was heard so far, for every chunk: what
-                 one does without streams; all ways are compared with the codes of the whole
-    last 2 s     the same of the last two seconds alone; `differing` says what that costs
+    stream       codec.stream(), which keeps its state
+    whole        codec.encode and codec.decode of all sound so far, for every chunk: the way
+                 without streams; all ways are compared with the codes of the whole
+    last 2 s     the same of the last two seconds alone; `differing` shows the effect
     batch of 8   codec.stream(batch=8) with eight sounds, all in one batch; ms are those of the
                  batch, `streams` says how many chunks they serve
     transformers MimiModel's own stream: caches of convolutions and attention in its encoder, of
@@ -69,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for codec in codecs(Path(folder), speech):
             rows += measured(codec, speech, Path(folder))
-    table = pd.DataFrame(rows).astype({"differing": "Int64"})  # moshi has none
+    table = pd.DataFrame(rows).astype({"differing": "Int64"})  # moshi has no value
     timing.write(arguments.out, "streaming", table, ("torch", "encodec", "transformers", "moshi"))
     print(table.to_string(index=False))
 
@@ -90,8 +90,8 @@ def measured(codec: Codec, speech: Tensor, folder: Path) -> Iterator[dict]:
     ways: dict[str, Callable[[], tuple[Tensor | None, Work]]] = {
         "stream": lambda: streamed(codec, speech),
         f"batch of {BATCH}": lambda: batched(codec, speech),
-        "whole": lambda: again(codec, speech, None),
-        "last 2 s": lambda: again(codec, speech, LAST),
+        "whole": lambda: repeated(codec, speech, None),
+        "last 2 s": lambda: repeated(codec, speech, LAST),
     }
     if codec.card.family == "mimi":
         ways["transformers"] = lambda: of_transformers(codec, speech, folder / "mimi")
@@ -99,9 +99,9 @@ def measured(codec: Codec, speech: Tensor, folder: Path) -> Iterator[dict]:
             ways["moshi"] = lambda: of_moshi(codec, speech, 1)
             ways[f"moshi, batch of {BATCH}"] = lambda: of_moshi(codec, speech, BATCH)
     whole = codec.encode(Audio(speech, RATE)).codes[0]
-    found = {way: body() for way, body in ways.items()}
-    plain = np.median(np.sum(found["stream"][1], 1))
-    for way, (codes, halves) in found.items():
+    measurements = {way: body() for way, body in ways.items()}
+    reference = np.median(np.sum(measurements["stream"][1], 1))
+    for way, (codes, halves) in measurements.items():
         length = 0 if codes is None else min(codes.shape[1], whole.shape[1])
         differing = int((codes[:, :length] != whole[:, :length]).sum()) if length else None
         encode, decode = np.transpose(halves)
@@ -110,7 +110,7 @@ def measured(codec: Codec, speech: Tensor, folder: Path) -> Iterator[dict]:
             "codec": codec.card.name, "way": way, "streams": BATCH if "batch" in way else 1,
             "chunk_ms": 80, "chunks": len(work), "ms": float(np.median(work)),
             "ms95": float(np.percentile(work, 95)), "encode_ms": float(np.median(encode)),
-            "decode_ms": float(np.median(decode)), "ratio": float(np.median(work) / plain),
+            "decode_ms": float(np.median(decode)), "ratio": float(np.median(work) / reference),
             "frames": length, "differing": differing,
             "algorithmic_ms": codec.card.algorithmic_latency_ms,
         }  # fmt: skip
@@ -121,7 +121,7 @@ def timed(
     encode: Callable[[Tensor, bool], Tensor],
     decode: Callable[[Tensor, bool], object],
 ) -> tuple[list[Tensor], Work]:
-    """What `encode` gave for each chunk (C, L), and the work on each but the first."""
+    """The result of `encode` for each chunk (C, L), and the work on each but the first."""
     codes, work, pieces = [], [], speech.split(CHUNK, 1)
     for number, piece in enumerate(pieces):
         last = number == len(pieces) - 1
@@ -157,7 +157,7 @@ def batched(codec: Codec, speech: Tensor) -> tuple[Tensor, Work]:
 
 
 def of_transformers(codec: Codec, speech: Tensor, folder: Path) -> tuple[Tensor, Work]:
-    """The stream of transformers with the weights that `codec` has too."""
+    """The stream of transformers with the weights of `codec`."""
     from transformers import MimiModel
 
     with torch.inference_mode(False):
@@ -169,11 +169,11 @@ def of_transformers(codec: Codec, speech: Tensor, folder: Path) -> tuple[Tensor,
 
     def encode(piece: Tensor, last: bool) -> Tensor:
         past = {key: state[key] for key in (encoder, "padding_cache")}
-        found = model.encode(
+        output = model.encode(
             piece[None], num_quantizers=codec.num_codebooks, use_streaming=True, **past
         )
-        state.update({key: getattr(found, key) for key in past})
-        return found.audio_codes
+        state.update({key: getattr(output, key) for key in past})
+        return output.audio_codes
 
     def decode(codes: Tensor, last: bool) -> None:
         state[decoder] = getattr(model.decode(codes, **{decoder: state[decoder]}), decoder)
@@ -183,7 +183,7 @@ def of_transformers(codec: Codec, speech: Tensor, folder: Path) -> tuple[Tensor,
 
 
 def of_moshi(codec: Codec, speech: Tensor, batch: int) -> tuple[None, Work]:
-    """moshi's Mimi with weights of its own, so its codes say nothing."""
+    """moshi's Mimi with weights of its own, so its codes are not compared."""
     from moshi.models import loaders
 
     with torch.inference_mode(False):
@@ -197,16 +197,16 @@ def of_moshi(codec: Codec, speech: Tensor, batch: int) -> tuple[None, Work]:
     return None, work
 
 
-def again(codec: Codec, speech: Tensor, most: int | None) -> tuple[Tensor, Work]:
-    """Each chunk by coding all before it again, or its last `most` samples."""
-    frames, heard = CHUNK // codec.hop_length, torch.empty(len(speech), 0)
+def repeated(codec: Codec, speech: Tensor, max_samples: int | None) -> tuple[Tensor, Work]:
+    """Each chunk by coding all sound so far again, or its last `max_samples` samples."""
+    frames, past = CHUNK // codec.hop_length, torch.empty(len(speech), 0)
     tokens = None
 
     def encode(piece: Tensor, last: bool) -> Tensor:
-        nonlocal heard, tokens
-        heard = torch.cat([heard, piece], 1)
-        heard = heard[:, -most:] if most else heard
-        tokens = codec.encode(Audio(heard, RATE))
+        nonlocal past, tokens
+        past = torch.cat([past, piece], 1)
+        past = past[:, -max_samples:] if max_samples else past
+        tokens = codec.encode(Audio(past, RATE))
         return tokens.codes[0][:, -frames:]
 
     codes, work = timed(speech, encode, lambda codes, last: codec.decode(tokens))

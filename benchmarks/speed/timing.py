@@ -1,4 +1,4 @@
-"""Times of peers that take turns in one process, and how they are written."""
+"""Timing of peers that take turns in one process, and writing of the results."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from audiotok.results import provenance
 from audiotok.system.files import replacing
 from audiotok.tasks.speed import hardware
 
-MOST_SECONDS = 60  # of one call: beyond it a peer is left out; of all rounds of a cell, about
+MAX_SECONDS = 60  # of one call: slower peers are left out; about the limit of all rounds
 
 
 def timed(work: dict[str, Callable], device: str, rounds: int) -> Iterator[dict]:
-    """Median ms of each, taking turns; short ones are repeated until 5 ms are full, and there are
-    fewer rounds where one lasts long."""
+    """Median ms of each, taking turns; short ones are repeated to fill 5 ms, and there are fewer
+    rounds where one is slow."""
     first, repeats = {}, {}
     for name, body in work.items():
         body()
         first[name] = clock(body, device, 1)
         repeats[name] = max(1, min(200, int(5 / max(first[name], 1e-3))))
-    rounds = max(1, min(rounds, int(MOST_SECONDS * 1e3 / max(sum(first.values()), 1e-3))))
+    rounds = max(1, min(rounds, int(MAX_SECONDS * 1e3 / max(sum(first.values()), 1e-3))))
     times = {name: [] for name in work}
     for _ in range(rounds):
         for name, body in work.items():
             times[name].append(clock(body, device, repeats[name]))
-    ours = statistics.median(times["audiotok"])
+    reference = statistics.median(times["audiotok"])
     for name, values in times.items():
         median = statistics.median(values)
-        yield {"peer": name, "ms": median, "ratio": median / ours, "times_ms": values}
+        yield {"peer": name, "ms": median, "ratio": median / reference, "times_ms": values}
 
 
 def clock(body: Callable, device: str, repeats: int) -> float:

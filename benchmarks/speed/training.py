@@ -1,4 +1,4 @@
-"""Times a training step of WavTokenizer with our quantizer and with that of the `encodec` package.
+"""Times a training step of WavTokenizer with our quantizer and with that of the package `encodec`.
 
     python benchmarks/speed/training.py                   # the 75 tokens per second of the paper
     python benchmarks/speed/training.py --batch 4 --seconds 1
@@ -7,11 +7,11 @@
 Two networks of the same weights, in this one process, taking turns: one with `VectorQuantizer`
 and `MovingAverageLearner`, one with `encodec.quantization.core_vq.VectorQuantization`, which
 learns by a one-hot matrix. A step is forward, mel loss and commitment, backward, clipping, AdamW,
-and what the codebook learns; discriminators and data would be the same for both and are left out.
+and the update of the codebook; discriminators and data would be the same for both and are left out.
 A time is the median over the rounds: process time in one thread on the CPU, wall time with more
 of them or on a GPU. The quantizers alone are timed too, forward, backward and learning: their
-share of the step bounds what a faster one can bring, which is `most`, the ratio with one that
-takes no time.
+share of the step limits the gain of a faster one; `most` is the ratio with a quantizer that takes
+no time.
 
 Writes results/speed/training-DEVICE.csv and .json.
 """
@@ -45,7 +45,7 @@ STRIDES = {75: (2, 4, 5, 8), 40: (4, 5, 5, 6)}
 
 
 class OneHot(nn.Module):
-    """The quantizer of `encodec` in the place of ours."""
+    """The quantizer of `encodec` with the interface of ours."""
 
     def __init__(self, codebook: Tensor):
         super().__init__()
@@ -54,7 +54,7 @@ class OneHot(nn.Module):
         learned = self.inner._codebook
         learned.embed.copy_(codebook)
         learned.embed_avg.copy_(codebook)
-        learned.cluster_size.fill_(4.0)  # no code dies while the clock runs
+        learned.cluster_size.fill_(4.0)  # so that no code is replaced during the measurement
         learned.embed_avg.mul_(4.0)
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,26 +66,26 @@ def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    ours = WavTokenizerNetwork(WavTokenizerConfig(strides=STRIDES[arguments.rate]))
+    network = WavTokenizerNetwork(WavTokenizerConfig(strides=STRIDES[arguments.rate]))
     samples = round(arguments.seconds * 24000)
     waveform = 0.1 * torch.randn(arguments.batch, 1, samples)
-    latents = start_codebook(ours, waveform)
-    theirs = copy.deepcopy(ours)
-    theirs.quantizer = OneHot(ours.quantizer.codebook)
-    learner = MovingAverageLearner(ours.quantizer)
-    learner.adopt(4 * len(ours.quantizer.codebook))
+    latents = start_codebook(network, waveform)
+    peer = copy.deepcopy(network)
+    peer.quantizer = OneHot(network.quantizer.codebook)
+    learner = MovingAverageLearner(network.quantizer)
+    learner.adopt(4 * len(network.quantizer.codebook))
     device = torch.device(arguments.device)
     waveform, latents = waveform.to(device), latents.to(device)
-    for module in (ours, theirs, learner):
+    for module in (network, peer, learner):
         module.to(device).train()
     loss = LogMelLoss(24000).to(device)
     steps = {
-        "audiotok": step_of(ours, loss, waveform, learner.update),
-        "encodec": step_of(theirs, loss, waveform, lambda *_: None),
+        "audiotok": step_of(network, loss, waveform, learner.update),
+        "encodec": step_of(peer, loss, waveform, lambda *_: None),
     }
     quantizers = {
-        "audiotok": quantize_alone(ours.quantizer, latents, learner.update),
-        "encodec": quantize_alone(theirs.quantizer, latents, lambda *_: None),
+        "audiotok": quantize_alone(network.quantizer, latents, learner.update),
+        "encodec": quantize_alone(peer.quantizer, latents, lambda *_: None),
     }
     table = timed(steps, quantizers, arguments)
     print(table.to_string(index=False))
@@ -139,13 +139,13 @@ def timed(steps: dict, quantizers: dict, arguments: argparse.Namespace) -> pd.Da
     for round_ in range(arguments.rounds + 1):
         for kind, works in (("step", steps), ("quantizer", quantizers)):
             for peer, work in works.items():
-                found = clock(work, arguments)
-                if round_:  # the first warms up
-                    times.setdefault((kind, peer), []).append(found)
+                milliseconds = clock(work, arguments)
+                if round_:  # the first is a warm-up
+                    times.setdefault((kind, peer), []).append(milliseconds)
     medians = {key: statistics.median(values) for key, values in times.items()}
     rows = []
     for (kind, peer), median in medians.items():
-        theirs, part = medians["step", "encodec"], medians["quantizer", "encodec"]
+        step, quantizer = medians["step", "encodec"], medians["quantizer", "encodec"]
         rows.append(
             {
                 "device": arguments.device,
@@ -154,7 +154,7 @@ def timed(steps: dict, quantizers: dict, arguments: argparse.Namespace) -> pd.Da
                 "ms": median,
                 "ratio": median / medians[kind, "audiotok"],
                 "share": medians["quantizer", peer] / medians["step", peer],
-                "most": theirs / (theirs - part) if kind == "step" else None,
+                "most": step / (step - quantizer) if kind == "step" else None,
             }
         )
     return pd.DataFrame(rows)
@@ -162,8 +162,8 @@ def timed(steps: dict, quantizers: dict, arguments: argparse.Namespace) -> pd.Da
 
 def clock(work: Callable[[], None], arguments: argparse.Namespace) -> float:
     """Milliseconds of one call."""
-    alone = arguments.device == "cpu" and arguments.threads == 1
-    now = time.process_time if alone else time.perf_counter
+    one_thread = arguments.device == "cpu" and arguments.threads == 1
+    now = time.process_time if one_thread else time.perf_counter
     if arguments.device != "cpu":
         torch.cuda.synchronize()
     start = now()

@@ -4,8 +4,8 @@
     python benchmarks/speed/tts.py --seconds 5 --rounds 1
 
 Both models have the sizes of the recipes valle-r-ar, valle-aligned-ar and valle-nar and random
-weights: how long they take does not depend on the weights, because the durations are given, 13
-phones per second. The prompt lasts 3 s. They take turns in this one process, on one thread; a time
+weights: their speed does not depend on the weights, because the durations are given, 13 phones
+per second. The prompt lasts 3 s. They take turns in this one process, on one thread; a time
 is the median over the rounds, of process time.
 """
 
@@ -37,11 +37,11 @@ PHONES = 13  # per second
 ARMS = {"merged": "valle-r-ar", "unmerged": "valle-aligned-ar"}
 
 
-def model(name: str) -> ValleR:
+def build_model(name: str) -> ValleR:
     """With random weights, of the sizes of a recipe and of valle-nar."""
     parts = []
-    for one in (name, "valle-nar"):
-        recipe = recipes.load(assets.find(recipes.KIND, one, RecipeError))
+    for part in (name, "valle-nar"):
+        recipe = recipes.load(assets.find(recipes.KIND, part, RecipeError))
         codec = recipes.load(assets.find(recipes.KIND, name, RecipeError)).codecs[0]
         card = registry.find_card(codec)
         rate = card.sample_rate_in / card.hop_length
@@ -50,16 +50,16 @@ def model(name: str) -> ValleR:
     return ValleR(*parts).eval()
 
 
-def request(one: ValleR, seconds: float) -> Request:
-    """Phones and durations that last so long, behind a prompt."""
-    codes = one.codes
-    frames = round(PROMPT * codes.frame_rate) // one.merge * one.merge
-    drawn = [torch.randint(0, size, (frames,)) for size in codes.codebook_sizes]
+def request(model: ValleR, seconds: float) -> Request:
+    """A request for `seconds` seconds of speech, with given durations."""
+    codes = model.codes
+    frames = round(PROMPT * codes.frame_rate) // model.merge * model.merge
+    prompt = [torch.randint(0, size, (frames,)) for size in codes.codebook_sizes]
     count = round(PHONES * seconds)
     starts = [number / PHONES for number in range(count)]
-    units = round(seconds * codes.frame_rate / one.merge)
-    lengths = durations(starts, units, codes.frame_rate / one.merge)
-    return Request(torch.randint(3, 42, (count,)), Prompt(torch.stack(drawn)), lengths)
+    units = round(seconds * codes.frame_rate / model.merge)
+    lengths = durations(starts, units, codes.frame_rate / model.merge)
+    return Request(torch.randint(3, 42, (count,)), Prompt(torch.stack(prompt)), lengths)
 
 
 def main() -> None:
@@ -70,30 +70,30 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    models = {arm: model(name) for arm, name in ARMS.items()}
+    models = {arm: build_model(name) for arm, name in ARMS.items()}
     rows = []
     for seconds in arguments.seconds:
         times: dict[str, list[tuple[float, float]]] = {arm: [] for arm in models}
         steps = {}
         for _ in range(arguments.rounds):
-            for arm, one in models.items():
-                asked = request(one, seconds)
-                began = time.process_time()
-                for spoken in one.ar.speak([asked], Generation()):  # noqa: B007
+            for arm, model in models.items():
+                inputs = request(model, seconds)
+                start = time.process_time()
+                for spoken in model.ar.speak([inputs], Generation()):  # noqa: B007
                     pass
-                between = time.process_time()
-                first = torch.tensor(spoken[0].tokens).repeat_interleave(one.merge)
-                one.nar.fill([asked], [first])
-                times[arm].append((between - began, time.process_time() - between))
+                middle = time.process_time()
+                first = torch.tensor(spoken[0].tokens).repeat_interleave(model.merge)
+                model.nar.fill([inputs], [first])
+                times[arm].append((middle - start, time.process_time() - middle))
                 steps[arm] = len(spoken[0].tokens)
         for arm, measured in times.items():
-            ar, nar = (statistics.median(side) for side in zip(*measured, strict=True))
+            ar, nar = (statistics.median(values) for values in zip(*measured, strict=True))
             rows.append({"seconds": seconds, "arm": arm, "steps": steps[arm], "ar": ar, "nar": nar})
         merged, unmerged = rows[-2:]
         merged["ar_share"] = merged["ar"] / unmerged["ar"]
         merged["total_share"] = (merged["ar"] + merged["nar"]) / (unmerged["ar"] + unmerged["nar"])
         print(merged, unmerged, sep="\n", flush=True)
-    about = {
+    record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "hardware": hardware("cpu"),
         "rounds": arguments.rounds,
@@ -104,7 +104,7 @@ def main() -> None:
     with replacing(arguments.out, ResultsError) as file:
         file.write(pd.DataFrame(rows).round(4).to_csv(index=False).encode())
     with replacing(arguments.out.with_suffix(".json"), ResultsError) as file:
-        file.write(json.dumps(about, indent=1).encode())
+        file.write(json.dumps(record, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def test_the_splits_of_a_corpus_of_noises_are_kept(noises):
 
 
 def test_one_source_cannot_be_split(speech, noises):
-    with pytest.raises(CorpusError, match="1 sources of noise: at least two"):
+    with pytest.raises(CorpusError, match="1 sources of noise: expected two"):
         mixtures.parts(speech, noises.first(2))
 
 

@@ -37,5 +37,5 @@ def test_the_sound_decays_in_the_time_that_was_asked_for(decay):
 def test_places_are_inside_and_repeat():
     first, second = (rooms.random_room(np.random.default_rng(3), 0.4) for _ in range(2))
     for place in (first.source, first.microphone):
-        assert (place >= rooms.FIELD).all() and (place <= first.size - rooms.FIELD).all()
+        assert (place >= rooms.MARGIN).all() and (place <= first.size - rooms.MARGIN).all()
     assert np.array_equal(rooms.impulse_response(first, RATE), rooms.impulse_response(second, RATE))

@@ -166,7 +166,9 @@ def test_a_condition_stands_before_the_codes(kind):
     assert not torch.allclose(model(codes, condition).nats, model(codes).nats)
     generated = model.generate(codes, 2, Sampling(temperature=0), condition=condition)
     assert generated.shape == (2, 3, 6)
-    empty = model.generate(codes[..., :0], 3, Sampling(), torch.Generator().manual_seed(0))
+    empty = model.generate(
+        codes[..., :0], 3, Sampling(), generator=torch.Generator().manual_seed(0)
+    )
     assert empty.shape == (2, 3, 3) and (empty >= 0).all()
 
 

@@ -123,13 +123,13 @@ def test_what_is_missing_is_said(tmp_path):
     with pytest.raises(CorpusError, match="has no pairs: expected a pairs.tsv, a gold.csv"):
         pairs.read(tmp_path)
     touch(tmp_path / "story", "1_correct.wav")
-    with pytest.raises(CorpusError, match=r"names .*1_incorrect.wav, which is not there"):
+    with pytest.raises(CorpusError, match=r"names .*1_incorrect.wav, which does not exist"):
         pairs.read(tmp_path / "story")
     (tmp_path / "pairs.tsv").write_text("right\tleft\n")
     with pytest.raises(CorpusError, match="has no columns wrong"):
         pairs.read(tmp_path)
     (tmp_path / "pairs.tsv").write_text("right\twrong\na.wav\tb.wav\n")
-    with pytest.raises(CorpusError, match=r"names .*a.wav, which is not there"):
+    with pytest.raises(CorpusError, match=r"names .*a.wav, which does not exist"):
         pairs.read(tmp_path)
 
 

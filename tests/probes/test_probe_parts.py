@@ -66,7 +66,7 @@ def test_trials_are_all_pairs_or_a_fixed_draw(monkeypatch):
     clips = tuple(Clip(f"c{i}", speaker=f"s{i % 4}") for i in range(12))
     every = trials.pairs(Corpus("x", clips), tuple(range(12)))
     assert len(every) == 66
-    monkeypatch.setattr(trials, "MOST", 20)
+    monkeypatch.setattr(trials, "MAX_TRIALS", 20)
     some = trials.pairs(Corpus("x", clips), tuple(range(12)))
     same = [clips[a].speaker == clips[b].speaker for a, b in some]
     assert len(set(some)) == 20 and sum(same) == 10 and set(some) < set(every)
@@ -102,9 +102,9 @@ def test_the_corpus_decides_where_it_has_a_split():
 @pytest.mark.parametrize(
     ("classes", "says"),
     [
-        ([None] * 6, "have 0 classes: two are needed"),
-        (["a"] * 6, "have 1 classes: two are needed"),
-        (["a", "b", "c"], "no clip to test has a class"),
+        ([None] * 6, "have 0 classes: expected 2"),
+        (["a"] * 6, "have 1 classes: expected 2"),
+        (["a", "b", "c"], "no test clip has a class"),
     ],
 )
 def test_corpora_without_classes_say_so(classes, says):
@@ -114,19 +114,21 @@ def test_corpora_without_classes_say_so(classes, says):
 
 def test_voices_to_test_are_not_trained_on():
     clips = tuple(Clip(f"c{i}", speaker=f"s{i // 2}") for i in range(30))
-    result = splits.of_voices(Corpus("x", clips))
+    result = splits.by_speaker(Corpus("x", clips))
     tested = {clips[i].speaker for i in result.test}
     assert len(tested) == 3 and not tested & set(result.classes) and len(result.classes) == 12
     parts = tuple(replace(c, split="test" if i < 8 else "train") for i, c in enumerate(clips))
-    result = splits.of_voices(Corpus("x", parts))
+    result = splits.by_speaker(Corpus("x", parts))
     assert result.test == tuple(range(8)) and result.train == tuple(range(8, 30))
     parts = tuple(replace(c, split="test" if i < 7 else "train") for i, c in enumerate(clips))
-    result = splits.of_voices(Corpus("x", parts))  # clip 7 is of a speaker with a clip to test
+    result = splits.by_speaker(Corpus("x", parts))  # clip 7 is of a speaker with a clip to test
     assert result.test == tuple(range(7)) and result.train == tuple(range(8, 30))
-    with pytest.raises(CorpusError, match="8 speakers to train on and 2 others to test: 10 and 2"):
-        splits.of_voices(Corpus("x", clips[:20]))
-    with pytest.raises(CorpusError, match="no speaker to test has two clips"):
-        splits.of_voices(Corpus("x", clips[::2]))
+    with pytest.raises(
+        CorpusError, match="8 speakers to train on and 2 others to test: expected 10 and 2"
+    ):
+        splits.by_speaker(Corpus("x", clips[:20]))
+    with pytest.raises(CorpusError, match="no test speaker has two clips"):
+        splits.by_speaker(Corpus("x", clips[::2]))
 
 
 # --- inputs ------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ def test_codes_of_mono_and_stereo_clips():
 def test_slow_frames_are_repeated(frames, repeat):
     inputs = features.of_tokens([tokens([[[0] * frames]])])
     assert inputs.repeat == repeat
-    assert inputs.repeat * inputs.frame_rate >= PROTOCOL.least_rate
+    assert inputs.repeat * inputs.frame_rate >= PROTOCOL.min_rate
 
 
 def test_crops_lie_inside_their_clip():
@@ -163,7 +165,7 @@ def test_crops_lie_inside_their_clip():
     ("found", "says"),
     [
         ([None], "no clip has tokens"),
-        ([tokens([[[0] * 201]])], "201 frames per second are more than the 200"),
+        ([tokens([[[0] * 201]])], "201 frames per second: the heads are made for at most 200"),
         ([tokens([[[0]]]), tokens([[[0]]], (4,))], "different codecs"),
     ],
 )

@@ -131,12 +131,12 @@ def test_it_goes_on_from_the_beginning_of_a_clip(corpus, monkeypatch, few_steps)
     task, sounds = tasks.get("acoustic_lm"), []
     monkeypatch.setattr(type(task), "left_out", lambda self: {})
 
-    def hear(start, rest, recorded, ending, left_out):
+    def score(start, rest, recorded, *, suffix, left_out):
         assert not left_out and recorded.num_samples == rest.num_samples
-        sounds.append((start.duration, rest.duration, ending))
-        return {f"continuation_similarity{ending}": 1.0}
+        sounds.append((start.duration, rest.duration, suffix))
+        return {f"continuation_similarity{suffix}": 1.0}
 
-    monkeypatch.setattr(_continuations, "scores", hear)
+    monkeypatch.setattr(_continuations, "scores", score)
     tokens = [NOISE.encode(clip.path) for clip in corpus]
     rows = task.conclude(corpus, tokens, lambda text: None, NOISE)
     assert sounds == [(2.0, 3.0, ""), (2.0, 3.0, "_true")] * 4

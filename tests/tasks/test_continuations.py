@@ -67,7 +67,7 @@ def sound(seed, offset=0.0):
 def scored(number, offset=0.0):
     recorded = sound(number)
     rest = sound(number, offset)
-    return _continuations.scores(sound(99), rest, recorded, "", set())
+    return _continuations.scores(sound(99), rest, recorded, suffix="", left_out=set())
 
 
 def test_all_measures_of_one_continuation():
@@ -75,13 +75,15 @@ def test_all_measures_of_one_continuation():
     assert row["continuation_wer"] == 1 / 4 and row["continuation_words"] == 4
     assert row["continuation_similarity"] == 1
     assert (row["continuation_dnsmos"], row["continuation_distillmos"]) == (2, 3)
-    only = _continuations.scores(sound(1), sound(2), sound(3), "_true", {"wer", "mmd", "dnsmos"})
+    only = _continuations.scores(
+        sound(1), sound(2), sound(3), suffix="_true", left_out={"wer", "mmd", "dnsmos"}
+    )
     assert set(only) == {"continuation_similarity_true", "continuation_distillmos_true"}
 
 
 def test_nothing_heard_is_no_error_rate():
     silence = Audio(torch.zeros(1, RATE), RATE)
-    row = _continuations.scores(sound(1), silence, sound(3), "", {"mmd"})
+    row = _continuations.scores(sound(1), silence, sound(3), suffix="", left_out={"mmd"})
     assert isinstance(row["continuation_wer"], MetricError) and row["continuation_dnsmos"] == 2
 
 

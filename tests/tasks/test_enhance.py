@@ -56,7 +56,7 @@ class Judge:
 def small(monkeypatch):
     for module in (enhancement, mixtures, model, training):
         monkeypatch.setattr(module, "PROTOCOL", SMALL)
-    monkeypatch.setattr(_mixtures, "_kept_mixtures", {})
+    monkeypatch.setattr(_mixtures, "_cached_mixtures", {})
     monkeypatch.setattr(_mixtures, "Whisper", Judge)
     monkeypatch.setattr(_mixtures, "Resemblyzer", Judge)
     monkeypatch.setattr(_mixtures.mos, "get", lambda name: Judge())
@@ -166,7 +166,7 @@ def test_what_may_pass_is_raised_and_other_failures_are_noted(monkeypatch, corpu
 
     with pytest.raises(AudioError):
         refused(OSError(errno.EMFILE, "Too many open files"))
-    assert _mixtures._kept_mixtures == {}
+    assert _mixtures._cached_mixtures == {}
     _, rows, _, notes = refused(None)
     assert rows == {} and sum("a clip cannot be read" in note for note in notes) == 3
 

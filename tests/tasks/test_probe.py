@@ -19,8 +19,8 @@ RATE = 50  # frames per second
 SMALL = {
     "dimension": 16,
     "batch_clips": 16,
-    "least_steps": 40,
-    "most_steps": 40,
+    "min_steps": 40,
+    "max_steps": 40,
     "learning_rate": 2e-2,
 }
 
@@ -131,7 +131,7 @@ def spell(text, generator):
 
 
 def test_a_toy_language_is_recognised(protocol):
-    protocol(least_steps=100, most_steps=100, dropout=0.0)
+    protocol(min_steps=100, max_steps=100, dropout=0.0)
     generator = np.random.default_rng(0)
     tokens = [spell(clip.text.lower(), generator) for clip in SPOKEN]
     summary_scores, rows = scores(tasks.get("probe_asr"), SPOKEN, tokens)
@@ -187,7 +187,7 @@ def test_voices_that_were_not_trained_on(protocol, kind, low, high):
 
 def test_no_head_is_trained_on_a_speaker_it_is_tested_on(protocol, monkeypatch):
     """Whatever the corpus calls train and test."""
-    protocol(least_steps=10, most_steps=10)
+    protocol(min_steps=10, max_steps=10)
     clips = [replace(c, split="test" if i < 31 else "train") for i, c in enumerate(SPEAKERS.clips)]
     corpus, trained_on = Corpus("toy", tuple(clips)), []
 

@@ -56,7 +56,7 @@ def tones(folder):
 
 @pytest.fixture
 def kit(tmp_path, monkeypatch):
-    for name, value in {"dimension": 16, "least_steps": 40, "learning_rate": 2e-2}.items():
+    for name, value in {"dimension": 16, "min_steps": 40, "learning_rate": 2e-2}.items():
         monkeypatch.setitem(vars(PROTOCOL), name, value)
     bench_kit.install(monkeypatch.setattr)
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from audiotok import tasks
 from audiotok.sound.audio import Audio
 from audiotok.tasks import Item
-from audiotok.tasks.tokens import even_entropy, usage
+from audiotok.tasks.tokens import uniform_entropy, usage
 from audiotok.tokens import Tokens
 
 
@@ -135,11 +135,11 @@ def test_even_draws_reach_their_ceiling(n, size):
 
 @settings(deadline=None, max_examples=50)
 @given(n=st.integers(1, 6), size=st.integers(2, 4))
-def test_even_entropy_is_the_mean_over_all_draws(n, size):
+def test_uniform_entropy_is_the_mean_over_all_draws(n, size):
     def entropy(draw):
         p = np.bincount(draw) / n
         return -sum(q * math.log2(q) for q in p if q)
 
     draws = np.stack(np.meshgrid(*[np.arange(size)] * n), -1).reshape(-1, n)
     expected = np.mean([entropy(draw) for draw in draws])
-    assert even_entropy(n, size) == pytest.approx(expected, abs=1e-9)
+    assert uniform_entropy(n, size) == pytest.approx(expected, abs=1e-9)

@@ -62,7 +62,7 @@ def task(monkeypatch):
     found.recogniser, found.encoder = Heard(), Voice()
     found.mos = type("Mos", (), {"missing": lambda self: ValueError("no"), "identity": {}})()
     cosines = {"a.wav": np.array([1.0, 0.0]), "b.wav": np.array([0.0, 1.0])}
-    monkeypatch.setattr(tts, "_embedded", lambda path: cosines[path.name])
+    monkeypatch.setattr(tts, "_prompt_embedding", lambda path: cosines[path.name])
     return found
 
 

@@ -116,7 +116,7 @@ def test_all_switches_train_are_measured_once_and_go_into_the_table(
     document.write_text(text.replace("+0.000", "+0.100", 1))
     assert ablation.main() == 1
     document.write_text("no marks")
-    assert ablation.main() == 2 and "has not one line" in capsys.readouterr().out
+    assert ablation.main() == 2 and "expected one line" in capsys.readouterr().out
 
 
 def test_better_is_what_is_better_with_every_seed(ablation):

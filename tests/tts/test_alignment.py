@@ -62,7 +62,7 @@ def test_durations_are_read_as_they_were_written(tmp_path):
         ("HH\t-1", "expected more than 0"),
         ("XX\t1", "'XX' is no phone"),
         ("", "0 durations for 0 phones"),
-        ("HH\t100", "60 s are the most"),
+        ("HH\t100", "expected at most 60 s"),
     ],
 )
 def test_files_that_are_no_durations_are_refused(tmp_path, content, message):

@@ -21,13 +21,13 @@ def test_the_printed_reading_can_neither_hold_nor_leave_a_phone():
 
 
 def test_a_phone_that_never_ends_is_ended():
-    pointer = Pointer(2, most=3)
+    pointer = Pointer(2, max_units=3)
     assert [pointer.step(0.0, 0.5) for _ in range(6)] == [False, False, True] * 2
     assert pointer.done and pointer.durations == [3, 3]
 
 
 def test_given_durations_are_followed_whatever_the_model_wants():
-    pointer = Pointer(3, most=2, given=[1, 4, 1])
+    pointer = Pointer(3, max_units=2, fixed=[1, 4, 1])
     steps = [pointer.step(1.0, 0.0) for _ in range(6)]
     assert steps == [True, False, False, False, True, True]
     assert pointer.done and pointer.durations == [1, 4, 1]

@@ -72,7 +72,7 @@ def test_speech_is_marked_repeatable_and_as_long_as_was_asked(speaker, voice, tm
     lasting = durations.Durations(asked.phones, tuple(0.05 for _ in asked.phones))
     made = speaker.say(TEXT, path, durations=lasting)
     assert made.seconds_of_phones == tuple(0.05 for _ in asked.phones)
-    with pytest.raises(SpeechError, match="marked as such in the file"):
+    with pytest.raises(SpeechError, match="cannot mark speech as synthetic"):
         speech.write(tmp_path / "out.mp3", asked)
 
 

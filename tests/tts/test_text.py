@@ -49,7 +49,7 @@ def test_guesses_resemble_the_dictionary():
         ("", "has no word to speak"),
         ("... !?", "has no word to speak"),
         ("good morning мир", "the word 'мир' cannot be spoken"),
-        ("hello " * 200, "phones, 400"),
+        ("hello " * 200, "phones, expected at most 400"),
         ("日本", "cannot be spoken"),
     ],
 )

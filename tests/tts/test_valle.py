@@ -54,10 +54,12 @@ def test_steps_with_a_cache_have_the_logits_and_likelihood_of_all_at_once(align,
     count = len(tokens)
     first = 0 if align else 1
     torch.testing.assert_close(
-        torch.tensor(one.token_nats)[first:count], forced[first:count], rtol=1e-4, atol=1e-4
+        torch.tensor(one.token_log_probs)[first:count], forced[first:count], rtol=1e-4, atol=1e-4
     )
     if align:
-        torch.testing.assert_close(torch.tensor(one.pointer_nats), decisions, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            torch.tensor(one.pointer_log_probs), decisions, rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("align", [True, False])
@@ -68,7 +70,7 @@ def test_a_batch_is_its_items(align):
         (alone,) = model.generate([request], SHORT)
         assert torch.equal(together.codes, alone.codes)
         torch.testing.assert_close(
-            together.drawn["token"], alone.drawn["token"], rtol=1e-4, atol=1e-4
+            together.log_probs["token"], alone.log_probs["token"], rtol=1e-4, atol=1e-4
         )
 
 
@@ -124,7 +126,7 @@ def test_durations_that_do_not_fit_are_refused():
     model = tts_kit.whole()
     for durations in ([1, 2], [1, 0, 2]):
         request = tts_kit.request(3, durations=torch.tensor(durations))
-        with pytest.raises(SpeechError, match="expected one of a unit or more for each"):
+        with pytest.raises(SpeechError, match="expected one unit or more for each"):
             model.generate([request])
     with pytest.raises(SpeechError, match="no alignment"):
         tts_kit.whole(align=False).generate([tts_kit.request(1, durations=torch.tensor([1]))])

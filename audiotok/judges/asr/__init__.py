@@ -35,8 +35,8 @@ class Recogniser(Protocol):
         name: with its model, for descriptions.
         label: the model if it is not the default, for names of tasks and columns; else empty.
         identity: of the weights, if the name does not determine them.
-        languages: codes of ISO 639 that it can be told; None: it cannot be told any.
-        script: of the language it recognises, as `text.scripts` names it; None: any.
+        languages: ISO 639 codes of the languages that it recognises; None: unknown.
+        script: of its language, as `text.scripts` names it; None: any.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Recogniser(Protocol):
 
 
 def wrong_script(recogniser: Recogniser, text: str) -> str | None:
-    """A message that most letters of `text` are not in the recogniser's script, or None."""
+    """An error message if most letters of `text` are not in the recogniser's script; else None."""
     most_common = scripts(text).most_common(1)
     if (
         recogniser.script is None
@@ -68,10 +68,11 @@ def wrong_script(recogniser: Recogniser, text: str) -> str | None:
 
 
 def unfit(recogniser: Recogniser, clip: Clip) -> str | None:
-    """A message that this recogniser does not know the language of a clip with a text, or None.
+    """An error message if this recogniser does not know the language of a clip with a text; else
+    None.
 
-    The language is the clip's, where it is known and the recogniser has a list; else its script
-    decides.
+    The language is the clip's, if it is known and the recogniser has a list; else the script of the
+    text decides.
     """
     languages = recogniser.languages
     if clip.language is None or languages is None:

@@ -1,8 +1,8 @@
 """CMU Pocketsphinx with the US-English model of its package: small, offline, not very accurate.
 
 With a JSGF grammar it recognises only sentences of that grammar (closed vocabulary); without, it
-uses the package's trigram language model. Before each sound the estimate of the channel is set
-back, which would otherwise influence the next one; dither has a fixed seed. `phones` is a forced
+uses the package's trigram language model. Before each sound the estimate of the channel is reset,
+which would otherwise influence the next one; dither has a fixed seed. `phones` is a forced
 alignment of a given text.
 """
 
@@ -24,9 +24,9 @@ from audiotok.sound.audio import Audio
 if TYPE_CHECKING:
     import pocketsphinx
 
-ENGLISH = 0.75  # least share of words in the dictionary; English texts have 0.95, German 0.65
-FEWEST = 20  # words needed to distinguish English from other languages
-DITHER = 1e-4  # standard deviation of the noise added; exact digital silence upsets the decoder
+MIN_KNOWN = 0.75  # share of words in the dictionary; English texts have 0.95, German 0.65
+MIN_WORDS = 20  # words needed to distinguish English from other languages
+DITHER = 1e-4  # standard deviation of the noise added; the decoder fails on digital silence
 
 
 def missing() -> MissingPackageError | None:
@@ -76,7 +76,7 @@ class Sphinx:
 
 @lru_cache(maxsize=4)
 def _decoder(grammar: str | None, thread: int) -> pocketsphinx.Decoder:
-    """A decoder of one thread; to load one takes longer than to recognise a short sentence."""
+    """A decoder of one thread, cached: loading takes longer than recognising a short sentence."""
     from pocketsphinx import Decoder
 
     search = {} if grammar is None else {"jsgf": grammar}
@@ -90,10 +90,10 @@ def unsuited(texts: Sequence[str]) -> str | None:
     if reasons and all(reasons):
         return reasons[0]
     words = [word for text in texts for word in normalise(text).split() if word.isalpha()]
-    if len(words) < FEWEST or missing() is not None:
+    if len(words) < MIN_WORDS or missing() is not None:
         return None
     share = sum(word in dictionary() for word in words) / len(words)
-    if share >= ENGLISH:
+    if share >= MIN_KNOWN:
         return None
     return (
         f"pocketsphinx recognises English, but only {share:.0%} of the words of the texts are in "
@@ -136,8 +136,8 @@ def phones(
     pcm = _pcm(audio)
     try:
         decoder = Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=None)
-        for word, spoken in (pronunciations or {}).items():
-            decoder.add_word(word, " ".join(spoken), False)
+        for word, word_phones in (pronunciations or {}).items():
+            decoder.add_word(word, " ".join(word_phones), False)
         decoder.set_align_text(normalise(text))
         for search in (None, decoder.set_alignment):  # words first, then the phones in them
             if search is not None:

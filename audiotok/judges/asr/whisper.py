@@ -1,8 +1,8 @@
 """Whisper (Radford et al. 2022, arXiv 2212.04356) by CTranslate2 in int8, with 5 beams.
 
 Five beams and no other search option, as in the survey of discrete audio tokens (arXiv 2506.10274,
-section 3.1). Any size, only with weights that are already here; they are converted once, into the
-user's cache. Sounds longer than 30 s are recognised in pieces of 30 s. Compared with transformers
+section 3.1). Any size whose weights are on this machine; they are converted once, into the user's
+cache. Sounds longer than 30 s are recognised in pieces of 30 s. Compared with transformers
 in speed and word error rate by `benchmarks/speed/whisper.py`.
 
 An English text has at most 16 tokens and 16 more per second of the sound: for noise Whisper would
@@ -34,10 +34,10 @@ from audiotok.system.files import cache_root, make_folder, temporary_path, user_
 from audiotok.system.names import digest
 
 BEAMS = 5
-HOME = "openai/whisper-"
+HUB_PREFIX = "openai/whisper-"
 PRECISION = "int8"
 MAX_LENGTH = 448  # CTranslate2's default; it writes at most half as many tokens
-ENGLISH = 32  # `max_length` for English: so many, and so many more per second
+ENGLISH_LENGTH = 32  # `max_length` for English: this number, and this number per second
 log = logging.getLogger("audiotok")
 
 
@@ -46,12 +46,12 @@ def without_bars() -> Iterator[None]:
     """transformers shows no progress bars in the block."""
     from transformers.utils import logging as settings
 
-    shown = settings.is_progress_bar_enabled()
+    enabled = settings.is_progress_bar_enabled()
     settings.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             settings.enable_progress_bar()
 
 
@@ -63,15 +63,15 @@ class Whisper(Pretrained):
             size is looked for in the folder `whisper-SIZE` of the user's weights first.
     """
 
-    DEFAULT = f"{HOME}small"
+    DEFAULT = f"{HUB_PREFIX}small"
     PURPOSE = "Whisper"
-    script = "LATIN"  # it is told to write English where a clip says no language
+    script = "LATIN"  # it writes English where the language of a clip is unknown
 
     def __init__(self, model: str | Path | None = None):
         is_size = model and "/" not in str(model) and not Path(model).is_dir()
         folder = user_folder() / f"whisper-{model}"
         if is_size:
-            model = folder if folder.is_dir() else f"{HOME}{model}"
+            model = folder if folder.is_dir() else f"{HUB_PREFIX}{model}"
         super().__init__(model)
 
     @property
@@ -79,7 +79,7 @@ class Whisper(Pretrained):
         """The size; of a folder its name without "whisper-". `identity` tells weights apart."""
         if Path(self.model).is_dir():
             return Path(self.model).resolve().name.removeprefix("whisper-")
-        return super().label.removeprefix(HOME)
+        return super().label.removeprefix(HUB_PREFIX)
 
     @property
     def name(self) -> str:
@@ -87,17 +87,17 @@ class Whisper(Pretrained):
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
-        """English, and if the model is multilingual all others that it knows."""
+        """English, and all other languages of a multilingual model."""
         folder = Path(self.model)
         if not folder.is_dir():
-            found = cached(self.model, ("generation_config.json",))
-            folder = found.parent if found else folder
+            path = cached(self.model, ("generation_config.json",))
+            folder = path.parent if path else folder
         try:
             config = json.loads((folder / "generation_config.json").read_bytes())
-            known = sorted(code.strip("<|>") for code in config.get("lang_to_id", {}))
+            codes = sorted(code.strip("<|>") for code in config.get("lang_to_id", {}))
         except (OSError, ValueError, AttributeError):
-            known = []
-        return ("en", *(code for code in known if code != "en"))
+            codes = []
+        return ("en", *(code for code in codes if code != "en"))
 
     def missing(self) -> AudiotokError | None:
         if importlib.util.find_spec("ctranslate2") is None:
@@ -114,7 +114,7 @@ class Whisper(Pretrained):
         )
 
     def _converted(self) -> Path:
-        """The folder of the weights in CTranslate2's format; made where it is not there yet."""
+        """The folder of the weights in CTranslate2's format, converted if it does not exist yet."""
         from ctranslate2.converters import TransformersConverter
 
         key = digest(json.dumps([self.model, self.identity, PRECISION]), 16)
@@ -137,7 +137,7 @@ class Whisper(Pretrained):
         return folder
 
     def transcribe(self, audio: Audio, language: str | None = None) -> str:
-        """The text as Whisper writes it, without special tokens; English if no language is told."""
+        """The text as Whisper writes it, without special tokens; `language` None: English."""
         import ctranslate2
 
         processor, network = self.network
@@ -151,9 +151,9 @@ class Whisper(Pretrained):
                 piece.numpy(), sampling_rate=SAMPLE_RATE, return_tensors="np"
             ).input_features
             features = ctranslate2.StorageView.from_array(features)
-            longest = MAX_LENGTH
+            seconds, longest = len(piece) / SAMPLE_RATE, MAX_LENGTH
             if code == "en":  # in other scripts a letter may be several tokens
-                longest = min(MAX_LENGTH, math.ceil(ENGLISH * (1 + len(piece) / SAMPLE_RATE)))
+                longest = min(MAX_LENGTH, math.ceil(ENGLISH_LENGTH * (1 + seconds)))
             (result,) = network.generate(features, [prompt], beam_size=BEAMS, max_length=longest)
             texts.append(processor.decode(result.sequences_ids[0], skip_special_tokens=True))
         return " ".join(text.strip() for text in texts)

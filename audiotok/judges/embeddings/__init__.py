@@ -21,7 +21,7 @@ WHISPER = "whisper-"
 
 
 def get(name: str) -> Encoder:
-    """The encoder of this name. It may be missing on this machine: ask its `missing`."""
+    """The encoder of this name. Its `missing` says whether it can be used on this machine."""
     if name == "resemblyzer":
         return Resemblyzer()
     if "/" not in name and name.startswith(WHISPER) and not Path(name).is_dir():

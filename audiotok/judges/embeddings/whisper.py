@@ -1,7 +1,7 @@
 """The encoder of Whisper as an embedding of any sound up to 8 kHz: the mean of its last layer.
 
 The same network as the recogniser `audiotok.judges.asr.whisper`, in CTranslate2 in int8. Frames of
-the silence that fills up its 30 s are left out.
+the silence that pads its input to 30 s are left out.
 """
 
 from __future__ import annotations

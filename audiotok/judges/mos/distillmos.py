@@ -1,7 +1,7 @@
-"""DistillMOS (Stahl and Gamper 2025, arXiv 2502.05356): a small network that learned from XLS-R.
+"""DistillMOS (Stahl and Gamper 2025, arXiv 2502.05356): a small network distilled from XLS-R.
 
-By Microsoft's package distillmos, which brings the weights (variant 7). Sounds are heard in windows
-of 7.68 s, each at full scale; what is shorter is filled up with silence.
+By Microsoft's package distillmos, which brings the weights (variant 7). Sounds are processed in
+windows of 7.68 s, each at full scale; shorter ones are padded with silence.
 """
 
 from __future__ import annotations

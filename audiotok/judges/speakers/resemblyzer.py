@@ -46,6 +46,6 @@ class Resemblyzer:
 def _encoder():
     """Resemblyzer's encoder on the CPU with the weights of its package, and its preprocessing."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports pkg_resources and an old name of scipy's
+        warnings.simplefilter("ignore")  # it imports pkg_resources and a deprecated name of scipy
         from resemblyzer import VoiceEncoder, preprocess_wav
     return VoiceEncoder("cpu", verbose=False), preprocess_wav

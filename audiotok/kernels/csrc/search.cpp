@@ -234,21 +234,21 @@ struct Worker {
             for (size_t d = 0; d < D; ++d) row[d] -= stage.codebook[code * D + d];
     }
 
-    void search(const Stage& stage, const float* from, size_t count) {
+    void search(const Stage& stage, const float* rows, size_t count) {
         if (work.tiles)
-            search_tiles(stage, from, count);
+            search_tiles(stage, rows, count);
         else
             for (size_t n = 0; n < count; ++n)
-                block_codes[n] = scan_row(work.kernels, stage, from + n * D, costs.data());
+                block_codes[n] = scan_row(work.kernels, stage, rows + n * D, costs.data());
     }
 
-    void search_tiles(const Stage& stage, const float* from, size_t count) {
+    void search_tiles(const Stage& stage, const float* rows, size_t count) {
         const size_t tile = work.kernels.tile_rows, lanes = work.kernels.lanes;
         const auto width = [&](size_t start) {
             return std::min(tile, (count - start + lanes - 1) / lanes * lanes);
         };
         for (size_t start = 0; start < count; start += tile)
-            work.kernels.pack(from + start * D, std::min(tile, count - start), D, width(start),
+            work.kernels.pack(rows + start * D, std::min(tile, count - start), D, width(start),
                               packed.data() + start * D, norms.data() + start);
         std::fill(best.begin(), best.end(), INFINITE);
         std::fill(second.begin(), second.end(), INFINITE);
@@ -262,9 +262,9 @@ struct Worker {
                                      index.data() + start});
         for (size_t n = 0; n < count; ++n) {
             const float gap = 2.02f * stage.bound(std::sqrt(norms[n]) * 1.0001f);
-            const bool sure = std::isfinite(best[n]) && second[n] - best[n] > gap;
-            const float* row = from + n * D;
-            if (!sure) {
+            const bool certain = std::isfinite(best[n]) && second[n] - best[n] > gap;
+            const float* row = rows + n * D;
+            if (!certain) {
                 block_codes[n] = scan_row(work.kernels, stage, row, costs.data());
                 continue;
             }

@@ -1,5 +1,5 @@
-// Codes back to vectors, and the sums that codebooks learn from: gathered and added in a fixed
-// order, so that they are the same for any number of threads.
+// Decoding of codes to vectors, and the sums for updates of codebooks: added in a fixed order, so
+// that the results are the same for any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <limits>

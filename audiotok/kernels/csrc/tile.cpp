@@ -29,8 +29,8 @@ typedef float LooseQuad __attribute__((vector_size(16), aligned(4), may_alias));
 constexpr int VECTORS = AUDIOTOK_LANES == 8 ? 2 : AUDIOTOK_LANES == 1 ? 2 : 4;
 constexpr int WORDS = AUDIOTOK_LANES == 1 ? 4 : 6;
 
-// The codewords of a group are too many short streams for the hardware prefetcher; with few rows
-// per tile (AVX2) there is not enough work to hide the latency.
+// The codewords of a group are too many short streams for the hardware prefetcher; with the few rows
+// per tile of AVX2 there is not enough work to hide the latency.
 constexpr bool PREFETCH = AUDIOTOK_LANES == 8;
 constexpr size_t LINE = 16;  // floats in a cache line
 
@@ -80,7 +80,7 @@ inline void words(const float* packed, size_t width, const float* codebook, cons
             }
         }
     }
-    const Ints here = Ints{} + int32_t(first);
+    const Ints group = Ints{} + int32_t(first);
     for (int r = 0; r < R; ++r) {
         Floats low = broadcast(__builtin_inff());
         for (int j = 0; j < C; ++j) {
@@ -89,7 +89,7 @@ inline void words(const float* packed, size_t width, const float* codebook, cons
         }
         const Floats larger = best[r] > low ? best[r] : low;
         second[r] = larger < second[r] ? larger : second[r];
-        index[r] = low < best[r] ? here : index[r];
+        index[r] = low < best[r] ? group : index[r];
         best[r] = low < best[r] ? low : best[r];
     }
 }
@@ -123,18 +123,18 @@ void strip(const float* packed, size_t width, const float* codebook, const float
 template <bool COSINE, size_t WIDTH>
 void search_by(const float* packed, size_t width, const float* codebook, const float* offset,
                size_t first, size_t last, size_t D, Running running) {
-    const auto with = width == LANES       ? strip<1, COSINE, WIDTH>
-                      : width == 2 * LANES ? strip<2, COSINE, WIDTH>
-                      : width == 3 * LANES ? strip<(VECTORS > 2 ? 3 : 2), COSINE, WIDTH>
-                                           : strip<VECTORS, COSINE, WIDTH>;
-    with(packed, width, codebook, offset, first, last, D, running);
+    const auto search_strip = width == LANES       ? strip<1, COSINE, WIDTH>
+                              : width == 2 * LANES ? strip<2, COSINE, WIDTH>
+                              : width == 3 * LANES ? strip<(VECTORS > 2 ? 3 : 2), COSINE, WIDTH>
+                                                   : strip<VECTORS, COSINE, WIDTH>;
+    search_strip(packed, width, codebook, offset, first, last, D, running);
 }
 
 void search(const float* packed, size_t width, const float* codebook, const float* offset,
             size_t first, size_t last, size_t D, bool cosine, Running running) {
-    const auto by = D == 8 ? (cosine ? search_by<true, 8> : search_by<false, 8>)
-                           : (cosine ? search_by<true, 0> : search_by<false, 0>);
-    by(packed, width, codebook, offset, first, last, D, running);
+    const auto search_tile = D == 8 ? (cosine ? search_by<true, 8> : search_by<false, 8>)
+                                    : (cosine ? search_by<true, 0> : search_by<false, 0>);
+    search_tile(packed, width, codebook, offset, first, last, D, running);
 }
 
 void pack(const float* rows, size_t count, size_t D, size_t width, float* packed, float* norms) {
@@ -152,8 +152,8 @@ void pack(const float* rows, size_t count, size_t D, size_t width, float* packed
     }
 }
 
-// One row has so little work to each codeword that memory is the limit: the words that come so many
-// groups later are fetched meanwhile. Beyond the codebook a prefetch does nothing.
+// The scan of one row is limited by memory: the codewords this many groups ahead are prefetched. A
+// prefetch beyond the codebook has no effect.
 constexpr int AHEAD = 4;
 
 template <int C, bool COSINE, size_t WIDTH>
@@ -202,9 +202,9 @@ void scan_by(const float* row, const float* codebook, size_t V, size_t D, float*
 }
 
 void scan(const float* row, const float* codebook, size_t V, size_t D, bool cosine, float* costs) {
-    const auto by = D == 8 ? (cosine ? scan_by<true, 8> : scan_by<false, 8>)
-                           : (cosine ? scan_by<true, 0> : scan_by<false, 0>);
-    by(row, codebook, V, D, costs);
+    const auto scan_codebook = D == 8 ? (cosine ? scan_by<true, 8> : scan_by<false, 8>)
+                                      : (cosine ? scan_by<true, 0> : scan_by<false, 0>);
+    scan_codebook(row, codebook, V, D, costs);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-"""What ResGen needs of a codec: codewords that add up, and deviations of residuals by depth.
+"""What ResGen needs of a codec: codewords that add up, and standard deviations of residuals.
 
     python -m audiotok.tts.resgen.codewords lyra-v2 FOLDER_OF_SOUND -o lyra.json
 
-measures the deviations once and keeps them; those of Lyra v2 ship (deviations.json).
+measures the deviations and writes them into a file; those of Lyra v2 ship (deviations.json).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def codewords(codec: Codec, depth: int | None = None) -> Tensor:
     """Codewords (D, V, H) float32 of the first D codebooks, whose sum is what `dequantize` gives.
 
     They are the codec's own codebooks where those add up; else, where projections follow (Mimi,
-    DAC), differences of what the codec makes of codes.
+    DAC), differences between the vectors of codes.
 
     Raises:
         CodecError: codebooks of unequal sizes or rates, a codec without latents or with parallel
@@ -48,10 +48,10 @@ def codewords(codec: Codec, depth: int | None = None) -> Tensor:
     books = codec._codebooks()
     shapes = {tuple(book.shape) for book in (books or [])[:depth]}
     candidates = [torch.stack(books[:depth])] if shapes == {(sizes[0], latents.shape[1])} else []
-    for found in (*candidates, *_differences(codec, depth, sizes[0])):
-        summed = rvq_decode(codes[0].T.contiguous(), found)
+    for words in (*candidates, *_differences(codec, depth, sizes[0])):
+        summed = rvq_decode(codes[0].T.contiguous(), words)
         if torch.allclose(summed, latents, rtol=0, atol=1e-4 * float(latents.abs().max())):
-            return found
+            return words
     raise CodecError(
         f"{card.name}: the codewords of its codebooks do not add up to its latents, as those of "
         "residual codebooks do; ResGen needs an RVQ codec"
@@ -59,7 +59,8 @@ def codewords(codec: Codec, depth: int | None = None) -> Tensor:
 
 
 def _differences(codec: Codec, depth: int, size: int) -> Iterable[Tensor]:
-    """Codewords as what one more code adds; nothing where the codec decodes all codebooks only."""
+    """Codewords as the difference that each further code makes; none for codecs that cannot decode
+    their first codebooks alone."""
     if not set(range(1, depth + 1)) <= set(codec.card.codebook_counts):
         return
     before: Tensor | float = 0.0
@@ -75,10 +76,10 @@ def _differences(codec: Codec, depth: int, size: int) -> Iterable[Tensor]:
 
 @torch.no_grad()
 def measure(codec: Codec, sounds: Iterable[Audio | str | Path], depth: int | None = None) -> Tensor:
-    """sigma_j (D,): the deviation of what is quantized at depth j, over frames and dimensions.
+    """sigma_j (D,): the standard deviation of the residuals at depth j, over frames and dimensions.
 
-    The latents of the sounds at j = 0, then what the first j codewords leave of them; the mean
-    variance of the dimensions, as its root.
+    The residuals are the latents of the sounds at j = 0, then the latents minus their first j
+    codewords; sigma_j is the root of the mean variance of the dimensions.
 
     Raises:
         CodecError: as `codewords`; or there is no sound.
@@ -91,38 +92,37 @@ def measure(codec: Codec, sounds: Iterable[Audio | str | Path], depth: int | Non
     if not rows:
         raise CodecError(f"the deviations of {codec.card.name} need one sound or more, got none")
     residual = torch.cat(rows).to(books)
-    codes, found = rvq_encode(residual.contiguous(), books), []
+    codes, sigmas = rvq_encode(residual.contiguous(), books), []
     for layer, book in enumerate(books):
-        found.append(residual.double().var(0).mean().sqrt())
+        sigmas.append(residual.double().var(0).mean().sqrt())
         residual = residual - book[codes[:, layer]]
-    return torch.stack(found).float()
+    return torch.stack(sigmas).float()
 
 
 def deviations(codec: Codec, depth: int, file: str | Path | None = None) -> Tensor:
-    """sigma_j (D,) as `measure` found them: of a file, else those that ship.
+    """sigma_j (D,), computed by `measure`: from a file, else those that ship.
 
     Raises:
         CodecError: there are none of this codec, or too few.
     """
     try:
         content = json.loads(Path(file or SHIPPED).read_bytes())
-        values = next(
-            (one["deviations"] for one in content if one["fingerprint"] == codec.fingerprint), None
-        )
-        found = None if values is None else torch.tensor(values, dtype=torch.float32)
+        found = (entry for entry in content if entry["fingerprint"] == codec.fingerprint)
+        values = next(found, {}).get("deviations")
+        sigmas = None if values is None else torch.tensor(values, dtype=torch.float32)
     except (OSError, ValueError, TypeError, LookupError) as reason:
         raise CodecError(f"{file or SHIPPED} holds no deviations: {reason}") from reason
-    if found is None or len(found) < depth or not bool((found > 0).all()):
+    if sigmas is None or len(sigmas) < depth or not bool((sigmas > 0).all()):
         raise CodecError(
             f"{file or SHIPPED} has no deviations of {depth} codebooks of {codec.card.name} "
             f"(fingerprint {codec.fingerprint[:12]}): measure them with "
             "`python -m audiotok.tts.resgen.codewords CODEC FOLDER -o FILE`"
         )
-    return found[:depth]
+    return sigmas[:depth]
 
 
 def main() -> None:
-    """Measures a codec and writes, or adds to, a file."""
+    """Measures a codec and adds its deviations to a file."""
     from audiotok import data
     from audiotok.codec import registry
     from audiotok.system.files import replacing
@@ -138,7 +138,7 @@ def main() -> None:
     clips = list(itertools.islice(data.load(arguments.corpus), arguments.clips))
     values = measure(codec, (clip.path for clip in clips))
     content = json.loads(arguments.out.read_bytes()) if arguments.out.exists() else []
-    content = [one for one in content if one["fingerprint"] != codec.fingerprint]
+    content = [entry for entry in content if entry["fingerprint"] != codec.fingerprint]
     content.append({
         "codec": codec.card.name,
         "fingerprint": codec.fingerprint,

@@ -30,12 +30,12 @@ class Attention(nn.Module):
         )
         rotation = rotation.to(query.dtype)
         query, key = rotate(query, rotation), rotate(key, rotation)
-        found = F.scaled_dot_product_attention(query, key, value, mask)
-        return self.out(found.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value, mask)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward network, each behind a norm, gated, beside a shortcut."""
+    """Attention and a feed-forward network, each with pre-norm, gate and residual connection."""
 
     def __init__(self, dimension: int, heads: int, dropout: float):
         super().__init__()
@@ -55,7 +55,7 @@ class Block(nn.Module):
 
 
 class Bidirectional(nn.Module):
-    """Hidden (B, T, C) -> (B, T, C); each frame sees all `lengths` frames of its clip."""
+    """Hidden (B, T, C) -> (B, T, C); each frame attends to all `lengths` frames of its clip."""
 
     def __init__(self, dimension: int, heads: int, layers: int, dropout: float):
         super().__init__()

@@ -1,6 +1,6 @@
-"""What ResGen learns: the bound on masked sums, the codes of a layer, and durations.
+"""The losses of ResGen: the bound on masked sums, the codes of a layer, and durations.
 
-The sum is over frames to be generated with at least one masked layer, without a weight of time
+The sum is over frames to be generated with at least one masked layer, without a weight for time
 (section 3.2 of the paper), and is divided by all frames to be generated and by the dimensions:
 nats per dimension. Cross-entropies of codes are per code.
 """
@@ -29,7 +29,7 @@ class Losses(NamedTuple):
 def draw_state(
     model: Network, condition: Condition, generator: torch.Generator | None = None
 ) -> tuple[Tensor, int | None]:
-    """The visible layers (B, T) of a training example, and the layer that is learnt, if any.
+    """The visible layers (B, T) of a training example, and the layer to learn, if there is one.
 
     Prompts are visible, and so is padding. For tokens, one layer is drawn for the batch: layers
     above are visible, those below masked, and the layer itself is masked in some frames.
@@ -58,7 +58,7 @@ def losses(
     q_gradient: bool = False,
     duration_weight: float = 1.0,
 ) -> Losses:
-    """The losses of codes (B, D, T) in a state that `draw_state` drew.
+    """The losses of codes (B, D, T) in a state of `draw_state`.
 
     Args:
         q_gradient: see `Mixture.bound`.
@@ -68,21 +68,21 @@ def losses(
     encoded, log_durations = model.encode_text(condition)
     hidden = model(codes, visible, model.expand(encoded, condition), condition)
     frames = torch.arange(visible.shape[1], device=visible.device)
-    wanted = (frames >= condition.prompt_frames[:, None]) & (frames < condition.lengths[:, None])
+    target = (frames >= condition.prompt_frames[:, None]) & (frames < condition.lengths[:, None])
     with torch.autocast(hidden.device.type, enabled=False):
         duration = _duration_loss(log_durations.to(model.scale), condition)
-        hidden, count = hidden.to(model.codebooks), wanted.sum()
+        hidden, count = hidden.to(model.codebooks), target.sum()
         if layer is not None:
-            learnt = wanted & (visible == layer)
+            trained = target & (visible == layer)
             nats = F.cross_entropy(
-                model.logits(hidden[learnt], layer), codes[:, layer][learnt], reduction="sum"
+                model.logits(hidden[trained], layer), codes[:, layer][trained], reduction="sum"
             )
             regression, classification = nats / count, torch.zeros_like(nats)
         else:
-            learnt = wanted & (visible < model.depth)
+            trained = target & (visible < model.depth)
             masked = ~is_visible(visible, model.depth)
-            targets = model.summed(codes, masked)[learnt] / model.scale
-            bound = model.mixture(hidden[learnt]).bound(targets, q_gradient)
+            targets = model.summed(codes, masked)[trained] / model.scale
+            bound = model.mixture(hidden[trained]).bound(targets, q_gradient)
             share = count * model.settings.latents
             regression = bound.regression.sum() / share
             classification = bound.classification.sum() / share
@@ -93,6 +93,6 @@ def losses(
 def _duration_loss(log_durations: Tensor, condition: Condition) -> Tensor:
     """Mean squared error of log durations, of phones that belong to no prompt."""
     starts = condition.durations.cumsum(1) - condition.durations
-    learnt = (condition.durations > 0) & (starts >= condition.prompt_frames[:, None])
+    trained = (condition.durations > 0) & (starts >= condition.prompt_frames[:, None])
     errors = log_durations - condition.durations.clamp(min=1).to(log_durations).log()
-    return (errors.square() * learnt).sum() / learnt.sum().clamp(min=1)
+    return (errors.square() * trained).sum() / trained.sum().clamp(min=1)

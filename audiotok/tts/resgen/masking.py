@@ -21,15 +21,14 @@ def masked_count(progress: float, total: int) -> int:
 
 
 def spread(count: int, capacities: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """How many of `count` balls, drawn without replacement, are of each colour: (L,) int64.
+    """Distributes `count` codes at random over L frames with `capacities` (L,) codes: (L,) int64.
 
-    There are `capacities` (L,) balls of each colour: the multivariate hypergeometric law.
+    A sample without replacement, of the multivariate hypergeometric distribution.
     """
     device = capacities.device
-    colours = torch.arange(len(capacities), device=device).repeat_interleave(capacities)
-    order = torch.randperm(len(colours), generator=generator, device=device)
-    drawn = colours[order[:count]]
-    return drawn.bincount(minlength=len(capacities))
+    frames = torch.arange(len(capacities), device=device).repeat_interleave(capacities)
+    order = torch.randperm(len(frames), generator=generator, device=device)
+    return frames[order[:count]].bincount(minlength=len(capacities))
 
 
 def draw_visible(frames: int, depth: int, generator: torch.Generator | None = None) -> Tensor:

@@ -112,11 +112,11 @@ def guided(
     (arXiv 2312.02116); the paper does not say how guidance combines mixtures.
     """
     (mean_c, log_c), (mean_u, log_u) = conditional, unconditional
-    ours, theirs = (1 + weight) * torch.exp(-2 * log_c), weight * torch.exp(-2 * log_u)
-    precision = ours - theirs
+    precision_c, precision_u = (1 + weight) * torch.exp(-2 * log_c), weight * torch.exp(-2 * log_u)
+    precision = precision_c - precision_u
     proper = precision > 0
     safe = precision.where(proper, torch.ones_like(precision))
-    mean = (ours[:, None] * mean_c - theirs[:, None] * mean_u) / safe[:, None]
+    mean = (precision_c[:, None] * mean_c - precision_u[:, None] * mean_u) / safe[:, None]
     return mean.where(proper[:, None], mean_c), (-0.5 * safe.log()).where(proper, log_c)
 
 

@@ -33,10 +33,10 @@ class ResGenConfig(NetworkConfig):
 
     kind: Literal["resgen"] = "resgen"
     drop: float = Field(default=0.1, ge=0, lt=1)  # share of clips without condition, for guidance
-    prompt_text: float = Field(default=0.5, ge=0, le=1)  # share of prompts whose phones are known
+    prompt_text: float = Field(default=0.5, ge=0, le=1)  # share of prompts with their phones
     q_gradient: bool = False  # through q of the bound; the paper does not say
     duration_weight: float = Field(default=1.0, ge=0)  # the paper gives none
-    deviations: str | None = None  # file of sigma_j, see `codewords`; None: those that ship
+    deviations: str | None = None  # file of sigma_j, see `codewords`; None: the shipped one
 
     def build(self, codes: Codes) -> ResGen:
         """A model of these codes with random weights; `fit` gives it the codewords."""
@@ -52,7 +52,7 @@ class ResGen(SpeechModel):
         self.network = Network(config, codes)
 
     def fit(self) -> None:
-        """Takes codewords and deviations of the codec.
+        """Copies codewords and deviations of the codec.
 
         Raises:
             CodecError: its codewords do not add up, are of other dimensions or of other weights
@@ -74,49 +74,48 @@ class ResGen(SpeechModel):
         """ "loss", and its parts: see `loss.Losses`."""
         config = self.config
         draws = torch.rand(2, len(examples), generator=generator)
-        voices = [
-            _spoken(one.prompt, bool(known < config.prompt_text))
-            for one, known in zip(examples, draws[0], strict=True)
+        prompt_phones = [
+            _phones_of(example.prompt, bool(draw < config.prompt_text))
+            for example, draw in zip(examples, draws[0], strict=True)
         ]
-        targets = [one.target for one in examples]
-        asked = [(one.phones, one.durations()) for one in targets]
-        prompts = [one.prompt.codes for one in examples]
-        condition = self._condition(voices, asked, prompts, draws[1] < config.drop)
+        targets = [example.target for example in examples]
+        target_phones = [(target.phones, target.durations()) for target in targets]
+        prompts = [example.prompt.codes for example in examples]
+        condition = self._condition(prompt_phones, target_phones, prompts, draws[1] < config.drop)
         codes = self._padded(
-            [torch.cat([p, one.codes], 1) for p, one in zip(prompts, targets, strict=True)]
+            [torch.cat([p, target.codes], 1) for p, target in zip(prompts, targets, strict=True)]
         )
         state = draw_state(self.network, condition, generator)
-        found = losses(
+        return losses(
             self.network, codes, condition, state=state, q_gradient=config.q_gradient,
             duration_weight=config.duration_weight,
-        )  # fmt: skip
-        return found._asdict()
+        )._asdict()  # fmt: skip
 
     @torch.no_grad()
     def generate(
         self, requests: Sequence[Request], options: Generation | None = None
     ) -> list[Generated]:
         """Raises SpeechError where durations do not fit their phones."""
-        options, began = options or Generation(), time.perf_counter()
-        voices = [_spoken(one.prompt, True) for one in requests]
-        durations = self._durations(requests, voices, options)
-        asked = [(one.phones, lasts) for one, lasts in zip(requests, durations, strict=True)]
-        prompts = [one.prompt.codes for one in requests]
-        condition = self._condition(voices, asked, prompts)
-        between = time.perf_counter()
+        options, start = options or Generation(), time.perf_counter()
+        prompt_phones = [_phones_of(request.prompt, True) for request in requests]
+        durations = self._durations(requests, prompt_phones, options)
+        phones = [(request.phones, d) for request, d in zip(requests, durations, strict=True)]
+        prompts = [request.prompt.codes for request in requests]
+        condition = self._condition(prompt_phones, phones, prompts)
+        middle = time.perf_counter()
         device = self.network.codebooks.device
         codes = sample_codes(
             self.network,
             self._padded(prompts, int(condition.lengths.max())),
             condition,
             options=options,
-            generators=[torch.Generator(device).manual_seed(one.seed) for one in requests],
+            generators=[torch.Generator(device).manual_seed(r.seed) for r in requests],
         ).cpu()
-        seconds = {"durations": between - began, "codes": time.perf_counter() - between}
+        seconds = {"durations": middle - start, "codes": time.perf_counter() - middle}
         steps = len(plan_of(self.network, options))
         return [
-            Generated(own[:, prompt.shape[1] : length], lasts, steps, seconds)
-            for own, prompt, length, lasts in zip(
+            Generated(clip[:, prompt.shape[1] : length], clip_durations, steps, seconds)
+            for clip, prompt, length, clip_durations in zip(
                 codes, prompts, condition.lengths.tolist(), durations, strict=True
             )
         ]
@@ -124,48 +123,52 @@ class ResGen(SpeechModel):
     def _durations(
         self,
         requests: Sequence[Request],
-        voices: Sequence[tuple[Tensor, Tensor]],
+        prompt_phones: Sequence[tuple[Tensor, Tensor]],
         options: Generation,
     ) -> list[Tensor]:
-        """Frames of each phone, (N,) int64: those asked for, else those of the regressor."""
-        ones = [(one.phones, torch.ones_like(one.phones)) for one in requests]
-        prompts = [one.prompt.codes for one in requests]
-        _, logs = self.network.encode_text(self._condition(voices, ones, prompts))
-        frames = logs.exp().round().clamp(1, options.most_units).long().cpu()
+        """Frames of each phone, (N,) int64: those of the request, else those of the regressor."""
+        phones = [(request.phones, torch.ones_like(request.phones)) for request in requests]
+        prompts = [request.prompt.codes for request in requests]
+        condition = self._condition(prompt_phones, phones, prompts)
+        _, log_durations = self.network.encode_text(condition)
+        frames = log_durations.exp().round().clamp(1, options.most_units).long().cpu()
         return [
-            own[len(ids) : len(ids) + len(one.phones)] if one.durations is None else one.durations
-            for own, (ids, _), one in zip(frames, voices, requests, strict=True)
+            predicted[len(ids) :][: len(request.phones)]
+            if request.durations is None
+            else request.durations
+            for predicted, (ids, _), request in zip(frames, prompt_phones, requests, strict=True)
         ]
 
     def _condition(
         self,
-        voices: Sequence[tuple[Tensor, Tensor]],
-        asked: Sequence[tuple[Tensor, Tensor]],
+        prompt_phones: Sequence[tuple[Tensor, Tensor]],
+        target_phones: Sequence[tuple[Tensor, Tensor]],
         prompts: Sequence[Tensor],
         dropped: Tensor | None = None,
     ) -> Condition:
-        both = list(zip(voices, asked, strict=True))
+        """The condition of a batch, from phones and durations of prompts and of targets."""
+        pairs = list(zip(prompt_phones, target_phones, strict=True))
         phones, durations = (
-            [torch.cat([voice[part], ask[part]]) for voice, ask in both] for part in (0, 1)
+            [torch.cat([prompt[part], target[part]]) for prompt, target in pairs] for part in (0, 1)
         )
         device = self.network.codebooks.device
-        found = condition_of(phones, durations, [one.shape[1] for one in prompts], device)
+        condition = condition_of(phones, durations, [codes.shape[1] for codes in prompts], device)
         if dropped is not None:
-            found.dropped.copy_(dropped)
-        return found
+            condition.dropped.copy_(dropped)
+        return condition
 
     def _padded(self, codes: Sequence[Tensor], frames: int = 0) -> Tensor:
         """Codes (D, T_i) as (B, D, T), T the longest or `frames`."""
-        longest = max(frames, *(one.shape[1] for one in codes))
+        longest = max(frames, *(clip.shape[1] for clip in codes))
         shape = len(codes), self.network.depth, longest
         padded = torch.zeros(shape, dtype=torch.int64)
-        for row, one in zip(padded, codes, strict=True):
-            row[:, : one.shape[1]] = one
+        for row, clip in zip(padded, codes, strict=True):
+            row[:, : clip.shape[1]] = clip
         return padded.to(self.network.codebooks.device)
 
 
-def _spoken(prompt: Prompt, known: bool) -> tuple[Tensor, Tensor]:
-    """Phones of a prompt and their frames; UNKNOWN where they are not known."""
+def _phones_of(prompt: Prompt, known: bool) -> tuple[Tensor, Tensor]:
+    """Phones of a prompt and their frames; UNKNOWN for all of its frames unless `known`."""
     if known and prompt.phones is not None:
         return prompt.phones, prompt.durations
     return torch.tensor([UNKNOWN]), torch.tensor([prompt.codes.shape[1]])

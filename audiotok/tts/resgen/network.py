@@ -1,7 +1,8 @@
 """The network of ResGen: phones, their durations and visible codes in, mixtures of latents out.
 
-A clip is the frames of a prompt, whose codes are all visible, and the frames to be generated. Its
-phones say what is spoken: those of the prompt first, or UNKNOWN for all of its frames. Each phone's
+A clip consists of the frames of a prompt, whose codes are all visible, and the frames to be
+generated. Its phones are those of the prompt, or UNKNOWN for all frames of the prompt, then those
+to speak. Each phone's
 encoding is repeated for its frames and added to the sum of the visible codewords of the frame,
 behind one linear layer.
 
@@ -55,10 +56,10 @@ class NetworkConfig(Section):
 
 @dataclass(frozen=True)
 class Condition:
-    """What is to be spoken, for a batch of B clips.
+    """The phones to speak and the prompts, for a batch of B clips.
 
     Attributes:
-        phones: ids (B, P), padded with anything.
+        phones: ids (B, P), with any value in the padding.
         durations: frames of each phone (B, P), 0 where padded.
         prompt_frames: of each clip (B,), part of the durations.
         dropped: clips (B,) bool that get neither phones nor prompt.
@@ -79,8 +80,8 @@ class Network(nn.Module):
     """Predicts the masked codes of frames.
 
     Buffers, set by `set_codec`: `codebooks` (D, V, H), the codec's codewords, whose sum is the
-    latent of a frame; `deviations` (D,), sigma_j, the standard deviation of what is quantized at
-    each depth. The network works in units of the first one, `scale`.
+    latent of a frame; `deviations` (D,), sigma_j, the standard deviation of the residuals at each
+    depth. The network works in units of the first one, `scale`.
 
     Raises:
         RecipeError: the codebooks are of unequal sizes or rates.
@@ -118,7 +119,7 @@ class Network(nn.Module):
         return self.deviations[0]
 
     def set_codec(self, codebooks: Tensor, deviations: Tensor) -> None:
-        """Takes codewords (D, V, H) and sigma_j (D,) of a codec."""
+        """Copies codewords (D, V, H) and sigma_j (D,) of a codec."""
         self.codebooks.copy_(codebooks)
         self.deviations.copy_(deviations)
 
@@ -133,7 +134,7 @@ class Network(nn.Module):
         return total.view(batch, frames, -1)
 
     def encode_text(self, condition: Condition) -> tuple[Tensor, Tensor]:
-        """Encodings of phones (B, P, C), and the logarithm of the frames that each lasts (B, P)."""
+        """Encodings of phones (B, P, C), and their log durations in frames (B, P)."""
         spoken = condition.durations > 0
         phones = condition.phones.where(spoken, torch.zeros_like(condition.phones))
         encoded = self.text(self.phones(phones), spoken.sum(1))
@@ -146,21 +147,21 @@ class Network(nn.Module):
         frames = torch.arange(int(lengths.max()), device=ends.device)
         index = (frames[None, :, None] >= ends[:, None]).sum(2).clamp(max=ends.shape[1] - 1)
         expanded = encoded.gather(1, index[..., None].expand(-1, -1, encoded.shape[2]))
-        none = self.no_text.to(expanded.dtype)
-        return torch.where(condition.dropped[:, None, None], none, expanded)
+        no_text = self.no_text.to(expanded.dtype)
+        return torch.where(condition.dropped[:, None, None], no_text, expanded)
 
     def forward(
         self, codes: Tensor, visible: Tensor, expanded: Tensor, condition: Condition
     ) -> Tensor:
-        """Hidden (B, T, C) of codes (B, D, T) whose first `visible` (B, T) layers are seen.
+        """Hidden (B, T, C) of codes (B, D, T) whose first `visible` (B, T) layers are visible.
 
-        `expanded` is that of `expand`. What is masked may hold any code, and does not matter.
+        `expanded` is the result of `expand`. The values of masked codes do not matter.
         """
         frames = torch.arange(visible.shape[1], device=visible.device)
         prompt = frames < condition.prompt_frames[:, None]
         visible = visible.masked_fill(condition.dropped[:, None] & prompt, 0)
-        seen = self.summed(codes, is_visible(visible, self.depth)) / self.scale
-        hidden = self.visible(seen) + expanded
+        latents = self.summed(codes, is_visible(visible, self.depth)) / self.scale
+        hidden = self.visible(latents) + expanded
         if self.settings.visible_counts:
             hidden = hidden + self.counts(visible)
         return self.body(hidden, condition.lengths)
@@ -186,7 +187,7 @@ class DurationRegressor(nn.Module):
         self.out = nn.Linear(dimension, 1)
 
     def forward(self, encoded: Tensor, spoken: Tensor) -> Tensor:
-        """`spoken` (B, P) bool: what is no padding; padding counts as zeros, as at the ends."""
+        """`spoken` (B, P) bool is False for padding, which counts as zeros, as at the ends."""
         hidden = encoded
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             inside = (hidden * spoken[..., None]).transpose(1, 2)
@@ -203,14 +204,14 @@ def condition_of(
     """A batch of clips of unequal numbers of phones: ids and durations (P_i,) of each.
 
     Raises:
-        SpeechError: phones and durations do not fit, or a phone lasts no frame.
+        SpeechError: phones and durations do not fit, or a duration is 0.
     """
-    for ids, lasts, prompt in zip(phones, durations, prompt_frames, strict=True):
-        frames = lasts.tolist()
+    for ids, lengths, prompt in zip(phones, durations, prompt_frames, strict=True):
+        frames = lengths.tolist()
         if len(ids) != len(frames) or min(frames, default=0) < 1 or not 0 <= prompt < sum(frames):
             raise SpeechError(
                 f"{len(ids)} phones, durations {frames} and a prompt of {prompt} frames do not "
-                "fit: expected a duration of 1 or more for each phone, and more than the prompt"
+                "fit: expected a duration of 1 or more for each phone, in all more than the prompt"
             )
     padded = [pad_sequence(list(rows), batch_first=True).to(device) for rows in (phones, durations)]
     dropped = torch.zeros(len(phones), dtype=torch.bool, device=device)

@@ -1,7 +1,7 @@
 """How ResGen generates: T forwards, whatever the depth of the codec (algorithm 2 of the paper).
 
 In each step the latent of every frame is drawn from its mixture and quantized into the frame's
-masked layers; the most confident ones, or some at random, become visible, and stay as they are.
+masked layers; the most confident ones, or some at random, become visible and no longer change.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def sample_codes(
     """Codes (B, D, T) whose prompts are those of `codes` (B, D, T); padding is -1.
 
     Args:
-        codes: any beside the prompts.
+        codes: their values outside the prompts do not matter.
         generators: of each clip, on the model's device: a clip does not depend on its batch, up to
             rounding of the network.
 
@@ -46,22 +46,27 @@ def sample_codes(
     """
     depth, lengths = model.depth, condition.lengths
     frames = torch.arange(codes.shape[2], device=codes.device)
-    wanted = (frames >= condition.prompt_frames[:, None]) & (frames < lengths[:, None])
-    codes = codes.masked_fill(wanted[:, None], 0)
-    visible = torch.full(wanted.shape, depth, device=codes.device).masked_fill(wanted, 0)
+    target = (frames >= condition.prompt_frames[:, None]) & (frames < lengths[:, None])
+    codes = codes.masked_fill(target[:, None], 0)
+    visible = torch.full(target.shape, depth, device=codes.device).masked_fill(target, 0)
     hidden_of = _network(model, condition, options.guidance > 0)
-    rows = list(zip(wanted, generators, strict=True))
+    rows = list(zip(target, generators, strict=True))
     for layer, step, steps in plan_of(model, options):
         halves = hidden_of(codes, visible)
-        if not all(torch.isfinite(half[wanted]).all() for half in halves):
-            raise CheckpointError("the model gives values that are not finite: train it again")
+        if not all(torch.isfinite(half[target]).all() for half in halves):
+            raise CheckpointError("the model predicts values that are not finite: train it again")
         for row, (chosen, generator) in enumerate(rows):
             hidden = [half[row, chosen].to(model.scale) for half in halves]
             state = codes[row][:, chosen].T, visible[row, chosen]
             if layer is None:
-                state = _latent_step(model, hidden, state, step, options, generator)
+                state = _latent_step(
+                    model, hidden, state, step=step, options=options, generator=generator
+                )
             else:
-                state = _token_step(model, hidden, state, (layer, step, steps), options, generator)
+                state = _token_step(
+                    model, hidden, state, position=(layer, step, steps), options=options,
+                    generator=generator,
+                )  # fmt: skip
             codes[row][:, chosen], visible[row, chosen] = state[0].T, state[1]
     return codes.masked_fill((frames >= lengths[:, None])[:, None], -1)
 
@@ -82,18 +87,19 @@ def guidance_weight(options: Generation, step: int, steps: int) -> float:
     return _FIRST_GUIDANCE + (step - 1) / (steps - 1) * (options.guidance - _FIRST_GUIDANCE)
 
 
-def _network(model: Network, condition: Condition, both: bool):
-    """(codes, visible) -> hidden of the conditional and, if `both`, of the unconditional model."""
+def _network(model: Network, condition: Condition, guidance: bool):
+    """(codes, visible) -> hidden of the conditional and, with guidance, of the unconditional
+    model."""
     encoded, _ = model.encode_text(condition)
-    count = 2 if both else 1
-    if both:
+    count = 2 if guidance else 1
+    if guidance:
         dropped = torch.zeros(2, len(encoded), dtype=torch.bool, device=encoded.device)
         dropped[1] = True
-        twice = (
+        doubled = (
             torch.cat([part, part])
             for part in (condition.phones, condition.durations, condition.prompt_frames)
         )
-        condition = Condition(*twice, dropped.flatten())
+        condition = Condition(*doubled, dropped.flatten())
     expanded = model.expand(torch.cat([encoded] * count), condition)
 
     def hidden(codes: Tensor, visible: Tensor) -> Sequence[Tensor]:
@@ -103,7 +109,7 @@ def _network(model: Network, condition: Condition, both: bool):
     return hidden
 
 
-def _latent_step(model, hidden, state, step, options, generator):
+def _latent_step(model, hidden, state, *, step, options, generator):
     """The next state of one clip: codes (L, D) and visible layers (L,)."""
     codes, visible = state
     depth, total = model.depth, codes.numel()
@@ -112,17 +118,17 @@ def _latent_step(model, hidden, state, step, options, generator):
         mixtures, guidance_weight(options, step, options.steps), options, generator
     )
     books = model.codebooks.float()
-    found = rvq_encode_from(latents.float(), books, visible)
+    new_codes = rvq_encode_from(latents.float(), books, visible)
     masked = total - int(visible.sum())
-    shown = masked - masked_count(step / options.steps, total)
+    unmasked = masked - masked_count(step / options.steps, total)
     if options.order == "random":
-        counts = spread(shown, depth - visible, generator)
+        counts = spread(unmasked, depth - visible, generator)
     else:
-        scores = confidences(latents.float(), found, books, model.deviations.float())
+        scores = confidences(latents.float(), new_codes, books, model.deviations.float())
         tau = TAU if options.tau is None else options.tau
-        counts = most_confident(scores, shown, tau, generator)
+        counts = most_confident(scores, unmasked, tau, generator)
     after = visible + counts
-    return codes.where(~is_visible(after, depth) | is_visible(visible, depth), found), after
+    return codes.where(~is_visible(after, depth) | is_visible(visible, depth), new_codes), after
 
 
 def draw(
@@ -145,53 +151,53 @@ def draw(
     return mean + options.temperature * log_scale.exp()[:, None] * noise
 
 
-def confidences(latents: Tensor, found: Tensor, codebooks: Tensor, deviations: Tensor) -> Tensor:
-    """Cumulative log probabilities (L, D) of the codes `found`; -inf where `found` is -1.
+def confidences(latents: Tensor, codes: Tensor, codebooks: Tensor, deviations: Tensor) -> Tensor:
+    """Cumulative log probabilities (L, D) of `codes` (L, D); -inf where a code is -1.
 
-    The code of layer j has log N(r_j; e(x_j; j), sigma_j^2 I), with r_j what the masked layers
-    above left of the latents (L, H).
+    The code of layer j has log N(r_j; e(x_j; j), sigma_j^2 I), with r_j the residual of
+    the latents (L, H) after the masked layers above.
     """
-    masked = found >= 0
-    layers = torch.arange(found.shape[1], device=found.device)
-    words = codebooks[layers, found.clamp(min=0)] * masked[..., None]
-    left = (latents[:, None] - words.cumsum(1)).square().sum(2)  # (L, D)
+    masked = codes >= 0
+    layers = torch.arange(codes.shape[1], device=codes.device)
+    words = codebooks[layers, codes.clamp(min=0)] * masked[..., None]
+    errors = (latents[:, None] - words.cumsum(1)).square().sum(2)  # (L, D)
     variance = deviations.square()
     log_norm = latents.shape[1] / 2 * (2 * math.pi * variance).log()
-    scores = torch.where(masked, -left / (2 * variance) - log_norm, 0.0).cumsum(1)
+    scores = torch.where(masked, -errors / (2 * variance) - log_norm, 0.0).cumsum(1)
     return scores.masked_fill(~masked, -torch.inf)
 
 
 def most_confident(
-    scores: Tensor, shown: int, tau: float, generator: torch.Generator | None
+    scores: Tensor, count: int, tau: float, generator: torch.Generator | None
 ) -> Tensor:
-    """How many codes of each frame (L,) are among the `shown` best of scores (L, D), with noise.
+    """How many codes of each frame (L,) are among the `count` best of scores (L, D), with noise.
 
-    Each code has noise of its own, so those chosen may leave out a shallower layer; the frame then
-    shows as many of its shallowest layers.
+    Each code has noise of its own, so the chosen codes may skip a shallower layer; then as many of
+    the shallowest layers of the frame become visible.
     """
     noise = torch.empty_like(scores).exponential_(generator=generator).log()
-    chosen = (scores - tau * noise).flatten().topk(shown).indices
+    chosen = (scores - tau * noise).flatten().topk(count).indices
     return (chosen // scores.shape[1]).bincount(minlength=len(scores))
 
 
-def _token_step(model, hidden, state, place, options, generator):
+def _token_step(model, hidden, state, *, position, options, generator):
     """As `_latent_step`, for a model that predicts the codes of one layer."""
     codes, visible = state
-    layer, step, steps = place
+    layer, step, steps = position
     logits = [model.logits(half, layer).log_softmax(1) for half in hidden]
     if len(logits) == 2:
         weight = guidance_weight(options, step, steps)
         logits[0] = ((1 + weight) * logits[0] - weight * logits[1]).log_softmax(1)
     top = Sampling(options.temperature, top_p=options.top_p)
-    found = top.sample(logits[0], codes[:, :0], generator)
+    new_codes = top.sample(logits[0], codes[:, :0], generator)
     masked = visible == layer
-    shown = int(masked.sum()) - masked_count(step / steps, len(codes))
+    unmasked = int(masked.sum()) - masked_count(step / steps, len(codes))
     if options.order == "random":
-        counts = spread(shown, masked.long(), generator)
+        counts = spread(unmasked, masked.long(), generator)
     else:
-        scores = logits[0].gather(1, found[:, None]).masked_fill(~masked[:, None], -torch.inf)
+        scores = logits[0].gather(1, new_codes[:, None]).masked_fill(~masked[:, None], -torch.inf)
         tau = (TOKEN_TAU if options.tau is None else options.tau) * (1 - step / steps)
-        counts = most_confident(scores, shown, tau, generator)
+        counts = most_confident(scores, unmasked, tau, generator)
     codes = codes.clone()
-    codes[:, layer] = codes[:, layer].where(counts == 0, found)
+    codes[:, layer] = codes[:, layer].where(counts == 0, new_codes)
     return codes, visible + counts
