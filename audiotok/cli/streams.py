@@ -46,7 +46,7 @@ def stdin_as_file(what: str) -> Iterator[Path]:
 
 @contextmanager
 def stdout_as_file(suffix: str) -> Iterator[Path]:
-    """The path of a temporary file that is copied to stdout when the block has ended well."""
+    """The path of a temporary file that is copied to stdout if the block ends without an error."""
     if process.was_closed("stdout"):
         raise AudiotokError("stdout is closed: give the output a name, --out FILE")
     if sys.stdout.isatty():
@@ -75,14 +75,14 @@ def pairs(
     Args:
         sources: files and folders, or `-` alone.
         out: file or folder, or `-`, for one file.
-        suffix: of what is written to stdout, e.g. ".atok".
+        suffix: of the file that goes to stdout, e.g. ".atok".
         what: content of stdin, for messages.
         find: gives the pairs of files, see `inputs.pairs`.
     """
-    piped = [str(source) for source in sources].count(STREAM)
-    if piped and len(sources) > 1:
+    stdin_count = [str(source) for source in sources].count(STREAM)
+    if stdin_count and len(sources) > 1:
         raise AudiotokError(f"- is stdin, one input alone: {len(sources)} inputs are given")
-    if piped and out != STREAM and (Path(out).is_dir() or out.endswith("/")):
+    if stdin_count and out != STREAM and (Path(out).is_dir() or out.endswith("/")):
         raise AudiotokError(f"{out} is a folder, and stdin has no name: name a file, or - (stdout)")
     if out == STREAM and (len(sources) > 1 or Path(sources[0]).is_dir()):
         raise AudiotokError("--out - is stdout, for one file: name a folder for several outputs")
@@ -90,16 +90,17 @@ def pairs(
         paths = [Path(source) for source in sources]
         if out == STREAM:
             out = str(stack.enter_context(stdout_as_file(suffix)))
-        if piped:
+        if stdin_count:
             paths = [stack.enter_context(stdin_as_file(what))]
             stack.enter_context(named(paths[0]))
         yield find(paths, out)
 
 
 def name_of(path: Path) -> str:
-    """The name of a path for messages: that of the stream which it stands for, else itself."""
-    inside = path.parent.name.startswith(_PREFIX)
-    return _NAMES[path.stem] if inside and path.stem in _NAMES else str(path)
+    """The name of a path for messages: "stdin" or "stdout" for the file of a stream, else the
+    path."""
+    is_stream = path.parent.name.startswith(_PREFIX)
+    return _NAMES[path.stem] if is_stream and path.stem in _NAMES else str(path)
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def named(path: str | Path) -> Iterator[None]:
-    """Errors of the block name the stream, and not its temporary file."""
+    """Errors in the block name the stream instead of its temporary file."""
     try:
         yield
     except AudiotokError as error:
