@@ -231,7 +231,7 @@ def test_names_that_are_not_utf8_and_errors_of_any_kind(clips, tmp_path, workers
 @pytest.mark.parametrize("error", [RuntimeError("no"), ValueError("no"), RecursionError("no")])
 def test_any_error_of_reading_a_clip_is_its_failure(clips, tmp_path, monkeypatch, error):
     def read(self, **kinds):
-        if self.where.endswith("clip.05.wav"):
+        if self.location.endswith("clip.05.wav"):
             raise error
         return before(self)
 
