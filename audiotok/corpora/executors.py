@@ -192,11 +192,11 @@ def on_ray(
     if job.device.startswith("cuda"):
         kind, job = "GPU", replace(job, device="cuda")  # the GPU that Ray assigns to the task
     with connected(address) as ray:
-        yield from _run_on_ray(ray, kind, job, works, tick)
+        yield from _run_on_ray(ray, job, works, kind=kind, tick=tick)
 
 
 def _run_on_ray(
-    ray: Any, kind: str, job: Job, works: Iterable[Work], tick: Tick
+    ray: Any, job: Job, works: Iterable[Work], *, kind: str, tick: Tick
 ) -> Iterator[ShardResult | FailedShard]:
     from audiotok.harness.clusters import RETRIES
 

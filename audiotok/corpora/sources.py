@@ -104,11 +104,8 @@ def load(source: str | Path, limit: int | None = None) -> Source:
     """
     signature = None
     if str(source).startswith("hf:"):
-        recordings, title, signature = (
-            _of_dataset(str(source)),
-            str(source),
-            _rows(str(source)).signature(),
-        )
+        title = str(source)
+        recordings, signature = _of_dataset(title), _rows(title).signature()
     else:
         corpus = data.load(source)
         title = corpus.name
@@ -116,12 +113,11 @@ def load(source: str | Path, limit: int | None = None) -> Source:
             Recording(
                 clip.id,
                 str(clip.path.absolute()),
-                None,
-                clip.text,
-                clip.speaker,
-                clip.label,
-                clip.offset,
-                clip.duration,
+                text=clip.text,
+                speaker=clip.speaker,
+                label=clip.label,
+                offset=clip.offset,
+                duration=clip.duration,
             )
             for clip in corpus
             if clip.path is not None

@@ -49,7 +49,7 @@ def export_webdataset(
         with replacing(paths[-1], CorpusError) as file, tarfile.open(fileobj=file, mode="w") as tar:
             for _ in range(min(remaining, clips_per_file)):
                 number, (clip, tokens) = next(clips)
-                _add(tar, f"{number:09d}", clip, tokens, metadata)
+                _add(tar, f"{number:09d}", clip, tokens=tokens, metadata=metadata)
                 tick(1, tokens.duration)
         remaining -= min(remaining, clips_per_file)
     return paths
@@ -67,7 +67,7 @@ def new_folder(out: str | Path) -> Path:
     return out
 
 
-def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: dict) -> None:
+def _add(tar: tarfile.TarFile, key: str, clip: Clip, *, tokens: Tokens, metadata: dict) -> None:
     fields = {
         "id": clip.id,
         "num_samples": tokens.num_samples,

@@ -76,8 +76,8 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
     segments = [_segments.parse(cells, _refusal(path, line)) for line, cells in rows]
     ids = _clip_ids(path, rows, segments)
     clips = tuple(
-        _clip(path, line, cells, segment, name)
-        for (line, cells), segment, name in zip(rows, segments, ids, strict=True)
+        _clip(path, line, cells, segment=segment, clip_id=clip_id)
+        for (line, cells), segment, clip_id in zip(rows, segments, ids, strict=True)
     )
     grammar = path.parent / GRAMMAR
     if grammar.is_file():
@@ -244,7 +244,7 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
 
 
 def _clip(
-    path: Path, line: int, cells: dict[str, str], segment: _segments.Segment, name: str
+    path: Path, line: int, cells: dict[str, str], *, segment: _segments.Segment, clip_id: str
 ) -> Clip:
     if "audio" not in cells:
         raise CorpusError(f"{path}, line {line}: audio is empty: expected a path")
@@ -275,7 +275,7 @@ def _clip(
     domain = cells.get("domain", "").lower()
     fields |= {"domain": domain if domain in DOMAINS else None, "language": language}
     fields |= {column: files.get(column) for column in ("reference", "prompt")}
-    return Clip(id=name, path=files["audio"], offset=offset, duration=duration, **fields)
+    return Clip(id=clip_id, path=files["audio"], offset=offset, duration=duration, **fields)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path:

@@ -182,12 +182,15 @@ def tables(complete: Sequence[Result], folder: Path | None = None) -> list[Headl
                 )
                 for wanted in (False, True)
             )
-            headlines.append(_table(domain, ours, sample_group, groups, folder))
+            headlines.append(
+                _table(domain, ours=ours, sample_group=sample_group, groups=groups, folder=folder)
+            )
     return headlines
 
 
 def _table(
     domain: str,
+    *,
     ours: list[Result],
     sample_group: list[Result],
     groups: Sequence[list[Result]],
@@ -226,7 +229,14 @@ def _table(
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
-    return Headline(domain, table_columns, rows, ours, sample_group, bits)
+    return Headline(
+        domain,
+        table_columns,
+        rows,
+        group=ours,
+        sample_group=sample_group,
+        bits_group=bits,
+    )
 
 
 def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, float]]:
@@ -295,14 +305,29 @@ def _best_asr_column(group: Sequence[Result], known: Mapping[str, Any]) -> str |
 def _column(key: str, source: str, known: Mapping[str, Mapping[str, Any]]) -> Column:
     if key == PUBLISHED_MOS:
         text = "UTMOS on LibriSpeech test-clean, as published by the survey (arXiv 2506.10274)"
-        return Column(key, source, "UTMOS (published)", "", 2, True, text)
+        return Column(
+            key,
+            source,
+            "UTMOS (published)",
+            unit="",
+            digits=2,
+            higher_is_better=True,
+            description=text,
+        )
     info, name = known[source], title(key)
     unit, digits = info["unit"], info["digits"]
     if key == "wer":
         judge = source.removeprefix("wer").replace("_english", "").strip("_")
         name, unit, digits = f"WER ({title(judge) if judge else 'pocketsphinx'})", "%", 1
-    better = info["higher_is_better"]
-    return Column(key, source, name, unit, digits, better, info["description"])
+    return Column(
+        key,
+        source,
+        name,
+        unit=unit,
+        digits=digits,
+        higher_is_better=info["higher_is_better"],
+        description=info["description"],
+    )
 
 
 # --- cells -----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -45,9 +45,9 @@ class Agreement:
     first: str
     second: str
     codecs: tuple[str, ...]
-    tau: float | None
-    ci95: tuple[float, float] | None
-    speakers: int
+    tau: float | None = None
+    ci95: tuple[float, float] | None = None
+    speakers: int = 0
     reason: str = ""
 
 
@@ -79,16 +79,17 @@ def agreement(
     settings = [list(_settings(results, column)) for column in (first, second)]
     sides = max(itertools.product(*settings), key=lambda pair: len(pair[0].keys() & pair[1].keys()))
     codecs = tuple(sorted(sides[0].keys() & sides[1].keys()))
+    result = Agreement(first, second, codecs)
     if len(codecs) < min_points:
         reason = f"{len(codecs)} points have both: no tau for fewer than {min_points}"
-        return Agreement(first, second, codecs, None, None, 0, reason)
+        return replace(result, reason=reason)
     means, replicates = [], []
     for side, column in zip(sides, (first, second), strict=True):
         chosen = [side[codec] for codec in codecs]
         better = chosen[0].scores[column]["higher_is_better"]
         if better is None:
             reason = f"{column} has no direction: neither more nor less of it is better"
-            return Agreement(first, second, codecs, None, None, 0, reason)
+            return replace(result, reason=reason)
         numbers = comparison.on_the_same_clips(chosen, column)
         sign = 1 if better else -1
         if numbers is None:
@@ -99,20 +100,22 @@ def agreement(
             replicates.append((sign * numbers[2].values, numbers[2].clusters))
     tau = _tau(*means)
     if np.isnan(tau):
-        return Agreement(first, second, codecs, None, None, 0, "all points have one value")
+        return replace(result, reason="all points have one value")
+    result = replace(result, tau=tau)
     if None in replicates:
         reason = "no interval: the rows do not determine the number of a corpus"
-        return Agreement(first, second, codecs, tau, None, 0, reason)
+        return replace(result, reason=reason)
     speakers, taus, clusters = _resampled(means, replicates)
+    result = replace(result, speakers=speakers)
     if clusters is None:
         reason = "no interval: fewer than two speakers are known, or not of every clip"
-        return Agreement(first, second, codecs, tau, None, speakers, reason)
+        return replace(result, reason=reason)
     if len(set(taus)) == 1:
         reason = f"no interval: tau is the same without any one of {speakers} speakers"
-        return Agreement(first, second, codecs, tau, None, speakers, reason)
+        return replace(result, reason=reason)
     ci95 = statistics.estimate(tau, taus, clusters).ci95
     limited = ci95 and (max(-1.0, ci95[0]), min(1.0, ci95[1]))
-    return Agreement(first, second, codecs, tau, limited or None, speakers)
+    return replace(result, ci95=limited or None)
 
 
 def _settings(results: Sequence[Result], column: str) -> Iterator[dict[str, Result]]:

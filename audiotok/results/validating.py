@@ -215,7 +215,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
     labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-        yield from _counts(result, rows, name, score, known_tasks.get(score["task"]))
+        yield from _counts(result, rows, name, score=score, task=known_tasks.get(score["task"]))
         yield from _range(name, score, values)
         if name in corpus_numbers:
             if not _agree([score["mean"]], [corpus_numbers[name]]):
@@ -227,7 +227,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
 
 
 def _counts(
-    result: Result, rows: pd.DataFrame, name: str, score: dict[str, Any], task: Task | None
+    result: Result, rows: pd.DataFrame, name: str, *, score: dict[str, Any], task: Task | None
 ) -> Iterator[str]:
     """n and failures of a column against the rows and the failures of the summary; a number without
     values of clips is checked only if this version has its `task` in the version that measured

@@ -184,7 +184,7 @@ def test_batches_by_length():
 def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     result = sources.load(clips, 9)
     codec = audiotok.load("mulaw")
-    metadata = encoding._metadata(codec, result, "cpu", None, None, 9)
+    metadata = encoding._metadata(codec, result, batch=None, batch_seconds=None, shard_clips=9)
     import json
 
     jobs = [

@@ -9,7 +9,7 @@ import pytest
 from support import bench_kit
 
 from audiotok import tasks
-from audiotok.codec import registry
+from audiotok.codec import families
 from audiotok.codecs.classical import MuLaw, Opus
 from audiotok.harness import harness
 from audiotok.harness.plan import Observer
@@ -188,7 +188,7 @@ def kit(tmp_path, monkeypatch):
 
 
 def run(tokenizer="shy.py", **options):
-    registry._imported.cache_clear()  # as in a new process
+    families._imported.cache_clear()  # as in a new process
     code_sha256.cache_clear()
     observer = Notes()
     about = {"data": "clips", "suite": "tiny.yaml", "workers": 0} | options

@@ -64,7 +64,7 @@ def build(
         pages.put(setting.page, "setting.html", setting=setting)
         pages.put(setting.compare, "compare.html", setting=setting)
         pages.add(setting.data, setting.payload)
-    codecs.put(pages, shown_settings, tables, Path(results), cards)
+    codecs.put(pages, shown_settings, tables, results=Path(results), cards=cards)
     published.put(pages, published_cells, shown_settings, Path(results))
     speed.put(pages, Path(results) / "speed")
     return pages.finished()

@@ -105,6 +105,7 @@ def put(
     pages: Pages,
     shown_settings: Sequence[Setting],
     tables: Sequence[Headline],
+    *,
     results: Path,
     cards: Sequence[Mapping[str, Any]] = (),
 ) -> None:

@@ -130,8 +130,9 @@ def _point(row: Row, column: Column, on_front: bool) -> Point:
     text = f"{row.codec}: {cell.value:.{column.digits}f}{unit}"
     text += f" at {headline.kbit(row.bitrate)} kbit/s"
     return Point(
-        row.name, codec_page(row.codec), row.bitrate / 1000, cell.value, kind, text, on_front
-    )
+        name=row.name, page=codec_page(row.codec), x=row.bitrate / 1000, y=cell.value,
+        kind=kind, text=text, on_front=on_front,
+    )  # fmt: skip
 
 
 def _pareto(table: Headline, rows: Sequence[Row], column: Column) -> set[str]:

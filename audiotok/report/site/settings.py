@@ -161,7 +161,14 @@ def describe(group: Sequence[Result], published_cells: pd.DataFrame | None) -> S
         tables.append(Table(task, names, details, boards.rankings[task], rows))
     known = {name: known[name] for table in tables for name in table.names}
     key = part("-".join(group[0].folder.parts[-3:-1]))
-    return Setting(group, boards, key, known, tables, _payload(boards, known))
+    return Setting(
+        group=group,
+        boards=boards,
+        key=key,
+        known=known,
+        tables=tables,
+        payload=_payload(boards, known),
+    )
 
 
 def _ordered(group: Sequence[Result], task: str, known: dict[str, dict[str, Any]]) -> list[str]:
