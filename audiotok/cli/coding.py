@@ -119,7 +119,7 @@ def encode(
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
 
-    with streams.pairs(sources, out, suffix=".atok", what="a sound file", find=find) as pairs:
+    with streams.pairs(sources, out, suffix=".atok", expected="a sound file", find=find) as pairs:
         codec = load(tokenizer, checkpoint, device)
 
         def encode_file(source: Path, target: Path) -> None:
@@ -129,7 +129,7 @@ def encode(
             tokens.save(target)
             show.encoded(source, target, tokens)
 
-        each(pairs, encode_file)
+        convert_all(pairs, encode_file)
 
 
 def decode(
@@ -196,8 +196,8 @@ def decode(
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, audio.WRITABLE, inputs.TOKENS, overwrite)
 
-    with streams.pairs(sources, out, suffix=".wav", what="an .atok file", find=find) as pairs:
-        each(pairs, lambda source, target: decode_tokens(target, Tokens.load(source)))
+    with streams.pairs(sources, out, suffix=".wav", expected="an .atok file", find=find) as pairs:
+        convert_all(pairs, lambda source, target: decode_tokens(target, Tokens.load(source)))
 
 
 def export(
@@ -281,7 +281,7 @@ def export(
     print(*paths, sep="\n")
 
 
-def each(pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], None]) -> None:
+def convert_all(pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], None]) -> None:
     """Calls `convert(input, output)` for each pair.
 
     If one of several files fails, a message names it, the others continue, and the exit code is 1.
@@ -368,7 +368,7 @@ def reconstruct(
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
 
-    with streams.pairs(paths, out, suffix=".wav", what="a sound file", find=find) as pairs:
+    with streams.pairs(paths, out, suffix=".wav", expected="a sound file", find=find) as pairs:
         codec = load(tokenizer, checkpoint, device)
 
         def reconstruct_file(source: Path, target: Path) -> None:
@@ -378,4 +378,4 @@ def reconstruct(
             audio.write(target, sound)
             show.written(target)
 
-        each(pairs, reconstruct_file)
+        convert_all(pairs, reconstruct_file)

@@ -101,7 +101,7 @@ def bench(
     from audiotok.harness.suite import load_suite
 
     flags = {"only-missing": only_missing, "only-cache": only_cache, "fresh": fresh}
-    chosen_flags = [flag for flag, given in flags.items() if given]
+    chosen_flags = [flag for flag, is_set in flags.items() if is_set]
     if len(chosen_flags) > 1:
         raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
     settings = BenchSettings(

@@ -22,25 +22,25 @@ _NAMES = {"in": "stdin", "out": "stdout"}
 
 
 @contextmanager
-def stdin_as_file(what: str) -> Iterator[Path]:
+def stdin_as_file(expected: str) -> Iterator[Path]:
     """A temporary file with all bytes of stdin.
 
     Args:
-        what: expected content, for messages, e.g. "a sound file".
+        expected: content of stdin, for messages, e.g. "a sound file".
     """
     if process.was_closed("stdin"):
-        raise AudiotokError(f"stdin is closed: pipe {what} into this command, or name a file")
+        raise AudiotokError(f"stdin is closed: pipe {expected} into this command, or name a file")
     if sys.stdin.isatty():
         raise AudiotokError(
-            f"stdin is a terminal: pipe {what} into this command, `audiotok ... - < FILE`, or name "
-            "a file"
+            f"stdin is a terminal: pipe {expected} into this command, `audiotok ... - < FILE`, or "
+            "name a file"
         )
     with _folder() as folder:
         path = folder / "in"
         with open(path, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         if not path.stat().st_size:
-            raise AudiotokError(f"stdin is empty: expected {what}")
+            raise AudiotokError(f"stdin is empty: expected {expected}")
         yield path
 
 
@@ -67,7 +67,7 @@ def pairs(
     out: str,
     *,
     suffix: str,
-    what: str,
+    expected: str,
     find: Callable[[Sequence[Path], str], list[tuple[Path, Path]]],
 ) -> Iterator[list[tuple[Path, Path]]]:
     """(input, output) for each file, where `-` is stdin or stdout.
@@ -76,7 +76,7 @@ def pairs(
         sources: files and folders, or `-` alone.
         out: file or folder, or `-`, for one file.
         suffix: of the file that goes to stdout, e.g. ".atok".
-        what: content of stdin, for messages.
+        expected: content of stdin, for messages.
         find: gives the pairs of files, see `inputs.pairs`.
     """
     stdin_count = [str(source) for source in sources].count(STREAM)
@@ -91,7 +91,7 @@ def pairs(
         if out == STREAM:
             out = str(stack.enter_context(stdout_as_file(suffix)))
         if stdin_count:
-            paths = [stack.enter_context(stdin_as_file(what))]
+            paths = [stack.enter_context(stdin_as_file(expected))]
             stack.enter_context(named(paths[0]))
         yield find(paths, out)
 

@@ -49,7 +49,7 @@ def table(
 ) -> None:
     """Prints a table in which nothing is cut.
 
-    Where it is wider than the console, columns named in `drop` are left out, and a line says so;
+    Where it is wider than the console, columns named in `drop` are left out, and a line names them;
     then columns that still do not fit follow below, in further blocks.
 
     Args:
@@ -144,7 +144,7 @@ class _Time(ProgressColumn):
 class Bar:
     """Progress on a console: a bar on a terminal; elsewhere an occasional line.
 
-    Bar, count and time stay whole at any width; the label wraps beside them.
+    Bar, count and time are never cut; the label wraps next to them.
 
     Args:
         disable: show nothing, neither bar nor lines.

@@ -46,7 +46,7 @@ def starting(
     started: list = []
     try:
         with worker_start(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads of OpenMP
+            warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads of OpenMP
             for _ in range(count):  # each call starts a process
                 pool.submit(_no_op)
         started = [p for p in multiprocessing.active_children() if p not in earlier]

@@ -220,7 +220,7 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
     counts = Counter(paths)
     derived = _ids.derive(
         [
-            _segments.named(audio, segment) if counts[audio] > 1 else audio
+            _segments.segment_path(audio, segment) if counts[audio] > 1 else audio
             for audio, segment in zip(paths, segments, strict=True)
         ]
     )

@@ -61,7 +61,7 @@ def _seconds(name: str, text: str, refuse: Callable[[str], Exception]) -> float:
     return value
 
 
-def named(path: str, segment: Segment) -> str:
+def segment_path(path: str, segment: Segment) -> str:
     """The path with the segment (in ms) in its name; the id of the clip is derived from it."""
     if segment == (0.0, None):
         return path

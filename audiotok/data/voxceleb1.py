@@ -36,7 +36,7 @@ def _verification(name: str, folder: Path) -> Corpus:
         folder,
         {path: "test" if _speaker(path) in speakers else "train" for path in paths | trial_paths},
     )
-    trials = ((same == "1", clips[a].id, clips[b].id) for same, a, b in rows)
+    trials = ((is_same == "1", clips[a].id, clips[b].id) for is_same, a, b in rows)
     return Corpus(name, tuple(clips.values()), trials=tuple(trials))
 
 

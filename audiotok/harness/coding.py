@@ -46,7 +46,7 @@ class Coded:
         content: bytes of its .atok file, if it has tokens.
         cached: cached scores, by task.
         keys: cache keys of the scores that are missing, by task.
-        job: what is still to be scored; None if nothing is.
+        job: the tasks that are still to be scored; None if there are none.
         failure: set if encoding or decoding failed, so that nothing can be scored.
     """
 

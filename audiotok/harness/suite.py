@@ -50,6 +50,6 @@ def load_suite(name: str | Path) -> Suite:
     except ValueError as reason:
         errors = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
         first = errors[0]
-        where = ".".join(map(str, first.get("loc", ())))
-        text = " ".join(f"{where} {first['msg']}".split())
+        location = ".".join(map(str, first.get("loc", ())))
+        text = " ".join(f"{location} {first['msg']}".split())
         raise ResultsError(f"{path} is not a suite: {text}") from reason

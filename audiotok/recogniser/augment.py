@@ -28,7 +28,7 @@ def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator)
 
 
 def _reverberate(waveform: Tensor, seconds: float, rng: np.random.Generator) -> Tensor:
-    """Convolution with a direct path and noise that decays by 60 dB in so many seconds."""
+    """Convolution with a direct path and noise that decays by 60 dB in `seconds`."""
     time = np.arange(1, round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)

@@ -78,7 +78,7 @@ class Boards:
 
     @property
     def costs(self) -> list[str]:
-        """The bits under a language model, where they were measured, beside the bitrate."""
+        """Costs other than the bitrate: the bits under a language model, if they were measured."""
         return list(dict.fromkeys(f.cost for f in self.main_fronts if f.cost != "bitrate"))
 
     @cached_property
@@ -164,7 +164,7 @@ def bitrate(result: Result) -> float | None:
 
 
 def shown_rank(ranks: dict[str, int], codec: str) -> str:
-    """A rank as tables show it, with = where it is shared; "" where there is none."""
+    """A rank as tables show it, with = if it is shared; "" if there is none."""
     if codec not in ranks:
         return ""
     return f"{'=' * (list(ranks.values()).count(ranks[codec]) > 1)}{ranks[codec]}"

@@ -206,8 +206,8 @@ def _table(
     if any(PUBLISHED_MOS in facts_by_codec.get(result.codec, {}) for result in sample_group):
         keys[PUBLISHED_MOS] = PUBLISHED_MOS
     ordered_keys = [key for key in (*_COLUMNS[domain], *keys) if key in keys]
-    known = columns([*sample_group, *bits, *ours])
-    table_columns = [_column(key, keys[key], known) for key in dict.fromkeys(ordered_keys)]
+    by_name = columns([*sample_group, *bits, *ours])
+    table_columns = [_column(key, keys[key], by_name) for key in dict.fromkeys(ordered_keys)]
     samples = [result for result in sample_group if result.role == "given"]
     numbers: dict[str, dict[str, Cell]] = {}
     for column in table_columns:
@@ -275,21 +275,21 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
 
 def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     """{key of a headline column: the column of these results that it shows}."""
-    known = columns(group)
-    sources = {key: key for key in _COLUMNS[domain] if key in known and key != _BITS}
-    if "wer" in _COLUMNS[domain] and (asr_column := _best_asr_column(group, known)):
+    by_name = columns(group)
+    sources = {key: key for key in _COLUMNS[domain] if key in by_name and key != _BITS}
+    if "wer" in _COLUMNS[domain] and (asr_column := _best_asr_column(group, by_name)):
         sources["wer"] = asr_column
     if not sources:
         times = {name for result in group for name in result.run["times"]}
-        directed = [name for name, column in known.items()
+        directed = [name for name, column in by_name.items()
                     if column["higher_is_better"] is not None and name not in times]  # fmt: skip
         sources = {name: name for name in directed[:_FALLBACK]}
     return sources
 
 
-def _best_asr_column(group: Sequence[Result], known: Mapping[str, Any]) -> str | None:
+def _best_asr_column(group: Sequence[Result], by_name: Mapping[str, Any]) -> str | None:
     """The column of word errors whose ASR model has the fewest on the original recordings."""
-    names = [name for name in known if _WER.fullmatch(name) and not _NO_WER.search(name)]
+    names = [name for name in by_name if _WER.fullmatch(name) and not _NO_WER.search(name)]
     errors = {
         name: score["mean"]
         for result in group
@@ -302,7 +302,7 @@ def _best_asr_column(group: Sequence[Result], known: Mapping[str, Any]) -> str |
     )
 
 
-def _column(key: str, source: str, known: Mapping[str, Mapping[str, Any]]) -> Column:
+def _column(key: str, source: str, by_name: Mapping[str, Mapping[str, Any]]) -> Column:
     if key == PUBLISHED_MOS:
         text = "UTMOS on LibriSpeech test-clean, as published by the survey (arXiv 2506.10274)"
         return Column(
@@ -314,7 +314,7 @@ def _column(key: str, source: str, known: Mapping[str, Mapping[str, Any]]) -> Co
             higher_is_better=True,
             description=text,
         )
-    info, name = known[source], title(key)
+    info, name = by_name[source], title(key)
     unit, digits = info["unit"], info["digits"]
     if key == "wer":
         judge = source.removeprefix("wer").replace("_english", "").strip("_")

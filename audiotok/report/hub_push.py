@@ -108,22 +108,24 @@ def write(codec: Codec, folder: str | Path, repository: str, results: str | Path
 
 
 def card(codec: Codec, repository: str, results: str | Path) -> str:
-    """The model card; without results of this codec in `results`, it says so."""
-    about, facts = codec.card, codec._facts()
-    name = about.base_name.partition("@")[0]
+    """The model card; without results of this codec in `results`, it says "not measured"."""
+    codec_card, facts = codec.card, codec._facts()
+    name = codec_card.base_name.partition("@")[0]
     if Path(results).is_dir() and any(result.codec == name for result in read_all(results)):
         head = hub.front_matter(results, name)
         measured = "Measured with `audiotok bench`; intervals and clips are in the metadata."
     else:
-        head = hub.plain_front_matter(name, about.family, about.licence_weights)
+        head = hub.plain_front_matter(name, codec_card.family, codec_card.licence_weights)
         measured = f"Not measured yet: `audiotok bench -t hub:{repository}`."
     rows = [["codes", facts["codes"]], ["sample rates", facts["sample rates"]]]
-    rows += [["training data", ", ".join(about.training_data) or "not stated"]]
-    rows += [["licence of the weights", about.licence_weights or "not stated"]]
+    rows += [["training data", ", ".join(codec_card.training_data) or "not stated"]]
+    rows += [["licence of the weights", codec_card.licence_weights or "not stated"]]
     rows += [["fingerprint of the codebooks", codec.fingerprint]]
     return head + _CARD.format(
         title=name,
-        description=f"A discrete audio codec of the family {about.family}: {about.description}.",
+        description=(
+            f"A discrete audio codec of the family {codec_card.family}: {codec_card.description}."
+        ),
         repository=repository,
         facts=markdown_table(["", ""], rows),
         measured=measured,

@@ -174,13 +174,13 @@ def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip
     Raises AudiotokError for an unknown id.
     """
     if ids is not None:
-        known = {clip.id: clip for clip in clips}
-        if missing := [name for name in ids if name not in known]:
+        by_id = {clip.id: clip for clip in clips}
+        if missing := [name for name in ids if name not in by_id]:
             similar = (
-                difflib.get_close_matches(missing[0], known, n=3, cutoff=0.3) or list(known)[:3]
+                difflib.get_close_matches(missing[0], by_id, n=3, cutoff=0.3) or list(by_id)[:3]
             )
             raise AudiotokError(f"there is no clip {missing[0]}: there are {', '.join(similar)}")
-        return [known[name] for name in ids]
+        return [by_id[name] for name in ids]
     speakers: set[str] = set()
     chosen = []
     for clip in clips:

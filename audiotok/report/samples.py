@@ -8,7 +8,7 @@ from audiotok.results.results import Result, columns
 
 
 def notes(group: Sequence[Result]) -> list[str]:
-    """Sentences without a full stop to print beside a table of given reconstructions; [] if the
+    """Sentences without a full stop to print below a table of given reconstructions; [] if the
     results have none."""
     counts = sorted({r.summary["data"]["clips"] for r in group if r.role == "given"})
     if not counts:

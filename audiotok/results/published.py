@@ -220,7 +220,7 @@ def _measured(
 def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
     """{name of published sound in results: `codec`, `codebooks`, `theirs`, `doubt`}.
 
-    Tokenizers with several numbers of codebooks: without sound whose number is not known.
+    For tokenizers with several numbers of codebooks, without sound whose number is unknown.
     """
     doubts = sample_doubts(folder)
     survey = published_cells[

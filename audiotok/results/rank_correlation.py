@@ -134,8 +134,8 @@ def _resampled(
 ) -> tuple[int, list[float], statistics.Clusters | None]:
     """Speakers, tau of each resample, and the clusters that were resampled.
 
-    Where both numbers are of the same speakers, a resample has the same speakers of both. Else, as
-    where one is of another corpus, a speaker is left out of the number that has them.
+    If both numbers are of the same speakers, a resample has the same speakers for both. Otherwise,
+    e.g. for two corpora, a speaker is left out only of the number that includes this speaker.
     """
     if all(clusters.method == statistics.BOOTSTRAP for _, clusters in replicates):
         labels = {label for _, clusters in replicates for label in clusters.labels}

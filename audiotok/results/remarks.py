@@ -18,7 +18,7 @@ _ASR_COLUMNS = {"wer", "cer", "dwer"}
 
 
 def remarks(data: str, columns: Collection[str]) -> list[str]:
-    """Sentences without a full stop to print beside a table.
+    """Sentences without a full stop to print below a table.
 
     Args:
         data: the name of the corpus.

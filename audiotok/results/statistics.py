@@ -133,7 +133,7 @@ class Replicates:
         """The number of one codec minus that of another, by their indices."""
         difference = self.means[first] - self.means[second]
         if abs(difference) <= 1e-12 * np.abs(self.means[[first, second]]).max():
-            difference = 0.0  # no more than rounding
+            difference = 0.0  # only rounding
         return estimate(difference, self.values[:, first] - self.values[:, second], self.clusters)
 
 

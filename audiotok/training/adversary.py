@@ -34,17 +34,19 @@ def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
             f"unknown kind {config.kind!r}; did you mean {similar[0]!r}? "
             f"There are: {', '.join(DISCRIMINATORS)}"
         )
-    kind = DISCRIMINATORS[config.kind]
-    known = [name for name in inspect.signature(kind).parameters if name != "waveform_channels"]
+    class_ = DISCRIMINATORS[config.kind]
+    parameters = [
+        name for name in inspect.signature(class_).parameters if name != "waveform_channels"
+    ]
     for name in config.settings:
-        if name not in known:
-            similar = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        if name not in parameters:
+            similar = difflib.get_close_matches(name, parameters, n=1, cutoff=0)
             raise RecipeError(f"unknown key 'settings.{name}'; did you mean {similar[0]!r}?")
     options = {}
-    if "waveform_channels" in inspect.signature(kind).parameters:
+    if "waveform_channels" in inspect.signature(class_).parameters:
         options["waveform_channels"] = channels
     try:
-        return kind(**config.settings, **options)
+        return class_(**config.settings, **options)
     except (TypeError, ValueError) as reason:
         detail = " ".join(str(reason).split())
         raise RecipeError(

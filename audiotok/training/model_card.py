@@ -1,4 +1,5 @@
-"""The model card, README.md beside the weights: network, data, validation, environment."""
+"""The model card, README.md in the folder of the weights: network, data, validation,
+environment."""
 
 from __future__ import annotations
 

@@ -221,8 +221,8 @@ def explain(error: ValidationError, schema: type[BaseModel], parents: tuple[str,
     return f"{key_path} = {first['input']!r:.120}: {message}" if key_path else message
 
 
-def _hint(word: str, known: typing.Iterable[str]) -> str:
-    similar = difflib.get_close_matches(str(word), list(map(str, known)), n=1, cutoff=0)
+def _hint(word: str, candidates: typing.Iterable[str]) -> str:
+    similar = difflib.get_close_matches(str(word), list(map(str, candidates)), n=1, cutoff=0)
     return f"; did you mean {similar[0]!r}?" if similar else ""
 
 

@@ -53,7 +53,7 @@ def fit_units(
         name: with the number of centroids and the layers: "units:hubert:k=500,layer=9".
         corpus: "bundled", a folder, a manifest, the name of a corpus, or a loaded corpus.
         out: .safetensors file, replaced completely or not at all.
-        checkpoint: folder or file with the weights of the network, beside its config.json; None:
+        checkpoint: folder or file with the weights of the network and its config.json; None:
             those of the name.
         frames: largest number of frames to keep in memory, a random sample of all; of each layer.
         passes: number of passes of k-means over them.

@@ -41,8 +41,8 @@ class Validation:
     Args:
         numbers: numbers of the recordings in `sounds`.
         seconds: the longest part of each recording that is read; None: all.
-        metrics: names of `audiotok.metrics`, computed on each recording beside the losses. Their
-            means leave out recordings on which they have no value, such as silence.
+        metrics: names of `audiotok.metrics`, computed on each recording in addition to the losses.
+            Their means leave out recordings on which they have no value, such as silence.
 
     Raises:
         AudiotokError: there is no such metric, or a package that it needs is not installed.

@@ -35,7 +35,7 @@ def build(
         results: folder of all results; "published", "speed", "checks" and "verified" in it are
             shown if they exist.
         listening: the sounds in the folder "listening" of the site, see `sounds.read`.
-        cards: of codecs that can be loaded, see `codecs.loadable`; they are listed beside the
+        cards: of codecs that can be loaded, see `codecs.loadable`; they are listed with the
             measured ones.
         in_browser: the codec in the folder "try" of the site, see `browser.read`; it gets a page.
         documentation: whether the folder "docs" of the site has the documentation.

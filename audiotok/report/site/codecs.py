@@ -194,7 +194,7 @@ def provenance(result: Result) -> list[tuple[str, Any]]:
 
 
 def _headline(table: Headline | None, row: Row | None) -> dict[str, Any] | None:
-    """The headline numbers of a codec, beside the best and the original of the same table."""
+    """The headline numbers of a codec, with the corpus of its table."""
     if table is None or row is None or not row.cells:
         return None
     shown = [(c, row.cells[c.key]) for c in table.columns if c.key in row.cells]

@@ -28,7 +28,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 @dataclass
 class Point:
-    """A codec in a plot; `label` (x, y, text-anchor, name) is None where there is no room."""
+    """A codec in a plot; `label` (x, y, text-anchor, name) is None if there is no room."""
 
     name: str
     page: str
@@ -80,11 +80,11 @@ def codec_page(name: str) -> str:
     return f"codecs/{part(name)}.html"
 
 
-def figure(front: Front, group: Sequence[Result], known: dict[str, dict[str, Any]]) -> Figure:
+def figure(front: Front, group: Sequence[Result], by_name: dict[str, dict[str, Any]]) -> Figure:
     """The plot of a front of one setting."""
-    column, means = known[front.column], front.standing.means
+    column, means = by_name[front.column], front.standing.means
     roles = {result.codec: result.role for result in group}
-    unit = known.get(front.cost, {"unit": "bit/s"})["unit"]
+    unit = by_name.get(front.cost, {"unit": "bit/s"})["unit"]
     scale, unit = (1000, "kbit/s") if unit == "bit/s" else (1, unit)
     points = [
         Point(
@@ -97,10 +97,10 @@ def figure(front: Front, group: Sequence[Result], known: dict[str, dict[str, Any
         if cost > 0
     ]  # fmt: skip
     name = f"{title(front.column)}{', ' + column['unit'] if column['unit'] else ''}{arrow(column)}"
-    about = f"{title(front.column)} against {title(front.cost).lower()}"
+    figure_title = f"{title(front.column)} against {title(front.cost).lower()}"
     key = f"{front.column}-{front.cost}"
     titles = (f"{title(front.cost)}, {unit} (logarithmic scale)", name)
-    return _figure(about, key, points, titles)
+    return _figure(figure_title, key, points, titles)
 
 
 def headline_figures(table: Headline) -> list[Figure]:

@@ -32,7 +32,8 @@ def read(results: Path) -> pd.DataFrame | None:
 
 
 def beside(results: Path) -> pd.DataFrame | None:
-    """Our numbers beside published ones; None if no number of ours has a published counterpart."""
+    """Our numbers with the published ones; None if no number of ours has a published
+    counterpart."""
     if read(results) is None:
         return None
     try:

@@ -40,7 +40,7 @@ class Table:
     published: list[dict[str, Any]]
 
     def rank(self, name: str, codec: str) -> str:
-        """The rank of a codec in a column, with = where it is shared; "" where there is none."""
+        """The rank of a codec in a column, with = if it is shared; "" if there is none."""
         return shown_rank(self.ranking.columns.get(name, {}) if self.ranking else {}, codec)
 
     @property
@@ -67,14 +67,14 @@ class Setting:
     group: list[Result]
     boards: Boards
     key: str
-    known: dict[str, dict[str, Any]]
+    columns: dict[str, dict[str, Any]]
     tables: list[Table]
     payload: bytes
 
     @cached_property
     def figures(self) -> list[fronts.Figure]:
         """A drawing of each front."""
-        return [fronts.figure(front, self.group, self.known) for front in self.boards.main_fronts]
+        return [fronts.figure(front, self.group, self.columns) for front in self.boards.main_fronts]
 
     @property
     def legend(self) -> list[str]:
@@ -150,36 +150,36 @@ class Setting:
 
 def describe(group: Sequence[Result], published_cells: pd.DataFrame | None) -> Setting:
     """The content of the pages of one setting."""
-    group, known, boards = list(group), columns(group), Boards(group)
+    group, by_name, boards = list(group), columns(group), Boards(group)
     tables = []
     for task in boards.tasks:
-        names = _ordered(group, task, known)
-        details = {name for name in names if _is_detail(name, known)}
+        names = _ordered(group, task, by_name)
+        details = {name for name in names if _is_detail(name, by_name)}
         if len(details) == len(names):
             details = set()
         rows = _published(published_cells, [name for name in names if name not in details])
         tables.append(Table(task, names, details, boards.rankings[task], rows))
-    known = {name: known[name] for table in tables for name in table.names}
+    by_name = {name: by_name[name] for table in tables for name in table.names}
     key = part("-".join(group[0].folder.parts[-3:-1]))
     return Setting(
         group=group,
         boards=boards,
         key=key,
-        known=known,
+        columns=by_name,
         tables=tables,
-        payload=_payload(boards, known),
+        payload=_payload(boards, by_name),
     )
 
 
-def _ordered(group: Sequence[Result], task: str, known: dict[str, dict[str, Any]]) -> list[str]:
+def _ordered(group: Sequence[Result], task: str, by_name: dict[str, dict[str, Any]]) -> list[str]:
     """The columns of a task: those that are ranked, those that the suite puts first, the other
     numbers with a direction, and then details."""
     ranked = declared_columns(group, task, "ranked")
     leading = [*ranked, *group[0].summary["suite"].get("headline", ())]
-    names = [name for name, column in known.items() if column["task"] == task]
+    names = [name for name, column in by_name.items() if column["task"] == task]
     return sorted(names, key=lambda name: (
         leading.index(name) if name in leading else len(leading),
-        _is_detail(name, known),
+        _is_detail(name, by_name),
         names.index(name),
     ))  # fmt: skip
 
@@ -202,11 +202,11 @@ def facts_of(result: Result) -> dict[str, Any]:
     }
 
 
-def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:
+def _is_detail(name: str, by_name: dict[str, dict[str, Any]]) -> bool:
     base = name
     for suffix in _DETAILS * 2:
         base = base.removesuffix(suffix)
-    return known[name]["higher_is_better"] is None or (base != name and base in known)
+    return by_name[name]["higher_is_better"] is None or (base != name and base in by_name)
 
 
 def _measured(result: Result, column: str) -> float | None:
@@ -229,13 +229,13 @@ def _published(cells: pd.DataFrame | None, names: Sequence[str]) -> list[dict[st
     return list(rows.values())
 
 
-def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
+def _payload(boards: Boards, by_name: dict[str, dict[str, Any]]) -> bytes:
     """A script with the means, intervals, fronts and rows of each clip, for the drawings."""
     group = boards.group
     clips = sorted(set().union(*(result.rows["clip"] for result in group if _has_rows(result))))
     index = pd.Index(clips)
     by_column = {}
-    for name, column in known.items():
+    for name, column in by_name.items():
         better = column["higher_is_better"]
         with_values = [r for r in group if _has_rows(r) and name in r.rows]
         with_values = [r for r in with_values if _measured(r, name) is not None]

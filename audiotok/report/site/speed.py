@@ -18,7 +18,7 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 30, 46, 14
 
 
 def put(pages: Pages, folder: Path) -> None:
-    """speed.html; without measurements it says so."""
+    """Writes speed.html; without measurements, it says "not measured"."""
     parts = []
     for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
         try:
