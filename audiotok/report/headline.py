@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,9 +137,7 @@ def domain_of(result: Result) -> str:
     suite = result.summary["suite"]["name"]
     words = set(re.split(r"[^a-z0-9]+", result.summary["data"]["name"].lower()))
     words |= {suite} if suite in DOMAINS else set()
-    return next(
-        (name for name, domain_words in _DOMAIN_WORDS.items() if words & domain_words), "speech"
-    )
+    return next((name for name, known in _DOMAIN_WORDS.items() if words & known), "speech")
 
 
 def section_of(result: Result) -> str:
@@ -169,33 +168,16 @@ def tables(complete: Sequence[Result], folder: Path | None = None) -> list[Headl
                 corpora.setdefault((data["name"], data["sha256"]), []).append(result)
         groups = [group for _, group in sorted(corpora.items())]
         if groups:
-            given = [any(result.role == "given" for result in group) for group in groups]
-            ours, sample_group = (
-                max(
-                    (
-                        group
-                        for group, has_given in zip(groups, given, strict=True)
-                        if has_given is wanted
-                    ),
-                    key=lambda group: _filled(group, domain),
-                    default=[],
-                )
-                for wanted in (False, True)
-            )
-            headlines.append(
-                _table(domain, ours=ours, sample_group=sample_group, groups=groups, folder=folder)
-            )
+            headlines.append(_table(domain, groups, folder))
     return headlines
 
 
-def _table(
-    domain: str,
-    *,
-    ours: list[Result],
-    sample_group: list[Result],
-    groups: Sequence[list[Result]],
-    folder: Path | None,
-) -> Headline:
+def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> Headline:
+    """The table of a domain; `groups` are its results by corpus."""
+    given = [group for group in groups if any(result.role == "given" for result in group)]
+    cells_of = partial(_filled, domain=domain)
+    ours = max((group for group in groups if group not in given), key=cells_of, default=[])
+    sample_group = max(given, key=cells_of, default=[])
     keys = _sources(ours or sample_group, domain)
     if sample_group:
         keys = _sources(sample_group, domain) | keys
@@ -212,10 +194,9 @@ def _table(
     numbers: dict[str, dict[str, Cell]] = {}
     for column in table_columns:
         groups_shown = [bits] if column.key == _BITS else [samples, ours]
-        for codec, cell in (
-            item for group in groups_shown for item in _cells(group, column).items()
-        ):
-            numbers.setdefault(codec, {})[column.key] = cell
+        for group in groups_shown:
+            for codec, cell in _cells(group, column).items():
+                numbers.setdefault(codec, {})[column.key] = cell
     result_by_codec: dict[str, Result] = {}
     for result in [*ours, *samples]:
         result_by_codec.setdefault(result.codec, result)
@@ -230,12 +211,7 @@ def _table(
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
     return Headline(
-        domain,
-        table_columns,
-        rows,
-        group=ours,
-        sample_group=sample_group,
-        bits_group=bits,
+        domain, table_columns, rows, group=ours, sample_group=sample_group, bits_group=bits
     )
 
 

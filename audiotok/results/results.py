@@ -163,19 +163,15 @@ def setting_folder(
     """`setting` below `root`; the folder of an earlier version if it exists under another name."""
     arguments = (suite, version, data, tasks)
     old_folder = root / _setting(*arguments, _old_part)
-    stored = (
-        (r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _results_in(old_folder)
-    )
+    stored = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _all_in(old_folder))
     return old_folder if (suite, data["name"]) in stored else root / setting(*arguments)
 
 
 def codec_folder(setting: Path, codec: str) -> Path:
     """The folder of a codec in a setting; the folder of an earlier version if it exists."""
-    old_folder = setting / _old_part(codec)
-    result = read(old_folder)
-    return (
-        old_folder if result is not None and result.codec == codec else setting / names.part(codec)
-    )
+    folder = setting / _old_part(codec)
+    result = read(folder)
+    return folder if result is not None and result.codec == codec else setting / names.part(codec)
 
 
 def expected_names(result: Result) -> tuple[set[str], set[str]]:
@@ -207,7 +203,7 @@ def _old_part(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
 
 
-def _results_in(setting: Path) -> Iterator[Result]:
+def _all_in(setting: Path) -> Iterator[Result]:
     return filter(None, map(read, sorted(setting.glob("*/"))))
 
 
