@@ -1,4 +1,4 @@
-"""audiotok: any sound into discrete tokens and back, with any codec, and how good the tokens are.
+"""audiotok: encode sound to discrete tokens and back with any codec, and measure the tokens.
 
 Names are resolved when they are first used, so that `import audiotok` stays light.
 """

@@ -34,7 +34,7 @@ MOVED["perturbations"] = "tasks._perturbations"
 
 
 class Finder:
-    """Gives the module at its new place for a name at its old one.
+    """Finds the module at its new path for its old name.
 
     Not derived from the classes of importlib.abc, whose import takes a fifth of `audiotok --help`.
     """
@@ -46,7 +46,7 @@ class Finder:
         return None
 
     def create_module(self, spec) -> None:
-        """None: the module is made in the usual way."""
+        """None: the module is created in the usual way."""
 
     def exec_module(self, module) -> None:
         old = module.__name__
@@ -61,22 +61,22 @@ class Finder:
 
 
 def names_of(package: str, module: str) -> Callable[[str], Any]:
-    """`__getattr__` of a package that has the name of an old module: what it held."""
+    """`__getattr__` of a package that has the name of an old module: the names of that module."""
 
     def find(name: str) -> Any:
         old, new = f"{package}.{name}", f"{package}.{module}"
         if not name.startswith("__") and importlib.util.find_spec(old) is None:
-            found = importlib.import_module(new)
-            if hasattr(found, name):
+            new_module = importlib.import_module(new)
+            if hasattr(new_module, name):
                 text = f"{old} is now {new}.{name}: the old path goes with the next release"
                 warnings.warn(text, FutureWarning, stacklevel=2)
-                return getattr(found, name)
+                return getattr(new_module, name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
     return find
 
 
 def install() -> None:
-    """Lets the import system ask here, before it looks into the moved packages themselves."""
+    """Registers the finder before the standard ones, which would search the new packages."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class AudiotokError(Exception):
-    """Root of every mistake that audiotok expects and explains; the command line exits with 2."""
+    """Base class of all expected errors; the command line prints one line and exits with 2."""
 
 
 class AudioError(AudiotokError):
@@ -64,4 +64,4 @@ class MissingPackageError(AudiotokError):
 
 
 class DependencyError(AudiotokError):
-    """Packages that audiotok cannot do without: missing, or of versions that do not fit."""
+    """Required packages that are missing, or whose versions do not fit."""

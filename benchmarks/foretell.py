@@ -2,7 +2,7 @@
 
     python benchmarks/foretell.py results --first stoi,mel_distance --second wer_whisper_base
 
-Columns are looked for in all results below the folder; `audiotok.results.foretelling` says how.
+Columns are looked for in all results below the folder, see `audiotok.results.rank_correlation`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from audiotok.errors import AudiotokError
-from audiotok.results import foretelling
+from audiotok.results import rank_correlation
 from audiotok.results.results import read_all
 from audiotok.system.escaping import markdown_table
 
@@ -34,12 +34,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     columns = (arguments.first.split(","), arguments.second.split(","))
-    print(markdown(foretelling.table(measurements, *columns)))
+    print(markdown(rank_correlation.table(measurements, *columns)))
     return 0
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table of `foretelling.table`, without pairs of a column with itself."""
+    """The table of `rank_correlation.table`, without pairs of a column with itself."""
     rows: list[Sequence[str]] = []
     for row in table[table["first"] != table["second"]].itertuples():
         tau = "–" if pd.isna(row.tau) else f"{row.tau:+.2f}"

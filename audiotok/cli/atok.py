@@ -1,4 +1,4 @@
-"""The verb show: what an .atok file holds, and a picture of its codes."""
+"""The verb show: facts about an .atok file, and a picture of its codes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def show(
 
     if source != streams.STREAM and Path(source).is_dir():
         raise TokensError(f"{source} is a folder: expected one .atok file")
-    what = "an .atok file"
-    opened = streams.stdin_as_file(what) if source == streams.STREAM else nullcontext(source)
+    expected = "an .atok file"
+    opened = streams.stdin_as_file(expected) if source == streams.STREAM else nullcontext(source)
     with opened as path, streams.named(path):
         tokens = Tokens.load(path)
     if as_json:

@@ -83,21 +83,23 @@ def table(codec: Codec, outcomes: Sequence[Outcome]) -> None:
         show.out.print(f"{name} keeps every promise that was checked{unchecked}")
 
 
-def compared(codec: Codec, comparisons: Sequence[Comparison]) -> None:
-    """One line per comparison with its state, and what all of them prove."""
+def comparison_table(codec: Codec, comparisons: Sequence[Comparison]) -> None:
+    """One line per comparison with its state, and a line that summarises all of them."""
     rows = []
-    for one in comparisons:
-        state = Text(one.state, style=_STYLES[one.state])
-        numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in one.numbers.items())
-        rows.append((one.what, state, Text(one.why or numbers)))
+    for comparison in comparisons:
+        state = Text(comparison.state, style=_STYLES[comparison.state])
+        numbers = "; ".join(f"{name} {_number(name, n)}" for name, n in comparison.numbers.items())
+        rows.append((comparison.what, state, Text(comparison.why or numbers)))
     heads = ("compared with", "", "result")
     terminal.table(show.out, heads, rows, prose=("compared with", "result"))
-    name, states = codec.card.name, [one.state for one in comparisons]
-    if different := [one.what for one in comparisons if one.state == "different"]:
+    name, states = codec.card.name, [comparison.state for comparison in comparisons]
+    if different := [
+        comparison.what for comparison in comparisons if comparison.state == "different"
+    ]:
         show.out.print(f"{name} is not what it is compared with: {', '.join(different)}")
     elif "equal" in states:
-        left = states.count("unavailable")
-        unavailable = f" ({left} unavailable)" if left else ""
+        count = states.count("unavailable")
+        unavailable = f" ({count} unavailable)" if count else ""
         show.out.print(f"{name} equals all that it could be compared with{unavailable}")
     else:
         show.out.print(f"{name} was compared with itself only: nothing else was available")

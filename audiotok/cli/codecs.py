@@ -121,20 +121,22 @@ def verify(
     codec = checking.load(lambda: coding.load(name, checkpoint, device), name)
     own_weights = checkpoint is not None
     verified.record_path(record.name(codec, own_weights), out)  # fail before the checks run
-    compared = verification.comparisons(codec, fetch=published)
+    comparisons = verification.comparisons(codec, fetch=published)
     outcomes = checking.run_checks(codec)
     if published:
-        compared += verification.published_numbers(
+        comparisons += verification.published_numbers(
             name, checkpoint=checkpoint, data=data, out=out, device=device
         )
-    content = verification.content(codec, compared, outcomes, weights=path, own_weights=own_weights)
-    written = verified.write(content, out)
+    content = verification.content(
+        codec, comparisons, outcomes, weights=path, own_weights=own_weights
+    )
+    record_path = verified.write(content, out)
     if as_json:
         show.json(content)
     else:
         checking.table(codec, outcomes)
-        checking.compared(codec, compared)
-    print(f"Written: {written}", file=sys.stderr)
+        checking.comparison_table(codec, comparisons)
+    print(f"Written: {record_path}", file=sys.stderr)
     raise typer.Exit(1 if content["broken"] or content["different"] else 0)
 
 

@@ -40,7 +40,7 @@ def encode(
     out: Out,
     checkpoint: Checkpoint = None,
     device: Device = "auto",
-    form: Annotated[
+    file_format: Annotated[
         str | None,
         typer.Option(
             "--format",
@@ -81,15 +81,15 @@ def encode(
     from audiotok.cli import inputs
     from audiotok.system import outputs
 
-    if form not in (None, "atok", "parquet"):
-        raise AudiotokError(f"the format is 'atok' or 'parquet', not {form!r}")
-    if form is None:
-        form = "parquet" if _is_corpus(sources, out) else "atok"
+    if file_format not in (None, "atok", "parquet"):
+        raise AudiotokError(f"the format is 'atok' or 'parquet', not {file_format!r}")
+    if file_format is None:
+        file_format = "parquet" if _is_corpus(sources, out) else "atok"
     settings = {
         "workers": workers, "batch": batch, "batch_seconds": batch_seconds,
         "shard_clips": shard_clips, "limit": limit, "address": address,
     }  # fmt: skip
-    if form == "parquet":
+    if file_format == "parquet":
         if len(sources) > 1:
             raise AudiotokError(
                 f"{len(sources)} inputs for one corpus: give one folder or manifest, or --format "
@@ -119,17 +119,17 @@ def encode(
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, inputs.TOKENS, inputs.SOUND, overwrite)
 
-    with streams.pairs(sources, out, suffix=".atok", what="a sound file", find=find) as pairs:
+    with streams.pairs(sources, out, suffix=".atok", expected="a sound file", find=find) as pairs:
         codec = load(tokenizer, checkpoint, device)
 
-        def make(source: Path, target: Path) -> None:
+        def encode_file(source: Path, target: Path) -> None:
             with show.long(f"encoding {streams.name_of(source)}"):
                 tokens = codec.encode(source)
             outputs.prepare(target, overwrite)
             tokens.save(target)
             show.encoded(source, target, tokens)
 
-        each(pairs, make)
+        convert_all(pairs, encode_file)
 
 
 def decode(
@@ -168,7 +168,7 @@ def decode(
 
     codec = None
 
-    def make(target: Path, tokens: Tokens) -> None:
+    def decode_tokens(target: Path, tokens: Tokens) -> None:
         nonlocal codec
         if tokens.needs:
             raise AudiotokError(
@@ -189,15 +189,15 @@ def decode(
             print(f"{sources[0]}: only {len(shards.paths)} of {count} shards", file=sys.stderr)
         folder = outputs.folder(out, "several clips")
         outputs.check([folder / f"{name}.wav" for name in shards.ids()], [], overwrite)
-        for clip, one in shards:
-            make(folder / f"{clip.id}.wav", one)
+        for clip, clip_tokens in shards:
+            decode_tokens(folder / f"{clip.id}.wav", clip_tokens)
         return
 
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, audio.WRITABLE, inputs.TOKENS, overwrite)
 
-    with streams.pairs(sources, out, suffix=".wav", what="an .atok file", find=find) as pairs:
-        each(pairs, lambda source, target: make(target, Tokens.load(source)))
+    with streams.pairs(sources, out, suffix=".wav", expected="an .atok file", find=find) as pairs:
+        convert_all(pairs, lambda source, target: decode_tokens(target, Tokens.load(source)))
 
 
 def export(
@@ -246,8 +246,8 @@ def export(
     from audiotok.tokens.bpe import CodeBPE
 
     targets = {"webdataset": webdataset, "shar": shar, "megatron": megatron}
-    given = [name for name, target in targets.items() if target is not None]
-    if len(given) != 1:
+    chosen = [name for name, target in targets.items() if target is not None]
+    if len(chosen) != 1:
         raise AudiotokError(f"give one of {', '.join(f'--{name}' for name in targets)}")
     if (words is None) != (text_tokenizer is None):
         raise AudiotokError("--words and --text-tokenizer are given together")
@@ -259,14 +259,14 @@ def export(
         words=sequences.read_words(words) if words else {},
         text=sequences.text_ids(text_tokenizer) if text_tokenizer else None,
     )
-    plain = layout == sequences.Layout() and pack is None
-    if megatron is None and not plain:
-        raise AudiotokError(f"--{given[0]} holds codes, not sequences: leave out their options")
+    default_layout = layout == sequences.Layout() and pack is None
+    if megatron is None and not default_layout:
+        raise AudiotokError(f"--{chosen[0]} holds codes, not sequences: leave out their options")
     if megatron is not None and clips_per_file is not None:
         raise AudiotokError("--clips-per-file is for tar files: leave it out")
     if bpe is not None and (pattern, offset, special) != ("interleaved", 0, ""):
         raise AudiotokError(
-            "--bpe has a pattern, offset and special ids of its own: leave them out"
+            "--bpe has its own pattern, offset and special ids: leave these options out"
         )
     files = {} if clips_per_file is None else {"clips_per_file": clips_per_file}
     with show.EncodeProgress("exporting") as progress:
@@ -281,15 +281,15 @@ def export(
     print(*paths, sep="\n")
 
 
-def each(pairs: Sequence[tuple[Path, Path]], make: Callable[[Path, Path], None]) -> None:
-    """Calls `make(input, output)` for each pair.
+def convert_all(pairs: Sequence[tuple[Path, Path]], convert: Callable[[Path, Path], None]) -> None:
+    """Calls `convert(input, output)` for each pair.
 
     If one of several files fails, a message names it, the others continue, and the exit code is 1.
     """
     failed = 0
     for source, target in pairs:
         try:
-            make(source, target)
+            convert(source, target)
         except AudiotokError as reason:
             if len(pairs) == 1:
                 raise
@@ -316,9 +316,9 @@ def _is_corpus(sources: list[str], out: str) -> bool:
     from audiotok import data
 
     path = Path(sources[0])
-    manifest = path.suffix.lower() in (".tsv", ".csv", ".jsonl")
-    named = sources[0].startswith("hf:") or sources[0] in data.names()
-    return path.is_dir() or (path.is_file() and manifest) or (named and not path.is_file())
+    is_manifest = path.suffix.lower() in (".tsv", ".csv", ".jsonl")
+    is_name = sources[0].startswith("hf:") or sources[0] in data.names()
+    return path.is_dir() or (path.is_file() and is_manifest) or (is_name and not path.is_file())
 
 
 def _encode_corpus(
@@ -335,9 +335,9 @@ def _encode_corpus(
     from audiotok.cli import show
 
     show.resolved(tokenizer)
-    how = "Stopped. The same command resumes the run."
-    with stopping(how), show.EncodeProgress("encoding") as progress:
-        done = corpora.encode(
+    message = "Stopped. The same command resumes the run."
+    with stopping(message), show.EncodeProgress("encoding") as progress:
+        encoded = corpora.encode(
             source,
             tokenizer,
             out,
@@ -347,8 +347,8 @@ def _encode_corpus(
             progress=progress,
             **settings,
         )
-    show.corpus(done)
-    raise typer.Exit(1 if done.failures else 0)
+    show.corpus(encoded)
+    raise typer.Exit(1 if encoded.failures else 0)
 
 
 def reconstruct(
@@ -368,14 +368,14 @@ def reconstruct(
     def find(paths: Sequence[Path], out: str) -> list[tuple[Path, Path]]:
         return inputs.pairs(paths, out, audio.WRITABLE, inputs.SOUND, overwrite)
 
-    with streams.pairs(paths, out, suffix=".wav", what="a sound file", find=find) as pairs:
+    with streams.pairs(paths, out, suffix=".wav", expected="a sound file", find=find) as pairs:
         codec = load(tokenizer, checkpoint, device)
 
-        def make(source: Path, target: Path) -> None:
+        def reconstruct_file(source: Path, target: Path) -> None:
             with show.long(f"reconstructing {streams.name_of(source)}"):
                 sound = codec.reconstruct(source)
             outputs.prepare(target, overwrite)
             audio.write(target, sound)
             show.written(target)
 
-        each(pairs, make)
+        convert_all(pairs, reconstruct_file)

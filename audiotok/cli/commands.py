@@ -86,8 +86,8 @@ VERBS = {
 }
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(value: bool) -> None:
+    if value:
         print(f"audiotok {audiotok.__version__}")
         raise typer.Exit
 
@@ -110,7 +110,7 @@ for group, verbs in VERBS.items():
 def main() -> None:
     """Entry point: expected errors are printed in one line, with exit code 2."""
     with process.guarded():
-        if "_AUDIOTOK_COMPLETE" in os.environ:  # the shell asks what may follow
+        if "_AUDIOTOK_COMPLETE" in os.environ:  # the shell requests completions
             from typer.completion import completion_init
 
             completion_init()

@@ -1,4 +1,4 @@
-"""What is installed, what is missing and how to get it, devices, bundled files."""
+"""The report of `audiotok doctor`: devices, packages, bundled files, available tasks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def lines() -> list[str]:
         f"{platform.system()} {platform.machine()}"
     ]
     sections = {
-        "processors": _processors, "codebook search": _kernels, "torchaudio": _pair,
-        "packages": _packages, "files": _bundled, "tasks and metrics": _able,
+        "processors": _processors, "codebook search": _kernels, "torchaudio": _torchaudio,
+        "packages": _packages, "files": _bundled, "tasks and metrics": _availability,
     }  # fmt: skip
     for name, section in sections.items():
         try:
@@ -54,10 +54,10 @@ def _kernels() -> list[str]:
     ]
 
 
-def _pair() -> list[str]:
+def _torchaudio() -> list[str]:
     """Whether torchaudio works with this torch."""
     if (error := torchaudio_error()) is not None:
-        return [f"{error}; needed by asr_torchaudio and UTMOS alone"]
+        return [f"{error}; only asr_torchaudio and UTMOS need it"]
     versions = provenance.packages(("torch", "torchaudio"))
     return [f"torch {versions['torch']} and torchaudio {versions['torchaudio']} work together"]
 
@@ -73,11 +73,11 @@ def _packages() -> list[str]:
     report = [""]
     for extra, names in required.items():
         installed = provenance.packages(tuple(names))
-        listed = ", ".join(f"{name} {installed.get(name, '(missing)')}" for name in names)
-        report.append(f"{extra or 'base'}: {listed}")
+        with_versions = ", ".join(f"{name} {installed.get(name, '(missing)')}" for name in names)
+        report.append(f"{extra or 'base'}: {with_versions}")
         if missing := [name for name in names if name not in installed]:
-            what = f"audiotok[{extra}]" if extra else "audiotok"
-            report.append(f"  {', '.join(missing)} missing: pip install '{what}'")
+            package = f"audiotok[{extra}]" if extra else "audiotok"
+            report.append(f"  {', '.join(missing)} missing: pip install '{package}'")
     return report
 
 
@@ -99,14 +99,14 @@ def _bundled() -> list[str]:
     return report + [f"recipe {name}" for name in assets.names("recipes")]
 
 
-def _able() -> list[str]:
+def _availability() -> list[str]:
     """Tasks and metrics, and whether they can run on this machine."""
     from audiotok import metrics, tasks
 
     report = [""]
     for task in tasks.list_tasks():
         report.append(f"task {task.name}: {task.available() or 'ready'}")
-        report += [f"  {column}: {why}" for column, why in task.left_out().items()]
+        report += [f"  {column}: {reason}" for column, reason in task.left_out().items()]
     missing = {metric.name: metric.missing() for metric in metrics.list_metrics()}
     ready = ", ".join(name for name, error in missing.items() if error is None)
     return [*report, f"metrics ready: {ready}"]

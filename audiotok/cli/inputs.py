@@ -55,7 +55,7 @@ def pairs(
     else:
         folder = outputs.folder(out, "several inputs" if len(paths) > 1 else "the outputs")
         for path in paths:
-            for source in [path] if path.is_file() else _below(path, accepted):
+            for source in [path] if path.is_file() else _files_in(path, accepted):
                 relative = Path(path.name) if path.is_file() else source.relative_to(path)
                 target = folder / relative.with_suffix(kinds[0])
                 if target in sources:
@@ -67,7 +67,7 @@ def pairs(
     return [(source, target) for target, source in sources.items()]
 
 
-def _below(folder: Path, accepted: Sequence[str]) -> list[Path]:
+def _files_in(folder: Path, accepted: Sequence[str]) -> list[Path]:
     listing = folders.find(folder, accepted, AudiotokError)
     kind = "sound" if accepted is SOUND else " or ".join(accepted)
     if not listing.files:

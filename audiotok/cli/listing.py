@@ -1,4 +1,4 @@
-"""The verbs tasks, suites and metrics, which list what there is; cache; completion for shells."""
+"""The verbs tasks, suites and metrics, which list these; cache; completion for shells."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def tasks(as_json: Json = False) -> None:
             "version": task.version,
             "ranked": list(task.ranked),
             "columns": [_column(column) for column in task.columns],
-            "ready": (why := task.available()) is None,
-            "why_not": why,
+            "ready": (reason := task.available()) is None,
+            "why_not": reason,
         }
         for task in all_tasks.list_tasks()
     ]
@@ -37,14 +37,14 @@ def tasks(as_json: Json = False) -> None:
         return
     rows = [
         (
-            one["task"],
-            str(one["version"]),
-            str(len(one["columns"])),
-            ", ".join(one["ranked"]) or "–",
-            one["why_not"] or "yes",
-            one["option"] or "–",
+            entry["task"],
+            str(entry["version"]),
+            str(len(entry["columns"])),
+            ", ".join(entry["ranked"]) or "–",
+            entry["why_not"] or "yes",
+            entry["option"] or "–",
         )
-        for one in entries
+        for entry in entries
     ]
     heads = ("task", "version", "columns", "ranked by", "ready", "option, as task:option")
     terminal.table(
@@ -64,8 +64,14 @@ def suites(as_json: Json = False) -> None:
         show.json([suite.model_dump(mode="json") for suite in entries])
         return
     rows = [
-        (s.name, str(s.version), s.data or "yours", ", ".join(s.tasks), s.description)
-        for s in entries
+        (
+            suite.name,
+            str(suite.version),
+            suite.data or "yours",
+            ", ".join(suite.tasks),
+            suite.description,
+        )
+        for suite in entries
     ]
     heads = ("suite", "version", "data", "tasks", "description")
     terminal.table(
@@ -95,16 +101,16 @@ def metrics(as_json: Json = False) -> None:
     arrows = {True: "↑", False: "↓", None: ""}
     rows = [
         (column["name"], arrows[column["higher_is_better"]], column["unit"], column["description"])
-        for one in entries
-        for column in one["columns"]
+        for entry in entries
+        for column in entry["columns"]
     ]
     terminal.table(
         show.out, ("column", "", "unit", "meaning"), rows, prose=("meaning",), drop=("unit",)
     )
     show.out.print("↑ higher is better, ↓ lower is better", style="dim")
-    for one in entries:
-        if not one["ready"]:
-            show.out.print(one["why_not"], style="yellow")
+    for entry in entries:
+        if not entry["ready"]:
+            show.out.print(entry["why_not"], style="yellow")
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -125,11 +131,15 @@ def cache(
 
     store = open_cache(show.err.print)
     removed = store.clear() if clear else 0
-    usage, others = store.usage(), store.others()
+    usage, other_files = store.usage(), store.foreign_files()
     if as_json:
-        kinds = {kind: {"entries": n, "bytes": size} for kind, (n, size) in usage.items()}
-        about = {"folder": str(store.folder), "limit": store.limit, "other_files": len(others)}
-        show.json(about | {"kinds": kinds} | ({"removed": removed} if clear else {}))
+        by_kind = {kind: {"entries": n, "bytes": size} for kind, (n, size) in usage.items()}
+        content = {
+            "folder": str(store.folder),
+            "limit": store.limit,
+            "other_files": len(other_files),
+        }
+        show.json(content | {"kinds": by_kind} | ({"removed": removed} if clear else {}))
     else:
         if clear:
             print(f"{removed} entries were removed from {store.folder}")
@@ -139,20 +149,20 @@ def cache(
         total = sum(size for _, size in usage.values())
         rows.append(("total", f"{_bytes(total)} of at most {_bytes(store.limit)}"))
         pairs(show.out, rows)
-        if others:
-            named = ", ".join(sorted(path.name for path in others[:5]))
-            more = ", ..." if len(others) > 5 else ""
-            show.out.print(f"Other files in this folder, never removed: {named}{more}")
-    left = sum(n for n, _ in usage.values())
-    if clear and left:
-        show.err.print(f"{left} entries could not be removed, or were written meanwhile")
+        if other_files:
+            names = ", ".join(sorted(path.name for path in other_files[:5]))
+            more = ", ..." if len(other_files) > 5 else ""
+            show.out.print(f"Other files in this folder, never removed: {names}{more}")
+    remaining = sum(n for n, _ in usage.values())
+    if clear and remaining:
+        show.err.print(f"{remaining} entries could not be removed, or were written meanwhile")
         raise typer.Exit(1)
 
 
 def _bytes(size: int) -> str:
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= one:
-            return f"{size / one:.1f} {unit}"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
     return f"{size} bytes"
 
 

@@ -101,7 +101,7 @@ def bench(
     from audiotok.harness.suite import load_suite
 
     flags = {"only-missing": only_missing, "only-cache": only_cache, "fresh": fresh}
-    chosen_flags = [flag for flag, given in flags.items() if given]
+    chosen_flags = [flag for flag, is_set in flags.items() if is_set]
     if len(chosen_flags) > 1:
         raise AudiotokError(f"--{' and --'.join(chosen_flags)} exclude each other: give one")
     settings = BenchSettings(
@@ -123,9 +123,12 @@ def bench(
     headline = load_suite(suite).headline
     for name in settings.tokenizer:
         show.resolved(registry.expand(name)[0])
-    how = "starts again" if fresh else "resumes the run"
-    with stopping(f"Stopped. The same command {how}."), show.BenchProgress(headline) as progress:
+    outcome = "starts again" if fresh else "resumes the run"
+    with (
+        stopping(f"Stopped. The same command {outcome}."),
+        show.BenchProgress(headline) as progress,
+    ):
         bench_results = harness.run(settings, progress)
     show.bench_table(bench_results, headline, kept=not random_weights)
-    incomplete = any(result.failed_for_now or result.is_empty for result in bench_results)
+    incomplete = any(result.transient_failures or result.is_empty for result in bench_results)
     raise typer.Exit(1 if incomplete else 0)

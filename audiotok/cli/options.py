@@ -16,19 +16,19 @@ def _allow_truncated(context: typer.Context, value: bool) -> None:
     from audiotok.sound.containers import ALLOW_TRUNCATED
 
     if value:
-        before = os.environ.get(ALLOW_TRUNCATED, "")
+        previous = os.environ.get(ALLOW_TRUNCATED, "")
         os.environ[ALLOW_TRUNCATED] = "1"
-        context.call_on_close(lambda: os.environ.update({ALLOW_TRUNCATED: before}))
+        context.call_on_close(lambda: os.environ.update({ALLOW_TRUNCATED: previous}))
 
 
 def _device(context: typer.Context, value: str) -> str:
-    """The device that auto stands for; a line on stderr says which, and why."""
+    """The device that auto stands for; prints it, with the reason, on stderr."""
     if value != "auto" or context.resilient_parsing:
         return value
     from audiotok.codec.devices import automatic
 
-    device, why = automatic()
-    print(f"Device: {device} ({why}).", file=sys.stderr)
+    device, reason = automatic()
+    print(f"Device: {device} ({reason}).", file=sys.stderr)
     return str(device)
 
 

@@ -46,9 +46,9 @@ def compare(
     if published:
         from audiotok.results.published import beside
 
-        each = [beside(results, name, suite=suite, data=data) for name in names or [None]]
-        frame = pandas.concat(each, ignore_index=True)
-        show = _published
+        tables = [beside(results, name, suite=suite, data=data) for name in names or [None]]
+        frame = pandas.concat(tables, ignore_index=True)
+        print_table = _print_published
     elif len(names or ()) != 2:
         raise ResultsError(
             f"compare takes two codecs, not {len(names or ())}: `audiotok compare A B`, or "
@@ -56,11 +56,11 @@ def compare(
         )
     else:
         frame = comparison.compare(*names, results=results, suite=suite, data=data)
-        show = _compared
+        print_table = _print_comparison
     if as_json:
         print(frame.to_json(orient="records", indent=1, force_ascii=False))
     else:
-        show(frame, console())
+        print_table(frame, console())
 
 
 def validate(
@@ -117,7 +117,7 @@ def report(
     ids = None if clips is None else [name.strip() for name in clips.split(",")]
     chosen = listening.choose(corpus.clips, ids)
     listening.check_folder(out, chosen, overwrite)
-    names = [name for one in split_names(tokenizer) for name in registry.expand(one)]
+    names = [name for typed in split_names(tokenizer) for name in registry.expand(typed)]
     codecs = [coding.load(name, None, device) for name in names]
     with status("listening") as update:
         page = listening.write(
@@ -163,7 +163,7 @@ def push(
     print(f'Load it: audiotok.load("hub:{to}")', file=sys.stderr)
 
 
-def _compared(frame: pandas.DataFrame, out: Console) -> None:
+def _print_comparison(frame: pandas.DataFrame, out: Console) -> None:
     """A table for each suite and corpus, of the columns with a direction."""
     from audiotok.cli.terminal import table
     from audiotok.results.results import arrow
@@ -208,19 +208,19 @@ def _verdict(row: pandas.Series) -> str:
     return row["better"] + ("*" if row["verdict_by"] == "interval" else "") + seeds
 
 
-def _published(frame: pandas.DataFrame, out: Console) -> None:
+def _print_published(frame: pandas.DataFrame, out: Console) -> None:
     """Our and published numbers, metric by metric, with remarks on cells below the table."""
     from audiotok.cli.terminal import table
 
     remarks: dict[str, int] = {}
-    for (table_name, where), rows in frame.groupby(["table", "ours_on"], sort=False):
+    for (table_name, ours_on), rows in frame.groupby(["table", "ours_on"], sort=False):
         clips = rows["theirs_on"].iloc[0] or "clips unknown"
-        title = f"ours: {where} | published: {table_name}, {clips}"
+        title = f"ours: {ours_on} | published: {table_name}, {clips}"
         out.print(title, style="italic")
         cells = []
         for _, row in rows.iterrows():
             flags = [("!", row["flag"]), ("", row["note"])]
-            signs = [
+            references = [
                 f"{sign}{remarks.setdefault(text, len(remarks) + 1)}"
                 for sign, text in flags
                 if text
@@ -228,7 +228,7 @@ def _published(frame: pandas.DataFrame, out: Console) -> None:
             ours = f"{_number(row['ours'], 3)} {_interval(row['low'], row['high'], 3)}".strip(" –")
             cells.append((
                 row["codec"], row["column"], ours, str(row["n"]), _number(row["published"], 3),
-                _number(row["difference"], 3, sign="+"), " ".join(signs), row["theirs"],
+                _number(row["difference"], 3, sign="+"), " ".join(references), row["theirs"],
             ))  # fmt: skip
         heads = ("codec", "column", "ours", "n", "published", "difference", "", "theirs")
         table(out, heads, cells, keys=2, right=("ours", "n", "published", "difference"))

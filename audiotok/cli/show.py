@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audiotok.results.results import Result
     from audiotok.tokens.tokens import Tokens
 
-_PATIENCE = 2.0  # seconds that a file may take before its progress is shown
+_DELAY = 2.0  # seconds that a file may take before its progress is shown
 
 out = console()
 err = console(stderr=True, soft_wrap=True)
@@ -48,10 +48,10 @@ def resolved(name: str) -> None:
     if not registry.is_family(name, card):
         return
     members = [c for c in registry.list_codecs() if c.family == card.family and c.name != card.name]
-    listed = ", ".join(f"{c.name} ({download(c)})" for c in members)
+    others = ", ".join(f"{c.name} ({download(c)})" for c in members)
     err.print(f"{card.family} is {card.name}: {card.description}.")
-    if listed:
-        err.print(f"  By their own names: {listed}.")
+    if others:
+        err.print(f"  By their own names: {others}.")
 
 
 def download(card: CodecCard) -> str:
@@ -62,8 +62,8 @@ def download(card: CodecCard) -> str:
         return "bundled"
     if card.weights.size:
         return f"{card.weights.size / 1e6:.0f} MB"
-    about = card.weights.size_about
-    return f"about {about / 1e6:.0f} MB" if about else "download, size unknown"
+    approximate = card.weights.size_about
+    return f"about {approximate / 1e6:.0f} MB" if approximate else "download, size unknown"
 
 
 def card_fields(card: CodecCard) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def card_fields(card: CodecCard) -> dict[str, Any]:
 
 
 def install(card: CodecCard) -> str:
-    """What pip installs for the codec, beside audiotok itself: audiotok[hf]; "" if nothing."""
+    """The package with the extra that the codec needs, e.g. audiotok[hf]; "" if it needs none."""
     try:
         extra = registry.find(card.name)[0].EXTRA
     except CodecError:  # a codec or weights of the user, given as a file
@@ -111,7 +111,7 @@ def card(card: CodecCard) -> None:
     for key, value in card_fields(card).items():
         if isinstance(value, dict):
             parts = value.items()
-            rows += [(f"{key}.{inner}", str(part)) for inner, part in parts if part is not None]
+            rows += [(f"{key}.{name}", str(part)) for name, part in parts if part is not None]
         elif value not in (None, (), []):
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             rows.append((key, f"{value:g}" if isinstance(value, float) else text))
@@ -120,10 +120,12 @@ def card(card: CodecCard) -> None:
         out.print(f"§ {card.licence_weights}, {NOTE.partition(' ')[2]}")
     if card.bitrate is not None:
         books = zip(card.strides, card.codebook_sizes, strict=True)
-        sums = " + ".join(f"{card.frame_rate / s:g} Hz x {math.log2(v):g} bit" for s, v in books)
+        terms = " + ".join(
+            f"{card.frame_rate / stride:g} Hz x {math.log2(size):g} bit" for stride, size in books
+        )
         if card.max_duration > 1:
-            sums = f"at most {sums}, and durations,"
-        out.print(f"bitrate = {sums} = {card.bitrate:g} bit/s")
+            terms = f"at most {terms}, and durations,"
+        out.print(f"bitrate = {terms} = {card.bitrate:g} bit/s")
 
 
 def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
@@ -150,15 +152,15 @@ def encoded(source: Path, target: Path, tokens: Tokens) -> None:
 
 
 def written(target: Path) -> None:
-    """Prints the name of an output file; what goes to stdout has none."""
+    """Prints the name of an output file; stdout has none."""
     if name_of(target) != "stdout":
         print(target)
 
 
 @contextmanager
 def long(text: str) -> Iterator[None]:
-    """Shows the progress of coding one file if it takes longer than _PATIENCE."""
-    with Bar(err, delay=_PATIENCE) as bar:
+    """Shows the progress of coding one file if it takes longer than _DELAY."""
+    with Bar(err, delay=_DELAY) as bar:
         bar.start(text)
         with listening(lambda done, total: bar.update(text, done, total)):
             yield
@@ -190,12 +192,12 @@ class BenchProgress:
         self._bar.update(codec, done, total)
 
     def row(self, result: Result) -> None:
-        """The headline columns of a codec, in one line, as soon as they are there."""
+        """The headline columns of a codec, in one line, as soon as it is measured."""
         from audiotok.results import results
 
         names = [name for name in self._headline if name in result.scores]
         cells = [f"{name} {results.cell(result.scores[name])}" for name in names]
-        self.note(f"{result.marked}: {', '.join(cells) or 'no headline column'}")
+        self.note(f"{result.marked_title}: {', '.join(cells) or 'no headline column'}")
 
 
 def _has_speed(result: Result, names: Sequence[str]) -> bool:
@@ -205,9 +207,13 @@ def _has_speed(result: Result, names: Sequence[str]) -> bool:
 
 
 def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool = True) -> None:
-    """The headline columns (all, if none of them was measured), and what is missing and why; `kept`
-    tells whether the files of the results still exist."""
-    from audiotok.results import contamination, results  # pandas and scipy, which bench alone needs
+    """Prints the headline columns (all, if none of them was measured), and what is missing and why.
+
+    Args:
+        kept: whether the files of the results still exist.
+    """
+    # These import pandas and scipy, which only bench needs.
+    from audiotok.results import contamination, results
     from audiotok.results.remarks import remarks
 
     available = results.columns(measured)
@@ -220,7 +226,7 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool 
         unit = f"\n{available[name]['unit']}" if available[name]["unit"] else ""
         heads.append(f"{name}{results.arrow(available[name])}{unit}")
     cells = [[results.cell(result.scores.get(name)) for name in names] for result in measured]
-    rows = [(result.marked, *row) for result, row in zip(measured, cells, strict=True)]
+    rows = [(result.marked_title, *row) for result, row in zip(measured, cells, strict=True)]
     out.print(title, style="italic")
     table(out, heads, rows, right=heads[1:])
     for line in remarks(data["name"], names):
@@ -236,15 +242,19 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool 
             "a clip, or fail",
             style="dim",
         )
-    timed = [r for r in measured if r.role not in ("ceiling", "given") and _has_speed(r, names)]
-    if hardware := sorted({r.run["hardware"] for r in timed}):
+    with_speed = [
+        r for r in measured if r.role not in ("ceiling", "given") and _has_speed(r, names)
+    ]
+    if hardware := sorted({r.run["hardware"] for r in with_speed}):
         out.print(f"Speed in seconds of audio per second, on: {'; '.join(hardware)}", style="dim")
-    for what, why in sorted({w for r in measured for w in r.summary["not_measured"].items()}):
-        out.print(f"{what} not measured: {why}", style="yellow")
+    for name, reason in sorted(
+        {entry for r in measured for entry in r.summary["not_measured"].items()}
+    ):
+        out.print(f"{name} not measured: {reason}", style="yellow")
     for result in measured:
         for line in _failures(result):
             out.print(line, style="red")
-        if line := results.to_try_again(result):
+        if line := results.retry_message(result):
             out.print(line, style="red")
         if result.is_empty:
             line = f"{result.codec}: nothing was measured, on none of {data['clips']} clips"
@@ -257,14 +267,14 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool 
 
 def _failures(result: Result) -> list[str]:
     """One line per kind of failure, with the number of clips and the first one."""
-    kinds: dict[tuple, list[dict]] = {}
+    by_kind: dict[tuple, list[dict]] = {}
     for failure in result.summary["failures"]:
-        where = (failure["stage"], failure.get("task"), failure.get("column"))
-        kinds.setdefault(where, []).append(failure)
+        kind = (failure["stage"], failure.get("task"), failure.get("column"))
+        by_kind.setdefault(kind, []).append(failure)
     return [
-        f"{result.codec}: {' '.join(filter(None, where))} failed for {len(several)} clips, first "
-        f"{several[0]['clip']}: {several[0]['message']}"
-        for where, several in kinds.items()
+        f"{result.codec}: {' '.join(filter(None, kind))} failed for {len(failures)} clips, first "
+        f"{failures[0]['clip']}: {failures[0]['message']}"
+        for kind, failures in by_kind.items()
     ]
 
 
@@ -276,10 +286,10 @@ def first_process() -> bool:
 class EncodeProgress:
     """A `corpora.Progress`: a bar over the clips, with seconds of sound per second."""
 
-    def __init__(self, what: str) -> None:
-        self._what, self._seconds, self._begin = what, 0.0, time.monotonic()
+    def __init__(self, label: str) -> None:
+        self._label, self._seconds, self._begin = label, 0.0, time.monotonic()
         self._bar, self._done, self._total = Bar(err), 0, None
-        self._bar.start(what)
+        self._bar.start(label)
 
     def __enter__(self) -> EncodeProgress:
         return self
@@ -291,7 +301,7 @@ class EncodeProgress:
         self._begin = time.monotonic()
         self._done, self._total = done, clips
         self._bar.__enter__()
-        self._bar.start(self._what, done, clips)
+        self._bar.start(self._label, done, clips)
         if done:
             self.note(f"{done} of {clips} clips were already encoded.")
 
@@ -302,22 +312,22 @@ class EncodeProgress:
         self._seconds += seconds
         self._done += clips
         rate = self._seconds / max(time.monotonic() - self._begin, 1e-3)
-        self._bar.update(f"{self._what}, {rate:.0f} s/s", self._done, self._total)
+        self._bar.update(f"{self._label}, {rate:.0f} s/s", self._done, self._total)
 
 
-def corpus(done: corpora.Encoded) -> None:
+def corpus(encoded: corpora.Encoded) -> None:
     """The summary of an encoded corpus, its failures, and the codes that batches changed."""
-    print(f"{done.folder}: {done.clips} clips, {done.seconds / 3600:.2f} h")
-    if done.compared:
+    print(f"{encoded.folder}: {encoded.clips} clips, {encoded.seconds / 3600:.2f} h")
+    if encoded.compared:
         err.print(
-            f"Batches changed {done.changed} of {done.compared} codes "
-            f"({done.changed / done.compared:.3%}) that were also computed clip by clip."
+            f"Batches changed {encoded.changed} of {encoded.compared} codes "
+            f"({encoded.changed / encoded.compared:.3%}) that were also computed clip by clip."
         )
-    for failure in done.failures[:10]:
+    for failure in encoded.failures[:10]:
         err.print(f"{failure['clip']} left out: {failure['message']}", style="red")
-    if done.failures:
-        where = done.folder / "_failed.tsv"
-        err.print(f"{len(done.failures)} clips could not be encoded: {where}", style="red")
+    if encoded.failures:
+        path = encoded.folder / "_failed.tsv"
+        err.print(f"{len(encoded.failures)} clips could not be encoded: {path}", style="red")
 
 
 class TrainProgress:

@@ -70,10 +70,10 @@ def say(
     if not words.strip():
         raise SpeechError("the text is empty: give what is to be said")
     speech.check_format(out)
-    written = [out, *([save_durations] if save_durations else [])]
-    read = [prompt, *([durations] if durations else []), *(model or ())]
-    outputs.check(written, read, overwrite)
-    given = files.read(durations) if durations else None
+    written_files = [out, *([save_durations] if save_durations else [])]
+    inputs = [prompt, *([durations] if durations else []), *(model or ())]
+    outputs.check(written_files, inputs, overwrite)
+    phone_durations = files.read(durations) if durations else None
     speaker = speech.Speaker(
         *(model or ()), tokenizer=tokenizer, checkpoint=checkpoint, device=device
     )
@@ -81,7 +81,7 @@ def say(
         words,
         prompt,
         prompt_text=prompt_text,
-        durations=given,
+        durations=phone_durations,
         seed=seed,
         options=Generation(temperature=temperature, top_p=top_p, steps=steps, guidance=guidance),
     )
@@ -89,7 +89,7 @@ def say(
         raise SpeechError(
             f"{speaker.name} has no alignment, so it knows no durations: leave out --save-durations"
         )
-    for path in written:
+    for path in written_files:
         outputs.prepare(path, overwrite)
     speech.write(out, spoken)
     if save_durations:

@@ -22,31 +22,31 @@ _NAMES = {"in": "stdin", "out": "stdout"}
 
 
 @contextmanager
-def stdin_as_file(what: str) -> Iterator[Path]:
+def stdin_as_file(expected: str) -> Iterator[Path]:
     """A temporary file with all bytes of stdin.
 
     Args:
-        what: expected content, for messages, e.g. "a sound file".
+        expected: content of stdin, for messages, e.g. "a sound file".
     """
     if process.was_closed("stdin"):
-        raise AudiotokError(f"stdin is closed: pipe {what} into this command, or name a file")
+        raise AudiotokError(f"stdin is closed: pipe {expected} into this command, or name a file")
     if sys.stdin.isatty():
         raise AudiotokError(
-            f"stdin is a terminal: pipe {what} into this command, `audiotok ... - < FILE`, or name "
-            "a file"
+            f"stdin is a terminal: pipe {expected} into this command, `audiotok ... - < FILE`, or "
+            "name a file"
         )
     with _folder() as folder:
         path = folder / "in"
         with open(path, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         if not path.stat().st_size:
-            raise AudiotokError(f"stdin is empty: expected {what}")
+            raise AudiotokError(f"stdin is empty: expected {expected}")
         yield path
 
 
 @contextmanager
 def stdout_as_file(suffix: str) -> Iterator[Path]:
-    """The path of a temporary file that is copied to stdout when the block has ended well."""
+    """The path of a temporary file that is copied to stdout if the block ends without an error."""
     if process.was_closed("stdout"):
         raise AudiotokError("stdout is closed: give the output a name, --out FILE")
     if sys.stdout.isatty():
@@ -67,7 +67,7 @@ def pairs(
     out: str,
     *,
     suffix: str,
-    what: str,
+    expected: str,
     find: Callable[[Sequence[Path], str], list[tuple[Path, Path]]],
 ) -> Iterator[list[tuple[Path, Path]]]:
     """(input, output) for each file, where `-` is stdin or stdout.
@@ -75,14 +75,14 @@ def pairs(
     Args:
         sources: files and folders, or `-` alone.
         out: file or folder, or `-`, for one file.
-        suffix: of what is written to stdout, e.g. ".atok".
-        what: content of stdin, for messages.
+        suffix: of the file that goes to stdout, e.g. ".atok".
+        expected: content of stdin, for messages.
         find: gives the pairs of files, see `inputs.pairs`.
     """
-    piped = [str(source) for source in sources].count(STREAM)
-    if piped and len(sources) > 1:
+    stdin_count = [str(source) for source in sources].count(STREAM)
+    if stdin_count and len(sources) > 1:
         raise AudiotokError(f"- is stdin, one input alone: {len(sources)} inputs are given")
-    if piped and out != STREAM and (Path(out).is_dir() or out.endswith("/")):
+    if stdin_count and out != STREAM and (Path(out).is_dir() or out.endswith("/")):
         raise AudiotokError(f"{out} is a folder, and stdin has no name: name a file, or - (stdout)")
     if out == STREAM and (len(sources) > 1 or Path(sources[0]).is_dir()):
         raise AudiotokError("--out - is stdout, for one file: name a folder for several outputs")
@@ -90,16 +90,17 @@ def pairs(
         paths = [Path(source) for source in sources]
         if out == STREAM:
             out = str(stack.enter_context(stdout_as_file(suffix)))
-        if piped:
-            paths = [stack.enter_context(stdin_as_file(what))]
+        if stdin_count:
+            paths = [stack.enter_context(stdin_as_file(expected))]
             stack.enter_context(named(paths[0]))
         yield find(paths, out)
 
 
 def name_of(path: Path) -> str:
-    """The name of a path for messages: that of the stream which it stands for, else itself."""
-    inside = path.parent.name.startswith(_PREFIX)
-    return _NAMES[path.stem] if inside and path.stem in _NAMES else str(path)
+    """The name of a path for messages: "stdin" or "stdout" for the file of a stream, else the
+    path."""
+    is_stream = path.parent.name.startswith(_PREFIX)
+    return _NAMES[path.stem] if is_stream and path.stem in _NAMES else str(path)
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def _folder() -> Iterator[Path]:
 
 @contextmanager
 def named(path: str | Path) -> Iterator[None]:
-    """Errors of the block name the stream, and not its temporary file."""
+    """Errors in the block name the stream instead of its temporary file."""
     try:
         yield
     except AudiotokError as error:

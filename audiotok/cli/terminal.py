@@ -18,10 +18,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 _PAUSE = (10.0, 300.0)  # seconds between two lines of a log, at least and at most
-_SHARE = 0.05  # of the time since the start, as a pause
-_WIDE = 10_000  # columns of a pipe, which has no width of its own
+_SHARE = 0.05  # pause between two lines, as a share of the time since the start
+_PIPE_WIDTH = 10_000  # columns of a pipe
 _GAP = 2  # columns between two columns of a table
-_PROSE = 24  # columns that text which wraps gets at least
+_MIN_PROSE = 24  # columns, at least, of text that wraps
 
 Cell = str | Text
 
@@ -30,10 +30,10 @@ def console(stderr: bool = False, soft_wrap: bool = False) -> Console:
     """A console without markup: `[x]` or `:x:` in a name is printed unchanged."""
     stream = sys.stderr if stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
-    piped = int(columns) if columns.isdecimal() and int(columns) else _WIDE
-    wide = None if stream is not None and stream.isatty() else piped
+    pipe_width = int(columns) if columns.isdecimal() and int(columns) else _PIPE_WIDTH
+    width = None if stream is not None and stream.isatty() else pipe_width
     return Console(
-        stderr=stderr, width=wide, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap
+        stderr=stderr, width=width, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap
     )
 
 
@@ -49,7 +49,7 @@ def table(
 ) -> None:
     """Prints a table in which nothing is cut.
 
-    Where it is wider than the console, columns named in `drop` are left out, and a line says so;
+    Where it is wider than the console, columns named in `drop` are left out, and a line names them;
     then columns that still do not fit follow below, in further blocks.
 
     Args:
@@ -61,50 +61,50 @@ def table(
     columns = list(zip(heads, *rows, strict=True))
     widths = [max(_width(cell) for cell in column) for column in columns]
     for number, head in enumerate(heads):
-        widths[number] = min(widths[number], _PROSE) if head in prose else widths[number]
+        widths[number] = min(widths[number], _MIN_PROSE) if head in prose else widths[number]
 
-    def needed(numbers: Sequence[int]) -> int:
+    def total_width(numbers: Sequence[int]) -> int:
         return sum(widths[number] + _GAP for number in numbers) - _GAP
 
     shown, left_out = list(range(len(heads))), []
     for head in drop:
-        if needed(shown) > out.width:
+        if total_width(shown) > out.width:
             left_out.append(head)
             shown.remove(heads.index(head))
     blocks, first = [[*range(keys)]], [*range(keys)]
     for number in (number for number in shown if number >= keys):
-        if len(blocks[-1]) > keys and needed([*blocks[-1], number]) > out.width:
+        if len(blocks[-1]) > keys and total_width([*blocks[-1], number]) > out.width:
             blocks.append([*first])
         blocks[-1].append(number)
-    for place, block in enumerate(blocks):
-        if place:
+    for index, block in enumerate(blocks):
+        if index:
             out.print()
-        fits = needed(block) <= out.width
-        made = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+        fits = total_width(block) <= out.width
+        block_table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
         for number in block:
             head = heads[number]
-            made.add_column(
+            block_table.add_column(
                 head,
                 justify="right" if head in right else "left",
                 overflow="fold",
                 no_wrap=fits and head not in prose,
             )
         for row in rows:
-            made.add_row(*(row[number] for number in block))
-        out.print(made)
+            block_table.add_row(*(row[number] for number in block))
+        out.print(block_table)
     if left_out:
         out.print(f"Left out at {out.width} columns: {', '.join(left_out)}", style="dim")
 
 
 def pairs(out: Console, rows: Sequence[tuple[str, Cell]]) -> None:
     """Prints names with their values; long values wrap."""
-    made = Table(
+    grid = Table(
         Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False,
         padding=(0, _GAP, 0, 0), pad_edge=False,
     )  # fmt: skip
     for row in rows:
-        made.add_row(*row)
-    out.print(made)
+        grid.add_row(*row)
+    out.print(grid)
 
 
 def _width(cell: Cell) -> int:
@@ -114,8 +114,8 @@ def _width(cell: Cell) -> int:
 
 @contextmanager
 def status(text: str) -> Iterator[Callable[[str], None]]:
-    """What is being done, on stderr: a spinner on a terminal, an occasional line in a log; yields
-    a function that changes its text."""
+    """Shows the current work on stderr: a spinner on a terminal, an occasional line in a log.
+    Yields a function that changes its text."""
     out, last = console(stderr=True, soft_wrap=True), time.monotonic()
 
     def log(text: str) -> None:
@@ -127,24 +127,24 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
     if not out.is_terminal:
         yield log
         return
-    with out.status(Text(text)) as shown:
-        yield lambda text: shown.update(Text(text))
+    with out.status(Text(text)) as spinner:
+        yield lambda text: spinner.update(Text(text))
 
 
 class _Time(ProgressColumn):
-    """The estimated time that is left, or the time since the start where it is unknown."""
+    """The estimated remaining time, or the time since the start if that is unknown."""
 
     def render(self, task: Task) -> Text:
-        left = task.time_remaining
-        seconds = int((task.elapsed or 0) if left is None else left)
+        remaining = task.time_remaining
+        seconds = int((task.elapsed or 0) if remaining is None else remaining)
         clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        return Text(f"{clock} {'so far' if left is None else 'left'}")
+        return Text(f"{clock} {'so far' if remaining is None else 'left'}")
 
 
 class Bar:
     """Progress on a console: a bar on a terminal; elsewhere an occasional line.
 
-    Bar, count and time stay whole at any width; the label wraps beside them.
+    Bar, count and time are never cut; the label wraps next to them.
 
     Args:
         disable: show nothing, neither bar nor lines.
@@ -156,12 +156,12 @@ class Bar:
         self, console: Console, disable: bool = False, transient: bool = True, delay: float = 0
     ) -> None:
         self.console, self._lines = console, not console.is_terminal and not disable
-        whole, rest = Column(no_wrap=True), Column(overflow="fold", ratio=1)
+        fixed, label = Column(no_wrap=True), Column(overflow="fold", ratio=1)
         self._progress = Progress(
-            BarColumn(bar_width=min(20, console.width // 5), table_column=whole.copy()),
-            MofNCompleteColumn(table_column=whole.copy()),
-            _Time(table_column=whole.copy()),
-            TextColumn("{task.description}", markup=False, table_column=rest),
+            BarColumn(bar_width=min(20, console.width // 5), table_column=fixed.copy()),
+            MofNCompleteColumn(table_column=fixed.copy()),
+            _Time(table_column=fixed.copy()),
+            TextColumn("{task.description}", markup=False, table_column=label),
             console=console,
             transient=transient,
             expand=True,

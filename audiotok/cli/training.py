@@ -32,7 +32,7 @@ def train(
     ],
     overrides: Overrides = None,
     out: Run = None,
-    dry: Annotated[
+    dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
@@ -56,18 +56,18 @@ def train(
     from audiotok.system import assets
 
     path = assets.find("recipes", recipe, RecipeError)
-    if dry:
+    if dry_run:
         report = training.dry_run(path, overrides or (), cpu)
         print("\n".join(report if show.first_process() else []))
         return
-    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+    _train(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
 def train_lm(
     recipe: Annotated[str, typer.Argument(help="Recipe: speech-lm, mini-lm or a YAML file.")],
     overrides: Overrides = None,
     out: Run = None,
-    dry: Annotated[
+    dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run", help="Report parameters, audio per step and memory; train nothing."
@@ -84,10 +84,10 @@ def train_lm(
     from audiotok.system import assets
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
-    if dry:
+    if dry_run:
         print("\n".join(training.dry_run(path, overrides or ())))
         return
-    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+    _train(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
 def train_asr(
@@ -105,7 +105,7 @@ def train_asr(
     from audiotok.system import assets
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
-    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+    _train(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
 def train_tts(
@@ -129,18 +129,18 @@ def train_tts(
     from audiotok.tts import training
 
     path = assets.find(recipes.KIND, recipe, RecipeError)
-    _go(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
+    _train(training, path, overrides=overrides, out=out, fresh=fresh, resume=resume, cpu=cpu)
 
 
-def _go(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
+def _train(training, path, *, overrides, out, fresh: bool, resume: bool, cpu: bool) -> None:
     """Runs the training of one of the modules, with a progress bar."""
     from audiotok.cli import show
     from audiotok.errors import RecipeError
 
     if fresh and resume:
         raise RecipeError("--fresh starts a new run and --resume an old one: give one of them")
-    how = "Stopped. The same command resumes from the last checkpoint."
-    with stopping(how), show.TrainProgress() as progress:
+    message = "Stopped. The same command resumes from the last checkpoint."
+    with stopping(message), show.TrainProgress() as progress:
         weights = training.train(
             path,
             overrides or (),

@@ -50,10 +50,10 @@ def fit_units(
 
     if out.suffix.lower() != ".safetensors":
         raise CodecError(f"cannot write {out}: expected a name that ends in .safetensors")
-    inputs = [one for one in (checkpoint, corpus) if one is not None]
+    inputs = [path for path in (checkpoint, corpus) if path is not None]
     outputs.check([out], inputs, overwrite)
     with stopping("Stopped. Nothing was written."), show.long(f"fitting {tokenizer}"):
-        about = fit(
+        report = fit(
             tokenizer,
             corpus,
             out,
@@ -64,8 +64,8 @@ def fit_units(
             seed=seed,
             device=device,
         )
-    distances = ", ".join(f"{distance:g}" for distance in about["mean_squared_distance"])
+    distances = ", ".join(f"{distance:g}" for distance in report["mean_squared_distance"])
     print(
-        f"{out}: centroids of {about['frames']} frames, {about['seconds']:.0f} s of "
-        f"{about['corpus']}; mean squared distance {distances}"
+        f"{out}: centroids of {report['frames']} frames, {report['seconds']:.0f} s of "
+        f"{report['corpus']}; mean squared distance {distances}"
     )

@@ -33,8 +33,8 @@ class TokenDataset(Dataset):
     Args:
         folder: of the shards.
         pattern, offset, special, special_first: as in `Tokens.to_sequence`.
-        frames: of every item: longer clips are cropped to so many frames before they become a
-            sequence; the sequences of shorter clips are padded at the end.
+        frames: of every item: longer clips are cropped to this number of frames; the sequences of
+            shorter clips are padded at the end.
         num_codebooks: use only the first codebooks.
         seed: of the random starts of crops, by clip and epoch; call `set_epoch` for other crops.
             With None each crop starts at the first frame.
@@ -70,8 +70,12 @@ class TokenDataset(Dataset):
             crop = torch.zeros(len(sizes), frames, dtype=torch.int64)
             self._width = to_ids(crop, strides, pattern, self.vocabulary).shape[-1]
         files = [parquet.read_metadata(path) for path in self.shards.paths]
-        self._groups = [(n, g) for n, file in enumerate(files) for g in range(file.num_row_groups)]
-        rows = (files[n].row_group(g).num_rows for n, g in self._groups)
+        self._groups = [
+            (number, group)
+            for number, file in enumerate(files)
+            for group in range(file.num_row_groups)
+        ]
+        rows = (files[number].row_group(group).num_rows for number, group in self._groups)
         self._ends = list(itertools.accumulate(rows))
         self._read = lru_cache(_GROUPS)(self._read_group)
 
@@ -86,7 +90,7 @@ class TokenDataset(Dataset):
         return self._ends[-1] if self._ends else 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch, from which the starts of crops are derived."""
+        """Sets the epoch; the starts of crops depend on it."""
         self._epoch = epoch
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -96,9 +100,7 @@ class TokenDataset(Dataset):
         group = bisect.bisect_right(self._ends, index)
         group_start = self._ends[group - 1] if group else 0
         file_number, group_in_file = self._groups[group]
-        file_start = (
-            self._ends[group - group_in_file - 1] if group > group_in_file else 0
-        )  # of this file
+        file_start = self._ends[group - group_in_file - 1] if group > group_in_file else 0
         row, tokens = self.shards.read(
             self.shards.paths[file_number],
             self._read(group),
@@ -115,8 +117,8 @@ class TokenDataset(Dataset):
         crop = replace(tokens, codes=tokens.codes[..., start : start + self._frames])
         ids = self._ids(crop)
         mask = torch.arange(self._width) < ids.shape[-1]
-        missing = (*ids.shape[:-1], self._width - ids.shape[-1])
-        padding = ids.new_full(missing, self.vocabulary.id("pad"))
+        padding_shape = (*ids.shape[:-1], self._width - ids.shape[-1])
+        padding = ids.new_full(padding_shape, self.vocabulary.id("pad"))
         return item | {"ids": torch.cat([ids, padding], dim=-1), "mask": mask}
 
     def _ids(self, tokens: Tokens) -> torch.Tensor:
@@ -135,5 +137,5 @@ class TokenDataset(Dataset):
         return int(torch.randint(positions, (), generator=generator)) * self._unit
 
     def _read_group(self, group: int):
-        number, inside = self._groups[group]
-        return self.shards.read_group(self.shards.paths[number], inside)
+        number, group_in_file = self._groups[group]
+        return self.shards.read_group(self.shards.paths[number], group_in_file)

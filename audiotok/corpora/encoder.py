@@ -2,7 +2,7 @@
 returns the bytes of the shard.
 
 Batches depend only on the clips of the shard, so a shard that is encoded again, on another machine
-or after a kill, is the same.
+or after a kill, has equal bytes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from audiotok.results.identity import differences, of_encoder
 from audiotok.system.failures import Failure
 from audiotok.tokens.tokens import Tokens
 
-COMPARED = 16  # in one of so many batches, one clip is also encoded alone, to compare its codes
+COMPARE_EVERY = 16  # batches; in each such batch one clip is also encoded alone, to compare codes
 
-Tick = Callable[[int, float], None]  # further clips, and seconds of sound, that are done
+Tick = Callable[[int, float], None]  # called with the clips and seconds of sound just encoded
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Work:
 
     Attributes:
         left_out: id and reason of clips that are skipped because they crash the process.
-        threads: of the process, for a shard that others would otherwise wait for.
+        threads: of the process; several for a shard that the other processes would wait for.
         size: bytes of the sound files, 0 if unknown.
     """
 
@@ -131,9 +131,9 @@ class Encoder:
             )
 
         self._readers = contextlib.ExitStack()
-        self._every: Callable = map
+        self._map: Callable = map
         if job.readers:
-            self._every = self._readers.enter_context(starting(job.readers)).map
+            self._map = self._readers.enter_context(starting(job.readers)).map
 
     def close(self) -> None:
         """Ends the processes that read."""
@@ -150,8 +150,9 @@ class Encoder:
     def _make(self, work: Work, tick: Tick) -> ShardResult:
         result, encoded = ShardResult(work.number), {}
         self._codec.threads = work.threads
-        result.failures += [{"clip": id, "message": why} for id, why in work.left_out.items()]
-        recordings = [one for one in work.recordings if one.id not in work.left_out]
+        skipped = work.left_out
+        result.failures += [{"clip": name, "message": text} for name, text in skipped.items()]
+        recordings = [r for r in work.recordings if r.id not in skipped]
         for number, (batch, clips) in enumerate(self._read_ahead(recordings)):
             readable = []
             for recording, clip in zip(batch, clips, strict=True):
@@ -159,18 +160,18 @@ class Encoder:
                     _fail(result, recording, clip)
                 else:
                     readable.append((recording, clip))
-            done = self._encode(readable, result)
-            several = len(done) > 1 and self._job.batch != "strict"
-            if several and (work.number + number) % COMPARED == 0:
+            batch_tokens = self._encode(readable, result)
+            has_several = len(batch_tokens) > 1 and self._job.batch != "strict"
+            if has_several and (work.number + number) % COMPARE_EVERY == 0:
                 recording, clip = readable[0]
-                self._compare(clip, done.get(recording.id), result)
-            encoded |= done
-            seconds = sum(tokens.duration for tokens in done.values())
+                self._compare(clip, batch_tokens.get(recording.id), result)
+            encoded |= batch_tokens
+            seconds = sum(tokens.duration for tokens in batch_tokens.values())
             result.seconds += seconds
             tick(len(batch), seconds)
-        rows = [(one, encoded[one.id]) for one in work.recordings if one.id in encoded]
+        rows = [(r, encoded[r.id]) for r in work.recordings if r.id in encoded]
         result.clips = len(rows)
-        order = {one.id: number for number, one in enumerate(work.recordings)}
+        order = {r.id: number for number, r in enumerate(work.recordings)}
         result.failures.sort(key=lambda failure: order[failure["clip"]])
         result.content = shards.write(
             rows, json.loads(self._job.metadata) | {"shard": result.summary}
@@ -183,21 +184,21 @@ class Encoder:
         """Tokens by id; if a batch fails, its clips are encoded one by one."""
         try:
             tokens = self._codec.encode_prepared([clip for _, clip in clips], self._job.batch)
-            return {one.id: encoded for (one, _), encoded in zip(clips, tokens, strict=True)}
+            return {recording.id: t for (recording, _), t in zip(clips, tokens, strict=True)}
         except Exception as reason:  # the guard around one clip: a network may raise anything
             if len(clips) == 1:
                 _fail(result, clips[0][0], Failure.of(reason))
                 return {}
-        return {key: one for clip in clips for key, one in self._encode([clip], result).items()}
+        return {key: t for clip in clips for key, t in self._encode([clip], result).items()}
 
     def _compare(self, clip: Prepared, batched: Tokens | None, result: ShardResult) -> None:
         if batched is not None:
             try:
-                alone = self._codec.encode_prepared([clip])[0]
-            except Exception:  # as around one clip; its tokens are there
+                single = self._codec.encode_prepared([clip])[0]
+            except Exception:  # as for one clip; its tokens of the batch are kept
                 return
-            result.compared += alone.codes.numel()
-            result.changed += int((alone.codes != batched.codes).sum())
+            result.compared += single.codes.numel()
+            result.changed += int((single.codes != batched.codes).sum())
 
     def _read_ahead(
         self, recordings: Sequence[Recording]
@@ -206,23 +207,23 @@ class Encoder:
         if self._job.batch == "strict":
             lengths = [0.0] * len(recordings)
         else:
-            lengths = list(self._every(Recording.seconds, recordings))
-        batches = in_batches(recordings, lengths, self._job.batch_seconds)
+            lengths = list(self._map(Recording.seconds, recordings))
+        batches = batches_of(recordings, lengths, self._job.batch_seconds)
         read = partial(_read, card=self._codec.card)
-        with ThreadPoolExecutor(1) as ahead:
-            coming = None
+        with ThreadPoolExecutor(1) as thread:
+            next_batch = None
             for batch in [*batches, None]:
-                current = coming
+                current = next_batch
                 if batch is not None:
-                    coming = (
+                    next_batch = (
                         batch,
-                        ahead.submit(lambda batch=batch: list(self._every(read, batch))),
+                        thread.submit(lambda batch=batch: list(self._map(read, batch))),
                     )
                 if current is not None:
                     yield current[0], [_prepared(clip) for clip in current[1].result()]
 
 
-def in_batches(
+def batches_of(
     recordings: Sequence[Recording], seconds: Sequence[float], budget: float
 ) -> list[list[Recording]]:
     """Batches of recordings of similar length, of at most `budget` seconds including padding.
@@ -247,12 +248,12 @@ def _fail(result: ShardResult, recording: Recording, failure: Failure) -> None:
 
 
 def _read(recording: Recording, card: CodecCard) -> tuple[np.ndarray, int, int] | Failure:
-    """The parts of a Prepared, or the failure."""
+    """The fields of a Prepared, or the failure."""
     try:
         clip = prepare(recording.read(), card)
     except Exception as reason:  # the guard around one clip: a file may break any library
         failure = Failure.of(reason)
-        if isinstance(reason.__cause__, FileNotFoundError):  # the source does not have the file
+        if isinstance(reason.__cause__, FileNotFoundError):  # a missing file is permanent
             failure = replace(failure, transient=False)
         return failure
     return clip.waveform.numpy(), clip.num_samples, clip.sample_rate
@@ -262,7 +263,7 @@ def _prepared(parts: tuple[np.ndarray, int, int] | Failure) -> Prepared | Failur
     return parts if isinstance(parts, Failure) else Prepared(torch.from_numpy(parts[0]), *parts[1:])
 
 
-_cached: dict[Job, Encoder] = {}  # one at most
+_cached: dict[Job, Encoder] = {}  # at most one
 
 
 def cached_encoder(job: Job) -> Encoder:
@@ -275,7 +276,7 @@ def cached_encoder(job: Job) -> Encoder:
 
 @contextlib.contextmanager
 def caching(job: Job, codec: Codec) -> Iterator[None]:
-    """In the block, `cached_encoder` has this codec, also in copies of this process."""
+    """In the block, `cached_encoder` uses this codec, also in forked processes."""
     _cached[job] = Encoder(job, codec)
     try:
         yield

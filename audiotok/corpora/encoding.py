@@ -1,8 +1,8 @@
 """Encodes a corpus into a folder of shards; a stopped run can be resumed.
 
 The codes depend only on corpus, codec and settings, not on interruptions or on the machines that
-encode. A shard is written whole or not at all, by this process only: the existing shards are the
-journal of the run.
+encode. A shard is written completely or not at all, by this process only: the existing shards are
+the journal of the run.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Progress:
         """Called with a message for the user."""
 
     def tick(self, clips: int, seconds: float) -> None:
-        """Called when further clips, of so many seconds of sound, are done."""
+        """Called with the number of clips, and their seconds of sound, that were just encoded."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Encoded:
     Attributes:
         clips, seconds: encoded.
         failures: {"clip", "message"} of each clip that could not be encoded.
-        compared, changed: number of codes that were also computed clip by clip, and how many of
-            them differed; 0 and 0 if each clip was encoded alone.
+        compared, changed: number of codes that were also computed clip by clip, and of those that
+            differed; 0 and 0 if each clip was encoded alone.
     """
 
     folder: Path
@@ -94,11 +94,12 @@ def encode(
         tokenizer, checkpoint, device: as for `audiotok.load`.
         batch: as in `Codec.encode_batch`; default: the fastest that the codec supports. All except
             "strict" may change a few codes by rounding: the share is measured and reported.
-        batch_seconds: most seconds of sound in one forward; default 8 on a CPU, 120 on a GPU.
-        shard_clips: most clips of one shard. Batches are formed within a shard, and a kill loses at
-            most the shards in progress. Default: a 32nd of the corpus, limited to 16 to 1000. The
-            sound files of a shard also have at most a 32nd of the corpus's bytes, limited to 0.5 to
-            512 MiB.
+        batch_seconds: largest number of seconds of sound in one forward; default 8 on a CPU, 120
+            on a GPU.
+        shard_clips: largest number of clips in one shard. Batches are formed within a shard, and a
+            kill loses at most the shards in progress. Default: a 32nd of the corpus, limited to 16
+            to 1000. The sound files of a shard also have at most a 32nd of the corpus's bytes,
+            limited to 0.5 to 512 MiB.
         limit: only the first clips.
         workers: processes that encode (CPU, default: all cores), or that read files for a GPU. With
             0 everything runs in this process, for debugging: a clip that crashes ends it.
@@ -118,7 +119,9 @@ def encode(
     codec = registry.load(tokenizer, checkpoint, device, quiet=True)
     kind = codec.device.type
     corpus = sources.load(source, limit)
-    metadata = _metadata(codec, corpus, kind, batch, batch_seconds, shard_clips)
+    metadata = _metadata(
+        codec, corpus, batch=batch, batch_seconds=batch_seconds, shard_clips=shard_clips
+    )
     job = Job(
         name=str(tokenizer),
         checkpoint=None if checkpoint is None else str(Path(checkpoint).absolute()),
@@ -128,20 +131,28 @@ def encode(
         readers=_workers(workers) if kind != "cpu" and can_start_processes() else 0,
         metadata=json.dumps(metadata, sort_keys=True),
     )
-    works = list(_works(corpus, metadata["settings"]["shard_clips"]))
-    here = workers == 0 or not can_start_processes()
-    cached = caching(job, codec) if kind == "cpu" or here else nullcontext()
-    del codec  # a process for a GPU loads its own
+    works = list(_split(corpus, metadata["settings"]["shard_clips"]))
+    in_process = workers == 0 or not can_start_processes()
+    preloaded = caching(job, codec) if kind == "cpu" or in_process else nullcontext()
+    del codec  # the process that uses the GPU loads its own
     metadata["shards"] = len(works)
-    with _LockedFolder(out, metadata) as folder, cached:
-        return _run(folder, metadata, job, works, workers, executor, address, progress)
+    with _LockedFolder(out, metadata) as folder, preloaded:
+        return _run(
+            folder,
+            job,
+            works,
+            workers=workers,
+            executor=executor,
+            address=address,
+            progress=progress,
+        )
 
 
 def _run(
     folder: Path,
-    metadata: dict[str, Any],
     job: Job,
     works: list[Work],
+    *,
     workers: int | None,
     executor: str,
     address: str | None,
@@ -152,10 +163,10 @@ def _run(
     total = sum(len(work.recordings) for work in works)
     missing = _scheduled(missing, count := _processes(workers, job.device))
     done = total - sum(len(work.recordings) for work in missing)
-    begin = cache(partial(progress.start, total, done))
+    start = cache(partial(progress.start, total, done))
 
     def tick(clips: int, seconds: float) -> None:
-        begin()  # not before processes are forked: a progress bar has a thread
+        start()  # only after processes are forked: a progress bar has a thread
         progress.tick(clips, seconds)
 
     run_shards = {
@@ -175,30 +186,33 @@ def _run(
             continue
         with replacing(paths[result.number], CorpusError) as file:
             file.write(result.content)
-    begin()
-    failed.sort(key=lambda one: one.number)
+    start()
+    failed.sort(key=lambda shard: shard.number)
     if failed:
         raise CorpusError(
             f"{len(failed)} of {len(works)} shards could not be encoded, at clip "
             f"{failed[0].clip}: {failed[0].message}; the others are kept, and the same command "
             "tries these again"
         )
-    return _finished(folder, paths)
+    return _summary(folder, paths)
 
 
-def _finished(folder: Path, paths: list[Path]) -> Encoded:
+def _summary(folder: Path, paths: list[Path]) -> Encoded:
     """The summary of all shards; writes the clips that failed to a file FAILED."""
     results = []
     for path in paths:
         with reading(path):
             results.append(ShardResult(**shards.shard_metadata(path)["shard"]))
-    failures = [failure for one in results for failure in one.failures]
+    failures = [failure for result in results for failure in result.failures]
     names = ("clips", "seconds", "compared", "changed")
-    totals = {name: sum(getattr(one, name) for one in results) for name in names}
+    totals = {name: sum(getattr(result, name) for result in results) for name in names}
     encoded = Encoded(folder, failures=failures, **totals)
     (folder / FAILED).unlink(missing_ok=True)
     if failures:
-        lines = ["clip\tmessage", *(f"{f['clip']}\t{f['message']}" for f in failures)]
+        lines = [
+            "clip\tmessage",
+            *(f"{failure['clip']}\t{failure['message']}" for failure in failures),
+        ]
         with replacing(folder / FAILED, CorpusError) as file:
             file.write("\n".join([*lines, ""]).encode(errors="backslashreplace"))
     if not encoded.clips:
@@ -212,12 +226,13 @@ def _finished(folder: Path, paths: list[Path]) -> Encoded:
 def _metadata(
     codec: Codec,
     source: sources.Source,
-    kind: str,
+    *,
     batch: Batch | None,
     batch_seconds: float | None,
     shard_clips: int | None,
 ) -> dict[str, Any]:
     """The metadata of the folder, which every shard contains too."""
+    device = codec.device.type
     if batch is None:
         batch = "ragged" if codec.ragged else "strict" if codec.card.byte_stream else "length"
     if batch not in BATCHES or (batch == "ragged" and not codec.ragged):
@@ -225,18 +240,18 @@ def _metadata(
     clips = len(source.recordings)
     if shard_clips is None:
         shard_clips = min(max(_CLIPS[0], math.ceil(clips / _SHARDS)), _CLIPS[1])
-    seconds = batch_seconds if batch_seconds is not None else _SECONDS.get(kind, _SECONDS["cuda"])
+    seconds = batch_seconds if batch_seconds is not None else _SECONDS.get(device, _SECONDS["cuda"])
     if shard_clips < 1 or seconds <= 0:
         raise CorpusError(
             f"a shard has 1 clip or more and a batch more than 0 seconds, not {shard_clips} and "
             f"{seconds:g}"
         )
     card = codec.card
-    added = {name: getattr(card, name, default) for name, default in rows.ADDED.items()}
-    varied = added != rows.ADDED
+    fields = {name: getattr(card, name, default) for name, default in rows.ADDED.items()}
+    has_fields = fields != rows.ADDED
     return {
-        "format": rows.NEW_FORMAT if varied else shards.FORMAT,
-        **(added if varied else {}),
+        "format": rows.NEW_FORMAT if has_fields else shards.FORMAT,
+        **(fields if has_fields else {}),
         "codec": card.name,
         "fingerprint": codec.fingerprint,
         "codebook_sizes": list(card.codebook_sizes),
@@ -249,12 +264,12 @@ def _metadata(
             "batch": batch,
             "batch_seconds": float(seconds),
             "shard_clips": shard_clips,
-            "device": kind,
+            "device": device,
         },
     }
 
 
-def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
+def _split(source: sources.Source, shard_clips: int) -> Iterator[Work]:
     """Splits the corpus into shards, in its order."""
     max_bytes = min(max(_BYTES[0], math.ceil(sum(source.sizes) / _SHARDS)), _BYTES[1])
     start = number = size = 0
@@ -267,8 +282,8 @@ def _works(source: sources.Source, shard_clips: int) -> Iterator[Work]:
 
 
 def _scheduled(works: list[Work], processes: int) -> list[Work]:
-    """The largest shards first. A shard gets several threads if the other processes would wait for
-    it at the end: one that is larger than a process's share, or the last one to start."""
+    """The shards, largest first. A shard for which the other processes would wait at the end gets
+    several threads: one that is larger than a process's share, or the last one to start."""
     works = sorted(works, key=lambda work: -work.size)
     share = sum(work.size for work in works) / processes
     last = len(works) - 1
@@ -282,7 +297,8 @@ def _differences(existing: dict[str, Any], metadata: dict[str, Any]) -> str:
     """The differences between two folders of tokens, in one line."""
     ignored = [key for key in ("card", "fingerprint") if key in existing and "encoder" in existing]
     existing, metadata = (
-        {k: v for k, v in one.items() if k not in ignored} for one in (existing, metadata)
+        {key: value for key, value in content.items() if key not in ignored}
+        for content in (existing, metadata)
     )
     text = differences(existing, metadata)
     if "corpus.sha256" in text:
@@ -302,7 +318,7 @@ class _LockedFolder:
         if shards.is_shards(folder):  # before anything is written there
             shards.read_metadata(folder)
         else:
-            self._refuse_others()
+            self._refuse_foreign_files()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -321,10 +337,10 @@ class _LockedFolder:
             raise
         return folder
 
-    def _refuse_others(self) -> None:
-        """Raises CorpusError if the folder contains files that are no tokens."""
-        own_files = {self._folder / ".lock", *temporaries(self._folder)}
-        if self._folder.is_dir() and (other_files := set(self._folder.iterdir()) - own_files):
+    def _refuse_foreign_files(self) -> None:
+        """Raises CorpusError if the folder contains other files than tokens."""
+        expected = {self._folder / ".lock", *temporaries(self._folder)}
+        if self._folder.is_dir() and (other_files := set(self._folder.iterdir()) - expected):
             raise CorpusError(
                 f"{self._folder} contains other files and no corpus of tokens, e.g. "
                 f"{min(other_files).name}: name a new folder"
@@ -340,18 +356,18 @@ class _LockedFolder:
                     "name another folder, or remove this one"
                 )
         else:
-            self._refuse_others()
+            self._refuse_foreign_files()
             with replacing(folder / shards.METADATA_FILE, CorpusError) as file:
                 file.write(shards.metadata_bytes(self._metadata))
-        for part in temporaries(folder):
-            part.unlink(missing_ok=True)
+        for temporary in temporaries(folder):
+            temporary.unlink(missing_ok=True)
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
 
 def _processes(workers: int | None, device: str) -> int:
-    """How many processes encode, or may share a shard: one for a GPU."""
+    """The number of processes that encode; one for a GPU."""
     return max(1, _workers(workers)) if device == "cpu" else 1
 
 

@@ -42,12 +42,12 @@ def local(
     job: Job, works: Iterable[Work], tick: Tick, count: int
 ) -> Iterator[ShardResult | FailedShard]:
     """In `count` processes of this machine. If a process dies, its shard is tried again, and clips
-    that crash the process are skipped: see `_surviving`."""
+    that crash the process are skipped: see `_without_crashing_clips`."""
     works, reported = iter(works), [0.0, 0.0]
-    forked = job.device == "cpu" and can_fork()
+    fork = job.device == "cpu" and can_fork()
     # the processes end before the threads that wait for them, also after an interrupt
     with ThreadPoolExecutor(count) as threads, ExitStack() as stack:
-        processes = [stack.enter_context(_Process(job, forked)) for _ in range(count)]
+        processes = [stack.enter_context(_Process(job, fork)) for _ in range(count)]
         running = {
             threads.submit(process.make, work): process
             for process, work in zip(processes, works, strict=False)
@@ -72,9 +72,8 @@ class _Process:
     """
 
     def __init__(self, job: Job, forked: bool):
-        self.done = multiprocessing.get_context("spawn").RawArray(
-            "d", 2
-        )  # only the process writes it
+        # only the process writes it
+        self.done = multiprocessing.get_context("spawn").RawArray("d", 2)
         self._job, self._closed, self._forked = job, False, forked
         self._lock = threading.Lock()
         self._stack = ExitStack()
@@ -90,7 +89,7 @@ class _Process:
 
     def make(self, work: Work) -> ShardResult | FailedShard:
         """Encodes the shard `work`; called in a thread."""
-        return _surviving(work, self._try)
+        return _without_crashing_clips(work, self._try)
 
     def _try(self, work: Work, again: bool) -> ShardResult | FailedShard:
         try:
@@ -107,7 +106,7 @@ class _Process:
             self._pool = self._stack.enter_context(
                 starting(1, _set_counter, (self.done,), self._forked)
             )
-            self._forked = False  # other threads run by the time that another one is needed
+            self._forked = False  # a replacement cannot be forked: other threads run by then
 
 
 _STARTING = threading.Lock()
@@ -117,12 +116,12 @@ class _ProcessDied(Exception):
     """The process that encoded a shard died."""
 
 
-def _surviving(
+def _without_crashing_clips(
     work: Work, attempt: Callable[[Work, bool], ShardResult | FailedShard]
 ) -> ShardResult | FailedShard:
     """Encodes the shard `work`, some of whose clips may crash the process.
 
-    It is tried twice. Then each clip is encoded alone; those that crash the process again are
+    The shard is tried twice. Then each clip is encoded alone; those that crash the process are
     skipped and listed as failures.
 
     Args:
@@ -171,11 +170,11 @@ def _count(clips: int, seconds: float) -> None:
 
 def _make(job: Job, work: Work, counted: bool) -> ShardResult | FailedShard:
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(work.threads,)) as pool:
-        # in a new thread: after a fork, only there OpenMP can start several threads
-        return pool.submit(cached_encoder(job).make, work, _count if counted else _nothing).result()
+        # after a fork, OpenMP can start several threads only from a new thread
+        return pool.submit(cached_encoder(job).make, work, _count if counted else _no_tick).result()
 
 
-def _nothing(clips: int, seconds: float) -> None:
+def _no_tick(clips: int, seconds: float) -> None:
     pass
 
 
@@ -187,17 +186,17 @@ def on_ray(
     Args:
         address: see `clusters.connected`.
     """
-    from audiotok.harness.clusters import connected  # it imports all of the harness
+    from audiotok.harness.clusters import connected  # imports the whole harness
 
     kind = "CPU"
     if job.device.startswith("cuda"):
         kind, job = "GPU", replace(job, device="cuda")  # the GPU that Ray assigns to the task
     with connected(address) as ray:
-        yield from _run_on_ray(ray, kind, job, works, tick)
+        yield from _run_on_ray(ray, job, works, kind=kind, tick=tick)
 
 
 def _run_on_ray(
-    ray: Any, kind: str, job: Job, works: Iterable[Work], tick: Tick
+    ray: Any, job: Job, works: Iterable[Work], *, kind: str, tick: Tick
 ) -> Iterator[ShardResult | FailedShard]:
     from audiotok.harness.clusters import RETRIES
 
@@ -215,7 +214,7 @@ def _run_on_ray(
         while running:
             finished, _ = ray.wait(list(running), num_returns=1)
             work = running.pop(finished[0])
-            running |= {task.remote(job, more): more for more in islice(works, 1)}
+            running |= {task.remote(job, next_work): next_work for next_work in islice(works, 1)}
             try:
                 result = _result(ray, finished[0])
             except _ProcessDied:
@@ -225,7 +224,7 @@ def _run_on_ray(
                 tick(result.clips + len(result.failures), result.seconds)
             yield result
         for work in lost:
-            yield _surviving(work, attempt)
+            yield _without_crashing_clips(work, attempt)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
@@ -244,4 +243,4 @@ def _result(ray: Any, reference: Any) -> ShardResult | FailedShard:
 def _make_on_ray(job: Job, work: Work) -> ShardResult | FailedShard:
     if job.device == "cpu":
         torch.set_num_threads(1)
-    return cached_encoder(job).make(work, _nothing)
+    return cached_encoder(job).make(work, _no_tick)

@@ -1,5 +1,5 @@
-"""Shards of tokens as an indexed dataset of Megatron-LM: PREFIX.bin holds ids, PREFIX.idx where
-each sequence starts. Every sequence, a clip or a pack of clips, is a document.
+"""Shards of tokens as an indexed dataset of Megatron-LM: PREFIX.bin holds ids, PREFIX.idx the start
+of each sequence. Every sequence, a clip or a pack of clips, is a document.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from audiotok.errors import CorpusError
 from audiotok.system.files import replacing
 
 MAGIC, VERSION = b"MMIDIDX\x00\x00", 1
-_TYPES = {np.dtype("<u2"): 8, np.dtype("<i4"): 4}  # the numbers by which Megatron names types
-_LARGEST_SHORT = 65_500  # vocabularies from this size on are int32, as in Megatron
+_TYPES = {np.dtype("<u2"): 8, np.dtype("<i4"): 4}  # codes of types in Megatron
+_INT32_FROM = 65_500  # size of the vocabulary from which ids are int32, as in Megatron
 
 
 def export_megatron(
@@ -47,16 +47,16 @@ def export_megatron(
     end = layout.end(source.layout()[0])
     if end > 2**31:
         raise CorpusError(f"ids up to {end - 1} do not fit into the 32 bits of Megatron's files")
-    kind = np.dtype("<u2" if end < _LARGEST_SHORT else "<i4")
+    id_type = np.dtype("<u2" if end < _INT32_FROM else "<i4")
     lengths: list[int] = []
     documents = sequences(source, layout, tick)
     with replacing(paths[1], CorpusError) as index:
         with replacing(paths[0], CorpusError) as file:
             for ids in packed(documents, pack) if pack is not None else documents:
-                file.write(ids.numpy().astype(kind).tobytes())
+                file.write(ids.numpy().astype(id_type).tobytes())
                 lengths.append(len(ids))
-        starts = np.cumsum([0, *lengths], dtype="<i8")[:-1] * kind.itemsize
-        index.write(MAGIC + struct.pack("<QB", VERSION, _TYPES[kind]))
+        starts = np.cumsum([0, *lengths], dtype="<i8")[:-1] * id_type.itemsize
+        index.write(MAGIC + struct.pack("<QB", VERSION, _TYPES[id_type]))
         index.write(struct.pack("<QQ", len(lengths), len(lengths) + 1))
         index.write(np.array(lengths, "<i4").tobytes() + starts.astype("<i8").tobytes())
         index.write(np.arange(len(lengths) + 1, dtype="<i8").tobytes())

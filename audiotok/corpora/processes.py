@@ -1,9 +1,9 @@
 """Worker processes with one thread each, which end with this process.
 
-A copy of this process (fork) shares its libraries and networks: it starts in a tenth of a second,
-while a clean process (`clean_start`) loads for seconds. A copy has only the thread that makes it,
-and a lock that another thread holds is never released in it. Therefore copies are made only where
-no other thread of Python runs, except those of `concurrent.futures` that serve earlier copies.
+A forked process shares libraries and networks with its parent and starts in a tenth of a second,
+while a clean process (`clean_start`) takes seconds. It has only the thread that forked it, and a
+lock that another thread held is never released in it. So processes are forked only while no other
+thread of Python runs, except those of `concurrent.futures` that serve earlier processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from audiotok.system.processes import clean_start, take_over, worker_start
 
 
 def can_fork() -> bool:
-    """Whether copies of this process work: on Linux, if it has no other thread of Python."""
+    """Whether this process can be forked: on Linux, if it has no other thread of Python."""
     return sys.platform == "linux" and threading.active_count() == 1
 
 
@@ -38,19 +38,18 @@ def starting(
 
     Args:
         initializer: called with `arguments` in each of them.
-        forked: they are copies of this process, see `can_fork`.
+        forked: whether they are forked from this process, see `can_fork`.
     """
     context = multiprocessing.get_context("fork") if forked else clean_start()
-    about = dict(os.environ), initializer, arguments
-    pool = ProcessPoolExecutor(count, context, _start, about)
-    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(count, context, _start, (dict(os.environ), initializer, arguments))
+    earlier = multiprocessing.active_children()
     started: list = []
     try:
         with worker_start(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads of OpenMP
-            for _ in range(count):  # each starts one
-                pool.submit(_nothing)
-        started = [one for one in multiprocessing.active_children() if one not in others]
+            warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads of OpenMP
+            for _ in range(count):  # each call starts a process
+                pool.submit(_no_op)
+        started = [p for p in multiprocessing.active_children() if p not in earlier]
         yield pool
     finally:
         for process in started:
@@ -78,5 +77,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     pass

@@ -1,7 +1,7 @@
 """One row of a shard of tokens: its columns, its checksum, and the conversion to a clip and back.
 
-The checksum of a row is a CRC-32 over all its other columns, so that a damaged bit anywhere in the
-parquet file raises an error and never gives wrong codes.
+The checksum of a row is a CRC-32 over all its other columns, so that any damaged bit in the
+parquet file raises an error instead of giving wrong codes.
 """
 
 from __future__ import annotations
@@ -26,18 +26,27 @@ from audiotok.tokens.tokens import Tokens
 
 FORMAT = "audiotok-tokens-2"
 OLD_FORMAT = "audiotok-tokens-1"  # without checksums
-# with durations, global codes, or without a decoder: these fields in the metadata
+# for tokens with durations or global codes, or without a decoder: ADDED are in the metadata
 NEW_FORMAT = "audiotok-tokens-3"
 ADDED = {"max_duration": 1, "merged_codebooks": 0, "global_sizes": [], "needs": ""}
-ROW_GROUP = 256  # most rows of a row group
-GROUP_CODES = 2**24  # most codes of a row group with several rows
-_MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # most rows and bytes of a row group that is read
+ROW_GROUP = 256  # largest number of rows in a row group
+GROUP_CODES = 2**24  # largest number of codes in a row group with several rows
+_MAX_ROWS, _MAX_BYTES = 2**16, 2**32  # of a row group that is read
 KEY = b"audiotok"
 _TYPES = {"int32": torch.int32, "int64": torch.int64}
 _SIDE = pa.struct(
     [("values", pa.list_(pa.int64())), ("shape", pa.list_(pa.int32())), ("type", pa.string())]
 )
-_PLAIN = ("id", "num_frames", "num_samples", "sample_rate", "duration", "text", "speaker", "label")
+_SCALARS = (
+    "id",
+    "num_frames",
+    "num_samples",
+    "sample_rate",
+    "duration",
+    "text",
+    "speaker",
+    "label",
+)
 _ADVICE = (
     "remove this file and run the same `audiotok encode` again, which writes it again, or restore "
     "it from a copy"
@@ -46,7 +55,7 @@ _ADVICE = (
 
 def schema(metadata: Mapping[str, Any]) -> pa.Schema:
     """The columns of a shard; `metadata` has its format and codebook_sizes."""
-    text = [(name, pa.string()) for name in ("text", "speaker", "label")]
+    texts = [(name, pa.string()) for name in ("text", "speaker", "label")]
     columns = [
         ("id", pa.string()),
         ("codes", pa.list_(pa.list_(_code_type(metadata)))),
@@ -54,7 +63,7 @@ def schema(metadata: Mapping[str, Any]) -> pa.Schema:
         ("num_samples", pa.int64()),
         ("sample_rate", pa.int32()),
         ("duration", pa.float64()),
-        *text,
+        *texts,
         ("side", _SIDE),
     ]
     return pa.schema(columns + [("crc32", pa.uint32())] * (metadata["format"] != OLD_FORMAT))
@@ -133,7 +142,7 @@ def row_of(table: pa.Table, number: int) -> dict[str, Any]:
 def _checksum(row: Mapping[str, Any]) -> int:
     """CRC-32 over all other columns."""
     books = row["codes"]
-    head = [[row[name] for name in _PLAIN], row["side"], [len(book) for book in books]]
+    head = [[row[name] for name in _SCALARS], row["side"], [len(book) for book in books]]
     total = zlib.crc32(json.dumps(head, sort_keys=True).encode())
     for book in books:
         values = np.ascontiguousarray(book, book.dtype.newbyteorder("<"))
@@ -154,8 +163,8 @@ def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
     channels = (len(books) - varies) // (codebooks + has_globals)
     global_codes = None
     if has_globals and channels:
-        *books, last = *books[:-channels], books[-channels:]
-        global_codes = torch.from_numpy(np.stack(last).astype("int64"))
+        *books, global_books = *books[:-channels], books[-channels:]
+        global_codes = torch.from_numpy(np.stack(global_books).astype("int64"))
     starts, unit = None, math.lcm(*strides)
     shape = (channels, codebooks, frames)
     numbers = metadata["codebook_sizes"], strides, row["num_samples"], row["sample_rate"]
@@ -170,8 +179,8 @@ def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
     if not channels or len(books) % codebooks or [len(book) for book in books] != sizes:
         raise TokensError(f"the codes of {row['id']} do not fit {frames} frames: damaged?")
     codes = []
-    for n, book in enumerate(books):
-        free, k = torch.from_numpy(book.astype("int64")), n % codebooks
+    for number, book in enumerate(books):
+        free, k = torch.from_numpy(book.astype("int64")), number % codebooks
         if k < added["merged_codebooks"]:
             codes.append(durations.repeated(free[None], starts, unit, strides[k], frames)[0])
         else:
@@ -182,22 +191,22 @@ def tokens_of(row: Mapping[str, Any], metadata: Mapping[str, Any]) -> Tokens:
         torch.stack(codes).unflatten(0, (-1, codebooks)),
         metadata["codec"],
         metadata["fingerprint"],
-        row["num_samples"],
-        row["sample_rate"],
-        metadata["codebook_sizes"],
-        strides,
-        side,
-        added["max_duration"],
-        added["merged_codebooks"],
-        global_codes,
-        tuple(added["global_sizes"]),
-        added["needs"],
+        num_samples=row["num_samples"],
+        sample_rate=row["sample_rate"],
+        codebook_sizes=metadata["codebook_sizes"],
+        strides=strides,
+        side=side,
+        max_duration=added["max_duration"],
+        merged_codebooks=added["merged_codebooks"],
+        global_codes=global_codes,
+        global_sizes=tuple(added["global_sizes"]),
+        needs=added["needs"],
     )
 
 
 def sealed(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """`metadata` with a checksum, which `unsealed` checks and removes."""
-    return {**metadata, "crc32": _seal(metadata)}
+    return {**metadata, "crc32": _metadata_checksum(metadata)}
 
 
 def unsealed(content: bytes) -> dict[str, Any]:
@@ -213,8 +222,8 @@ def unsealed(content: bytes) -> dict[str, Any]:
     file_format = metadata.get("format")
     if file_format not in (FORMAT, OLD_FORMAT, NEW_FORMAT):
         raise ValueError(f"format {file_format!r:.40}, expected {FORMAT!r} or {NEW_FORMAT!r}")
-    seal = metadata.pop("crc32", None)
-    if file_format != OLD_FORMAT and seal != _seal(metadata):
+    checksum = metadata.pop("crc32", None)
+    if file_format != OLD_FORMAT and checksum != _metadata_checksum(metadata):
         raise ValueError("its checksum does not fit, it is damaged")
     for name, kind in (("codec", str), ("fingerprint", str), ("codebook_sizes", list)):
         if not isinstance(metadata.get(name), kind):
@@ -236,7 +245,7 @@ def unsealed(content: bytes) -> dict[str, Any]:
     return metadata
 
 
-def _seal(metadata: Mapping[str, Any]) -> str:
+def _metadata_checksum(metadata: Mapping[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(metadata, sort_keys=True).encode()):08x}"
 
 
@@ -255,7 +264,7 @@ def opened(path: Path) -> parquet.ParquetFile:
         metadata = metadata_of(file)
         actual, expected = file.schema_arrow, schema(metadata)
         if not actual.equals(expected):
-            differing = [f.name for f in expected if f not in actual] or actual.names
+            differing = [column.name for column in expected if column not in actual] or actual.names
             raise TokensError(f"its columns are not those of a shard: {', '.join(differing[:3])}")
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         count, clips = sum(group.num_rows for group in groups), file.metadata.num_rows
@@ -274,16 +283,16 @@ def opened(path: Path) -> parquet.ParquetFile:
 
 @contextmanager
 def reading(path: Path, row: str = "") -> Iterator[None]:
-    """Turns any error of reading a damaged file into a CorpusError that says what to do.
+    """Converts any error of reading a damaged file to a CorpusError that says what to do.
 
     Args:
         row: of the file, for the message; "" for the whole file.
     """
-    where = f"{path}, {row}" if row else str(path)
+    name = f"{path}, {row}" if row else str(path)
     try:
         yield
     except MemoryError as reason:
-        raise CorpusError(f"{where} does not fit into memory, or is damaged") from reason
+        raise CorpusError(f"{name} does not fit into memory, or is damaged") from reason
     except CorpusError:
         raise
     except (
@@ -291,9 +300,9 @@ def reading(path: Path, row: str = "") -> Iterator[None]:
         RecursionError, RuntimeError, TypeError, ValueError,
     ) as reason:  # fmt: skip
         if isinstance(reason, OSError) and reason.errno is not None:
-            raise CorpusError(f"{where} cannot be read: {line(reason)}") from reason
+            raise CorpusError(f"{name} cannot be read: {line(reason)}") from reason
         raise CorpusError(
-            f"{where} is no shard of tokens, or damaged ({line(reason)}): {_ADVICE}"
+            f"{name} is no shard of tokens, or damaged ({line(reason)}): {_ADVICE}"
         ) from reason
 
 

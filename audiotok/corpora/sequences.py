@@ -56,7 +56,7 @@ class Layout:
             raise CorpusError(f"words are interleaved with {PATTERNS[0]} codes only")
 
     def end(self, sizes: Sequence[int]) -> int:
-        """The first id that no sequence has, for codebooks of these sizes."""
+        """One more than the largest id, for codebooks of these sizes."""
         if self.bpe is not None:
             return self.bpe.offset + self.bpe.vocab_size
         return Vocabulary(tuple(sizes), self.offset, self.special).end
@@ -78,7 +78,9 @@ class Layout:
                 part = replace(tokens, codes=tokens.codes[..., begin:end], num_samples=samples)
                 sound = self._sound(part)
                 parts.append(sound[~torch.isin(sound, torch.tensor(list(marks.values())))])
-        bos, eos = (torch.tensor([marks[n]] if n in marks else []).long() for n in ("bos", "eos"))
+        bos, eos = (
+            torch.tensor([marks[name]] if name in marks else []).long() for name in ("bos", "eos")
+        )
         return torch.cat([bos, *parts, eos])
 
     def _sound(self, tokens: Tokens) -> torch.Tensor:
@@ -96,13 +98,15 @@ class Layout:
         return ids
 
     def _marks(self, tokens: Tokens) -> dict[str, int]:
-        """The ids of bos and eos, as far as sequences have them."""
+        """The ids of bos and eos, if sequences have them."""
         names = ("bos", "eos")
         if self.bpe is not None:
-            has = self.bpe.tokenizer.token_to_id
-            return {n: self.bpe.special_id(n) for n in names if has(f"<{n}>") is not None}
+            id_of = self.bpe.tokenizer.token_to_id
+            return {
+                name: self.bpe.special_id(name) for name in names if id_of(f"<{name}>") is not None
+            }
         vocabulary = Vocabulary(tokens.segmented().codebook_sizes, self.offset, self.special)
-        return {n: vocabulary.id(n) for n in names if n in self.special}
+        return {name: vocabulary.id(name) for name in names if name in self.special}
 
 
 def read_words(path: str | Path) -> Words:
@@ -131,12 +135,16 @@ def read_words(path: str | Path) -> Words:
                 f"{text!r:.40}"
             )
         words.setdefault(name, []).append((begin, word))
-    return {name: sorted(one, key=lambda pair: pair[0]) for name, one in words.items()}
+    return {name: sorted(entries, key=lambda pair: pair[0]) for name, entries in words.items()}
 
 
 def text_ids(path: str | Path) -> Callable[[str], list[int]]:
-    """Word -> ids by a text tokenizer of Hugging Face, a folder with tokenizer.json or that file; a
-    space stands before the word."""
+    """A function from a word to its ids, by a text tokenizer of Hugging Face. The word is encoded
+    with a space before it.
+
+    Args:
+        path: a tokenizer.json, or its folder.
+    """
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -153,13 +161,15 @@ def sequences(
     shards: Shards, layout: Layout, tick: Callable[[int, float], None]
 ) -> Iterator[torch.Tensor]:
     """The sequence of each clip, in the order of the corpus; `tick` as of `export_webdataset`."""
-    without = 0
+    without_words = 0
     for clip, tokens in shards:
-        without += bool(layout.words) and clip.id not in layout.words
+        without_words += bool(layout.words) and clip.id not in layout.words
         yield layout.ids(clip, tokens)
         tick(1, tokens.duration)
-    if without:
-        log.warning("%d clips have no words in the CTM file: their sound alone is written", without)
+    if without_words:
+        log.warning(
+            "%d clips have no words in the CTM file: their sound alone is written", without_words
+        )
 
 
 def packed(ids: Iterable[torch.Tensor], length: int) -> Iterator[torch.Tensor]:
@@ -167,10 +177,10 @@ def packed(ids: Iterable[torch.Tensor], length: int) -> Iterator[torch.Tensor]:
     if length < 1:
         raise CorpusError(f"packed sequences have 1 id or more, not {length}")
     parts, filled = [], 0
-    for one in ids:
-        while filled + len(one) >= length:
-            yield torch.cat([*parts, one[: length - filled]])
-            one, parts, filled = one[length - filled :], [], 0
-        parts, filled = [*parts, one], filled + len(one)
+    for sequence in ids:
+        while filled + len(sequence) >= length:
+            yield torch.cat([*parts, sequence[: length - filled]])
+            sequence, parts, filled = sequence[length - filled :], [], 0
+        parts, filled = [*parts, sequence], filled + len(sequence)
     if filled:
         yield torch.cat(parts)

@@ -1,7 +1,7 @@
 """Shards of tokens as Lhotse Shar: cuts.NNNNNN.jsonl.gz and codes.NNNNNN.tar, side by side.
 
 Each clip is a MonoCut without sound; its text and speaker are a supervision, its codes the array
-`codes` (C, K, T) at the finest rate, and what else is known of its tokens is in `custom`.
+`codes` (C, K, T) at the finest rate; the other fields of its tokens are in `custom`.
 `lhotse.CutSet.from_shar(in_dir=...)` reads the folder, `cut.load_codes()` the codes.
 """
 
@@ -57,8 +57,8 @@ def export_shar(
 
 
 def _cut(clip: Clip, tokens: Tokens) -> dict:
-    about = {"start": 0, "duration": tokens.duration, "channel": 0}
-    supervision = {"id": clip.id, "recording_id": clip.id, **about}
+    times = {"start": 0, "duration": tokens.duration, "channel": 0}
+    supervision = {"id": clip.id, "recording_id": clip.id, **times}
     supervision |= {
         name: getattr(clip, name) for name in ("text", "speaker") if getattr(clip, name)
     }
@@ -75,7 +75,7 @@ def _cut(clip: Clip, tokens: Tokens) -> dict:
         custom["needs"] = tokens.needs
     return {
         "id": clip.id,
-        **about,
+        **times,
         "supervisions": [supervision],
         "custom": custom,
         "type": "MonoCut",
@@ -85,15 +85,15 @@ def _cut(clip: Clip, tokens: Tokens) -> dict:
 def _add(tar: tarfile.TarFile, clip: Clip, tokens: Tokens) -> None:
     codes, content = tokens.codes.numpy(), io.BytesIO()
     np.save(content, codes.astype(np.min_scalar_type(max(tokens.codebook_sizes) - 1)))
-    place = {"storage_type": "shar", "storage_path": "", "storage_key": ""}
+    storage = {"storage_type": "shar", "storage_path": "", "storage_key": ""}
     manifest = {
-        "array": place | {"shape": list(codes.shape)},
+        "array": storage | {"shape": list(codes.shape)},
         "temporal_dim": 2,
         "frame_shift": tokens.duration / tokens.num_frames,
         "start": 0,
     }
     parts = {"npy": content.getvalue(), "json": json.dumps(manifest).encode() + b"\n"}
-    for kind, data in parts.items():
-        entry = tarfile.TarInfo(f"{clip.id}.{kind}")
+    for extension, data in parts.items():
+        entry = tarfile.TarInfo(f"{clip.id}.{extension}")
         entry.size = len(data)
         tar.addfile(entry, io.BytesIO(data))

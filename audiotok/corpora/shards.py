@@ -52,7 +52,7 @@ log = logging.getLogger("audiotok")
 
 METADATA_FILE = "_corpus.json"
 _OLD_METADATA_FILE = "corpus.json"
-_SAME = ("format", "fingerprint", "codec", "codebook_sizes", "strides")  # in folder and shards
+_COMMON = ("format", "fingerprint", "codec", "codebook_sizes", "strides")  # in folder and shards
 
 
 def file_name(number: int, count: int) -> str:
@@ -91,7 +91,7 @@ class Shards:
     def _check(self, path: Path) -> None:
         """Raises CorpusError unless the metadata of the shard agrees with that of the folder."""
         metadata = shard_metadata(path)
-        for name in (*_SAME, *rows.ADDED):
+        for name in (*_COMMON, *rows.ADDED):
             shard, folder = metadata.get(name), self.metadata.get(name)
             if shard != folder:
                 raise CorpusError(

@@ -31,14 +31,14 @@ class Recording:
 
     Attributes:
         id: unique in its source, and safe as the name of a file.
-        where: path of the file, or number of the row.
-        dataset: name of the Hugging Face dataset that `where` is a row of.
+        location: path of the file, or number of the row.
+        dataset: name of the Hugging Face dataset that `location` is a row of.
         text, speaker, label: transcript, speaker and class; None if unknown.
         offset, duration: of the clip in the file, seconds; None: to the end of the file.
     """
 
     id: str
-    where: str | int
+    location: str | int
     dataset: str | None = None
     text: str | None = None
     speaker: str | None = None
@@ -53,8 +53,8 @@ class Recording:
     def read(self) -> audio.Audio:
         """The sound; AudioError if it cannot be read."""
         if self.dataset is None:
-            return _segments.cut(audio.read(self.where), self.segment, str(self.where))
-        file = _rows(self.dataset).open(self.where)
+            return _segments.cut(audio.read(self.location), self.segment, str(self.location))
+        file = _rows(self.dataset).open(self.location)
         if isinstance(file, str):
             return audio.read(file)
         with tempfile.NamedTemporaryFile(suffix=".sound") as copy:
@@ -65,16 +65,16 @@ class Recording:
     def seconds(self) -> float:
         """Duration; 0 if it cannot be read."""
         try:
-            whole = max(0.0, self._whole() - self.offset)
-            return max(0.0, whole if self.duration is None else self.duration)
+            seconds = max(0.0, self._whole() - self.offset)
+            return max(0.0, seconds if self.duration is None else self.duration)
         except (AudioError, soundfile.LibsndfileError, OSError, TypeError, ValueError):
             return 0.0
 
     def _whole(self) -> float:
         """Seconds of the whole file."""
         if self.dataset is None:
-            return _seconds(audio.AudioFile(self.where))
-        file = _rows(self.dataset).open(self.where)
+            return _seconds(audio.AudioFile(self.location))
+        file = _rows(self.dataset).open(self.location)
         if isinstance(file, str):
             return _seconds(audio.AudioFile(file))
         return soundfile.info(file).duration
@@ -104,26 +104,29 @@ def load(source: str | Path, limit: int | None = None) -> Source:
     """
     signature = None
     if str(source).startswith("hf:"):
-        recordings, title, signature = (
-            _of_dataset(str(source)),
-            str(source),
-            _rows(str(source)).signature(),
-        )
+        title = str(source)
+        recordings, signature = _of_dataset(title), _rows(title).signature()
     else:
         corpus = data.load(source)
         title = corpus.name
         recordings = [
             Recording(
-                c.id, str(c.path.absolute()), None, c.text, c.speaker, c.label, c.offset, c.duration
+                clip.id,
+                str(clip.path.absolute()),
+                text=clip.text,
+                speaker=clip.speaker,
+                label=clip.label,
+                offset=clip.offset,
+                duration=clip.duration,
             )
-            for c in corpus
-            if c.path is not None
+            for clip in corpus
+            if clip.path is not None
         ]
     if limit is not None:
         if limit < 1:
             raise CorpusError(f"the limit is {limit} clips: expected 1 or more")
         recordings = recordings[:limit]
-    if (duplicates := names.twice(one.id for one in recordings)) is not None:
+    if (duplicates := names.twice(recording.id for recording in recordings)) is not None:
         raise CorpusError(
             f"{title} has two clips of the ids {duplicates[0]} and {duplicates[1]}: rename one"
         )
@@ -151,17 +154,17 @@ def _rows(name: str) -> sounds.Rows:
 
 def _of_dataset(name: str) -> list[Recording]:
     rows = _rows(name)
-    texts = rows.column("text", "transcription", "transcript", "sentence")
-    speakers = rows.column("speaker", "speaker_id", "client_id")
-    labels = rows.column("label")
+    columns = (
+        rows.column("text", "transcription", "transcript", "sentence"),
+        rows.column("speaker", "speaker_id", "client_id"),
+        rows.column("label"),
+    )
     ids = _ids.derive(rows.ids)
     if names.twice(ids) is not None:
         ids = [str(number) for number in range(len(ids))]
     return [
-        Recording(
-            id, n, name, *(None if c is None else _text(c[n]) for c in (texts, speakers, labels))
-        )
-        for n, id in enumerate(ids)
+        Recording(clip_id, number, name, *(c and _text(c[number]) for c in columns))
+        for number, clip_id in enumerate(ids)
     ]
 
 
@@ -170,11 +173,11 @@ def _text(value: Any) -> str | None:
 
 
 def _state(recording: Recording) -> tuple[int, int]:
-    """Bytes of the file, and its modification time in ns; 0 if unknown."""
+    """Size of the file in bytes, and its modification time in ns; 0 if unknown."""
     if recording.dataset is not None:
         return 0, 0
     try:
-        status = os.stat(recording.where)
+        status = os.stat(recording.location)
     except OSError:
         return 0, 0
     return status.st_size, status.st_mtime_ns

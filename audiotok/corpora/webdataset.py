@@ -2,7 +2,7 @@
 
 Each clip is `NUMBER.json`, its columns and the codec, and `NUMBER.npy`, its codes (C, K, T) at the
 finest rate in the smallest unsigned type. The number is that of the clip in the corpus, nine
-digits. It is not the id, because ids may have dots, which WebDataset takes for the start of the
+digits. It is not the id, because ids may have dots, at which WebDataset starts the
 extension.
 """
 
@@ -34,7 +34,7 @@ def export_webdataset(
     """Writes the shards of `folder` as tokens-000000.tar, ... into `out`; the same bytes each time.
 
     Args:
-        clips_per_file: most clips of one tar file.
+        clips_per_file: largest number of clips in one tar file.
         tick: called with numbers of clips and seconds of sound that are done.
     """
     if clips_per_file < 1:
@@ -49,7 +49,7 @@ def export_webdataset(
         with replacing(paths[-1], CorpusError) as file, tarfile.open(fileobj=file, mode="w") as tar:
             for _ in range(min(remaining, clips_per_file)):
                 number, (clip, tokens) = next(clips)
-                _add(tar, f"{number:09d}", clip, tokens, metadata)
+                _add(tar, f"{number:09d}", clip, tokens=tokens, metadata=metadata)
                 tick(1, tokens.duration)
         remaining -= min(remaining, clips_per_file)
     return paths
@@ -67,7 +67,7 @@ def new_folder(out: str | Path) -> Path:
     return out
 
 
-def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: dict) -> None:
+def _add(tar: tarfile.TarFile, key: str, clip: Clip, *, tokens: Tokens, metadata: dict) -> None:
     fields = {
         "id": clip.id,
         "num_samples": tokens.num_samples,
@@ -89,7 +89,7 @@ def _add(tar: tarfile.TarFile, key: str, clip: Clip, tokens: Tokens, metadata: d
         "json": json.dumps(metadata | fields, sort_keys=True).encode(),
         "npy": codes.getvalue(),
     }
-    for kind, content in parts.items():
-        entry = tarfile.TarInfo(f"{key}.{kind}")
+    for extension, content in parts.items():
+        entry = tarfile.TarInfo(f"{key}.{extension}")
         entry.size = len(content)
         tar.addfile(entry, io.BytesIO(content))

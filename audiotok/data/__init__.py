@@ -39,13 +39,13 @@ class Clip:
         id: unique in its corpus, stable, and safe as the name of a file.
         path: the sound file.
         text, speaker, label: transcript, speaker and class; None if unknown.
-        language: spoken in it, as an ISO 639 code ("en", "pt-br"); None if unknown.
+        language: the spoken one, as an ISO 639 code ("en", "pt-br"); None if unknown.
         session: the recording that several clips were cut from or made in; None if unknown.
-        prompt: a sound of the voice that this one is to imitate; None if there is none.
+        prompt: a recording of the voice that this clip imitates; None if there is none.
         licence: of this recording, if its corpus has one.
         split: "train", "validation" or "test", if its corpus has splits.
         reference: the original, if this file is already a reconstruction.
-        codec: who made this file, if it is a reconstruction; read by suites of given sounds.
+        codec: the codec of this file, if it is a reconstruction; read by suites of given sounds.
         domain: one of DOMAINS; None if unknown.
         offset, duration: of the clip in the file, seconds; None: to the end of the file.
     """
@@ -96,7 +96,7 @@ class Corpus:
         licence: of the whole corpus; None if unknown.
         trials: pairs of clips for speaker verification, if the corpus has a list: (whether the
             speaker is the same, id, id).
-        left_out: files of the folder that are no sound.
+        left_out: files of the folder that are not sound files.
     """
 
     name: str
@@ -119,14 +119,14 @@ class Corpus:
         return replace(self, clips=self.clips[:n])
 
     def is_speech(self, clip: Clip) -> bool:
-        """Whether the clip counts as speech: its domain says so; where it has none, it has a text
-        or a speaker, or no clip has either."""
+        """Whether the clip counts as speech: by its domain; without a domain, if it has a text or a
+        speaker, or if no clip has either."""
         if clip.domain:
             return clip.domain == "speech"
         return bool(clip.text or clip.speaker) or not self._marks_speech
 
     def no_speech(self) -> str | None:
-        """One line for tasks that measure nothing but speech; None if some clip is speech."""
+        """The message of tasks that measure only speech; None if some clip is speech."""
         if any(map(self.is_speech, self.clips)):
             return None
         return "no clip is speech: the column domain of the manifest says so"
@@ -137,13 +137,14 @@ class Corpus:
 
     @cached_property
     def clusters(self) -> list[dict[str, str | None]]:
-        """Of each clip its speaker and session; of segments of one file, that is their session."""
+        """The speaker and session of each clip; the session of segments is by default their
+        file."""
         files = dict.fromkeys(clip.path for clip in self if clip.is_segment)
-        numbers = {path: f"file {number}" for number, path in enumerate(files, start=1)}
+        file_names = {path: f"file {number}" for number, path in enumerate(files, start=1)}
         return [
             {
                 "speaker": clip.speaker and readable(clip.speaker),
-                "session": readable(clip.session) if clip.session else numbers.get(clip.path),
+                "session": readable(clip.session) if clip.session else file_names.get(clip.path),
             }
             for clip in self
         ]
@@ -197,7 +198,9 @@ def load(source: str | Path, limit: int | None = None) -> Corpus:
 
 
 def _families() -> list:
-    modules = [m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")]
+    modules = [
+        module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    ]
     return [importlib.import_module(f"{__name__}.{name}") for name in sorted(modules)]
 
 
@@ -214,8 +217,8 @@ def _find(source: str | Path) -> Corpus:
     if not ("/" in name and path.exists()):
         for family in _families():
             if name in family.NAMES:
-                place = getattr(family, "place", None)  # of a corpus that is downloaded
-                if isinstance(source, Recorded) and place and not place(name).is_dir():
+                folder_of = getattr(family, "place", None)  # of a corpus that is downloaded
+                if isinstance(source, Recorded) and folder_of and not folder_of(name).is_dir():
                     raise CorpusError(source.refusal("corpus", "which is not on this machine"))
                 return family.load(name)
     if path.is_dir():

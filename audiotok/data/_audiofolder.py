@@ -13,7 +13,7 @@ from audiotok.data import Corpus, _jsonl, _manifest
 from audiotok.errors import CorpusError
 
 FILES = ("metadata.csv", "metadata.jsonl")
-WORDS = {
+SYNONYMS = {
     "text": ("text", "transcription", "transcript", "sentence", "normalized_text"),
     "speaker": ("speaker", "speaker_id", "client_id", "spk_id"),
     "label": ("label",),
@@ -24,9 +24,9 @@ SPLITS |= {"val": "validation", "test": "test"}
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
-    """The corpus of a folder with metadata that have `file_name`; None for any other folder."""
+    """The corpus of a folder whose metadata have `file_name`; None for any other folder."""
     files = sorted(path for file in FILES for path in folder.rglob(file) if path.is_file())
-    files = [path for path in files if _names_files(path)]
+    files = [path for path in files if _has_file_names(path)]
     if not files:
         return None
     for first, second in zip(files, files[1:], strict=False):
@@ -34,17 +34,17 @@ def of_folder(folder: Path, name: str) -> Corpus | None:
             raise CorpusError(f"{first} and {second.name} are in one folder: remove one of them")
     rows: list[_manifest.Row] = []
     for path in files:
-        inside = path.parent.relative_to(folder)
-        part = SPLITS.get(inside.parts[0].lower()) if inside.parts else None
-        for line, cells in _manifest.rows(path, WORDS | {"audio": ("file_name",)}):
+        subfolder = path.parent.relative_to(folder)
+        split = SPLITS.get(subfolder.parts[0].lower()) if subfolder.parts else None
+        for line, cells in _manifest.rows(path, SYNONYMS | {"audio": ("file_name",)}):
             if "audio" in cells and not Path(cells["audio"]).is_absolute():
-                cells["audio"] = (inside / cells["audio"]).as_posix()
-            rows.append((line, ({"split": part} if part else {}) | cells))
+                cells["audio"] = (subfolder / cells["audio"]).as_posix()
+            rows.append((line, ({"split": split} if split else {}) | cells))
     return _manifest.of_rows(folder / files[0].name, rows, name)
 
 
-def _names_files(path: Path) -> bool:
-    """Whether it has the column `file_name`; LJSpeech's metadata.csv has none."""
+def _has_file_names(path: Path) -> bool:
+    """Whether a file has the column `file_name`; metadata.csv of LJSpeech does not."""
     if path.suffix == ".jsonl":
         first = next(iter(_jsonl.objects(path)), (0, {}))
         return "file_name" in first[1]

@@ -1,4 +1,4 @@
-"""Downloads of corpora: checked by sha256, unpacked safely, whole or not at all."""
+"""Downloads of corpora: checked by sha256, unpacked safely, completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _BLOCK = 2**20
 def place(name: str) -> Path:
     """The folder of the corpus `name`: in $AUDIOTOK_DATA, else in audiotok/ in the user's cache
     folder; in $AUDIOTOK_CACHE, where earlier versions stored it, if it exists only there."""
-    if own := os.environ.get("AUDIOTOK_DATA"):
-        return Path(own).expanduser() / name
+    if data_folder := os.environ.get("AUDIOTOK_DATA"):
+        return Path(data_folder).expanduser() / name
     folder = Path(os.environ.get("XDG_CACHE_HOME") or cache_root()) / "audiotok" / name
     cache = os.environ.get("AUDIOTOK_CACHE")
-    if cache and not folder.exists() and (old := Path(cache) / name).exists():
+    if cache and not folder.exists() and (old_folder := Path(cache) / name).exists():
         warnings.warn(
-            f"the corpus {name} is read from {old}: AUDIOTOK_CACHE is now only the cache of bench; "
-            f"set the folder of corpora with AUDIOTOK_DATA={cache}",
+            f"the corpus {name} is read from {old_folder}: AUDIOTOK_CACHE is now only the cache of "
+            f"bench; set the folder of corpora with AUDIOTOK_DATA={cache}",
             FutureWarning,
             stacklevel=2,
         )
-        return old
+        return old_folder
     return folder
 
 

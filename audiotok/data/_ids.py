@@ -15,27 +15,27 @@ def derive(paths: list[str]) -> list[str]:
     If characters were removed, or two paths would share an id (also if they differ only by case or
     Unicode normalisation), the path's hash is appended. Ids are equal only for equal paths.
     """
-    claims = Counter(names.key(_plain(path)) for path in set(paths))
+    counts = Counter(names.key(_cleaned(path)) for path in set(paths))
     for digits in (8, 16, 64):  # more than 8 only if a name looks like the hash of another path
-        ids = {path: _id(path, claims, digits) for path in set(paths)}
+        ids = {path: _id(path, counts, digits) for path in set(paths)}
         if names.twice(ids.values()) is None:
             break
     return [ids[path] for path in paths]
 
 
-def _id(path: str, claims: Counter[str], digits: int) -> str:
-    name = _plain(path)
-    faithful = name == unicodedata.normalize("NFC", _stem(path)) and names.problem(name) is None
-    if faithful and claims[names.key(name)] == 1:
+def _id(path: str, counts: Counter[str], digits: int) -> str:
+    name = _cleaned(path)
+    unchanged = name == unicodedata.normalize("NFC", _stem(path)) and names.problem(name) is None
+    if unchanged and counts[names.key(name)] == 1:
         return name
     name = names.cleaned(_stem(path), "_", digits + 1) or "clip"
     return f"{name}-{names.digest(path, digits)}"
 
 
-def _plain(path: str) -> str:
+def _cleaned(path: str) -> str:
     return names.cleaned(_stem(path), "_", 0)
 
 
 def _stem(path: str) -> str:
-    """Without extension, folders joined by two underscores."""
+    """The path without extension, its folders joined by two underscores."""
     return os.path.splitext(path)[0].replace(os.sep, "/").replace("/", "__")

@@ -12,7 +12,7 @@ from typing import Any
 from audiotok.errors import CorpusError
 
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz")
-LONGEST = 2**24  # characters of a line
+MAX_LENGTH = 2**24  # characters of a line
 
 
 def is_jsonl(path: Path) -> bool:
@@ -25,12 +25,12 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises CorpusError with the line that is not a JSON object.
     """
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    open_file = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        with opened(path, "rt", encoding="utf-8-sig") as file:
-            for line, text in enumerate(iter(lambda: file.readline(LONGEST), ""), start=1):
-                if len(text) == LONGEST:
-                    raise CorpusError(f"{path}, line {line} is longer than {LONGEST} characters")
+        with open_file(path, "rt", encoding="utf-8-sig") as file:
+            for line, text in enumerate(iter(lambda: file.readline(MAX_LENGTH), ""), start=1):
+                if len(text) == MAX_LENGTH:
+                    raise CorpusError(f"{path}, line {line} is longer than {MAX_LENGTH} characters")
                 if text.strip():
                     yield line, _object(path, line, text)
     except UnicodeDecodeError as reason:

@@ -24,7 +24,7 @@ def of_folder(folder: Path, name: str) -> Corpus | None:
     if (segments := folder / "segments").is_file():
         source = segments
         for line, key, rest in _lines(segments):
-            recording, start, end = _three(segments, line, rest)
+            recording, start, end = _segment_fields(segments, line, rest)
             if recording not in paths:
                 raise CorpusError(
                     f"{segments}, line {line}: the recording {recording!r} is not in wav.scp"
@@ -53,17 +53,17 @@ def _lines(path: Path) -> list[tuple[int, str, str]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as reason:
         raise CorpusError(f"{path} cannot be read as UTF-8 text: {reason}") from reason
-    result, seen = [], {}
+    entries, seen = [], {}
     for line, text in enumerate(lines, start=1):
         if text.strip():
-            key, *rest = text.split(None, 1)
+            key, *values = text.split(None, 1)
             if (first_line := seen.setdefault(key, line)) != line:
                 raise CorpusError(f"{path}, line {line}: {key!r} was already in line {first_line}")
-            result.append((line, key, rest[0].strip() if rest else ""))
-    return result
+            entries.append((line, key, values[0].strip() if values else ""))
+    return entries
 
 
-def _three(path: Path, line: int, rest: str) -> list[str]:
+def _segment_fields(path: Path, line: int, rest: str) -> list[str]:
     cells = rest.split()
     if len(cells) != 3:
         raise CorpusError(

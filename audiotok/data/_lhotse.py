@@ -16,7 +16,8 @@ _ANNOTATIONS = ("text", "speaker", "language")
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
-    """The corpus of a folder with cuts.jsonl or recordings.jsonl (or .gz); None of any other."""
+    """The corpus of a folder with cuts.jsonl or recordings.jsonl (or .gz); None for any other
+    folder."""
     for stem in ("cuts", "recordings"):
         for suffix in (".jsonl", ".jsonl.gz"):
             if (path := folder / f"{stem}{suffix}").is_file() and is_lhotse(path):
@@ -36,7 +37,7 @@ def load(path: Path, name: str | None = None) -> Corpus:
     entries = list(_jsonl.objects(path))
     first = entries[0][1] if entries else {}
     if "sources" in first:
-        supervisions = _beside(path, "recordings", "supervisions")
+        supervisions = _counterpart(path, "recordings", "supervisions")
         if supervisions is None:
             keys = [entry.get("id") for _, entry in entries]
             rows = [(line, _audio(path, line, entry)) for line, entry in entries]
@@ -47,13 +48,13 @@ def load(path: Path, name: str | None = None) -> Corpus:
             list(_jsonl.objects(supervisions)),
         )
     elif "recording_id" in first:
-        other = _beside(path, "supervisions", "recordings")
-        if other is None:
+        recordings_path = _counterpart(path, "supervisions", "recordings")
+        if recordings_path is None:
             raise CorpusError(
                 f"{path} has supervisions, but the file of their recordings is missing: expected "
                 "the same name with 'recordings' instead of 'supervisions'"
             )
-        recordings = (other, list(_jsonl.objects(other)))
+        recordings = (recordings_path, list(_jsonl.objects(recordings_path)))
     else:
         rows = [(line, _cut(path, line, entry)) for line, entry in entries]
         return _corpus(path, rows, [entry.get("id") for _, entry in entries], name)
@@ -68,11 +69,11 @@ def load(path: Path, name: str | None = None) -> Corpus:
     return _corpus(path, rows, [entry.get("id") for _, entry in entries], name)
 
 
-def _beside(path: Path, word: str, other: str) -> Path | None:
-    """The file with `other` instead of `word` in its name, with or without .gz."""
+def _counterpart(path: Path, word: str, replacement: str) -> Path | None:
+    """The file with `replacement` instead of `word` in its name, with or without .gz."""
     if word not in path.name:
         return None
-    stem = path.name.replace(word, other).removesuffix(".gz")
+    stem = path.name.replace(word, replacement).removesuffix(".gz")
     candidates = (path.with_name(stem + suffix) for suffix in ("", ".gz"))
     return next(filter(Path.is_file, candidates), None)
 
@@ -96,11 +97,11 @@ def _cut(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
     if (
         not isinstance(supervisions, list)
         or len(supervisions) > 1
-        or not all(isinstance(x, dict) for x in supervisions)
+        or not all(isinstance(entry, dict) for entry in supervisions)
     ):
         raise CorpusError(
             f"{path}, line {line}: expected a cut with one supervision at most: "
-            "`lhotse cut trim-to-supervisions` makes such"
+            "create such cuts with `lhotse cut trim-to-supervisions`"
         )
     cells = _audio(path, line, cut["recording"]) | _segment(path, line, cut)
     return cells | (_supervision(path, line, supervisions[0]) if supervisions else {})
@@ -130,7 +131,11 @@ def _segment(path: Path, line: int, cut: dict[str, Any]) -> dict[str, str]:
     if cut.get("channel") not in (None, 0, [0]):
         raise CorpusError(f"{path}, line {line}: channel {cut['channel']}: expected channel 0")
     names = {"start": "offset", "duration": "duration"}
-    return {column: _jsonl.cell(path, line, k, cut[k]) for k, column in names.items() if k in cut}
+    return {
+        column: _jsonl.cell(path, line, key, cut[key])
+        for key, column in names.items()
+        if key in cut
+    }
 
 
 def _supervision(path: Path, line: int, supervision: dict[str, Any]) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 Columns: `audio` (a path relative to the manifest), and optionally `text`, `speaker`, `label`,
 `language` (an ISO 639 code: en, pt-br), `session` (the recording that several clips were cut from
-or made in), `reference` (a path), `codec` (who made this sound of the reference), `prompt` (a path:
-a sound of the voice to imitate), `domain` (speech, music or audio; other values are ignored),
+or made in), `reference` (a path), `codec` (the codec of this reconstruction), `prompt` (a path: a
+recording of the voice to imitate), `domain` (speech, music or audio; other values are ignored),
 `licence`, `id`, `split` (train, validation or test);
 `offset` and `duration` (or `start` and `end`, all in seconds) if a clip is a segment of its file.
 TSV is plain, without quoting; CSV quotes with "; JSONL has one object in each line. UTF-8. Columns
@@ -30,20 +30,20 @@ from audiotok.system import names
 
 COLUMNS = {  # name: meaning, for docs/manifests.md
     "audio": "path of the sound file, relative to the manifest; required",
-    "text": "what is said",
-    "speaker": "who speaks; intervals are over speakers where they are known",
+    "text": "transcript",
+    "speaker": "id of the speaker; intervals are over speakers if they are known",
     "label": "class of the sound, for the task probe_label",
     "language": "ISO 639 code: en, pt-br",
     "session": "the recording that several clips were cut from or made in; intervals are over "
-    "sessions where no speaker is known; default for segments: their file",
+    "sessions if no speaker is known; default for segments: their file",
     "reference": "path of the original, if the sound is a reconstruction",
-    "codec": "who made this reconstruction, for the suite samples",
+    "codec": "codec of this reconstruction, for the suite samples",
     "domain": "speech, music or audio; metrics of speech are computed for speech only; any other "
     "value is ignored",
     "licence": "licence of the recording",
     "id": "name of the clip in results and of its files; default: from the path",
     "split": "train, validation or test",
-    "prompt": "a sound of the voice that this clip imitates, for the suite tts",
+    "prompt": "path of a recording of the voice that this clip imitates, for the suite tts",
 }
 SPLITS = ("train", "validation", "test")
 FORMATS = (".tsv", ".csv", ".jsonl")
@@ -61,7 +61,7 @@ _SYNONYMS = {  # names of our columns in other manifests
 }
 
 Row = tuple[int, dict[str, str]]  # line number, cells
-Words = Mapping[str, Sequence[str]]
+Synonyms = Mapping[str, Sequence[str]]
 
 
 def load(path: Path, name: str | None = None) -> Corpus:
@@ -76,12 +76,12 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
     segments = [_segments.parse(cells, _refusal(path, line)) for line, cells in rows]
     ids = _clip_ids(path, rows, segments)
     clips = tuple(
-        _clip(path, line, cells, segment, name)
-        for (line, cells), segment, name in zip(rows, segments, ids, strict=True)
+        _clip(path, line, cells, segment=segment, clip_id=clip_id)
+        for (line, cells), segment, clip_id in zip(rows, segments, ids, strict=True)
     )
     grammar = path.parent / GRAMMAR
     if grammar.is_file():
-        _check_links(path, grammar, lambda why: CorpusError(f"{grammar} {why}"))
+        _check_links(path, grammar, lambda reason: CorpusError(f"{grammar} {reason}"))
     licences = sorted({clip.licence for clip in clips if clip.licence})
     default_name = path.stem if path.stem != "manifest" else path.absolute().parent.name
     return Corpus(
@@ -92,19 +92,19 @@ def of_rows(path: Path, rows: list[Row], name: str | None = None) -> Corpus:
     )
 
 
-def rows(path: Path, words: Words | None = None) -> Iterator[Row]:
+def rows(path: Path, synonyms: Synonyms | None = None) -> Iterator[Row]:
     """Rows with their line numbers; cells are stripped, empty cells are omitted.
 
     Args:
-        words: for each of our columns its other accepted names; None: those of NeMo in JSONL.
+        synonyms: for each of our columns its other accepted names; None: those of NeMo in JSONL.
     """
     try:
         if _jsonl.is_jsonl(path):
-            for line, cells in _objects(path, NEMO if words is None else words):
+            for line, cells in _objects(path, NEMO if synonyms is None else synonyms):
                 yield line, filled(cells)
             return
         with open(path, newline="", encoding="utf-8-sig") as file:
-            for line, cells in _table(path, file, words or {}):
+            for line, cells in _table(path, file, synonyms or {}):
                 yield line, filled(cells)
     except UnicodeDecodeError as reason:
         raise CorpusError(f"{path} is not UTF-8 text: byte {reason.start} is not") from reason
@@ -115,16 +115,20 @@ def rows(path: Path, words: Words | None = None) -> Iterator[Row]:
 def filled(cells: dict[str, str]) -> dict[str, str]:
     """The non-empty cells of known columns, stripped."""
     columns = (*COLUMNS, *_segments.COLUMNS)
-    return {k: v.strip() for k, v in cells.items() if k in columns and v.strip()}
+    return {
+        column: value.strip()
+        for column, value in cells.items()
+        if column in columns and value.strip()
+    }
 
 
-def _table(path: Path, file, words: Words) -> Iterator[Row]:
+def _table(path: Path, file, synonyms: Synonyms) -> Iterator[Row]:
     options = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
     if path.suffix.lower() == ".csv":
         options = {"strict": True}
     reader = csv.reader(file, **options)
     try:
-        header = _canonical(path, next(reader, []), words)
+        header = _canonical(path, next(reader, []), synonyms)
         _check_columns(path, header)
         for cells in reader:
             if not any(cells):
@@ -139,22 +143,26 @@ def _table(path: Path, file, words: Words) -> Iterator[Row]:
         raise CorpusError(f"{path}, line {reader.line_num}: {reason}") from reason
 
 
-def _objects(path: Path, words: Words) -> Iterator[Row]:
+def _objects(path: Path, synonyms: Synonyms) -> Iterator[Row]:
     for line, fields in _jsonl.objects(path):
-        names = _canonical(path, list(fields), words, line)
+        names = _canonical(path, list(fields), synonyms, line)
         _check_columns(path, names, line)
         cells = dict(zip(names, fields.values(), strict=True))
         columns_read = (*COLUMNS, *_segments.COLUMNS)
         yield (
             line,
-            {k: _jsonl.cell(path, line, k, v) for k, v in cells.items() if k in columns_read},
+            {
+                column: _jsonl.cell(path, line, column, value)
+                for column, value in cells.items()
+                if column in columns_read
+            },
         )
 
 
-def _canonical(path: Path, columns: list[str], words: Words, line: int = 1) -> list[str]:
+def _canonical(path: Path, columns: list[str], synonyms_of: Synonyms, line: int = 1) -> list[str]:
     """The column names, with accepted synonyms replaced; CorpusError if two mean the same."""
     names = dict.fromkeys(columns)
-    for column, synonyms in words.items():
+    for column, synonyms in synonyms_of.items():
         matches = [name for name in synonyms if name in columns]
         if column not in columns and len(matches) > 1:
             raise CorpusError(
@@ -167,7 +175,7 @@ def _canonical(path: Path, columns: list[str], words: Words, line: int = 1) -> l
 
 
 def _refusal(path: Path, line: int) -> Callable[[str], CorpusError]:
-    return lambda why: CorpusError(f"{path}, line {line} {why}")
+    return lambda reason: CorpusError(f"{path}, line {line} {reason}")
 
 
 def _check_columns(path: Path, columns: list[str], line: int = 1) -> None:
@@ -178,10 +186,12 @@ def _check_columns(path: Path, columns: list[str], line: int = 1) -> None:
             f"{path}, line {line}: the column {repeated[0]} is there twice: remove one"
         )
     for name in columns:
-        plain = name.strip().lower()
-        close = difflib.get_close_matches(plain, COLUMNS, n=1, cutoff=0.8)
-        suggestion = _SYNONYMS.get(plain) or (close[0] if close else None)
-        if plain in _segments.REFUSED or (plain in _segments.COLUMNS and name != plain):
+        normalised = name.strip().lower()
+        similar = difflib.get_close_matches(normalised, COLUMNS, n=1, cutoff=0.8)
+        suggestion = _SYNONYMS.get(normalised) or (similar[0] if similar else None)
+        if normalised in _segments.REFUSED or (
+            normalised in _segments.COLUMNS and name != normalised
+        ):
             raise CorpusError(
                 f"{path}, line {line}: the column {name!r} would change which sound is read: "
                 "audiotok reads offset and duration, or start and end, in seconds; rename or "
@@ -193,11 +203,11 @@ def _check_columns(path: Path, columns: list[str], line: int = 1) -> None:
                 f"{suggestion!r}; audiotok reads {', '.join(COLUMNS)}"
             )
     if "audio" not in columns:
-        place = "each object" if path.suffix.lower() == ".jsonl" else "the first line"
-        given = ", ".join(name[:40] for name in columns[:10]) or "nothing"
+        where = "each object" if path.suffix.lower() == ".jsonl" else "the first line"
+        found = ", ".join(name[:40] for name in columns[:10]) or "nothing"
         raise CorpusError(
-            f"{path}, line {line}: the column 'audio' is missing (found: {given}); "
-            f"expected it in {place}"
+            f"{path}, line {line}: the column 'audio' is missing (found: {found}); "
+            f"expected it in {where}"
         )
 
 
@@ -206,11 +216,11 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
 
     Raises CorpusError if an id is unsafe or not unique.
     """
-    paths = [_below(path.parent, cells.get("audio", ""))[1] for _, cells in rows]
-    times = Counter(paths)
+    paths = [_split_root(path.parent, cells.get("audio", ""))[1] for _, cells in rows]
+    counts = Counter(paths)
     derived = _ids.derive(
         [
-            _segments.named(audio, segment) if times[audio] > 1 else audio
+            _segments.segment_path(audio, segment) if counts[audio] > 1 else audio
             for audio, segment in zip(paths, segments, strict=True)
         ]
     )
@@ -223,10 +233,10 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
                 f"({problem}): expected up to {names.MAX_LENGTH} letters, digits and . _ -, first "
                 "a letter or digit"
             )
-        if (earlier := first_line.setdefault(names.key(name), line)) != line:
-            what = "id" if "id" in cells else "audio"
+        if (first := first_line.setdefault(names.key(name), line)) != line:
+            column = "id" if "id" in cells else "audio"
             raise CorpusError(
-                f"{path}, line {line}: {what} {cells[what]!r} was already in line {earlier}; "
+                f"{path}, line {line}: {column} {cells[column]!r} was already in line {first}; "
                 f"each clip needs its own, in a column 'id' if the audio is the same"
             )
         ids.append(name)
@@ -234,7 +244,7 @@ def _clip_ids(path: Path, rows: list[Row], segments: list[_segments.Segment]) ->
 
 
 def _clip(
-    path: Path, line: int, cells: dict[str, str], segment: _segments.Segment, name: str
+    path: Path, line: int, cells: dict[str, str], *, segment: _segments.Segment, clip_id: str
 ) -> Clip:
     if "audio" not in cells:
         raise CorpusError(f"{path}, line {line}: audio is empty: expected a path")
@@ -265,41 +275,41 @@ def _clip(
     domain = cells.get("domain", "").lower()
     fields |= {"domain": domain if domain in DOMAINS else None, "language": language}
     fields |= {column: files.get(column) for column in ("reference", "prompt")}
-    return Clip(id=name, path=files["audio"], offset=offset, duration=duration, **fields)
+    return Clip(id=clip_id, path=files["audio"], offset=offset, duration=duration, **fields)
 
 
 def _file(path: Path, line: int, column: str, value: str) -> Path:
     """The file named in a cell, which must be in the manifest's folder."""
 
-    def refuse(why: str) -> CorpusError:
-        return CorpusError(f"{path}, line {line}: {column} {value[:200]!r} {why}")
+    def refusal(reason: str) -> CorpusError:
+        return CorpusError(f"{path}, line {line}: {column} {value[:200]!r} {reason}")
 
     if value.startswith("|") or value.endswith("|"):
-        raise refuse("is a command: audiotok runs none, give the path of a sound file")
+        raise refusal("is a command: audiotok runs none, give the path of a sound file")
     if "://" in value:
-        raise refuse("is an address: download it, then give its path")
+        raise refusal("is an address: download it, then give its path")
     if not value.isprintable():
-        raise refuse("has unprintable characters: expected a path")
-    base, normal = _below(path.parent, value)
+        raise refusal("has unprintable characters: expected a path")
+    base, normal = _split_root(path.parent, value)
     if PurePosixPath(normal).is_absolute() or PureWindowsPath(value).drive:
-        raise refuse(
+        raise refusal(
             "is an absolute path outside the manifest's folder: give it relative to that folder, "
             f"move the manifest up, or name a folder above the file in ${ROOTS}"
         )
     if normal.split(os.sep)[0] == os.pardir:
-        raise refuse("leads out of the manifest's folder: move the manifest up, or the file in")
+        raise refusal("leads out of the manifest's folder: move the manifest up, or the file in")
     file = base / normal
     try:
         exists = file.is_file()
     except OSError:  # a name too long for the system
         exists = False
     if not exists:
-        raise refuse("does not exist or is not a file")
-    _check_links(path, file, refuse)
+        raise refusal("does not exist or is not a file")
+    _check_links(path, file, refusal)
     return file
 
 
-def _below(folder: Path, value: str) -> tuple[Path, str]:
+def _split_root(folder: Path, value: str) -> tuple[Path, str]:
     """Splits a path into an allowed folder and the path relative to it.
 
     A relative path may be in `folder`, an absolute one also in ROOTS; if it is in none of them, the
@@ -317,12 +327,12 @@ def _roots() -> list[Path]:
     return [Path(root).absolute() for root in os.environ.get(ROOTS, "").split(os.pathsep) if root]
 
 
-def _check_links(path: Path, file: Path, refuse: Callable[[str], CorpusError]) -> None:
-    """Refuses links to files outside of the data set. If the manifest itself is a link, files in
+def _check_links(path: Path, file: Path, refusal: Callable[[str], CorpusError]) -> None:
+    """Refuses links to files outside of the folder. If the manifest itself is a link, files in
     the folder of its target are allowed too, as in the cache of the Hub."""
     allowed = (path.parent, Path(os.path.realpath(path)).parent)
     if not os.environ.get(FOLLOW) and names.leads_out(file, *allowed, *_roots()):
-        raise refuse(
+        raise refusal(
             f"is a link that leads out of the manifest's folder, to {os.path.realpath(file)}: set "
             f"{FOLLOW}=1 in the environment to follow it, or name the folder without a manifest"
         )

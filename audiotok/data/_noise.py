@@ -20,10 +20,10 @@ _EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # power falls as 1 / fre
 def noisy(audio: Audio, noise: np.ndarray, snr: float = SNR) -> Audio:
     """`audio` with `noise` (C, L) `snr` dB below it, both over the whole clip and all channels."""
     sound = audio.waveform.double()
-    power, noise_power = float(sound.square().mean()), float(np.square(noise).mean())
-    if power == 0 or noise_power == 0:
+    sound_power, noise_power = float(sound.square().mean()), float(np.square(noise).mean())
+    if sound_power == 0 or noise_power == 0:
         raise MetricError("digital silence has no signal-to-noise ratio")
-    gain = (power / noise_power) ** 0.5 * 10 ** (-snr / 20)
+    gain = (sound_power / noise_power) ** 0.5 * 10 ** (-snr / 20)
     return Audio((sound + gain * torch.from_numpy(noise)).float(), audio.sample_rate)
 
 
@@ -41,21 +41,21 @@ def coloured(kind: str, shape: tuple[int, int], generator: np.random.Generator) 
 def background(audio: Audio, generator: np.random.Generator) -> np.ndarray:
     """An excerpt (C, L) of an everyday sound of the bundled corpus, repeated if it is too short."""
     sounds = _sounds()
-    return _piece_for(audio, sounds[generator.integers(len(sounds))], generator)
+    return _excerpt(audio, sounds[generator.integers(len(sounds))], generator)
 
 
 def backgrounds(audio: Audio, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Excerpts of two different everyday sounds, see `background`."""
     sounds = _sounds()
     first, second = generator.choice(len(sounds), 2, replace=False)
-    return _piece_for(audio, sounds[first], generator), _piece_for(audio, sounds[second], generator)
+    return _excerpt(audio, sounds[first], generator), _excerpt(audio, sounds[second], generator)
 
 
-def _piece_for(audio: Audio, sound: Audio, generator: np.random.Generator) -> np.ndarray:
+def _excerpt(audio: Audio, sound: Audio, generator: np.random.Generator) -> np.ndarray:
     samples = sound.resample(audio.sample_rate).to_channels(1).waveform[0].double().numpy()
     start = generator.integers(len(samples))
-    piece = np.take(samples, np.arange(start, start + audio.num_samples), mode="wrap")
-    return np.tile(piece, (audio.channels, 1))
+    excerpt = np.take(samples, np.arange(start, start + audio.num_samples), mode="wrap")
+    return np.tile(excerpt, (audio.channels, 1))
 
 
 @cache
@@ -63,8 +63,8 @@ def _sounds() -> list[Audio]:
     return [clip.read() for clip in load("bundled") if clip.label == "sound"]
 
 
-def generator(audio: Audio, what: str) -> np.random.Generator:
-    """The random generator for the change named `what` of one sound."""
+def generator(audio: Audio, purpose: str) -> np.random.Generator:
+    """The random generator for one sound and one purpose, such as "noise"."""
     return np.random.default_rng([
-        zlib.crc32(audio.waveform.contiguous().numpy()), zlib.crc32(what.encode())
+        zlib.crc32(audio.waveform.contiguous().numpy()), zlib.crc32(purpose.encode())
     ])  # fmt: skip

@@ -39,7 +39,7 @@ def lines(path: Path) -> list[str]:
 
 
 def table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file which has these columns."""
+    """The rows of a CSV file with these columns."""
     rows = list(csv.DictReader(lines(path)))
     if not rows or any(row.get(column) is None for row in rows for column in columns):
         raise CorpusError(f"{path} is no table with the columns {', '.join(columns)}")
@@ -55,7 +55,7 @@ def sounds(root: Path, pattern: str) -> list[Path]:
 
 
 def existing(folder: Path, value: str, corpus: Path) -> Path:
-    """The file in `folder` that a list of this corpus contains."""
+    """The path of a file in `folder` that a list of this corpus names; it must exist."""
     try:
         path = names.inside(folder, value)
     except ValueError as reason:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from audiotok.sound.audio import Audio
 
 COLUMNS = {  # name: meaning, for docs/manifests.md
-    "offset": "begin of a segment of the file, in seconds; default 0",
+    "offset": "start of a segment of the file, in seconds; default 0",
     "duration": "length of the segment, in seconds; default: to the end of the file",
     "start": "another name of offset",
     "end": "end of the segment, in seconds, instead of duration",
@@ -23,8 +23,8 @@ REFUSED = (  # columns that would change which sound is read, and that audiotok 
     *("start_sample", "end_sample", "start_frame", "end_frame", "frame_offset", "num_frames"),
     *("start_ms", "end_ms", "offset_ms", "duration_ms"),
 )
-TOLERANCE = 0.05  # s that a rounded duration may exceed the end of the file
-LONGEST = 1e9  # s, about 30 years
+TOLERANCE = 0.05  # s by which a rounded duration may exceed the end of the file
+MAX_SECONDS = 1e9  # s, about 30 years
 
 Segment = tuple[float, float | None]  # offset and duration in seconds; None: to the end
 
@@ -54,13 +54,15 @@ def _seconds(name: str, text: str, refuse: Callable[[str], Exception]) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= LONGEST:  # also false for NaN
-        raise refuse(f"has {name} {text[:40]!r}: expected seconds, 0 or more, {LONGEST:g} at most")
+    if not 0 <= value <= MAX_SECONDS:  # also false for NaN
+        raise refuse(
+            f"has {name} {text[:40]!r}: expected seconds, 0 or more, {MAX_SECONDS:g} at most"
+        )
     return value
 
 
-def named(path: str, segment: Segment) -> str:
-    """The path with the segment in its name, in ms, from which the id of a segment is derived."""
+def segment_path(path: str, segment: Segment) -> str:
+    """The path with the segment (in ms) in its name; the id of the clip is derived from it."""
     if segment == (0.0, None):
         return path
     offset, duration = segment
@@ -69,7 +71,7 @@ def named(path: str, segment: Segment) -> str:
     return f"{stem}-{round(1000 * offset):07d}-{end}{extension}"
 
 
-def cut(audio: Audio, segment: Segment, where: str) -> Audio:
+def cut(audio: Audio, segment: Segment, name: str) -> Audio:
     """The segment of a sound; AudioError if it exceeds the end of the sound."""
     from audiotok.sound.audio import Audio
 
@@ -80,7 +82,7 @@ def cut(audio: Audio, segment: Segment, where: str) -> Audio:
     end = length if duration is None else offset + duration
     if offset >= length or end > length + TOLERANCE:
         raise AudioError(
-            f"{where} has {length:g} s, but the segment is {offset:g} s to {end:g} s: expected "
+            f"{name} has {length:g} s, but the segment is {offset:g} s to {end:g} s: expected "
             "seconds within the file"
         )
     start = round(offset * audio.sample_rate)

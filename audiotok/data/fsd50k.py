@@ -20,12 +20,14 @@ SPLITS = {"train": "train", "val": "validation"}
 def load(name: str) -> Corpus:
     """The sounds of one part in the folder of corpora, see `read`."""
     part = name.removeprefix("fsd50k/")
-    return read(_place.folder("fsd50k", _needed(part), SOURCE), name, (part,))
+    return read(_place.folder("fsd50k", _entries(part), SOURCE), name, (part,))
 
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
     """The corpus of a folder in this layout, with the parts that it has; None for any other."""
-    parts = tuple(p for p in PARTS if all((folder / entry).exists() for entry in _needed(p)))
+    parts = tuple(
+        part for part in PARTS if all((folder / entry).exists() for entry in _entries(part))
+    )
     return read(folder, name, parts) if parts else None
 
 
@@ -33,7 +35,7 @@ def read(folder: Path, name: str, parts: tuple[str, ...]) -> Corpus:
     """The sounds of these parts, in the order of their tables."""
     clips: list[Clip] = []
     for part in parts:
-        audio, table = (folder / entry for entry in _needed(part))
+        audio, table = (folder / entry for entry in _entries(part))
         rows = _place.table(table, ("fname", "labels"))
         ids = _ids.derive([f"{row['fname']}.wav" for row in rows])
         clips += (
@@ -49,6 +51,6 @@ def read(folder: Path, name: str, parts: tuple[str, ...]) -> Corpus:
     return Corpus(name, tuple(clips), licence="Creative Commons, which one differs by sound")
 
 
-def _needed(part: str) -> tuple[str, str]:
+def _entries(part: str) -> tuple[str, str]:
     """The folder of the sounds and their table."""
     return f"FSD50K.{part}_audio", f"FSD50K.ground_truth/{part}.csv"

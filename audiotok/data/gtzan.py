@@ -14,7 +14,7 @@ from audiotok.data import Clip, Corpus, _download, _ids, _place
 
 SOURCE = "http://marsyas.info/downloads/datasets.html or a copy of it"
 FOLDERS = ("genres", "genres_original")
-GENRES = ("blues", "classical", "jazz")  # three of the ten tell this layout from others
+GENRES = ("blues", "classical", "jazz")  # these three of the ten identify the layout
 BROKEN = "jazz.00054"
 NAMES = ("gtzan",)
 
@@ -28,9 +28,9 @@ def load(name: str) -> Corpus:
 
 def of_folder(folder: Path, name: str) -> Corpus | None:
     """The corpus of a folder in this layout; None for any other folder."""
-    inner = _genres(folder)
-    named = inner and all((folder / inner / genre).is_dir() for genre in GENRES)
-    return read(folder, name) if named else None
+    genres = _genres(folder)
+    has_layout = genres and all((folder / genres / genre).is_dir() for genre in GENRES)
+    return read(folder, name) if has_layout else None
 
 
 def read(folder: Path, name: str) -> Corpus:
@@ -39,8 +39,8 @@ def read(folder: Path, name: str) -> Corpus:
     files = [path for path in files if path.stem != BROKEN]
     ids = _ids.derive([path.name for path in files])
     clips = (
-        Clip(i, file, label=file.parent.name, domain="music")
-        for i, file in zip(ids, files, strict=True)
+        Clip(clip_id, file, label=file.parent.name, domain="music")
+        for clip_id, file in zip(ids, files, strict=True)
     )
     return Corpus(name, tuple(clips))
 

@@ -41,7 +41,9 @@ def of_folder(folder: Path, name: str) -> Corpus | None:
 
 def read(folder: Path, name: str, parts: tuple[str, ...]) -> Corpus:
     """Excerpts of the mixtures of these parts, in the order of their names; session is the song."""
-    files = [(p, file) for p in parts for file in _place.sounds(folder / p, f"*/{MIXTURE}")]
+    files = [
+        (part, file) for part in parts for file in _place.sounds(folder / part, f"*/{MIXTURE}")
+    ]
     ids = _ids.derive([f"{file.parent.name}.wav" for _, file in files])
     clips = (
         Clip(

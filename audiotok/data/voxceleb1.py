@@ -21,9 +21,9 @@ NAMES = ("voxceleb1/identification", "voxceleb1/verification")
 
 def load(name: str) -> Corpus:
     """All utterances of this task, in the order of their paths."""
-    listed = TRIALS if name.endswith("verification") else SPLITS
-    folder = _place.folder("voxceleb1", ("wav", listed), SOURCE)
-    return (_verification if listed == TRIALS else _identification)(name, folder)
+    list_name = TRIALS if name.endswith("verification") else SPLITS
+    folder = _place.folder("voxceleb1", ("wav", list_name), SOURCE)
+    return (_verification if list_name == TRIALS else _identification)(name, folder)
 
 
 def _verification(name: str, folder: Path) -> Corpus:
@@ -36,14 +36,16 @@ def _verification(name: str, folder: Path) -> Corpus:
         folder,
         {path: "test" if _speaker(path) in speakers else "train" for path in paths | trial_paths},
     )
-    trials = ((same == "1", clips[a].id, clips[b].id) for same, a, b in rows)
+    trials = ((is_same == "1", clips[a].id, clips[b].id) for is_same, a, b in rows)
     return Corpus(name, tuple(clips.values()), trials=tuple(trials))
 
 
 def _identification(name: str, folder: Path) -> Corpus:
-    words = {"1": "train", "2": "validation", "3": "test"}
-    rows = _rows(folder / SPLITS, set(words), 2)
-    return Corpus(name, tuple(_clips(folder, {path: words[n] for n, path in rows}).values()))
+    split_names = {"1": "train", "2": "validation", "3": "test"}
+    rows = _rows(folder / SPLITS, set(split_names), 2)
+    return Corpus(
+        name, tuple(_clips(folder, {path: split_names[number] for number, path in rows}).values())
+    )
 
 
 def _clips(folder: Path, splits: dict[str, str]) -> dict[str, Clip]:
@@ -64,13 +66,13 @@ def _speaker(path: str) -> str:
     return path.partition("/")[0]
 
 
-def _rows(path: Path, first: set[str], cells: int) -> list[list[str]]:
+def _rows(path: Path, first_cells: set[str], count: int) -> list[list[str]]:
     """The lines of a list, split at spaces: a number of `first`, then paths."""
     rows = [line.split() for line in _place.lines(path)]
     for number, row in enumerate(rows, start=1):
-        if len(row) != cells or row[0] not in first:
+        if len(row) != count or row[0] not in first_cells:
             raise CorpusError(
-                f"{path}, line {number}: expected one of {', '.join(sorted(first))} and "
-                f"{cells - 1} paths, not {' '.join(row)[:60]!r}"
+                f"{path}, line {number}: expected one of {', '.join(sorted(first_cells))} and "
+                f"{count - 1} paths, not {' '.join(row)[:60]!r}"
             )
     return rows

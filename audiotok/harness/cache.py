@@ -2,9 +2,9 @@
 
     <folder>/<kind>/<2 digits>/<sha256 of the key>
 
-An entry is a line of JSON (its whole key, further facts, hashes of both), then the content. Reading
-an entry checks all of it against these hashes. An entry that is torn, damaged or misplaced is
-reported in one line, removed, and computed again. So entries need no fsync and no lock, and the
+An entry is a line of JSON (its key, facts about the content, hashes of both), then the content.
+Reading an entry checks all of it against these hashes. An entry that is torn, damaged or misplaced
+is reported in one line, removed, and computed again. So entries need no fsync and no lock, and the
 folder may be removed at any time. The hashes protect against accidents only: anybody who can write
 to the folder can write a valid entry. Use a folder of your own, and --fresh if you do not trust it.
 
@@ -36,7 +36,7 @@ BYTES = 10_000_000_000
 _PART = "[0-9a-f][0-9a-f]"
 _NAME = re.compile(r"[0-9a-f]{64}")
 _BEGIN = b'{"key": {'
-_STALE = 3600.0  # seconds after which a temporary file must be from a killed process
+_STALE = 3600.0  # seconds; older temporary files are from killed processes
 
 
 @dataclass(frozen=True)
@@ -140,23 +140,23 @@ class Cache:
             usage[kind][1] += status.st_size
         return {kind: (count, size) for kind, (count, size) in usage.items()}
 
-    def others(self) -> list[Path]:
-        """What the folder and the folders of the kinds hold beside entries; not looked into."""
-        own = {path for _, path, _ in self._entries()}
-        own |= {temporary for folder in self._folders() for temporary in temporaries(folder)}
+    def foreign_files(self) -> list[Path]:
+        """Files and folders in the cache folder that are not entries; their content is not read."""
+        entries = {path for _, path, _ in self._entries()}
+        entries |= {temporary for folder in self._folders() for temporary in temporaries(folder)}
         kinds = [self.folder / kind for kind in KINDS if (self.folder / kind).is_dir()]
-        places = [self.folder, *kinds, *self._folders()]
+        folders = [self.folder, *kinds, *self._folders()]
         return sorted(
             path
-            for place in places
+            for place in folders
             if place.is_dir()
             for path in place.iterdir()
-            if path not in own and path not in places
+            if path not in entries and path not in folders
         )
 
     def clear(self) -> int:
-        """Remove all entries, half-written ones that are old, and folders that are empty then; no
-        other file. Returns the number of entries removed."""
+        """Remove all entries, old temporary files and empty folders, but no other file. Returns the
+        number of entries removed."""
         removed = 0
         for _, path, _ in list(self._entries()):
             with suppress(OSError):
@@ -164,7 +164,7 @@ class Cache:
                 removed += 1
         self.prune()
         for folder in [*self._folders(), *(self.folder / kind for kind in KINDS)]:
-            with suppress(OSError):  # it holds something
+            with suppress(OSError):  # it is not empty
                 folder.rmdir()
         return removed
 

@@ -70,10 +70,10 @@ class RayWorkers:
         self._score = remote(_score)
         return self
 
-    def __exit__(self, *about: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         for reference in self._running:
             self._ray.cancel(reference, force=True)
-        self._connection.__exit__(*about)
+        self._connection.__exit__(*exception)
 
     def submit(self, index: int, job: Job) -> None:
         """Queue the clip `index` for scoring; waits while the queue holds two clips per core."""

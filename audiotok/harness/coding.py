@@ -46,7 +46,7 @@ class Coded:
         content: bytes of its .atok file, if it has tokens.
         cached: cached scores, by task.
         keys: cache keys of the scores that are missing, by task.
-        job: what is still to be scored; None if nothing is.
+        job: the tasks that are still to be scored; None if there are none.
         failure: set if encoding or decoding failed, so that nothing can be scored.
     """
 
@@ -115,10 +115,16 @@ class Coder:
         """The task's `conclude` over all clips, cached by their tokens. If it fails, it fails for
         every clip."""
         token_hashes = tokens and [
-            one and hashlib.sha256(one.to_bytes()).hexdigest() for one in tokens
+            clip_tokens and hashlib.sha256(clip_tokens.to_bytes()).hexdigest()
+            for clip_tokens in tokens
         ]
-        about = [corpus.sha256, digest(token_hashes), self._subject.given, self._setting.suite.seed]
-        key = self._setting.keys[task.name] | {"concluded": about}
+        inputs = [
+            corpus.sha256,
+            digest(token_hashes),
+            self._subject.given,
+            self._setting.suite.seed,
+        ]
+        key = self._setting.keys[task.name] | {"concluded": inputs}
         codec = self._codec if self._reuse != ONLY_CACHE else None
         if self._codec is not None and task.uses_codec:
             key = key | self._codec_key
@@ -186,13 +192,13 @@ class Coder:
                 )
             seconds = encoding | decoding
             self.timed_before += timed_before and bool(cached)
-        about = {
+        inputs = {
             "clip": [clip.id, clip.text, clip.speaker, clip.label],
             "reference": reference_sha256,
             "reconstruction": _sound_sha256(sound),
             "tokens": content and hashlib.sha256(content).hexdigest(),
         }
-        self._look_up(keys, cached, [t for t in self._tasks if not t.timing], about)
+        self._look_up(keys, cached, [t for t in self._tasks if not t.timing], inputs)
         todo = [task for task in self._tasks if task.name not in cached]
         if not todo:
             return Coded(content, cached, keys)
@@ -213,11 +219,15 @@ class Coder:
         return Coded(content, cached, keys, job)
 
     def _look_up(
-        self, keys: dict, cached: dict[str, Score], tasks: list[Task], about: Mapping[str, Any]
+        self, keys: dict, cached: dict[str, Score], tasks: list[Task], inputs: Mapping[str, Any]
     ) -> None:
-        """Add cached scores to `cached`, and the keys of the missing ones to `keys`."""
+        """Add cached scores to `cached`, and the keys of the missing ones to `keys`.
+
+        Args:
+            inputs: what the scores depend on, besides the task.
+        """
         for task in tasks:
-            key = self._setting.keys[task.name] | about
+            key = self._setting.keys[task.name] | inputs
             if task.observes and self._codec is not None:
                 key = key | self._codec_key
             if (entry := self._get("scores", key)) is not None:
@@ -270,14 +280,14 @@ class Coder:
     def _observed(
         self, clip: Clip, tasks: list[Task], reference: Audio, tokens: Tokens
     ) -> dict[str, Any]:
-        """The observations of tasks that run the codec; if one fails, the others are still made."""
+        """The observations of tasks that run the codec; a failed one is stored as its failure."""
         observations: dict[str, Any] = {}
         for task in tasks:
             self._before_run(clip, reference)
             try:
                 with deferred():
                     observations[task.name] = task.observe(self._codec, reference, tokens)
-            except Exception as error:  # as around the clip
+            except Exception as error:  # as for the clip: recorded, counted
                 observations[task.name] = Failure.of(error)
         return observations
 
@@ -291,7 +301,7 @@ class Coder:
             )
         if not self._warmed_up:
             self._warmed_up = True
-            with suppress(Exception), deferred():  # the timed call raises it again
+            with suppress(Exception), deferred():  # the timed call raises the same exception
                 self._codec.decode(self._codec.encode(reference), reference.sample_rate)
         torch.manual_seed(self._setting.suite.seed)
 
@@ -321,9 +331,9 @@ class Coder:
     def _codec_key(self) -> dict[str, str]:
         """All that codes and reconstructions depend on, except the clip."""
         subject_identity = self._subject.identity
-        about = {key: subject_identity[key] for key in ("codec", "packages", "seed", "device")}
-        about |= {"code": subject_identity["code"]["codec"]}
-        return {"codec": self._subject.name, "codec_sha256": digest(about)}
+        inputs = {key: subject_identity[key] for key in ("codec", "packages", "seed", "device")}
+        inputs |= {"code": subject_identity["code"]["codec"]}
+        return {"codec": self._subject.name, "codec_sha256": digest(inputs)}
 
     def _timing_key(self, reference_sha256: str | None) -> dict[str, str]:
         """All that times depend on: cached times of the same hardware are valid."""
@@ -338,7 +348,7 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
     may change the state of a task."""
     keys = {}
     for task in setting.tasks:
-        about = {
+        inputs = {
             "versions": summary.versions(task),
             "columns": [asdict(column) for column in task.columns],
             "state": json.dumps(vars(task), skipkeys=True, default=_plain),
@@ -346,7 +356,7 @@ def task_keys(setting: Setting) -> dict[str, dict[str, str]]:
             "code": identity.code_of_task(task),
             "packages": identity.packages(),
         }
-        keys[task.name] = {"task": task.name, "task_sha256": digest(about)}
+        keys[task.name] = {"task": task.name, "task_sha256": digest(inputs)}
     return keys
 
 
@@ -355,8 +365,8 @@ class _NotCached(Exception):
 
 
 def _plain(value: object) -> Any:
-    """For values that JSON cannot store: sorted sets; the type of anything else, which `prepare`
-    made."""
+    """What stands for a value that JSON cannot store: a sorted list for a set; for anything else,
+    which `prepare` computed, its type."""
     return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(type(value))
 
 

@@ -39,8 +39,10 @@ class Given:
     @property
     def clips(self) -> tuple[Clip, ...]:
         """The originals, and the reconstructions without one."""
-        alone = (c for clips in self.codecs.values() for c in clips if c.reference is None)
-        return (*self.originals, *alone)
+        without_original = (
+            c for clips in self.codecs.values() for c in clips if c.reference is None
+        )
+        return (*self.originals, *without_original)
 
 
 def of(corpus: Corpus, limit: int | None = None) -> Given:
@@ -70,12 +72,12 @@ def of(corpus: Corpus, limit: int | None = None) -> Given:
             )
         clips = by_codec.setdefault(clip.codec or GIVEN, {})
         name = ids.get(clip.reference, clip.id)
-        if (other := clips.setdefault(name, replace(clip, id=name))).path != clip.path:
+        if (existing := clips.setdefault(name, replace(clip, id=name))).path != clip.path:
             raise CorpusError(
                 f"{corpus.name}: {clip.codec or GIVEN} has two reconstructions of {name}, "
-                f"{other.path} and {clip.path}: remove one, or name two codecs"
+                f"{existing.path} and {clip.path}: remove one, or name two codecs"
             )
-        if clip.reference is not None:  # unless it has its own row
+        if clip.reference is not None:  # a row of the original takes precedence
             originals.setdefault(clip.reference, replace(clips[name], path=clip.reference))
     if not by_codec:
         raise CorpusError(

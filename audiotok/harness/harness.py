@@ -62,7 +62,7 @@ def bench(
     """
     measured = run(BenchSettings(**locals()))
     for result in measured:
-        if line := results.to_try_again(result):
+        if line := results.retry_message(result):
             warnings.warn(line, stacklevel=2)
     return results.table(measured)
 
@@ -74,7 +74,7 @@ def run(settings: BenchSettings, observer: Observer | None = None) -> list[Resul
     with tempfile.TemporaryDirectory(prefix="audiotok-random-weights-") as folder:
         measured = _run(replace(settings, out=folder), observer or Observer())
         for result in measured:
-            _ = result.rows, result.times  # they are read now, before their files are removed
+            _ = result.rows, result.times  # read before their files are removed
         return measured
 
 
@@ -82,17 +82,17 @@ def _run(settings: BenchSettings, observer: Observer) -> list[Result]:
     registry.find_device(settings.device)
     suite = load_suite(settings.suite)
     _refuse_names(suite, settings.tokenizer)
-    tokenizers = [name for one in settings.tokenizer for name in registry.expand(one)]
+    tokenizers = [name for typed in settings.tokenizer for name in registry.expand(typed)]
     cards: dict[str, str] = {}  # full name -> name as typed
-    kinds: dict[str, tuple] = {}  # full name -> family and card
+    families: dict[str, tuple] = {}  # full name -> family and card
     baselines = [name for name in suite.baselines if name not in settings.tokenizer]
     baselines = baselines if settings.baselines else []
     for name in [*tokenizers, *baselines, *([] if suite.given else [FLOOR])]:
-        kind = registry.find(name)
-        same = cards.setdefault(kind[1].name, name)
-        if kinds.setdefault(kind[1].name, kind) != kind:
+        family, card = registry.find(name)
+        other = cards.setdefault(card.name, name)
+        if families.setdefault(card.name, (family, card)) != (family, card):
             raise AudiotokError(
-                f"{same} and {name} are both named {kind[1].name}, and a table has one row for "
+                f"{other} and {name} are both named {card.name}, and a table has one row for "
                 "each name: give one of the cards another name"
             )
     for name in tokenizers:  # report missing weights before anything is measured
@@ -114,38 +114,40 @@ def _run(settings: BenchSettings, observer: Observer) -> list[Result]:
         stack.callback(cache.close)
         runner = Runner(setting, cache, stack)
         todo = _subjects(setting, list(cards.values()), tokenizers)
-        for wait in False, True:  # first those that no other process measures
-            busy = []
-            for make in todo:
-                result = runner.result(make(), wait)
-                if result is not None:
+        for wait in False, True:  # first the subjects that no other process measures
+            in_use = []
+            for make_subject in todo:
+                result = runner.result(make_subject(), wait)
+                if result is None:
+                    in_use.append(make_subject)
+                else:
                     setting.observer.row(result)
-                (busy if result is None else measured).append(make if result is None else result)
-            todo = busy
+                    measured.append(result)
+            todo = in_use
     _refuse_empty(measured)
     return sorted(measured, key=results.order)
 
 
 def _on_random_weights(settings: BenchSettings, name: str) -> bool:
-    """Whether it runs on random weights: if asked for, and its own are no part of audiotok."""
+    """Whether a codec runs on random weights: requested, and its own do not ship with audiotok."""
     weights = registry.find_card(name).weights
     return settings.random_weights and weights is not None and not weights.bundled
 
 
-def _refuse_names(suite: Suite, names: Sequence[str]) -> None:
+def _refuse_names(suite: Suite, tokenizers: Sequence[str]) -> None:
     """Raises AudiotokError if no codec is named, or one for a suite of given reconstructions."""
-    if suite.given and names:
+    if suite.given and tokenizers:
         raise AudiotokError(
             f"the suite {suite.name} measures the reconstructions that a manifest brings, not "
-            f"{', '.join(names)}: leave out --tokenizer, or name another suite"
+            f"{', '.join(tokenizers)}: leave out --tokenizer, or name another suite"
         )
-    if not suite.given and not names:
+    if not suite.given and not tokenizers:
         raise AudiotokError("no codec is named: expected e.g. --tokenizer wavtokenizer,opus-6k")
 
 
 def _refuse_empty(measured: Sequence[Result]) -> None:
     """Raises ResultsError if no row has a number and no failure is transient."""
-    if any(result.failed_for_now or result.has_values for result in measured):
+    if any(result.transient_failures or result.has_values for result in measured):
         return
     clips = measured[0].summary["data"]["clips"]
     failures = [failure for result in measured for failure in result.summary["failures"]]
@@ -164,8 +166,13 @@ def _subjects(
 
     def coded(name: str) -> Subject:
         checkpoint = settings.checkpoint if name in tokenizers else None
-        drawn = name in tokenizers and _on_random_weights(settings, name)
-        codec = registry.load(name, checkpoint, settings.device, quiet=True, random_weights=drawn)
+        codec = registry.load(
+            name,
+            checkpoint,
+            settings.device,
+            quiet=True,
+            random_weights=name in tokenizers and _on_random_weights(settings, name),
+        )
         return Subject(setting, codec, own_weights=checkpoint is not None)
 
     reference = partial(Subject, setting, None)
@@ -175,8 +182,8 @@ def _subjects(
         return subjects + [
             partial(Subject, setting, None, given=name) for name in setting.given.codecs
         ]
-    before = [reference]
+    references = [reference]
     if any(clip.reference for clip in setting.corpus):
-        before.append(partial(Subject, setting, None, given=GIVEN))
+        references.append(partial(Subject, setting, None, given=GIVEN))
     first = [partial(coded, name) for name in names[:count]]  # the user waits for these
-    return first + before + [partial(coded, name) for name in names[count:]]
+    return first + references + [partial(coded, name) for name in names[count:]]

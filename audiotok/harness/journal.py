@@ -68,7 +68,7 @@ class Journal:
                     f"{self.path} belongs to another plan ({differences(content, plan)}): remove "
                     f"{self.folder} to measure anew"
                 )
-            if content is None or not self._is_whole(content):
+            if content is None or not self._is_intact(content):
                 self.damaged += 1
                 continue
             valid_lines.append(line)
@@ -80,10 +80,10 @@ class Journal:
                 file.writelines([_line(plan), *valid_lines])
             self._file = open(self.path, "a+b")  # noqa: SIM115 - closed by close
 
-    def _is_whole(self, entry: Mapping[str, Any]) -> bool:
+    def _is_intact(self, entry: Mapping[str, Any]) -> bool:
         """Whether an entry has all fields of `append`, and its tokens are intact."""
-        kinds = {"index": int, "values": dict, "failures": list, "tokens": bool}
-        if any(type(entry.get(key)) is not kind for key, kind in kinds.items()):
+        types = {"index": int, "values": dict, "failures": list, "tokens": bool}
+        if any(type(entry.get(key)) is not expected for key, expected in types.items()):
             return False
         if not 0 <= entry["index"] < 10**9:
             return False

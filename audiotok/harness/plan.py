@@ -1,4 +1,4 @@
-"""The plan of a bench: suite, clips, tasks, codec, and all else that its scores depend on.
+"""The plan of a bench: suite, clips, tasks, codec, and everything else that scores depend on.
 
 Results of different plans are never mixed: different data, limits or tasks use different folders; a
 codec with changed weights or a metric with a new version is measured again.
@@ -40,7 +40,7 @@ class Observer:
         """`done` of `total` clips of this codec are scored."""
 
     def row(self, result: results.Result) -> None:
-        """A row of the table is there: the codecs that were named first, then all others."""
+        """A row of the table is complete: first the codecs that the user named, then all others."""
 
 
 @dataclass(kw_only=True)
@@ -53,7 +53,7 @@ class Setting:
     sha256: str  # of all that was loaded
     limit: int | None  # clips; None: the whole corpus
     tasks: list[Task]
-    not_measured: dict[str, str]  # task or column -> why
+    not_measured: dict[str, str]  # task or column -> reason
     folder: Path
     workers: int
     observer: Observer
@@ -76,13 +76,13 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
     if not chosen:
         raise AudiotokError(f"no task is named: the suite has {', '.join(suite.tasks)}")
     not_measured: dict[str, str] = {}
-    able = []
+    runnable = []
     for task in map(tasks.get, chosen):
         if (reason := task.available()) is not None:
             not_measured[task.name] = reason
         else:
             not_measured |= task.left_out()
-            able.append(task)
+            runnable.append(task)
     limit = settings.limit
     corpus = data.load(suite.source(settings.data), limit=None if suite.given else limit)
     sha256 = corpus.sha256
@@ -91,26 +91,26 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         corpus = replace(corpus, clips=given.clips)
     if limit is not None and limit > len(corpus.clips):
         limit = None  # the whole corpus
-    unsuited = {task.name: task.unsuited(corpus) for task in able}
+    unsuited = {task.name: task.unsuited(corpus) for task in runnable}
     not_measured |= {name: reason for name, reason in unsuited.items() if reason is not None}
-    able = [task for task in able if unsuited[task.name] is None]
-    if not able:
+    runnable = [task for task in runnable if unsuited[task.name] is None]
+    if not runnable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in not_measured.items())
         raise AudiotokError(f"nothing can be measured on {corpus.name}: {reasons}")
-    for task in able:
+    for task in runnable:
         task.prepare(corpus)
-    if silent := sum(not corpus.is_speech(clip) for clip in corpus):
+    if without_speech := sum(not corpus.is_speech(clip) for clip in corpus):
         observer.note(
-            f"{silent} of {len(corpus.clips)} clips of {corpus.name} count as sound without "
-            "speech, and columns of speech leave them out: their domain says so, or they have "
-            "neither a text nor a speaker, unlike the others"
+            f"{without_speech} of {len(corpus.clips)} clips of {corpus.name} count as sound "
+            "without speech, and columns of speech leave them out: their domain says so, or they "
+            "have neither a text nor a speaker, unlike the others"
         )
-    count = settings.workers
-    if count is None:
-        count = min(available_cores(), MAX_WORKERS)
-    count = min(count, len(corpus.clips))
-    if count and not can_start_processes():
-        count = 0
+    workers = settings.workers
+    if workers is None:
+        workers = min(available_cores(), MAX_WORKERS)
+    workers = min(workers, len(corpus.clips))
+    if workers and not can_start_processes():
+        workers = 0
         observer.note("clips are scored in this process: as a daemon it cannot start others")
     setting = Setting(
         settings=settings,
@@ -119,15 +119,15 @@ def make_setting(settings: BenchSettings, suite: Suite, observer: Observer) -> S
         sha256=sha256,
         given=given,
         limit=limit,
-        tasks=able,
+        tasks=runnable,
         not_measured=not_measured,
         folder=settings.out,
-        workers=count,
+        workers=workers,
         observer=observer,
     )
-    part = () if set(chosen) == set(suite.tasks) else sorted(chosen)
+    named_tasks = () if set(chosen) == set(suite.tasks) else sorted(chosen)
     setting.folder = results.setting_folder(
-        settings.out, suite.name, suite.version, setting.data, part
+        settings.out, suite.name, suite.version, setting.data, named_tasks
     )
     return setting
 
@@ -141,7 +141,7 @@ def available_cores() -> int:
 
 @dataclass
 class Subject:
-    """One row of the table: a codec; with None, the reference, or given reconstructions."""
+    """One row of the table: a codec, or, without one, the reference or given reconstructions."""
 
     setting: Setting
     codec: Codec | None
@@ -150,8 +150,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The full name of the codec; for the user's own weights, followed by @ and their hash, and
-        by @random for random ones."""
+        """The full name of the codec, followed by @ and a hash for the user's own weights, and by
+        @random for random ones."""
         if self.codec is None:
             return self.given or REFERENCE
         if self.codec.random_weights:

@@ -52,22 +52,22 @@ class Runner:
     def result(self, subject: Subject, wait: bool) -> Result | None:
         """The result, reused or measured; None if another process measures it and not `wait`."""
         note = self._setting.observer.note
-        result, why = _finished(subject)
+        result, message = _finished(subject)
         if result is None:
             with _lock(subject, wait) as locked:
                 if not locked:
                     return None
                 if wait:  # the other process may have finished it
-                    result, why = _finished(subject)
+                    result, message = _finished(subject)
                 if result is None:
-                    if why:
-                        note(why)
+                    if message:
+                        note(message)
                     return self._measured(subject)
         elif unfinished(subject.folder):  # killed after it wrote its last file
             with suppress(ResultsError), _lock(subject, wait=False) as locked:
                 if locked:
                     remove_unfinished(subject.folder)
-        note(why)
+        note(message)
         return result
 
     def _measured(self, subject: Subject) -> Result:
@@ -96,7 +96,7 @@ class Runner:
                 entries = _concluded(subject, entries, journal, coder)
             seconds = time.perf_counter() - started
             result = _result(subject, entries, journal=journal, coder=coder, seconds=seconds)
-            if result.failed_for_now:
+            if result.transient_failures:
                 journal.close()
                 return result
             _write(result)
@@ -112,7 +112,7 @@ class Runner:
 
 
 def _finished(subject: Subject) -> tuple[Result | None, str]:
-    """The finished result if it may be reused, and a line with the reason."""
+    """The finished result if it may be reused, else None; and a line with the reason."""
     reuse = subject.setting.settings.reuse
     if reuse == FRESH or (result := results.read(subject.folder)) is None:
         return None, ""
@@ -125,7 +125,7 @@ def _finished(subject: Subject) -> tuple[Result | None, str]:
         return None, f"{result.codec}: measured again, because {rows} was changed"
     if result.run.get("clips_not_timed") and reuse is None:
         return None, f"{result.codec}: measured again, because it has no times"
-    if line := results.to_try_again(result):
+    if line := results.retry_message(result):
         return None, line
     if changed and reuse != ONLY_MISSING:
         return None, f"{result.codec}: measured again, because this changed: {changed}"
@@ -162,7 +162,10 @@ def _lock(subject: Subject, wait: bool) -> Iterator[bool]:
 def _score_clips(
     subject: Subject, pool: Workers | RayWorkers, journal: Journal, coder: Coder
 ) -> dict[int, Entry]:
-    """Fills the journal; returns the entries of clips with transient failures, by index."""
+    """Encodes, decodes and scores the clips that are not in the journal, and adds them to it.
+
+    Returns the entries of clips with transient failures, by index; these are not added.
+    """
     clips, observer = subject.corpus.clips, subject.setting.observer
     todo = [index for index in range(len(clips)) if index not in journal.entries]
     if len(todo) < len(clips):
@@ -199,7 +202,7 @@ def _score_clips(
         record(pool.finished())
     record(pool.finished(wait=True))
     consecutive = 0
-    for index in sorted(failed):  # once more, one at a time
+    for index in sorted(failed):  # try again, one clip at a time
         if consecutive < MAX_CONSECUTIVE_FAILURES:
             coder.release()
             start(index)
@@ -221,9 +224,9 @@ def _concluded(
         tokens = None
         if subject.codec is not None:
             tokens = [journal.tokens.of(index) for index in range(len(corpus))]
-        more = coder.conclude(task, corpus, tokens)
+        scores = coder.conclude(task, corpus, tokens)
         for position, entry in enumerate(entries):
-            if (score := more.get(entry["index"])) is not None:
+            if (score := scores.get(entry["index"])) is not None:
                 values = entry["values"] | score.values
                 failures = entry["failures"] + score.failures
                 entries[position] = entry | {"values": values, "failures": failures}
@@ -270,7 +273,7 @@ def _result(
         "clips_not_timed": coder.not_timed,
     }
     result = Result(subject.folder, content, run)
-    vars(result).update(rows=rows, times=times)  # instead of those on disk
+    vars(result).update(rows=rows, times=times)  # the cached properties; nothing is on disk yet
     return result
 
 

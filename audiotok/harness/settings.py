@@ -76,14 +76,14 @@ class BenchSettings:
                 f"{', '.join(names)}"
             )
         if self.random_weights and (self.checkpoint is not None or self.reuse is not None):
-            other = "a checkpoint" if self.checkpoint is not None else self.reuse
+            conflicting = "a checkpoint" if self.checkpoint is not None else self.reuse
             raise AudiotokError(
-                f"--random-weights and {other} exclude each other: nothing of random weights is "
-                "kept or reused; leave out one"
+                f"--random-weights and {conflicting} exclude each other: nothing of random weights "
+                "is kept or reused; leave out one"
             )
-        for option, number, least in ("limit", self.limit, 1), ("workers", self.workers, 0):
-            if number is not None and number < least:
-                raise AudiotokError(f"--{option} {number}: expected {least} or more")
+        for option, number, minimum in ("limit", self.limit, 1), ("workers", self.workers, 0):
+            if number is not None and number < minimum:
+                raise AudiotokError(f"--{option} {number}: expected {minimum} or more")
 
 
 def split_names(text: str) -> list[str]:

@@ -48,8 +48,8 @@ def load_suite(name: str | Path) -> Suite:
     try:
         return Suite.model_validate(yaml_files.read(path, _typed))
     except ValueError as reason:
-        lines = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
-        first = lines[0]
-        where = ".".join(map(str, first.get("loc", ())))
-        text = " ".join(f"{where} {first['msg']}".split())
+        errors = reason.errors() if isinstance(reason, ValidationError) else [{"msg": str(reason)}]
+        first = errors[0]
+        location = ".".join(map(str, first.get("loc", ())))
+        text = " ".join(f"{location} {first['msg']}".split())
         raise ResultsError(f"{path} is not a suite: {text}") from reason

@@ -94,8 +94,8 @@ def _scores_of(
             score = statistics.mean_score(values, failed, seed, clusters.labels)
         score["ci95"] = shares.within(column.name, score["ci95"])
         score["interval"] = speakers.described(clusters) if score["ci95"] else None
-        about = {key: value for key, value in asdict(column).items() if key != "name"}
-        column_scores[column.name] = score | about | {"task": task.name}
+        description = {key: value for key, value in asdict(column).items() if key != "name"}
+        column_scores[column.name] = score | description | {"task": task.name}
     return column_scores
 
 
@@ -115,7 +115,7 @@ def corpus_estimates(
         draws = clusters.resamples(statistics.CORPUS_RESAMPLES, seed).astype(int)
         picks = (np.repeat(np.arange(len(rows)), times) for times in draws)
         replicates = [task.summarise(rows.iloc[pick], []) for pick in picks]
-    resampled = {name: [one.get(name, np.nan) for one in replicates] for name in whole}
+    resampled = {name: [numbers.get(name, np.nan) for numbers in replicates] for name in whole}
     return {
         name: statistics.estimate(value, resampled[name], clusters) for name, value in whole.items()
     }, clusters

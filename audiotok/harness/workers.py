@@ -2,7 +2,7 @@
 
 Each process prefers clips whose index belongs to it, so that results that a task caches per clip
 (such as the transcript of a reference) are reused for the next codec. It takes clips of a busy
-process only if it has none of its own.
+process only if none of its own is waiting.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Score:
 
     values: dict[str, float | str] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
-    lasting: bool = True  # no failure but MetricError: the cache may store it
+    lasting: bool = True  # no failure except MetricError, so that the cache may store it
 
     @property
     def transient(self) -> bool:
@@ -94,11 +94,11 @@ class Score:
         self.failures.append({"stage": "score"} | where | failure.record)
         self.lasting = self.lasting and isinstance(error, MetricError) and not failure.transient
 
-    def join(self, other: Score) -> None:
+    def join(self, further: Score) -> None:
         """Add the values and failures of further tasks."""
-        self.values |= other.values
-        self.failures += other.failures
-        self.lasting = self.lasting and other.lasting
+        self.values |= further.values
+        self.failures += further.failures
+        self.lasting = self.lasting and further.lasting
 
 
 @dataclass
@@ -210,9 +210,9 @@ class Workers:
             )
             if self._closed:
                 return None
-            own = (pair for pair in self._waiting if pair[0] % self._count == worker)
-            other = (pair for pair in self._waiting if eligible(pair[0]))
-            item = next(own, None) or next(other)
+            own_jobs = (pair for pair in self._waiting if pair[0] % self._count == worker)
+            eligible_jobs = (pair for pair in self._waiting if eligible(pair[0]))
+            item = next(own_jobs, None) or next(eligible_jobs)
             self._waiting.remove(item)
             self._busy.add(worker)
             self._changed.notify_all()
@@ -256,9 +256,9 @@ class _Process:
             return self._pipe.recv()
         except (EOFError, OSError):
             code = self._exit_code()
-            why = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
-            return Scored(failure=Failure(f"{DIED} ({why})", transient=True))
-        except Exception as error:  # an observation of a task cannot be pickled
+            reason = f"signal {-code}, perhaps for memory" if code and code < 0 else f"code {code}"
+            return Scored(failure=Failure(f"{DIED} ({reason})", transient=True))
+        except Exception as error:  # e.g. an observation of a task that cannot be pickled
             failure = Failure.of(error)
             text = f"the clip did not reach its process ({failure.message})"
             return Scored(failure=Failure(text, failure.transient))
@@ -284,7 +284,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     """
     take_over(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows `without_interrupts` does nothing
-    import audiotok.tokens.tokens  # noqa: F401 - PyTorch takes seconds: not only when the first clip comes
+    import audiotok.tokens.tokens  # noqa: F401 - loads PyTorch, which takes seconds, in advance
 
     if hasattr(os, "nice"):
         os.nice(10)  # the parent measures the codec's time
@@ -348,15 +348,15 @@ def _decoder_mismatch(decoder: Decoder, item: Item) -> str | Failure | None:
         if code_sha256(type(codec)) != decoder.code:
             return Failure(f"the code of {decoder.name} changed during the run", transient=True)
         torch.manual_seed(decoder.seed)
-        again = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
+        repeated = codec.decode(item.tokens, item.reconstruction.sample_rate).waveform
     except Exception as error:  # a codec may raise anything
         failure = Failure.of(error)
         text = f"it cannot decode its tokens in another process ({failure.message})"
         return Failure(text, transient=True) if failure.transient else text
     reconstruction = item.reconstruction.waveform
-    if again.shape != reconstruction.shape:
+    if repeated.shape != reconstruction.shape:
         return "in another process its tokens give a sound of another length"
-    error = float((again - reconstruction).abs().max()) / max(
+    error = float((repeated - reconstruction).abs().max()) / max(
         float(reconstruction.abs().max()), 1e-6
     )
     if error > MAX_ERROR:

@@ -19,16 +19,16 @@ def augment(waveform: Tensor, settings: AugmentConfig, rng: np.random.Generator)
     if pace != 1:
         waveform = Resample(round(SAMPLE_RATE * pace), SAMPLE_RATE)(waveform)
     if settings.reverberation is not None and rng.random() < 0.5:
-        waveform = _reverberated(waveform, rng.uniform(*settings.reverberation), rng)
+        waveform = _reverberate(waveform, rng.uniform(*settings.reverberation), rng)
     if settings.equaliser_db:
-        waveform = _filtered(waveform, settings.equaliser_db, settings.low_pass, rng)
+        waveform = _equalise(waveform, settings.equaliser_db, settings.low_pass, rng)
     if settings.snr_db is not None:
         waveform = waveform + _noise(waveform, rng.uniform(*settings.snr_db), rng)
     return waveform * 10 ** (rng.uniform(*settings.gain_db) / 20)
 
 
-def _reverberated(waveform: Tensor, seconds: float, rng: np.random.Generator) -> Tensor:
-    """Convolution with a direct path and noise that decays by 60 dB in so many seconds."""
+def _reverberate(waveform: Tensor, seconds: float, rng: np.random.Generator) -> Tensor:
+    """Convolution with a direct path and noise that decays by 60 dB in `seconds`."""
     time = np.arange(1, round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     tail = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     tail *= rng.uniform(0.1, 0.7) / np.linalg.norm(tail)
@@ -36,15 +36,13 @@ def _reverberated(waveform: Tensor, seconds: float, rng: np.random.Generator) ->
     return torch.from_numpy(convolved.astype(np.float32))
 
 
-def _filtered(
-    waveform: Tensor, most_db: float, low_pass: float, rng: np.random.Generator
-) -> Tensor:
+def _equalise(waveform: Tensor, max_db: float, low_pass: float, rng: np.random.Generator) -> Tensor:
     """A random equaliser with gains of at most ±`most_db`, smooth over log frequency; one in three
     clips is also low-pass filtered, between `low_pass` Hz and half the sample rate."""
     size = next_fast_len(len(waveform), real=True)
     frequency = np.arange(size // 2 + 1) * SAMPLE_RATE / size
     corners = np.geomspace(100, SAMPLE_RATE / 2, 7)
-    gains = np.interp(np.log(frequency + 1), np.log(corners), rng.uniform(-most_db, most_db, 7))
+    gains = np.interp(np.log(frequency + 1), np.log(corners), rng.uniform(-max_db, max_db, 7))
     response = 10 ** (gains / 20)
     if rng.random() < 1 / 3:
         response *= frequency < rng.uniform(low_pass, SAMPLE_RATE / 2)

@@ -67,14 +67,14 @@ class Recogniser(nn.Module):
         ).save_pretrained(folder)
 
 
-def collapse(best: Sequence[int]) -> list[int]:
+def collapse(classes: Sequence[int]) -> list[int]:
     """The CTC collapse: repetitions are merged, then blanks removed."""
-    pairs = zip([BLANK, *best], best, strict=False)
+    pairs = zip([BLANK, *classes], classes, strict=False)
     return [phone for previous, phone in pairs if phone not in (previous, BLANK)]
 
 
 @torch.no_grad()
 def transcribe(model: Recogniser, waveform: Tensor) -> list[int]:
     """Classes of the phones in (L,), by greedy decoding."""
-    odds = model(waveform[None])[0]
-    return collapse(odds[: model.frames(len(waveform))].argmax(-1).tolist())
+    log_probabilities = model(waveform[None])[0]
+    return collapse(log_probabilities[: model.frames(len(waveform))].argmax(-1).tolist())

@@ -53,8 +53,8 @@ def train(
     if not isinstance(recipe, RecogniserRecipe):
         recipe = load(recipe, overrides)
     folder = Folder(Path(out or Path("runs") / recipe.name), load)
-    make = lambda recipe, folder, group, note: Run(recipe, folder, group)  # noqa: E731
-    launch(make, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
+    make_run = lambda recipe, folder, group, note: Run(recipe, folder, group)  # noqa: E731
+    launch(make_run, recipe, folder, report=report, note=note, fresh=fresh, resume=resume, cpu=cpu)
     return folder.path / "encoder"
 
 
@@ -74,10 +74,12 @@ class Run:
         self._parts = {"model": self.model, "optimizer": self.optimizer}
         if folder.state.exists():
             progress = state.load(folder.state, self._parts, group)
-            self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
+            self.step, self.seconds, self.best = (
+                progress[key] for key in ("step", "seconds", "best")
+            )
         elif group.is_main:
-            about = environment(group, torch.get_num_threads())
-            folder.write(folder.environment, json.dumps(about, indent=1))
+            content = environment(group, torch.get_num_threads())
+            folder.write(folder.environment, json.dumps(content, indent=1))
 
     def train(self, report: Report) -> None:
         """Trains to the last step."""
@@ -99,20 +101,25 @@ class Run:
         longest = max(map(len, sounds))
         waveform = torch.stack([F.pad(sound, (0, longest - len(sound))) for sound in sounds])
         with group.autocast():
-            odds = self.model(waveform.to(group.device))
+            log_probabilities = self.model(waveform.to(group.device))
         frames = torch.tensor([self.model.frames(len(sound)) for sound in sounds])
         counts = torch.tensor([len(target) for target in targets])
         loss = F.ctc_loss(
-            odds.transpose(0, 1), torch.cat(targets), frames, counts, BLANK, zero_infinity=True
+            log_probabilities.transpose(0, 1),
+            torch.cat(targets),
+            frames,
+            counts,
+            BLANK,
+            zero_infinity=True,
         )
         loss.backward()
         group.average_gradients(self.model.parameters(), 1)
-        mean = group.sum(loss.detach()) / group.count
+        mean_loss = group.sum(loss.detach()) / group.count
         rate = apply_gradients(
             self.optimizer, self.model.parameters(), recipe.optimizer,
-            step=step, steps=recipe.steps, loss=mean,
+            step=step, steps=recipe.steps, loss=mean_loss,
         )  # fmt: skip
-        return {"loss": float(mean), "rate": rate}
+        return {"loss": float(mean_loss), "rate": rate}
 
     def _batch(self, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Sound and classes of the clips of this step and process; a function of the seed."""

@@ -1,9 +1,9 @@
 """Codecs of one setting by bitrate band, and the Pareto fronts of quality against cost. No torch.
 
-Nobody chooses between a codec at 0.5 kbit/s and one at 24: codecs are ranked within a band. A rate
+Codecs are ranked within a band, since codecs at 0.5 and at 24 kbit/s are not alternatives. A rate
 of exactly 1.5, 3 or 6 kbit/s belongs to the band that ends there, one of exactly 0.75 to the band
-that begins there. The rate is that of the card, which papers state; where more was measured than
-the last frames of short clips explain (side information, byte streams), it is what was measured.
+that begins there. The rate is that of the card, as papers state it. Where the measured rate is
+higher than padding of the last frame explains (side information, byte streams), it is used instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LEGEND = (
     "◇ on its front against the bits under a language model",
 )
 PADDING = 1.05
-"""Measured by nominal bitrate that the last frames of clips explain, which are filled up."""
+"""Ratio of the measured to the nominal bitrate that padding of the last frames explains."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Front:
     Attributes:
         cost, column: names of the columns.
         costs: {codec: cost} of all codecs compared.
-        standing: how these stand in the column.
+        standing: their comparison in the column.
         codecs: those on the front, cheapest first.
     """
 
@@ -69,14 +69,16 @@ class Boards:
 
     @cached_property
     def columns(self) -> list[str]:
-        """What boards show: the ranked columns in which codecs can be compared, and those that
-        fronts are drawn of."""
-        names = [name for one in self.rankings.values() if one for name in one.standings]
+        """The columns of boards: ranked columns in which codecs can be compared, and columns of
+        fronts."""
+        names = [
+            name for ranking in self.rankings.values() if ranking for name in ranking.standings
+        ]
         return list(dict.fromkeys([*names, *(front.column for front in self.main_fronts)]))
 
     @property
     def costs(self) -> list[str]:
-        """The bits under a language model, where they were measured, beside the bitrate."""
+        """Costs other than the bitrate: the bits under a language model, if they were measured."""
         return list(dict.fromkeys(f.cost for f in self.main_fronts if f.cost != "bitrate"))
 
     @cached_property
@@ -88,43 +90,50 @@ class Boards:
             if result.role in RANKED:
                 bands[band(result)].append(result)
         boards = []
-        for name, own in bands.items():
-            rankings = [rank([*own, *floor], task) for task in self.tasks] if own else []
-            ranks = {key: of for one in rankings if one for key, of in one.columns.items()}
-            own.sort(key=lambda result: (bitrate(result) or 0.0, result.codec))
-            boards += [Board(name, own, ranks)] if own else []
+        for name, members in bands.items():
+            rankings = [rank([*members, *floor], task) for task in self.tasks] if members else []
+            ranks = {
+                key: column_ranks
+                for ranking in rankings
+                if ranking
+                for key, column_ranks in ranking.columns.items()
+            }
+            members.sort(key=lambda result: (bitrate(result) or 0.0, result.codec))
+            boards += [Board(name, members, ranks)] if members else []
         return boards
 
     @cached_property
     def fronts(self) -> list[Front]:
-        """Of each cost and each column of quality of this setting, where two codecs have both."""
+        """The front of each cost and column of quality for which two codecs have both."""
         standings: dict[str, Standing] = {}
         for task in self.tasks:
             ranking = rank(self.group, task, "quality") or self.rankings[task]
             standings |= ranking.standings if ranking else {}
         costs = {
-            name: {r.codec: one for r in self.group if (one := _mean(r, name)) is not None}
+            name: {r.codec: value for r in self.group if (value := _mean(r, name)) is not None}
             for task in self.tasks
             for name in declared_columns(self.group, task, "costs")
         }
-        costs = {"bitrate": {r.codec: b for r in self.group if (b := bitrate(r))}} | costs
+        costs = {"bitrate": {r.codec: rate for r in self.group if (rate := bitrate(r))}} | costs
         fronts = []
         for cost, values in costs.items():
             for column, standing in standings.items():
-                known = {codec: values[codec] for codec in standing.means if codec in values}
-                if len(known) > 1:
-                    fronts.append(Front(cost, column, known, standing, standing.front(known)))
+                known_costs = {codec: values[codec] for codec in standing.means if codec in values}
+                if len(known_costs) > 1:
+                    fronts.append(
+                        Front(cost, column, known_costs, standing, standing.front(known_costs))
+                    )
         return fronts
 
     @property
     def main_fronts(self) -> list[Front]:
-        """Those that are named and drawn: against the bitrate, and bits under a language model."""
-        return [one for one in self.fronts if one.cost.startswith(("bitrate", "lm_bitrate"))]
+        """Fronts that pages name and draw: against the bitrate, and bits under a language model."""
+        return [front for front in self.fronts if front.cost.startswith(("bitrate", "lm_bitrate"))]
 
     def on_fronts(self, column: str, codec: str) -> list[str]:
-        """The costs of those, against which a codec is on the front of a column."""
-        fronts = (one for one in self.main_fronts if one.column == column)
-        return [one.cost for one in fronts if codec in one.codecs]
+        """The costs for which a codec is on the main front of a column."""
+        fronts = (front for front in self.main_fronts if front.column == column)
+        return [front.cost for front in fronts if codec in front.codecs]
 
     def marks(self, column: str, codec: str) -> str:
         """MARKS of the fronts of a column that a codec is on."""
@@ -140,7 +149,7 @@ def band_of(rate: float | None, nominal: float | None = None) -> str:
     """The band of a measured bitrate, bit/s.
 
     Args:
-        nominal: that of the card, which decides where `rate` is at most PADDING times as high.
+        nominal: the rate of the card, used instead if `rate` is at most PADDING times as high.
     """
     if rate is None:
         return UNKNOWN
@@ -150,12 +159,12 @@ def band_of(rate: float | None, nominal: float | None = None) -> str:
 
 
 def bitrate(result: Result) -> float | None:
-    """In bit/s, as measured; else that of the card."""
+    """The measured bitrate, bit/s; else that of the card."""
     return _mean(result, "bitrate") or result.summary["codec"].get("bitrate")
 
 
 def shown_rank(ranks: dict[str, int], codec: str) -> str:
-    """A rank as tables show it, with = where it is shared; "" where there is none."""
+    """A rank as tables show it, with = if it is shared; "" if there is none."""
     if codec not in ranks:
         return ""
     return f"{'=' * (list(ranks.values()).count(ranks[codec]) > 1)}{ranks[codec]}"

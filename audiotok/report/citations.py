@@ -55,7 +55,7 @@ _OTHER = {
 
 
 def bibtex(family: str | None) -> str | None:
-    """The BibTeX entry of a family; None where it has no publication of its own."""
+    """The BibTeX entry of a family; None if it has no publication."""
     if family in _OTHER:
         return _OTHER[family]
     if family not in _ARXIV:

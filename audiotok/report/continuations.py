@@ -1,6 +1,6 @@
 """Writes continuations of a sound as files and as a listening page, for `audiotok generate`.
 
-Every file says in its metadata that it is synthetic, and by which model.
+The metadata of every file states that it is synthetic, and the model that generated it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def check(out: str | Path, prompt: str | Path, count: int, overwrite: bool = Fal
 def write(continued: Continued, out: str | Path, overwrite: bool = False) -> Path:
     """Writes the listening page into the folder `out`, and each sound into a WAV file there.
 
-    The page has the recording as reference, and all sounds at one loudness; the WAV files are as
-    the codec decoded them.
+    The page has the recording as reference, and all sounds at the same loudness; the WAV files have
+    the loudness that the codec decoded.
 
     Returns:
         The path of index.html.
@@ -43,14 +43,14 @@ def write(continued: Continued, out: str | Path, overwrite: bool = False) -> Pat
 
     check(out, continued.prompt, len(continued.sounds), overwrite)
     comment, sizes = json.dumps(continued.metadata), continued.codec.card.codebook_sizes
-    named = names(len(continued.sounds))
+    file_names = names(len(continued.sounds))
     versions = [listening.Version(REFERENCE, continued.reference)]
     versions += [
         listening.Version(name, sound, codes, sizes[: codes.shape[1]], comment)
-        for name, sound, codes in zip(named, continued.sounds, continued.codes, strict=True)
+        for name, sound, codes in zip(file_names, continued.sounds, continued.codes, strict=True)
     ]
     page = listening.write_versions(versions, _clip(continued.prompt), out, overwrite=overwrite)
-    for name, sound in zip(named, continued.sounds, strict=True):
+    for name, sound in zip(file_names, continued.sounds, strict=True):
         write_sound(Path(out) / f"{name}.wav", sound, comment=comment)
     return page
 

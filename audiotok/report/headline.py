@@ -1,9 +1,9 @@
-"""The headline tables: for each domain the few numbers that codecs are chosen by. No torch.
+"""The headline tables: for each domain, the few numbers by which codecs are chosen. No torch.
 
 A table has the corpus on which most of these numbers were measured, the published samples of the
 domain, and anchors. A column shows numbers of one version of its task and metric only. The bits
-under a language model are of the corpus of the domain that the suite `lm` was run on, and the UTMOS
-is the one that the survey of tokenizers published.
+under a language model are measured on the corpus of the domain for which the suite `lm` was run.
+The UTMOS is as published by the survey of tokenizers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,8 @@ _DOMAIN_WORDS = {
     "audio": {"audio", "audioset", "esc", "esc50", "fsd50k", "sounds", "environment", "clotho"},
 }
 _WER = re.compile(r"wer(_.+)?")
-_NO_WER = re.compile(r"closed|seed|diverged|area")  # other numbers whose names begin so
-_FALLBACK = 6  # columns, where none of the above was measured
+_NO_WER = re.compile(r"closed|seed|diverged|area")  # in names of other numbers that begin with wer
+_FALLBACK = 6  # number of columns, where none of the above was measured
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in the unit of its column, its 95 % interval, and the clips it is of."""
+    """A number in the unit of its column, its 95 % interval, and the number of clips."""
 
     value: float
     interval: tuple[float, float] | None = None
@@ -92,7 +93,7 @@ class Row:
 
     @property
     def marks(self) -> str:
-        return self.result.marked.removeprefix(self.codec)
+        return self.result.marked_title.removeprefix(self.codec)
 
     @property
     def band(self) -> str:
@@ -105,16 +106,16 @@ class Headline:
 
     Attributes:
         group: results on the corpus of the table.
-        sampled: results on the corpus of the published samples.
-        of_bits: results on the corpus of the bits under a language model.
+        sample_group: results on the corpus of the published samples.
+        bits_group: results on the corpus of the bits under a language model.
     """
 
     domain: str
     columns: list[Column]
     rows: list[Row]
     group: list[Result]
-    sampled: list[Result] = field(default_factory=list)
-    of_bits: list[Result] = field(default_factory=list)
+    sample_group: list[Result] = field(default_factory=list)
+    bits_group: list[Result] = field(default_factory=list)
 
     def section(self, name: str) -> list[Row]:
         return [row for row in self.rows if row.section == name]
@@ -126,7 +127,7 @@ class Headline:
     @property
     def corpus_of_bits(self) -> dict[str, Any] | None:
         """The corpus of the bits under a language model; None if it is that of the table."""
-        data = self.of_bits[0].summary["data"]
+        data = self.bits_group[0].summary["data"]
         shown = any(column.key == _BITS for column in self.columns)
         return data if shown and data != self.corpus else None
 
@@ -151,66 +152,57 @@ def section_of(result: Result) -> str:
     return SMALL if bundled or changed or "@" in result.codec else CODECS
 
 
-def tables(whole: Sequence[Result], folder: Path | None = None) -> list[Headline]:
+def tables(complete: Sequence[Result], folder: Path | None = None) -> list[Headline]:
     """The table of each domain that was measured.
 
     Args:
-        whole: results of whole suites.
+        complete: results with all tasks and clips of their suite.
         folder: of published tables; None: no published numbers.
     """
-    shown = []
+    headlines = []
     for domain in DOMAINS:
         corpora: dict[tuple[str, str], list[Result]] = {}
-        for result in whole:
+        for result in complete:
             if domain_of(result) == domain:
                 data = result.summary["data"]
                 corpora.setdefault((data["name"], data["sha256"]), []).append(result)
         groups = [group for _, group in sorted(corpora.items())]
         if groups:
-            given = [any(result.role == "given" for result in group) for group in groups]
-            ours, sampled = (
-                max(
-                    (group for group, one in zip(groups, given, strict=True) if one is kind),
-                    key=lambda group: _filled(group, domain),
-                    default=[],
-                )
-                for kind in (False, True)
-            )
-            shown.append(_table(domain, ours, sampled, groups, folder))
-    return shown
+            headlines.append(_table(domain, groups, folder))
+    return headlines
 
 
-def _table(
-    domain: str,
-    ours: list[Result],
-    sampled: list[Result],
-    groups: Sequence[list[Result]],
-    folder: Path | None,
-) -> Headline:
-    keys = _sources(ours or sampled, domain)
-    if sampled:
-        keys = _sources(sampled, domain) | keys
-    beside = published_facts(domain, folder)
+def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> Headline:
+    """The table of a domain; `groups` are its results by corpus."""
+    given = [group for group in groups if any(result.role == "given" for result in group)]
+    cells_of = partial(_filled, domain=domain)
+    ours = max((group for group in groups if group not in given), key=cells_of, default=[])
+    sample_group = max(given, key=cells_of, default=[])
+    keys = _sources(ours or sample_group, domain)
+    if sample_group:
+        keys = _sources(sample_group, domain) | keys
+    facts_by_codec = published_facts(domain, folder)
     bits = max(groups, key=lambda group: sum(_has(result, _BITS) for result in group))
     if any(_has(result, _BITS) for result in bits):
         keys[_BITS] = _BITS
-    if any(PUBLISHED_MOS in beside.get(result.codec, {}) for result in sampled):
+    if any(PUBLISHED_MOS in facts_by_codec.get(result.codec, {}) for result in sample_group):
         keys[PUBLISHED_MOS] = PUBLISHED_MOS
-    wanted = [key for key in (*_COLUMNS[domain], *keys) if key in keys]
-    known = columns([*sampled, *bits, *ours])
-    shown = [_column(key, keys[key], known) for key in dict.fromkeys(wanted)]
-    samples = [result for result in sampled if result.role == "given"]
+    ordered_keys = [key for key in (*_COLUMNS[domain], *keys) if key in keys]
+    by_name = columns([*sample_group, *bits, *ours])
+    table_columns = [_column(key, keys[key], by_name) for key in dict.fromkeys(ordered_keys)]
+    samples = [result for result in sample_group if result.role == "given"]
     numbers: dict[str, dict[str, Cell]] = {}
-    for column in shown:
+    for column in table_columns:
         groups_shown = [bits] if column.key == _BITS else [samples, ours]
-        for codec, cell in (item for g in groups_shown for item in _cells(g, column).items()):
-            numbers.setdefault(codec, {})[column.key] = cell
-    first: dict[str, Result] = {}
+        for group in groups_shown:
+            for codec, cell in _cells(group, column).items():
+                numbers.setdefault(codec, {})[column.key] = cell
+    result_by_codec: dict[str, Result] = {}
     for result in [*ours, *samples]:
-        first.setdefault(result.codec, result)
+        result_by_codec.setdefault(result.codec, result)
     rows = []
-    for codec, result in first.items():
-        facts, cells = beside.get(codec, {}), numbers.get(codec, {})
+    for codec, result in result_by_codec.items():
+        facts, cells = facts_by_codec.get(codec, {}), numbers.get(codec, {})
         if PUBLISHED_MOS in facts:
             cells[PUBLISHED_MOS] = Cell(facts[PUBLISHED_MOS])
         section = section_of(result)
@@ -218,7 +210,9 @@ def _table(
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
-    return Headline(domain, shown, rows, ours, sampled, bits)
+    return Headline(
+        domain, table_columns, rows, group=ours, sample_group=sample_group, bits_group=bits
+    )
 
 
 def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, float]]:
@@ -239,9 +233,15 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
         if row["tokenizer"] not in names:
             continue
         facts = {"bitrate": 1000 * row["kbps"], PUBLISHED_MOS: row.get("utmos")}
-        facts = {key: float(v) for key, v in facts.items() if v is not None and v == v}
-        books = f"{row['num_codebooks']:g}" if row["num_codebooks"] == row["num_codebooks"] else ""
-        facts_of[published.sample(row["tokenizer"], books, folder)] = facts
+        facts = {
+            key: float(value)
+            for key, value in facts.items()
+            if value is not None and value == value
+        }
+        codebooks = (
+            f"{row['num_codebooks']:g}" if row["num_codebooks"] == row["num_codebooks"] else ""
+        )
+        facts_of[published.sample(row["tokenizer"], codebooks, folder)] = facts
         facts_of.setdefault(published.sample(row["tokenizer"], None, folder), facts)
     return facts_of
 
@@ -251,21 +251,21 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
 
 def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     """{key of a headline column: the column of these results that it shows}."""
-    known = columns(group)
-    sources = {key: key for key in _COLUMNS[domain] if key in known and key != _BITS}
-    if "wer" in _COLUMNS[domain] and (recogniser := _best_recogniser(group, known)):
-        sources["wer"] = recogniser
+    by_name = columns(group)
+    sources = {key: key for key in _COLUMNS[domain] if key in by_name and key != _BITS}
+    if "wer" in _COLUMNS[domain] and (asr_column := _best_asr_column(group, by_name)):
+        sources["wer"] = asr_column
     if not sources:
-        timed = {name for result in group for name in result.run["times"]}
-        directed = [name for name, column in known.items()
-                    if column["higher_is_better"] is not None and name not in timed]  # fmt: skip
+        times = {name for result in group for name in result.run["times"]}
+        directed = [name for name, column in by_name.items()
+                    if column["higher_is_better"] is not None and name not in times]  # fmt: skip
         sources = {name: name for name in directed[:_FALLBACK]}
     return sources
 
 
-def _best_recogniser(group: Sequence[Result], known: Mapping[str, Any]) -> str | None:
-    """The column of word errors with the fewest on the original recordings."""
-    names = [name for name in known if _WER.fullmatch(name) and not _NO_WER.search(name)]
+def _best_asr_column(group: Sequence[Result], by_name: Mapping[str, Any]) -> str | None:
+    """The column of word errors whose ASR model has the fewest on the original recordings."""
+    names = [name for name in by_name if _WER.fullmatch(name) and not _NO_WER.search(name)]
     errors = {
         name: score["mean"]
         for result in group
@@ -278,24 +278,39 @@ def _best_recogniser(group: Sequence[Result], known: Mapping[str, Any]) -> str |
     )
 
 
-def _column(key: str, source: str, known: Mapping[str, Mapping[str, Any]]) -> Column:
+def _column(key: str, source: str, by_name: Mapping[str, Mapping[str, Any]]) -> Column:
     if key == PUBLISHED_MOS:
         text = "UTMOS on LibriSpeech test-clean, as published by the survey (arXiv 2506.10274)"
-        return Column(key, source, "UTMOS (published)", "", 2, True, text)
-    about, name = known[source], title(key)
-    unit, digits = about["unit"], about["digits"]
+        return Column(
+            key,
+            source,
+            "UTMOS (published)",
+            unit="",
+            digits=2,
+            higher_is_better=True,
+            description=text,
+        )
+    info, name = by_name[source], title(key)
+    unit, digits = info["unit"], info["digits"]
     if key == "wer":
         judge = source.removeprefix("wer").replace("_english", "").strip("_")
         name, unit, digits = f"WER ({title(judge) if judge else 'pocketsphinx'})", "%", 1
-    better = about["higher_is_better"]
-    return Column(key, source, name, unit, digits, better, about["description"])
+    return Column(
+        key,
+        source,
+        name,
+        unit=unit,
+        digits=digits,
+        higher_is_better=info["higher_is_better"],
+        description=info["description"],
+    )
 
 
 # --- cells -----------------------------------------------------------------------------------
 
 
 def _cells(group: Sequence[Result], column: Column) -> dict[str, Cell]:
-    """{codec: its number}, all by the version of task and metric that most codecs have."""
+    """{codec: its number}, only of the version of task and metric that most codecs have."""
     measured = [result for result in group if _has(result, column.source)]
     versions = Counter(
         version for version, _ in {(_version(r, column.source), r.codec): None for r in measured}
@@ -314,10 +329,14 @@ def _cells(group: Sequence[Result], column: Column) -> dict[str, Cell]:
 
 
 def _version(result: Result, column: str) -> str:
-    """The versions of the task and of the metrics that a column is made by."""
+    """The versions of the task and of the metrics that compute a column."""
     plan = result.summary["plan"]["tasks"].get(result.scores[column]["task"], {})
-    own = {k: v for k, v in plan.items() if k in ("task", "weights") or column.startswith(k)}
-    return repr(sorted(own.items()))
+    used = {
+        key: version
+        for key, version in plan.items()
+        if key in ("task", "weights") or column.startswith(key)
+    }
+    return repr(sorted(used.items()))
 
 
 def _has(result: Result, column: str) -> bool:
@@ -325,29 +344,29 @@ def _has(result: Result, column: str) -> bool:
 
 
 def _filled(group: Sequence[Result], domain: str) -> tuple[int, int]:
-    """How much of the table a corpus fills: cells of codecs with their authors' weights, all."""
+    """Number of cells that a corpus fills: of codecs with their authors' weights, and of all."""
     sources = set(_sources(group, domain).values()) - {"lm_bitrate"}
-    full = {(r.codec, name) for r in group for name in sources if _has(r, name)}
-    real = {r.codec for r in group if section_of(r) in (CODECS, SAMPLES)}
-    return sum(codec in real for codec, _ in full), len(full)
+    filled = {(r.codec, name) for r in group for name in sources if _has(r, name)}
+    with_author_weights = {r.codec for r in group if section_of(r) in (CODECS, SAMPLES)}
+    return sum(codec in with_author_weights for codec, _ in filled), len(filled)
 
 
 def bands(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows by band, lowest first."""
-    split = [(name, [row for row in rows if row.band == name]) for name in (*BANDS, UNKNOWN)]
-    return [(name, own) for name, own in split if own]
+    by_band = [(name, [row for row in rows if row.band == name]) for name in (*BANDS, UNKNOWN)]
+    return [(name, members) for name, members in by_band if members]
 
 
 def best(rows: Sequence[Row], column: Column) -> set[str]:
-    """The codecs with the best mean of a band in a column; none if all have the same, for anchors,
-    and for published samples, which are too few to rank codecs by."""
+    """The codecs with the best mean of a band in a column. None if all have the same mean, for
+    anchors, and for published samples, of which there are too few to rank codecs."""
     if {row.section for row in rows} & {ANCHORS, SAMPLES}:
         return set()
     values = {row.codec: row.cells[column.key].value for row in rows if column.key in row.cells}
     if len(set(values.values())) < 2 or column.higher_is_better is None:
         return set()
-    top = (max if column.higher_is_better else min)(values.values())
-    return {codec for codec, value in values.items() if value == top}
+    best_value = (max if column.higher_is_better else min)(values.values())
+    return {codec for codec, value in values.items() if value == best_value}
 
 
 def short_name(codec: str) -> str:

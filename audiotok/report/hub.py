@@ -1,6 +1,6 @@
 """Results as metadata of a model card on the Hugging Face Hub (`model-index`). Imports no torch.
 
-    audiotok model-index rvq-mini > README.md      # then write below it what the model is
+    audiotok model-index rvq-mini > README.md      # then describe the model below it
 
 Papers with Code reads the same block. The format has no field for an interval, for failures or for
 the hash of a corpus; each metric has them in `args`. `verified` is never set: only the Hub may.
@@ -17,7 +17,7 @@ from audiotok.errors import ResultsError
 from audiotok.report.titles import title
 from audiotok.results import comparison
 from audiotok.results.results import Result, refuse_mixed
-from audiotok.results.validating import refuse_untrue
+from audiotok.results.validating import refuse_edited
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -32,7 +32,7 @@ _METRICS = re.compile(r"^(wer|cer)(_english)?_whisper.*")  # of the Hub: wer, ce
 
 
 def eval_results(result: Result) -> list[EvalResult]:
-    """One for each number that was measured; what is missing is left out, never 0."""
+    """One for each number that was measured; missing numbers are left out, never 0."""
     from huggingface_hub import EvalResult
 
     suite, data = result.summary["suite"], result.summary["data"]
@@ -71,26 +71,26 @@ def front_matter(
 
     Args:
         results: folder of all results.
-        name: of a codec, or of a family that has but one there.
+        name: of a codec, or of a family with only one codec there.
         suite, data: only these.
 
-    Raises ResultsError where that codec was not measured, its result was torn or edited, or
-    versions are mixed.
+    Raises ResultsError if the codec was not measured, its result is damaged or edited, or versions
+    are mixed.
     """
     groups = list(comparison.select(results, suite, data))
-    measured = [one for group in groups if (one := comparison.named(group, name))]
-    whole = [result for result in measured if result.is_whole]
-    if not whole:
+    measured = [result for group in groups if (result := comparison.named(group, name))]
+    complete = [result for result in measured if result.is_complete]
+    if not complete:
         raise ResultsError(
             f"{name} was not measured on a whole suite in {results}: run `audiotok bench "
             f"--tokenizer {name}` first"
         )
-    for result in whole:
-        refuse_untrue(result)
+    for result in complete:
+        refuse_edited(result)
     for group in groups:
-        refuse_mixed([result for result in group if result in whole])
-    codec = whole[0].summary["codec"]
-    results = [each for result in whole for each in eval_results(result)]
+        refuse_mixed([result for result in group if result in complete])
+    codec = complete[0].summary["codec"]
+    results = [entry for result in complete for entry in eval_results(result)]
     return plain_front_matter(
         codec["name"], codec.get("family"), codec.get("licence_weights"), results
     )
@@ -102,17 +102,22 @@ def plain_front_matter(
     licence: str | None,
     results: list[EvalResult] | None = None,
 ) -> str:
-    """The YAML block of a codec with these results; None where it was not measured."""
+    """The YAML block of a codec.
+
+    Args:
+        licence: of the weights; None: not stated.
+        results: None: it was not measured.
+    """
     from huggingface_hub import ModelCardData
 
     licence = (licence or "").lower()
-    other = licence and licence not in _LICENCES
+    unlisted = licence and licence not in _LICENCES
     card = ModelCardData(
         model_name=name,
         library_name="audiotok",
         pipeline_tag=TASK,
-        license="other" if other else licence or None,
-        license_name=licence if other else None,
+        license="other" if unlisted else licence or None,
+        license_name=licence if unlisted else None,
         tags=["audio", "codec", "tokenizer", *filter(None, [family])],
         eval_results=results,
     )

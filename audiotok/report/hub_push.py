@@ -2,7 +2,7 @@
 
     model.safetensors    the weights, which `audiotok.load("hub:org/name")` reads
     README.md            model card: model-index with the results in results/, facts, use
-    samples/             bundled clips and what the codec makes of them, 16-bit WAV
+    samples/             bundled clips and their reconstructions, 16-bit WAV
 
 The address and the token are those of huggingface_hub: HF_ENDPOINT, HF_TOKEN or `hf auth login`.
 """
@@ -36,8 +36,8 @@ audio = codec.decode(tokens)
 ```
 
 {facts}
-Samples: `samples/NAME.reference.wav` is the recording, `samples/NAME.wav` what the codec makes of
-it. {measured}
+Samples: `samples/NAME.reference.wav` is the recording, `samples/NAME.wav` its
+reconstruction. {measured}
 """
 
 
@@ -54,8 +54,8 @@ def push(codec: Codec, repository: str, results: str | Path, *, private: bool = 
         The address of the repository.
 
     Raises:
-        AudiotokError: the Hub cannot be reached, or refuses. No file is then uploaded; a new
-            repository may stay, empty.
+        AudiotokError: the Hub cannot be reached, or refuses. Then no file is uploaded; a new
+            repository may remain, empty.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -70,7 +70,10 @@ def push(codec: Codec, repository: str, results: str | Path, *, private: bool = 
                 [CommitOperationAdd(path.relative_to(root).as_posix(), path) for path in files],
                 commit_message=f"{codec.card.name}, by audiotok",
             )
-        except (OSError, ValueError) as reason:  # what the Hub's client raises derives from these
+        except (
+            OSError,
+            ValueError,
+        ) as reason:  # base classes of all exceptions of the Hub's client
             line = " ".join(str(reason).split())[:300]
             raise AudiotokError(
                 f"{codec.card.name} was not uploaded to {repository} ({type(reason).__name__}: "
@@ -83,7 +86,7 @@ def write(codec: Codec, folder: str | Path, repository: str, results: str | Path
     """Writes the files of the repository into a new folder; returns it.
 
     Raises:
-        AudiotokError: `repository` is no org/name, the folder holds something, or the codec has no
+        AudiotokError: `repository` is not org/name, the folder is not empty, or the codec has no
             weights to write.
     """
     folder = Path(folder)
@@ -105,22 +108,24 @@ def write(codec: Codec, folder: str | Path, repository: str, results: str | Path
 
 
 def card(codec: Codec, repository: str, results: str | Path) -> str:
-    """The model card; without results of this codec in `results`, it says so."""
-    about, facts = codec.card, codec._facts()
-    name = about.base_name.partition("@")[0]
-    if Path(results).is_dir() and any(one.codec == name for one in read_all(results)):
+    """The model card; without results of this codec in `results`, it says "not measured"."""
+    codec_card, facts = codec.card, codec._facts()
+    name = codec_card.base_name.partition("@")[0]
+    if Path(results).is_dir() and any(result.codec == name for result in read_all(results)):
         head = hub.front_matter(results, name)
         measured = "Measured with `audiotok bench`; intervals and clips are in the metadata."
     else:
-        head = hub.plain_front_matter(name, about.family, about.licence_weights)
+        head = hub.plain_front_matter(name, codec_card.family, codec_card.licence_weights)
         measured = f"Not measured yet: `audiotok bench -t hub:{repository}`."
     rows = [["codes", facts["codes"]], ["sample rates", facts["sample rates"]]]
-    rows += [["training data", ", ".join(about.training_data) or "not stated"]]
-    rows += [["licence of the weights", about.licence_weights or "not stated"]]
+    rows += [["training data", ", ".join(codec_card.training_data) or "not stated"]]
+    rows += [["licence of the weights", codec_card.licence_weights or "not stated"]]
     rows += [["fingerprint of the codebooks", codec.fingerprint]]
     return head + _CARD.format(
         title=name,
-        description=f"A discrete audio codec of the family {about.family}: {about.description}.",
+        description=(
+            f"A discrete audio codec of the family {codec_card.family}: {codec_card.description}."
+        ),
         repository=repository,
         facts=markdown_table(["", ""], rows),
         measured=measured,

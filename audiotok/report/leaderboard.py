@@ -21,7 +21,7 @@ from audiotok.report.headline import Headline, Row
 from audiotok.results import contamination, speakers
 from audiotok.results.remarks import remarks
 from audiotok.results.results import Result, by_setting, refuse_mixed
-from audiotok.results.validating import read_true
+from audiotok.results.validating import read_checked
 from audiotok.system.escaping import markdown, markdown_table, spreadsheet
 from audiotok.system.files import replacing
 
@@ -31,8 +31,11 @@ _CSV = (
     "high", "n", "failed", "not_applicable", "task", "rank", "mean_rank", "contamination",
     "band", "band_rank", "fronts",
 )  # fmt: skip
-_MARKS = (b"Written by `audiotok leaderboard`", ",".join(_CSV[:5]).encode())  # of files of ours
-_LINES = 150  # of LEADERBOARD.md; longer tables are cut, and say so
+_HEADERS = (
+    b"Written by `audiotok leaderboard`",
+    ",".join(_CSV[:5]).encode(),
+)  # of files that we wrote
+_LINES = 150  # of LEADERBOARD.md; longer tables are cut, with a note
 _HEAD = """# Leaderboard
 
 Written by `audiotok leaderboard` from `results/` alone; do not edit. Means over clips, sorted by
@@ -43,29 +46,29 @@ on the site (`audiotok leaderboard --site site`, [docs/site.md](docs/site.md)).
 
 
 def build(results: str | Path) -> dict[str, bytes]:
-    """The content of both files, by name; ResultsError where a result was torn or edited."""
-    measured = read_true(results)
-    whole = [result for result in measured if result.is_whole]
+    """The content of both files, by name; ResultsError if a result is damaged or edited."""
+    measured = read_checked(results)
+    complete = [result for result in measured if result.is_complete]
     boards = {}
-    for setting, group in by_setting(whole):
+    for setting, group in by_setting(complete):
         refuse_mixed(group)
         boards[setting] = Boards(group)
-    text = _page(measured, whole, headline.tables(whole, Path(results) / "published"))
-    return dict(zip(NAMES, (text.encode(), _csv(whole, boards)), strict=True))
+    text = _page(measured, complete, headline.tables(complete, Path(results) / "published"))
+    return dict(zip(NAMES, (text.encode(), _csv(complete, boards)), strict=True))
 
 
 def write(results: str | Path, out: str | Path, overwrite: bool = False) -> list[Path]:
     """Writes both files into the folder `out`; returns their paths.
 
     Args:
-        overwrite: replace files of these names also where they are no leaderboard.
+        overwrite: replace files of these names even if they are not a leaderboard.
 
     Raises:
-        ResultsError: a file of that name is no leaderboard, or cannot be written.
+        ResultsError: a file of that name is not a leaderboard, or cannot be written.
     """
     content = {Path(out) / name: data for name, data in build(results).items()}
-    for path, mark in zip(content, _MARKS, strict=True):
-        if not overwrite and path.is_file() and mark not in path.read_bytes()[:1000]:
+    for path, header in zip(content, _HEADERS, strict=True):
+        if not overwrite and path.is_file() and header not in path.read_bytes()[:1000]:
             raise ResultsError(
                 f"{path} is not a file that `audiotok leaderboard` wrote: name another folder with "
                 "--out, or give --overwrite"
@@ -77,26 +80,26 @@ def write(results: str | Path, out: str | Path, overwrite: bool = False) -> list
 
 
 def check(results: str | Path, out: str | Path) -> list[Path]:
-    """The files in `out` that are not what `results` give."""
-    wrong = []
+    """The files in `out` that differ from those computed from `results`."""
+    differing = []
     for name, content in build(results).items():
         path = Path(out) / name
         if not path.is_file() or path.read_bytes() != content:
-            wrong.append(path)
-    return wrong
+            differing.append(path)
+    return differing
 
 
-def _page(measured: Sequence[Result], whole: Sequence[Result], tables: list[Headline]) -> str:
+def _page(measured: Sequence[Result], complete: Sequence[Result], tables: list[Headline]) -> str:
     """The text of LEADERBOARD.md, with as many rows per table as _LINES allow."""
-    for most in range(60, 0, -1):
+    for max_rows in range(60, 0, -1):
         lines = [_HEAD]
         for table in tables:
-            lines += _domain(table, most)
-        if not whole:
+            lines += _domain(table, max_rows)
+        if not complete:
             lines.append("No codec was measured on a whole suite yet.\n")
-        lines += _elsewhere(whole)
-        if len(whole) < len(measured):
-            partial = len(measured) - len(whole)
+        lines += _all_settings(complete)
+        if len(complete) < len(measured):
+            partial = len(measured) - len(complete)
             lines.append(f"Not shown: {partial} partial results (--limit or --tasks).\n")
         text = "\n".join(lines)
         if text.count("\n") <= _LINES:
@@ -104,25 +107,25 @@ def _page(measured: Sequence[Result], whole: Sequence[Result], tables: list[Head
     return text
 
 
-def _domain(table: Headline, most: int) -> list[str]:
-    """The tables of one domain, and what must be known to read them."""
+def _domain(table: Headline, max_rows: int) -> list[str]:
+    """The tables of one domain, with their notes."""
     lines = [f"## {table.domain.capitalize()}\n"]
     if table.group:
         data = table.corpus
-        about = f"Measured on {data['name']}, {data['clips']} clips. {speakers.note(table.group)}."
+        text = f"Measured on {data['name']}, {data['clips']} clips. {speakers.note(table.group)}."
         if bits := table.corpus_of_bits:
-            about += f" Bits under the LM: on {bits['name']}, {bits['clips']} clips."
-        lines.append(markdown(about) + "\n")
+            text += f" Bits under the LM: on {bits['name']}, {bits['clips']} clips."
+        lines.append(markdown(text) + "\n")
     for section in headline.SECTIONS:
         rows = table.section(section)
         if not rows:
             continue
         lines += [f"### {headline.SECTION_TITLES[section]}\n"]
         if section == headline.SAMPLES:
-            lines += [markdown(note) + ".\n" for note in samples.notes(table.sampled)]
-        lines.append(_rows(table, rows, most))
-        if len(rows) > most:
-            lines.append(f"{len(rows) - most} more are in leaderboard.csv and on the site.\n")
+            lines += [markdown(note) + ".\n" for note in samples.notes(table.sample_group)]
+        lines.append(_rows(table, rows, max_rows))
+        if len(rows) > max_rows:
+            lines.append(f"{len(rows) - max_rows} more are in leaderboard.csv and on the site.\n")
     names = [column.source for column in table.columns]
     data_names = dict.fromkeys(row.result.summary["data"]["name"] for row in table.rows)
     notes = [note for name in data_names for note in remarks(name, names)]
@@ -132,14 +135,14 @@ def _domain(table: Headline, most: int) -> list[str]:
     return lines + [f"{note}.\n" for note in dict.fromkeys(notes)]
 
 
-def _rows(table: Headline, rows: Sequence[Row], most: int) -> str:
+def _rows(table: Headline, rows: Sequence[Row], max_rows: int) -> str:
     """A table of one section, without the columns that none of its rows has."""
     columns = [c for c in table.columns if any(row.cells.get(c.key) is not None for row in rows)]
     head = ["codec", "band", "kbit/s", *(column.head for column in columns)]
     lines = []
-    for band, own in headline.bands(rows):
-        best = {column.key: headline.best(own, column) for column in columns}
-        for row in own:
+    for band, members in headline.bands(rows):
+        best = {column.key: headline.best(members, column) for column in columns}
+        for row in members:
             shown_band = "–" if row.section == headline.ANCHORS else band
             cells = [row.name + row.marks, shown_band, headline.kbit(row.bitrate)]
             for column in columns:
@@ -149,14 +152,14 @@ def _rows(table: Headline, rows: Sequence[Row], most: int) -> str:
                     text = f"◆{text}◆"
                 cells.append(text)
             lines.append(cells)
-    return re.sub(r"◆(-?[\d.]+)◆", r"**\1**", markdown_table(head, lines[:most]))
+    return re.sub(r"◆(-?[\d.]+)◆", r"**\1**", markdown_table(head, lines[:max_rows]))
 
 
-def _elsewhere(whole: Sequence[Result]) -> list[str]:
+def _all_settings(complete: Sequence[Result]) -> list[str]:
     """One line that names every suite and corpus of the CSV."""
     settings = [
         f"{r['suite']['name']} v{r['suite']['version']} on {r['data']['name']}"
-        for r in (group[0].summary for _, group in by_setting(whole))
+        for r in (group[0].summary for _, group in by_setting(complete))
     ]
     if not settings:
         return []
@@ -164,27 +167,27 @@ def _elsewhere(whole: Sequence[Result]) -> list[str]:
 
 
 def _csv(group: Sequence[Result], boards: dict[Path, Boards]) -> bytes:
-    """One line per codec and column: nothing rounded away, nothing that a join would lose."""
+    """One line per codec and column, with unrounded numbers."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_CSV)
     for result in group:
         suite, data = result.summary["suite"], result.summary["data"]
-        own = boards[result.folder.parent]
-        board = next((one for one in own.boards if result in one.results), None)
+        setting_boards = boards[result.folder.parent]
+        board = next((b for b in setting_boards.boards if result in b.results), None)
         for name, score in result.scores.items():
             low, high = score["ci95"] or ("", "")
             mean = "" if score["mean"] is None else score["mean"]
-            ranking = own.rankings[score["task"]]
-            place = ranking.columns.get(name, {}).get(result.codec, "") if ranking else ""
-            mean_rank = ranking.mean.get(result.codec) if place else None
-            overall = "" if mean_rank is None else f"{mean_rank:.4g}"
+            ranking = setting_boards.rankings[score["task"]]
+            rank = ranking.columns.get(name, {}).get(result.codec, "") if ranking else ""
+            mean_rank = ranking.mean.get(result.codec) if rank else None
+            mean_rank_text = "" if mean_rank is None else f"{mean_rank:.4g}"
             writer.writerow(map(spreadsheet, [
                 suite["name"], suite["version"], data["name"], data["sha256"], result.codec,
                 result.role, name, score["unit"], mean, low, high, score["n"], score["failed"],
-                score["not_applicable"], score["task"], place, overall, result.contamination,
+                score["not_applicable"], score["task"], rank, mean_rank_text, result.contamination,
                 board.band if board else "",
                 board.ranks.get(name, {}).get(result.codec, "") if board else "",
-                " ".join(own.on_fronts(name, result.codec)),
+                " ".join(setting_boards.on_fronts(name, result.codec)),
             ]))  # fmt: skip
     return file.getvalue().encode()

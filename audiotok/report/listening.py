@@ -1,7 +1,7 @@
 """`audiotok report`: a page to listen to codecs side by side, and blind. No server, no network.
 
-For each clip the reference and every codec's reconstruction, decoded from re-read token bytes, as
-16-bit WAV files of one loudness; their spectrograms and codes as data that the page draws.
+It has the reference and every codec's reconstruction of each clip (decoded from re-read token
+bytes) as 16-bit WAV files of equal loudness, and draws their spectrograms and codes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from audiotok.data import Clip
     from audiotok.sound.audio import Audio
 
-LIFT = 12.0  # dB: the level is lowered by at most this much below the reference
+MAX_LOWERING = 12.0  # dB: the level is lowered by at most this much below the reference
 BANDS, COLUMNS, RANGE = 80, 480, 80.0  # mel bands and columns of a spectrogram; dB that it shows
-FRAMES = 4000  # of codes that are drawn; longer ones are thinned, and the page says so
-MOST = 16  # clips, where nobody names them
+FRAMES = 4000  # of codes that are drawn; longer ones are subsampled, and the page says so
+MAX_CLIPS = 16  # if the user names no clips
 _ABOUT = "about.json"
-_SOUNDS = "sounds.json"  # which file is which sound, for players on other pages
+_SOUNDS = "sounds.json"  # the clips and files of the page, for players on other pages
 _FILES = ("site.css", "site.js", "player.js", "listening.js")
 
 
@@ -44,7 +44,7 @@ class Version:
     sound: Audio
     codes: Any = None  # (C, K, T) int64
     sizes: Sequence[int] = ()
-    comment: str | None = None  # of its file, such as that it is synthetic
+    comment: str | None = None  # in its file, e.g. that it is synthetic
 
 
 def write(
@@ -61,29 +61,31 @@ def write(
     Args:
         codecs: loaded.
         clips: to listen to; each is read at its own sample rate.
-        corpus: what names the clips, as for `data.load`; the leaderboard links to the page of the
-            bundled ones only.
+        corpus: name of the corpus of the clips, as for `data.load`; the leaderboard links only to a
+            page of bundled clips.
         progress: called with the id of each clip before it is coded.
-        overwrite: replace a page that is in `out` already.
+        overwrite: replace an existing page in `out`.
 
     Returns:
         The path of index.html.
 
     Raises:
-        AudiotokError: no codec, no clip, two of one name, or a folder that cannot be written or
-            holds other files.
+        AudiotokError: no codec, no clip, two of the same name, or a folder that cannot be written
+            or has other files.
     """
     out = Path(out)
     if not codecs or not clips:
         raise AudiotokError("a report needs at least one codec and one clip: name them")
     names = [REFERENCE, *(codec.card.name for codec in codecs)]
-    for what, each in (("codecs", names), ("clips", [clip.id for clip in clips])):
-        if same := twice(each):
-            raise AudiotokError(f"two {what} are named {' and '.join(same)}: leave one out")
+    for kind, given in (("codecs", names), ("clips", [clip.id for clip in clips])):
+        if duplicates := twice(given):
+            raise AudiotokError(f"two {kind} are named {' and '.join(duplicates)}: leave one out")
     check_folder(out, clips, overwrite)
-    about = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
+    description = {"corpus": corpus, "codecs": names[1:], "clips": [clip.id for clip in clips]}
     make_folder(out)
-    _write(out / _ABOUT, json.dumps(about, indent=1).encode())  # first: whose folder it is
+    _write(
+        out / _ABOUT, json.dumps(description, indent=1).encode()
+    )  # first: it marks the folder as ours
     content = []
     for clip in clips:
         progress(clip.id)
@@ -104,19 +106,19 @@ def write_versions(
     """
     out = Path(out)
     names = [version.name for version in versions]
-    if same := twice(names):
-        raise AudiotokError(f"two sounds are named {' and '.join(same)}: rename one")
+    if duplicates := twice(names):
+        raise AudiotokError(f"two sounds are named {' and '.join(duplicates)}: rename one")
     check_folder(out, [clip], overwrite)
     make_folder(out)
-    about = {"corpus": None, "codecs": names[1:], "clips": [clip.id]}
-    _write(out / _ABOUT, json.dumps(about, indent=1).encode())
+    description = {"corpus": None, "codecs": names[1:], "clips": [clip.id]}
+    _write(out / _ABOUT, json.dumps(description, indent=1).encode())
     return _write_page(out, names[1:], [_clip(versions, clip, out)])
 
 
 def _write_page(out: Path, names: Sequence[str], content: Sequence[dict[str, Any]]) -> Path:
-    """Writes all files of a page but its sounds."""
+    """Writes all files of a page except its sounds."""
     pages = Pages()
-    pages.put("index.html", "listening.html", names=names, inside=_inside(out))
+    pages.put("index.html", "listening.html", names=names, inside=_in_site(out))
     files = {name: pages.files[name] for name in _FILES}
     files[_SOUNDS] = json.dumps([_sounds(clip) for clip in content], indent=1).encode()
     files["data.js"] = f"window.listening = {json.dumps(content)};\n".encode()
@@ -127,11 +129,11 @@ def _write_page(out: Path, names: Sequence[str], content: Sequence[dict[str, Any
 
 
 def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False) -> None:
-    """Raises AudiotokError where a page in the folder `out` would replace what is there.
+    """Raises AudiotokError if a page in the folder `out` would replace other files.
 
     Args:
         clips: to listen to; their files are never replaced.
-        overwrite: replace a page that is there; other files never.
+        overwrite: replace an existing page, but no other file.
     """
     folder = outputs.folder(out, "the files of a page")
     if not folder.is_dir() or not any(folder.iterdir()):
@@ -146,10 +148,10 @@ def check_folder(out: str | Path, clips: Sequence[Clip], overwrite: bool = False
 
 def _is_page(folder: Path) -> bool:
     try:
-        about = json.loads((folder / _ABOUT).read_bytes())
+        description = json.loads((folder / _ABOUT).read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(about, dict) and about.keys() == {"corpus", "codecs", "clips"}
+    return isinstance(description, dict) and description.keys() == {"corpus", "codecs", "clips"}
 
 
 def _folder_of(out: str | Path, clip: Clip) -> Path:
@@ -166,63 +168,72 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def choose(clips: Sequence[Clip], ids: Sequence[str] | None = None) -> list[Clip]:
-    """The clips of these ids; else the first of each speaker and all that have none, at most MOST.
+    """The clips with these ids; without ids, the first of each speaker and all without a speaker,
+    at most MAX_CLIPS.
 
-    Raises AudiotokError for an id that is not there.
+    Raises AudiotokError for an unknown id.
     """
     if ids is not None:
-        known = {clip.id: clip for clip in clips}
-        if lost := [name for name in ids if name not in known]:
-            close = difflib.get_close_matches(lost[0], known, n=3, cutoff=0.3) or list(known)[:3]
-            raise AudiotokError(f"there is no clip {lost[0]}: there are {', '.join(close)}")
-        return [known[name] for name in ids]
+        by_id = {clip.id: clip for clip in clips}
+        if missing := [name for name in ids if name not in by_id]:
+            similar = (
+                difflib.get_close_matches(missing[0], by_id, n=3, cutoff=0.3) or list(by_id)[:3]
+            )
+            raise AudiotokError(f"there is no clip {missing[0]}: there are {', '.join(similar)}")
+        return [by_id[name] for name in ids]
     speakers: set[str] = set()
     chosen = []
     for clip in clips:
         if clip.speaker is None or clip.speaker not in speakers:
             chosen.append(clip)
             speakers |= {clip.speaker} if clip.speaker else set()
-    return chosen[:MOST]
+    return chosen[:MAX_CLIPS]
 
 
 def gains(levels: Sequence[float]) -> list[float]:
-    """dB for each sound, so that all are as loud as the softest of them.
+    """Gains in dB that make all sounds as loud as the softest one.
 
     Args:
-        levels: in dB (LUFS, or of the power); that of the reference first. -inf for silence, which
-            stays as it is.
+        levels: in dB (LUFS, or of the power); the reference first. -inf for silence, which gets no
+            gain.
     """
     finite = [level for level in levels if math.isfinite(level)]
     if not finite:
         return [0.0] * len(levels)
     target = min(finite)
     if math.isfinite(levels[0]):
-        target = max(target, levels[0] - LIFT)
+        target = max(target, levels[0] - MAX_LOWERING)
     return [target - level if math.isfinite(level) else 0.0 for level in levels]
 
 
-def fitting(gains: Sequence[float], peaks: Sequence[float]) -> list[float]:
-    """The gains, dB, less what would exceed full scale: a sound that is lifted gives way alone, one
-    that is not takes all others down with it."""
-    room = [-20 * math.log10(peak) if peak > 0 else math.inf for peak in peaks]
-    lifted = [min(gain, max(most, 0.0)) for gain, most in zip(gains, room, strict=True)]
-    excess = max(gain - most for gain, most in zip(lifted, room, strict=True))
+def limited_gains(gains: Sequence[float], peaks: Sequence[float]) -> list[float]:
+    """Gains in dB, reduced so that no sound exceeds full scale.
+
+    A positive gain is reduced for its sound alone; if a sound exceeds full scale without one, the
+    gains of all sounds are reduced equally.
+
+    Args:
+        peaks: largest absolute sample of each sound.
+    """
+    headroom = [-20 * math.log10(peak) if peak > 0 else math.inf for peak in peaks]
+    lifted = [min(gain, max(max_gain, 0.0)) for gain, max_gain in zip(gains, headroom, strict=True)]
+    excess = max(gain - max_gain for gain, max_gain in zip(lifted, headroom, strict=True))
     return [gain - max(excess, 0.0) for gain in lifted]
 
 
 def levels(sounds: Sequence[Audio]) -> list[float]:
-    """The loudness of each by ITU-R BS.1770, LUFS; where one has none, the power of all, dB."""
+    """The loudness of each sound by ITU-R BS.1770, LUFS; if one has none, the power of all, dB."""
     from audiotok.metrics.loudness import loudness
     from audiotok.sound.audio import Audio
 
-    def measured(sound: Audio) -> float:
-        # The filters clamp at full scale, which a loud sound exceeds within them.
-        less = min(1.0, 0.25 / (float(sound.waveform.abs().max()) or 1.0))
-        softer = Audio(sound.waveform * less, sound.sample_rate)
-        return loudness(softer, "sound") - 20 * math.log10(less)
+    def loudness_of(sound: Audio) -> float:
+        # The filters clamp at full scale, which a loud sound may exceed after the first of them.
+        factor = min(1.0, 0.25 / (float(sound.waveform.abs().max()) or 1.0))
+        scaled = Audio(sound.waveform * factor, sound.sample_rate)
+        return loudness(scaled, "sound") - 20 * math.log10(factor)
 
     try:
-        return [measured(sound) for sound in sounds]
+        return [loudness_of(sound) for sound in sounds]
     except MetricError:
         powers = [float(sound.waveform.double().square().mean()) for sound in sounds]
         return [10 * math.log10(power) if power > 0 else -math.inf for power in powers]
@@ -270,44 +281,46 @@ def _versions(codecs: Sequence[Codec], clip: Clip) -> list[Version]:
 
 
 def _clip(versions: Sequence[Version], clip: Clip, out: Path) -> dict[str, Any]:
-    """What the page shows of one clip, whose sounds are written."""
+    """Writes the sounds of one clip; returns the data that the page shows of it."""
     from audiotok.sound.audio import Audio
     from audiotok.sound.audio import write as write_audio
 
     sounds = [version.sound for version in versions]
-    shift = fitting(gains(levels(sounds)), [float(one.waveform.abs().max()) for one in sounds])
+    applied = limited_gains(
+        gains(levels(sounds)), [float(sound.waveform.abs().max()) for sound in sounds]
+    )
     folder = _folder_of(out, clip)
     make_folder(folder)
-    shown = []
-    for number, (version, gain) in enumerate(zip(versions, shift, strict=True)):
+    entries = []
+    for number, (version, gain) in enumerate(zip(versions, applied, strict=True)):
         path = folder / f"{number}.wav"
-        louder = version.sound.waveform * 10 ** (gain / 20)
-        sound = Audio(louder.clamp(-1, 1), version.sound.sample_rate)
+        waveform = version.sound.waveform * 10 ** (gain / 20)
+        sound = Audio(waveform.clamp(-1, 1), version.sound.sample_rate)
         write_audio(path, sound, "PCM_16", comment=version.comment)
-        shown.append({
+        entries.append({
             "name": version.name, "file": path.relative_to(out).as_posix(), "gain": round(gain, 2),
             "spectrogram": spectrogram(version.sound), "codes": _codes(version),
         })  # fmt: skip
-    about = {"id": clip.id, "text": clip.text, "licence": clip.licence}
-    return about | {"seconds": sounds[0].duration, "versions": shown}
+    description = {"id": clip.id, "text": clip.text, "licence": clip.licence}
+    return description | {"seconds": sounds[0].duration, "versions": entries}
 
 
 def _sounds(clip: dict[str, Any]) -> dict[str, Any]:
-    """What another page needs to play a clip."""
+    """The data that another page needs to play a clip."""
     files = {version["name"]: version["file"] for version in clip["versions"]}
     return {key: clip[key] for key in ("id", "text", "seconds")} | {"files": files}
 
 
 def _codes(version: Version) -> dict[str, Any] | None:
-    """Codes as rows of one channel's codebooks after another's."""
+    """Codes as rows: all codebooks of the first channel, then of the next."""
     if version.codes is None:
         return None
     channels, codebooks, frames = version.codes.shape
     step = math.ceil(frames / FRAMES) or 1
-    thin = version.codes[:, :, ::step].reshape(channels * codebooks, -1)
-    return {"sizes": list(version.sizes) * channels, "step": step, "rows": thin.tolist()}
+    rows = version.codes[:, :, ::step].reshape(channels * codebooks, -1)
+    return {"sizes": list(version.sizes) * channels, "step": step, "rows": rows.tolist()}
 
 
-def _inside(out: Path) -> bool:
-    """Whether the page lies in the folder of a leaderboard, to which it then links back."""
+def _in_site(out: Path) -> bool:
+    """Whether the page is in the folder of a leaderboard, to which it then links back."""
     return (out.parent / "index.html").is_file() and (out.parent / "site.css").is_file()

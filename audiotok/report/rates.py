@@ -1,4 +1,4 @@
-"""What quality costs: token density, and rate-quality curves. Functions of results alone; no torch.
+"""Token density and rate-quality curves, computed from results. No torch.
 
     import audiotok
     audiotok.density("results/smoke-v2/bundled-38d6c314")
@@ -21,11 +21,11 @@ from audiotok.errors import ResultsError
 from audiotok.results.results import Result, columns, order, read
 
 GATES = {"stoi": 0.75, "speaker_similarity": 0.75, "accuracy": 0.5}
-"""Of each quality the least at which a codec has a density. `accuracy` is 1 - dwer: the words that
-are recognised as in the reference."""
+"""{quality: the lowest value for which a codec has a density}. `accuracy` is 1 - dwer: the share of
+words that are recognised as in the reference."""
 
 MERGED = ("codebooks", "merge")
-"""Options that change only what is spent: variants in these are points of one curve."""
+"""Options that change only the bitrate: variants that differ in these are points of one curve."""
 
 
 def density(
@@ -34,16 +34,16 @@ def density(
     """Token density: quality for each token and for each bit per second.
 
     A quality Q in 0..1 gives 100 Q / token_rate ("<quality>_per_token", % per token/s) and
-    1e5 Q / bitrate ("<quality>_per_bit", % per kbit/s). The ratio alone rewards absurdly low rates:
-    below its gate a quality is NaN there. TokDense (VQToken, Zhang and Fu 2025, arXiv 2503.16980)
-    is the idea, the gate is ours.
+    1e5 Q / bitrate ("<quality>_per_bit", % per kbit/s). The ratio alone rewards unusably low rates,
+    so it is NaN if the quality is below its gate. The density is that of TokDense (VQToken, Zhang
+    and Fu 2025, arXiv 2503.16980); the gate is an addition of audiotok.
 
     Args:
         results: folder of one setting (or above it, where it holds only one), or its results.
-        gates: {quality: least}; GATES if None. Qualities are columns, or `accuracy`.
+        gates: {quality: gate}; GATES if None. Qualities are columns, or `accuracy`.
 
     Returns:
-        One row per codec that spends tokens.
+        One row per codec with tokens.
     """
     rows = {}
     for result in _one_setting(results):
@@ -51,9 +51,9 @@ def density(
         if not rate or not bits:
             continue
         row = rows[result.codec] = {"token_rate": rate, "bitrate": bits}
-        for quality, least in (GATES if gates is None else gates).items():
+        for quality, gate in (GATES if gates is None else gates).items():
             value = _quality(result, quality)
-            value = math.nan if value is None or value < least else value
+            value = math.nan if value is None or value < gate else value
             row[f"{quality}_per_token"] = 100 * value / rate
             row[f"{quality}_per_bit"] = 1e5 * value / bits
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("codec")
@@ -64,22 +64,22 @@ def rate_quality(
     quality: str = "stoi",
     bits: tuple[float, float] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every codebook count and merge rate of each codec in one curve, and the area under it.
+    """A curve for each codec, of all its codebook counts and merge rates, and the area under it.
 
-    The curve of a codec is the front of its points: what no other of them reaches with as few
-    bits. Between points quality is linear in log2(bitrate), above the last it stays. The area is
+    The curve is the Pareto front of the points of the codec. Between points quality is linear in
+    log2(bitrate); above the last one it is constant. The area is
     the mean quality over log2(bitrate) from `bits[0]` to `bits[1]`, in the unit of the quality.
 
     Args:
         results: as for `density`.
         quality: a column whose direction is known, or `accuracy`.
-        bits: lowest and highest bitrate of the area; None: those of the codec's own curve, which
-            compare codecs only where their ranges agree.
+        bits: lowest and highest bitrate of the area; None: those of the curve of each codec; then
+            areas are comparable only for codecs with the same range.
 
     Returns:
         Points (codec, curve, token_rate, bitrate, <quality>, front), and areas by curve: area,
-        lowest and highest bitrate, number of points. An area is NaN where the curve begins above
-        `bits[0]`, or is a single point and has no `bits`.
+        lowest and highest bitrate, number of points. An area is NaN if the curve begins above
+        `bits[0]`, or if it is a single point and `bits` is None.
     """
     measured = _one_setting(results)
     better = True if quality == "accuracy" else _direction(measured, quality)
@@ -131,19 +131,23 @@ def curve_of(result: Result) -> str:
     options = codec.get("options") or {}
     if not options:
         return codec["family"] if result.role == "baseline" else result.codec
-    base, _, last = result.codec.rpartition(":")
-    weights = re.search(r"@[0-9a-f]{8}$", last)
-    kept = [f"{key}={options[key]}" for key in sorted(options) if key not in MERGED]
-    return base + (f":{','.join(kept)}" if kept else "") + (weights[0] if weights else "")
+    base, _, option_text = result.codec.rpartition(":")
+    weights = re.search(r"@[0-9a-f]{8}$", option_text)
+    other_options = [f"{key}={options[key]}" for key in sorted(options) if key not in MERGED]
+    return (
+        base
+        + (f":{','.join(other_options)}" if other_options else "")
+        + (weights[0] if weights else "")
+    )
 
 
 def _front(part: pd.DataFrame, quality: str, better: bool) -> list[int]:
-    """Labels of the rows that are better than all with as few bits or fewer."""
+    """Labels of the rows that are better than all rows of equal or lower bitrate."""
     sign = 1 if better else -1
     best, front = -math.inf, []
-    worth = sign * part[quality]
-    for label in part.assign(_last=-worth).sort_values(["bitrate", "_last"]).index:
-        value = worth[label]
+    values = sign * part[quality]
+    for label in part.assign(_last=-values).sort_values(["bitrate", "_last"]).index:
+        value = values[label]
         if value > best:
             best = value
             front.append(label)
@@ -161,8 +165,8 @@ def _one_setting(results: str | Path | Iterable[Result]) -> list[Result]:
     )
     settings = sorted({str(result.folder.parent) for result in measured})
     if len(settings) != 1:
-        listed = ", ".join(settings) or "none"
-        raise ResultsError(f"{root} holds {len(settings)} settings ({listed}): name one of them")
+        names = ", ".join(settings) or "none"
+        raise ResultsError(f"{root} holds {len(settings)} settings ({names}): name one of them")
     return sorted(measured, key=order)
 
 
@@ -179,8 +183,10 @@ def _quality(result: Result, quality: str) -> float | None:
 
 def _direction(measured: list[Result], quality: str) -> bool:
     """Whether higher is better."""
-    known = {name: column["higher_is_better"] for name, column in columns(measured).items()}
-    if known.get(quality) is None:
-        choice = ", ".join(sorted(name for name, better in known.items() if better is not None))
+    directions = {name: column["higher_is_better"] for name, column in columns(measured).items()}
+    if directions.get(quality) is None:
+        choice = ", ".join(
+            sorted(name for name, better in directions.items() if better is not None)
+        )
         raise ResultsError(f"{quality!r} is no quality in these results: expected one of {choice}")
-    return known[quality]
+    return directions[quality]

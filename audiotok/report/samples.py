@@ -8,7 +8,7 @@ from audiotok.results.results import Result, columns
 
 
 def notes(group: Sequence[Result]) -> list[str]:
-    """Sentences without a full stop to print beside a table of given reconstructions; [] where the
+    """Sentences without a full stop to print below a table of given reconstructions; [] if the
     results have none."""
     counts = sorted({r.summary["data"]["clips"] for r in group if r.role == "given"})
     if not counts:
@@ -18,17 +18,17 @@ def notes(group: Sequence[Result]) -> list[str]:
         "Sounds that others made with their own programs and published, not run by us: "
         f"{clips} of each codec, too few to rank codecs by"
     ]
-    named = (r.summary["codec"].get("stand_in") for r in group if r.role == "ceiling")
+    stand_ins = (r.summary["codec"].get("stand_in") for r in group if r.role == "ceiling")
     return sentences + [
         f"The original was not published: the sound of {name} stands in for it as the reference, "
         "and differences from it are no differences from an original"
-        for name in filter(None, named)
+        for name in filter(None, stand_ins)
     ]
 
 
 def headline(group: Sequence[Result]) -> list[str]:
-    """The columns to show first: those that the suite names; [] where nothing is given."""
+    """The columns to show first: those that the suite names; [] if nothing is given."""
     if not notes(group):
         return []
-    known = columns(group)
-    return [name for name in group[0].summary["suite"].get("headline", ()) if name in known]
+    by_name = columns(group)
+    return [name for name in group[0].summary["suite"].get("headline", ()) if name in by_name]

@@ -1,4 +1,4 @@
-"""What pages and tables call suites, tasks, columns and corpora: titles in place of identifiers."""
+"""Titles of suites, tasks, columns and corpora in pages and tables, instead of identifiers."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ _WORDS = {
     "distillmos": "DistillMOS",
 }  # fmt: skip
 
-_ENDS = {"_16k": " at 16 kHz", "_aligned": ", aligned"}
+_SUFFIXES = {"_16k": " at 16 kHz", "_aligned": ", aligned"}
 
 
 def title(name: str) -> str:
-    """The title of a column, task, suite, corpus or table; made of its words where none is set."""
+    """The title of a column, task, suite, corpus or table; by default, the words of its name."""
     if name in _TITLES:
         return _TITLES[name]
     if match := re.fullmatch(r"(d?wer|cer)(_english)?_(whisper_.+)", name):
         judge = title(match[3]) + ("" if match[2] or match[1] == "dwer" else ", basic text")
         return f"{title(match[1])} ({judge})"
-    for end, text in _ENDS.items():
-        if name.endswith(end) and name != end:
-            return title(name.removesuffix(end)) + text
+    for suffix, text in _SUFFIXES.items():
+        if name.endswith(suffix) and name != suffix:
+            return title(name.removesuffix(suffix)) + text
     if name.startswith("asr_"):
         return f"Word errors ({title(name.removeprefix('asr_'))})"
     words = [_WORDS.get(word, word) for word in re.split(r"[-_/: ]+", name) if word]

@@ -2,7 +2,7 @@
 
     audiotok.compare("wavtokenizer-mini", "opus-6k")    # a pandas table, one row per column
 
-Each resample has the same clips of both codecs, so that the difficulty of a clip for both does not
+Each resample has the same clips of both codecs, so that clips that are difficult for both do not
 widen the interval of their difference. Speakers are resampled, if the rows name them (see
 `speakers` and `statistics`). Numbers of a corpus (a word error rate: all errors by all words) are
 resampled with their weights.
@@ -37,9 +37,8 @@ SIX_DIGITS = 1e-5  # relative precision of the numbers in summaries
 TIE = "tie"
 AT_16K = "_16k"  # end of the names of columns that are measured at 16 kHz, see `metrics.measure`
 HOLM, INTERVAL = "Holm", "interval"
-DETAIL = re.compile(
-    r"_seed_(\d+|std)$|_diverged$"
-)  # of another column: it has no verdict of its own
+# Columns with details of another column; they have no verdict.
+DETAIL = re.compile(r"_seed_(\d+|std)$|_diverged$")
 
 
 def compare(
@@ -71,14 +70,14 @@ def compare(
     """
     rows = [
         {
-            "suite": _suite(one),
-            "data": one.summary["data"]["name"],
-            "codec_a": one.codec,
-            "codec_b": other.codec,
+            "suite": _suite(first),
+            "data": first.summary["data"]["name"],
+            "codec_a": first.codec,
+            "codec_b": second.codec,
             **row,
         }
-        for one, other in pairs(a, b, results=results, suite=suite, data=data)
-        for row in differences(one, other)
+        for first, second in pairs(a, b, results=results, suite=suite, data=data)
+        for row in differences(first, second)
     ]
     return pd.DataFrame(rows)
 
@@ -90,12 +89,12 @@ def pairs(
     groups = list(select(results, suite, data))
     measured = []
     for group in groups:
-        one, other = named(group, a), named(group, b)
-        if one and other:
-            stored.refuse_mixed([one, other])
-            measured.append((one, other))
+        first, second = named(group, a), named(group, b)
+        if first and second:
+            stored.refuse_mixed([first, second])
+            measured.append((first, second))
     if not measured:
-        _explain(a, b, groups)
+        _raise_not_measured(a, b, groups)
     return measured
 
 
@@ -132,13 +131,13 @@ def named(group: Sequence[Result], name: str) -> Result | None:
     return None
 
 
-def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
+def _raise_not_measured(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
     """Raises ResultsError: a codec was not measured, or no setting has both."""
     measured = sorted({result.codec for group in groups for result in group})
     for name in (a, b):
         if not any(named(group, name) for group in groups):
-            close = difflib.get_close_matches(name, measured, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(measured)}"
+            similar = difflib.get_close_matches(name, measured, n=1)
+            hint = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(measured)}"
             raise ResultsError(f"{name} was not measured: {hint}")
     raise ResultsError(
         f"{a} and {b} were not measured on the same clips by the same suite: run `audiotok bench "
@@ -147,17 +146,17 @@ def _explain(a: str, b: str, groups: Sequence[Sequence[Result]]) -> None:
 
 
 def differences(
-    one: Result, other: Result, columns: Sequence[str] | None = None
+    first: Result, second: Result, columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """The rows of `compare` for two results, with their verdicts.
 
     Args:
         columns: only these; verdicts are corrected for their number. None: all.
     """
-    columns = one.scores if columns is None else columns
-    rows = list(filter(None, (_row(one, other, column) for column in columns)))
+    columns = first.scores if columns is None else columns
+    rows = list(filter(None, (_row(first, second, column) for column in columns)))
     by_name = {row["column"]: row for row in rows if row["verdict_by"] == HOLM}
-    repeats = {name for name in by_name if _repeats(one, other, name) in by_name}
+    repeats = {name for name in by_name if _repeats(first, second, name) in by_name}
     corrected = [row for name, row in by_name.items() if name not in repeats]
     for row, p in zip(corrected, statistics.holm([r["p"] for r in corrected]), strict=True):
         row["p_holm"] = p
@@ -169,27 +168,29 @@ def differences(
         winner = statistics.verdict(ci95, row["higher_is_better"], p)
         if winner and row["seeds_that_agree"] < row["seeds"]:
             winner = 0
-        row["better"] = {1: one.codec, -1: other.codec, 0: TIE, None: None}[winner]
+        row["better"] = {1: first.codec, -1: second.codec, 0: TIE, None: None}[winner]
         row["comparisons"] = len(corrected)
     return rows
 
 
-def _repeats(one: Result, other: Result, column: str) -> str | None:
+def _repeats(first: Result, second: Result, column: str) -> str | None:
     """NAME, where the column is NAME_16k and has the same values for both; else None."""
     name = column.removesuffix(AT_16K)
-    tables = [result.rows_by_clip for result in (one, other)]
+    tables = [result.rows_by_clip for result in (first, second)]
     if name == column or any(name not in rows for rows in tables):
         return None
     same = all(np.array_equal(rows[name], rows[column], equal_nan=True) for rows in tables)
     return name if same else None
 
 
-def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
+def _row(first: Result, second: Result, column: str) -> dict[str, Any] | None:
     """A column of both results, without the verdict; None if it cannot be compared or applies to no
     clip."""
-    first_score, second_score = one.scores[column], other.scores.get(column)
-    is_time = column in one.run["times"]
-    if second_score is None or (is_time and one.run.get("hardware") != other.run.get("hardware")):
+    first_score, second_score = first.scores[column], second.scores.get(column)
+    is_time = column in first.run["times"]
+    if second_score is None or (
+        is_time and first.run.get("hardware") != second.run.get("hardware")
+    ):
         return None
     if not any(
         (first_score["n"], second_score["n"], first_score["failed"], second_score["failed"])
@@ -202,15 +203,15 @@ def _row(one: Result, other: Result, column: str) -> dict[str, Any] | None:
     difference = statistics.Estimate(means[0] - means[1], None, None)
     mean = numbers = None
     if not np.isnan(means).any():
-        mean = on_the_same_clips([one, other], column)
-        numbers = mean or by_task([one, other], column)
+        mean = on_the_same_clips([first, second], column)
+        numbers = mean or by_task([first, second], column)
     if numbers is not None:
         n, means, replicates = numbers
         difference, interval = replicates.difference(0, 1), speakers.described(replicates.clusters)
     has_direction = first_score["higher_is_better"] is not None
     if difference.ci95 is not None and has_direction and not DETAIL.search(column):
         verdict_by = HOLM if mean is not None and not is_time else INTERVAL
-    agreements = [_agrees(one, other, name, difference.value) for name in _seeds(one, column)]
+    agreements = [_agrees(first, second, name, difference.value) for name in _seeds(first, column)]
     low, high = shares.within(column, difference.ci95, low=-1.0) or (np.nan, np.nan)
     return {
         "task": first_score["task"], "column": column, "unit": first_score["unit"],
@@ -228,9 +229,9 @@ def _seeds(result: Result, column: str) -> list[str]:
     return [name for name in result.scores if re.fullmatch(rf"{re.escape(column)}_seed_\d+", name)]
 
 
-def _agrees(one: Result, other: Result, column: str, difference: float) -> bool:
+def _agrees(first: Result, second: Result, column: str, difference: float) -> bool:
     """Whether the interval of this column excludes 0, with the sign of `difference`."""
-    row = _row(one, other, column)
+    row = _row(first, second, column)
     return row is not None and (row["low"] > 0 if difference > 0 else row["high"] < 0)
 
 
@@ -250,7 +251,9 @@ def on_the_same_clips(
         return None
     tables = [table(result, column) for result in results]
     needed = [column] if weight is None else [column, weight]
-    common = pd.concat([one[needed] for one in tables], axis=1, join="inner").dropna().sort_index()
+    common = (
+        pd.concat([rows[needed] for rows in tables], axis=1, join="inner").dropna().sort_index()
+    )
     if common.empty:
         return None
     numbers = common.to_numpy(np.float64).reshape(len(common), len(tables), len(needed))
@@ -268,10 +271,17 @@ def weight_of(results: Sequence[Result], column: str) -> str | None:
     "" if the rows do not determine the means in the summaries.
     """
     tables = [table(result, column) for result in results]
-    if any(column not in one for one in (*tables, *(result.scores for result in results))):
+    if any(column not in values for values in (*tables, *(result.scores for result in results))):
         return ""
     means = [result.scores[column]["mean"] for result in results]
-    return next((w for w in _weights(results[0], column) if _made_by(tables, column, w, means)), "")
+    return next(
+        (
+            weight
+            for weight in _weights(results[0], column)
+            if _gives_means(tables, column, weight, means)
+        ),
+        "",
+    )
 
 
 def by_task(
@@ -298,7 +308,7 @@ def by_task(
         return None
     clips = table(results[0], column).index
     for result in results:
-        clips = clips[clips.isin(_clips_of(table(result, column), task, column))]
+        clips = clips[clips.isin(_clips_used(table(result, column), task, column))]
     if clips.empty:
         return None
     frames = [table(result, column).loc[clips].reset_index() for result in results]
@@ -310,12 +320,12 @@ def by_task(
     return len(clips), means, statistics.Replicates(means, replicates, clusters)
 
 
-def _clips_of(rows: pd.DataFrame, task: Task, column: str) -> pd.Index:
-    """The clips that a number of all rows is made of: those with a value in the column that the
-    task names as its basis; those with any value of the task, where the rows have no such column.
+def _clips_used(rows: pd.DataFrame, task: Task, column: str) -> pd.Index:
+    """The clips from which a number of the whole corpus is computed: those with a value in the
+    column that the task names as its basis; without this column, those with any value of the task.
     """
     basis = task.basis(column)
-    names = [basis] if basis in rows else [about.name for about in task.columns]
+    names = [basis] if basis in rows else [column_info.name for column_info in task.columns]
     return rows.index[rows.filter(names).notna().any(axis=1)]
 
 
@@ -330,7 +340,7 @@ def _weights(result: Result, column: str) -> list[str | None]:
     return [None, *(name for name, score in result.scores.items() if score["task"] == task)]
 
 
-def _made_by(
+def _gives_means(
     tables: Sequence[pd.DataFrame], column: str, weight: str | None, means: Sequence[float]
 ) -> bool:
     """Whether the means in the summaries are those of the rows with this weight."""

@@ -77,7 +77,7 @@ CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
     "bundled": (r"bundled", ("synthesisers of audiotok's bundled corpus",)),
 }
 # Two corpora of these sources may share recordings.
-OPEN = {"YouTube", "podcasts", "published music", "free music"}
+OPEN_SOURCES = {"YouTube", "podcasts", "published music", "free music"}
 
 _SPLIT = re.compile(
     r"\b(train|dev|val|test|eval)(?:ing|elopment|idation|id|uation)?\b"
@@ -85,17 +85,17 @@ _SPLIT = re.compile(
 )
 _SPLITS = {"val": "dev"}  # synonyms
 # Words in a name that are neither a corpus nor a split, and do not name another corpus.
-_BESIDE = re.compile(
+_OTHER_WORDS = re.compile(
     r"\b(?:v?\d+(?:k|h|hz|khz|hours?|million)?|v|h|hours?|hz|khz|k|million|clips?|utterances?|one|of"
     r"|it|each|all|the|from|in|readers?|speakers?|languages?|english|german|french|spanish|mandarin"
     r"|chinese|speech|music|audio|noise|clean|other|full|mini|small|large|tiny|sample|subset|part"
     r"|first|words|split|set|dataset|corpus|hq|wav|flac|lm)\b"
 )
-_NAMELESS = re.compile(
+_UNSPECIFIED = re.compile(
     r".*\b(?:unknown|none named|in house|inhouse|internal|private|proprietary|own|various|others?"
     r" (?:data|corpora|sources)|etc|more|undisclosed|not disclosed|self collected|web|crawled)\b.*"
 )
-_APART = re.compile(r"\s*(?:;|\+|&|\band\b|\bund\b|\bwith\b)\s*", re.I)
+_SEPARATOR = re.compile(r"\s*(?:;|\+|&|\band\b|\bund\b|\bwith\b)\s*", re.I)
 
 
 class _Name(NamedTuple):
@@ -109,7 +109,7 @@ class _Name(NamedTuple):
 
 
 def mark(training_data: Sequence[str], corpus: str) -> str:
-    """The sign of a codec trained on `training_data` when it is measured on `corpus`.
+    """The mark of a codec trained on `training_data` when it is measured on `corpus`.
 
     Args:
         training_data: of the card, e.g. ("LibriSpeech train-clean-100", "AudioSet").
@@ -118,28 +118,28 @@ def mark(training_data: Sequence[str], corpus: str) -> str:
     Returns:
         One of CONTAMINATED, RELATED, UNKNOWN, CLEAN: the most severe one of all entries.
     """
-    entries = [part for entry in training_data for part in _APART.split(entry)] or ["unknown"]
-    signs = {_compared(entry, corpus) for entry in entries}
-    return next(sign for sign in (CONTAMINATED, RELATED, UNKNOWN, CLEAN) if sign in signs)
+    entries = [part for entry in training_data for part in _SEPARATOR.split(entry)] or ["unknown"]
+    marks = {_mark(entry, corpus) for entry in entries}
+    return next(mark for mark in (CONTAMINATED, RELATED, UNKNOWN, CLEAN) if mark in marks)
 
 
 def notes(marks: Iterable[str]) -> list[str]:
-    """One line for each sign in use, the most severe first."""
+    """One line for each mark in use, the most severe first."""
     used = set(marks)
-    return [f"{sign} {text}" for sign, text in NOTES.items() if sign in used]
+    return [f"{mark} {text}" for mark, text in NOTES.items() if mark in used]
 
 
-def _compared(entry: str, corpus: str) -> str:
+def _mark(entry: str, corpus: str) -> str:
     if not (words := _words(entry)):
         return UNKNOWN
-    trained, measured = _named(words), _named(_words(corpus))
+    trained, measured = _parsed(words), _parsed(_words(corpus))
     if words == _words(corpus) and trained.corpora:
         return CONTAMINATED
     if trained.corpora & measured.corpora:
-        same = any(_within(a, b) for a in trained.splits for b in measured.splits)
-        return CONTAMINATED if same else RELATED
+        overlap = any(_within(a, b) for a in trained.splits for b in measured.splits)
+        return CONTAMINATED if overlap else RELATED
     common = trained.sources & measured.sources
-    if common - OPEN:
+    if common - OPEN_SOURCES:
         return RELATED
     return CLEAN if trained.is_complete and measured.is_complete and not common else UNKNOWN
 
@@ -148,17 +148,17 @@ def _words(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
 
 
-def _named(words: str) -> _Name:
-    matched = {name for name, (words_of, _) in CORPORA.items() if _pattern(words_of).search(words)}
+def _parsed(words: str) -> _Name:
+    matched = {name for name, (pattern, _) in CORPORA.items() if _pattern(pattern).search(words)}
     rest = words
     for name in matched:
         rest = _pattern(CORPORA[name][0]).sub(" ", rest)
     splits = tuple(map(_split, _SPLIT.finditer(words)))
-    vague = bool(_NAMELESS.fullmatch(rest))
-    rest = _BESIDE.sub(" ", _SPLIT.sub(" ", rest)).replace(" ", "")
+    unspecified = bool(_UNSPECIFIED.fullmatch(rest))
+    rest = _OTHER_WORDS.sub(" ", _SPLIT.sub(" ", rest)).replace(" ", "")
     sources = frozenset(source for name in matched for source in CORPORA[name][1])
-    corpora = frozenset(matched | ({rest} if rest and not vague else set()))
-    return _Name(corpora, sources, splits, bool(matched) and not rest and not vague)
+    corpora = frozenset(matched | ({rest} if rest and not unspecified else set()))
+    return _Name(corpora, sources, splits, bool(matched) and not rest and not unspecified)
 
 
 def _pattern(words: str) -> re.Pattern[str]:
@@ -166,10 +166,10 @@ def _pattern(words: str) -> re.Pattern[str]:
 
 
 def _split(match: re.Match[str]) -> str:
-    first, *more = match.groups()
-    return " ".join([_SPLITS.get(first, first), *filter(None, more)])
+    first, *details = match.groups()
+    return " ".join([_SPLITS.get(first, first), *filter(None, details)])
 
 
-def _within(one: str, other: str) -> bool:
+def _within(first: str, second: str) -> bool:
     """Whether the splits are equal, or one is part of the other: "test other" is part of "test"."""
-    return f"{one} ".startswith(f"{other} ") or f"{other} ".startswith(f"{one} ")
+    return f"{first} ".startswith(f"{second} ") or f"{second} ".startswith(f"{first} ")

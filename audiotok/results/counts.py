@@ -37,5 +37,5 @@ def failed(
         for failure in failures
         if failure.get("task", task) == task and failure.get("column", column) == column
     }
-    without = rows[basis].isna() if basis in rows else True
-    return int((rows["clip"].isin(clips) & without).sum())
+    no_value = rows[basis].isna() if basis in rows else True
+    return int((rows["clip"].isin(clips) & no_value).sum())

@@ -33,9 +33,12 @@ _FOUND_BY_NAME = ("kernels", "mos")  # folders whose modules are imported at run
 _SOURCES = (".py", ".c", ".cpp", ".h")
 _CONFIGURATIONS = ("config.json", "preprocessor_config.json")
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-# Keys that older results lack: then they are not compared.
+# Keys that older results do not have; they are compared only if both identities have them.
 _NEW_KEYS = ("code.", "packages.", "codec.configuration", "codec.checkpoint_sha256")
-_WORDS = {"code.codec": "code of the codec", "codec.configuration": "configuration of the codec"}
+_DESCRIPTIONS = {
+    "code.codec": "code of the codec",
+    "codec.configuration": "configuration of the codec",
+}
 
 
 def digest(content: Any) -> str:
@@ -54,7 +57,7 @@ def changes(stored: Mapping[str, Any], current: Mapping[str, Any]) -> str:
         if key.startswith(_NEW_KEYS) and (key not in old or key not in new):
             continue
         if old.get(key) != new.get(key):
-            changed.append(_words(key, old.get(key), new.get(key)))
+            changed.append(_description(key, old.get(key), new.get(key)))
     return ", ".join(changed)
 
 
@@ -65,9 +68,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {_short(old.get(key))} -> {_short(new.get(key))}" for key in keys)
 
 
-def _words(key: str, old: Any, new: Any) -> str:
-    if key in _WORDS:
-        return _WORDS[key]
+def _description(key: str, old: Any, new: Any) -> str:
+    if key in _DESCRIPTIONS:
+        return _DESCRIPTIONS[key]
     if key.startswith("code.tasks."):
         return f"code of the task {key.removeprefix('code.tasks.')}"
     return f"{key.removeprefix('packages.')} {_short(old)} -> {_short(new)}"
@@ -76,8 +79,8 @@ def _words(key: str, old: Any, new: Any) -> str:
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in content.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
     return flat
 
 
@@ -86,7 +89,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 20 else text[:12] + "…"
 
 
-# --- parts of it -----------------------------------------------------------------------------
+# --- parts of an identity --------------------------------------------------------------------
 
 
 def packages(versions: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -99,7 +102,7 @@ def packages(versions: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def of_codec(codec: Codec) -> dict[str, str | None]:
-    """The identity of a codec, also among codecs of one name: weights and configuration."""
+    """The weights and the configuration of a codec: they distinguish codecs of one name."""
     card, network = codec.card, codec.network
     identity = {
         "fingerprint": codec.fingerprint,
@@ -156,9 +159,9 @@ def code_of_task(task: Task) -> str:
 
 @cache  # a loaded class does not change when its file does
 def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
-    """Hex sha256 of the source of `kind` and its imports, and of these metrics; a random one if
-    there is no source."""
-    todo = [path for name in metrics for path in _own(["metrics", name])]
+    """Hex sha256 of the source of the class `kind`, of its imports and of these metrics; a random
+    value if there is no source."""
+    todo = [path for name in metrics for path in _package_files(["metrics", name])]
     top = kind.__module__.partition(".")[0]
     for base in kind.__mro__[:-1]:
         try:
@@ -175,7 +178,7 @@ def code_sha256(kind: type, metrics: tuple[str, ...] = ()) -> str:
         if (path := _resolved(todo.pop())) not in files:
             files.add(path)
             todo += _imported(path)
-    return digest(sorted([_name(path), checkpoints.sha256(path)] for path in files))
+    return digest(sorted([_stored_path(path), checkpoints.sha256(path)] for path in files))
 
 
 @cache  # an import of a file of the package is seen once per file that imports it
@@ -183,10 +186,10 @@ def _resolved(path: Path) -> Path:
     return path.resolve()
 
 
-def _name(path: Path) -> str:
+def _stored_path(path: Path) -> str:
     """The path of a file within audiotok; for a file of the user, its name alone."""
-    own = path.is_relative_to(_PACKAGE)
-    return path.relative_to(_PACKAGE).as_posix() if own else path.name
+    inside = path.is_relative_to(_PACKAGE)
+    return path.relative_to(_PACKAGE).as_posix() if inside else path.name
 
 
 @cache
@@ -195,10 +198,10 @@ def _imported(path: Path) -> list[Path]:
     if path.suffix != ".py":
         return []
     files = []
-    for name in _names(ast.parse(path.read_bytes()).body):
+    for name in _imported_names(ast.parse(path.read_bytes()).body):
         parts = name.split(".")
         if parts[0] == "audiotok":
-            files += _own(parts[1:])
+            files += _package_files(parts[1:])
         else:
             module = sys.modules.get(name) or sys.modules.get(name.rpartition(".")[0])
             file = getattr(module, "__file__", None)
@@ -213,7 +216,7 @@ def _is_installed(path: Path) -> bool:
     return any(map(path.resolve().is_relative_to, _INSTALLED))
 
 
-def _own(parts: list[str]) -> Iterator[Path]:
+def _package_files(parts: list[str]) -> Iterator[Path]:
     """The files of audiotok that an import of this dotted name runs."""
     folder = _PACKAGE
     for part in parts:
@@ -226,7 +229,7 @@ def _own(parts: list[str]) -> Iterator[Path]:
         yield folder / "__init__.py"
 
 
-def _names(body: Iterable[ast.AST]) -> Iterator[str]:
+def _imported_names(body: Iterable[ast.AST]) -> Iterator[str]:
     """Full names of the imports of these statements at run time; `from a import b` gives a.b."""
     for node in body:
         if isinstance(node, ast.Import):
@@ -237,4 +240,4 @@ def _names(body: Iterable[ast.AST]) -> Iterator[str]:
             continue
         else:
             for part in ("body", "orelse", "handlers", "finalbody", "cases"):
-                yield from _names(getattr(node, part, ()))
+                yield from _imported_names(getattr(node, part, ()))

@@ -38,13 +38,13 @@ def git() -> dict[str, str | bool] | None:
     if not (root / ".git").exists():
         return None
 
-    def ask(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
+    def run(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        dirty = bool(ask("status", "--porcelain", "--", "audiotok", "benchmarks"))
-        return {"commit": ask("rev-parse", "HEAD"), "dirty": dirty}
+        dirty = bool(run("status", "--porcelain", "--", "audiotok", "benchmarks"))
+        return {"commit": run("rev-parse", "HEAD"), "dirty": dirty}
     except (OSError, subprocess.CalledProcessError):
         return None
 

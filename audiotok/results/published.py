@@ -45,15 +45,18 @@ def load(name: str, folder: str | Path | None = None) -> pd.DataFrame:
     `attrs` of the table has "name", "source" (title, authors, venue, link, licence, table, what).
     """
     folder = _folder(folder)
-    about = _about(name, folder)
+    description = _description(name, folder)
     frame = _read(folder, name)
     flags = _flags(name, folder)
     frame["flags"] = [
         "; ".join(f"{column}: {text}" for (row, column), text in flags.items() if row == index)
         for index in frame.index
     ]
-    source = _sources(folder)["sources"][about["source"]]
-    frame.attrs = {"name": name, "source": source | {k: about[k] for k in ("table", "what")}}
+    source = _sources(folder)["sources"][description["source"]]
+    frame.attrs = {
+        "name": name,
+        "source": source | {key: description[key] for key in ("table", "what")},
+    }
     return frame
 
 
@@ -88,20 +91,20 @@ def sample(
 
 def sample_doubts(folder: str | Path | None = None) -> dict[str, str]:
     """{name of a sample: why its file probably does not match its name}."""
-    listed = _sources(_folder(folder)).get("audio", ())
-    return {sample(a["tokenizer"], a["codebooks"], folder): a["reason"] for a in listed}
+    entries = _sources(_folder(folder)).get("audio", ())
+    return {sample(e["tokenizer"], e["codebooks"], folder): e["reason"] for e in entries}
 
 
 def rank_columns(name: str, folder: str | Path | None = None) -> dict[str, str]:
     """{our column: the published column that its ranks are compared with, for samples}."""
     folder = _folder(folder)
     columns = _read(folder, name).columns
-    same = {
+    by_metric = {
         rule["ours"]: published_column
-        for published_column, rule in _about(name, folder)["metrics"].items()
+        for published_column, rule in _description(name, folder)["metrics"].items()
     }
-    other = _sources(folder)["samples"]["columns"]
-    return {o: t for o, t in (same | other).items() if t in columns}
+    for_samples = _sources(folder)["samples"]["columns"]
+    return {ours: theirs for ours, theirs in (by_metric | for_samples).items() if theirs in columns}
 
 
 def cells(folder: str | Path | None = None) -> pd.DataFrame:
@@ -114,19 +117,19 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
     folder = _folder(folder)
     rows = []
     for name in names(folder):
-        about = _about(name, folder)
-        flags = _flags(name, folder) if about.get("metrics") else {}
-        for index, row in _read(folder, name).iterrows() if about.get("metrics") else ():
+        description = _description(name, folder)
+        flags = _flags(name, folder) if description.get("metrics") else {}
+        for index, row in _read(folder, name).iterrows() if description.get("metrics") else ():
             codec, codebooks, doubt = _counterpart(
-                row, _sources(folder)["names"].get(about["names"], ())
+                row, _sources(folder)["names"].get(description["names"], ())
             )
-            for column, rule in about["metrics"].items():
+            for column, rule in description["metrics"].items():
                 value = pd.to_numeric(row.get(column), errors="coerce")
                 if pd.isna(value):
                     continue
                 rows.append({
-                    "table": name, "source": about["source"], "theirs": _label(row),
-                    "codec": codec, "codebooks": codebooks, "corpus": about.get("corpus"),
+                    "table": name, "source": description["source"], "theirs": _label(row),
+                    "codec": codec, "codebooks": codebooks, "corpus": description.get("corpus"),
                     "column": rule["ours"], "published": float(value) * rule.get("times", 1),
                     "comparable": rule.get("comparable", True),
                     "note": "; ".join(filter(None, (rule.get("note"), doubt))),
@@ -167,12 +170,12 @@ def beside(
             [name in (row["codec"], row["label"], row["theirs"]) for _, row in measured.iterrows()]
         ]
     if not len(measured):
-        raise ResultsError(_nothing(results, name, published_cells))
+        raise ResultsError(_no_match(results, name, published_cells))
     merged = measured.drop(columns="theirs").merge(
         published_cells, on=["codec", "codebooks", "column"]
     )
     if merged.empty:
-        raise ResultsError(_nothing(results, name, published_cells))
+        raise ResultsError(_no_match(results, name, published_cells))
     merged["difference"] = (merged["ours"] - merged["published"]).where(merged["comparable"])
     merged["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in merged.iterrows()]
     merged["codec"] = merged["label"]
@@ -196,21 +199,20 @@ def _measured(
             if result.role == "given" and result.codec not in given:
                 continue
             options = dict(codec.get("options") or {})
-            plain = result.codec.rpartition(":")[0] if options else result.codec
+            base_name = result.codec.rpartition(":")[0] if options else result.codec
             options.pop("codebooks", None)
-            if options or "@" in result.codec:  # merged, or the user's own weights: another codec
+            if options or "@" in result.codec:  # merged, or other weights
                 continue
-            about = result.summary
-            where = (
-                f"{about['suite']['name']} v{about['suite']['version']}, {about['data']['name']}"
-            )
-            for column, score in about["scores"].items():
+            summary = result.summary
+            suite_name, version = summary["suite"]["name"], summary["suite"]["version"]
+            ours_on = f"{suite_name} v{version}, {summary['data']['name']}"
+            for column, score in summary["scores"].items():
                 if score["mean"] is None:
                     continue
                 low, high = score["ci95"] or (np.nan, np.nan)
                 yield {
-                    "label": result.codec, "codec": plain, "theirs": "",
-                    "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
+                    "label": result.codec, "codec": base_name, "theirs": "",
+                    "codebooks": codec.get("num_codebooks"), "ours_on": ours_on, "column": column,
                     "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
                 } | given.get(result.codec, {})  # fmt: skip
 
@@ -218,7 +220,7 @@ def _measured(
 def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
     """{name of published sound in results: `codec`, `codebooks`, `theirs`, `doubt`}.
 
-    Tokenizers with several numbers of codebooks: without sound whose number is not known.
+    For tokenizers with several numbers of codebooks, without sound whose number is unknown.
     """
     doubts = sample_doubts(folder)
     survey = published_cells[
@@ -228,25 +230,25 @@ def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[s
     for tokenizer, rows in survey.groupby("theirs"):
         settings = rows[["codec", "codebooks"]].dropna().drop_duplicates().to_dict("records")
         for setting in settings:
-            books = f"{setting['codebooks']:.0f}" if len(settings) > 1 else ""
-            name = sample(tokenizer, books, folder)
+            count = f"{setting['codebooks']:.0f}" if len(settings) > 1 else ""
+            name = sample(tokenizer, count, folder)
             samples_by_name[name] = setting | {"theirs": tokenizer, "doubt": doubts.get(name, "")}
     return samples_by_name
 
 
-def _nothing(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:
+def _no_match(results: str | Path, name: str | None, published_cells: pd.DataFrame) -> str:
     if name is None:
         return f"no codec in {results} has a published number: run `audiotok bench` first"
     codec, label = published_cells["codec"], published_cells["theirs"]
     with_counterpart = sorted(set(codec[codec != label]))
     all_names = {*codec, *label}
-    close = difflib.get_close_matches(name, all_names, n=1)
+    similar = difflib.get_close_matches(name, all_names, n=1)
     hint = (
-        f"did you mean {close[0]}?"
-        if close
+        f"did you mean {similar[0]}?"
+        if similar
         else f"there are numbers of {', '.join(with_counterpart)}"
     )
-    if any(f"{name}:".startswith(f"{known}:") for known in all_names):
+    if any(f"{name}:".startswith(f"{published_name}:") for published_name in all_names):
         hint = "it has published numbers; run `audiotok bench` with it first"
     return f"{results} has nothing of {name} beside a published number: {hint}"
 
@@ -274,16 +276,16 @@ def _sources(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _about(name: str, folder: Path) -> dict[str, Any]:
+def _description(name: str, folder: Path) -> dict[str, Any]:
     tables = _sources(folder)["tables"]
     if name not in tables:
-        close = difflib.get_close_matches(name, tables, n=3, cutoff=0.3) or sorted(tables)
-        raise ResultsError(f"no published table is named {name}: there are {', '.join(close)}")
+        similar = difflib.get_close_matches(name, tables, n=3, cutoff=0.3) or sorted(tables)
+        raise ResultsError(f"no published table is named {name}: there are {', '.join(similar)}")
     return tables[name]
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
-    _about(name, folder)  # raises for a table that is not listed
+    _description(name, folder)  # raises for a table that is not listed
     try:
         return pd.read_csv(folder / f"{name}.csv")
     except (OSError, ValueError) as reason:
@@ -292,47 +294,51 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
 
 def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
     """{(row, column): why the cell is doubtful}."""
-    frame, rules = _read(folder, name), _about(name, folder).get("flags", {})
+    frame, rules = _read(folder, name), _description(name, folder).get("flags", {})
     shared = [flag for key in rules.get("shared", ()) for flag in _sources(folder)["shared"][key]]
     flags: dict[tuple[int, str], list[str]] = {}
     for flag in [*rules.get("cells", ()), *shared]:
         for row in frame.index[_matches(frame, flag["match"])]:
             for column in flag["columns"]:
                 flags.setdefault((row, column), []).append(flag["reason"])
-    for key, text in (
-        *_too_good(frame, rules.get("best")),
-        *(_differing(frame, _read(folder, other), other) if (other := rules.get("also")) else ()),
-        *_spread(frame, rules.get("spread")),
-    ):
+    doubtful = [*_beyond_bound(frame, rules.get("best"))]
+    if reprint := rules.get("also"):
+        doubtful += _differing_cells(frame, _read(folder, reprint), reprint)
+    doubtful += _large_spreads(frame, rules.get("spread"))
+    for key, text in doubtful:
         flags.setdefault(key, []).append(text)
     return {key: "; ".join(texts) for key, texts in flags.items()}
 
 
-def _too_good(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:
+def _beyond_bound(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:
     """Cells that are better than the row that is an upper bound, such as the ground truth."""
     if rule is None:
         return
-    best = frame[_matches(frame, rule["match"])].iloc[0]
+    bound = frame[_matches(frame, rule["match"])].iloc[0]
     for sign, columns in ((1, rule.get("higher", ())), (-1, rule.get("lower", ()))):
         for column in columns:
-            for row in frame.index[sign * (frame[column] - best[column]) > 0]:
-                yield (row, column), f"better than the {_label(best).lower()} ({best[column]:g})"
+            for row in frame.index[sign * (frame[column] - bound[column]) > 0]:
+                yield (row, column), f"better than the {_label(bound).lower()} ({bound[column]:g})"
 
 
-def _differing(frame: pd.DataFrame, other: pd.DataFrame, name: str) -> Iterator[tuple]:
+def _differing_cells(frame: pd.DataFrame, reprint: pd.DataFrame, name: str) -> Iterator[tuple]:
     """Cells that differ in another publication of the same table."""
     keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
-    counterpart = other.set_index(keys)
+    counterpart = reprint.set_index(keys)
     for row, values in frame.set_index(keys).iterrows():
         index = frame.index[(frame[keys] == list(row)).all(axis=1)][0]
         for column in values.index.drop("source_table"):
-            one, two = values[column], counterpart.loc[row, column]
-            if not (one == two or (pd.isna(one) and pd.isna(two))):
-                yield (index, column), f"{two:g} in {name}"
+            value, reprinted = values[column], counterpart.loc[row, column]
+            if not (value == reprinted or (pd.isna(value) and pd.isna(reprinted))):
+                yield (index, column), f"{reprinted:g} in {name}"
 
 
-def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
-    """Means over seeds with so large a spread that some seeds may have diverged."""
+def _large_spreads(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
+    """Means over seeds whose standard deviation is so large that some seeds may have diverged.
+
+    Args:
+        share: of the mean; None: no cell is flagged.
+    """
     for column in frame.columns if share is not None else ():
         if not column.endswith("_std"):
             continue
@@ -346,10 +352,10 @@ def _spread(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
 
 
 def _matches(frame: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.Series:
-    fits = pd.Series(True, index=frame.index)
+    matches = pd.Series(True, index=frame.index)
     for column, value in conditions.items():
-        fits &= frame[column] == value
-    return fits
+        matches &= frame[column] == value
+    return matches
 
 
 def _counterpart(
@@ -358,11 +364,13 @@ def _counterpart(
     """The corresponding codec, its codebooks and why the match is doubtful; the published name if
     there is none."""
     for entry in matches:
-        target = entry.get("ours", entry["codec"])
-        about = {"ours", "codebooks", "note"} | ({"codec"} if "ours" not in entry else set())
-        if all(row.get(key) == value for key, value in entry.items() if key not in about):
+        codec = entry.get("ours", entry["codec"])
+        not_conditions = {"ours", "codebooks", "note"} | (
+            {"codec"} if "ours" not in entry else set()
+        )
+        if all(row.get(key) == value for key, value in entry.items() if key not in not_conditions):
             codebooks = entry.get("codebooks", row.get("num_codebooks"))
-            return target, None if pd.isna(codebooks) else int(codebooks), entry.get("note")
+            return codec, None if pd.isna(codebooks) else int(codebooks), entry.get("note")
     codebooks = row.get("num_codebooks")
     return _label(row), None if codebooks is None or pd.isna(codebooks) else int(codebooks), None
 

@@ -18,7 +18,7 @@ not, so that its rank is never better than with its own values; it is ahead of a
 a front, only if it is so by both means.
 
 A front has only codecs that are clearly better than random codes: significantly, by CLEARLY of the
-distance from random codes to the best codec, and not in this column alone. Steady noise is better
+distance from random codes to the best codec, and not only in this column. Steady noise is better
 than random codes in some measures (STOI counts its steady level) but not in most: a codec that is
 better than random codes in fewer than half of the columns is on no front.
 """
@@ -89,10 +89,12 @@ class Standing:
         ]
         return {
             name
-            for name, own, quality in points
+            for name, own_cost, quality in points
             if not any(
-                other <= own and better >= quality and (other, better) != (own, quality)
-                for _, other, better in points
+                other_cost <= own_cost
+                and other_quality >= quality
+                and (other_cost, other_quality) != (own_cost, quality)
+                for _, other_cost, other_quality in points
             )
         }
 
@@ -117,10 +119,10 @@ class Ranking:
     def notes(self) -> list[str]:
         """One line for each column with clips left out, or without ranked codecs."""
         lines = [
-            f"{column}: {one.left_out} of {one.clips + one.left_out} clips are left out of the "
-            "ranks, because a codec has no value there"
-            for column, one in self.standings.items()
-            if one.left_out
+            f"{column}: {standing.left_out} of {standing.clips + standing.left_out} clips are left "
+            "out of the ranks, because a codec has no value there"
+            for column, standing in self.standings.items()
+            if standing.left_out
         ]
         return lines + [
             f"{column}: no codec is better than random codes, so that none is ranked"
@@ -237,16 +239,16 @@ def _standing(
             c: {d for d in codecs if sign * (worst_means[d] - worst_means[c]) > 0} for c in codecs
         }
         complete = [result for result in filled if result.codec not in incomplete]
-        alone = _means([_only(result, name, common) for result in complete], name)
-        among = statistics.ranks(alone[2], better) if alone else []
-        for codec, rank_among in zip((r.codec for r in complete), among, strict=True):
+        complete_means = _means([_only(result, name, common) for result in complete], name)
+        complete_ranks = statistics.ranks(complete_means[2], better) if complete_means else []
+        for codec, rank_among in zip((r.codec for r in complete), complete_ranks, strict=True):
             failed_ahead = min(ranks[codec] - rank_among, len(ahead[codec] & incomplete))
             ranks[codec] = rank_among + max(failed_ahead, 0)
         ranks |= {codec: max(ranks[codec], 1 + len(ahead[codec])) for codec in incomplete}
     above_floor = _above_floor(compared, floor, name, better)
     if incomplete:
-        failing = [result for result in filled if result.codec in incomplete]
-        above_floor -= incomplete - _above_floor(failing, floor, name, better)
+        incomplete_results = [result for result in filled if result.codec in incomplete]
+        above_floor -= incomplete - _above_floor(incomplete_results, floor, name, better)
     ranks |= {codec: len(codecs) for codec in codecs if codec not in above_floor}
     return Standing(
         higher_is_better=better,
@@ -283,11 +285,11 @@ def _far_from_floor(
 ) -> set[str]:
     """The codecs that reach CLEARLY of the distance from random codes to the best codec."""
     codecs = [result.codec for result in compared]
-    if floor is None or (beside := _means([*compared, floor], name)) is None:
+    if floor is None or (with_floor := _means([*compared, floor], name)) is None:
         return set(codecs)
-    gain = (np.asarray(beside[1][:-1]) - beside[1][-1]) * (1 if better else -1)
-    far = gain >= CLEARLY * max(gain.max(), 0.0)
-    return {codec for codec, passes in zip(codecs, far, strict=True) if passes}
+    gain = (np.asarray(with_floor[1][:-1]) - with_floor[1][-1]) * (1 if better else -1)
+    is_far = gain >= CLEARLY * max(gain.max(), 0.0)
+    return {codec for codec, passes in zip(codecs, is_far, strict=True) if passes}
 
 
 def _means(results: Sequence[Result], name: str) -> tuple[int, np.ndarray, np.ndarray] | None:
@@ -336,7 +338,7 @@ def _with_rows(result: Result, name: str, weight: str | None, rows: pd.DataFrame
     scores = result.summary["scores"]
     summary = result.summary | {"scores": scores | {name: scores[name] | {"mean": mean}}}
     changed = replace(result, summary=summary)
-    vars(changed)["rows"] = rows.reset_index(names="clip")  # instead of those on disk
+    vars(changed)["rows"] = rows.reset_index(names="clip")  # the cached property
     return changed
 
 

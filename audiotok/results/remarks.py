@@ -14,15 +14,15 @@ SMALL_ASR_MODEL = (
     "on original recordings of LibriSpeech readers is 0.59: compare them with the row of the "
     "reference only, never with published rates"
 )
-_ITS_COLUMNS = {"wer", "cer", "dwer"}
+_ASR_COLUMNS = {"wer", "cer", "dwer"}
 
 
 def remarks(data: str, columns: Collection[str]) -> list[str]:
-    """Sentences without a full stop to print beside a table.
+    """Sentences without a full stop to print below a table.
 
     Args:
         data: the name of the corpus.
         columns: of the table.
     """
     sentences = [CORPORA[data]] if data in CORPORA else []
-    return sentences + ([SMALL_ASR_MODEL] if _ITS_COLUMNS & set(columns) else [])
+    return sentences + ([SMALL_ASR_MODEL] if _ASR_COLUMNS & set(columns) else [])

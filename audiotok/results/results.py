@@ -36,7 +36,7 @@ from audiotok.system import names
 from audiotok.system.failures import was_transient
 from audiotok.system.files import replacing
 
-REFERENCE = "reference"  # the ceiling: the reference, scored against itself
+REFERENCE = "reference"  # the ceiling: the reference scored against itself
 GIVEN = "given"  # reconstructions that are part of the corpus, with their references
 FLOOR = "random"
 MARKS = {"ceiling": " (ceiling)", "baseline": " °", "floor": " (floor)"}
@@ -78,7 +78,7 @@ class Result(Shown):
         return contamination.mark(trained_on, self.summary["data"]["name"])
 
     @property
-    def marked(self) -> str:
+    def marked_title(self) -> str:
         """The title with the sign of contamination, for tables that explain it below."""
         return f"{self.title} {self.contamination}".rstrip()
 
@@ -107,7 +107,7 @@ class Result(Shown):
         return not self.has_values and self.role not in ("ceiling", "given")
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all clips and all tasks of the suite were measured or are in `not_measured`."""
         measured = set(self.summary["plan"]["tasks"]) | set(self.summary["not_measured"])
         return self.summary["data"]["limit"] is None and measured >= set(
@@ -115,7 +115,7 @@ class Result(Shown):
         )
 
     @property
-    def failed_for_now(self) -> list[dict[str, Any]]:
+    def transient_failures(self) -> list[dict[str, Any]]:
         """Transient failures, such as a lack of memory: their clips are measured again."""
         return [failure for failure in self.summary["failures"] if was_transient(failure)]
 
@@ -162,24 +162,24 @@ def setting_folder(
 ) -> Path:
     """`setting` below `root`; the folder of an earlier version if it exists under another name."""
     arguments = (suite, version, data, tasks)
-    old_folder = root / _setting(*arguments, _part_before)
-    stored = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _below(old_folder))
+    old_folder = root / _setting(*arguments, _old_part)
+    stored = ((r.summary["suite"]["name"], r.summary["data"]["name"]) for r in _all_in(old_folder))
     return old_folder if (suite, data["name"]) in stored else root / setting(*arguments)
 
 
 def codec_folder(setting: Path, codec: str) -> Path:
     """The folder of a codec in a setting; the folder of an earlier version if it exists."""
-    old = setting / _part_before(codec)
-    result = read(old)
-    return old if result is not None and result.codec == codec else setting / names.part(codec)
+    folder = setting / _old_part(codec)
+    result = read(folder)
+    return folder if result is not None and result.codec == codec else setting / names.part(codec)
 
 
 def expected_names(result: Result) -> tuple[set[str], set[str]]:
     """Possible names of the folder of a result, and of the beginning of its setting's path."""
     suite, data = result.summary["suite"], result.summary["data"]
-    kinds = (names.part, _part_before)
-    paths = {_setting(suite["name"], suite["version"], data, (), kind) for kind in kinds}
-    return {kind(result.codec) for kind in kinds}, {path.as_posix() for path in paths}
+    part_functions = (names.part, _old_part)
+    paths = {_setting(suite["name"], suite["version"], data, (), part) for part in part_functions}
+    return {part(result.codec) for part in part_functions}, {path.as_posix() for path in paths}
 
 
 def _setting(
@@ -198,12 +198,12 @@ def _setting(
     return Path(f"{part(suite)}-v{version}") / name
 
 
-def _part_before(name: str) -> str:
+def _old_part(name: str) -> str:
     """`names.part` of the first version, which could map two names to one folder."""
     return re.sub(r"[^A-Za-z0-9._=,-]", "+", name).lstrip(".")[:120] or "+"
 
 
-def _below(setting: Path) -> Iterator[Result]:
+def _all_in(setting: Path) -> Iterator[Result]:
     return filter(None, map(read, sorted(setting.glob("*/"))))
 
 
@@ -303,9 +303,9 @@ def table(results: Iterable[Result]) -> pd.DataFrame:
     return frame
 
 
-def to_try_again(result: Result) -> str | None:
+def retry_message(result: Result) -> str | None:
     """One line if clips failed for a transient reason; None if none did."""
-    if not (transient := result.failed_for_now):
+    if not (transient := result.transient_failures):
         return None
     clips = len({failure["clip"] for failure in transient})
     return (
@@ -354,7 +354,7 @@ def arrow(column: Mapping[str, Any]) -> str:
 
 
 def by_setting(results: Iterable[Result]) -> Iterator[tuple[Path, list[Result]]]:
-    """Groups of comparable results (of one setting); those of the suite `speech` first."""
+    """Groups of comparable results (of one setting); those of the suite `speech` come first."""
     groups: dict[Path, list[Result]] = {}
     for result in results:
         groups.setdefault(result.folder.parent, []).append(result)
@@ -376,11 +376,11 @@ def refuse_mixed(group: Sequence[Result]) -> None:
                 f"{other.folder} and {result.folder} are both of {result.codec}: remove one"
             )
         for key, value in _conditions(result.summary):
-            other, first = first_values.setdefault(key, (value, result))
+            other, first_result = first_values.setdefault(key, (value, result))
             if value != other:
                 raise ResultsError(
-                    f"{first.folder} and {result.folder} are mixed: {key} is {other} in the one "
-                    f"and {value} in the other; remove the older one and measure it again"
+                    f"{first_result.folder} and {result.folder} are mixed: {key} is {other} in the "
+                    f"one and {value} in the other; remove the older one and measure it again"
                 )
 
 
@@ -393,8 +393,8 @@ def _conditions(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "suite", f"{summary['suite']['name']} v{summary['suite']['version']}"
     yield "data", str(summary["data"]["sha256"])
     for task, versions in plan["tasks"].items():
-        for what, version in versions.items() if isinstance(versions, Mapping) else ():
-            yield f"{task} ({what})", f"v{version}" if isinstance(version, int) else str(version)
+        for name, version in versions.items() if isinstance(versions, Mapping) else ():
+            yield f"{task} ({name})", f"v{version}" if isinstance(version, int) else str(version)
     for package, version in summary.get("packages", {}).items():
         if package != "python":
             yield package, version.partition("+")[0]  # 2.11.0+cpu is 2.11.0

@@ -94,7 +94,7 @@ class _Codec(TypedDict):
     streamable: NotRequired[bool | None]
 
 
-def _has_a_family(codec: _Codec) -> _Codec:
+def _check_family(codec: _Codec) -> _Codec:
     if codec["role"] not in ("ceiling", "given") and codec.get("family") is None:
         raise ValueError(f"a codec of role {codec['role']} has a family")
     return codec
@@ -150,7 +150,7 @@ class _Summary(TypedDict):
     plan: _Plan
     suite: _Suite
     data: _Data
-    codec: Annotated[_Codec, AfterValidator(_has_a_family)]
+    codec: Annotated[_Codec, AfterValidator(_check_family)]
     scores: dict[Name, _Score]
     failures: list[_Failure]
     not_measured: dict[Name, Text]
@@ -192,8 +192,8 @@ def read_json(path: Path) -> dict[str, Any]:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode) or info.st_size > MAX_BYTES:
             raise ResultsError(
-                f"{path} is no file, or has more than {MAX_BYTES / 2**20:.0f} MiB: it is none of "
-                "what `audiotok bench` wrote"
+                f"{path} is no regular file, or has more than {MAX_BYTES / 2**20:.0f} MiB: it was "
+                "not written by `audiotok bench`"
             )
         content = from_json(path.read_bytes(), allow_inf_nan=False)
         _check_depth(content)
@@ -208,10 +208,10 @@ def read_json(path: Path) -> dict[str, Any]:
                 f"{path} is of schema {_shown(first['input'])}, this audiotok reads {SCHEMA}: use "
                 "the version that wrote it, or move the folder away"
             ) from reason
-        where = _shown(".".join(map(str, first["loc"])) or "the file")
+        location = _shown(".".join(map(str, first["loc"])) or "the file")
         raise ResultsError(
-            f"{path}: {where}: {first['msg']}, not {_shown(first['input'])}: restore the file, or "
-            "remove the folder and measure again"
+            f"{path}: {location}: {first['msg']}, not {_shown(first['input'])}: restore the file, "
+            "or remove the folder and measure again"
         ) from reason
     except (OSError, ValueError) as reason:
         raise ResultsError(
@@ -238,40 +238,42 @@ def read_rows(path: Path, columns: Collection[str]) -> pd.DataFrame:
     Args:
         columns: those that must be numbers if they are present.
 
-    Raises ResultsError: it cannot be read, or has other contents than strings `codec` and `clip`
-    (unique), optional strings `speaker` and `session`, finite float64 numbers, and strings.
+    Raises ResultsError: it cannot be read, or its columns are not the strings `codec` and `clip`
+    (unique), the optional strings `speaker` and `session`, and finite float64 numbers or strings.
     """
 
-    def refuse(why: str) -> ResultsError:
-        return ResultsError(f"{path}: {why}: restore the file, or measure again")
+    def failure(reason: str) -> ResultsError:
+        return ResultsError(f"{path}: {reason}: restore the file, or measure again")
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise refuse("is no file")
+            raise failure("is no file")
         # pyarrow does not accept a path that is not UTF-8, but an open file
         with open(path, "rb") as raw, pyarrow.parquet.ParquetFile(raw) as file:
-            about, schema = file.metadata, file.schema_arrow
-            if not 0 <= about.num_rows * about.num_columns <= MAX_CELLS:
-                raise refuse(f"declares {about.num_rows} rows of {about.num_columns} columns")
+            metadata, schema = file.metadata, file.schema_arrow
+            if not 0 <= metadata.num_rows * metadata.num_columns <= MAX_CELLS:
+                raise failure(
+                    f"declares {metadata.num_rows} rows of {metadata.num_columns} columns"
+                )
             if error := next(filter(None, map(_type_error(columns), schema)), None):
-                raise refuse(error)
+                raise failure(error)
             if sorted(set(schema.names)) != sorted(schema.names):
-                raise refuse("has two columns of one name")
+                raise failure("has two columns of one name")
             if missing := set(TEXTS) - set(schema.names):
-                raise refuse(f"has no column {min(missing)}")
+                raise failure(f"has no column {min(missing)}")
             rows = file.read().to_pandas()
         if list(rows.columns) != schema.names:
-            raise refuse("has an index")
+            raise failure("has an index")
     except ResultsError:
         raise
     except Exception as reason:  # the reader may raise anything for bytes that are not parquet
-        raise refuse(f"cannot be read ({_shown(reason)})") from reason
+        raise failure(f"cannot be read ({_shown(reason)})") from reason
     if rows["codec"].isna().any() or rows["clip"].isna().any():
-        raise refuse("a row has no codec or no clip")
-    if (twice := rows["clip"].duplicated()).any():
-        raise refuse(f"the clip {_shown(rows['clip'][twice].iloc[0])} is there twice")
+        raise failure("a row has no codec or no clip")
+    if (duplicate := rows["clip"].duplicated()).any():
+        raise failure(f"the clip {_shown(rows['clip'][duplicate].iloc[0])} is there twice")
     if (infinite := np.isinf(rows.select_dtypes("float64"))).to_numpy().any():
-        raise refuse(f"{_shown(infinite.columns[infinite.any()][0])} has an infinite number")
+        raise failure(f"{_shown(infinite.columns[infinite.any()][0])} has an infinite number")
     return rows
 
 

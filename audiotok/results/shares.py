@@ -1,8 +1,8 @@
-"""Which numbers are shares, and intervals that stay within what a share can be. Imports no torch.
+"""Columns that are shares, and their intervals, limited to 0 to 1. Imports no torch.
 
-A t interval is symmetric, so that of a share near 0 or 1 may reach beyond them. It is cut off
-there: that leaves out no value which the share can have, so the interval holds the true one as
-often as before; and unlike a logit interval it exists where all clips agree. p-values stay.
+A t interval is symmetric, so near 0 or 1 it may reach beyond them. It is cut off there. This
+removes no value that a share can have, so the coverage of the interval is unchanged; and unlike a
+logit interval it exists where all clips agree. p-values are not changed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# Error rates of words are none: insertions make them larger than 1.
+# Word error rates are not shares: insertions may make them larger than 1.
 _SHARES = re.compile(
     r"lm_accuracy|pairs_\w+|\w+_agreement(_\w+)?|stream_codes_equal|speaker_(eer|identified)\w*"
     r"|voicing_(error|f1)|\w+_pnmi|probe_(eer|\w+_accuracy)(_seed_\d+|_chance)?"

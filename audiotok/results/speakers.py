@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def labels(rows: pd.DataFrame) -> list[str | None]:
     """The cluster of each row, such as "speaker 1089": its speaker, else its session; None if
     neither is known."""
-    result: list[str | None] = [None] * len(rows)
+    clusters: list[str | None] = [None] * len(rows)
     for column in CLUSTERS:
         if column in rows:
-            result = [
+            clusters = [
                 f"{column} {cell}" if label is None and isinstance(cell, str) and cell else label
-                for label, cell in zip(result, rows[column], strict=True)
+                for label, cell in zip(clusters, rows[column], strict=True)
             ]
-    return result
+    return clusters
 
 
 def by_clip(results: Sequence[Result], clips: pd.Index) -> list[str | None]:
@@ -40,14 +40,14 @@ def by_clip(results: Sequence[Result], clips: pd.Index) -> list[str | None]:
 def units(clusters: Sequence[str | None]) -> str:
     """The units of an interval, as text: "5 speakers and 8 other clips"."""
     cluster_labels = {label for label in clusters if isinstance(label, str)}
-    single = sum(not isinstance(label, str) for label in clusters)
+    other_clips = sum(not isinstance(label, str) for label in clusters)
     if not cluster_labels:
-        return f"{single} clips of unknown speakers"
-    if len(cluster_labels) == 1 and not single:
+        return f"{other_clips} clips of unknown speakers"
+    if len(cluster_labels) == 1 and not other_clips:
         return f"{len(clusters)} clips of one {_kinds(cluster_labels)[0]}"
     parts = [_count(len(_of(cluster_labels, kind)), kind) for kind in _kinds(cluster_labels)]
-    if single:
-        parts.append(_count(single, "other clip"))
+    if other_clips:
+        parts.append(_count(other_clips, "other clip"))
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
@@ -60,12 +60,12 @@ def note(results: Sequence[Result]) -> str:
     """A sentence about the intervals of results of one setting, printed below their tables."""
     clips = next((r.clusters.index for r in results), pd.Index([]))
     clusters = statistics.Clusters(by_clip(results, clips), len(clips))
-    about = f"Intervals: {described(clusters)}"
+    text = f"Intervals: {described(clusters)}"
     if not any(isinstance(label, str) for label in clusters.labels):
-        return f"{about}; if several clips are of one speaker, they are too narrow"
-    if "of one " in about:
-        return f"{about}; they say nothing of others"
-    return about
+        return f"{text}; if several clips are of one speaker, they are too narrow"
+    if "of one " in text:
+        return f"{text}; they say nothing of others"
+    return text
 
 
 def _kinds(cluster_labels: set[str]) -> list[str]:

@@ -81,15 +81,15 @@ def _bootstrap(codes: bytes, draws: int, seed: int) -> np.ndarray:
     """
     cluster = np.frombuffer(codes, np.int64)
     n, sizes = len(cluster), np.bincount(cluster)
-    order, first = np.argsort(cluster, kind="stable"), np.cumsum(sizes) - sizes
+    order, first_of_cluster = np.argsort(cluster, kind="stable"), np.cumsum(sizes) - sizes
     total = draws * len(sizes)  # clusters drawn
     picked = (_uniform(np.arange(total), seed) * len(sizes)).astype(np.int64)
     size = sizes[picked]
-    which = np.repeat(np.arange(total), size)
-    offset = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
-    within = (_uniform(which + (offset + 1) * total, seed) * size[which]).astype(np.int64)
-    clip = order[first[picked[which]] + within]
-    counts = np.bincount(which // len(sizes) * n + clip, minlength=draws * n)
+    draw = np.repeat(np.arange(total), size)
+    offset = np.arange(len(draw)) - np.repeat(np.cumsum(size) - size, size)
+    clip_in_cluster = (_uniform(draw + (offset + 1) * total, seed) * size[draw]).astype(np.int64)
+    clip = order[first_of_cluster[picked[draw]] + clip_in_cluster]
+    counts = np.bincount(draw // len(sizes) * n + clip, minlength=draws * n)
     counts = counts.reshape(draws, n).astype(np.float64)
     counts.flags.writeable = False
     return counts
@@ -133,7 +133,7 @@ class Replicates:
         """The number of one codec minus that of another, by their indices."""
         difference = self.means[first] - self.means[second]
         if abs(difference) <= 1e-12 * np.abs(self.means[[first, second]]).max():
-            difference = 0.0  # no more than rounding
+            difference = 0.0  # only rounding
         return estimate(difference, self.values[:, first] - self.values[:, second], self.clusters)
 
 
@@ -147,13 +147,13 @@ def estimate(value: float, replicates: Sequence[float], clusters: Clusters) -> E
     """
     value, replicates = float(value), np.asarray(replicates, dtype=np.float64)
     finite = replicates[np.isfinite(replicates)]
-    freedom, few = clusters.effective - 1, clusters.method == T
-    if freedom <= 0 or len(finite) < 2 or (few and len(finite) < len(replicates)):
+    freedom, by_jackknife = clusters.effective - 1, clusters.method == T
+    if freedom <= 0 or len(finite) < 2 or (by_jackknife and len(finite) < len(replicates)):
         return Estimate(value, None, None)
-    error = float(finite.std()) * (np.sqrt(len(finite) - 1) if few else 1)
-    if few:
-        half = float(stdtrit(freedom, 1 - LEVEL / 2)) * error
-        ci95 = [value - half, value + half]
+    error = float(finite.std()) * (np.sqrt(len(finite) - 1) if by_jackknife else 1)
+    if by_jackknife:
+        half_width = float(stdtrit(freedom, 1 - LEVEL / 2)) * error
+        ci95 = [value - half_width, value + half_width]
     else:
         ci95 = [float(edge) for edge in np.percentile(finite, EDGES)]
     if not error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audiotok.tasks import Task
 
 FILES = ("summary.json", "run.json", "rows.parquet", "times.parquet")
-HALF = 0.500001  # of the last of the six digits in files
+HALF = 0.500001  # of the unit of the sixth digit, to which numbers in files are rounded
 # Ranges of columns that are not shares (`shares.is_share`: 0 to 1), by the first matching pattern.
 # Other columns may be any finite number.
 RANGES: dict[str, tuple[float, float]] = {
@@ -95,21 +95,21 @@ def validate(
     return len(folders) + len(records), findings
 
 
-def read_true(root: str | Path) -> list[Result]:
+def read_checked(root: str | Path) -> list[Result]:
     """All finished results below a folder; ResultsError if one is damaged or edited."""
     all_results = results.read_all(root)
     for result in all_results:
-        refuse_untrue(result)
+        refuse_edited(result)
     return all_results
 
 
-def refuse_untrue(result: Result) -> None:
+def refuse_edited(result: Result) -> None:
     """Raises ResultsError if a result is damaged or edited; checks only files and hashes."""
-    if (reason := untrue(result)) is not None:
+    if (reason := hash_error(result)) is not None:
         raise ResultsError(f"{result.folder}: {reason}; run `audiotok validate` for details")
 
 
-def untrue(result: Result) -> str | None:
+def hash_error(result: Result) -> str | None:
     """The first missing or changed file of a result, by files and hashes alone; else None."""
     missing = [name for name in FILES if not (result.folder / name).is_file()]
     if missing:
@@ -165,7 +165,7 @@ def _errors(result: Result) -> Iterator[str]:
     try:
         yield from _identity(result)
         yield from _hashes(result)
-        if line := results.to_try_again(result):
+        if line := results.retry_message(result):
             yield f"is not finished: {line}"
         for frame, part in ((result.rows, "scores"), (result.times, "times")):
             yield from _rows(result, frame, part)
@@ -189,7 +189,7 @@ def _identity(result: Result) -> Iterator[str]:
     if plan["data"] != summary["data"]:
         yield "data is not the same in the plan and in the summary"
     path = "/".join(result.folder.parts[-3:-1])
-    if not any(f"{path}-".startswith(f"{one}-") for one in settings):  # tasks may follow
+    if not any(f"{path}-".startswith(f"{setting}-") for setting in settings):  # tasks may follow
         yield f"belongs into {min(settings)}, by its suite, data and limit"
 
 
@@ -211,14 +211,14 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
     if set(rows["codec"]) - {result.codec}:
         yield f"{part}: rows of {', '.join(sorted(set(rows['codec'])))}, not of {result.codec}"
     scores = result.summary["scores"] if part == "scores" else result.run["times"]
-    whole, known_tasks = _whole(result, rows, scores)
+    corpus_numbers, known_tasks = _corpus_numbers(result, rows, scores)
     labels = speakers.labels(rows)
     for name, score in scores.items():
         values = rows[name].dropna() if name in rows else pd.Series(dtype=float)
-        yield from _counts(result, rows, name, score, known_tasks.get(score["task"]))
+        yield from _counts(result, rows, name, score=score, task=known_tasks.get(score["task"]))
         yield from _range(name, score, values)
-        if name in whole:
-            if not _agrees([score["mean"]], [whole[name]]):
+        if name in corpus_numbers:
+            if not _agree([score["mean"]], [corpus_numbers[name]]):
                 yield f"{name}: {score['mean']} is not what its task computes from the rows"
         else:
             seed, strict = result.summary["plan"]["seed"], score["task"] in known_tasks
@@ -227,7 +227,7 @@ def _rows(result: Result, rows: pd.DataFrame, part: str) -> Iterator[str]:
 
 
 def _counts(
-    result: Result, rows: pd.DataFrame, name: str, score: dict[str, Any], task: Task | None
+    result: Result, rows: pd.DataFrame, name: str, *, score: dict[str, Any], task: Task | None
 ) -> Iterator[str]:
     """n and failures of a column against the rows and the failures of the summary; a number without
     values of clips is checked only if this version has its `task` in the version that measured
@@ -242,8 +242,8 @@ def _counts(
         return
     expected = 0 if score["mean"] is None else counts.counted(rows, basis)
     if n != expected:
-        of = "a value" if basis == name else f"{basis}, which it is computed from"
-        yield f"{name}: n is {n}, but {expected} rows have {of}"
+        what = "a value" if basis == name else f"{basis}, which it is computed from"
+        yield f"{name}: n is {n}, but {expected} rows have {what}"
     failures = result.summary["failures"]
     expected = counts.failed(rows, failures, task=score["task"], column=name, basis=basis)
     if failed != expected:
@@ -251,8 +251,8 @@ def _counts(
 
 
 def _range(name: str, score: dict[str, Any], values: pd.Series) -> Iterator[str]:
-    fits = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
-    low, high = (0, 1) if shares.is_share(name) else next(fits, (-math.inf, math.inf))
+    ranges = (limits for pattern, limits in RANGES.items() if fnmatch.fnmatchcase(name, pattern))
+    low, high = (0, 1) if shares.is_share(name) else next(ranges, (-math.inf, math.inf))
     mean = [] if score["mean"] is None else [score["mean"]]
     for value in (values.min(), values.max(), *mean):  # t intervals may exceed the range
         if math.isinf(value) or value < low - ROUNDING or value > high + ROUNDING:
@@ -279,19 +279,22 @@ def _mean(
     computed["ci95"] = shares.within(name, computed["ci95"])
     if not len(values) or (score["ci95"] is None and computed["ci95"] is not None):
         return  # a number of the corpus that needs the tokens too
-    fits = {"mean": _agrees([score["mean"]], [computed["mean"]])}
+    agree = {"mean": _agree([score["mean"]], [computed["mean"]])}
     if "interval" in score:
-        fits["ci95"] = _agrees(score["ci95"], computed["ci95"])
-    if strict or fits.get("ci95"):
-        for what in (key for key, fit in fits.items() if not fit):
-            yield f"{name}: {what} {score[what]} is not that of the rows, {computed[what]}"
+        agree["ci95"] = _agree(score["ci95"], computed["ci95"])
+    if strict or agree.get("ci95"):
+        for key in (key for key, agrees in agree.items() if not agrees):
+            yield f"{name}: {key} {score[key]} is not that of the rows, {computed[key]}"
 
 
-def _agrees(reported: Sequence[float] | None, computed: Sequence[float] | None) -> bool:
+def _agree(reported: Sequence[float] | None, computed: Sequence[float] | None) -> bool:
     """Whether the numbers in a file are the computed ones, rounded to six digits."""
     if reported is None or computed is None or None in reported or None in computed:
         return reported == computed
-    return all(abs(t - x) <= HALF * _unit(t) for t, x in zip(reported, computed, strict=True))
+    return all(
+        abs(in_file - exact) <= HALF * _unit(in_file)
+        for in_file, exact in zip(reported, computed, strict=True)
+    )
 
 
 def _unit(value: float) -> float:
@@ -299,14 +302,14 @@ def _unit(value: float) -> float:
     return 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 1e-12
 
 
-def _whole(
+def _corpus_numbers(
     result: Result, rows: pd.DataFrame, scores: dict[str, Any]
 ) -> tuple[dict[str, float], dict[str, Task]]:
-    """The numbers of the corpus that tasks compute from these rows, and the tasks that exist in the
-    version that measured, by name."""
+    """The numbers of the corpus that tasks compute from these rows, and {name: task} of the tasks
+    whose version is the one that measured."""
     from audiotok import tasks
 
-    totals: dict[str, float] = {}
+    corpus_numbers: dict[str, float] = {}
     known_tasks: dict[str, Task] = {}
     for name in {score["task"] for score in scores.values()}:
         try:
@@ -314,9 +317,9 @@ def _whole(
         except AudiotokError:
             continue
         if result.summary["plan"]["tasks"].get(name, {}).get("task") == task.version:
-            totals |= task.summarise(rows, [])
+            corpus_numbers |= task.summarise(rows, [])
             known_tasks[name] = task
-    return totals, known_tasks
+    return corpus_numbers, known_tasks
 
 
 def _warnings(result: Result) -> Iterator[str]:

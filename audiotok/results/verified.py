@@ -111,8 +111,8 @@ def invalid_reason(path: Path) -> str | None:
         return f"it cannot be read: {reason.strerror or reason}"
     except ValidationError as reason:  # also a ValueError
         first = reason.errors()[0]
-        where = ".".join(str(key) for key in first["loc"])
-        return f"{where}: {first['msg']}"
+        location = ".".join(str(key) for key in first["loc"])
+        return f"{location}: {first['msg']}"
     except ValueError as reason:
         return f"it is no JSON: {reason}"
     if path.stem != part(content["codec"]):

@@ -1,4 +1,4 @@
-"""Train codecs from recipes: `train(recipe, overrides)`; run again, it goes on where it was."""
+"""Train codecs from recipes: `train(recipe, overrides)`; run again to resume a stopped run."""
 
 from audiotok.training.dry_run import dry_run
 from audiotok.training.reading import load_recipe

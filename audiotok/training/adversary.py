@@ -29,22 +29,24 @@ def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
         RecipeError: there is no such kind, or it does not take such settings.
     """
     if config.kind not in DISCRIMINATORS:
-        near = difflib.get_close_matches(config.kind, DISCRIMINATORS, n=1, cutoff=0)
+        similar = difflib.get_close_matches(config.kind, DISCRIMINATORS, n=1, cutoff=0)
         raise RecipeError(
-            f"unknown kind {config.kind!r}; did you mean {near[0]!r}? "
+            f"unknown kind {config.kind!r}; did you mean {similar[0]!r}? "
             f"There are: {', '.join(DISCRIMINATORS)}"
         )
-    kind = DISCRIMINATORS[config.kind]
-    known = [name for name in inspect.signature(kind).parameters if name != "waveform_channels"]
+    class_ = DISCRIMINATORS[config.kind]
+    parameters = [
+        name for name in inspect.signature(class_).parameters if name != "waveform_channels"
+    ]
     for name in config.settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-            raise RecipeError(f"unknown key 'settings.{name}'; did you mean {near[0]!r}?")
+        if name not in parameters:
+            similar = difflib.get_close_matches(name, parameters, n=1, cutoff=0)
+            raise RecipeError(f"unknown key 'settings.{name}'; did you mean {similar[0]!r}?")
     options = {}
-    if "waveform_channels" in inspect.signature(kind).parameters:
+    if "waveform_channels" in inspect.signature(class_).parameters:
         options["waveform_channels"] = channels
     try:
-        return kind(**config.settings, **options)
+        return class_(**config.settings, **options)
     except (TypeError, ValueError) as reason:
         detail = " ".join(str(reason).split())
         raise RecipeError(
@@ -53,7 +55,7 @@ def build(config: DiscriminatorConfig, channels: int) -> nn.Module:
 
 
 class Adversary(nn.Module):
-    """All discriminators of a recipe; each takes part from its `start_step` on."""
+    """All discriminators of a recipe; each starts at its `start_step`."""
 
     def __init__(self, configs: Sequence[DiscriminatorConfig], channels: int):
         super().__init__()
@@ -68,7 +70,7 @@ class Adversary(nn.Module):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Of the codec's losses, by name."""
+        """Weights of the codec's losses, by name."""
         weights = {}
         for name, config in zip(self._names, self.configs, strict=True):
             weights[f"adversarial_{name}"] = config.adversarial
@@ -76,8 +78,8 @@ class Adversary(nn.Module):
         return {name: weight for name, weight in weights.items() if weight}
 
     def learning(self, step: float = math.inf) -> list[nn.Parameter]:
-        """The weights that learn at a step, by default at the last: those of discriminators that
-        take part in it and are not frozen."""
+        """The parameters that are trained at a step, by default at the last: those of
+        discriminators that have started and are not frozen."""
         parts = [member for _, config, member in self._at(step) if not config.frozen]
         return [parameter for member in parts for parameter in member.parameters()]
 
@@ -120,16 +122,17 @@ class Adversary(nn.Module):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """In this context gradients pass through the discriminators but not into their weights."""
+        """In this context, gradients pass through the discriminators, but their weights get
+        none."""
         self._learn(False)
         try:
             yield
         finally:
             self._learn(True)
 
-    def _learn(self, on: bool) -> None:
+    def _learn(self, requires_grad: bool) -> None:
         for config, member in zip(self.configs, self.members, strict=True):
-            member.requires_grad_(on and not config.frozen)
+            member.requires_grad_(requires_grad and not config.frozen)
 
     def _at(self, step: float) -> Iterator[tuple[str, DiscriminatorConfig, nn.Module]]:
         for name, config, member in zip(self._names, self.configs, self.members, strict=True):

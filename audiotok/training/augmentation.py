@@ -1,6 +1,6 @@
-"""What is done to crops for robustness: reverberation, another sound beside them, their level.
+"""Augmentation of crops: reverberation, mixing with another sound, level.
 
-All of it depends on a random generator alone, so that a crop is a function of its number.
+It depends only on a random generator, so that a crop is a function of its number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def room_response(
     Args:
         sample_rate: Hz.
         seconds: until the reverberation has decayed by 60 dB (RT60), L samples.
-        direct_db: energy of the direct sound over that of the reverberation.
+        direct_db: energy of the direct sound relative to the reverberation.
     """
     length = max(2, round(seconds * sample_rate))
     response = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
@@ -34,21 +34,21 @@ def room_response(
     return response
 
 
-def reverberant(
+def reverberate(
     waveform: Tensor, rng: np.random.Generator, settings: RoomConfig, sample_rate: int
 ) -> Tensor:
-    """A waveform (C, L) in a random room, with the power that it had."""
+    """A waveform (C, L) with the reverberation of a random room, and unchanged power."""
     seconds, direct_db = rng.uniform(*settings.seconds), rng.uniform(*settings.direct_db)
     response = room_response(rng, sample_rate, seconds, direct_db).astype(np.float32)
-    wet = fftconvolve(waveform.numpy(), response[None], axes=1)[:, : waveform.shape[1]]
-    power, wet_power = waveform.square().mean(), float(np.square(wet).mean())
-    return torch.from_numpy(wet) * (power / max(wet_power, 1e-12)).sqrt()
+    reverberated = fftconvolve(waveform.numpy(), response[None], axes=1)[:, : waveform.shape[1]]
+    power, new_power = waveform.square().mean(), float(np.square(reverberated).mean())
+    return torch.from_numpy(reverberated) * (power / max(new_power, 1e-12)).sqrt()
 
 
-def mixed(waveform: Tensor, other: Tensor, snr_db: float) -> Tensor:
+def mix(waveform: Tensor, other: Tensor, snr_db: float) -> Tensor:
     """The sum of two waveforms (C, L), the second scaled so that the first has `snr_db` more power.
 
-    Where one of them is silent, the first alone.
+    If one of them is silent, the first alone.
     """
     power, other_power = (sound.square().mean() for sound in (waveform, other))
     if other_power == 0 or power == 0:
@@ -57,7 +57,7 @@ def mixed(waveform: Tensor, other: Tensor, snr_db: float) -> Tensor:
 
 
 def at_level(waveform: Tensor, rng: np.random.Generator, settings: DataConfig) -> Tensor:
-    """A waveform (C, L) at a random gain or peak, as the settings say."""
+    """A waveform (C, L) at a random gain or peak, in the range of the settings."""
     if settings.gain_db is not None:
         return waveform * 10 ** (rng.uniform(*settings.gain_db) / 20)
     if settings.peak_db is not None:

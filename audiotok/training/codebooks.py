@@ -1,4 +1,4 @@
-"""How the codebooks of a network start and learn, whichever quantizer it has."""
+"""Start and training of the codebooks of a network, for every kind of quantizer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from audiotok.nn.quantizers import (
 )
 from audiotok.training.settings import QuantizerConfig
 
-_BY_AVERAGES = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer)
+_MOVING_AVERAGE = (VectorQuantizer, ResidualVectorQuantizer, GroupedVectorQuantizer)
 
 
 def sizes(quantizer: nn.Module) -> list[int]:
@@ -38,20 +38,20 @@ def sizes(quantizer: nn.Module) -> list[int]:
     return [len(codebook) for codebook in codebooks_of(quantizer)]
 
 
-def by_averages(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
+def moving_average_parts(quantizer: nn.Module) -> list[tuple[nn.Module, slice]]:
     """The parts of a quantizer that learn by moving averages, each with its slice of the codes."""
-    if isinstance(quantizer, _BY_AVERAGES):
+    if isinstance(quantizer, _MOVING_AVERAGE):
         return [(quantizer, slice(None))]
     if isinstance(quantizer, SplitQuantizer):
         number = quantizer.num_semantic
         parts = (quantizer.semantic, slice(number)), (quantizer.acoustic, slice(number, None))
-        return [(part, where) for part, where in parts if isinstance(part, _BY_AVERAGES)]
+        return [(part, slice_) for part, slice_ in parts if isinstance(part, _MOVING_AVERAGE)]
     return []
 
 
 def prepare(network: nn.Module, settings: QuantizerConfig) -> None:
-    """Sets the shares of clips that do without codebooks, errors of codes, and the gradient; raises
-    RecipeError where the network does not allow them."""
+    """Sets quantizer dropout, errors of codes, and the gradient; raises RecipeError if the network
+    does not support them."""
     if hasattr(network, "prepare"):
         network.prepare(settings)
         return
@@ -68,7 +68,7 @@ def _set_gradient(quantizer: nn.Module, gradient: str) -> None:
     parts = [part for part in quantizer.modules() if hasattr(part, "gradient")]
     if not parts and gradient != QuantizerConfig().gradient:
         raise RecipeError(
-            f"quantizer.gradient {gradient} needs codewords to turn to: a "
+            f"quantizer.gradient {gradient} needs codewords: a "
             f"{type(quantizer).__name__} has none; take vq, rvq or factorized"
         )
     for part in parts:
@@ -95,7 +95,7 @@ def _set_dropout(quantizer: nn.Module, settings: QuantizerConfig) -> None:
 
 
 class Codebooks(nn.Module):
-    """The codebooks of a network while it trains; its state is part of a run's."""
+    """The codebooks of a network during training; their state is part of that of a run."""
 
     def __init__(
         self,
@@ -106,8 +106,8 @@ class Codebooks(nn.Module):
     ):
         super().__init__()
         self.settings, self.processes = settings, processes
-        self._quantizer = [quantizer]  # not a submodule: its weights are its own
-        self._parts = by_averages(quantizer)
+        self._quantizer = [quantizer]  # in a list, so that it is not a submodule
+        self._parts = moving_average_parts(quantizer)
         self.learners = nn.ModuleList(
             MovingAverageLearner(part, settings.decay, dead_ratio=settings.dead_ratio)
             for part, _ in self._parts
@@ -127,40 +127,46 @@ class Codebooks(nn.Module):
 
     @torch.no_grad()
     def start(self, collect: Callable[[int], Tensor], frames: int) -> None:
-        """k-means on latents (B, D, T) that `collect(least)` returns, at least so many frames.
+        """Starts the codebooks by k-means.
 
-        An update will see `frames` frames, those of all processes together.
+        Args:
+            collect: returns latents (B, D, T) with at least that many frames.
+            frames: number of frames of an update, over all processes.
         """
         if not self.learners:
             return
         latents = collect(self.settings.kmeans_latents)
         for learner, (part, _) in zip(self.learners, self._parts, strict=True):
-            inputs = self._inputs_of(part, latents)
+            inputs = self._inputs(part, latents)
             learner.start(inputs, self.settings.kmeans_iterations, frames, self.generator)
 
     def adopt(self, frames: int) -> None:
-        """Go on from codebooks that are there."""
+        """Continues with existing codebooks; `frames` as for `start`."""
         for learner in self.learners:
             learner.adopt(frames)
 
     @torch.no_grad()
     def update(self, latents: Tensor, codes: Tensor) -> None:
-        """Move the codebooks towards latents (B, D, T) that have the codes (B, K, T)."""
+        """Moves the codebooks towards the latents (B, D, T) with the codes (B, K, T)."""
         if self.settings.frozen:
             return
-        for learner, (part, where) in zip(self.learners, self._parts, strict=True):
-            inputs = self._inputs_of(part, latents, codes)
-            learner.update(inputs, codes[:, where], self.generator, self.processes)
+        for learner, (part, slice_) in zip(self.learners, self._parts, strict=True):
+            inputs = self._inputs(part, latents, codes)
+            learner.update(inputs, codes[:, slice_], self.generator, self.processes)
 
-    def _inputs_of(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
+    def _inputs(self, part: nn.Module, latents: Tensor, codes: Tensor | None = None) -> Tensor:
         """The latents that this part quantizes."""
-        whole = self._quantizer[0]
-        if part is whole:
+        quantizer = self._quantizer[0]
+        if part is quantizer:
             return latents
-        latents, rest = whole.halves(latents)
-        if part is whole.semantic:
+        latents, acoustic = quantizer.halves(latents)
+        if part is quantizer.semantic:
             return latents
-        if not whole.subtract:
-            return rest
-        first = whole.semantic.encode(latents) if codes is None else codes[:, : whole.num_semantic]
-        return rest - whole.semantic.decode(first)
+        if not quantizer.subtract:
+            return acoustic
+        semantic_codes = (
+            quantizer.semantic.encode(latents)
+            if codes is None
+            else codes[:, : quantizer.num_semantic]
+        )
+        return acoustic - quantizer.semantic.decode(semantic_codes)

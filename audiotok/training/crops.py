@@ -1,4 +1,4 @@
-"""Training data: crops of a corpus, each a function of the seed and its number alone."""
+"""Training data: crops of a corpus, each a function only of the seed and its number."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _ATTEMPTS = 100  # recordings tried for one crop before giving up
 
 
 class Crop(NamedTuple):
-    """A piece of sound, and which recordings could not be read on the way to it."""
+    """A crop, and the recordings that were drawn before it and could not be read."""
 
-    waveform: Tensor | None  # (C, samples) float32; None where every attempt failed
+    waveform: Tensor | None  # (C, samples) float32; None if every attempt failed
     broken: tuple[str, ...]  # ids
 
 
 class Crops(Dataset[Crop]):
-    """Crop number i: a place drawn uniformly over all the sound, with the recipe's augmentation.
+    """Crop number i: from a position drawn uniformly over all sound, with the recipe's
+    augmentation.
 
-    With additional corpora, the place of a crop in its batch decides which corpus it comes from, so
-    that each batch has their shares. Only the crop is read, by seeking; recordings shorter than a
-    crop are repeated. A recording that cannot be read is skipped for another, drawn from the same
-    random numbers.
+    With additional corpora, the position of a crop in its batch determines its corpus, so that each
+    batch has their shares. Only the crop is read, by seeking; recordings shorter than a crop are
+    repeated. Instead of a recording that cannot be read, another one is drawn from the same random
+    generator.
     """
 
     def __init__(
@@ -50,8 +51,13 @@ class Crops(Dataset[Crop]):
         self.sample_rate, self.channels = sample_rate, channels
         self.samples = round(settings.crop_seconds * sample_rate)
         parts = sounds.part_of(index.numbers)
-        self._numbers = [index.numbers[parts == n] for n in range(len(sounds.parts))]
-        self._ends = [np.cumsum(index.seconds[parts == n]) for n in range(len(sounds.parts))]
+        self._numbers = [
+            index.numbers[parts == part_number] for part_number in range(len(sounds.parts))
+        ]
+        self._ends = [
+            np.cumsum(index.seconds[parts == part_number])
+            for part_number in range(len(sounds.parts))
+        ]
         for numbers, source in zip(self._numbers, settings.corpora, strict=True):
             if not len(numbers):
                 raise RecipeError(f"no recording of {source} is left to train on: leave it out")
@@ -59,25 +65,26 @@ class Crops(Dataset[Crop]):
 
     def __getitem__(self, number: int) -> Crop:
         rng = np.random.default_rng([self.seed, number])
-        place = (number % self.settings.batch_size + 0.5) / self.settings.batch_size
-        waveform, broken = self._draw(rng, place)
+        position = (number % self.settings.batch_size + 0.5) / self.settings.batch_size
+        waveform, broken = self._draw(rng, position)
         room, mixing = self.settings.room, self.settings.mixing
         if waveform is not None and room is not None and rng.random() < room.probability:
-            waveform = augmentation.reverberant(waveform, rng, room, self.sample_rate)
+            waveform = augmentation.reverberate(waveform, rng, room, self.sample_rate)
         if waveform is not None and mixing is not None and rng.random() < mixing.probability:
-            other, more = self._draw(rng, rng.random() if self.settings.additional else 0.0)
-            broken += more
+            other, more_broken = self._draw(rng, rng.random() if self.settings.additional else 0.0)
+            broken += more_broken
             if other is not None:
-                waveform = augmentation.mixed(waveform, other, rng.uniform(*mixing.snr_db))
+                waveform = augmentation.mix(waveform, other, rng.uniform(*mixing.snr_db))
         if waveform is not None:
             waveform = augmentation.at_level(waveform, rng, self.settings)
         return Crop(waveform, tuple(broken))
 
     def _draw(self, rng: np.random.Generator, share: float) -> tuple[Tensor | None, list[str]]:
-        """A crop (C, samples), None where every attempt failed; ids that could not be read.
+        """A crop (C, samples), None if every attempt failed; and ids that could not be read.
 
         Args:
-            share: from 0 to 1, which corpus: they divide this range by their shares.
+            share: number from 0 to 1 that selects the corpus; the corpora divide this range by
+                their shares.
         """
         corpus = min(
             int(np.searchsorted(self._share_ends, share, side="right")), len(self._ends) - 1
@@ -87,23 +94,23 @@ class Crops(Dataset[Crop]):
         for _ in range(_ATTEMPTS):
             row = int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
             number = int(numbers[min(row, len(ends) - 1)])
-            place = rng.random()
+            position = rng.random()
             speed = 1.0 if speeds is None else round(rng.uniform(*speeds), 2)
             try:
-                piece = read_piece(
+                crop = read_piece(
                     self.sounds,
                     number,
                     samples=self.samples,
                     sample_rate=self.sample_rate,
                     channels=self.channels,
-                    place=place,
+                    place=position,
                     speed=speed,
                 )
             except AudioError:
                 broken.append(self.sounds.ids[number])
                 continue
-            repeats = -(-self.samples // piece.shape[-1])
-            return piece.repeat(1, repeats)[:, : self.samples], broken
+            repeats = -(-self.samples // crop.shape[-1])
+            return crop.repeat(1, repeats)[:, : self.samples], broken
         return None, broken
 
 
@@ -120,8 +127,8 @@ def read_piece(
     """A piece (C, L) of a recording at `sample_rate`, L at most `samples`; all of it if None.
 
     Args:
-        place: where in the recording, from 0 (its start) to 1.
-        speed: factor by which it is played faster, and so much higher.
+        place: position in the recording, from 0 (its start) to 1.
+        speed: factor of speed and pitch.
 
     Raises:
         AudioError: it cannot be read, or is not finite.

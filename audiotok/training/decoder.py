@@ -1,7 +1,7 @@
-"""Training of a decoder alone: encoder and codebooks of a codec stay as they are, so its codes too.
+"""Training of a decoder alone: encoder, codebooks, and so the codes of a codec do not change.
 
-Any codec of the registry whose network PyTorch runs, at its own rate or a multiple of it. The
-result is a file of the family `decoder`, see `codecs/decoder.py`.
+It works for every codec of the registry whose network PyTorch runs, at its own sample rate or a
+multiple of it. The result is a file of the family `decoder`, see `codecs/decoder.py`.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ def complete(content: dict[str, Any], codec: Codec) -> None:
     """Fills in the `model` of a recipe for the codec of its `start_from`.
 
     Raises:
-        RecipeError: a file of weights could not name the codec.
+        RecipeError: the codec has no name that a file of weights may contain.
     """
-    card, given = codec.card, content.get("model") or {}
+    card, given_model = codec.card, content.get("model") or {}
     model: dict[str, Any] = {"sample_rate": card.sample_rate_out, "channels": card.channels}
     if isinstance(codec, Redecoded):
         model |= codec.network.config.model_dump()
         model["weights"] = str(codec.checkpoint.resolve())
     else:
-        model |= {"codec": _lasting(content["start_from"], codec), "checkpoint": None}
+        model |= {"codec": _permanent_name(content["start_from"], codec), "checkpoint": None}
         if (path := content.get("start_checkpoint")) is not None:
             model["checkpoint"] = str(Path(path).resolve())
     model["fingerprint"] = codec.fingerprint
-    content["model"] = model | (given if isinstance(given, dict) else {})
+    content["model"] = model | (given_model if isinstance(given_model, dict) else {})
 
 
-def _lasting(name: str, codec: Codec) -> str:
-    """The name of a codec by which it is found from any folder, and without the Hub."""
+def _permanent_name(name: str, codec: Codec) -> str:
+    """A name of the codec that works in any working directory, and without the Hub."""
     base, colon, options = str(name).partition(":")
     if ".py" in (Path(base).suffix, Path(base.partition("::")[0]).suffix):
         raise RecipeError(
@@ -68,7 +68,7 @@ def _lasting(name: str, codec: Codec) -> str:
 
 
 class _Sizes(nn.Module):
-    """Codebooks that do not learn: their sizes are all that training needs to know."""
+    """Stands for codebooks that are not trained: training needs only their sizes."""
 
     def __init__(self, sizes: tuple[int, ...]):
         super().__init__()
@@ -76,13 +76,15 @@ class _Sizes(nn.Module):
 
 
 class DecoderOnly(nn.Module):
-    """Waveform (B, C, L) at the rate of the sound to codes (B, K, T) to waveform (B, C, >= L).
+    """Waveform (B, C, L) at the sample rate of the data to codes (B, K, T) to waveform (B, C, >=
+    L).
 
-    Only the weights of the decoder have gradients. Everything runs in eval mode.
+    Only the weights of the decoder have gradients. The network always runs in eval mode.
 
     Raises:
-        ValueError: the codec does not reach the rate, or is not the one of the configuration.
-        CodecError: it has no decoder that can learn.
+        ValueError: the rate is not a multiple of the codec's, or the codec differs from the one of
+            the configuration.
+        CodecError: it has no decoder that can be trained.
     """
 
     def __init__(self, config: DecoderConfig):
@@ -113,11 +115,11 @@ class DecoderOnly(nn.Module):
         return card.hop_length * self.config.sample_rate // card.sample_rate_in
 
     def prepare(self, settings: QuantizerConfig) -> None:
-        """Takes over the errors and the dropout of a recipe.
+        """Sets the errors and the dropout of a recipe.
 
         Raises:
-            RecipeError: the codec has no vectors to find neighbours of, or its codebooks do not
-                decode without the rest.
+            RecipeError: the codec has no codewords for `neighbours`, or cannot decode its first
+                codebooks alone.
         """
         card = self.base.card
         if settings.dropout and len(card.codebook_counts) < 2:
@@ -155,7 +157,7 @@ class DecoderOnly(nn.Module):
         return self.base.encode_latents(self._at_input(waveform))
 
     def forward(self, waveform: Tensor, quantize: bool = True) -> Output:
-        """A training step's forward, in float32: codes must be those of `audiotok.load`.
+        """The forward of a training step, in float32, so that codes equal those of `audiotok.load`.
 
         `codes` and `latents` of the result are the codes of the encoder, without errors.
         """
@@ -175,7 +177,7 @@ class DecoderOnly(nn.Module):
         return Output(self.network.longer(sound), codes, codes, {})
 
     def exported(self) -> dict[str, Tensor]:
-        """What the file of the decoder holds."""
+        """The weights in the file of the decoder."""
         return self.network.decoder_state(self.decoder)
 
     def _at_input(self, waveform: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 """Semantic distillation: the semantic codebook learns the features of a speech encoder.
 
-- `frame`, `channel`: the vectors of the first codebook, projected, come near the teacher's features
-  at their frame rate. Zhang et al. 2023 (SpeechTokenizer), arXiv 2308.16692, section 3.2; Défossez
-  et al. 2024 (Mimi), arXiv 2410.00037, section 3.3.
-- `resynthesis`: the teacher's features of a sound that an auxiliary decoder makes of the semantic
-  codes alone come near those of the original. Jo et al. 2025 (LM-SPT), arXiv 2506.16738.
+- `frame`, `channel`: distance of the projected vectors of the first codebook to the teacher's
+  features, at the frame rate of the codebook. Zhang et al. 2023 (SpeechTokenizer), arXiv
+  2308.16692, section 3.2; Défossez et al. 2024 (Mimi), arXiv 2410.00037, section 3.3.
+- `resynthesis`: distance of the teacher's features of the original to those of a sound that an
+  auxiliary decoder synthesises from the semantic codes alone. Jo et al. 2025 (LM-SPT), arXiv
+  2506.16738.
 
 Teacher and projection are not exported.
 """
@@ -41,7 +42,7 @@ class _TeacherLoss(nn.Module):
 
 
 class Distillation(_TeacherLoss):
-    """The loss of features; its projection is the only thing in it that learns."""
+    """The loss of features; only its projection is trained."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int, dimension: int):
         super().__init__(settings, teacher, rate)
@@ -49,7 +50,7 @@ class Distillation(_TeacherLoss):
         self.projection = nn.Conv1d(dimension, teacher.width, 1)
 
     def forward(self, waveform: Tensor, output: Output, quantizer: nn.Module) -> Tensor:
-        """A scalar: how far the first codebook's vectors are from the teacher's features."""
+        """A scalar: distance of the first codebook's vectors to the teacher's features."""
         student = output.semantic
         if student is None:
             student = output.latents.float()
@@ -69,8 +70,8 @@ class Distillation(_TeacherLoss):
 
 
 class Resynthesis(_TeacherLoss):
-    """Mean squared error of the teacher's features; gradients pass through the teacher, and the
-    loss has no weights of its own."""
+    """Mean squared error of the teacher's features; gradients pass through the teacher. It has no
+    weights."""
 
     def __init__(self, settings: DistillationConfig, teacher: Teacher, rate: int):
         super().__init__(settings, teacher, rate)
@@ -83,18 +84,25 @@ class Resynthesis(_TeacherLoss):
     def forward(self, waveform: Tensor, output: Output, quantizer: nn.Module) -> Tensor:
         """A scalar, the mean over features and frames."""
         with torch.no_grad():
-            original = self.teacher(waveform, self._rate)
+            reference = self.teacher(waveform, self._rate)
         length = round(waveform.shape[-1] * AUXILIARY_RATE / self._rate)
-        again = self.teacher(output.resynthesis[..., :length], AUXILIARY_RATE, self.settings.floor)
-        count = original.frames if self.settings.frames == "valid" else original.features.shape[-1]
-        return F.mse_loss(again.features[..., :count], original.features[..., :count])
+        resynthesis = self.teacher(
+            output.resynthesis[..., :length], AUXILIARY_RATE, self.settings.floor
+        )
+        count = (
+            reference.frames if self.settings.frames == "valid" else reference.features.shape[-1]
+        )
+        return F.mse_loss(resynthesis.features[..., :count], reference.features[..., :count])
 
 
 def make(settings: DistillationConfig, network: nn.Module, model: Any, device: torch.device):
-    """The loss for these settings and a network of the sizes `model`.
+    """The loss for these settings.
+
+    Args:
+        model: configuration of the network.
 
     Raises:
-        RecipeError: the teacher or the network cannot do it.
+        RecipeError: the teacher or the network does not support the objective.
     """
     silence = torch.zeros(1, getattr(model, "channels", 1), 4 * network.hop_length, device=device)
     teacher = Teacher(settings, device)

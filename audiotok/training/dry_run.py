@@ -1,4 +1,4 @@
-"""What a recipe would cost: shapes, parameters, memory, steps per second, time. Keeps nothing."""
+"""Cost of a recipe: shapes, parameters, memory, steps per second, time. No file is kept."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from audiotok.training.recipe import Recipe
 from audiotok.training.trainer import Run
 
 STEPS = 10
-_WARM_UP = 2  # of them are not timed
+_WARM_UP = 2  # first steps, not timed
 
 
 def dry_run(
     recipe: Recipe | str | Path, overrides: Sequence[str] = (), cpu: bool = False
 ) -> list[str]:
-    """Ten steps with every part of the recipe at work, and a report line by line.
+    """Runs ten steps with every part of the recipe; returns the lines of a report.
 
-    The quantizer, where the recipe has one, and all discriminators take part from the first step
-    on. Codebooks start by one iteration of k-means on as few latents as they can.
+    The quantizer, if the recipe has one, and all discriminators start at the first step. Codebooks
+    start by one iteration of k-means on as few latents as possible.
 
     Raises:
         AudiotokError: as `train`.
@@ -40,40 +40,42 @@ def dry_run(
         torch.set_num_threads(recipe.threads)
     group = ProcessGroup(cpu, recipe.precision == "bf16")
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(_all_at_once(recipe), Folder(Path(folder)), group, lambda text: None)
+        run = Run(_with_all_parts(recipe), Folder(Path(folder)), group, lambda text: None)
         lines = [*_shapes(run), *_parameters(run), ""]
-        seconds = _timed(run)
+        seconds = _step_seconds(run)
         return [*lines, *_cost(recipe, run, seconds)]
 
 
-def _all_at_once(recipe: Recipe) -> Recipe:
+def _with_all_parts(recipe: Recipe) -> Recipe:
     with torch.device("meta"):
-        fewest = max(codebooks.sizes(families.build(recipe.family, recipe.model).quantizer))
+        min_latents = max(codebooks.sizes(families.build(recipe.family, recipe.model).quantizer))
     start = None if recipe.quantizer.start_step is None else 0
     quantizer = recipe.quantizer.model_copy(
-        update={"start_step": start, "kmeans_iterations": 1, "kmeans_latents": fewest}
+        update={"start_step": start, "kmeans_iterations": 1, "kmeans_latents": min_latents}
     )
-    discriminators = [d.model_copy(update={"start_step": 0}) for d in recipe.discriminators]
+    discriminators = [
+        config.model_copy(update={"start_step": 0}) for config in recipe.discriminators
+    ]
     changes = {"quantizer": quantizer, "discriminators": tuple(discriminators), "trackers": ()}
     return recipe.model_copy(update=changes)
 
 
-def _timed(run: Run) -> float:
-    """Seconds of a step."""
+def _step_seconds(run: Run) -> float:
+    """Seconds per step."""
     passes = run.data.batches(0, endless=True)
     if run.model.quantizes(0):
         run.model.start_codebooks(passes)
     started = 0.0
     for step in range(STEPS):
         if step == _WARM_UP:
-            _wait(run.group)
+            _synchronise(run.group)
             started = time.perf_counter()
         run.model.step([next(passes) for _ in range(run.recipe.accumulate)], step)
-    _wait(run.group)
+    _synchronise(run.group)
     return (time.perf_counter() - started) / (STEPS - _WARM_UP)
 
 
-def _wait(group: ProcessGroup) -> None:
+def _synchronise(group: ProcessGroup) -> None:
     if group.device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -110,11 +112,11 @@ def _sound(run: Run) -> float:
 
 def _parameters(run: Run) -> list[str]:
     def count(module: nn.Module | None) -> int:
-        return 0 if module is None else sum(p.numel() for p in module.parameters())
+        return 0 if module is None else sum(weight.numel() for weight in module.parameters())
 
     codec = {name: count(part) for name, part in run.model.network.named_children()}
-    listed = ", ".join(f"{name} {number:,}" for name, number in codec.items() if number)
-    lines = [f"parameters: codec {count(run.model.network):,} ({listed})"]
+    parts = ", ".join(f"{name} {number:,}" for name, number in codec.items() if number)
+    lines = [f"parameters: codec {count(run.model.network):,} ({parts})"]
     for config, member in zip(run.recipe.discriminators, run.model.adversary.members, strict=True):
         frozen = ", frozen" if config.frozen else ""
         lines.append(f"parameters: discriminator {config.kind} {count(member):,}{frozen}")
@@ -126,17 +128,17 @@ def _parameters(run: Run) -> list[str]:
 
 
 def _cost(recipe: Recipe, run: Run, seconds: float) -> list[str]:
-    learned = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
-    state = 4 * 4 * learned / 2**30  # weights, gradients, two moments, fp32
+    trained = sum(p.numel() for p in [*run.model.codec_weights, *run.model.adversary.learning()])
+    state = 4 * 4 * trained / 2**30  # weights, gradients, two moments, fp32
     if run.group.device.type == "cuda":
-        peak, whose = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
+        peak, device = torch.cuda.max_memory_allocated() / 2**30, "of the GPU"
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
-        whose = "of this process"
+        device = "of this process"
     hours = recipe.steps * seconds / 3600
     return [
-        f"memory: {peak:.2f} GiB {whose} at most, {state:.2f} GiB of it weights, gradients and "
+        f"memory: {peak:.2f} GiB {device} at most, {state:.2f} GiB of it weights, gradients and "
         "moments",
         f"speed: {1 / seconds:.3g} steps per second over {STEPS - _WARM_UP} steps on "
         f"{run.group.device}, {_sound(run) / seconds:.3g} s of sound per second",

@@ -13,10 +13,10 @@ from audiotok.training.recipe import Recipe
 
 
 def weights(path: Path, recipe: Recipe, network: nn.Module, step: int) -> None:
-    """Writes float32; `audiotok.load(path)` makes a codec of it, `Codec.save` halves it.
+    """Writes float32 weights, which `audiotok.load(path)` loads; `Codec.save` can store float16.
 
-    Weights that were trained without a quantizer are marked: `load` refuses them, and a recipe's
-    `start_from` takes them.
+    Weights that were trained without a quantizer are marked: `load` refuses them, and `start_from`
+    of a recipe accepts them.
     """
     metadata = {
         "family": recipe.family,
@@ -44,7 +44,7 @@ def training_data(recipe: Recipe) -> list[str]:
 
 
 def _published(corpus: str) -> str:
-    """The name of a corpus, without the folders of this machine."""
+    """The name of a corpus; of an absolute path only the last two parts."""
     return "/".join(Path(corpus).parts[-2:]) if Path(corpus).is_absolute() else corpus
 
 

@@ -1,8 +1,8 @@
-"""Which networks can be trained: a family, the schema of its sizes, and its class. One line each.
+"""The networks that can be trained: for each family the schema of its sizes, and its class.
 
 A network has `config`, `hop_length`, `quantizer`, `encoder(waveform)`, and called on a waveform
-(B, C, L) it returns an `audiotok.nn.outputs.Output`; with `quantize=False` latents go by the
-quantizer.
+(B, C, L) it returns an `audiotok.nn.outputs.Output`; with `quantize=False` latents bypass
+the quantizer.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from audiotok.errors import RecipeError
 
 
 class Family(NamedTuple):
-    """Where the two classes are, imported when they are needed."""
+    """Module and names of the two classes; imported when they are needed."""
 
     module: str  # of audiotok
     config: str
     network: str
 
 
-DECODER = "decoder"  # of another codec, whose codes stay
+DECODER = "decoder"  # of another codec, whose codes do not change
 FAMILIES = {
     "wavtokenizer": Family("nn.wavtokenizer", "WavTokenizerConfig", "WavTokenizerNetwork"),
     "mini": Family("nn.mini", "MiniConfig", "MiniNetwork"),
@@ -48,7 +48,7 @@ def config_class(family: str) -> type[BaseModel]:
 
 
 def build(family: str, config: BaseModel) -> nn.Module:
-    """The network of that family and those sizes.
+    """The network of a family with these sizes.
 
     Raises:
         RecipeError: the sizes do not fit together.
@@ -62,9 +62,9 @@ def build(family: str, config: BaseModel) -> nn.Module:
 
 def _family(name: str) -> Family:
     if not isinstance(name, str) or name not in FAMILIES:
-        near = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0)
+        similar = difflib.get_close_matches(str(name), FAMILIES, n=1, cutoff=0)
         raise RecipeError(
-            f"family {name!r:.80} has no trainer; did you mean {near[0]!r}? "
+            f"family {name!r:.80} has no trainer; did you mean {similar[0]!r}? "
             f"There are: {', '.join(FAMILIES)}"
         )
     return FAMILIES[name]

@@ -22,7 +22,7 @@ _PACKAGES = (*provenance.PACKAGES, "accelerate", "tensorboard", "datasets")
 
 
 class Folder:
-    """Names of the files of a run."""
+    """The files of a run, and the lock of their folder."""
 
     def __init__(self, path: Path, load: Callable[[Path], Any] = load_recipe):
         self.path, self._load = path, load
@@ -43,12 +43,12 @@ class Folder:
 
         Args:
             fresh: an existing folder is moved aside, never deleted.
-            must_resume: there has to be a state to go on from.
-            note: called with the new place of a folder that was moved aside.
+            must_resume: fail if there is no state to resume.
+            note: called with the new path of a folder that was moved aside.
 
         Raises:
-            RecipeError: it belongs to another recipe or to a run that is going on, holds no state
-                though it should, or holds files that no run wrote.
+            RecipeError: it belongs to another recipe or to a running process, has no state to
+                resume, or has files that no run wrote.
         """
         self._refuse_foreign_files()
         if must_resume and not self.state.exists():
@@ -66,20 +66,20 @@ class Folder:
                 f"{self.recipe} is another recipe ({_difference(recorded, recipe)}): a run "
                 "never goes on with other settings; choose another folder with --out, or --fresh"
             )
-        for left in temporaries(self.path):  # of a run that was killed while it wrote
+        for temporary in temporaries(self.path):  # of a run that was killed while it wrote
             with suppress(OSError):
-                left.unlink()
+                temporary.unlink()
         self.write(self.recipe, recipe.to_yaml())
 
     def release(self) -> None:
         self._lock.release()
 
     def _refuse_foreign_files(self) -> None:
-        """Raises RecipeError where files lie in the folder and it is not that of a run."""
-        own = {self._lock_file, *temporaries(self.path)}
-        foreign = set(self.path.iterdir()) - own if self.path.is_dir() else set()
-        run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
-        if foreign and not run:
+        """Raises RecipeError if the folder has files and is not that of a run."""
+        expected = {self._lock_file, *temporaries(self.path)}
+        foreign = set(self.path.iterdir()) - expected if self.path.is_dir() else set()
+        is_run = self.recipe.is_file() and (self.state.is_file() or self._lock_file.is_file())
+        if foreign and not is_run:
             raise RecipeError(
                 f"{self.path} holds files that no run of audiotok wrote, e.g. {min(foreign).name}: "
                 "name a new folder with --out"
@@ -106,7 +106,7 @@ class Folder:
 
 
 def environment(group: ProcessGroup, threads: int) -> dict[str, Any]:
-    """Where a run takes place."""
+    """Machine, packages and command of a run."""
     from audiotok.tasks.speed import hardware
 
     return {
@@ -121,7 +121,7 @@ def environment(group: ProcessGroup, threads: int) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object of a file; {} where there is none."""
+    """The JSON object in a file; {} if there is none."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -130,22 +130,21 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def cut_log(path: Path, step: int) -> None:
-    """Leaves of a log.jsonl the lines of steps up to `step`: later ones, and a torn one, are of a
-    run that was killed."""
+    """Removes from a log.jsonl the lines after `step`, and torn ones: they are of a killed run."""
     if not path.exists():
         return
-    kept = []
+    lines = []
     for line in path.read_bytes().splitlines():
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             if json.loads(line)["step"] <= step:
-                kept.append(line + b"\n")
+                lines.append(line + b"\n")
     with replacing(path, RecipeError) as file:
-        file.writelines(kept)
+        file.writelines(lines)
 
 
-def _difference(one: Recipe, other: Recipe) -> str:
+def _difference(recorded: Recipe, requested: Recipe) -> str:
     """The first key, or position in a list, that differs, with both values."""
-    first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
+    first, second = recorded.model_dump(mode="json"), requested.model_dump(mode="json")
     path = []
     while type(first) is type(second) and isinstance(first, dict | list):
         if isinstance(first, list):

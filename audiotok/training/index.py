@@ -1,4 +1,4 @@
-"""The length of each recording, measured once and kept in the run's folder; 0 if unreadable."""
+"""The length of each recording, measured once and stored in the folder of the run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Index:
     """Lengths of chosen recordings.
 
     Attributes:
-        numbers: of those that can be read, in the corpus.
-        seconds: of each of them.
-        broken: ids of those that cannot.
-        digest: of all this; a run goes on only with the same.
+        numbers: numbers in the corpus of the recordings that can be read.
+        seconds: length of each of them.
+        broken: ids of recordings that cannot be read.
+        digest: hash of all this; a run is resumed only with an equal one.
     """
 
     numbers: np.ndarray
@@ -35,7 +35,7 @@ class Index:
 
 
 def make_index(sounds: Sounds, numbers: Sequence[int], cache: Path | None = None) -> Index:
-    """Opens every recording once; what `cache` holds of the same recordings is taken from there.
+    """Opens every recording once, or takes the lengths from `cache` if they are of the same ones.
 
     Raises:
         RecipeError: none of them can be opened.
@@ -49,16 +49,16 @@ def make_index(sounds: Sounds, numbers: Sequence[int], cache: Path | None = None
             with replacing(cache, RecipeError) as file:
                 file.write(json.dumps({"signature": signature, "seconds": seconds}).encode())
     lengths = np.array(seconds, dtype=np.float64)
-    whole = np.array(numbers, dtype=np.int64)
-    good = lengths > 0
-    broken = tuple(sounds.ids[number] for number in whole[~good])
-    if not good.any():
+    all_numbers = np.array(numbers, dtype=np.int64)
+    is_readable = lengths > 0
+    broken = tuple(sounds.ids[number] for number in all_numbers[~is_readable])
+    if not is_readable.any():
         raise RecipeError(
             f"none of {len(lengths)} recordings can be opened, {broken[0]!r} first: "
             "expected sound files that libsndfile reads"
         )
     digest = hashlib.sha256(f"{signature} {seconds}".encode()).hexdigest()
-    return Index(whole[good], lengths[good], broken, digest)
+    return Index(all_numbers[is_readable], lengths[is_readable], broken, digest)
 
 
 def _seconds(sounds: Sounds, number: int) -> float:

@@ -1,4 +1,4 @@
-"""What every run needs around it: threads, processes, and the lock of its folder."""
+"""Starts a run: sets threads, finds processes, and locks its folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Note = Callable[[str], None]
 
 
 def launch(
-    make: Callable[[Any, Folder, ProcessGroup, Note], Any],
+    make_run: Callable[[Any, Folder, ProcessGroup, Note], Any],
     recipe: Any,
     folder: Folder,
     *,
@@ -25,7 +25,7 @@ def launch(
     resume: bool,
     cpu: bool,
 ) -> None:
-    """Trains `make(recipe, folder, group, note)`; the other arguments are those of `train`."""
+    """Trains `make_run(recipe, folder, group, note)`; the other arguments are those of `train`."""
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     group = ProcessGroup(cpu, recipe.precision == "bf16")
@@ -34,6 +34,6 @@ def launch(
         report = lambda step, steps, numbers: None  # noqa: E731
     try:
         group.in_main(lambda: folder.claim(recipe, fresh, resume, note))
-        make(recipe, folder, group, note).train(report)
+        make_run(recipe, folder, group, note).train(report)
     finally:
         folder.release()

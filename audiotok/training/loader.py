@@ -1,4 +1,4 @@
-"""Batches from worker processes, in order from any step on; a loader that stalls is an error."""
+"""Batches from worker processes, in order, starting at any step; a stalled loader is an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiotok.training.crops import Crop, Crops
 
 
 class _Numbers(Sampler[list[int]]):
-    """Numbers of the crops of each batch of this process, which takes its part of every pass."""
+    """Numbers of the crops of each batch of this process; processes share every pass."""
 
     def __init__(self, first: int, last: int, *, size: int, rank: int, count: int):
         self.passes, self.size, self.rank, self.count = range(first, last), size, rank, count
@@ -24,8 +24,8 @@ class _Numbers(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for number in self.passes:
-            begin = (number * self.count + self.rank) * self.size
-            yield list(range(begin, begin + self.size))
+            start = (number * self.count + self.rank) * self.size
+            yield list(range(start, start + self.size))
 
 
 def batches(
@@ -41,11 +41,11 @@ def batches(
 
     Args:
         broken: ids of recordings that could not be read are added to it.
-        rank, count: this process among those that share each pass.
+        rank, count: index of this process, and number of processes that share each pass.
 
     Raises:
-        RecipeError: no batch came within the recipe's time-out, a worker died, or nothing that the
-            corpus holds can be read.
+        RecipeError: no batch came within the time-out of the recipe, a worker died, or no recording
+            of the corpus can be read.
     """
     settings = crops.settings
     workers = settings.workers if can_start_processes() else 0
@@ -59,7 +59,7 @@ def batches(
         timeout=settings.timeout_seconds if workers else 0,
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # leaves the global random state alone: a resume repeats it
+        generator=torch.Generator(),  # does not change the global random state
     )
     iterator = iter(loader)
     while True:
@@ -68,7 +68,7 @@ def batches(
         except StopIteration:
             return
         except RuntimeError as error:
-            raise _explain(error, settings.timeout_seconds) from error
+            raise _explained(error, settings.timeout_seconds) from error
         broken.update(unreadable)
         if waveforms is None:
             raise RecipeError(
@@ -85,7 +85,7 @@ def _collate(crops: list[Crop]) -> tuple[Tensor | None, list[str]]:
     return torch.stack([crop.waveform for crop in crops]), unreadable
 
 
-def _explain(error: RuntimeError, seconds: float) -> Exception:
+def _explained(error: RuntimeError, seconds: float) -> Exception:
     text = str(error)
     if "timed out" in text:
         return RecipeError(

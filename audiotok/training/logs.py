@@ -1,4 +1,4 @@
-"""What a run writes down: log.jsonl, and the trackers of Accelerate with sound and pictures."""
+"""Logs of a run: log.jsonl, and the trackers of Accelerate with sound and spectrograms."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from audiotok.training.validation import Example
 
 
 class Logs:
-    """Of the main process; the others write nothing.
+    """Logs of a run; only the main process writes.
 
     Args:
         folder: of the run.
-        trackers: names that Accelerate knows.
-        step: the run goes on after it: lines of later steps, of a run that was killed, go.
+        trackers: names of trackers of Accelerate.
+        step: the last finished one; lines of later steps, from a killed run, are removed.
     """
 
     def __init__(
@@ -37,26 +37,26 @@ class Logs:
 
     def scalars(self, step: int, numbers: dict[str, float], prefix: str = "train") -> None:
         if self._group.is_main:
-            named = {f"{prefix}/{name}": value for name, value in numbers.items()}
-            self._group.accelerator.log(named, step=step)
+            prefixed = {f"{prefix}/{name}": value for name, value in numbers.items()}
+            self._group.accelerator.log(prefixed, step=step)
 
     def line(self, content: dict[str, Any]) -> None:
-        """A line of log.jsonl."""
+        """Writes a line of log.jsonl."""
         if self._group.is_main:
             with self.path.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(content) + "\n")
 
     def examples(self, step: int, examples: Sequence[Example]) -> None:
-        """Sound and spectrograms, for TensorBoard alone."""
+        """Writes sound and spectrograms, for TensorBoard only."""
         if self._tensorboard is None:
             return
         for example in examples:
-            for kind in ("reference", "reconstruction"):
-                sound = getattr(example, kind)
-                writer, name = self._tensorboard, f"{example.id}/{kind}"
+            for side in ("reference", "reconstruction"):
+                sound = getattr(example, side)
+                writer, name = self._tensorboard, f"{example.id}/{side}"
                 mono = sound.mean(0, keepdim=True).clamp(-1, 1)
                 writer.add_audio(name, mono, step, self._rate)
-                writer.add_image(name, picture(mono, self._rate), step)
+                writer.add_image(name, spectrogram_image(mono, self._rate), step)
         self._tensorboard.flush()
 
     def close(self) -> None:
@@ -68,21 +68,22 @@ class Logs:
 
         accelerator = self._group.accelerator
         try:
-            known = filter_trackers(list(trackers), folder)
+            available = filter_trackers(list(trackers), folder)
         except ValueError as error:
             raise RecipeError(f"trackers: {' '.join(str(error).split())}") from error
-        missing = [name for name in trackers if name not in map(str, known)]
+        missing = [name for name in trackers if name not in map(str, available)]
         if missing:
             raise MissingPackageError(missing[0], "train", f"trackers: [{missing[0]}]")
-        accelerator.log_with, accelerator.project_configuration.logging_dir = known, str(folder)
+        accelerator.log_with, accelerator.project_configuration.logging_dir = available, str(folder)
         settings = {"tensorboard": {"purge_step": step + 1}} if "tensorboard" in trackers else {}
         accelerator.init_trackers("tensorboard", init_kwargs=settings)
         if "tensorboard" in trackers:
             self._tensorboard = accelerator.get_tracker("tensorboard", unwrap=True)
 
 
-def picture(waveform: Tensor, sample_rate: int) -> Tensor:
-    """Log-mel spectrogram (3, 80, T) of a waveform (1, L): 80 dB from black to white, low down."""
+def spectrogram_image(waveform: Tensor, sample_rate: int) -> Tensor:
+    """Log-mel spectrogram (3, 80, T) of a waveform (1, L): a range of 80 dB from black to white,
+    low frequencies at the bottom."""
     if waveform.shape[-1] < 1024:
         waveform = torch.nn.functional.pad(waveform, (0, 1024 - waveform.shape[-1]))
     mel = MelSpectrogram(sample_rate, 1024, 256, 80)(waveform)[0]

@@ -1,4 +1,4 @@
-"""What is trained in a run (codec, discriminators, codebooks, projections), and one step of it."""
+"""The trained parts of a run (codec, discriminators, codebooks, projections), and one step."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from audiotok.training.state import seed_everything
 
 
 class Model:
-    """The learning parts of a run. Equal in all processes, at every step.
+    """The trained parts of a run. They are equal in all processes at every step.
 
-    `parts` are those with a state; `folder` is what errors point to.
+    Args:
+        folder: of the run, for error messages.
     """
 
     def __init__(self, recipe: Recipe, group: ProcessGroup, folder: Any):
@@ -56,8 +57,8 @@ class Model:
         self.weights = self.reconstruction.weights | self.adversary.weights
         self.balancer = None
         if recipe.balancer is not None:
-            # each clip gets its share, so the sum grows with the batch: that of all processes and
-            # passes, whose mean is taken later
+            # The norm is per clip, so the sum grows with the batch. The mean over all processes and
+            # passes is taken later.
             norm = recipe.balancer.total_norm * group.count * recipe.accumulate
             self.balancer = Balancer(self.weights, norm, recipe.balancer.decay)
             self.balancer.to(group.device)
@@ -75,7 +76,7 @@ class Model:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What has a state, by name."""
+        """The parts that have a state, by name."""
         parts = {
             "network": self.network,
             "average": self.average,
@@ -91,7 +92,7 @@ class Model:
 
     @property
     def result(self) -> nn.Module:
-        """The network that is validated and written out: the moving average where there is one."""
+        """The network that is validated and exported: the moving average, if there is one."""
         return self.network if self.average is None else self.average.module
 
     def quantizes(self, step: int) -> bool:
@@ -100,14 +101,15 @@ class Model:
         return start is not None and step >= start
 
     def start_codebooks(self, batches: Iterator[Tensor]) -> None:
-        """k-means on latents of coming batches; nothing where a checkpoint has codebooks."""
+        """Starts the codebooks by k-means on latents of the next batches, or continues with those
+        of a checkpoint."""
         frames = -(-self.recipe.crop_samples // self.network.hop_length)
         settings = self.recipe.data
         frames *= settings.batch_size * self.recipe.accumulate * self.group.count
         if not self.recipe.starts_codebooks:
             self.codebooks.adopt(frames)
             return
-        self.codebooks.start(lambda least: self._collect(batches, least), frames)
+        self.codebooks.start(lambda min_frames: self._collect(batches, min_frames), frames)
         self.group.copy_from_first(self.network.quantizer)
         self.group.copy_from_first(self.codebooks)
 
@@ -171,12 +173,12 @@ class Model:
         with self.adversary.frozen():
             with self.group.autocast():
                 losses |= self.adversary.generator_losses(reconstruction, real, step)
-            others = self._other_losses(waveform, output)
-            self._backward(losses, others, reconstruction)
-        return output, losses | others | discriminator_losses
+            other_losses = self._other_losses(waveform, output)
+            self._backward(losses, other_losses, reconstruction)
+        return output, losses | other_losses | discriminator_losses
 
     def _other_losses(self, waveform: Tensor, output: Output) -> dict[str, Tensor]:
-        """Losses that are not of the reconstruction."""
+        """Losses other than those of the reconstruction."""
         losses = dict(output.losses)
         if self.distillation is not None:
             with self.group.autocast():
@@ -184,36 +186,39 @@ class Model:
         return losses
 
     def _backward(
-        self, losses: dict[str, Tensor], others: dict[str, Tensor], reconstruction: Tensor
+        self, losses: dict[str, Tensor], other_losses: dict[str, Tensor], reconstruction: Tensor
     ) -> None:
         settings = self.recipe.losses
         weighted = [
-            getattr(settings, n) * loss for n, loss in others.items() if n != "distillation"
+            getattr(settings, name) * loss
+            for name, loss in other_losses.items()
+            if name != "distillation"
         ]
-        if "distillation" in others:
-            weighted.append(self.distillation.weight * others["distillation"])
-        rest = sum(weighted) if weighted else None
+        if "distillation" in other_losses:
+            weighted.append(self.distillation.weight * other_losses["distillation"])
+        others_sum = sum(weighted) if weighted else None
         if self.balancer is None:
             total = sum(self.weights[name] * loss for name, loss in losses.items())
-            (total if rest is None else total + rest).backward()
+            (total if others_sum is None else total + others_sum).backward()
             return
-        if rest is not None and not rest.requires_grad:
-            rest = None
+        if others_sum is not None and not others_sum.requires_grad:
+            others_sum = None
         processes = self.group if self.group.count > 1 else None
-        self.balancer.backward(losses, reconstruction, rest, processes)
+        self.balancer.backward(losses, reconstruction, others_sum, processes)
 
     def _descend(self, optimizer, weights, *, settings, step: int, passes: int) -> Tensor:
-        """Makes an optimizer ready for its step; the norm of its gradient before it is clipped."""
+        """Prepares the step of an optimizer: learning rate, averaged and clipped gradients. Returns
+        the norm of the gradient before clipping."""
         rate = optimisers.learning_rate(settings, step, self.recipe.steps)
         optimisers.set_learning_rate(optimizer, rate)
         self.group.average_gradients(weights, passes)
         return optimisers.clipped_norm(weights, settings.clip_norm)
 
     @torch.no_grad()
-    def _collect(self, batches: Iterator[Tensor], least: int) -> Tensor:
+    def _collect(self, batches: Iterator[Tensor], min_frames: int) -> Tensor:
         """Latents (B, D, T) of all processes, with at least `least` frames."""
         collected, frames = [], 0
-        while frames < least:
+        while frames < min_frames:
             with self.group.autocast():
                 latents = self.network.encoder(next(batches).to(self.group.device))
             collected.append(self.group.gather(latents.float()))

@@ -1,4 +1,5 @@
-"""The model card, README.md beside the weights: network, data, validation, environment."""
+"""The model card, README.md in the folder of the weights: network, data, validation,
+environment."""
 
 from __future__ import annotations
 
@@ -71,15 +72,17 @@ def model_card(
     about_data = dict(data)
     if broken:
         about_data[f"{len(broken)} recordings that could not be read, left out"] = _some(broken)
-    shown = {name: f"{value:.4g}" for name, value in numbers.items()}
+    formatted = {name: f"{value:.4g}" for name, value in numbers.items()}
     git = environment.get("git")
-    where = {
+    origin = {
         "Hardware": environment.get("hardware"),
         "Processes": environment.get("processes"),
         "Date": environment.get("date"),
         "Commit": f"{git['commit']}{' with changes' if git['dirty'] else ''}" if git else None,
         "Command": environment.get("command"),
-        "Packages": ", ".join(f"{n} {v}" for n, v in environment.get("packages", {}).items()),
+        "Packages": ", ".join(
+            f"{package} {version}" for package, version in environment.get("packages", {}).items()
+        ),
     }
     return _CARD.format(
         family=recipe.family,
@@ -89,17 +92,19 @@ def model_card(
         steps=recipe.steps,
         facts=_table(facts),
         data=_table(about_data),
-        numbers=_table(shown) if shown else "Not validated with its codebook yet.",
-        where=_table({key: value for key, value in where.items() if value is not None}),
+        numbers=_table(formatted) if formatted else "Not validated with its codebook yet.",
+        where=_table({key: value for key, value in origin.items() if value is not None}),
         recipe=textwrap.indent(recipe.to_yaml(), "    "),
     )
 
 
 def _table(rows: Mapping[str, Any]) -> str:
-    body = [[key, one if isinstance(one, str) else json.dumps(one)] for key, one in rows.items()]
+    body = [
+        [key, value if isinstance(value, str) else json.dumps(value)] for key, value in rows.items()
+    ]
     return markdown_table(["", ""], body)
 
 
-def _some(names: Sequence[str], most: int = 20) -> str:
+def _some(names: Sequence[str], count: int = 20) -> str:
     names = sorted(names)
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

@@ -16,7 +16,7 @@ _DECAY = 0.99  # of the moving code frequencies
 
 
 class Usage(nn.Module):
-    """Which codes are in use, over all processes; its state is part of a run's.
+    """Usage of codes, over all processes; its state is part of that of a run.
 
     Args:
         sizes: codewords of each codebook.
@@ -36,7 +36,8 @@ class Usage(nn.Module):
 
     @torch.no_grad()
     def update(self, codes: Tensor) -> None:
-        """Counts the codes (B, K, T) of a step; -1 and codebooks left out are not counted."""
+        """Counts the codes (B, K, T) of a step; -1 and codebooks that are missing are not
+        counted."""
         counts = code_counts(codes, self.frequency.shape)
         if self.processes is not None:
             counts = self.processes.sum(counts)
@@ -61,7 +62,7 @@ class Usage(nn.Module):
         }
 
     def check(self) -> None:
-        """Raises RecipeError where a codebook has collapsed for as long as the recipe allows."""
+        """Raises RecipeError if a codebook has collapsed for the number of steps of the recipe."""
         if int(self.steps) < self.settings.for_steps:
             return
         used = ((self.unused_for < self.settings.for_steps) & self.valid).sum(1)
@@ -77,7 +78,7 @@ class Usage(nn.Module):
 
 
 def code_counts(codes: Tensor, shape: Sequence[int]) -> Tensor:
-    """How often each code of each codebook (K, V) is in codes (B, K', T), K' <= K; fp64."""
+    """Counts (K, V) fp64 of each code of each codebook in codes (B, K', T), K' <= K."""
     rows, width = shape
     offsets = torch.arange(codes.shape[1], device=codes.device)[:, None] * width
     flat = (codes + offsets)[codes >= 0]
@@ -91,12 +92,15 @@ def perplexity(frequency: Tensor) -> Tensor:
 
 
 def check_finite(step: int, numbers: Mapping[str, float], folder: object) -> None:
-    """Raises RecipeError where a loss or the norm of a gradient is not finite."""
+    """Raises RecipeError if a loss or the norm of a gradient is not finite."""
     not_finite = {name: value for name, value in numbers.items() if not math.isfinite(value)}
     if not_finite:
-        listed = ", ".join(f"{name} {value}" for name, value in not_finite.items())
-        rest = ", ".join(f"{n} {v:.3g}" for n, v in numbers.items() if n not in not_finite)
+        not_finite_text = ", ".join(f"{name} {value}" for name, value in not_finite.items())
+        others = ", ".join(
+            f"{name} {value:.3g}" for name, value in numbers.items() if name not in not_finite
+        )
         raise RecipeError(
-            f"step {step}: not finite: {listed} (beside {rest or 'nothing'}); {folder} keeps the "
-            "state before: lower the learning rate, or clip the gradient (optimizer.clip_norm)"
+            f"step {step}: not finite: {not_finite_text} (beside {others or 'nothing'}); {folder} "
+            "keeps the state before: lower the learning rate, or clip the gradient "
+            "(optimizer.clip_norm)"
         )

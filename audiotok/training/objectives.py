@@ -1,4 +1,4 @@
-"""The losses of a recipe: what each compares, and its weight."""
+"""The losses of a recipe between reference and reconstruction, and their weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from audiotok.nn import losses
 from audiotok.nn.complex_stft import ComplexSTFTLoss
 from audiotok.training.settings import SOUND, LossConfig
 
-# Losses of (reference, reconstruction), both (B, L), to a scalar; made for a sample rate.
+# {name: function from the sample rate and the settings to a loss, which maps reference and
+# reconstruction, both (B, L), to a scalar}
 _SINGLE: dict[str, Callable[[int, LossConfig], Callable[[Tensor, Tensor], Tensor]]] = {
     "complex_stft": lambda rate, s: ComplexSTFTLoss(tuple(s.mel_bands), s.stft_power),
     "multi_scale_mel": lambda rate, s: losses.MultiScaleMelLoss(
@@ -24,7 +25,7 @@ _SINGLE: dict[str, Callable[[int, LossConfig], Callable[[Tensor, Tensor], Tensor
 
 
 class Reconstruction(nn.Module):
-    """All losses of a reconstruction against its reference that have a weight."""
+    """All losses between reference and reconstruction that have a weight."""
 
     def __init__(self, settings: LossConfig, sample_rate: int):
         super().__init__()
@@ -33,20 +34,26 @@ class Reconstruction(nn.Module):
         if "mel" in self.weights or "stft" in self.weights:
             bands = settings.mel_bands
             self.spectra = losses.MultiResolutionSpectralLoss(sample_rate, bands)
-        made = {n: make(sample_rate, settings) for n, make in _SINGLE.items() if n in self.weights}
-        self._modular = nn.ModuleDict({n: m for n, m in made.items() if isinstance(m, nn.Module)})
-        self._plain = {n: loss for n, loss in made.items() if n not in self._modular}
+        single = {
+            name: build(sample_rate, settings)
+            for name, build in _SINGLE.items()
+            if name in self.weights
+        }
+        self._modular = nn.ModuleDict(
+            {name: loss for name, loss in single.items() if isinstance(loss, nn.Module)}
+        )
+        self._plain = {name: loss for name, loss in single.items() if name not in self._modular}
 
     def forward(self, reference: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
         """Both (B, C, L) float32 -> scalars by name, without their weights."""
-        pair = reference.flatten(0, 1), reconstruction.flatten(0, 1)
-        single = {**self._modular, **self._plain}
-        values = {name: loss(*pair) for name, loss in single.items()}
+        waveforms = reference.flatten(0, 1), reconstruction.flatten(0, 1)
+        functions = {**self._modular, **self._plain}
+        values = {name: loss(*waveforms) for name, loss in functions.items()}
         if self.spectra is not None:
-            spectral = self.spectra(*pair)._asdict()
+            spectral = self.spectra(*waveforms)._asdict()
             values |= {name: spectral[name] for name in spectral if name in self.weights}
         return values
 
     def score(self, values: dict[str, float]) -> float:
-        """The weighted sum; the lowest one on validation is the best codec."""
+        """The weighted sum; the codec with the lowest one in validation is the best."""
         return sum(weight * values[name] for name, weight in self.weights.items())

@@ -1,4 +1,4 @@
-"""AdamW, its learning rate (a function of the step alone), and a step of it."""
+"""AdamW, its learning rate (a function of the step), and its update."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiotok.training.settings import OptimizerConfig
 def make_optimizer(
     parameters: Iterable[nn.Parameter], settings: OptimizerConfig
 ) -> torch.optim.AdamW:
-    """Its learning rate is set before each step."""
+    """AdamW; set the learning rate before each step."""
     return torch.optim.AdamW(
         parameters,
         lr=settings.learning_rate,

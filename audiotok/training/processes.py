@@ -1,4 +1,4 @@
-"""The processes of a run, as Accelerate found or launched them: one, or several in step."""
+"""The processes of a run, as Accelerate launched them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ProcessGroup:
     """This process among `count`; sums and gathers are over all of them.
 
     Args:
-        cpu: leave a GPU alone.
-        bf16: networks run under autocast to bfloat16 where asked.
+        cpu: use the CPU even if there is a GPU.
+        bf16: whether `autocast` is to bfloat16.
     """
 
     def __init__(self, cpu: bool = False, bf16: bool = False, **settings: Any):
@@ -35,7 +35,7 @@ class ProcessGroup:
         self._bf16 = bf16
 
     def autocast(self) -> AbstractContextManager:
-        """Around networks: bfloat16 where the recipe says so."""
+        """The context in which networks run: bfloat16 if the recipe says so."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16)
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -43,19 +43,19 @@ class ProcessGroup:
         return self.accelerator.reduce(tensor, "sum") if self.count > 1 else tensor
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """Tensors of one shape, along the first dimension, in order of rank."""
+        """Tensors of equal shape, concatenated along the first dimension in order of rank."""
         return self.accelerator.gather(tensor.contiguous()) if self.count > 1 else tensor
 
-    def objects(self, one: Any) -> list[Any]:
-        """That object of every process, in order of rank."""
+    def objects(self, item: Any) -> list[Any]:
+        """The object `item` of every process, in order of rank."""
         if self.count == 1:
-            return [one]
+            return [item]
         gathered: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(gathered, one)
+        torch.distributed.all_gather_object(gathered, item)
         return gathered
 
     def in_main(self, work: Callable[[], Any] | None) -> Any:
-        """Call `work` in the main process alone; its AudiotokError is raised in all processes.
+        """Calls `work` in the main process only; its AudiotokError is raised in all processes.
 
         Returns what `work` returned, in the main process.
         """
@@ -71,38 +71,42 @@ class ProcessGroup:
         return result
 
     def wait(self) -> None:
-        """Until all processes have called this."""
+        """Waits until all processes have called this."""
         self.accelerator.wait_for_everyone()
 
     def copy_from_first(self, module: nn.Module) -> None:
-        """Weights and buffers of the process of rank 0."""
+        """Copies weights and buffers from the process of rank 0 to all others."""
         if self.count > 1:
             for tensor in (*module.parameters(), *module.buffers()):
                 torch.distributed.broadcast(tensor.data, 0)
 
     @torch.no_grad()
     def average_gradients(self, parameters: Iterable[nn.Parameter], passes: int) -> None:
-        """Means over processes and passes; what had no part in the loss has a gradient of 0.
+        """Averages gradients over processes and passes; a missing gradient counts as 0.
 
-        One sum after all passes, so that networks need no wrapper: one forward serves the steps of
-        generator and discriminators, and which weights took part may differ between processes.
+        They are summed once after all passes, so that networks need no wrapper: one forward serves
+        the steps of generator and discriminators, and the weights that have a gradient may differ
+        between processes.
         """
-        parameters = [p for p in parameters if p.requires_grad]
+        parameters = [parameter for parameter in parameters if parameter.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         share = 1 / (passes * self.count)
         if self.count == 1:
             if passes > 1:
-                torch._foreach_mul_([p.grad for p in parameters], share)
+                torch._foreach_mul_([parameter.grad for parameter in parameters], share)
             return
         bucket: list[Tensor] = []
         for number, parameter in enumerate(parameters):
             bucket.append(parameter.grad)
-            if number + 1 == len(parameters) or sum(g.numel() for g in bucket) >= _BUCKET:
+            if (
+                number + 1 == len(parameters)
+                or sum(gradient.numel() for gradient in bucket) >= _BUCKET
+            ):
                 flat = self.sum(torch.cat([gradient.flatten() for gradient in bucket])) * share
                 for gradient, mean in zip(
-                    bucket, flat.split([g.numel() for g in bucket]), strict=True
+                    bucket, flat.split([gradient.numel() for gradient in bucket]), strict=True
                 ):
                     gradient.copy_(mean.view_as(gradient))
                 bucket = []

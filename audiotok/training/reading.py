@@ -1,4 +1,4 @@
-"""Recipes from YAML: axes, overrides, and mistakes explained in one line."""
+"""Recipes from YAML: axes, overrides, and one-line messages about mistakes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from audiotok.system import yaml_files
 from audiotok.training import clip_lists, families, start
 from audiotok.training.recipe import Recipe, check_network
 
-MOST, MOST_LAYERS = 2**24, 4096  # the largest numbers in `model`, and of layers and codebooks
+MAX_SIZE, MAX_LAYERS = 2**24, 4096  # largest numbers in `model`; of layers and codebooks
 Validated = TypeVar("Validated", bound=BaseModel)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply overrides such as `data.batch_size=4` or `axes.quantizer=fsq`.
 
-    A recipe may have `axes`, {axis: value}, and `choices`, {axis: {value: keys}}: the keys of each
-    axis' value are laid over those of the recipe, and `{axis}` in its name becomes the value. One
-    that starts from a checkpoint may leave out `model`, which is then the checkpoint's. Overrides
-    are typed: they may name code and what is on the Hub, a recipe that does not ship may not.
-    Where `data.clips` names a file, the recipe that comes back holds the ids in it.
+    A recipe may have `axes`, {axis: value}, and `choices`, {axis: {value: keys}}: the keys of the
+    value of each axis replace those of the recipe, and `{axis}` in its name becomes the value. A
+    recipe that starts from a checkpoint may omit `model`, which is then that of the checkpoint.
+    Overrides are typed by the user, so they may name code and repositories of the Hub; a recipe
+    that does not ship may not. If `data.clips` names a file, it is replaced by the ids in the file.
 
     Raises:
         RecipeError: unreadable, not YAML, an unknown key, a value that does not fit.
     """
-    content = _content(path)
+    content = _read(path)
     try:
         content = _with_axes(content, overrides)
         keys = {override.partition("=")[0] for override in overrides}
@@ -46,7 +46,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _check_network(recipe: Recipe) -> None:
-    """`check_network`; an error of any kind in it becomes a RecipeError."""
+    """`check_network`; converts any error in it to a RecipeError."""
     try:
         check_network(recipe)
     except RecipeError:
@@ -60,8 +60,8 @@ def _check_network(recipe: Recipe) -> None:
 
 
 def read_plain(path: str | Path, overrides: Sequence[str], schema: type[Validated]) -> Validated:
-    """Read a recipe that is of one schema and has no axes; overrides and errors as above."""
-    content = _content(path)
+    """Read a recipe of one schema, without axes; overrides and errors as for `load_recipe`."""
+    content = _read(path)
     try:
         for text in overrides:
             apply_override(content, text)
@@ -72,7 +72,7 @@ def read_plain(path: str | Path, overrides: Sequence[str], schema: type[Validate
         raise RecipeError(f"recipe {path}: {error}") from error
 
 
-def _content(path: str | Path) -> dict[str, Any]:
+def _read(path: str | Path) -> dict[str, Any]:
     try:
         content = yaml_files.read(path, _typed)
     except ValueError as error:
@@ -88,23 +88,23 @@ def _typed(keys: tuple[str, ...]) -> str:
 
 
 def _with_axes(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Axes are chosen first, so that other overrides change what was chosen."""
-    chosen = [override for override in overrides if override.startswith("axes.")]
-    for override in chosen:
+    """Applies the axes, then the overrides of other keys, which may change keys of an axis."""
+    axis_overrides = [override for override in overrides if override.startswith("axes.")]
+    for override in axis_overrides:
         apply_override(content, override)
     axes, choices = (_mapping(content.pop(key, None), key) for key in ("axes", "choices"))
     for axis, value in axes.items():
         if axis not in choices:
             raise RecipeError(f"unknown axis {axis!r}{_hint(axis, choices)}")
-        known = _mapping(choices[axis], f"choices.{axis}")
-        if not isinstance(value, str | int | float) or value not in known:
-            listed = ", ".join(map(_word, known))
-            raise RecipeError(f"axes.{axis} = {_word(value)!r:.80}: expected one of {listed}")
-        _lay_over(content, _mapping(known[value], f"choices.{axis}.{_word(value)}"))
+        values = _mapping(choices[axis], f"choices.{axis}")
+        if not isinstance(value, str | int | float) or value not in values:
+            names = ", ".join(map(_yaml_text, values))
+            raise RecipeError(f"axes.{axis} = {_yaml_text(value)!r:.80}: expected one of {names}")
+        _merge(content, _mapping(values[value], f"choices.{axis}.{_yaml_text(value)}"))
     for axis, value in axes.items() if isinstance(content.get("name"), str) else ():
-        content["name"] = content["name"].replace(f"{{{axis}}}", _word(value))
+        content["name"] = content["name"].replace(f"{{{axis}}}", _yaml_text(value))
     for override in overrides:
-        if override not in chosen:
+        if override not in axis_overrides:
             apply_override(content, override)
     return content
 
@@ -117,17 +117,17 @@ def _mapping(value: Any, key: str) -> dict[Any, Any]:
     return value
 
 
-def _word(value: Any) -> str:
-    """As one writes it in YAML 1.1, where `on` is true."""
+def _yaml_text(value: Any) -> str:
+    """A value as written in YAML 1.1, where `on` is true."""
     return (
         {True: "on", False: "off"}.get(value, str(value)) if value in (True, False) else str(value)
     )
 
 
-def _lay_over(content: dict[str, Any], keys: dict[str, Any]) -> None:
+def _merge(content: dict[str, Any], keys: dict[str, Any]) -> None:
     for key, value in keys.items():
         if isinstance(value, dict) and isinstance(content.get(key), dict):
-            _lay_over(content[key], value)
+            _merge(content[key], value)
         else:
             content[key] = value
 
@@ -137,35 +137,35 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     if not separator:
         raise RecipeError(f"override {override!r} has no '=': expected key=value, as in steps=100")
     *parents, last = key.split(".")
-    place: Any = content
+    container: Any = content
     for parent in parents:
-        place = _inside(place, parent, override)
+        container = _child(container, parent, override)
     try:
         parsed = yaml_files.parse(value)
     except ValueError as error:
         raise RecipeError(f"override {override!r}: the value is not YAML: {error}") from error
-    if isinstance(place, list):
-        place[_position(place, last, override)] = parsed
-    elif isinstance(place, dict):
-        place[last] = parsed
+    if isinstance(container, list):
+        container[_position(container, last, override)] = parsed
+    elif isinstance(container, dict):
+        container[last] = parsed
     else:
         raise RecipeError(f"override {override!r}: {parents[-1]!r} is a value, it holds no keys")
 
 
-def _inside(place: Any, key: str, override: str) -> Any:
-    if isinstance(place, list):
-        return place[_position(place, key, override)]
-    if isinstance(place, dict):
-        if place.get(key) is None:
-            place[key] = {}
-        return place[key]
+def _child(container: Any, key: str, override: str) -> Any:
+    if isinstance(container, list):
+        return container[_position(container, key, override)]
+    if isinstance(container, dict):
+        if container.get(key) is None:
+            container[key] = {}
+        return container[key]
     raise RecipeError(f"override {override!r}: what holds {key!r} is a value, it holds no keys")
 
 
-def _position(place: list, key: str, override: str) -> int:
-    if not key.isdecimal() or int(key) >= len(place):
+def _position(items: list, key: str, override: str) -> int:
+    if not key.isdecimal() or int(key) >= len(items):
         raise RecipeError(
-            f"override {override!r}: {key!r} is no position in a list of {len(place)}, from 0 on"
+            f"override {override!r}: {key!r} is no position in a list of {len(items)}, from 0 on"
         )
     return int(key)
 
@@ -191,43 +191,43 @@ def _validated(content: dict[str, Any]) -> Recipe:
         raise RecipeError(explain(error, Recipe)) from error
 
 
-def _check_numbers(value: Any, where: str) -> None:
-    """Refuses sizes of a network that would take for ever to build."""
+def _check_numbers(value: Any, key_path: str) -> None:
+    """Refuses sizes of a network that are too large to build."""
     if isinstance(value, dict):
-        for key, one in value.items():
-            _check_numbers(one, f"{where}.{key}")
+        for key, item in value.items():
+            _check_numbers(item, f"{key_path}.{key}")
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            _check_numbers(one, f"{where}.{number}")
-    elif isinstance(value, int | float) and not -MOST <= value <= (
-        MOST_LAYERS if re.search("layers|blocks|codebooks|quantizers", where) else MOST
+        for number, item in enumerate(value):
+            _check_numbers(item, f"{key_path}.{number}")
+    elif isinstance(value, int | float) and not -MAX_SIZE <= value <= (
+        MAX_LAYERS if re.search("layers|blocks|codebooks|quantizers", key_path) else MAX_SIZE
     ):
-        raise RecipeError(f"{where:.120} = {value!r:.40} is larger than any network here is")
+        raise RecipeError(f"{key_path:.120} = {value!r:.40} is larger than any network here is")
 
 
-def explain(error: ValidationError, schema: type[BaseModel], above: tuple[str, ...] = ()) -> str:
-    """The first complaint, in one line, with the nearest known key for an unknown one."""
-    errors = error.errors()  # a key of another name is missing, too: its own line says more
-    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-    where = ".".join(map(str, (*above, *first["loc"])))[:120]
+def explain(error: ValidationError, schema: type[BaseModel], parents: tuple[str, ...] = ()) -> str:
+    """The message of the first error, in one line, with the most similar key for an unknown one."""
+    errors = error.errors()  # an unknown key also causes a missing one; its message is clearer
+    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
+    key_path = ".".join(map(str, (*parents, *first["loc"])))[:120]
     if first["type"] == "extra_forbidden":
         *path, last = first["loc"]
-        return f"unknown key {where!r}{_hint(str(last), _schema_at(schema, path).model_fields)}"
+        return f"unknown key {key_path!r}{_hint(str(last), _schema_at(schema, path).model_fields)}"
     if first["type"] == "missing":
-        return f"key {where!r} is missing"
+        return f"key {key_path!r} is missing"
     message = first["msg"].removeprefix("Value error, ")[:300]
     if first["type"] == "value_error" and not isinstance(first["input"], (str, int, float)):
-        return f"{where}: {message}" if where else message
-    return f"{where} = {first['input']!r:.120}: {message}" if where else message
+        return f"{key_path}: {message}" if key_path else message
+    return f"{key_path} = {first['input']!r:.120}: {message}" if key_path else message
 
 
-def _hint(word: str, known: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(word), list(map(str, known)), n=1, cutoff=0)
-    return f"; did you mean {near[0]!r}?" if near else ""
+def _hint(word: str, candidates: typing.Iterable[str]) -> str:
+    similar = difflib.get_close_matches(str(word), list(map(str, candidates)), n=1, cutoff=0)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def _schema_at(schema: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
-    """The schema of what lies there; positions in lists and alternatives are stepped over."""
+    """The schema at this path; positions in lists and alternatives are skipped."""
     for part in path:
         if isinstance(part, str) and part in schema.model_fields:
             schema = _model_in(schema.model_fields[part].annotation) or schema

@@ -28,19 +28,19 @@ from audiotok.training.settings import (
 class Recipe(Section):
     """One training run. `load_recipe` reads it from YAML."""
 
-    name: RunName  # of the codec that comes out
+    name: RunName  # of the trained codec
     family: str
-    start_from: Name | None = None  # a codec's name or weights of ours, to go on from
-    start_checkpoint: str | None = None  # an official file for the codec named there
+    start_from: Name | None = None  # name of a codec, or weights of audiotok, to start from
+    start_checkpoint: str | None = None  # an official checkpoint of that codec
     steps: int = Field(gt=0)
     validate_every: int = Field(gt=0)
-    save_every: int | None = Field(default=None, gt=0)  # None: as often as it validates
+    save_every: int | None = Field(default=None, gt=0)  # None: at each validation
     log_every: int = Field(default=20, gt=0)
     seed: int = 0
-    threads: int | None = Field(default=None, gt=0)  # of the CPU; None: as PyTorch likes
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: networks alone, never losses or search
+    threads: int | None = Field(default=None, gt=0)  # of the CPU; None: PyTorch's default
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: only networks, not losses or search
     ema: float | None = Field(default=None, gt=0, lt=1)  # decay of a moving average of the weights,
-    # which is what is validated and written out; None: the weights themselves
+    # which is validated and exported instead of them
     accumulate: int = Field(default=1, gt=0)  # passes per step
     trackers: tuple[str, ...] = ("tensorboard",)  # of Accelerate
     model: SerializeAsAny[InstanceOf[BaseModel]]
@@ -75,14 +75,14 @@ class Recipe(Section):
                 "quantizer.gradient": self.quantizer.gradient != QuantizerConfig().gradient,
                 "distillation": self.distillation is not None,
             }
-            if given := [name for name, is_set in changing.items() if is_set]:
+            if given_keys := [name for name, is_set in changing.items() if is_set]:
                 raise ValueError(
-                    f"{given[0]} changes codes, which stay in the family decoder: leave it out"
+                    f"{given_keys[0]} changes codes, which stay in the family decoder: leave it out"
                 )
         if self.quantizer.new and self.start_from is None:
             raise ValueError("quantizer.new has a meaning only beside start_from")
-        learns = any(not config.frozen for config in self.discriminators)
-        if learns != (self.discriminator_optimizer is not None):
+        trains_discriminators = any(not config.frozen for config in self.discriminators)
+        if trains_discriminators != (self.discriminator_optimizer is not None):
             raise ValueError(
                 "discriminators that learn and discriminator_optimizer belong together: "
                 f"{len(self.discriminators)} discriminators, "
@@ -102,7 +102,7 @@ class Recipe(Section):
 
     @property
     def starts_codebooks(self) -> bool:
-        """Whether codebooks start from nothing, not from a checkpoint."""
+        """Whether codebooks start by k-means or at random instead of from a checkpoint."""
         return self.start_from is None or self.quantizer.new
 
     def to_yaml(self) -> str:
@@ -111,7 +111,7 @@ class Recipe(Section):
 
 
 def check_network(recipe: Recipe) -> None:
-    """Raises RecipeError where the recipe does not fit the network or the discriminators it names.
+    """Raises RecipeError if the recipe does not fit its network or its discriminators.
 
     The network is built without memory for its weights.
     """
@@ -126,7 +126,7 @@ def check_network(recipe: Recipe) -> None:
             f"data.crop_seconds {recipe.data.crop_seconds} is {recipe.crop_samples} samples, "
             f"shorter than one frame of the model, {network.hop_length} samples"
         )
-    learns = settings.start_step is not None and codebooks.by_averages(network.quantizer)
+    learns = settings.start_step is not None and codebooks.moving_average_parts(network.quantizer)
     if learns and recipe.starts_codebooks:
         if settings.kmeans_latents is None:
             raise RecipeError(
@@ -137,12 +137,12 @@ def check_network(recipe: Recipe) -> None:
                 f"quantizer.kmeans_latents {settings.kmeans_latents} is below the codebook size "
                 f"{max(sizes)}: k-means needs one each at least"
             )
-        left = (recipe.steps - settings.start_step) * frames
-        if left < max(sizes):
+        remaining = (recipe.steps - settings.start_step) * frames
+        if remaining < max(sizes):
             raise RecipeError(
                 f"{recipe.steps} steps from quantizer.start_step {settings.start_step} on see "
-                f"{left} latents, fewer than the codebook size {max(sizes)}: take more steps, or "
-                "start earlier"
+                f"{remaining} latents, fewer than the codebook size {max(sizes)}: take more steps, "
+                "or start earlier"
             )
     codebooks.prepare(network, settings)
     for number, config in enumerate(recipe.discriminators):

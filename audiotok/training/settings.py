@@ -12,10 +12,10 @@ SOUND = (  # losses of a reconstruction against its reference
     "mel", "stft", "complex_stft", "multi_scale_mel", "log_mel", "mel_energy", "waveform_l1",
     "waveform_l2",
 )  # fmt: skip
-WINDOWED = ("mel", "stft", "complex_stft", "multi_scale_mel")  # of them, those that need mel_bands
+WINDOWED = ("mel", "stft", "complex_stft", "multi_scale_mel")  # losses that need mel_bands
 
 
-RunName = Annotated[  # of a run's folder, and of what comes out of it
+RunName = Annotated[  # of the folder of a run, and of the trained codec
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=MAX_LENGTH)
 ]
 
@@ -24,58 +24,58 @@ Speed = Annotated[float, Field(ge=0.5, le=2)]
 
 
 class Section(BaseModel):
-    """Frozen; an unknown key is an error, and so is a number that is not finite."""
+    """A frozen section; unknown keys and numbers that are not finite are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MixingConfig(Section):
-    """Another crop is added to some, for robustness."""
+    """Mixing: another crop is added to some crops, for robustness."""
 
     probability: float = Field(gt=0, le=1)  # of a crop to be mixed
-    snr_db: tuple[float, float]  # the crop's power over that of the other, uniformly drawn
+    snr_db: tuple[float, float]  # power of the crop relative to the other; drawn uniformly
 
 
 class RoomConfig(Section):
-    """Some crops get the reverberation of a room of their own (`augmentation.room_response`)."""
+    """Reverberation: some crops are convolved with a random room (`augmentation.room_response`)."""
 
     probability: float = Field(gt=0, le=1)  # of a crop to be reverberant
     seconds: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0, le=10)]] = (0.1, 0.5)
-    # until the reverberation has decayed by 60 dB, uniformly drawn
-    direct_db: tuple[float, float] = (0.0, 12.0)  # direct sound over reverberation, the same
+    # until the reverberation has decayed by 60 dB, drawn uniformly
+    direct_db: tuple[float, float] = (0.0, 12.0)  # direct-to-reverberant ratio, drawn uniformly
 
 
 class AdditionalConfig(Section):
-    """Another corpus to train on; it takes no part in validation."""
+    """Another corpus to train on; it is not used in validation."""
 
     corpus: Name  # as in `data`
     share: float = Field(gt=0, lt=1)  # of the crops of each batch
 
 
 class DataConfig(Section):
-    """Which sound a codec learns from, and how it is cut."""
+    """Corpora to train and validate on, and how they are cropped and augmented."""
 
     corpus: Name  # a folder, a manifest, a name (`audiotok.data.load`), hf:NAME[:SPLIT]
-    additional: tuple[AdditionalConfig, ...] = ()  # corpora; `corpus` has the rest of each batch
+    additional: tuple[AdditionalConfig, ...] = ()  # `corpus` has the remaining share of each batch
     clips: tuple[str, ...] | None = None  # ids in `corpus`; None: all. YAML may name a file of them
-    validation: Name | None = None  # a corpus of its own; None: speakers held out from `corpus`
+    validation: Name | None = None  # a separate corpus; None: speakers held out from `corpus`
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)  # of the speakers
-    validation_clips: int = Field(default=100, gt=0)  # at most so many
-    validation_seconds: float | None = Field(default=None, gt=0)  # at most so much of each
-    validation_metrics: tuple[str, ...] = ()  # of `audiotok.metrics`, reported beside the losses
+    validation_clips: int = Field(default=100, gt=0)  # at most
+    validation_seconds: float | None = Field(default=None, gt=0)  # of each, at most
+    validation_metrics: tuple[str, ...] = ()  # names of `audiotok.metrics`, logged with the losses
     crop_seconds: float = Field(gt=0, le=3600)
     batch_size: int = Field(gt=0)  # crops per process and pass
     workers: int = Field(default=1, ge=0)  # processes that read; 0: none, and no time-out
-    timeout_seconds: float = Field(default=300, gt=0)  # a loader that takes longer has stalled
-    gain_db: tuple[float, float] | None = None  # uniformly drawn for each crop
-    peak_db: tuple[float, float] | None = None  # the same, but of the crop's peak
-    speed: tuple[Speed, Speed] | None = None  # factor of speed and pitch, uniformly drawn
+    timeout_seconds: float = Field(default=300, gt=0)  # for a batch; then the run fails
+    gain_db: tuple[float, float] | None = None  # drawn uniformly for each crop
+    peak_db: tuple[float, float] | None = None  # peak of each crop, drawn uniformly
+    speed: tuple[Speed, Speed] | None = None  # factor of speed and pitch, drawn uniformly
     room: RoomConfig | None = None
     mixing: MixingConfig | None = None
 
     @model_validator(mode="after")
     def _agree(self) -> DataConfig:
-        if (total := sum(one.share for one in self.additional)) >= 1:
+        if (total := sum(corpus.share for corpus in self.additional)) >= 1:
             raise ValueError(
                 f"the shares of data.additional add up to {total:g}: expected less than 1, "
                 "data.corpus has the rest"
@@ -89,7 +89,7 @@ class DataConfig(Section):
             }
         if self.mixing is not None:
             ranges["mixing.snr_db"] = self.mixing.snr_db
-        for name, (low, high) in ((n, limits) for n, limits in ranges.items() if limits):
+        for name, (low, high) in ((name, limits) for name, limits in ranges.items() if limits):
             if low > high:
                 raise ValueError(f"{name} runs from {low} to {high}: give the lower one first")
         return self
@@ -97,29 +97,29 @@ class DataConfig(Section):
     @property
     def corpora(self) -> tuple[str, ...]:
         """Names of `corpus` and the additional ones."""
-        return self.corpus, *(one.corpus for one in self.additional)
+        return self.corpus, *(additional.corpus for additional in self.additional)
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Of each of `corpora`."""
-        more = [one.share for one in self.additional]
-        return 1 - sum(more), *more
+        """The share of each of `corpora`."""
+        shares = [additional.share for additional in self.additional]
+        return 1 - sum(shares), *shares
 
 
 class LossConfig(Section):
-    """Weights of the losses, 0 for those left out; `audiotok.nn.losses` says what they are."""
+    """Weights of the losses, 0 for unused ones; they are described in `audiotok.nn.losses`."""
 
     mel: float = Field(default=0, ge=0)  # multi-resolution, natural logarithm, averaged
     stft: float = Field(default=0, ge=0)  # magnitudes of a multi-resolution STFT
-    complex_stft: float = Field(default=0, ge=0)  # its real and imaginary parts: phase counts
-    stft_power: float = Field(default=1, gt=0, le=1)  # of magnitudes in complex_stft; below 1:
-    # compressed, 0.3 weighs quiet parts like loud ones
-    multi_scale_mel: float = Field(default=0, ge=0)  # DAC's, log10, summed
-    mel_power: float = Field(default=1, gt=0)  # of multi_scale_mel inside the logarithm; LM-SPT: 2
-    mel_linear: float = Field(default=0, ge=0)  # its L1 without a logarithm; LM-SPT: 1
-    mel_bands: dict[int, int] = {}  # of these four: window in samples -> mel bands
-    log_mel: float = Field(default=0, ge=0)  # WavTokenizer's, one resolution
-    mel_energy: float = Field(default=0, ge=0)  # EnCodec's
+    complex_stft: float = Field(default=0, ge=0)  # real and imaginary parts, so phase matters
+    stft_power: float = Field(default=1, gt=0, le=1)  # exponent of magnitudes in complex_stft; with
+    # 0.3 quiet parts have about the weight of loud ones
+    multi_scale_mel: float = Field(default=0, ge=0)  # of DAC, log10, summed
+    mel_power: float = Field(default=1, gt=0)  # exponent in multi_scale_mel; LM-SPT: 2
+    mel_linear: float = Field(default=0, ge=0)  # weight of its L1 without logarithm; LM-SPT: 1
+    mel_bands: dict[int, int] = {}  # of WINDOWED: window in samples -> mel bands
+    log_mel: float = Field(default=0, ge=0)  # of WavTokenizer, one resolution
+    mel_energy: float = Field(default=0, ge=0)  # of EnCodec
     waveform_l1: float = Field(default=0, ge=0)
     waveform_l2: float = Field(default=0, ge=0)
     commitment: float = Field(default=0, ge=0)
@@ -128,9 +128,9 @@ class LossConfig(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> LossConfig:
-        windowed = [name for name in WINDOWED if getattr(self, name)]
-        if windowed and not self.mel_bands:
-            raise ValueError(f"{windowed[0]} needs mel_bands, such as {{512: 40, 1024: 80}}")
+        needs_bands = [name for name in WINDOWED if getattr(self, name)]
+        if needs_bands and not self.mel_bands:
+            raise ValueError(f"{needs_bands[0]} needs mel_bands, such as {{512: 40, 1024: 80}}")
         if not any(getattr(self, name) for name in SOUND):
             raise ValueError(f"no loss compares sound with sound: give one of {', '.join(SOUND)}")
         return self
@@ -144,17 +144,17 @@ class BalancerConfig(Section):
 
 
 class DiscriminatorConfig(Section):
-    """One discriminator and its part in the generator's loss."""
+    """One discriminator, and its weights in the loss of the generator."""
 
     kind: str
-    settings: dict[str, Any] = {}  # what its class takes
+    settings: dict[str, Any] = {}  # arguments of its class
     objective: Literal["hinge", "least_squares"] = "hinge"
     reduction: Literal["sum", "mean"] = "sum"  # over its sub-discriminators
-    relative: bool = False  # feature matching relative to the features' size, as in EnCodec
+    relative: bool = False  # feature matching relative to the size of the features, as in EnCodec
     adversarial: float = Field(default=1.0, ge=0)  # weight in the generator's loss
-    feature_matching: float = Field(default=1.0, ge=0)  # the same
+    feature_matching: float = Field(default=1.0, ge=0)  # weight in the generator's loss
     start_step: int = Field(default=0, ge=0)
-    frozen: bool = False  # stays random, as one of WavTokenizer's did while it was trained
+    frozen: bool = False  # is not trained, like one discriminator of WavTokenizer
 
 
 class OptimizerConfig(Section):
@@ -165,7 +165,7 @@ class OptimizerConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["cosine", "exponential", "constant"] = "cosine"
     warmup_steps: int = Field(default=0, ge=0)
-    final: float = Field(default=0.0, ge=0, le=1)  # cosine: share of the rate left at the end
+    final: float = Field(default=0.0, ge=0, le=1)  # cosine: last learning rate, as a share
     decay: float | None = Field(default=None, gt=0, le=1)  # exponential: factor per step
     clip_norm: float | None = Field(default=None, gt=0)  # of the gradient
 
@@ -182,47 +182,51 @@ class OptimizerConfig(Section):
 
 
 class ErrorsConfig(Section):
-    """Codes are drawn again, as a language model errs, so that the decoder learns to stand it
+    """Errors in codes, like those of a language model, against which the decoder becomes robust
     (RobusTok, Qiu et al. 2025, arXiv 2509.12474)."""
 
-    rate: float = Field(gt=0, le=1)  # share of the codes of a clip that are drawn again
+    rate: float = Field(gt=0, le=1)  # share of the codes of a clip that are replaced
     clips: float = Field(default=0.5, gt=0, le=1)  # share of the clips of a batch with such codes
-    kind: Literal["ngram", "neighbours"] = "ngram"  # what followed the code before in other clips,
-    # or one of the codewords nearest to the code's own
-    neighbours: int = Field(default=16, gt=0)  # how many of them
+    kind: Literal["ngram", "neighbours"] = "ngram"  # new code: one that followed the previous code
+    # in other clips, or one of the nearest codewords
+    neighbours: int = Field(default=16, gt=0)  # number of nearest codewords
     memory: int = Field(default=16384, gt=0)  # codes of each codebook that ngram draws from
 
 
 class QuantizerConfig(Section):
-    """How codebooks start and learn; those that learn by gradients need the dropout alone."""
+    """How codebooks start and learn; those that learn by gradients use only `dropout`."""
 
-    start_step: int | None = Field(default=0, ge=0)  # before it, latents skip the quantizer; null:
-    # they always do, and the weights are an autoencoder for another recipe to start from
+    # Before this step, latents bypass the quantizer; null: always, and the weights are an
+    # autoencoder, from which another recipe can start.
+    start_step: int | None = Field(default=0, ge=0)
     kmeans_latents: int | None = Field(default=None, gt=0)
     kmeans_iterations: int = Field(default=20, gt=0)
     decay: float = Field(default=0.99, gt=0, lt=1)  # of the moving averages
-    dead_ratio: float = Field(default=0.05, ge=0, lt=1)  # of uniform usage, below: starts anew
-    frozen: bool = False  # stays what k-means made of it
-    new: bool = False  # with start_from: takes the place of the checkpoint's, and starts from none
-    gradient: Literal["straight_through", "rotation"] = "straight_through"  # from the quantized
-    # vectors to the latents: as it is, or turned as the vector is (the rotation trick)
-    dropout: float = Field(default=0, ge=0, le=1)  # share of clips with a random number of books
-    semantic_only: float = Field(default=0, ge=0, le=1)  # LM-SPT: share without acoustic ones
-    errors: ErrorsConfig | None = None  # family decoder: of the codes that it learns from
+    # Codes that are used less than this share of uniform usage start again.
+    dead_ratio: float = Field(default=0.05, ge=0, lt=1)
+    frozen: bool = False  # codebooks do not change after k-means
+    new: bool = False  # with start_from: a new quantizer replaces that of the checkpoint
+    gradient: Literal["straight_through", "rotation"] = "straight_through"  # of the latents:
+    # that of the quantized vectors, or rotated from these to the latents (the rotation trick)
+    # Share of clips with a random number of codebooks.
+    dropout: float = Field(default=0, ge=0, le=1)
+    # LM-SPT: share of clips without acoustic codebooks.
+    semantic_only: float = Field(default=0, ge=0, le=1)
+    errors: ErrorsConfig | None = None  # family decoder: errors in the codes that it decodes
 
 
 class DistillationConfig(Section):
-    """The semantic codebook learns what a speech encoder knows (SpeechTokenizer, Mimi, LM-SPT)."""
+    """The semantic codebook learns from a speech encoder (SpeechTokenizer, Mimi, LM-SPT)."""
 
     teacher: Name  # an encoder of transformers: a name on the Hub, or a folder
-    layer: int | Literal["average", "last"] = "average"  # hidden state; 0 enters the first layer
-    objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine of each frame, over
-    # time, or squared error between features of the original and of sound from semantic codes alone
+    layer: int | Literal["average", "last"] = "average"  # hidden state; 0: input of the first layer
+    objective: Literal["frame", "channel", "resynthesis"] = "frame"  # cosine distance over
+    # channels or over time; or squared error to features of sound from semantic codes alone
     weight: float = Field(gt=0)
-    frames: Literal["valid", "padded"] = "valid"  # resynthesis: the mean is over those of the sound
-    # or of all that Whisper pads it to; published LM-SPT has padded, and 5 times the weight
-    floor: Literal["clip", "batch"] = "clip"  # of Whisper's spectrogram of that
-    # sound; published LM-SPT: batch
+    frames: Literal["valid", "padded"] = "valid"  # resynthesis: mean over the frames of the
+    # sound, or also over the padding of Whisper; published LM-SPT: padded, and 5 times the weight
+    floor: Literal["clip", "batch"] = "clip"  # resynthesis: maximum to which the floor of Whisper's
+    # spectrogram is relative; published LM-SPT: batch
 
     @model_validator(mode="after")
     def _agree(self) -> DistillationConfig:
@@ -235,7 +239,7 @@ class DistillationConfig(Section):
 
 
 class StopConfig(Section):
-    """When a run gives up."""
+    """When a run fails because a codebook collapsed."""
 
-    usage_below: float = Field(default=0.02, ge=0, lt=1)  # share of a codebook in use
-    for_steps: int = Field(default=2000, gt=0)  # ... within so many steps
+    usage_below: float = Field(default=0.02, ge=0, lt=1)  # share of the codes of a codebook in use
+    for_steps: int = Field(default=2000, gt=0)  # number of steps in which codes count as in use

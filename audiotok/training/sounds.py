@@ -1,4 +1,4 @@
-"""The recordings a run may read: files of a corpus, or rows of a Hugging Face dataset."""
+"""The recordings of a run: files of a corpus, or rows of a Hugging Face dataset."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Sounds(Protocol):
     """Recordings by number."""
 
     ids: Sequence[str]
-    speakers: Sequence[str]  # a recording without one is a speaker of its own
+    speakers: Sequence[str]  # the id of a recording whose speaker is unknown
 
     def open(self, number: int) -> str | io.BytesIO:
-        """What soundfile reads."""
+        """A path or a file object, which soundfile reads."""
 
     def signature(self) -> str:
-        """Changes when the recordings do."""
+        """A hash that changes if the recordings change."""
 
 
 class Files:
@@ -49,7 +49,8 @@ class Files:
         return os.fsdecode(self._paths[number].item())
 
     def signature(self) -> str:
-        """Of ids and sizes. Times of files are left out: a copy or another mount changes them."""
+        """Hash of ids and sizes. Modification times are not part of it, since copying changes
+        them."""
         total = hashlib.sha256()
         for name, path in zip(self.ids, self._paths, strict=True):
             try:
@@ -67,15 +68,15 @@ class Rows:
             import datasets
         except ImportError as error:
             raise MissingPackageError("datasets", "data", f"the corpus hf:{name}") from error
-        where, _, split = name.partition(":")
+        location, _, split = name.partition(":")
         split = split or "train"
         try:
-            if (Path(where) / "dataset_dict.json").exists():
-                rows = datasets.load_from_disk(where)[split]
-            elif (Path(where) / "dataset_info.json").exists():
-                rows = datasets.load_from_disk(where)
+            if (Path(location) / "dataset_dict.json").exists():
+                rows = datasets.load_from_disk(location)[split]
+            elif (Path(location) / "dataset_info.json").exists():
+                rows = datasets.load_from_disk(location)
             else:
-                rows = datasets.load_dataset(where, split=split)
+                rows = datasets.load_dataset(location, split=split)
         except Exception as error:  # the loader of a dataset may raise anything
             detail = " ".join(str(error).split())[:200]
             raise CorpusError(
@@ -87,14 +88,24 @@ class Rows:
                 f"hf:{name} has no column 'audio', only {', '.join(rows.column_names[:10])}"
             )
         self._rows = rows.cast_column("audio", datasets.Audio(decode=False))
-        plain = self._rows.remove_columns("audio")
-        named = next((c for c in ("id", "file") if c in plain.column_names), None)
-        spoken = next((c for c in _SPEAKER if c in plain.column_names), None)
-        self.ids = [str(i) for i in (plain[named] if named else range(len(rows)))]
-        self.speakers = [str(s) for s in plain[spoken]] if spoken else list(self.ids)
+        annotations = self._rows.remove_columns("audio")
+        id_column = next(
+            (column for column in ("id", "file") if column in annotations.column_names), None
+        )
+        speaker_column = next(
+            (column for column in _SPEAKER if column in annotations.column_names), None
+        )
+        self.ids = [
+            str(value) for value in (annotations[id_column] if id_column else range(len(rows)))
+        ]
+        self.speakers = (
+            [str(value) for value in annotations[speaker_column]]
+            if speaker_column
+            else list(self.ids)
+        )
 
     def column(self, *names: str) -> list | None:
-        """The first column of these names, where there is one."""
+        """The first existing column of these names; None if there is none."""
         name = next((name for name in names if name in self._rows.column_names), None)
         return None if name is None else list(self._rows[name])
 
@@ -107,7 +118,7 @@ class Rows:
 
 
 class Joined:
-    """Several corpora as one, numbered one after another.
+    """Several corpora as one, numbered consecutively.
 
     Attributes:
         parts: the corpora.
@@ -126,7 +137,7 @@ class Joined:
         return self.parts[part].open(int(number - self.starts[part]))
 
     def part_of(self, numbers: int | np.ndarray) -> int | np.ndarray:
-        """Which of the corpora recordings belong to, by their numbers."""
+        """The index of the corpus of each recording, by number."""
         return np.searchsorted(self.starts, numbers, side="right") - 1
 
     def signature(self) -> str:
@@ -134,7 +145,7 @@ class Joined:
 
 
 def load(source: str) -> Sounds:
-    """The recordings of a corpus, by a path, a name, or hf:NAME[:SPLIT]. One that a file names
+    """The recordings of a corpus, by a path, a name, or hf:NAME[:SPLIT]. A name from a file
     (`names.Recorded`) is not downloaded."""
     if source.startswith("hf:"):
         if isinstance(source, Recorded):
@@ -151,14 +162,14 @@ def load_all(settings: DataConfig) -> Joined:
 def split_speakers(sounds: Joined, settings: DataConfig, seed: int) -> tuple[list[int], list[int]]:
     """Numbers of the recordings to train on and to validate on; no speaker is in both.
 
-    Validation takes speakers of the first corpus; which ones depends on the seed alone. With a
-    corpus of its own for validation, all are trained on and the second list is empty.
+    Validation uses speakers of the first corpus, selected by the seed. With a separate corpus for
+    validation, the second list is empty.
 
     Raises:
-        RecipeError: a listed clip is not in the corpus, or one side would be empty.
+        RecipeError: a listed clip is not in the corpus, or one of the lists would be empty.
     """
-    own = len(sounds.parts[0].ids)
-    chosen, more = list(range(own)), list(range(own, len(sounds.ids)))
+    count = len(sounds.parts[0].ids)
+    chosen, additional = list(range(count)), list(range(count, len(sounds.ids)))
     if settings.clips is not None:
         numbers = {name: number for number, name in enumerate(sounds.parts[0].ids)}
         if missing := [name for name in settings.clips if name not in numbers]:
@@ -169,16 +180,16 @@ def split_speakers(sounds: Joined, settings: DataConfig, seed: int) -> tuple[lis
             )
         chosen = [numbers[name] for name in settings.clips]
     if settings.validation is not None:
-        return [*chosen, *more], []
+        return [*chosen, *additional], []
     speakers = sorted({sounds.speakers[number] for number in chosen})
     shuffled = np.random.default_rng(seed).permutation(speakers)
     held_out = set(shuffled[: round(settings.validation_fraction * len(speakers))])
-    train = [n for n in (*chosen, *more) if sounds.speakers[n] not in held_out]
-    validation = [n for n in chosen if sounds.speakers[n] in held_out]
-    if not (left := len(chosen) - len(validation)) or not validation:
+    train = [number for number in (*chosen, *additional) if sounds.speakers[number] not in held_out]
+    validation = [number for number in chosen if sounds.speakers[number] in held_out]
+    if not (remaining := len(chosen) - len(validation)) or not validation:
         raise RecipeError(
             f"{len(speakers)} speakers at data.validation_fraction "
-            f"{settings.validation_fraction} leave {left} clips to train on and "
+            f"{settings.validation_fraction} leave {remaining} clips to train on and "
             f"{len(validation)} to validate on: expected at least one each"
         )
     return train, validation[: settings.validation_clips]

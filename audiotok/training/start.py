@@ -1,4 +1,4 @@
-"""Going on from a checkpoint instead of random weights."""
+"""Start of training from a checkpoint instead of random weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audiotok.training.recipe import Recipe
 
 
 def complete(content: dict[str, Any]) -> None:
-    """Fills in `family` and `model` of a recipe that leaves them to its checkpoint.
+    """Fills in `family` and `model` of a recipe from its checkpoint, if they are missing.
 
     Raises:
         AudiotokError: the checkpoint cannot be loaded.
@@ -35,14 +35,14 @@ def complete(content: dict[str, Any]) -> None:
 
 
 def start_from(recipe: Recipe, network: nn.Module) -> None:
-    """Copies the weights of the checkpoint into the network; with `quantizer.new`, all but those of
-    the quantizer, and from any family whose other parts are the same.
+    """Copies the weights of the checkpoint into the network; with `quantizer.new`, all except those
+    of the quantizer, from any family whose other parts are the same.
 
     Raises:
         RecipeError: it is of another family, or its sizes are not those of the recipe.
     """
     if recipe.family == families.DECODER:
-        return  # it is built with the weights of its codec
+        return  # the network was built with the weights of its codec
     source, family = _load(recipe.start_from, recipe.start_checkpoint)
     if recipe.quantizer.new and family != recipe.family and hasattr(network, "adopt"):
         try:
@@ -51,37 +51,40 @@ def start_from(recipe: Recipe, network: nn.Module) -> None:
             raise RecipeError(f"start_from {recipe.start_from}: {reason}") from reason
         return
     if recipe.quantizer.new:
-        given, expected = _around_quantizer(source), _around_quantizer(network)
-        for key in sorted(given.keys() | expected.keys()):
-            shapes = [tuple(some[key].shape) if key in some else None for some in (expected, given)]
+        source_state, target_state = _without_quantizer(source), _without_quantizer(network)
+        for key in sorted(source_state.keys() | target_state.keys()):
+            shapes = [
+                tuple(state[key].shape) if key in state else None
+                for state in (target_state, source_state)
+            ]
             if shapes[0] != shapes[1]:
                 raise RecipeError(
                     f"{key} has shape {shapes[0]} in this recipe, but {shapes[1]} in start_from "
                     f"{recipe.start_from}: with quantizer.new all parts but the quantizer must "
                     "have the same shapes"
                 )
-        network.load_state_dict(network.state_dict() | given)
+        network.load_state_dict(network.state_dict() | source_state)
         return
     if family != recipe.family:
         raise RecipeError(f"start_from {recipe.start_from} is a {family}, not a {recipe.family}")
     if source.config != recipe.model:
-        given, expected = source.config.model_dump(), recipe.model.model_dump()
-        key = next(key for key in expected if expected[key] != given[key])
+        source_state, target_state = source.config.model_dump(), recipe.model.model_dump()
+        key = next(key for key in target_state if target_state[key] != source_state[key])
         raise RecipeError(
-            f"model.{key} is {expected[key]}, but {given[key]} in start_from {recipe.start_from}: "
-            "leave `model` out to take the checkpoint's"
+            f"model.{key} is {target_state[key]}, but {source_state[key]} in start_from "
+            f"{recipe.start_from}: leave `model` out to take the checkpoint's"
         )
     network.load_state_dict(source.state_dict())
 
 
-def _around_quantizer(network: nn.Module) -> dict[str, Any]:
+def _without_quantizer(network: nn.Module) -> dict[str, Any]:
     state = network.state_dict()
     return {key: value for key, value in state.items() if not key.startswith("quantizer.")}
 
 
 def trusted(name: str) -> str:
-    """`start_from` for the registry: a file of weights holds no code, so that a recipe may name one
-    as a user does; any other name that a recipe says stays `Recorded`."""
+    """`start_from` for the registry. A recipe may name a file of weights, which has no code; any
+    other name in a recipe remains `Recorded`."""
     return str(name) if registry.is_weights(name) else name
 
 

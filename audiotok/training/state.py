@@ -1,4 +1,4 @@
-"""The full state of a run on disk: written whole or not at all, read without running code."""
+"""The full state of a run on disk: written completely or not at all, read without running code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def save(
 
 
 def load(path: Path, parts: Mapping[str, Stateful], group: ProcessGroup) -> dict[str, Any]:
-    """Puts the state back, and returns the progress.
+    """Restores the state, and returns the progress.
 
     Raises:
         RecipeError: the file is damaged, or of a run with more or fewer processes.
@@ -64,7 +64,7 @@ def load(path: Path, parts: Mapping[str, Stateful], group: ProcessGroup) -> dict
 
 
 def random_state() -> dict[str, Any]:
-    """Of torch (CPU and GPU), numpy and Python, as plain values and tensors."""
+    """The random states of torch (CPU and GPU), numpy and Python, as plain values and tensors."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     version, internal, following = random.getstate()
     return {
@@ -79,14 +79,14 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+    kind, keys, *others = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *others))
     version, internal, following = state["python"]
     random.setstate((version, tuple(internal), following))
 
 
 def seed_everything(seed: int) -> None:
-    """Of torch, numpy and Python."""
+    """Sets the random seeds of torch, numpy and Python."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)

@@ -1,7 +1,7 @@
 """A frozen speech encoder that a codec learns from: any of transformers.
 
-Gradients pass through it to the sound, where that is asked for: through Whisper's log-mel
-spectrogram, or the normalisation of encoders that hear waveforms.
+Gradients can pass through it to the sound: through Whisper's log-mel spectrogram, or the
+normalisation of encoders of waveforms.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class TeacherFeatures(NamedTuple):
     """Features of a batch of sounds."""
 
     features: Tensor  # (B, D, T') float32
-    frames: int  # of T', those of the sound; the others are padding
+    frames: int  # the first ones, those of the sound; the others are padding
 
 
 class Teacher:
     """Waveform (B, C, L) to features of the layer that the settings name.
 
     Raises:
-        RecipeError: it is not there, or has no such layer.
+        RecipeError: it cannot be loaded, or has no such layer.
     """
 
     def __init__(self, settings: DistillationConfig, device: torch.device):
@@ -63,34 +63,35 @@ class Teacher:
         sound = Resample(sample_rate, self.sample_rate)(waveform.mean(1).float())
         inputs = self._inputs(sound, floor)
         if self.settings.layer == "last":
-            chosen = self.encoder(**inputs).last_hidden_state
+            features = self.encoder(**inputs).last_hidden_state
         else:
             states = self.encoder(**inputs, output_hidden_states=True).hidden_states
             average = self.settings.layer == "average"
-            chosen = torch.stack(states).mean(0) if average else states[self.settings.layer]
-        frames = chosen.shape[1]
-        if self.whisper:  # what lies behind the sound is padding
+            features = torch.stack(states).mean(0) if average else states[self.settings.layer]
+        frames = features.shape[1]
+        if self.whisper:  # frames after the end of the sound are padding
             share = min(1.0, sound.shape[-1] / self.extractor.n_samples)
             frames = max(1, round(share * frames))
-        return TeacherFeatures(chosen.transpose(1, 2).float(), frames)
+        return TeacherFeatures(features.transpose(1, 2).float(), frames)
 
     def _inputs(self, sound: Tensor, floor: Floor) -> dict[str, Tensor]:
         if self.mel is not None:
             return {"input_features": self.mel(fit(sound, self.extractor.n_samples), floor)}
         if self.differentiable:
             if getattr(self.extractor, "do_normalize", False):
-                spread = sound.var(-1, correction=0, keepdim=True).add(1e-7).sqrt()
-                sound = (sound - sound.mean(-1, keepdim=True)) / spread
+                deviation = sound.var(-1, correction=0, keepdim=True).add(1e-7).sqrt()
+                sound = (sound - sound.mean(-1, keepdim=True)) / deviation
             return {"input_values": sound}
         inputs: Any = self.extractor(
             list(sound.detach().cpu().numpy()), sampling_rate=self.sample_rate, return_tensors="pt"
         )
-        known = inspect.signature(self.encoder.forward).parameters
-        return {name: value.to(self.device) for name, value in inputs.items() if name in known}
+        parameters = inspect.signature(self.encoder.forward).parameters
+        return {name: value.to(self.device) for name, value in inputs.items() if name in parameters}
 
 
 def _load(name: str) -> tuple[Any, nn.Module, Any]:
-    """Feature extractor, encoder and its config; an encoder of Whisper may stand alone."""
+    """Feature extractor, encoder and its config; of Whisper, the checkpoint may be an encoder
+    alone."""
     need_transformers("train", "distillation")
     from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
     from transformers.models.whisper.modeling_whisper import WhisperEncoder

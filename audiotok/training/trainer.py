@@ -1,8 +1,8 @@
-"""The training loop: steps, validation, checkpoints, and going on from them.
+"""The training loop: steps, validation, checkpoints, and resuming from them.
 
 A run's folder holds the resolved recipe, environment.json, log.jsonl (one line per validation),
-TensorBoard's files, `state.pt` (all that going on needs), `model.safetensors` (the weights with the
-best validation), `last.safetensors`, and README.md, their model card.
+TensorBoard's files, `state.pt` (everything that resuming needs), `model.safetensors` (the weights
+with the best validation), `last.safetensors`, and README.md, their model card.
 """
 
 from __future__ import annotations
@@ -40,26 +40,25 @@ def train(
     resume: bool = False,
     cpu: bool = False,
 ) -> Path:
-    """Train a codec; a run's folder that holds a state of the same recipe goes on from there.
+    """Train a codec; resumes if the folder of the run has a state of the same recipe.
 
     Args:
         recipe: a recipe or the path of one.
         overrides: `key=value` changes to it.
         out: folder of the run; `runs/<name>` if None.
-        report: called after every step with its number, the number of all steps, and its numbers,
-            in the first process.
-        note: called with what a user should know, such as recordings that cannot be read.
-        fresh: start anew; what lies in the folder is renamed, not deleted.
-        resume: refuse to start anew.
-        cpu: leave a GPU alone.
+        report: called in the main process after every step with its number, the number of steps,
+            and the losses and norms by name.
+        note: called with messages for the user, e.g. about recordings that cannot be read.
+        fresh: start anew; an existing folder is renamed, not deleted.
+        resume: fail if there is no run to resume.
+        cpu: use the CPU even if there is a GPU.
 
     Returns:
         The path of the weights with the best validation loss, as safetensors.
 
     Raises:
-        AudiotokError: the recipe or its data do not fit, the folder belongs to another recipe, or
-            the training went wrong: a loss that is not finite, a codebook that collapsed, a loader
-            that stalled.
+        AudiotokError: the recipe does not fit its data, the folder belongs to another recipe, or
+            training failed: a loss is not finite, a codebook collapsed, a loader stalled.
     """
     if not isinstance(recipe, Recipe):
         recipe = load_recipe(recipe, overrides)
@@ -78,14 +77,14 @@ class Run:
         self.model = Model(recipe, group, folder.path)
         self.data = TrainingData(recipe, self.model.channels, group, folder.index)
         if folder.state.exists():
-            self._go_on()
-        self._name_broken()
+            self._resume()
+        self._note_broken()
         if group.is_main and (self.step == 0 or not folder.environment.exists()):
-            about = environment(group, torch.get_num_threads())
-            folder.write(folder.environment, json.dumps(about, indent=1))
+            content = environment(group, torch.get_num_threads())
+            folder.write(folder.environment, json.dumps(content, indent=1))
 
     def train(self, report: Report) -> None:
-        """To the last step."""
+        """Trains to the last step."""
         rate = self.recipe.model.sample_rate
         self.logs = Logs(
             self.folder.path, self.recipe.trackers, group=self.group, step=self.step, rate=rate
@@ -103,20 +102,20 @@ class Run:
         self.logs.close()
 
     def _after_step(self, numbers: dict[str, float], report: Report) -> None:
-        last = self.step == self.recipe.steps
-        logs = last or self.step % self.recipe.log_every == 0
-        validates = last or self.step % self.recipe.validate_every == 0
+        is_last = self.step == self.recipe.steps
+        is_logged = is_last or self.step % self.recipe.log_every == 0
+        is_validated = is_last or self.step % self.recipe.validate_every == 0
         if self.model.quantizes(self.step - 1):
             numbers |= self.model.usage.numbers()
-            if logs:
+            if is_logged:
                 self.model.usage.check()
         report(self.step, self.recipe.steps, numbers)
-        if logs:
+        if is_logged:
             self.logs.scalars(self.step, numbers)
-            self._name_broken()
-        if validates:
+            self._note_broken()
+        if is_validated:
             self._validate(numbers)
-        if validates or (self.recipe.save_every and self.step % self.recipe.save_every == 0):
+        if is_validated or (self.recipe.save_every and self.step % self.recipe.save_every == 0):
             self._save()
 
     def _validate(self, numbers: dict[str, float]) -> None:
@@ -142,13 +141,13 @@ class Run:
 
     @property
     def _is_result(self) -> bool:
-        """False while codebooks that the recipe trains have not started: weights are not kept."""
-        without = self.recipe.quantizer.start_step is None
-        return without or self.model.quantizes(self.step - 1)
+        """Whether weights are kept: False while the codebooks have not started yet."""
+        never_quantizes = self.recipe.quantizer.start_step is None
+        return never_quantizes or self.model.quantizes(self.step - 1)
 
     def _save(self) -> None:
-        """The state last: whatever is newer than it is made again when the run goes on."""
-        self._name_broken()
+        """Writes weights and card, then the state: a resumed run repeats the steps after it."""
+        self._note_broken()
         network = self.model.result
         if self.group.is_main:
             if self._is_result:
@@ -173,7 +172,7 @@ class Run:
         }
         state.save(self.folder.state, self.model.parts, progress, self.group)
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         progress = state.load(self.folder.state, self.model.parts, self.group)
         if progress["data"] != self.data.digest:
             raise RecipeError(
@@ -183,10 +182,10 @@ class Run:
         self.step, self.seconds = progress["step"], progress["seconds"]
         self.best = progress["best"]
         self.data.broken |= set(progress["broken"])
-        self.data.named = set(progress["broken"])
+        self.data.reported = set(progress["broken"])
         if self.group.is_main and self.step < self.recipe.steps:
             self.note(f"going on from step {self.step} of {self.recipe.steps}")
 
-    def _name_broken(self) -> None:
+    def _note_broken(self) -> None:
         if self.group.is_main:
-            self.data.name_broken(self.note)
+            self.data.note_broken(self.note)

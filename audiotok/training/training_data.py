@@ -16,7 +16,7 @@ from audiotok.training.processes import ProcessGroup
 from audiotok.training.recipe import Recipe
 from audiotok.training.validation import Validation
 
-_FAR = 2**31  # passes: more than any run has
+_ENDLESS = 2**31  # passes: more than any run has
 
 
 class TrainingData:
@@ -36,7 +36,7 @@ class TrainingData:
         corpus = sounds.load_all(settings)
         train, validation = sounds.split_speakers(corpus, settings, recipe.seed)
         index = group.in_main(lambda: make_index(corpus, train, cache))
-        if index is None:  # another process made it; on another machine the cache is not there
+        if index is None:  # another process computed it; on another machine there is no cache
             index = make_index(corpus, train, cache if cache.exists() else None)
         self.crops = Crops(
             corpus, index, settings, sample_rate=rate, channels=channels, seed=recipe.seed
@@ -55,7 +55,7 @@ class TrainingData:
             metrics=settings.validation_metrics,
         )
         self.broken: set[str] = set(index.broken)
-        self.named: set[str] = set()  # those of them that a note has named already
+        self.reported: set[str] = set()  # those that were reported
         self.digest = index.digest
         self.facts: dict[str, Any] = {
             "Corpus": " and ".join(settings.corpora),
@@ -66,9 +66,10 @@ class TrainingData:
         }
 
     def batches(self, step: int, endless: bool = False) -> Iterator[Tensor]:
-        """Batches (B, C, samples) of each pass from that step on; `endless`: beyond the last."""
+        """Batches (B, C, samples) of each pass from a step on; with `endless`, also after the
+        last."""
         per_step = self.recipe.accumulate
-        last = _FAR if endless else self.recipe.steps * per_step
+        last = _ENDLESS if endless else self.recipe.steps * per_step
         return batches(
             self.crops,
             step * per_step,
@@ -78,9 +79,9 @@ class TrainingData:
             count=self.group.count,
         )
 
-    def name_broken(self, note: Callable[[str], None]) -> None:
-        """Tells of recordings that cannot be read, of each once."""
-        if new := sorted(self.broken - self.named):
-            listed = ", ".join(new[:10]) + (", ..." if len(new) > 10 else "")
-            note(f"{len(new)} recordings cannot be read and are left out: {listed}")
-            self.named |= set(new)
+    def note_broken(self, note: Callable[[str], None]) -> None:
+        """Reports recordings that cannot be read, each once."""
+        if unreported := sorted(self.broken - self.reported):
+            names = ", ".join(unreported[:10]) + (", ..." if len(unreported) > 10 else "")
+            note(f"{len(unreported)} recordings cannot be read and are left out: {names}")
+            self.reported |= set(unreported)

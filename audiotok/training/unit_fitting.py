@@ -31,7 +31,7 @@ from audiotok.system import progress
 from audiotok.system.memory import free_memory
 
 BATCH = 10_000  # frames of a step of k-means
-PIECE = 30  # seconds of sound that the network gets at once
+CHUNK = 30  # seconds of sound in one forward of the network
 FRAMES, PASSES = 200_000, 20
 
 
@@ -52,16 +52,16 @@ def fit_units(
     Args:
         name: with the number of centroids and the layers: "units:hubert:k=500,layer=9".
         corpus: "bundled", a folder, a manifest, the name of a corpus, or a loaded corpus.
-        out: .safetensors file, replaced whole or not at all.
-        checkpoint: folder or file with the weights of the network, beside its config.json; None:
+        out: .safetensors file, replaced completely or not at all.
+        checkpoint: folder or file with the weights of the network and its config.json; None:
             those of the name.
         frames: largest number of frames to keep in memory, a random sample of all; of each layer.
-        passes: how often k-means goes through them.
+        passes: number of passes of k-means over them.
         limit: use only the first clips, this many.
         seed: of the sample and of k-means.
 
     Returns:
-        What is written into the file as `fitted_on`: corpus, clips, seconds, frames, mean squared
+        The content of `fitted_on` in the file: corpus, clips, seconds, frames, mean squared
         distance to the centroids of each layer, versions.
 
     Raises:
@@ -69,13 +69,13 @@ def fit_units(
         CorpusError: the corpus has fewer frames than centroids.
         CheckpointError: weights that do not fit, or a file that cannot be written.
     """
-    for what, value in ("frames", frames), ("passes", passes), ("limit", limit):
+    for option, value in ("frames", frames), ("passes", passes), ("limit", limit):
         if value is not None and value < 1:
-            raise AudiotokError(f"{what} is {value}: expected 1 or more")
+            raise AudiotokError(f"{option} is {value}: expected 1 or more")
     family, card = registry.find(name)
     if family is not Units or "@" in card.name:
-        known = " or ".join(card.name for card in Units.CARDS)
-        raise CodecError(f"centroids are fitted for {known}, with options, not for {card.name}")
+        available = " or ".join(card.name for card in Units.CARDS)
+        raise CodecError(f"centroids are fitted for {available}, with options, not for {card.name}")
     size, layers = card.codebook_sizes[0], card.options.get("layer", LAYERS[card.base_name])
     if not isinstance(corpus, Corpus):
         corpus = data.load(corpus, limit=limit)
@@ -84,15 +84,15 @@ def fit_units(
     encoder = _speech_encoder.read(weights, network.name.partition(":")[2], card.name)
     digest = checkpoints.network_sha256(encoder)
     states = _speech_encoder.HiddenStates(encoder, layers).to(find_device(device)).eval()
-    rows, seconds, total = _sampled(states, corpus, network, frames=frames, seed=seed)
+    rows, seconds, total = _sample_frames(states, corpus, network, frames=frames, seed=seed)
     if rows.shape[1] < size:
         raise CorpusError(
             f"{corpus.name} has {rows.shape[1]} frames, fewer than {size} centroids: give more "
             "sound, or a smaller k"
         )
-    work = _Work(len(layers), passes)
-    centroids, distances = zip(*(work.clustered(part, size, seed) for part in rows), strict=True)
-    about = {
+    kmeans = _KMeans(len(layers), passes)
+    centroids, distances = zip(*(kmeans.fit(part, size, seed) for part in rows), strict=True)
+    fitted_on = {
         "corpus": corpus.name,
         "corpus_sha256": corpus.sha256,
         "clips": len(corpus),
@@ -113,13 +113,13 @@ def fit_units(
         "hop_length": str(states.hop_length),
         "network_sha256": digest,
         "training_data": json.dumps([*card.training_data, corpus.name]),
-        "fitted_on": json.dumps(about),
+        "fitted_on": json.dumps(fitted_on),
     }
     _centroids.write(Path(out), torch.from_numpy(np.stack(centroids)), metadata)
-    return about
+    return fitted_on
 
 
-def _sampled(
+def _sample_frames(
     states: _speech_encoder.HiddenStates,
     corpus: Corpus,
     card: CodecCard,
@@ -129,7 +129,7 @@ def _sampled(
 ) -> tuple[np.ndarray, float, int]:
     """Hidden states (K, N, D) of a random sample of N frames, seconds of sound, and all frames.
 
-    The sample is of equal chances for each frame, whatever the number of frames: a reservoir.
+    Reservoir sampling: every frame is in the sample with equal probability.
     """
     generator = np.random.default_rng(seed)
     device = next(states.parameters()).device
@@ -139,45 +139,45 @@ def _sampled(
             f"{frames} frames of {len(states.layers)} layer(s) need {bytes_needed / 1e9:.1f} GB of "
             "memory: give fewer frames, or fewer layers"
         )
-    kept: list[np.ndarray] = []
+    reservoir: list[np.ndarray] = []
     keys: list[np.ndarray] = []  # the frames with the smallest random keys are the sample
-    held, seconds, total = 0, 0.0, 0
+    count, seconds, total = 0, 0.0, 0
 
-    def reduce() -> None:
-        rows, order = np.concatenate(kept, 1), np.concatenate(keys)
+    def reduce_reservoir() -> None:
+        rows, order = np.concatenate(reservoir, 1), np.concatenate(keys)
         chosen = (
             np.sort(np.argpartition(order, frames - 1)[:frames]) if len(order) > frames else ...
         )
-        kept[:], keys[:] = [rows[:, chosen]], [order[chosen]]
+        reservoir[:], keys[:] = [rows[:, chosen]], [order[chosen]]
 
-    for done, clip in enumerate(corpus):
+    for number, clip in enumerate(corpus):
         waveform = prepare(clip.read(), card).waveform[:1]  # (1, 1, L)
         seconds += waveform.shape[-1] / card.sample_rate_in
-        for piece in waveform.split(PIECE * card.sample_rate_in, -1):
+        for chunk in waveform.split(CHUNK * card.sample_rate_in, -1):
             with inference(states, device):
-                latents = states(piece.to(device))[0].float().cpu()
+                latents = states(chunk.to(device))[0].float().cpu()
             rows = latents.unflatten(0, (len(states.layers), -1)).mT.numpy()
             if not np.isfinite(rows).all():
                 raise CodecError(f"the network gives {clip.id} hidden states that are not finite")
-            kept.append(rows)
+            reservoir.append(rows)
             keys.append(generator.random(rows.shape[1]))
-            held += rows.shape[1]
+            count += rows.shape[1]
             total += rows.shape[1]
-            if held > 1.5 * frames:
-                reduce()
-                held = kept[0].shape[1]
-        progress.report(done + 1, len(corpus))
-    reduce()
-    return kept[0], seconds, total
+            if count > 1.5 * frames:
+                reduce_reservoir()
+                count = reservoir[0].shape[1]
+        progress.report(number + 1, len(corpus))
+    reduce_reservoir()
+    return reservoir[0], seconds, total
 
 
-class _Work:
-    """K-means of several layers, whose progress is counted together."""
+class _KMeans:
+    """K-means of several layers, with one progress count."""
 
     def __init__(self, layers: int, passes: int):
         self.passes, self.total, self.done = passes, layers * passes, 0
 
-    def clustered(self, rows: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, float]:
+    def fit(self, rows: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, float]:
         """Centroids (V, D) float32 of rows (N, D), and their mean squared distance to the rows."""
         from sklearn.cluster import MiniBatchKMeans
 

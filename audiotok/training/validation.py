@@ -1,4 +1,4 @@
-"""Losses, metrics and codes on recordings that are not trained on, read whole and one by one."""
+"""Losses, metrics and codes on recordings that are not trained on, one recording at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from audiotok.training.objectives import Reconstruction
 from audiotok.training.processes import ProcessGroup
 from audiotok.training.sounds import Sounds
 
-_SHOWN = 3  # recordings whose sound and picture are kept
+_EXAMPLES = 3  # recordings whose sound is logged
 
 
 class Example(NamedTuple):
-    """A recording and what the codec makes of it, both (C, L) on the CPU."""
+    """A recording and its reconstruction, both (C, L) on the CPU."""
 
     id: str
     reference: Tensor
@@ -39,10 +39,10 @@ class Validation:
     """Recordings to validate on; each process takes its share.
 
     Args:
-        numbers: which of `sounds`.
-        seconds: at most so much of each; all if None.
-        metrics: names of `audiotok.metrics`, computed on each recording beside the losses. Their
-            means leave out recordings on which they have no value, such as silence.
+        numbers: numbers of the recordings in `sounds`.
+        seconds: the longest part of each recording that is read; None: all.
+        metrics: names of `audiotok.metrics`, computed on each recording in addition to the losses.
+            Their means leave out recordings on which they have no value, such as silence.
 
     Raises:
         AudiotokError: there is no such metric, or a package that it needs is not installed.
@@ -74,27 +74,27 @@ class Validation:
         group: ProcessGroup,
         broken: set[str],
     ) -> Validated:
-        """Raises RecipeError where no recording can be read."""
+        """Validates; RecipeError if no recording can be read."""
         columns = [column.name for metric in self.metrics for column in metric.columns]
         names = [*losses.weights, "commitment", *columns]
-        sums = torch.zeros(2, len(names), dtype=torch.float64)  # of the values, and how many
+        sums = torch.zeros(2, len(names), dtype=torch.float64)  # sums and numbers of values
         counts = torch.zeros(len(sizes), max(sizes), dtype=torch.float64)
         examples = []
         network.eval()
-        for number, waveform in self._share(group, broken):
+        for number, waveform in self._recordings(group, broken):
             with group.autocast():
                 output = network(waveform, quantize)
             reconstruction = output.waveform[..., : waveform.shape[-1]].float()
             values = losses(waveform, reconstruction) | output.losses
             values |= self._measure(waveform[0].cpu(), reconstruction[0].cpu())
-            for place, name in enumerate(names):
+            for index, name in enumerate(names):
                 if name in values:
-                    sums[:, place] += torch.tensor([float(values[name]), 1.0])
+                    sums[:, index] += torch.tensor([float(values[name]), 1.0])
             if output.codes is not None:
                 counts += code_counts(output.codes, counts.shape).cpu()
-            if group.is_main and len(examples) < _SHOWN:
-                pair = waveform[0].cpu(), reconstruction[0].cpu()
-                examples.append(Example(self.sounds.ids[number], *pair))
+            if group.is_main and len(examples) < _EXAMPLES:
+                sounds = waveform[0].cpu(), reconstruction[0].cpu()
+                examples.append(Example(self.sounds.ids[number], *sounds))
         network.train()
         sums, counts = (group.sum(tensor.to(group.device)).cpu() for tensor in (sums, counts))
         if not sums[1].any():
@@ -111,14 +111,14 @@ class Validation:
 
     def _measure(self, reference: Tensor, reconstruction: Tensor) -> dict[str, float]:
         """The metrics that have a value on a pair (C, L), by column."""
-        pair = (Audio(sound, self.sample_rate) for sound in (reference, reconstruction))
-        values = metrics.measure(self.metrics, *pair) if self.metrics else {}
-        return {name: one for name, one in values.items() if not isinstance(one, MetricError)}
+        sounds = (Audio(sound, self.sample_rate) for sound in (reference, reconstruction))
+        values = metrics.measure(self.metrics, *sounds) if self.metrics else {}
+        return {name: value for name, value in values.items() if not isinstance(value, MetricError)}
 
-    def _share(self, group: ProcessGroup, broken: set[str]) -> Iterator[tuple[int, Tensor]]:
+    def _recordings(self, group: ProcessGroup, broken: set[str]) -> Iterator[tuple[int, Tensor]]:
         for number in self.numbers[group.rank :: group.count]:
             try:
-                piece = read_piece(
+                waveform = read_piece(
                     self.sounds,
                     number,
                     samples=self.samples,
@@ -128,7 +128,7 @@ class Validation:
             except AudioError:
                 broken.add(self.sounds.ids[number])
                 continue
-            yield number, piece[None].to(group.device)
+            yield number, waveform[None].to(group.device)
 
 
 def _metric(name: str) -> metrics.Metric:

@@ -161,21 +161,21 @@ def test_shards_hold_no_more_clips_and_bytes_than_they_may(monkeypatch):
     recordings = [Recording(str(n), "x") for n in range(7)]
     source = sources.Source("x", recordings, [10, 10, 30, 100, 5, 5, 5], "")
     monkeypatch.setattr(encoding, "_BYTES", (50, 1000))
-    sizes = [len(work.recordings) for work in encoding._works(source, 3)]
+    sizes = [len(work.recordings) for work in encoding._split(source, 3)]
     assert sizes == [3, 1, 3]
-    assert [work.number for work in encoding._works(source, 2)] == [0, 1, 2, 3, 4]
+    assert [work.number for work in encoding._split(source, 2)] == [0, 1, 2, 3, 4]
 
 
 def test_a_few_long_files_are_work_for_several_processes():
     recordings = [Recording(str(n), "x") for n in range(6)]
     ten_minutes = 10 * 2**20
     source = sources.Source("x", recordings, [ten_minutes] * 6, "")
-    assert [len(work.recordings) for work in encoding._works(source, 64)] == [1] * 6
+    assert [len(work.recordings) for work in encoding._split(source, 64)] == [1] * 6
 
 
 def test_batches_by_length():
     recordings = [Recording(str(n), "x") for n in range(6)]
-    batches = encoder.in_batches(recordings, [3.0, 0.0, 1.0, 9.0, 1.5, 0.0], budget=4.0)
+    batches = encoder.batches_of(recordings, [3.0, 0.0, 1.0, 9.0, 1.5, 0.0], budget=4.0)
     assert [[one.id for one in batch] for batch in batches] == [
         ["1"], ["5"], ["2", "4"], ["0"], ["3"],
     ]  # fmt: skip
@@ -184,7 +184,7 @@ def test_batches_by_length():
 def test_reading_in_other_processes_changes_nothing(clips, tmp_path):
     result = sources.load(clips, 9)
     codec = audiotok.load("mulaw")
-    metadata = encoding._metadata(codec, result, "cpu", None, None, 9)
+    metadata = encoding._metadata(codec, result, batch=None, batch_seconds=None, shard_clips=9)
     import json
 
     jobs = [

@@ -182,10 +182,10 @@ def test_a_death_that_passes_and_one_that_does_not():
         return encoder.ShardResult(work.number, failures=sorted(work.left_out))
 
     work = encoder.Work(5, [Recording(name, "x") for name in "abc"])
-    assert executors._surviving(work, attempt) == encoder.ShardResult(5)
+    assert executors._without_crashing_clips(work, attempt) == encoder.ShardResult(5)
     assert tried == [(["a", "b", "c"], False), (["a", "b", "c"], True)]
     deaths.add("b")
-    assert executors._surviving(work, attempt).failures == ["b"]
+    assert executors._without_crashing_clips(work, attempt).failures == ["b"]
     assert tried[2:] == [
         (["a", "b", "c"], False), (["a", "b", "c"], True), ([], True),
         (["a"], True), (["b"], True), (["c"], True), (["a", "c"], True),
@@ -208,7 +208,7 @@ def test_deaths_that_are_no_clip_s_fault(deaths, message):
         return encoder.ShardResult(work.number)
 
     work = encoder.Work(5, [Recording("a", "x"), Recording("b", "x")])
-    result = executors._surviving(work, attempt)
+    result = executors._without_crashing_clips(work, attempt)
     assert (
         isinstance(result, encoder.FailedShard) and message in result.message and result.number == 5
     )
@@ -231,7 +231,7 @@ def test_names_that_are_not_utf8_and_errors_of_any_kind(clips, tmp_path, workers
 @pytest.mark.parametrize("error", [RuntimeError("no"), ValueError("no"), RecursionError("no")])
 def test_any_error_of_reading_a_clip_is_its_failure(clips, tmp_path, monkeypatch, error):
     def read(self, **kinds):
-        if self.where.endswith("clip.05.wav"):
+        if self.location.endswith("clip.05.wav"):
             raise error
         return before(self)
 

@@ -31,7 +31,7 @@ def test_a_corpus(clips):
     assert changed.sha256 != result.sha256
     assert changed.recordings[3].seconds() == 0
     first = changed.recordings[0]
-    assert first.seconds() == pytest.approx(soundfile.info(first.where).duration)
+    assert first.seconds() == pytest.approx(soundfile.info(first.location).duration)
 
 
 def test_a_dataset(tmp_path):

@@ -141,7 +141,7 @@ def test_nan_and_null_are_missing(folder):
 def test_gzipped_lines_are_bounded_and_damaged_ones_are_one_line(folder, monkeypatch):
     path = written(folder / "m.jsonl.gz", {"audio": "clips/a.wav", "text": "x" * 100})
     assert len(data.load(path).clips[0].text) == 100
-    monkeypatch.setattr("audiotok.data._jsonl.LONGEST", 50)
+    monkeypatch.setattr("audiotok.data._jsonl.MAX_LENGTH", 50)
     with pytest.raises(CorpusError, match="line 1 is longer than 50"):
         data.load(path)
     for damaged in (path.read_bytes()[:-9], b"no gzip", b"\x1f\x8b" + b"\0" * 40):

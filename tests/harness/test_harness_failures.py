@@ -59,7 +59,7 @@ def test_a_scoring_process_that_dies_costs_its_clip(kit):
     measured, _ = run("mulaw", "deadly", workers=1)  # the floor: each death costs a new process
     score = next(r for r in measured if r.codec == "mulaw")
     assert (score.scores["level_error"]["n"], score.scores["level_error"]["failed"]) == (3, 1)
-    assert "signal 9" in score.failed_for_now[0]["message"]
+    assert "signal 9" in score.transient_failures[0]["message"]
     assert not (score.folder / "summary.json").exists() and list(score.folder.glob("run-*"))
 
 
@@ -92,10 +92,10 @@ def test_what_may_pass_is_no_result_and_exactly_these_clips_are_tried_again(kit,
     measured, _ = run(data="abcd")
     assert [disk.tries.count(name) for name in names] == [3, 6, 3, 6]  # of three rows
     for result in measured:
-        assert [failure["clip"] for failure in result.failed_for_now] == ["b", "d"]
+        assert [failure["clip"] for failure in result.transient_failures] == ["b", "d"]
         assert result.scores["level_error"]["n"] == 1 and len(result.rows) == 4
         message = "2 of 4 clips could not be measured for now, first b: OSError: [Errno 28]"
-        assert message in results.to_try_again(result)
+        assert message in results.retry_message(result)
     assert not contents() and len(list(Path("results").rglob("run-*"))) == 3
     disk.full, disk.tries = False, []
     measured, observer = run(data="abcd")

@@ -70,7 +70,7 @@ def test_the_corpus_with_most_of_the_numbers_is_shown(folder):
 
 
 def test_word_errors_are_those_of_the_best_recogniser_in_per_cent(folder):
-    kit = headline._best_recogniser
+    kit = headline._best_asr_column
     known = {"wer": {}, "wer_whisper_base": {}, "wer_closed": {}, "wer_closed_area_32": {}}
 
     class Original:

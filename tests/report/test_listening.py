@@ -60,11 +60,11 @@ def test_gains_by_hand():
 
 
 def test_gains_leave_room_for_peaks():
-    assert listening.fitting([-6.0, 0.0], [0.5, 0.9]) == [-6.0, 0.0]
-    louder = listening.fitting([-6.0, 0.0], [0.5, 2.0])  # a decoder may exceed full scale
+    assert listening.limited_gains([-6.0, 0.0], [0.5, 0.9]) == [-6.0, 0.0]
+    louder = listening.limited_gains([-6.0, 0.0], [0.5, 2.0])  # a decoder may exceed full scale
     assert louder == pytest.approx([-6 - 20 * math.log10(2), -20 * math.log10(2)])
-    assert listening.fitting([0.0, 28.0], [0.5, 0.1]) == pytest.approx([0.0, 20.0])
-    assert listening.fitting([0.0, 0.0], [0.0, 0.0]) == [0.0, 0.0]
+    assert listening.limited_gains([0.0, 28.0], [0.5, 0.1]) == pytest.approx([0.0, 20.0])
+    assert listening.limited_gains([0.0, 0.0], [0.0, 0.0]) == [0.0, 0.0]
 
 
 def test_a_lift_never_clips(clip, codecs, tmp_path, monkeypatch):

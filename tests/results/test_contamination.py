@@ -102,7 +102,7 @@ def test_marks_and_their_meaning_in_the_leaderboard(tmp_path):
     for sign in (CONTAMINATED, RELATED, UNKNOWN):
         assert text.count(f"{sign} {contamination.NOTES[sign]}.") == 1
     (only,) = [r for r in results.read_all(tmp_path) if r.codec == "clean"]
-    assert only.marked == "clean"
+    assert only.marked_title == "clean"
 
 
 def recipe(corpus, clips=None, start_from=None):

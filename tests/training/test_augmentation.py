@@ -10,7 +10,7 @@ from support.training_kit import TINY, write_corpus, write_recipe
 
 from audiotok.errors import CorpusError, RecipeError
 from audiotok.training import export, load_recipe, sounds
-from audiotok.training.augmentation import mixed, reverberant, room_response
+from audiotok.training.augmentation import mix, reverberate, room_response
 from audiotok.training.crops import Crops
 from audiotok.training.index import make_index
 from audiotok.training.settings import DataConfig, RoomConfig
@@ -161,12 +161,12 @@ def test_reverberation_keeps_length_and_power_and_follows_the_sound():
     sound = torch.zeros(1, RATE)
     sound[0, 1000] = 0.5
     settings = RoomConfig(probability=1.0, seconds=(0.3, 0.3), direct_db=(3.0, 3.0))
-    wet = reverberant(sound, np.random.default_rng(1), settings, RATE)
+    wet = reverberate(sound, np.random.default_rng(1), settings, RATE)
     assert wet.shape == sound.shape and wet.dtype == torch.float32
     assert wet.square().mean() == pytest.approx(sound.square().mean().item(), rel=1e-4)
     assert wet[0, :999].abs().max() < 1e-6 and wet[0, 1001:3000].abs().max() > 1e-3
-    assert torch.equal(wet, reverberant(sound, np.random.default_rng(1), settings, RATE))
-    silence = reverberant(torch.zeros(1, RATE), np.random.default_rng(1), settings, RATE)
+    assert torch.equal(wet, reverberate(sound, np.random.default_rng(1), settings, RATE))
+    silence = reverberate(torch.zeros(1, RATE), np.random.default_rng(1), settings, RATE)
     assert not silence.any()
 
 
@@ -180,10 +180,10 @@ def test_so_many_crops_are_in_a_room(constants):
 def test_mixtures_have_their_ratio():
     rng = torch.Generator().manual_seed(0)
     one, other = torch.randn(2, 1, 50_000, generator=rng)
-    added = mixed(one, other, 10.0) - one
+    added = mix(one, other, 10.0) - one
     assert 10 * (one.square().mean() / added.square().mean()).log10() == pytest.approx(10, abs=0.01)
-    assert torch.equal(mixed(one, torch.zeros_like(one), 0.0), one)
-    assert torch.equal(mixed(torch.zeros_like(one), other, 0.0), torch.zeros_like(one))
+    assert torch.equal(mix(one, torch.zeros_like(one), 0.0), one)
+    assert torch.equal(mix(torch.zeros_like(one), other, 0.0), torch.zeros_like(one))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def test_neighbours_take_the_place_of_a_share_of_the_codes():
 def test_bigrams_follow_what_was_seen():
     errors = made(rate=1.0)
     errors.learn(torch.tensor([[[0, 1, 2, 0, 1, 3]]]))
-    drawn = [errors.drawn(torch.tensor([[[9, 0, 9, 1, 9]]]))[0, 0].tolist() for _ in range(200)]
+    drawn = [
+        errors.with_errors(torch.tensor([[[9, 0, 9, 1, 9]]]))[0, 0].tolist() for _ in range(200)
+    ]
     assert {row[2] for row in drawn} == {1}  # after 0 came 1 alone
     shares = [sum(row[4] == code for row in drawn) / 200 for code in (2, 3)]
     assert sum(shares) == 1 and abs(shares[0] - 0.5) < 0.15  # after 1 came 2 and 3

@@ -83,8 +83,8 @@ def test_a_sample_of_frames_has_equal_chances(place):
     network = unit_fitting.Units.network_of(audiotok.codec.registry.find_card(NAME))
     encoder = unit_fitting._speech_encoder.read(place / "net/pytorch_model.bin", "hubert", "x")
     states = unit_fitting._speech_encoder.HiddenStates(encoder, (1,))
-    every, *_ = unit_fitting._sampled(states, corpus, network, frames=1000, seed=0)
-    some, seconds, total = unit_fitting._sampled(states, corpus, network, frames=50, seed=0)
+    every, *_ = unit_fitting._sample_frames(states, corpus, network, frames=1000, seed=0)
+    some, seconds, total = unit_fitting._sample_frames(states, corpus, network, frames=50, seed=0)
     assert every.shape == (1, 400, 16) and some.shape == (1, 50, 16)
     assert (seconds, total) == (8.0, 400)
     found = [np.flatnonzero((every[0] == row).all(1))[0] for row in some[0]]
@@ -117,7 +117,7 @@ def test_the_command(place, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(unit_fitting._Work, "clustered", stop)
+    monkeypatch.setattr(unit_fitting._KMeans, "clustered", stop)
     stopped = CliRunner().invoke(app, [*command, "--overwrite"])
     assert stopped.exit_code == 130 and out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["km.safetensors"]

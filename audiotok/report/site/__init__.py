@@ -4,8 +4,8 @@
 
 Pages are complete without JavaScript, except the players, the chart of any two columns and the
 comparison; site.js sorts and filters, and keeps its state behind the # of the address. The sounds
-of the players and the codec of try.html are made beside the pages (`sounds.make`, `browser.make`)
-and are not part of what is checked.
+of the players and the codec of try.html are written separately (`sounds.make`, `browser.make`) and
+are not checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from audiotok.report import headline
 from audiotok.report.site import browser, codecs, folder, fronts, published, settings, sounds, speed
 from audiotok.report.site.pages import Pages
 from audiotok.results.results import by_setting, refuse_mixed
-from audiotok.results.validating import read_true
+from audiotok.results.validating import read_checked
 
 
 def build(
@@ -33,39 +33,39 @@ def build(
 
     Args:
         results: folder of all results; "published", "speed", "checks" and "verified" in it are
-            shown where they exist.
+            shown if they exist.
         listening: the sounds in the folder "listening" of the site, see `sounds.read`.
-        cards: of codecs that can be loaded, see `codecs.loadable`; they are listed beside the
+        cards: of codecs that can be loaded, see `codecs.loadable`; they are listed with the
             measured ones.
         in_browser: the codec in the folder "try" of the site, see `browser.read`; it gets a page.
         documentation: whether the folder "docs" of the site has the documentation.
 
-    Raises ResultsError for results that are torn or edited, or whose versions are mixed.
+    Raises ResultsError for results that are damaged or edited, or whose versions are mixed.
     """
-    measured = read_true(results)
-    whole = [result for result in measured if result.is_whole]
-    groups = [group for _, group in by_setting(whole)]
+    measured = read_checked(results)
+    complete = [result for result in measured if result.is_complete]
+    groups = [group for _, group in by_setting(complete)]
     for group in groups:
         refuse_mixed(group)
     published_cells = published.read(Path(results))
-    beside = {"in_browser": in_browser, "documentation": documentation}
-    pages = Pages(listening=listening or {"codecs": [], "clips": []}, **beside)
+    extras = {"in_browser": in_browser, "documentation": documentation}
+    pages = Pages(listening=listening or {"codecs": [], "clips": []}, **extras)
     del pages.files["listening.js"]  # of the page that `audiotok report` writes
     if in_browser is None:
         del pages.files["try.js"]
     else:
         pages.put("try.html", "try.html", codec=in_browser)
-    shown = [settings.describe(group, published_cells) for group in groups]
-    tables = headline.tables(whole, Path(results) / "published")
+    shown_settings = [settings.describe(group, published_cells) for group in groups]
+    tables = headline.tables(complete, Path(results) / "published")
     domains = [(table, fronts.headline_figures(table)) for table in tables]
-    partial = len(measured) - len(whole)
-    pages.put("index.html", "index.html", domains=domains, settings=shown, partial=partial)
-    for setting in shown:
+    partial = len(measured) - len(complete)
+    pages.put("index.html", "index.html", domains=domains, settings=shown_settings, partial=partial)
+    for setting in shown_settings:
         pages.put(setting.page, "setting.html", setting=setting)
         pages.put(setting.compare, "compare.html", setting=setting)
         pages.add(setting.data, setting.payload)
-    codecs.put(pages, shown, tables, Path(results), cards)
-    published.put(pages, published_cells, shown, Path(results))
+    codecs.put(pages, shown_settings, tables, results=Path(results), cards=cards)
+    published.put(pages, published_cells, shown_settings, Path(results))
     speed.put(pages, Path(results) / "speed")
     return pages.finished()
 
@@ -84,14 +84,14 @@ def write(
 def check(
     results: str | Path, out: str | Path, cards: Sequence[Mapping[str, Any]] = ()
 ) -> list[Path]:
-    """The files of the site in `out` that differ from what `build` gives, or are too many."""
+    """The files of the site in `out` that differ from those of `build`, or are not among them."""
     return folder.check(Path(out), _build_in(Path(out), results, cards))
 
 
 def _build_in(
     root: Path, results: str | Path, cards: Sequence[Mapping[str, Any]]
 ) -> dict[str, bytes]:
-    """`build`, with what lies in the folder of the site beside its pages."""
+    """`build`, with the listening page, codec and documentation in the folder of the site."""
     return build(
         results,
         sounds.read(root),

@@ -1,4 +1,4 @@
-"""The page on which a visitor's own sound goes through a codec, in his browser: nothing is sent.
+"""The page that codes a visitor's own sound in the browser: nothing is sent.
 
 The page is try.html, with the folder "try" beside it: the graphs of a bundled codec as ONNX, and
 onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, MIT; see ORIGIN.md).
@@ -6,8 +6,8 @@ Browsers do not let a page that was opened from the disk read files, so this one
 needs a web server.
 
 vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
-must stay below 40 MiB: sites of an installed audiotok have no such page. The folder "try" is made
-beside the pages and is not part of what `--check` compares.
+must stay below 40 MiB: sites of an installed audiotok have no such page. The folder "try" is
+written separately, and `--check` does not compare it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _ABOUT = "codec.json"
 
 
 def make(root: Path) -> Path | None:
-    """Writes the folder "try" of the site `root`; returns its path, or None where it is there
-    already, or where the runtime or the package onnx is missing."""
+    """Writes the folder "try" of the site `root`; returns its path, or None if it exists
+    already, or if the runtime or the package onnx is missing."""
     from audiotok.codec import onnx_graphs, registry
 
     folder = root / TRY
@@ -48,14 +48,16 @@ def make(root: Path) -> Path | None:
             log.warning("the site gets no page %s.html: %s", TRY, reason)
             return None
         content = {name: (Path(graphs) / name).read_bytes() for name in onnx_graphs.GRAPHS}
-        about = (Path(graphs) / onnx_graphs.ABOUT).read_bytes()
+        description = (Path(graphs) / onnx_graphs.ABOUT).read_bytes()
     files = {f"{name}.gz": gzip.compress(data, 9, mtime=0) for name, data in content.items()}
     for name in (_SCRIPT, f"{_WASM}.gz", "LICENSE"):
         files[name] = (VENDOR / name).read_bytes()
-    files[_ABOUT] = about  # last: a folder with it is whole
+    files[_ABOUT] = description  # last: a folder with this file is complete
     make_folder(folder)
-    if others := {path.name for path in folder.iterdir()} - files.keys():
-        raise ResultsError(f"{folder} holds {min(others)}, which is not of this page: move it away")
+    if other_files := {path.name for path in folder.iterdir()} - files.keys():
+        raise ResultsError(
+            f"{folder} holds {min(other_files)}, which is not of this page: move it away"
+        )
     for name, data in files.items():
         with replacing(folder / name, ResultsError) as file:
             file.write(data)
@@ -63,7 +65,7 @@ def make(root: Path) -> Path | None:
 
 
 def read(root: Path) -> dict[str, Any] | None:
-    """What the page says of its codec; None where the site has no whole folder "try"."""
+    """The description of the codec of the page; None if the site has no complete folder "try"."""
     try:
         return json.loads((root / TRY / _ABOUT).read_bytes())
     except (OSError, ValueError):

@@ -22,7 +22,7 @@ from audiotok.results.published import SAMPLE
 from audiotok.results.results import Result
 from audiotok.system.names import part
 
-_CARD = (  # key of a card, what it is
+_CARD = (  # key of a card, its title
     ("family", "family"),
     ("frame_rate", "frame rate, Hz"),
     ("num_codebooks", "codebooks"),
@@ -103,14 +103,15 @@ def loadable() -> list[dict[str, Any]]:
 
 def put(
     pages: Pages,
-    shown: Sequence[Setting],
+    shown_settings: Sequence[Setting],
     tables: Sequence[Headline],
+    *,
     results: Path,
     cards: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """codecs/NAME.html for every codec, and codecs.html, which lists them."""
     entries: dict[str, Entry] = {}
-    for setting in shown:
+    for setting in shown_settings:
         for result in setting.group:
             codec = result.summary["codec"]
             entry = Entry(result.codec, codec, status(codec, _record(results, codec)))
@@ -119,24 +120,25 @@ def put(
         entry = Entry(card["name"], dict(card), status(card, _record(results, card)))
         entries.setdefault(card["name"], entry).loadable = True
     rows = {row.codec: (table, row) for table in reversed(tables) for row in table.rows}
-    both = published.beside(results)
+    comparison = published.beside(results)
     for name, entry in sorted(entries.items()):
         codec = entry.codec
         table, row = rows.get(name, (None, None))
         badge = badge_page(name) if row is not None and _badge(table, row) else None
-        clips = [c for c in pages.listening["clips"] if name in c["files"]]
+        playable = [clip for clip in pages.listening["clips"] if name in clip["files"]]
         pages.put(
             entry.page, "codec.html", entry=entry, codec=codec, headline=_headline(table, row),
-            card=[(title, codec[key]) for key, title in _CARD if key in codec], clips=clips,
+            card=[(title, codec[key]) for key, title in _CARD if key in codec], clips=playable,
             scored=[(setting, r, provenance(r)) for setting, r in entry.measured],
-            links=_links(codec), beside=_beside(both, name), check=_check(results, name, codec),
+            links=_links(codec), beside=_published_rows(comparison, name),
+            check=_check(results, name, codec),
             record=_record(results, codec), citation=bibtex(codec.get("family")),
             taxonomy=published.card_taxonomy(codec), badge=badge,
         )  # fmt: skip
         if row is not None and (message := _badge(table, row)):
             pages.put(badge_page(name), "badge.svg", message=message)
-    listed = sorted(entries.values(), key=_order)
-    pages.put("codecs.html", "codecs.html", listed=listed, taxonomy=published.card_taxonomy)
+    sorted_entries = sorted(entries.values(), key=_order)
+    pages.put("codecs.html", "codecs.html", listed=sorted_entries, taxonomy=published.card_taxonomy)
 
 
 def _order(entry: Entry) -> tuple[bool, str, str]:
@@ -146,7 +148,7 @@ def _order(entry: Entry) -> tuple[bool, str, str]:
 
 
 def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> Status:
-    """What is known of a codec's agreement with its authors' implementation.
+    """How a codec was compared with its authors' implementation.
 
     Args:
         codec: its card.
@@ -154,11 +156,11 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
     """
     wrapped = WRAPPED.get(codec.get("family") or "")
     statement = codec.get("verified") or ""
-    own = (codec.get("weights") or {}).get("bundled") or "@" in codec["name"]
+    ours = (codec.get("weights") or {}).get("bundled") or "@" in codec["name"]
     if record is not None:
         kind = "proven" if record["equal"] and not record["different"] else "partly"
         counts = ", ".join(f"{record[s]} {s}" for s in ("equal", "different", "unavailable"))
-        text = "trained in this repository, verified" if own else "verified on official weights"
+        text = "trained in this repository, verified" if ours else "verified on official weights"
         return Status(f"{text} ({counts})", kind, wrapped)
     if codec["role"] in ("ceiling", "floor"):
         anchors = {"ceiling": "original recording", "floor": "random tokens"}
@@ -167,7 +169,7 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
         return Status("classical, tested", "other")
     if codec["role"] == "given":
         return Status("published sound, not run here", "other")
-    if own:
+    if ours:
         return Status("trained in this repository", "other")
     if "official models" in statement:
         return Status("verified on official weights", "proven", wrapped)
@@ -177,7 +179,7 @@ def status(codec: Mapping[str, Any], record: Mapping[str, Any] | None = None) ->
 
 
 def provenance(result: Result) -> list[tuple[str, Any]]:
-    """Where the numbers of a result came from: (what, value)."""
+    """The provenance of the numbers of a result: (name, value)."""
     run, summary = result.run, result.summary
     git = run.get("git") or {}
     commit = git.get("commit")
@@ -192,7 +194,7 @@ def provenance(result: Result) -> list[tuple[str, Any]]:
 
 
 def _headline(table: Headline | None, row: Row | None) -> dict[str, Any] | None:
-    """The headline numbers of a codec, beside the best and the original of the same table."""
+    """The headline numbers of a codec, with the corpus of its table."""
     if table is None or row is None or not row.cells:
         return None
     shown = [(c, row.cells[c.key]) for c in table.columns if c.key in row.cells]
@@ -202,7 +204,7 @@ def _headline(table: Headline | None, row: Row | None) -> dict[str, Any] | None:
 
 
 def badge_page(name: str) -> str:
-    """Where the badge of a codec is."""
+    """The path of the badge of a codec in the site."""
     return f"badges/{part(name)}.svg"
 
 
@@ -218,23 +220,26 @@ def _badge(table: Headline, row: Row) -> str | None:
 def _links(codec: Mapping[str, Any]) -> list[tuple[str, str]]:
     weights = codec.get("weights") or {}
     if repository := weights.get("repository"):
-        at = f"/tree/{weights['revision']}" if weights.get("revision") else ""
-        return [(f"weights: {repository}", f"https://huggingface.co/{repository}{at}")]
+        tree = f"/tree/{weights['revision']}" if weights.get("revision") else ""
+        return [(f"weights: {repository}", f"https://huggingface.co/{repository}{tree}")]
     return [("weights", weights["url"])] if weights.get("url") else []
 
 
 def _record(results: Path, codec: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of `audiotok verify` of a codec, where it is whole and of these codebooks."""
+    """The record of `audiotok verify` of a codec; None if there is no valid one of these
+    codebooks."""
     path = results / verified.FOLDER / f"{part(codec['name'])}.json"
     if not path.is_file() or verified.invalid_reason(path) is not None:
         return None
     record = json.loads(path.read_bytes())
-    own = codec.get("fingerprint")
-    return record if own is None or record.get("fingerprint") in (None, own) else None
+    fingerprint = codec.get("fingerprint")
+    return (
+        record if fingerprint is None or record.get("fingerprint") in (None, fingerprint) else None
+    )
 
 
 def _check(results: Path, name: str, codec: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What `audiotok check` wrote of these very codebooks."""
+    """The record of `audiotok check` of a codec; None if there is none of these codebooks."""
     path = results / "checks" / f"{part(name)}.json"
     if not path.is_file():
         return None
@@ -242,5 +247,5 @@ def _check(results: Path, name: str, codec: Mapping[str, Any]) -> dict[str, Any]
     return record if record.get("fingerprint") == codec.get("fingerprint") else None
 
 
-def _beside(both: pd.DataFrame | None, name: str) -> list[dict[str, Any]]:
-    return [] if both is None else both[both["codec"] == name].to_dict("records")
+def _published_rows(comparison: pd.DataFrame | None, name: str) -> list[dict[str, Any]]:
+    return [] if comparison is None else comparison[comparison["codec"] == name].to_dict("records")

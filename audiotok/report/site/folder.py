@@ -13,11 +13,11 @@ from audiotok.system.files import make_folder, replacing
 LIST = "site.json"  # {"written_by": ..., "files": {path in the site: sha256}}
 LISTENING = "listening"  # the folder of `audiotok report`, which is not part of the list
 DOCS = "docs"  # the folder of the documentation, which MkDocs writes
-BESIDE = (LISTENING, DOCS, "try")  # folders with what is not part of the list
+SEPARATE = (LISTENING, DOCS, "try")  # folders whose files are not in the list
 
 
 def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
-    """Writes the files of a site into `root`, and removes those of an earlier one that are no more.
+    """Writes the files of a site into `root`, and removes obsolete ones of an earlier site.
 
     Args:
         content: of all files, by their path in the site.
@@ -26,52 +26,55 @@ def write(root: Path, content: Mapping[str, bytes]) -> list[Path]:
         ResultsError: the folder is not empty and not a site of ours; a file in it that we did not
             write has the name of a page; or it cannot be written.
     """
-    old = check_target(root)
+    old_hashes = check_target(root)
     for name in content:
         path = root / name
-        if name not in old and path.exists() or path.is_symlink():
+        if name not in old_hashes and path.exists() or path.is_symlink():
             raise ResultsError(
                 f"{path} was not written by `audiotok leaderboard --site`: move it away, or name "
                 "an empty folder"
             )
-    new = {name: _sha256(page) for name, page in content.items()}
+    new_hashes = {name: _sha256(page) for name, page in content.items()}
     make_folder(root)
-    _put(
-        root / LIST, _list(old | new)
-    )  # first: a run that is killed leaves no file that is not listed
+    # The list comes first, so that a killed run leaves no unlisted file.
+    _put(root / LIST, _list(old_hashes | new_hashes))
     for name, page in content.items():
         make_folder((root / name).parent)
         _put(root / name, page)
-    for path in _left(root, old, content):
+    for path in _obsolete(root, old_hashes, content):
         path.unlink()
-    _put(root / LIST, _list(new))
+    _put(root / LIST, _list(new_hashes))
     return [root / name for name in content]
 
 
 def check_target(root: Path) -> dict[str, str]:
-    """The list of the site in `root`, {} where there is none; ResultsError where the folder holds
-    other files."""
-    old = _listed(root)
-    if old is None and root.is_dir() and any(path.name not in BESIDE for path in root.iterdir()):
+    """The list of the site in `root`, {} if there is none; ResultsError if the folder has other
+    files."""
+    hashes = _listed(root)
+    if (
+        hashes is None
+        and root.is_dir()
+        and any(path.name not in SEPARATE for path in root.iterdir())
+    ):
         raise ResultsError(
-            f"{root} holds something else than a site with its list {LIST}: name an empty folder"
+            f"{root} is not empty, and not a site with its list {LIST}: name an empty folder"
         )
-    return old or {}
+    return hashes or {}
 
 
 def check(root: Path, content: Mapping[str, bytes]) -> list[Path]:
-    """The files in `root` that are not as in `content`, or are left from an earlier site."""
+    """The files in `root` that differ from `content`, and those left from an earlier site."""
     listed = _list({name: _sha256(page) for name, page in content.items()})
-    wrong = [
+    differing = [
         root / name
         for name, page in (*content.items(), (LIST, listed))
         if not (root / name).is_file() or (root / name).read_bytes() != page
     ]
-    return wrong + _left(root, _listed(root) or {}, content)
+    return differing + _obsolete(root, _listed(root) or {}, content)
 
 
-def _left(root: Path, old: Mapping[str, str], content: Mapping[str, bytes]) -> list[Path]:
-    """Files that we wrote, that nobody changed since, and that the site no longer has."""
+def _obsolete(root: Path, old: Mapping[str, str], content: Mapping[str, bytes]) -> list[Path]:
+    """Listed files that are unchanged since we wrote them, and no longer part of the site."""
     paths = [(root / name, digest) for name, digest in old.items() if name not in content]
     return [
         path for path, digest in paths if path.is_file() and digest == _sha256(path.read_bytes())
@@ -79,7 +82,7 @@ def _left(root: Path, old: Mapping[str, str], content: Mapping[str, bytes]) -> l
 
 
 def _listed(root: Path) -> dict[str, str] | None:
-    """The list in the folder; None where there is none that can be used."""
+    """The list in the folder; None if there is no valid one."""
     try:
         files = json.loads((root / LIST).read_bytes())["files"]
         names = [PurePosixPath(name) for name in files]
@@ -91,8 +94,8 @@ def _listed(root: Path) -> dict[str, str] | None:
 
 
 def _list(files: Mapping[str, str]) -> bytes:
-    about = {"written_by": "audiotok leaderboard --site", "files": dict(sorted(files.items()))}
-    return (json.dumps(about, indent=1) + "\n").encode()
+    content = {"written_by": "audiotok leaderboard --site", "files": dict(sorted(files.items()))}
+    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _put(path: Path, data: bytes) -> None:

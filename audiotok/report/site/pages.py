@@ -26,7 +26,7 @@ class Pages:
     """The files of a site, by their path in it."""
 
     def __init__(self, **shared: Any) -> None:
-        """`shared` is known to every page."""
+        """`shared`: variables that every page gets."""
         self.files: dict[str, bytes] = {
             path.name: path.read_bytes() for path in sorted((_HERE / "static").iterdir())
         }
@@ -37,11 +37,11 @@ class Pages:
     def put(self, name: str, template: str, **context: Any) -> None:
         """Renders a page; links in it start from the root of the site."""
         root = "../" * name.count("/")
-        known = {"root": root, "name": name} | self._shared | context
-        self.add(name, _environment().get_template(template).render(known).encode())
+        variables = {"root": root, "name": name} | self._shared | context
+        self.add(name, _environment().get_template(template).render(variables).encode())
 
     def add(self, name: str, content: bytes) -> None:
-        """A file; ResultsError where two would have one name."""
+        """Adds a file; ResultsError if two files would have the same name."""
         if key(name) in map(key, self.files):
             raise ResultsError(f"two pages would be named {name}: rename one of the codecs or data")
         self.files[name] = content
@@ -52,7 +52,7 @@ class Pages:
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Templates are compiled once; that takes longer than all else."""
+    """The Jinja environment; kept, since compiling templates takes most of the time."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -75,17 +75,17 @@ def is_number(value: object) -> bool:
 
 
 def plain(value: object) -> str:
-    """A value of a card or a table as people read it; – where it is not known."""
+    """A value of a card or a table as text; – if it is not known."""
     if value is None or value != value or value == "" or value == [] or value == {}:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        if len(value) > 3 and all(each == value[0] for each in value):
+        if len(value) > 3 and all(item == value[0] for item in value):
             return f"{len(value)} × {plain(value[0])}"
         return ", ".join(map(plain, value))
     if isinstance(value, dict):
-        return ", ".join(f"{key} {plain(each)}" for key, each in value.items())
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
     return f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
 
 

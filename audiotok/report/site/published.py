@@ -25,14 +25,15 @@ _REPRESENTATIONS = {
 
 
 def read(results: Path) -> pd.DataFrame | None:
-    """The published numbers that have a counterpart among our columns; None where there are none
-    in these results."""
+    """The published numbers with a corresponding column of audiotok; None if the folder of results
+    has no published tables."""
     folder = results / "published"
     return published.cells(folder) if (folder / "SOURCES.yaml").is_file() else None
 
 
 def beside(results: Path) -> pd.DataFrame | None:
-    """Our numbers beside published ones; None where none of ours has a published counterpart."""
+    """Our numbers with the published ones; None if no number of ours has a published
+    counterpart."""
     if read(results) is None:
         return None
     try:
@@ -42,16 +43,19 @@ def beside(results: Path) -> pd.DataFrame | None:
 
 
 def put(
-    pages: Pages, published_cells: pd.DataFrame | None, shown: Sequence[Setting], results: Path
+    pages: Pages,
+    published_cells: pd.DataFrame | None,
+    shown_settings: Sequence[Setting],
+    results: Path,
 ) -> None:
     """published.html with all published tables; taxonomy.html with our codecs and the survey's."""
     folder = results / "published"
     names = [] if published_cells is None else published.names(folder)
     tables = [published.load(name, folder) for name in names]
     pages.put("published.html", "published.html", tables=tables)
-    survey = next((one for one in tables if one.attrs["name"] == _TAXONOMY), None)
+    survey = next((table for table in tables if table.attrs["name"] == _TAXONOMY), None)
     ours: dict[str, dict[str, str]] = {}
-    for setting in shown:
+    for setting in shown_settings:
         for result in setting.group:
             if taxonomy := card_taxonomy(result.summary["codec"]):
                 ours.setdefault(result.codec, taxonomy)
@@ -66,26 +70,26 @@ def put(
 
 
 def card_taxonomy(codec: Mapping[str, Any]) -> dict[str, str]:
-    """{axis: value} of a card in the notation of the pages; {} where the card states none."""
-    stated = codec.get("taxonomy") or {}
-    if not stated:
+    """{axis: value} of a card in the notation of the pages; {} if the card states none."""
+    taxonomy = codec.get("taxonomy") or {}
+    if not taxonomy:
         return {}
     sides = [
         [word.strip() for word in side.split(",", 1)]
-        for side in str(stated.get("encoder_decoder") or "").split("->")
+        for side in str(taxonomy.get("encoder_decoder") or "").split("->")
     ]
-    nets = [side[0] for side in sides]
-    kinds = [_REPRESENTATIONS.get(side[-1], side[-1]) for side in sides if len(side) > 1]
-    quantizer, _, rate = str(stated.get("quantization") or "").partition(",")
+    networks = [side[0] for side in sides]
+    representations = [_REPRESENTATIONS.get(side[-1], side[-1]) for side in sides if len(side) > 1]
+    quantizer, _, rate = str(taxonomy.get("quantization") or "").partition(",")
     axes = {
-        "encoder": nets[0],
-        "decoder": nets[-1] if len(nets) > 1 else "",
-        "representation": " → ".join(dict.fromkeys(kinds)),
+        "encoder": networks[0],
+        "decoder": networks[-1] if len(networks) > 1 else "",
+        "representation": " → ".join(dict.fromkeys(representations)),
         "quantizer": quantizer.strip(),
         "bitrate": rate.strip().lower(),
-        "training": stated.get("training_paradigm"),
-        "streamable": stated.get("streamability"),
-        "domain": stated.get("domain"),
+        "training": taxonomy.get("training_paradigm"),
+        "streamable": taxonomy.get("streamability"),
+        "domain": taxonomy.get("domain"),
     }
     return {axis: str(value) for axis, value in axes.items() if value}
 
@@ -101,8 +105,12 @@ def survey_taxonomy(row: Mapping[str, Any]) -> dict[str, str]:
         "representation": _REPRESENTATIONS.get(row["representation"], row["representation"]),
         "quantizer": row["quantization"],
         "bitrate": {"F": "fixed", "A": "adaptive"}.get(row["bitrate_F_fixed_A_adaptive"]),
-        "training": ", ".join(str(one) for one in training if one == one and one),
+        "training": ", ".join(str(part) for part in training if part == part and part),
         "streamable": "yes" if row["streamable"] is True else "no",
-        "domain": ", ".join(n for n in ("speech", "music", "audio") if row.get(n) is True),
+        "domain": ", ".join(name for name in ("speech", "music", "audio") if row.get(name) is True),
     }
-    return {axis: str(v) for axis, v in axes.items() if v and v == v and v != "-"}
+    return {
+        axis: str(value)
+        for axis, value in axes.items()
+        if value and value == value and value != "-"
+    }

@@ -1,4 +1,4 @@
-"""One suite on one corpus: its tables, boards and ranks, and the numbers of its pictures."""
+"""One suite on one corpus: its tables, boards and ranks, and the numbers of its plots."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from audiotok.results.results import Result, columns
 from audiotok.results.statistics import Clusters
 from audiotok.system.names import part
 
-QUALITY = "stoi"  # which is drawn first, where it was measured
-_DETAILS = ("_16k", "_aligned")  # of a column that is there without it, too
+QUALITY = "stoi"  # the column drawn first, if it was measured
+_DETAILS = ("_16k", "_aligned")  # suffixes of columns that also exist without the suffix
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Table:
     published: list[dict[str, Any]]
 
     def rank(self, name: str, codec: str) -> str:
-        """The rank of a codec in a column, with = where it is shared; "" where there is none."""
+        """The rank of a codec in a column, with = if it is shared; "" if there is none."""
         return shown_rank(self.ranking.columns.get(name, {}) if self.ranking else {}, codec)
 
     @property
@@ -51,7 +51,7 @@ class Table:
         return self.ranking.mean.get(codec) if self.ranking else None
 
     def unranked(self, codec: str) -> str:
-        """In which columns a codec has no rank, and why; "" where it has one in all."""
+        """The columns in which a codec has no rank, with reasons; "" if it has one in all."""
         reasons = self.ranking.unranked.get(codec, {}) if self.ranking else {}
         return "; ".join(f"{column}: {reason}" for column, reason in reasons.items())
 
@@ -62,23 +62,23 @@ class Table:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the pages of one setting show."""
+    """The content of the pages of one setting."""
 
     group: list[Result]
     boards: Boards
     key: str
-    known: dict[str, dict[str, Any]]
+    columns: dict[str, dict[str, Any]]
     tables: list[Table]
     payload: bytes
 
     @cached_property
     def figures(self) -> list[fronts.Figure]:
         """A drawing of each front."""
-        return [fronts.figure(front, self.group, self.known) for front in self.boards.main_fronts]
+        return [fronts.figure(front, self.group, self.columns) for front in self.boards.main_fronts]
 
     @property
     def legend(self) -> list[str]:
-        """What the marks of its boards mean."""
+        """The meaning of the marks of its boards."""
         return list(LEGEND[: 1 + bool(self.boards.costs)])
 
     @property
@@ -118,8 +118,8 @@ class Setting:
     @property
     def notes(self) -> list[str]:
         data, marks = self.group[0].summary["data"], (r.contamination for r in self.group)
-        about = remarks(data["name"], columns(self.group)) + samples.notes(self.group)
-        return about + contamination.notes(marks)
+        texts = remarks(data["name"], columns(self.group)) + samples.notes(self.group)
+        return texts + contamination.notes(marks)
 
     @property
     def samples(self) -> list[str]:
@@ -140,7 +140,7 @@ class Setting:
 
     @property
     def choices(self) -> dict[str, list[str]]:
-        """What can be chosen in each filter."""
+        """The values of each filter."""
         facts = [facts_of(result) for result in self.group]
         return {
             key: sorted({str(fact[key]) for fact in facts if fact[key] not in (None, "")})
@@ -149,34 +149,43 @@ class Setting:
 
 
 def describe(group: Sequence[Result], published_cells: pd.DataFrame | None) -> Setting:
-    """All that is shown of one setting."""
-    group, known, boards = list(group), columns(group), Boards(group)
+    """The content of the pages of one setting."""
+    group, by_name, boards = list(group), columns(group), Boards(group)
     tables = []
     for task in boards.tasks:
-        names = _ordered(group, task, known)
-        details = {name for name in names if _is_detail(name, known)}
+        names = _ordered(group, task, by_name)
+        details = {name for name in names if _is_detail(name, by_name)}
         if len(details) == len(names):
             details = set()
         rows = _published(published_cells, [name for name in names if name not in details])
         tables.append(Table(task, names, details, boards.rankings[task], rows))
-    known = {name: known[name] for table in tables for name in table.names}
+    by_name = {name: by_name[name] for table in tables for name in table.names}
     key = part("-".join(group[0].folder.parts[-3:-1]))
-    return Setting(group, boards, key, known, tables, _payload(boards, known))
+    return Setting(
+        group=group,
+        boards=boards,
+        key=key,
+        columns=by_name,
+        tables=tables,
+        payload=_payload(boards, by_name),
+    )
 
 
-def _ordered(group: Sequence[Result], task: str, known: dict[str, dict[str, Any]]) -> list[str]:
+def _ordered(group: Sequence[Result], task: str, by_name: dict[str, dict[str, Any]]) -> list[str]:
     """The columns of a task: those that are ranked, those that the suite puts first, the other
     numbers with a direction, and then details."""
     ranked = declared_columns(group, task, "ranked")
-    first = [*ranked, *group[0].summary["suite"].get("headline", ())]
-    own = [name for name, column in known.items() if column["task"] == task]
-    return sorted(own, key=lambda name: (
-        first.index(name) if name in first else len(first), _is_detail(name, known), own.index(name)
+    leading = [*ranked, *group[0].summary["suite"].get("headline", ())]
+    names = [name for name, column in by_name.items() if column["task"] == task]
+    return sorted(names, key=lambda name: (
+        leading.index(name) if name in leading else len(leading),
+        _is_detail(name, by_name),
+        names.index(name),
     ))  # fmt: skip
 
 
 def facts_of(result: Result) -> dict[str, Any]:
-    """What rows are filtered by."""
+    """The values by which rows are filtered."""
     codec = result.summary["codec"]
     taxonomy = codec.get("taxonomy") or {}
     streamable = codec.get("streamable")
@@ -193,11 +202,11 @@ def facts_of(result: Result) -> dict[str, Any]:
     }
 
 
-def _is_detail(name: str, known: dict[str, dict[str, Any]]) -> bool:
+def _is_detail(name: str, by_name: dict[str, dict[str, Any]]) -> bool:
     base = name
-    for end in _DETAILS * 2:
-        base = base.removesuffix(end)
-    return known[name]["higher_is_better"] is None or (base != name and base in known)
+    for suffix in _DETAILS * 2:
+        base = base.removesuffix(suffix)
+    return by_name[name]["higher_is_better"] is None or (base != name and base in by_name)
 
 
 def _measured(result: Result, column: str) -> float | None:
@@ -220,25 +229,27 @@ def _published(cells: pd.DataFrame | None, names: Sequence[str]) -> list[dict[st
     return list(rows.values())
 
 
-def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
-    """A script that hands over means, intervals, fronts and the rows of each clip."""
+def _payload(boards: Boards, by_name: dict[str, dict[str, Any]]) -> bytes:
+    """A script with the means, intervals, fronts and rows of each clip, for the drawings."""
     group = boards.group
     clips = sorted(set().union(*(result.rows["clip"] for result in group if _has_rows(result))))
-    place = pd.Index(clips)
-    about = {}
-    for name, column in known.items():
+    index = pd.Index(clips)
+    by_column = {}
+    for name, column in by_name.items():
         better = column["higher_is_better"]
-        drawn = [r for r in group if _has_rows(r) and name in r.rows]
-        drawn = [r for r in drawn if _measured(r, name) is not None]
-        weight = comparison.weight_of(drawn, name) if drawn and better is not None else ""
-        about[name] = {
+        with_values = [r for r in group if _has_rows(r) and name in r.rows]
+        with_values = [r for r in with_values if _measured(r, name) is not None]
+        weight = (
+            comparison.weight_of(with_values, name) if with_values and better is not None else ""
+        )
+        by_column[name] = {
             "title": title(name), "unit": column["unit"], "digits": column["digits"],
             "better": better,
             "task": column["task"], "description": column["description"], "weight": weight,
             "share": shares.is_share(name),
         }  # fmt: skip
-    needed = {name for name, column in about.items() if column["weight"] != ""}
-    needed |= {column["weight"] for column in about.values() if column["weight"]}
+    needed = {name for name, column in by_column.items() if column["weight"] != ""}
+    needed |= {column["weight"] for column in by_column.values() if column["weight"]}
     one_machine = len({result.run["hardware"] for result in group}) == 1
     codecs = []
     for result in group:
@@ -248,39 +259,43 @@ def _payload(boards: Boards, known: dict[str, dict[str, Any]]) -> bytes:
             if score["mean"] is not None and (one_machine or name not in result.run["times"])
         }
         codecs.append({
-            "name": result.codec, "title": result.marked, "role": result.role,
+            "name": result.codec, "title": result.marked_title, "role": result.role,
             "curve": curve_of(result), "page": codec_page(result.codec), "scores": scores,
-            "rows": _rows(result, needed, place) if _has_rows(result) else {},
+            "rows": _rows(result, needed, index) if _has_rows(result) else {},
         })  # fmt: skip
     costs = [c for task in boards.tasks for c in declared_columns(group, task, "costs")]
-    content = {"costs": costs, "quality": QUALITY, "columns": about, "pair": first_pair(group)}
-    clusters = Clusters(speakers.by_clip(group, place), len(clips))
+    content = {"costs": costs, "quality": QUALITY, "columns": by_column, "pair": first_pair(group)}
+    clusters = Clusters(speakers.by_clip(group, index), len(clips))
     content |= {"clips": clips, "clusters": clusters.codes.tolist(), "codecs": codecs}
     content["fronts"] = [
-        {"cost": one.cost, "column": one.column, "codecs": one.codecs} for one in boards.fronts
+        {"cost": front.cost, "column": front.column, "codecs": front.codecs}
+        for front in boards.fronts
     ]
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return f"window.audiotok = {text};\n".encode()
 
 
 def first_pair(group: Sequence[Result]) -> list[str]:
-    """Two codecs that are worth comparing first: a neural one, with its authors' weights where
-    there is one, and a classical one (else another neural one) of the nearest bitrate."""
+    """The pair of codecs that is compared first: a neural one, if possible with its authors'
+    weights, and a classical one (else another neural one) of the nearest bitrate."""
     rates = {r.codec: rate for r in group if (rate := bitrate(r) or 0) > 0 and _has_rows(r)}
     neural = [r.codec for r in group if r.role == "neural" and r.codec in rates]
-    real = [r.codec for r in group if r.codec in neural and section_of(r) == CODECS] or neural
-    other = [r.codec for r in group if r.role == "baseline" and r.codec in rates] or neural
-    pairs = [(one, two) for one in real for two in other if one != two]
+    candidates = [r.codec for r in group if r.codec in neural and section_of(r) == CODECS] or neural
+    partners = [r.codec for r in group if r.role == "baseline" and r.codec in rates] or neural
+    pairs = [(first, second) for first in candidates for second in partners if first != second]
     if not pairs:
         return [r.codec for r in group if _has_rows(r) and r.role != "ceiling"][:2]
     return list(min(pairs, key=lambda pair: (abs(np.log(rates[pair[0]] / rates[pair[1]])), pair)))
 
 
-def _rows(result: Result, needed: set[str], place: pd.Index) -> dict[str, list[float | None]]:
+def _rows(result: Result, needed: set[str], index: pd.Index) -> dict[str, list[float | None]]:
     """Each column as a list over all clips of the setting."""
-    frame = result.rows.set_index("clip").reindex(place)
+    frame = result.rows.set_index("clip").reindex(index)
     return {
-        name: [float(f"{x:.6g}") if np.isfinite(x) else None for x in frame[name].to_numpy(float)]
+        name: [
+            float(f"{value:.6g}") if np.isfinite(value) else None
+            for value in frame[name].to_numpy(float)
+        ]
         for name in sorted(needed & set(frame.columns))
     }
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from audiotok.report.site.folder import LISTENING
 
-CORPUS = "bundled"  # whose licence allows anybody to pass its clips on
+CORPUS = "bundled"  # its licence allows redistribution
 CLIPS = ("slt_0", "kal_0", "music_melody")
 CODECS = ("opus-6k", "opus-12k", "lyra-v2:codebooks=16", "rvq-mini", "wavtokenizer-mini")
 
 
 def make(root: Path) -> Path | None:
     """Writes the page of CLIPS through those of CODECS whose weights are on this machine into the
-    folder "listening" of the site `root`; returns its path, or None where there is one already.
+    folder "listening" of the site `root`; returns its path, or None if there is one already.
     """
     from audiotok import data
     from audiotok.codec import checkpoints, registry
@@ -39,13 +39,13 @@ def make(root: Path) -> Path | None:
 
 def read(root: Path) -> dict[str, Any] | None:
     """{"codecs": names, "clips": [{"id", "text", "seconds", "files": {name: path in the site}}]} of
-    the listening page in the site; None where it has none, or none of clips that may be passed on.
+    the listening page in the site; None if it has none, or none of clips that may be redistributed.
     """
     try:
-        about = json.loads((root / LISTENING / "about.json").read_bytes())
-        if about["corpus"] != CORPUS:
+        description = json.loads((root / LISTENING / "about.json").read_bytes())
+        if description["corpus"] != CORPUS:
             return None
-        page = {"codecs": [str(name) for name in about["codecs"]], "clips": []}
+        page = {"codecs": [str(name) for name in description["codecs"]], "clips": []}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:
@@ -55,8 +55,8 @@ def read(root: Path) -> dict[str, Any] | None:
                 for name, file in clip["files"].items()
                 if (root / LISTENING / file).is_file()
             }
-            about = {"id": str(clip["id"]), "text": clip["text"], "seconds": clip["seconds"]}
-            page["clips"].append(about | {"files": files})
+            description = {"id": str(clip["id"]), "text": clip["text"], "seconds": clip["seconds"]}
+            page["clips"].append(description | {"files": files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         page["clips"] = []  # a page of an earlier version, without the list of its sounds
     return page

@@ -18,33 +18,33 @@ _LEFT, _RIGHT, _BOTTOM, _TOP = 62, 30, 46, 14
 
 
 def put(pages: Pages, folder: Path) -> None:
-    """speed.html; without measurements it says so."""
+    """Writes speed.html; without measurements, it says "not measured"."""
     parts = []
     for path in sorted(folder.glob("*.csv")) if folder.is_dir() else ():
         try:
             frame = pd.read_csv(path)
-            about = json.loads(path.with_suffix(".json").read_bytes())
+            description = json.loads(path.with_suffix(".json").read_bytes())
         except (OSError, ValueError) as reason:
             raise ResultsError(
                 f"{path} or its .json cannot be read: {reason}; restore both or remove both"
             ) from reason
         parts.append({
-            "name": path.stem, "title": title(path.stem), "about": about,
-            "goals": about.get("goals", []), "columns": list(frame.columns),
+            "name": path.stem, "title": title(path.stem), "about": description,
+            "goals": description.get("goals", []), "columns": list(frame.columns),
             "rows": frame.to_dict("records"),
-            "rooflines": rooflines(frame, about.get("ceilings") or {}),
+            "rooflines": rooflines(frame, description.get("ceilings") or {}),
         })  # fmt: skip
     pages.put("speed.html", "speed.html", parts=parts)
 
 
 def rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str, Any]]:
-    """Work against arithmetic intensity (Williams, Waterman and Patterson 2009); no drawing where
+    """Work against arithmetic intensity (Williams, Waterman and Patterson 2009); no drawing if
     the measured ceilings or the work are not known.
 
-    Both roofs are the most that anything measured on the machine reached, so that nothing lies
-    above them: the copy of large arrays and PyTorch's product are often less, since small data stay
-    in caches and the library of the product may not use the widest instructions. They are drawn
-    below the roofs, as what they are.
+    Both roofs are the largest values that any measurement on the machine reached, so that no point
+    lies above them. The copy of large arrays and PyTorch's matrix product are often slower, since
+    small data stay in caches and the library may not use the widest instructions; they are drawn as
+    a second line below the roofs.
     """
     copy, product = ceilings.get("copy_gb_per_s"), ceilings.get("fp32_product_gflop_per_s")
     if not copy or not product or not {"gflop", "mbytes", "ms"} <= set(frame.columns):
@@ -61,31 +61,31 @@ def rooflines(frame: pd.DataFrame, ceilings: dict[str, float]) -> list[dict[str,
     ]
     if not points:
         return []
-    peak = max([product, *(p["y"] for p in points)])
+    peak = max([product, *(point["y"] for point in points)])
     ridge = peak / copy  # left of it, a point above the line of the copy had its data in a cache
-    bandwidth = max([copy, *(p["y"] / p["x"] for p in points if p["x"] < ridge)])
-    low, high = _decades([p["x"] for p in points] + [peak / bandwidth])
-    bottom, top = _decades([p["y"] for p in points] + [peak])
+    bandwidth = max([copy, *(point["y"] / point["x"] for point in points if point["x"] < ridge)])
+    low, high = _decades([point["x"] for point in points] + [peak / bandwidth])
+    bottom, top = _decades([point["y"] for point in points] + [peak])
 
-    def across(x: float) -> float:
+    def x_pixel(x: float) -> float:
         return round(_LEFT + (_WIDE - _LEFT - _RIGHT) * (math.log10(x) - low) / (high - low), 1)
 
-    def up(y: float) -> float:
-        tall = _HIGH - _BOTTOM - _TOP
-        return round(_HIGH - _BOTTOM - tall * (math.log10(y) - bottom) / (top - bottom), 1)
+    def y_pixel(y: float) -> float:
+        height = _HIGH - _BOTTOM - _TOP
+        return round(_HIGH - _BOTTOM - height * (math.log10(y) - bottom) / (top - bottom), 1)
 
     def line(bandwidth: float, peak: float) -> str:
         start = max(10.0**low, 10.0**bottom / bandwidth)
-        places = [(start, start * bandwidth), (peak / bandwidth, peak), (10.0**high, peak)]
-        return " ".join(f"{across(x)},{up(y)}" for x, y in places if x >= start)
+        vertices = [(start, start * bandwidth), (peak / bandwidth, peak), (10.0**high, peak)]
+        return " ".join(f"{x_pixel(x)},{y_pixel(y)}" for x, y in vertices if x >= start)
 
     return [{
         "width": _WIDE, "height": _HIGH, "left": _LEFT, "floor": _HIGH - _BOTTOM, "top": _TOP,
         "right": _WIDE - _RIGHT, "copy": copy, "product": product, "bandwidth": bandwidth,
         "peak": peak, "roof": line(bandwidth, peak), "reference": line(copy, product),
-        "points": [p | {"cx": across(p["x"]), "cy": up(p["y"])} for p in points],
-        "x_ticks": [(across(10.0**e), _power(e)) for e in range(low, high + 1)],
-        "y_ticks": [(up(10.0**e), _power(e)) for e in range(bottom, top + 1)],
+        "points": [p | {"cx": x_pixel(p["x"]), "cy": y_pixel(p["y"])} for p in points],
+        "x_ticks": [(x_pixel(10.0**e), _power(e)) for e in range(low, high + 1)],
+        "y_ticks": [(y_pixel(10.0**e), _power(e)) for e in range(bottom, top + 1)],
     }]  # fmt: skip
 
 

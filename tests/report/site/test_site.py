@@ -229,11 +229,11 @@ def test_a_list_from_elsewhere_names_no_file_outside(folder, tmp_path):
     for name in ("../mine.html", str(mine)):
         out.mkdir(exist_ok=True)
         (out / "site.json").write_text(json.dumps({"files": {name: digest}}))
-        with pytest.raises(ResultsError, match="holds something else"):
+        with pytest.raises(ResultsError, match="is not empty, and not a site"):
             site.write(folder, out)
     (out / "site.json").unlink()
     (out / "site.css").write_text("body {}")  # no mark of ours
-    with pytest.raises(ResultsError, match="holds something else"):
+    with pytest.raises(ResultsError, match="is not empty, and not a site"):
         site.write(folder, out)
     assert mine.read_text() == "mine"
 
@@ -241,7 +241,7 @@ def test_a_list_from_elsewhere_names_no_file_outside(folder, tmp_path):
 def test_a_folder_of_other_things_is_left_alone(folder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("my page")
-    with pytest.raises(ResultsError, match="holds something else"):
+    with pytest.raises(ResultsError, match="is not empty, and not a site"):
         site.write(folder, tmp_path / "mine")
     assert (tmp_path / "mine" / "index.html").read_text() == "my page"
 

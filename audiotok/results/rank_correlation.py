@@ -1,12 +1,12 @@
-"""Whether one number orders codecs as another does: Kendall's tau with an interval over speakers.
+"""How two columns agree on the order of codecs: Kendall's tau with an interval over speakers.
 
-    foretelling.table(results, ["stoi", "wer_whisper_base"], ["enhance_dwer", "tts_wer_base"])
+    rank_correlation.table(results, ["stoi", "wer_whisper_base"], ["enhance_dwer", "tts_wer_base"])
 
 The survey of discrete audio tokens (arXiv 2506.10274, section 5) notes that reconstruction does not
-foretell what can be generated. A tau of +1 means that both numbers order the codecs alike (the
-better first), -1 that the orders are opposite, 0 that one says nothing of the other. Points are
+predict how well tokens can be generated. A tau of +1 means that both numbers order the codecs
+equally (the better first), -1 that the orders are opposite, 0 that they are unrelated. Points are
 codecs at one number of codebooks and one merge rate, never the reference, baselines or random
-codes. With fewer than LEAST of them any order is likely by chance: then there is no tau.
+codes. With fewer than MIN_POINTS of them any order is likely by chance: then there is no tau.
 
 Points of one family at several rates are not independent: most numbers fall with the rate, so tau
 is high within a family. The interval shows the uncertainty over speakers alone, not over codecs.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from scipy.stats import kendalltau
 from audiotok.results import comparison, statistics
 from audiotok.results.results import Result, by_setting
 
-LEAST = 8  # points
+MIN_POINTS = 8
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class Agreement:
         first, second: columns.
         codecs: the points that have both.
         tau: Kendall's tau-b; None without a value, see `reason`.
-        ci95: its interval; None if the speakers are not known, or one alone is.
-        speakers: how many the interval is over.
+        ci95: its interval; None if fewer than two speakers are known.
+        speakers: number of speakers of the interval.
         reason: why there is no tau, or no interval; else empty.
     """
 
     first: str
     second: str
     codecs: tuple[str, ...]
-    tau: float | None
-    ci95: tuple[float, float] | None
-    speakers: int
+    tau: float | None = None
+    ci95: tuple[float, float] | None = None
+    speakers: int = 0
     reason: str = ""
 
 
@@ -60,33 +60,36 @@ def table(results: Sequence[Result], first: Sequence[str], second: Sequence[str]
         first, second: names of columns.
     """
     rows = []
-    for one in first:
-        for other in second:
-            found = agreement(results, one, other)
-            low, high = found.ci95 or (np.nan, np.nan)
+    for first_column in first:
+        for second_column in second:
+            result = agreement(results, first_column, second_column)
+            low, high = result.ci95 or (np.nan, np.nan)
             rows.append({
-                "first": one, "second": other, "points": len(found.codecs),
-                "tau": np.nan if found.tau is None else found.tau, "low": low, "high": high,
-                "speakers": found.speakers, "reason": found.reason,
+                "first": first_column, "second": second_column, "points": len(result.codecs),
+                "tau": np.nan if result.tau is None else result.tau, "low": low, "high": high,
+                "speakers": result.speakers, "reason": result.reason,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def agreement(results: Sequence[Result], first: str, second: str, least: int = LEAST) -> Agreement:
+def agreement(
+    results: Sequence[Result], first: str, second: str, min_points: int = MIN_POINTS
+) -> Agreement:
     """Tau of two columns over the codecs that have both."""
     settings = [list(_settings(results, column)) for column in (first, second)]
     sides = max(itertools.product(*settings), key=lambda pair: len(pair[0].keys() & pair[1].keys()))
     codecs = tuple(sorted(sides[0].keys() & sides[1].keys()))
-    if len(codecs) < least:
-        reason = f"{len(codecs)} points have both: no tau for fewer than {least}"
-        return Agreement(first, second, codecs, None, None, 0, reason)
+    result = Agreement(first, second, codecs)
+    if len(codecs) < min_points:
+        reason = f"{len(codecs)} points have both: no tau for fewer than {min_points}"
+        return replace(result, reason=reason)
     means, replicates = [], []
     for side, column in zip(sides, (first, second), strict=True):
         chosen = [side[codec] for codec in codecs]
         better = chosen[0].scores[column]["higher_is_better"]
         if better is None:
             reason = f"{column} has no direction: neither more nor less of it is better"
-            return Agreement(first, second, codecs, None, None, 0, reason)
+            return replace(result, reason=reason)
         numbers = comparison.on_the_same_clips(chosen, column)
         sign = 1 if better else -1
         if numbers is None:
@@ -97,24 +100,26 @@ def agreement(results: Sequence[Result], first: str, second: str, least: int = L
             replicates.append((sign * numbers[2].values, numbers[2].clusters))
     tau = _tau(*means)
     if np.isnan(tau):
-        return Agreement(first, second, codecs, None, None, 0, "all points have one value")
+        return replace(result, reason="all points have one value")
+    result = replace(result, tau=tau)
     if None in replicates:
         reason = "no interval: the rows do not determine the number of a corpus"
-        return Agreement(first, second, codecs, tau, None, 0, reason)
+        return replace(result, reason=reason)
     speakers, taus, clusters = _resampled(means, replicates)
+    result = replace(result, speakers=speakers)
     if clusters is None:
         reason = "no interval: fewer than two speakers are known, or not of every clip"
-        return Agreement(first, second, codecs, tau, None, speakers, reason)
+        return replace(result, reason=reason)
     if len(set(taus)) == 1:
         reason = f"no interval: tau is the same without any one of {speakers} speakers"
-        return Agreement(first, second, codecs, tau, None, speakers, reason)
+        return replace(result, reason=reason)
     ci95 = statistics.estimate(tau, taus, clusters).ci95
     limited = ci95 and (max(-1.0, ci95[0]), min(1.0, ci95[1]))
-    return Agreement(first, second, codecs, tau, limited or None, speakers)
+    return replace(result, ci95=limited or None)
 
 
 def _settings(results: Sequence[Result], column: str) -> Iterator[dict[str, Result]]:
-    """Of each setting {codec: its result}, for the neural codecs with a value; then one of none."""
+    """{codec: result} of the neural codecs with a value, for each setting; at last an empty one."""
     for _, group in by_setting(results):
         yield {
             result.codec: result
@@ -129,8 +134,8 @@ def _resampled(
 ) -> tuple[int, list[float], statistics.Clusters | None]:
     """Speakers, tau of each resample, and the clusters that were resampled.
 
-    Where both numbers are of the same speakers, a resample has the same speakers of both. Else, as
-    where one is of another corpus, a speaker is left out of the number that has them.
+    If both numbers are of the same speakers, a resample has the same speakers for both. Otherwise,
+    e.g. for two corpora, a speaker is left out only of the number that includes this speaker.
     """
     if all(clusters.method == statistics.BOOTSTRAP for _, clusters in replicates):
         labels = {label for _, clusters in replicates for label in clusters.labels}

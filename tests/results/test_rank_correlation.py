@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support import result_kit
 
-from audiotok.results import foretelling, results, statistics
+from audiotok.results import rank_correlation, results, statistics
 
 SPEAKERS = ["a", "a", "b", "b", "c", "c"]
 
@@ -21,7 +21,7 @@ def put(root, column, numbers, noise=0.0, **options):
 
 
 def found(root, first="stoi", second="mel_distance", **options):
-    return foretelling.agreement(results.read_all(root), first, second, **options)
+    return rank_correlation.agreement(results.read_all(root), first, second, **options)
 
 
 def test_equal_and_opposite_orders(tmp_path):
@@ -60,7 +60,7 @@ def test_fewer_points_have_no_tau(tmp_path):
     assert agreement.tau is None and len(agreement.codecs) == 7
     assert agreement.reason == "7 points have both: no tau for fewer than 8"
     assert found(tmp_path, "stoi", "nothing").tau is None
-    table = foretelling.table(results.read_all(tmp_path), ["stoi"], ["mel_distance", "pesq"])
+    table = rank_correlation.table(results.read_all(tmp_path), ["stoi"], ["mel_distance", "pesq"])
     assert list(table.points) == [7, 0] and table.tau.isna().all()
 
 
@@ -92,7 +92,7 @@ def many(labels):
     first, second = np.array([[1, 2, 3, 4]] * 2), np.array([[1, 2, 3, 4], [2, 4, 1, 3]])
     clusters = statistics.Clusters(labels, len(labels))
     assert clusters.method == statistics.BOOTSTRAP
-    return foretelling._resampled([first[0]] * 2, [(first, clusters), (second, clusters)])
+    return rank_correlation._resampled([first[0]] * 2, [(first, clusters), (second, clusters)])
 
 
 def test_a_tau_of_zero_counts_in_resamples_of_many_speakers():
