@@ -120,6 +120,15 @@ def test_nobody_gains_by_failing_on_hard_clips(folder):
     assert "pesq" in rank(group(folder), "reconstruction").unranked["chooser"]
 
 
+def test_a_better_codec_that_fails_on_a_clip_stays_ahead(folder):
+    """Its worst-case mean is (39 * 3 + 1) / 40, still above 2: the others do not move up."""
+    rows = results.read(folder / "smoke-v1/clips-0a0b0a0b/best").rows
+    about = {"mel_distance": list(rows["mel_distance"])}
+    put(folder, "best", {"pesq": with_gaps(list(rows["pesq"]), [0])} | about)
+    ranks = rank(group(folder), "reconstruction").columns["pesq"]
+    assert ranks == {"best": 1, "twin": 2, "other": 2}
+
+
 @pytest.mark.parametrize("worst", [1.0, -60.0])
 def test_a_very_bad_value_makes_no_tie_of_a_failure(folder, worst):
     """One value far below all others makes the interval wide, in which a lower mean is a tie."""
