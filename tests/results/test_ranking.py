@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support import result_kit
 from support.result_kit import put, spread
 
 from audiotok.errors import ResultsError
@@ -177,6 +178,21 @@ def test_missing_words_are_charged_with_their_weight(tmp_path):
     charged = (0.19 * sum(words[3:]) + sum(words[:3])) / sum(words)
     assert one.worst_case_means["gaps"] == pytest.approx(charged, rel=1e-5)
     assert one.means["gaps"] == pytest.approx(0.19) and one.ranks == {"good": 1, "gaps": 2}
+
+
+def test_a_number_of_the_corpus_is_of_the_clips_of_its_task(tmp_path, monkeypatch):
+    """It has no values of clips; a clip that only another task has a value of does not count."""
+    task = "probe_verification"
+    about = {"probe_eer": (task, "", False, 3), "probe_score": (task, "", None, 3)}
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    for name, missing in (("one", [0]), ("two", [])):
+        score = {"probe_eer": [NAN] * 40, "probe_score": with_gaps([1.0] * 40, missing)}
+        folder = put(tmp_path, name, score | {"pesq": spread(3)}, seal=False)
+        content = results.read(folder).summary
+        content["scores"]["probe_eer"]["mean"] = 0.2
+        results.write_json(folder / "summary.json", content)
+    unranked = rank(group(tmp_path), task).unranked
+    assert unranked == {"one": {"probe_eer": "no value on 1 of 40 clips"}}
 
 
 def test_what_is_not_better_than_random_codes_shares_the_last_rank(folder):
