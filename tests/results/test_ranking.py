@@ -62,6 +62,17 @@ def test_only_columns_that_the_task_names_are_ranked(folder):
     assert list(rank(group(folder), "reconstruction").standings) == ["mel_distance", "pesq"]
 
 
+def test_columns_of_a_task_with_an_option_end_in_it(tmp_path, monkeypatch):
+    task = "acoustic_lm:parallel"
+    columns = ("pairs_speaker_parallel", "pairs_speaker_parallel_seed_0")
+    about = dict.fromkeys(columns, (task, "", True, 3))
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    for name, mean in (("best", 0.8), ("other", 0.6)):
+        put(tmp_path, name, {column: spread(mean) for column in columns})
+    assert rank(group(tmp_path), task).columns == {columns[0]: {"best": 1, "other": 2}}
+    assert rank(group(tmp_path), task, "quality") is None  # continuations were not measured
+
+
 def test_a_codec_without_values_is_not_ranked_in_that_column(folder):
     """More than a fifth of the clips, or all of them; and it has no mean rank."""
     put(folder, "picky", {"pesq": [4.5] * 31 + [NAN] * 9, "mel_distance": [0.1] * 40})
