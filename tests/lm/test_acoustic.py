@@ -128,7 +128,7 @@ def test_no_sound_wins_by_being_shorter(protocol):
 
 def test_the_order_of_codecs_is_the_same_for_every_seed(protocol, monkeypatch):
     """Of four sources at one rate, whose codes hold 3, 2.1, 0.75 and 0 bits."""
-    short = Budget(seconds=300, crop_seconds=1, batch_size=8, learning_rate=1e-2)
+    short = Budget(seconds=160, crop_seconds=1, batch_size=8, learning_rate=1e-2)
     monkeypatch.setattr(acoustic, "PROTOCOL", dataclasses.replace(protocol, budget=short))
     still = np.tile(np.eye(8)[0], (8, 1))
     orders = []
