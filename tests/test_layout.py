@@ -109,8 +109,11 @@ def test_reaches_no_codec(part):
 
 @pytest.mark.parametrize(
     "module",
-    ["report.leaderboard", "results.results", "results.comparison", "results.published", "errors"],
-)
+    [
+        "report.leaderboard", "results.results", "results.comparison", "results.published",
+        "harness.summary", "errors",
+    ],
+)  # fmt: skip
 def test_needs_no_torch(module):
     program = f"import sys, audiotok.{module}; print('torch' in sys.modules)"
     run = subprocess.run(

@@ -19,7 +19,7 @@ from audiotok.tokens import Tokens
 KINDS = list(tiny.QUANTIZERS)
 NESTED = ["rvq", "projected", "strided", "factorized"]
 BY_QUANTIZER = {"batches", "fast precision", "training mode"}
-OF_A_QUANTIZER = [one for one in PROMISES if one in OF_THE_CARD or one.name in BY_QUANTIZER]
+OF_A_QUANTIZER = [*OF_THE_CARD, *(one for one in PROMISES if one.name in BY_QUANTIZER)]
 
 
 @pytest.fixture(scope="module")

@@ -59,6 +59,7 @@ def test_arrangements_by_hand():
 
     assert steps("parallel") == [["00", "10"], ["01", "11"], ["02", "12"]]
     assert steps("delay") == [["00", "-"], ["01", "10"], ["02", "11"], ["-", "12"]]
+    assert arrange("delay", 3, (1, 1)).frame.min() == -1  # what an empty slot holds
     assert sum(steps("interleaved"), []) == ["00", "10", "01", "11", "02", "12"]
     assert sum(steps("coarse_first"), []) == ["00", "01", "02", "10", "11", "12"]
     with pytest.raises(ValueError, match="not 'flatten'"):
@@ -125,6 +126,27 @@ def test_no_model_sees_the_future(kind):
                 "rq": (s, j) > (t, k),
             }[kind]
             assert later or (j, s) == (k, t)
+
+
+def test_a_new_transformer():
+    """Its parameters, and their values as GPT-2's: outputs are smaller by the number of layers."""
+    torch.manual_seed(0)
+    model = Transformer(64, 2, 8)
+    parameters = dict(model.named_parameters())
+    assert sum(map(torch.Tensor.numel, parameters.values())) == 8 * 12 * 64**2 + 17 * 64
+    for name, values in parameters.items():
+        if values.ndim == 1:
+            assert "norm" in name and values.eq(1).all()
+            continue
+        scale = 0.02 / (4 if name.endswith(("out.weight", "feed.2.weight")) else 1)
+        assert values.std().item() == pytest.approx(scale, rel=0.1)
+
+
+def test_the_sizes_by_default_fit_together():
+    with torch.device("meta"):
+        for model in (PatternLM, RQLM):
+            config = {PatternLM: PatternLMConfig, RQLM: RQLMConfig}[model]
+            assert model(config(codebook_sizes=(4,))).start.shape == (256,)
 
 
 def test_a_transformer_with_a_cache_gives_the_same():

@@ -43,7 +43,7 @@ def test_short_clips_make_short_batches_and_crops_start_where_codes_are_free():
 
 def test_the_schedule_warms_up_and_falls_to_nothing():
     budget = Budget(seconds=6400, crop_seconds=4, batch_size=8)
-    assert budget.steps == 200
+    assert budget.steps == 200 and Budget().steps == 300
     assert budget.rate(0) == pytest.approx(1 / 20) and budget.rate(19) == 1
     assert budget.rate(110) == pytest.approx(0.5) and budget.rate(200) == pytest.approx(0)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support import result_kit
 from support.result_kit import put, spread
 
 from audiotok.errors import ResultsError
@@ -59,6 +60,17 @@ def test_only_columns_that_the_task_names_are_ranked(folder):
         put(folder, name, about | {"estoi": spread(0.5), "si_sdr": spread(9.0), "ued": spread(0.5)})
     assert rank(group(folder), "stability") is None
     assert list(rank(group(folder), "reconstruction").standings) == ["mel_distance", "pesq"]
+
+
+def test_columns_of_a_task_with_an_option_end_in_it(tmp_path, monkeypatch):
+    task = "acoustic_lm:parallel"
+    columns = ("pairs_speaker_parallel", "pairs_speaker_parallel_seed_0")
+    about = dict.fromkeys(columns, (task, "", True, 3))
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    for name, mean in (("best", 0.8), ("other", 0.6)):
+        put(tmp_path, name, {column: spread(mean) for column in columns})
+    assert rank(group(tmp_path), task).columns == {columns[0]: {"best": 1, "other": 2}}
+    assert rank(group(tmp_path), task, "quality") is None  # continuations were not measured
 
 
 def test_a_codec_without_values_is_not_ranked_in_that_column(folder):
@@ -120,6 +132,15 @@ def test_nobody_gains_by_failing_on_hard_clips(folder):
     assert "pesq" in rank(group(folder), "reconstruction").unranked["chooser"]
 
 
+def test_a_better_codec_that_fails_on_a_clip_stays_ahead(folder):
+    """Its worst-case mean is (39 * 3 + 1) / 40, still above 2: the others do not move up."""
+    rows = results.read(folder / "smoke-v1/clips-0a0b0a0b/best").rows
+    about = {"mel_distance": list(rows["mel_distance"])}
+    put(folder, "best", {"pesq": with_gaps(list(rows["pesq"]), [0])} | about)
+    ranks = rank(group(folder), "reconstruction").columns["pesq"]
+    assert ranks == {"best": 1, "twin": 2, "other": 2}
+
+
 @pytest.mark.parametrize("worst", [1.0, -60.0])
 def test_a_very_bad_value_makes_no_tie_of_a_failure(folder, worst):
     """One value far below all others makes the interval wide, in which a lower mean is a tie."""
@@ -168,6 +189,21 @@ def test_missing_words_are_charged_with_their_weight(tmp_path):
     charged = (0.19 * sum(words[3:]) + sum(words[:3])) / sum(words)
     assert one.worst_case_means["gaps"] == pytest.approx(charged, rel=1e-5)
     assert one.means["gaps"] == pytest.approx(0.19) and one.ranks == {"good": 1, "gaps": 2}
+
+
+def test_a_number_of_the_corpus_is_of_the_clips_of_its_task(tmp_path, monkeypatch):
+    """It has no values of clips; a clip that only another task has a value of does not count."""
+    task = "probe_verification"
+    about = {"probe_eer": (task, "", False, 3), "probe_score": (task, "", None, 3)}
+    monkeypatch.setattr(result_kit, "ABOUT", result_kit.ABOUT | about)
+    for name, missing in (("one", [0]), ("two", [])):
+        score = {"probe_eer": [NAN] * 40, "probe_score": with_gaps([1.0] * 40, missing)}
+        folder = put(tmp_path, name, score | {"pesq": spread(3)}, seal=False)
+        content = results.read(folder).summary
+        content["scores"]["probe_eer"]["mean"] = 0.2
+        results.write_json(folder / "summary.json", content)
+    unranked = rank(group(tmp_path), task).unranked
+    assert unranked == {"one": {"probe_eer": "no value on 1 of 40 clips"}}
 
 
 def test_what_is_not_better_than_random_codes_shares_the_last_rank(folder):

@@ -73,7 +73,8 @@ def test_clips_without_a_speaker_are_clusters_of_their_own():
     assert clusters.codes.tolist() == [0, 1, 0, 2, 3, 4]
     assert statistics.Clusters(None, 3).codes.tolist() == [0, 1, 2]
     assert statistics.Clusters(["a"] * 3, 3).codes.tolist() == [0, 1, 2]  # one speaker: over clips
-    assert statistics.Clusters([], 0).count == 0
+    empty = statistics.Clusters([], 0)
+    assert (empty.count, empty.effective) == (0, 0)
     assert statistics.mean_score([1.0], 0, clusters=["a"])["ci95"] is None
 
 
@@ -93,6 +94,18 @@ def test_the_bootstrap_draws_speakers_and_clips_within_them():
     assert np.any(counts[:, clusters.codes == 2].std(axis=1) > 0)  # within it clips differ
     assert np.array_equal(counts, clusters.resamples())
     assert not np.array_equal(counts, clusters.resamples(seed=1))
+    with pytest.raises(ValueError, match="read-only"):  # it serves other columns too
+        counts[0, 0] = 1
+
+
+@pytest.mark.parametrize("count", [5, 50])
+def test_a_number_that_no_resample_has_gets_no_interval(count):
+    """By jackknife and by bootstrap; one missing value matters to the jackknife alone."""
+    clusters = statistics.Clusters([f"s{number}" for number in range(count)], count)
+    none = statistics.estimate(1.0, [np.nan] * count, clusters)
+    assert (none.value, none.ci95, none.p) == (1, None, None)
+    some = statistics.estimate(1.0, [np.nan, *np.linspace(0.9, 1.1, count - 1)], clusters)
+    assert (some.ci95 is None) == (count == 5)
 
 
 def test_weights_give_all_errors_by_all_words():
