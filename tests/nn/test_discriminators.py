@@ -98,6 +98,8 @@ def test_a_window_that_is_unknown_is_refused():
 
 
 def test_as_many_strides_as_channels():
+    with pytest.raises(ValueError, match=r"periods are \[2, 0\]: expected whole numbers from 1"):
+        MultiPeriodDiscriminator(periods=(2, 0))
     with pytest.raises(ValueError, match=r"channels \(4, 4\) and strides .* differ in number"):
         MultiPeriodDiscriminator(channels=(4, 4))
 

@@ -84,6 +84,8 @@ class MultiPeriodDiscriminator(DiscriminatorSet):
         always_pad: bool = False,
         normalise: bool = False,
     ):
+        if not periods or min(periods) < 1:
+            raise ValueError(f"periods are {list(periods)}: expected whole numbers from 1")
         if len(channels) != len(strides):
             raise ValueError(
                 f"channels {tuple(channels)} and strides {tuple(strides)} differ in number: "
