@@ -23,6 +23,7 @@ import pandas as pd
 
 from audiotok.errors import ResultsError
 from audiotok.results import comparison
+from audiotok.results.results import Result
 from audiotok.system import assets, yaml_files
 from audiotok.system.names import problem
 
@@ -168,11 +169,26 @@ def beside(
         ]
     if not len(measured):
         raise ResultsError(_nothing(results, name, published_cells))
+    merged = _merged(measured, published_cells)
+    if merged.empty:
+        raise ResultsError(_nothing(results, name, published_cells))
+    return merged
+
+
+def beside_result(result: Result) -> pd.DataFrame:
+    """As `beside`, for one result, whose weights count as those of its card, also if the user gave
+    them; empty if no number corresponds."""
+    published_cells = cells()
+    name = result.codec.partition("@")[0]
+    measured = pd.DataFrame(_numbers(result, name, {}))
+    return _merged(measured, published_cells) if len(measured) else measured
+
+
+def _merged(measured: pd.DataFrame, published_cells: pd.DataFrame) -> pd.DataFrame:
+    """Our numbers with the published ones of the same codec, codebooks and column."""
     merged = measured.drop(columns="theirs").merge(
         published_cells, on=["codec", "codebooks", "column"]
     )
-    if merged.empty:
-        raise ResultsError(_nothing(results, name, published_cells))
     merged["difference"] = (merged["ours"] - merged["published"]).where(merged["comparable"])
     merged["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in merged.iterrows()]
     merged["codec"] = merged["label"]
@@ -192,27 +208,32 @@ def _measured(
     """Our numbers, one by one: of codecs that were run, and of the `given` sounds."""
     for group in comparison.select(results, suite, data):
         for result in group:
-            codec = result.summary["codec"]
             if result.role == "given" and result.codec not in given:
                 continue
-            options = dict(codec.get("options") or {})
-            plain = result.codec.rpartition(":")[0] if options else result.codec
-            options.pop("codebooks", None)
-            if options or "@" in result.codec:  # merged, or the user's own weights: another codec
-                continue
-            about = result.summary
-            where = (
-                f"{about['suite']['name']} v{about['suite']['version']}, {about['data']['name']}"
-            )
-            for column, score in about["scores"].items():
-                if score["mean"] is None:
-                    continue
-                low, high = score["ci95"] or (np.nan, np.nan)
-                yield {
-                    "label": result.codec, "codec": plain, "theirs": "",
-                    "codebooks": codec.get("num_codebooks"), "ours_on": where, "column": column,
-                    "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
-                } | given.get(result.codec, {})  # fmt: skip
+            if "@" not in result.codec:  # the user's own weights are another codec
+                yield from _numbers(result, result.codec, given)
+
+
+def _numbers(
+    result: Result, name: str, given: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The numbers of a result as those of the codec `name`; none of a merged codec."""
+    about = result.summary
+    options = dict(about["codec"].get("options") or {})
+    plain = name.rpartition(":")[0] if options else name
+    options.pop("codebooks", None)
+    if options:
+        return
+    where = f"{about['suite']['name']} v{about['suite']['version']}, {about['data']['name']}"
+    for column, score in about["scores"].items():
+        if score["mean"] is None:
+            continue
+        low, high = score["ci95"] or (np.nan, np.nan)
+        yield {
+            "label": result.codec, "codec": plain, "theirs": "",
+            "codebooks": about["codec"].get("num_codebooks"), "ours_on": where, "column": column,
+            "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
+        } | given.get(result.codec, {})  # fmt: skip
 
 
 def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:

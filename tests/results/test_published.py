@@ -9,7 +9,7 @@ from support.result_kit import put, spread
 
 from audiotok.codec import registry
 from audiotok.errors import ResultsError
-from audiotok.results import published
+from audiotok.results import published, results
 
 ROOT = Path(__file__).parents[2] / "results"
 SPEECH = "dates_reconstruction_speech"
@@ -113,6 +113,19 @@ def test_ours_beside_theirs(tmp_path):
     for name in ("encodec-24k:codebooks=8", "encodec-24k"):
         assert set(published.beside(tmp_path, name)["codec"]) == {"encodec-24k:codebooks=8"}
     assert set(published.beside(tmp_path, data="clips")["ours_on"]) == {"smoke v1, clips"}
+
+
+def test_one_result_beside_theirs(tmp_path):
+    """Also with the weights that the user gave: `verify --checkpoint` has them."""
+    for folder, name in (("a", "encodec-24k:codebooks=8"), ("b", "encodec-24k:codebooks=8@1a2b")):
+        options = {"num_codebooks": 8, "options": {"codebooks": 8}}
+        put(tmp_path / folder, name, {"pesq": spread(2.9)}, **options)
+        (result,) = results.read_all(tmp_path / folder)
+        row = published.beside_result(result).query(f"table == '{SPEECH}' and column == 'pesq'")
+        assert row["published"].tolist() == [2.77] and row["codec"].tolist() == [name]
+    put(tmp_path / "c", "mulaw", {"pesq": spread(2.9)})
+    (result,) = results.read_all(tmp_path / "c")
+    assert published.beside_result(result).empty
 
 
 def test_definitions_that_differ_give_no_difference(tmp_path):
