@@ -33,15 +33,18 @@ SECTION_TITLES = {
 PUBLISHED_MOS = "utmos_published"
 _BITS = "lm_bitrate"
 _COLUMNS = {
-    "speech": ("pesq", "stoi", "wer", "speaker_similarity", "distillmos", PUBLISHED_MOS, _BITS),
+    "speech": (
+        "pesq", "stoi", "wer", "dwer", "speaker_similarity", "distillmos", PUBLISHED_MOS, _BITS,
+    ),
     "music": ("mel_distance", "stft_distance", "sdr", "visqol", _BITS),
     "audio": ("mel_distance", "stft_distance", "sdr", "visqol", _BITS),
-}
+}  # fmt: skip
 _DOMAIN_WORDS = {
     "music": {"music", "musdb", "musdb18", "gtzan", "fma", "singing", "songs", "instruments"},
     "audio": {"audio", "audioset", "esc", "esc50", "fsd50k", "sounds", "environment", "clotho"},
 }
 _WER = re.compile(r"wer(_.+)?")
+_DWER = re.compile(r"dwer(_.+)?")  # of published samples, whose original words are not known
 _NO_WER = re.compile(r"closed|seed|diverged|area")  # other numbers whose names begin so
 _FALLBACK = 6  # columns, where none of the above was measured
 
@@ -191,6 +194,8 @@ def _table(
     if sampled:
         keys = _sources(sampled, domain) | keys
     beside = published_facts(domain, folder)
+    if words := _best_recogniser(sampled, columns(sampled), _DWER):
+        keys["dwer"] = words
     bits = max(groups, key=lambda group: sum(_has(result, _BITS) for result in group))
     if any(_has(result, _BITS) for result in bits):
         keys[_BITS] = _BITS
@@ -202,7 +207,7 @@ def _table(
     samples = [result for result in sampled if result.role == "given"]
     numbers: dict[str, dict[str, Cell]] = {}
     for column in shown:
-        groups_shown = [bits] if column.key == _BITS else [samples, ours]
+        groups_shown = {_BITS: [bits], "dwer": [samples]}.get(column.key, [samples, ours])
         for codec, cell in (item for g in groups_shown for item in _cells(g, column).items()):
             numbers.setdefault(codec, {})[column.key] = cell
     first: dict[str, Result] = {}
@@ -252,8 +257,10 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
 def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     """{key of a headline column: the column of these results that it shows}."""
     known = columns(group)
-    sources = {key: key for key in _COLUMNS[domain] if key in known and key != _BITS}
-    if "wer" in _COLUMNS[domain] and (recogniser := _best_recogniser(group, known)):
+    sources = {
+        key: key for key in _COLUMNS[domain] if key in known and key not in (_BITS, "wer", "dwer")
+    }
+    if "wer" in _COLUMNS[domain] and (recogniser := _best_recogniser(group, known, _WER)):
         sources["wer"] = recogniser
     if not sources:
         timed = {name for result in group for name in result.run["times"]}
@@ -263,9 +270,11 @@ def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     return sources
 
 
-def _best_recogniser(group: Sequence[Result], known: Mapping[str, Any]) -> str | None:
-    """The column of word errors with the fewest on the original recordings."""
-    names = [name for name in known if _WER.fullmatch(name) and not _NO_WER.search(name)]
+def _best_recogniser(
+    group: Sequence[Result], known: Mapping[str, Any], kind: re.Pattern[str]
+) -> str | None:
+    """The column of word errors of this kind with the fewest on the original recordings."""
+    names = [name for name in known if kind.fullmatch(name) and not _NO_WER.search(name)]
     errors = {
         name: score["mean"]
         for result in group
@@ -284,9 +293,9 @@ def _column(key: str, source: str, known: Mapping[str, Mapping[str, Any]]) -> Co
         return Column(key, source, "UTMOS (published)", "", 2, True, text)
     about, name = known[source], title(key)
     unit, digits = about["unit"], about["digits"]
-    if key == "wer":
-        judge = source.removeprefix("wer").replace("_english", "").strip("_")
-        name, unit, digits = f"WER ({title(judge) if judge else 'pocketsphinx'})", "%", 1
+    if key in ("wer", "dwer"):
+        judge = source.removeprefix(key).replace("_english", "").strip("_")
+        name, unit, digits = f"{name} ({title(judge) if judge else 'pocketsphinx'})", "%", 1
     better = about["higher_is_better"]
     return Column(key, source, name, unit, digits, better, about["description"])
 
@@ -303,7 +312,7 @@ def _cells(group: Sequence[Result], column: Column) -> dict[str, Cell]:
     if not versions:
         return {}
     common = max(versions, key=lambda version: (versions[version], version))
-    factor = 100 if column.key == "wer" else 1
+    factor = 100 if column.key in ("wer", "dwer") else 1
     cells = {}
     for result in sorted(measured, key=lambda r: (r.summary["suite"]["version"], str(r.folder))):
         if _version(result, column.source) == common:
