@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -22,6 +22,9 @@ from audiotok.results import published
 from audiotok.testing import golden, published_codes, record
 from audiotok.testing.golden import Comparison
 from audiotok.testing.promise import Outcome
+
+if TYPE_CHECKING:
+    from audiotok.harness.plan import Observer
 
 SUITE, CORPUS = "speech", "librispeech/test-clean"
 CLIPS = 2000  # so many clips of it are compared; with few, the interval contains any number
@@ -40,6 +43,7 @@ def published_numbers(
     data: str = CORPUS,
     out: str | Path = "results",
     device: str = "auto",
+    observer: Observer | None = None,
     bench: Callable[..., Any] | None = None,
 ) -> list[Comparison]:
     """Measures the suite `speech`, and compares each number with the published one of the codec.
@@ -48,6 +52,7 @@ def published_numbers(
         name, checkpoint, device: as for `audiotok.load`.
         data: the corpus, or a manifest of it.
         out: folder of the results.
+        observer: is told the progress.
         bench: measures, as `harness.run`, which is used if it is None.
     """
     if bench is None:
@@ -61,7 +66,8 @@ def published_numbers(
             data=data,
             out=out,
             device=device,
-        )
+        ),
+        observer,
     )
     card = registry.find_card(name).name
     (ours,) = [one for one in measured if one.codec.partition("@")[0] == card]

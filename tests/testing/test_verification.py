@@ -100,7 +100,7 @@ def test_published_numbers(monkeypatch):
     monkeypatch.setattr(published, "beside_result", lambda _: pd.DataFrame(rows))
     calls = []
 
-    def bench(settings, clips=2620):
+    def bench(settings, observer, clips=2620):
         calls.append(settings)
         data = {"data": {"clips": clips}}
         return [SimpleNamespace(codec=name, summary=data) for name in ("reference", "mulaw@1234")]
@@ -121,7 +121,7 @@ def test_published_numbers(monkeypatch):
 def test_published_numbers_of_what_nobody_published(tmp_path):
     result_kit.put(tmp_path, "mulaw", {"stoi": [0.9] * 4})
     measured = results.read_all(tmp_path)
-    (one,) = verification.published_numbers("mulaw", bench=lambda _: measured)
+    (one,) = verification.published_numbers("mulaw", bench=lambda *_: measured)
     assert (one.state, one.why) == ("unavailable", "none are known of mulaw")
 
 
