@@ -219,7 +219,9 @@ def _table(
         if PUBLISHED_MOS in facts:
             cells[PUBLISHED_MOS] = Cell(facts[PUBLISHED_MOS])
         section = section_of(result)
-        rate = None if section == ANCHORS else bitrate(result) or facts.get("bitrate")
+        own = (bitrate(one) for one in [*ours, *samples] if one.codec == codec)
+        rate = next(filter(None, own), None) or facts.get("bitrate")
+        rate = None if section == ANCHORS else rate
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))

@@ -135,6 +135,15 @@ def test_words_of_published_samples_are_compared_with_the_reference(folder):
     assert cells[name].value == pytest.approx(20) and cells["official"] is None
 
 
+def test_the_bitrate_is_of_any_suite_that_measured_it(folder):
+    put(
+        folder, "opus-6k", {"bitrate": [5600.0] * 4}, role="baseline", data="reader-test", version=2
+    )
+    put(folder, "opus-6k", {"stoi": [0.9] * 4}, role="baseline", data="reader-test")
+    (row,) = [row for row in tables(folder)["speech"].rows if row.codec == "opus-6k"]
+    assert row.bitrate == 5600
+
+
 def test_the_best_of_a_band_and_names_that_fit(folder):
     table = tables(folder)["speech"]
     bands = dict(headline.bands(table.section("codecs")))
