@@ -5,8 +5,8 @@
 
 Every metric that can be computed here, or with --mos the predictors of opinion scores, over clips
 of speech of a corpus, taken in turn from its speakers: noise of 20, 10, 0 dB, low-pass at 4, 2, 1
-kHz, Opus from 24 to 6 kbit/s, with --mos Lyra v2 from 9.2 to 0.8 kbit/s where its weights are here,
-each ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the
+kHz, Opus from 24 to 6 kbit/s, Lyra v2 from 9.2 to 0.8 kbit/s where its weights are here, each
+ladder below the reference itself. Writes ladder.csv, a row for each rung and column: the
 mean, the number of clips with a value, and whether the mean moved the right way from the rung
 above, over the clips that have a value on both. Columns without a direction are not
 judged. All is at 16 kHz, so there are no columns NAME_16k.
@@ -127,12 +127,11 @@ def main() -> None:
     arguments = parser.parse_args()
 
     ladders = dict(LADDERS)
-    if arguments.mos:
-        try:
-            audiotok.load(LYRA[0], device="cpu")
-            ladders["lyra"] = LYRA
-        except AudiotokError as error:
-            print(f"left out: {error}", file=sys.stderr)
+    try:
+        audiotok.load(LYRA[0], device="cpu")
+        ladders["lyra"] = LYRA
+    except AudiotokError as error:
+        print(f"left out: {error}", file=sys.stderr)
     chosen = []
     predictors = (mos.get(name) for name in mos.names())
     for metric in predictors if arguments.mos else metrics.list_metrics():

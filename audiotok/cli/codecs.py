@@ -111,6 +111,7 @@ def verify(
     """Compare a codec with stored and published outputs. Exit code 1 if one differs."""
     from audiotok.cli import checking, show
     from audiotok.codec import checkpoints, registry
+    from audiotok.harness.suite import load_suite
     from audiotok.results import verified
     from audiotok.testing import record, verification
 
@@ -124,9 +125,15 @@ def verify(
     comparisons = verification.comparisons(codec, fetch=published)
     outcomes = checking.run_checks(codec)
     if published:
-        comparisons += verification.published_numbers(
-            name, checkpoint=checkpoint, data=data, out=out, device=device
-        )
+        with show.BenchProgress(load_suite(verification.SUITE).headline) as progress:
+            comparisons += verification.published_numbers(
+                name,
+                checkpoint=checkpoint,
+                data=data,
+                out=out,
+                device=device,
+                observer=progress,
+            )
     content = verification.content(
         codec, comparisons, outcomes, weights=path, own_weights=own_weights
     )

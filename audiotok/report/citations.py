@@ -48,6 +48,9 @@ _OTHER = {
     "opus": "@techreport{valin2012opus,\n  title = {Definition of the Opus Audio Codec},\n"
     "  author = {Valin, Jean-Marc and Vos, Koen and Terriberry, Timothy B.},\n"
     "  institution = {IETF},\n  type = {RFC},\n  number = {6716},\n  year = {2012}\n}",
+    "codec2": "@phdthesis{rowe1997sinusoidal,\n  title = {Techniques for Harmonic Sinusoidal "
+    "Coding},\n  author = {Rowe, David Grant},\n  school = {University of South Australia},\n"
+    "  year = {1997}\n}",
     "mulaw": "@techreport{itu1988g711,\n  title = {Pulse code modulation (PCM) of voice "
     "frequencies},\n  institution = {ITU-T},\n  type = {Recommendation},\n  number = {G.711},\n"
     "  year = {1988}\n}",

@@ -34,17 +34,20 @@ SECTION_TITLES = {
 PUBLISHED_MOS = "utmos_published"
 _BITS = "lm_bitrate"
 _COLUMNS = {
-    "speech": ("pesq", "stoi", "wer", "speaker_similarity", "distillmos", PUBLISHED_MOS, _BITS),
+    "speech": (
+        "pesq", "stoi", "wer", "dwer", "speaker_similarity", "distillmos", PUBLISHED_MOS, _BITS,
+    ),
     "music": ("mel_distance", "stft_distance", "sdr", "visqol", _BITS),
     "audio": ("mel_distance", "stft_distance", "sdr", "visqol", _BITS),
-}
+}  # fmt: skip
 _DOMAIN_WORDS = {
     "music": {"music", "musdb", "musdb18", "gtzan", "fma", "singing", "songs", "instruments"},
     "audio": {"audio", "audioset", "esc", "esc50", "fsd50k", "sounds", "environment", "clotho"},
 }
 _WER = re.compile(r"wer(_.+)?")
-_NO_WER = re.compile(r"closed|seed|diverged|area")  # in names of other numbers that begin with wer
-_FALLBACK = 6  # number of columns, where none of the above was measured
+_DWER = re.compile(r"dwer(_.+)?")  # of published samples, whose original words are not known
+_NO_WER = re.compile(r"closed|seed|diverged|area")  # other numbers whose names begin so
+_FALLBACK = 6  # columns, where none of the above was measured
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,8 @@ def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> 
     if sample_group:
         keys = _sources(sample_group, domain) | keys
     facts_by_codec = published_facts(domain, folder)
+    if dwer_column := _best_asr_column(sample_group, columns(sample_group), _DWER):
+        keys["dwer"] = dwer_column
     bits = max(groups, key=lambda group: sum(_has(result, _BITS) for result in group))
     if any(_has(result, _BITS) for result in bits):
         keys[_BITS] = _BITS
@@ -193,7 +198,7 @@ def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> 
     samples = [result for result in sample_group if result.role == "given"]
     numbers: dict[str, dict[str, Cell]] = {}
     for column in table_columns:
-        groups_shown = [bits] if column.key == _BITS else [samples, ours]
+        groups_shown = {_BITS: [bits], "dwer": [samples]}.get(column.key, [samples, ours])
         for group in groups_shown:
             for codec, cell in _cells(group, column).items():
                 numbers.setdefault(codec, {})[column.key] = cell
@@ -206,7 +211,9 @@ def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> 
         if PUBLISHED_MOS in facts:
             cells[PUBLISHED_MOS] = Cell(facts[PUBLISHED_MOS])
         section = section_of(result)
-        rate = None if section == ANCHORS else bitrate(result) or facts.get("bitrate")
+        own = (bitrate(one) for one in [*ours, *samples] if one.codec == codec)
+        rate = next(filter(None, own), None) or facts.get("bitrate")
+        rate = None if section == ANCHORS else rate
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))
     rows.sort(key=lambda row: (SECTIONS.index(row.section), row.bitrate or 1e12, row.codec))
@@ -252,8 +259,9 @@ def published_facts(domain: str, folder: Path | None) -> dict[str, dict[str, flo
 def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     """{key of a headline column: the column of these results that it shows}."""
     by_name = columns(group)
-    sources = {key: key for key in _COLUMNS[domain] if key in by_name and key != _BITS}
-    if "wer" in _COLUMNS[domain] and (asr_column := _best_asr_column(group, by_name)):
+    elsewhere = (_BITS, "wer", "dwer")
+    sources = {key: key for key in _COLUMNS[domain] if key in by_name and key not in elsewhere}
+    if "wer" in _COLUMNS[domain] and (asr_column := _best_asr_column(group, by_name, _WER)):
         sources["wer"] = asr_column
     if not sources:
         times = {name for result in group for name in result.run["times"]}
@@ -263,9 +271,12 @@ def _sources(group: Sequence[Result], domain: str) -> dict[str, str]:
     return sources
 
 
-def _best_asr_column(group: Sequence[Result], by_name: Mapping[str, Any]) -> str | None:
-    """The column of word errors whose ASR model has the fewest on the original recordings."""
-    names = [name for name in by_name if _WER.fullmatch(name) and not _NO_WER.search(name)]
+def _best_asr_column(
+    group: Sequence[Result], by_name: Mapping[str, Any], kind: re.Pattern[str]
+) -> str | None:
+    """The column of word errors of this kind whose ASR model has the fewest on the original
+    recordings."""
+    names = [name for name in by_name if kind.fullmatch(name) and not _NO_WER.search(name)]
     errors = {
         name: score["mean"]
         for result in group
@@ -292,9 +303,9 @@ def _column(key: str, source: str, by_name: Mapping[str, Mapping[str, Any]]) -> 
         )
     info, name = by_name[source], title(key)
     unit, digits = info["unit"], info["digits"]
-    if key == "wer":
-        judge = source.removeprefix("wer").replace("_english", "").strip("_")
-        name, unit, digits = f"WER ({title(judge) if judge else 'pocketsphinx'})", "%", 1
+    if key in ("wer", "dwer"):
+        judge = source.removeprefix(key).replace("_english", "").strip("_")
+        name, unit, digits = f"{name} ({title(judge) if judge else 'pocketsphinx'})", "%", 1
     return Column(
         key,
         source,
@@ -318,7 +329,7 @@ def _cells(group: Sequence[Result], column: Column) -> dict[str, Cell]:
     if not versions:
         return {}
     common = max(versions, key=lambda version: (versions[version], version))
-    factor = 100 if column.key == "wer" else 1
+    factor = 100 if column.key in ("wer", "dwer") else 1
     cells = {}
     for result in sorted(measured, key=lambda r: (r.summary["suite"]["version"], str(r.folder))):
         if _version(result, column.source) == common:

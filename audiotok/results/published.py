@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from audiotok.errors import ResultsError
-from audiotok.results import comparison
+from audiotok.results import comparison, flagged_cells
+from audiotok.results.results import Result
 from audiotok.system import assets, yaml_files
 from audiotok.system.names import problem
 
@@ -128,7 +129,8 @@ def cells(folder: str | Path | None = None) -> pd.DataFrame:
                 if pd.isna(value):
                     continue
                 rows.append({
-                    "table": name, "source": description["source"], "theirs": _label(row),
+                    "table": name, "source": description["source"],
+                    "theirs": flagged_cells.label(row),
                     "codec": codec, "codebooks": codebooks, "corpus": description.get("corpus"),
                     "column": rule["ours"], "published": float(value) * rule.get("times", 1),
                     "comparable": rule.get("comparable", True),
@@ -171,11 +173,26 @@ def beside(
         ]
     if not len(measured):
         raise ResultsError(_no_match(results, name, published_cells))
+    merged = _merged(measured, published_cells)
+    if merged.empty:
+        raise ResultsError(_no_match(results, name, published_cells))
+    return merged
+
+
+def beside_result(result: Result) -> pd.DataFrame:
+    """As `beside`, for one result, whose weights count as those of its card, also if the user gave
+    them; empty if no number corresponds."""
+    published_cells = cells()
+    name = result.codec.partition("@")[0]
+    measured = pd.DataFrame(_numbers(result, name, {}))
+    return _merged(measured, published_cells) if len(measured) else measured
+
+
+def _merged(measured: pd.DataFrame, published_cells: pd.DataFrame) -> pd.DataFrame:
+    """Our numbers with the published ones of the same codec, codebooks and column."""
     merged = measured.drop(columns="theirs").merge(
         published_cells, on=["codec", "codebooks", "column"]
     )
-    if merged.empty:
-        raise ResultsError(_no_match(results, name, published_cells))
     merged["difference"] = (merged["ours"] - merged["published"]).where(merged["comparable"])
     merged["flag"] = [_joined(row["flag"], row["doubt"]) for _, row in merged.iterrows()]
     merged["codec"] = merged["label"]
@@ -195,26 +212,34 @@ def _measured(
     """Our numbers, one by one: of codecs that were run, and of the `given` sounds."""
     for group in comparison.select(results, suite, data):
         for result in group:
-            codec = result.summary["codec"]
             if result.role == "given" and result.codec not in given:
                 continue
-            options = dict(codec.get("options") or {})
-            base_name = result.codec.rpartition(":")[0] if options else result.codec
-            options.pop("codebooks", None)
-            if options or "@" in result.codec:  # merged, or other weights
-                continue
-            summary = result.summary
-            suite_name, version = summary["suite"]["name"], summary["suite"]["version"]
-            ours_on = f"{suite_name} v{version}, {summary['data']['name']}"
-            for column, score in summary["scores"].items():
-                if score["mean"] is None:
-                    continue
-                low, high = score["ci95"] or (np.nan, np.nan)
-                yield {
-                    "label": result.codec, "codec": base_name, "theirs": "",
-                    "codebooks": codec.get("num_codebooks"), "ours_on": ours_on, "column": column,
-                    "ours": score["mean"], "low": low, "high": high, "n": score["n"], "doubt": "",
-                } | given.get(result.codec, {})  # fmt: skip
+            if "@" not in result.codec:  # the user's own weights are another codec
+                yield from _numbers(result, result.codec, given)
+
+
+def _numbers(
+    result: Result, name: str, given: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The numbers of a result as those of the codec `name`; none of a merged codec."""
+    summary = result.summary
+    options = dict(summary["codec"].get("options") or {})
+    base_name = name.rpartition(":")[0] if options else name
+    options.pop("codebooks", None)
+    if options:
+        return
+    suite, data = summary["suite"], summary["data"]["name"]
+    ours_on = f"{suite['name']} v{suite['version']}, {data}"
+    for column, score in summary["scores"].items():
+        if score["mean"] is None:
+            continue
+        low, high = score["ci95"] or (np.nan, np.nan)
+        yield {
+            "label": result.codec, "codec": base_name, "theirs": "",
+            "codebooks": summary["codec"].get("num_codebooks"), "ours_on": ours_on,
+            "column": column, "ours": score["mean"], "low": low, "high": high, "n": score["n"],
+            "doubt": "",
+        } | given.get(result.codec, {})  # fmt: skip
 
 
 def _samples(published_cells: pd.DataFrame, folder: str | Path | None) -> dict[str, dict[str, Any]]:
@@ -294,68 +319,12 @@ def _read(folder: Path, name: str) -> pd.DataFrame:
 
 def _flags(name: str, folder: Path) -> dict[tuple[int, str], str]:
     """{(row, column): why the cell is doubtful}."""
-    frame, rules = _read(folder, name), _description(name, folder).get("flags", {})
+    rules = _description(name, folder).get("flags", {})
     shared = [flag for key in rules.get("shared", ()) for flag in _sources(folder)["shared"][key]]
-    flags: dict[tuple[int, str], list[str]] = {}
-    for flag in [*rules.get("cells", ()), *shared]:
-        for row in frame.index[_matches(frame, flag["match"])]:
-            for column in flag["columns"]:
-                flags.setdefault((row, column), []).append(flag["reason"])
-    doubtful = [*_beyond_bound(frame, rules.get("best"))]
-    if reprint := rules.get("also"):
-        doubtful += _differing_cells(frame, _read(folder, reprint), reprint)
-    doubtful += _large_spreads(frame, rules.get("spread"))
-    for key, text in doubtful:
-        flags.setdefault(key, []).append(text)
-    return {key: "; ".join(texts) for key, texts in flags.items()}
-
-
-def _beyond_bound(frame: pd.DataFrame, rule: Mapping[str, Any] | None) -> Iterator[tuple]:
-    """Cells that are better than the row that is an upper bound, such as the ground truth."""
-    if rule is None:
-        return
-    bound = frame[_matches(frame, rule["match"])].iloc[0]
-    for sign, columns in ((1, rule.get("higher", ())), (-1, rule.get("lower", ()))):
-        for column in columns:
-            for row in frame.index[sign * (frame[column] - bound[column]) > 0]:
-                yield (row, column), f"better than the {_label(bound).lower()} ({bound[column]:g})"
-
-
-def _differing_cells(frame: pd.DataFrame, reprint: pd.DataFrame, name: str) -> Iterator[tuple]:
-    """Cells that differ in another publication of the same table."""
-    keys = [key for key in ("dataset", "tokenizer", "num_codebooks") if key in frame]
-    counterpart = reprint.set_index(keys)
-    for row, values in frame.set_index(keys).iterrows():
-        index = frame.index[(frame[keys] == list(row)).all(axis=1)][0]
-        for column in values.index.drop("source_table"):
-            value, reprinted = values[column], counterpart.loc[row, column]
-            if not (value == reprinted or (pd.isna(value) and pd.isna(reprinted))):
-                yield (index, column), f"{reprinted:g} in {name}"
-
-
-def _large_spreads(frame: pd.DataFrame, share: float | None) -> Iterator[tuple]:
-    """Means over seeds whose standard deviation is so large that some seeds may have diverged.
-
-    Args:
-        share: of the mean; None: no cell is flagged.
-    """
-    for column in frame.columns if share is not None else ():
-        if not column.endswith("_std"):
-            continue
-        mean = column.replace("_std", "_mean")
-        for row in frame.index[frame[column] > share * frame[mean].abs()]:
-            yield (
-                (row, mean),
-                f"{frame[mean][row]:g} ± {frame[column][row]:g} over seeds: some may have diverged "
-                "and were averaged in",
-            )
-
-
-def _matches(frame: pd.DataFrame, conditions: Mapping[str, Any]) -> pd.Series:
-    matches = pd.Series(True, index=frame.index)
-    for column, value in conditions.items():
-        matches &= frame[column] == value
-    return matches
+    reprint = rules.get("also")
+    return flagged_cells.flags(
+        _read(folder, name), rules, shared, _read(folder, reprint) if reprint else None
+    )
 
 
 def _counterpart(
@@ -372,12 +341,11 @@ def _counterpart(
             codebooks = entry.get("codebooks", row.get("num_codebooks"))
             return codec, None if pd.isna(codebooks) else int(codebooks), entry.get("note")
     codebooks = row.get("num_codebooks")
-    return _label(row), None if codebooks is None or pd.isna(codebooks) else int(codebooks), None
-
-
-def _label(row: pd.Series) -> str:
-    """The published name of the codec of a row."""
-    return next(str(row[key]) for key in ("tokenizer", "codec", "model", "method") if key in row)
+    return (
+        flagged_cells.label(row),
+        None if codebooks is None or pd.isna(codebooks) else int(codebooks),
+        None,
+    )
 
 
 def _joined(*texts: str) -> str:

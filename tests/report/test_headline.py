@@ -78,7 +78,7 @@ def test_word_errors_are_those_of_the_best_recogniser_in_per_cent(folder):
         scores = {"wer": {"mean": 0.6}, "wer_whisper_base": {"mean": 0.1},
                   "wer_closed": {"mean": 0.01}, "wer_closed_area_32": {"mean": 0.0}}  # fmt: skip
 
-    assert kit([Original()], known) == "wer_whisper_base"
+    assert kit([Original()], known, headline._WER) == "wer_whisper_base"
     put(folder, "official", {"wer": spread(0.25, width=0.0), "words": [4.0] * 40},
         data="reader-test", bitrate=6000.0)  # fmt: skip
     table = tables(folder)["speech"]
@@ -120,6 +120,28 @@ def test_published_samples_have_the_bitrate_and_the_score_that_the_survey_publis
     put(folder, other, {"stoi": spread(0.7)}, role="given", data="survey-speech", bitrate=1000.0)
     rows = tables(folder)["speech"].section("samples")
     assert len(rows) == 2 and headline.best(rows, table.columns[0]) == set()
+
+
+def test_words_of_published_samples_are_compared_with_the_reference(folder):
+    """Their text is not known; codecs that were run have the word error rate instead."""
+    name, of_samples = "EnCodec 24 kHz, 8 codebooks (published sample)", {"data": "survey-speech"}
+    put(folder, name, {"dwer_whisper_base": [0.2] * 4}, role="given", **of_samples)
+    put(folder, "reference", {"dwer_whisper_base": [0.0] * 4}, role="ceiling", **of_samples)
+    ours = {"stoi": [0.9] * 4, "pesq": [3.0] * 4, "dwer_whisper_base": [0.1] * 4}
+    put(folder, "official", ours, data="reader-test", version=2)
+    table = tables(folder)["speech"]
+    assert "dWER (Whisper base), % ↓" in [column.head for column in table.columns]
+    cells = {row.codec: row.cells.get("dwer") for row in table.rows}
+    assert cells[name].value == pytest.approx(20) and cells["official"] is None
+
+
+def test_the_bitrate_is_of_any_suite_that_measured_it(folder):
+    put(
+        folder, "opus-6k", {"bitrate": [5600.0] * 4}, role="baseline", data="reader-test", version=2
+    )
+    put(folder, "opus-6k", {"stoi": [0.9] * 4}, role="baseline", data="reader-test")
+    (row,) = [row for row in tables(folder)["speech"].rows if row.codec == "opus-6k"]
+    assert row.bitrate == 5600
 
 
 def test_the_best_of_a_band_and_names_that_fit(folder):

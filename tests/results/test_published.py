@@ -9,7 +9,7 @@ from support.result_kit import put, spread
 
 from audiotok.codec import registry
 from audiotok.errors import ResultsError
-from audiotok.results import published
+from audiotok.results import flagged_cells, published, results
 
 ROOT = Path(__file__).parents[2] / "results"
 SPEECH = "dates_reconstruction_speech"
@@ -31,7 +31,7 @@ def test_flags_name_cells_that_exist():
     for name, table in about["tables"].items():
         frame, rules = published.load(name), table.get("flags", {})
         for flag in rules.get("cells", ()):
-            assert published._matches(frame, flag["match"]).any(), (name, flag)
+            assert flagged_cells.matches(frame, flag["match"]).any(), (name, flag)
             assert set(flag["columns"]) <= set(frame.columns), (name, flag)
         assert set(table.get("metrics", ())) <= set(frame.columns)
 
@@ -39,7 +39,9 @@ def test_flags_name_cells_that_exist():
 def flag(name, column, **where):
     flags = published._flags(name, ROOT / "published")
     frame = published.load(name)
-    return [flags.get((row, column), "") for row in frame.index[published._matches(frame, where)]]
+    return [
+        flags.get((row, column), "") for row in frame.index[flagged_cells.matches(frame, where)]
+    ]
 
 
 def test_cells_that_contradict_themselves():
@@ -113,6 +115,19 @@ def test_ours_beside_theirs(tmp_path):
     for name in ("encodec-24k:codebooks=8", "encodec-24k"):
         assert set(published.beside(tmp_path, name)["codec"]) == {"encodec-24k:codebooks=8"}
     assert set(published.beside(tmp_path, data="clips")["ours_on"]) == {"smoke v1, clips"}
+
+
+def test_one_result_beside_theirs(tmp_path):
+    """Also with the weights that the user gave: `verify --checkpoint` has them."""
+    for folder, name in (("a", "encodec-24k:codebooks=8"), ("b", "encodec-24k:codebooks=8@1a2b")):
+        options = {"num_codebooks": 8, "options": {"codebooks": 8}}
+        put(tmp_path / folder, name, {"pesq": spread(2.9)}, **options)
+        (result,) = results.read_all(tmp_path / folder)
+        row = published.beside_result(result).query(f"table == '{SPEECH}' and column == 'pesq'")
+        assert row["published"].tolist() == [2.77] and row["codec"].tolist() == [name]
+    put(tmp_path / "c", "mulaw", {"pesq": spread(2.9)})
+    (result,) = results.read_all(tmp_path / "c")
+    assert published.beside_result(result).empty
 
 
 def test_definitions_that_differ_give_no_difference(tmp_path):

@@ -26,6 +26,7 @@ ABOUT = {  # column: task, unit, higher_is_better, digits
     "continuation_similarity_true": ("acoustic_lm", "", True, 3),
     "wer": ("asr", "", False, 3),
     "words": ("asr", "", None, 0),
+    "dwer_whisper_base": ("asr_whisper:base", "", False, 3),
     "seconds_encode": ("speed", "s", False, 3),
 }
 PACKAGES = {"python": "3.11.7", "pesq": "0.0.4", "torch": "2.11.0"}

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,9 @@ from audiotok.testing import golden
 
 SHIPPED = ("wavtokenizer-mini", "rvq-mini", "lm-spt-mini")
 LYRA = Path(os.environ.get("AUDIOTOK_LYRA") or checkpoints.local_folder("lyra-v2"))
+lyra = pytest.mark.skipif(
+    not (LYRA / "quantizer.tflite").is_file(), reason=f"no Lyra in {LYRA}: set AUDIOTOK_LYRA"
+)
 
 
 def different(codec):
@@ -34,10 +39,23 @@ def test_what_ships_equals_its_golden_outputs(name):
     assert {one.state for one in found} == {"equal"}, found
 
 
-@pytest.mark.skipif(not (LYRA / "quantizer.tflite").is_file(), reason=f"no Lyra in {LYRA}")
+@lyra
 def test_lyra_equals_its_golden_outputs():
     found = golden.compare(audiotok.load("lyra-v2", checkpoint=LYRA))
     assert {one.state for one in found} == {"equal"}, found
+
+
+@lyra
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [("soundstream_encoder.tflite", "golden latents"), ("lyragan.tflite", "golden sound")],
+)
+def test_one_activation_changed_in_a_model_of_lyra(file, what, tmp_path):
+    folder = shutil.copytree(LYRA, tmp_path / "lyra")
+    model, slope = (folder / file).read_bytes(), struct.pack("<f", 0.3)
+    assert model.count(slope) == 22  # of its LeakyReLU layers
+    (folder / file).write_bytes(model.replace(slope, struct.pack("<f", 0.0), 1))
+    assert different(audiotok.load("lyra-v2", checkpoint=folder)) >= {"weights", what}
 
 
 @pytest.fixture

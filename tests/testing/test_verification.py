@@ -1,18 +1,21 @@
 """`verify`: published codes and numbers, its record, its exit code."""
 
 import json
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import soundfile
 import torch
 import yaml
+from support import result_kit
 
 import audiotok
 from audiotok import data
 from audiotok.codec import checkpoints, registry
-from audiotok.results import published, validating, verified
+from audiotok.results import published, results, validating, verified
 from audiotok.system import assets
 from audiotok.testing import published_codes, verification
 
@@ -94,20 +97,32 @@ def test_published_numbers(monkeypatch):
         row | {"column": "wer", "flag": "contradicts itself", "difference": 0.0},
         row | {"column": "mos", "theirs_on": "musdb", "difference": 9.0},
     ]
-    monkeypatch.setattr(published, "beside", lambda *_, **__: pd.DataFrame(rows))
+    monkeypatch.setattr(published, "beside_result", lambda _: pd.DataFrame(rows))
     calls = []
-    found = verification.published_numbers("mulaw", bench=lambda *a, **k: calls.append((a, k)))
+
+    def bench(settings, observer, clips=2620):
+        calls.append(settings)
+        data = {"data": {"clips": clips}}
+        return [SimpleNamespace(codec=name, summary=data) for name in ("reference", "mulaw@1234")]
+
+    found = verification.published_numbers("mulaw", bench=bench)
     assert [(one.what.split()[0], one.state) for one in found] == [
         ("stoi", "equal"), ("pesq", "different"), ("snr", "equal"),
         ("similarity", "unavailable"), ("wer", "unavailable"),
     ]  # fmt: skip
     assert "0.91, published 2: further than 5 %" in found[1].why
-    assert calls[0][0] == ("mulaw", "librispeech/test-clean") and calls[0][1]["suite"] == "speech"
+    assert calls[0].tokenizer == ("mulaw",) and calls[0].data == "librispeech/test-clean"
+    assert calls[0].suite == "speech" and not calls[0].baselines
+    few = partial(bench, clips=3)
+    (one,) = verification.published_numbers("mulaw", data="mine", bench=few)  # equals anything
+    assert one.state == "unavailable" and "measured on 3 clips of mine" in one.why
 
 
 def test_published_numbers_of_what_nobody_published(tmp_path):
-    (one,) = verification.published_numbers("mulaw", out=tmp_path, bench=lambda *a, **k: None)
-    assert one.state == "unavailable"
+    result_kit.put(tmp_path, "mulaw", {"stoi": [0.9] * 4})
+    measured = results.read_all(tmp_path)
+    (one,) = verification.published_numbers("mulaw", bench=lambda *_: measured)
+    assert (one.state, one.why) == ("unavailable", "none are known of mulaw")
 
 
 # --- the verb ----------------------------------------------------------------------------------
