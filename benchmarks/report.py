@@ -34,6 +34,11 @@ the order of the codecs:
     <!-- results/downstream-v1/digits-1234abcd probe_wer over seeds -->
     <!-- end -->
 
+One column of each speaker, from the rows:
+
+    <!-- results/speech-v2/x-1234abcd wer_whisper_base by speaker : rvq-mini lyra-v2 -->
+    <!-- end -->
+
 Published samples beside the survey's own numbers, see `agreement.py`:
 
     <!-- results/samples-v1/x-1234abcd sdr : published dates_reconstruction_music -->
@@ -55,6 +60,7 @@ from functools import cache
 from pathlib import Path
 
 import agreement
+import pandas as pd
 import pictures
 from scipy.stats import kendalltau
 
@@ -73,7 +79,7 @@ MARKED = re.compile(
 )
 
 
-BY_BITRATE = ["by", "bitrate"]
+BY_BITRATE, BY_SPEAKER = ["by", "bitrate"], ["by", "speaker"]
 PUBLISHED = "published "
 
 
@@ -139,6 +145,8 @@ def rendered(text: str) -> str:
             return areas(chosen(match), names[:-2])
         if names[1:] == ["over", "seeds"]:
             return seeds(chosen(match), names[0])
+        if names[1:] == BY_SPEAKER:
+            return by_speaker(chosen(match), names[0])
         return table(chosen(match), names)
 
     return MARKED.sub(replaced, text)
@@ -280,6 +288,20 @@ def seeds(measurements: Sequence[Result], stem: str) -> str:
     taus = [f"{i} and {j}: {kendalltau(values[i], values[j]).statistic:.2f}" for i, j in pairs]
     note = f"\nKendall's tau between seeds, over {len(complete)} rows: {', '.join(taus)}.\n"
     return table(complete, [stem, *names, f"{stem}_seed_std"]) + note
+
+
+def by_speaker(measurements: Sequence[Result], name: str) -> str:
+    """Markdown: one row per codec, the mean of each speaker, weighted as in the summary."""
+    known, means = results.columns(measurements)[name], {}
+    for result in measurements:
+        rows, weight = comparison.table(result, name), comparison.weight_of([result], name)
+        weights = rows[weight] if weight else rows[name].notna().astype(float)
+        sums = pd.DataFrame({"value": rows[name] * weights, "weight": weights}).dropna()
+        sums = sums.groupby(result.clusters.reindex(sums.index)).sum()
+        means[result.title] = sums["value"] / sums["weight"]
+    table, digits = pd.DataFrame(means).T, known["digits"]
+    rows = [[title, *(f"{cell:.{digits}f}" for cell in row)] for title, row in table.T.items()]
+    return markdown_table([name + results.arrow(known), *table.columns], rows)
 
 
 if __name__ == "__main__":

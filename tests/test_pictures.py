@@ -13,14 +13,19 @@ pytest.importorskip("matplotlib")
 
 
 @pytest.fixture(scope="module")
-def plots():
-    """(x column, panels, points, figure) of each picture in a document."""
+def scripts():
+    """The modules report and pictures."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        report, pictures = map(importlib.import_module, ("report", "pictures"))
+        return tuple(map(importlib.import_module, ("report", "pictures")))
     finally:
         sys.path.pop(0)
-    found = {}
+
+
+@pytest.fixture(scope="module")
+def plots(scripts):
+    """(x column, panels, points, figure) of each picture in a document."""
+    (report, pictures), found = scripts, {}
     for document in ("README.md", "docs/lm.md"):
         for match in report.MARKED.finditer((ROOT / document).read_text()):
             if match["picture"]:
@@ -76,3 +81,19 @@ def test_the_front_follows_the_direction_of_a_column(plots):
     points = [pictures.Point("p", str(x), "c", x, y, None) for x, y in ((1, 5), (2, 7), (3, 4))]
     assert [p.x for p in pictures._front(points, True)] == [1, 2]
     assert [p.x for p in pictures._front(points, False)] == [1, 3]
+
+
+def test_a_table_by_speaker_weighs_clips_as_the_mean_does(scripts):
+    """Word errors of a speaker are all errors by all words, not the mean of the rates of clips."""
+    report, column = scripts[0], "wer_whisper_base"
+    setting = next((ROOT / "results/speech-v2").glob("librispeech-mini-test-*"))
+    measured = report.measured(str(setting.relative_to(ROOT)))
+    result = next(r for r in measured if r.codec == "rvq-mini")
+    head, _, row = report.by_speaker([result], column).splitlines()
+    rows = result.rows.assign(errors=result.rows[column] * result.rows.words_whisper_base)
+    for name, cell in zip(head.split("|")[2:-1], row.split("|")[2:-1], strict=True):
+        clips = rows[rows.speaker == name.split()[-1]]
+        assert float(cell) == pytest.approx(
+            clips.errors.sum() / clips.words_whisper_base.sum(), abs=6e-4
+        )
+        assert abs(float(cell) - clips[column].mean()) > 1e-3

@@ -143,9 +143,9 @@ def weights(card: CodecCard, path: Path | None, user_file: bool) -> None:
 
 
 def encoded(source: Path, target: Path, tokens: Tokens) -> None:
-    channels, codebooks, frames = tokens.codes.shape
+    count = sum(free.numel() for free in tokens.free_codes)  # a merged code is stored once
     line = (
-        f"{name_of(target)}: {channels * codebooks * frames} codes of {tokens.codec}, "
+        f"{name_of(target)}: {count} codes of {tokens.codec}, "
         f"{tokens.bitrate:.0f} bit/s, {target.stat().st_size} bytes from {name_of(source)}"
     )
     print(line, file=sys.stderr if name_of(target) == "stdout" else sys.stdout)

@@ -15,7 +15,7 @@ import numpy as np
 
 from audiotok.errors import AudiotokError, CorpusError, MetricError
 from audiotok.judges import mos
-from audiotok.judges.asr import word_errors
+from audiotok.judges.asr import fingerprint, word_errors
 from audiotok.judges.asr.whisper import Whisper
 from audiotok.judges.pretrained import slug
 from audiotok.judges.speakers.resemblyzer import Resemblyzer
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # In this process: (task, part) -> (key of all that its mixtures depend on, the mixtures).
 _cached_mixtures: dict[tuple[str, str], tuple[str, list[Mixture]]] = {}
+# In this process: (measure, both sounds) -> score, since all codecs have the same mixtures.
+_cached_scores: dict[tuple[str, str, str], float] = {}
 
 Row = dict[str, float | AudiotokError]
 Rows = dict[int, Row]
@@ -288,6 +290,12 @@ class Mixtures(Task):
         if measure == "dwer":
             reference, hypothesis = (transcribe(self.recogniser, x) for x in (clean, sound))
             return word_errors(reference, hypothesis)
+        key = (measure, fingerprint(clean), fingerprint(sound))
+        if key not in _cached_scores:
+            _cached_scores[key] = self._compared(measure, sound, clean)
+        return _cached_scores[key]
+
+    def _compared(self, measure: str, sound: Audio, clean: Audio) -> float:
         if measure == "similarity":
             return float(self.voices.embed(clean) @ self.voices.embed(sound))
         score = self.predictors[measure](sound)

@@ -227,7 +227,7 @@ def test_merging_through_the_command_line(audiotok):
         pytest.skip("the bundled weights are not there")
     code, out, err = audiotok("encode", "clips/a.wav", "-t", name, "-o", "a.atok")
     assert code == 0, err
-    assert "codes of wavtokenizer-mini:merge=2, 480 bit/s" in out
+    assert "a.atok: 10 codes of wavtokenizer-mini:merge=2, 480 bit/s" in out
     assert audiotok("decode", "a.atok", "-o", "a.wav", "-r", "16000")[0] == 0
     assert soundfile.info("a.wav").frames == soundfile.info("clips/a.wav").frames
     words = ["bench", "-t", name, "--data", "clips", "-s", "tiny.yaml", "--workers", "0"]

@@ -48,6 +48,7 @@ def put(
     hardware: str = "a CPU",
     git: dict | None = None,
     speaker: list[str | None] | None = None,
+    audiotok: str = "0.1.0",
     **codec,
 ) -> Path:
     """A finished result; NaN in `rows` is a clip for which the column failed. Its folder."""
@@ -62,7 +63,7 @@ def put(
     content = {
         "schema": 1,
         "plan": {
-            "audiotok": "0.1.0", "suite": suite, "seed": 0, "data": about, "device": "cpu",
+            "audiotok": audiotok, "suite": suite, "seed": 0, "data": about, "device": "cpu",
             "tasks": {
                 name: {"task": get(name).version} | (versions or {})
                 for name in sorted(tasks | {"speed"})

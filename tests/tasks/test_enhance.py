@@ -57,6 +57,7 @@ def small(monkeypatch):
     for module in (enhancement, mixtures, model, training):
         monkeypatch.setattr(module, "PROTOCOL", SMALL)
     monkeypatch.setattr(_mixtures, "_cached_mixtures", {})
+    monkeypatch.setattr(_mixtures, "_cached_scores", {})
     monkeypatch.setattr(_mixtures, "Whisper", Judge)
     monkeypatch.setattr(_mixtures, "Resemblyzer", Judge)
     monkeypatch.setattr(_mixtures.mos, "get", lambda name: Judge())
@@ -125,6 +126,15 @@ def test_the_ceiling_has_the_mixture_alone(corpus):
         f"enhance_{measure}_mixture" for measure in _mixtures.MEASURES
     } | {"enhance_words"}
     assert set(whole) == {"enhance_dwer_mixture"}
+
+
+def test_a_mixture_is_scored_once_for_all_codecs(monkeypatch, corpus):
+    scored, score = [], Judge.__call__
+    monkeypatch.setattr(
+        Judge, "__call__", lambda self, audio: scored.append(1) or score(self, audio)
+    )
+    first, second = (concluded("enhance", corpus, None)[1] for _ in range(2))
+    assert first == second and len(scored) == 2 * len(first)
 
 
 @pytest.mark.parametrize("name", ["mulaw", "random", "opus-6k"])
