@@ -53,11 +53,16 @@ def address(folder):
 
 
 @pytest.fixture(scope="module")
-def page(address):
+def page(address, folder):
+    """The page in a Chromium whose microphone hears clip.wav again and again."""
+    microphone = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    microphone.append(f"--use-file-for-fake-audio-capture={folder / 'clip.wav'}")
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with playwright.sync_playwright() as engine:
         try:
-            chromium = engine.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            chromium = engine.chromium.launch(
+                executable_path=path, args=["--no-sandbox", *microphone]
+            )
         except playwright.Error as reason:
             pytest.skip(f"no Chromium can be started: {str(reason).splitlines()[0]}")
         tab = chromium.new_page(viewport={"width": 1280, "height": 900})
@@ -92,6 +97,19 @@ def test_fewer_codebooks(page):
     assert page.locator("[data-bitrate]").inner_text() == "1600 bit/s"
     assert page.locator("[data-count]").inner_text() == "2 of 8"
     assert np.abs(copied(page) - before).max() > 0.01
+    assert page.problems == []
+
+
+def test_the_microphone(page):
+    record = page.locator("[data-record]")
+    record.click()
+    page.wait_for_function("document.querySelector('[data-record]').textContent === 'Stop'")
+    page.wait_for_timeout(1500)
+    record.click()
+    page.wait_for_selector("[data-try][data-done='2']", timeout=60_000)
+    assert record.inner_text() == "Record"
+    sound = copied(page)
+    assert 16000 < len(sound) < 10 * 16000 and np.abs(sound).max() > 0.05  # speech was heard
     assert page.problems == []
 
 
