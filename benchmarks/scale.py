@@ -1,10 +1,10 @@
-"""Put timings into docs/scale.md and docs/lm.md: rates, and estimates for large corpora.
+"""Put timings into docs/scale.md, lm.md and onnx.md: rates, and estimates for large corpora.
 
     python benchmarks/scale.py docs/scale.md            # rewrites the tables between the marks
     python benchmarks/scale.py docs/scale.md --check    # exit 1 if they are outdated
 
-Reads what benchmarks/speed/corpus.py, small_corpora.py, long_audio.py, streaming.py and lm.py wrote
-below results/.
+Reads what benchmarks/speed/corpus.py, small_corpora.py, long_audio.py, streaming.py, lm.py and
+compiled.py wrote below results/.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MEASURED = ROOT / "results/speed/corpus-cpu.json"
 SMALL = ROOT / "results/speed/small-corpora-cpu.json"
 LONG = ROOT / "results/long/long-cpu.json"
 LM = ROOT / "results/speed/lm-cpu.json"
+COMPILED = ROOT / "results/speed/compiled-cpu.json"
 STREAMS = ROOT / "results/speed/streaming-cpu.json"
 MARKED = re.compile(r"(<!-- scale: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CORPORA = {"LibriSpeech, 960 h": 960, "10,000 h": 10_000, "1,000,000 h": 1_000_000}
@@ -54,6 +55,7 @@ def rendered(text: str, record: dict[str, Any] | None) -> str:
         "long": long_sound,
         "streams": streams,
         "lm": language_model,
+        "compiled": compiled,
     }
     return MARKED.sub(lambda match: match[1] + tables[match[2]]() + match[3], text)
 
@@ -155,6 +157,26 @@ def streams() -> str:
         for row in record["rows"]
     ]  # fmt: skip
     return _table(head, body) + f"\nOn {record['hardware']}; random weights, official sizes.\n"
+
+
+def compiled() -> str:
+    """Networks as they are, under `torch.compile` and under onnxruntime."""
+    record = json.loads(COMPILED.read_text())
+    head = ["codec", "work", "audiotok, ms", "torch.compile, ms", "first call, s"]
+    head += ["onnxruntime, ms"]
+    by_peer: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in record["rows"]:
+        by_peer.setdefault((row["codec"], row["work"]), {})[row["peer"]] = row
+    body = [
+        [
+            *key, f"{peers['audiotok']['ms']:.0f}", f"{peers['torch.compile']['ms']:.0f}",
+            f"{peers['torch.compile']['first_s']:.0f}", f"{peers['onnxruntime']['ms']:.0f}",
+        ]
+        for key, peers in by_peer.items()
+    ]  # fmt: skip
+    row = record["rows"][0]
+    where = f"{record['hardware']}, {row['cores']} cores, {row['seconds']} s of sound"
+    return _table(head, body) + f"\nOn {where}; weights of EnCodec and DAC are random.\n"
 
 
 def language_model() -> str:

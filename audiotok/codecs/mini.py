@@ -20,7 +20,7 @@ from audiotok.nn import ragged
 from audiotok.nn.mini import MiniConfig, MiniNetwork
 from audiotok.nn.pieces import Pieces, Search, pieces
 from audiotok.nn.quantizers import codebooks_of, merged
-from audiotok.nn.quantizers.strided import pool, repeat
+from audiotok.nn.quantizers.strided import pool, repeat, shared_segments
 
 _QUANTIZATION = {  # in the words of the survey
     "vq": "SVQ, Fixed",
@@ -139,8 +139,9 @@ class Mini(Trained):
         quantizer, strides = self.network.quantizer, self.card.strides
         config = self.network.config.quantizer
         if config.nested:
+            # a copy only where it is needed: torch.compile cannot record it
             rates = (*strides, *config.strides[len(strides) :])
-            if rates != tuple(quantizer.strides):  # torch.compile cannot record the copy
+            if rates != tuple(quantizer.strides) or any(map(shared_segments, rates)):
                 quantizer = merged(quantizer, rates)
             return quantizer.encode(latents, len(strides))
         if len(config.codebook_sizes) > 1:

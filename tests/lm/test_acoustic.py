@@ -48,7 +48,7 @@ def test_the_protocol_is_that_of_the_version():
     assert acoustic_lm.AcousticLM.version == 2
     assert (protocol.layers, protocol.dimension, protocol.heads) == (4, 128, 4)
     assert protocol.seeds == (0, 1, 2) and protocol.sampling.top_k == 250
-    assert (protocol.prompt, protocol.continuation, protocol.most_rate) == (2, 3, 200)
+    assert (protocol.prompt, protocol.continuation, protocol.max_rate) == (2, 3, 200)
     assert dataclasses.astuple(protocol.budget) == (80 * 60, 3, 4, 4e-3, 0.1, (0.9, 0.95), 1)
 
 

@@ -117,7 +117,7 @@ def test_the_command(place, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(unit_fitting._KMeans, "clustered", stop)
+    monkeypatch.setattr(unit_fitting._KMeans, "fit", stop)
     stopped = CliRunner().invoke(app, [*command, "--overwrite"])
     assert stopped.exit_code == 130 and out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["km.safetensors"]
