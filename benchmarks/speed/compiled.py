@@ -5,9 +5,10 @@
 
 `encode` is from waveform to codes, `decode` from codes to waveform, of one sound of --seconds in
 the bundled corpus. All peers run in this one process, taking turns, with PyTorch's own number of
-threads. `first_s` is the time of the first call, in which `torch.compile` compiles for this length;
-another length compiles again. `differing` counts codes unlike ours, which rounding may decide;
-`error` is the largest difference of the sound from the same codes, as a share of its peak.
+threads. `first_s` is the time of the first call, in which `torch.compile` compiles for this length
+or reads from its cache on disk; another length compiles again. `differing` counts codes unlike
+ours, which rounding may decide; `error` is the largest difference of the sound from the same codes,
+as a share of its peak.
 Codecs without weights here get random ones.
 
 Writes results/speed/compiled-cpu.csv and .json.
