@@ -64,6 +64,14 @@ def test_one_of_convnext_conforms(tmp_path, monkeypatch):
     check_codec(codec, WITHOUT_PROCESSES)
 
 
+def test_torch_compile_records_the_quantizer_whole(files):
+    codec = audiotok.load(files["rvq"])
+    latents = codec.encode_latents(noise(8000)[None])
+    compiled = torch.compile(codec._quantize, fullgraph=True, backend="eager")
+    with codec._running(), torch.no_grad():
+        assert torch.equal(compiled(latents), codec._quantize(latents))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_codes_are_those_of_the_network(kind, files):
     codec, network = audiotok.load(files[kind]), tiny.network(kind).eval()
