@@ -56,10 +56,11 @@ def _checked(family: object, families: Sequence[type[Codec]]) -> type[Codec]:
         raise ValueError("it has no CARDS and no PREFIX")
     if family.DEFAULT not in (None, *(card.name for card in cards)):
         raise ValueError(f"its DEFAULT {family.DEFAULT!r} is none of its CARDS")
-    reserved = {name for one in families for card in one.CARDS for name in (card.name, card.family)}
-    reserved |= {one.PREFIX for one in families if one.PREFIX}
-    own = [name for card in cards for name in (card.name, card.family)]
-    if clashing := reserved.intersection([*own, prefix]):
+    all_cards = [card for other in families for card in other.CARDS]
+    reserved = {name for card in all_cards for name in (card.name, card.family)}
+    reserved |= {other.PREFIX for other in families if other.PREFIX}
+    names = [name for card in cards for name in (card.name, card.family)]
+    if clashing := reserved.intersection([*names, prefix]):
         raise ValueError(f"{min(clashing)!r} is the name of another codec: uninstall one")
     return family
 

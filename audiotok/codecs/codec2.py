@@ -28,8 +28,8 @@ def _card(mode: str, hop_length: int, codebook_sizes: tuple[int, ...], delay: in
     """The card of a mode.
 
     Args:
-        delay: samples between the sound and what the library makes of it, the median of nine clips
-            by their envelopes, in steps of 10 ms; the encoder here hears them ahead.
+        delay: of the sound that the library decodes, in samples: the median over nine clips, by
+            their envelopes, in steps of 10 ms. `_encode` reads so many samples ahead.
     """
     return CodecCard(
         name=f"codec2-{mode.lower()}",
@@ -75,7 +75,7 @@ class Codec2(Codec):
         before = hop - self.card.lookahead
         samples = F.pad(waveform[:, 0], (before, (frames + 1) * hop - before - waveform.shape[-1]))
         samples = (samples.clamp(-1, 1) * 32767).round().to(torch.int16).cpu().numpy()
-        return torch.stack([self._codes(one.reshape(-1, hop))[:, 1:] for one in samples])
+        return torch.stack([self._codes(clip.reshape(-1, hop))[:, 1:] for clip in samples])
 
     def _codes(self, frames: np.ndarray) -> torch.Tensor:
         """Samples (T, hop) int16 -> codes (K, T)."""
@@ -87,21 +87,32 @@ class Codec2(Codec):
 
     def _decode(self, codes: torch.Tensor) -> torch.Tensor:
         """(B, K, T) -> (B, 1, T * hop)."""
-        return torch.stack([self._sound(one.cpu().numpy()) for one in codes])[:, None]
+        return torch.stack([self._sound(clip.cpu().numpy()) for clip in codes])[:, None]
 
     def _sound(self, codes: np.ndarray) -> torch.Tensor:
-        """Codes (K, T) -> samples (T * hop). In a process of its own: the library draws its noise
-        from one sequence for the whole process, so a second sound would get other noise."""
+        """Codes (K, T) -> samples (T * hop).
+
+        Decoded in a new process: the library draws its noise from one sequence per process, so a
+        second sound in the same process would get other noise.
+
+        Raises:
+            CodecError: this process failed or was killed.
+        """
         frames = codes.T
         if self.codebook_sizes[0] == 16:
             frames = np.pad(frames, ((0, 0), (0, 1)))
             frames = frames[:, ::2] << 4 | frames[:, 1::2]
-        done = subprocess.run(
-            [sys.executable, "-c", _DECODE, str(self.mode)],
-            input=frames.astype(np.uint8).tobytes(),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
+        # -P: a file of the working directory is not imported instead of a package
+        command = [sys.executable, "-P", "-c", _DECODE, str(self.mode)]
+        content = frames.astype(np.uint8).tobytes()
+        try:
+            done = subprocess.run(command, input=content, capture_output=True, check=True)
+        except subprocess.CalledProcessError as reason:
+            last_line = reason.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            raise CodecError(
+                f"{self.card.name}: the process that decodes ended with exit status "
+                f"{reason.returncode}: {last_line or 'it gave no reason'}"
+            ) from reason
         return torch.from_numpy(np.frombuffer(done.stdout, np.int16).astype(np.float32) / 2**15)
 
 

@@ -211,8 +211,8 @@ def _table(domain: str, groups: Sequence[list[Result]], folder: Path | None) -> 
         if PUBLISHED_MOS in facts:
             cells[PUBLISHED_MOS] = Cell(facts[PUBLISHED_MOS])
         section = section_of(result)
-        own = (bitrate(one) for one in [*ours, *samples] if one.codec == codec)
-        rate = next(filter(None, own), None) or facts.get("bitrate")
+        rates = (bitrate(other) for other in [*ours, *samples] if other.codec == codec)
+        rate = next(filter(None, rates), None) or facts.get("bitrate")
         rate = None if section == ANCHORS else rate
         rate = rate if rate and rate > 0 else None
         rows.append(Row(result, section, rate, cells))

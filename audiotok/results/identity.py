@@ -126,7 +126,7 @@ def _configuration(codec: Codec) -> str:
 
 # Packages that networks, resampling and the reading of sound use.
 _ENCODING = ("torch", "torchaudio", "numpy", "scipy", "soundfile", "libsndfile", "soxr")
-_ENCODING += ("transformers", "encodec")
+_ENCODING += ("transformers", "encodec", "ai-edge-litert", "s3tokenizer", "pycodec2")
 
 
 def of_encoder(codec: Codec) -> dict[str, str]:

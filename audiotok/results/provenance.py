@@ -17,7 +17,7 @@ PACKAGES = (
     "torch", "torchaudio", "numpy", "scipy", "librosa", "soundfile", "soxr", "pesq", "swift-f0",
     "visqol-python", "ai-edge-litert", "speechmos", "onnxruntime", "jiwer", "pocketsphinx",
     "Resemblyzer", "transformers", "ctranslate2", "whisper-normalizer", "distillmos", "pandas",
-    "pyarrow", "encodec", "pycodec2",
+    "pyarrow", "encodec", "s3tokenizer", "pycodec2",
 )  # fmt: skip
 
 

@@ -119,7 +119,8 @@ def agreement(
 
 
 def _settings(results: Sequence[Result], column: str) -> Iterator[dict[str, Result]]:
-    """{codec: result} of the neural codecs with a value, for each setting; at last an empty one."""
+    """{codec: result} of the neural codecs with a value, for each setting; the last one is
+    empty, so that there is always one."""
     for _, group in by_setting(results):
         yield {
             result.codec: result

@@ -79,7 +79,7 @@ class Result(Shown):
 
     @property
     def marked_title(self) -> str:
-        """The title with the sign of contamination, for tables that explain it below."""
+        """The title with the mark of contamination, for tables that explain it below."""
         return f"{self.title} {self.contamination}".rstrip()
 
     @property

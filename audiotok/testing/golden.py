@@ -1,4 +1,4 @@
-"""Golden outputs: what a codec made of one recording, stored, and compared with what it makes now.
+"""Golden outputs: stored outputs of a codec for one recording, compared with its outputs now.
 
 A codec that is only compared with itself keeps every promise with a wrong sign or activation in its
 network; it does not keep these numbers. They ship in `bundled/golden/NAME.json`. After new weights:
@@ -64,11 +64,14 @@ def compare(codec: Codec) -> list[Comparison]:
         return [Comparison("golden outputs", "unavailable", why)]
     except (AudiotokError, OSError) as reason:
         return [Comparison("golden outputs", "unavailable", f"no input: {reason}")]
-    found = [_hashes("weights", golden["network_sha256"], _network(codec))]
+    comparisons = [_hashes("weights", golden["network_sha256"], _network(codec))]
     if golden["latents"] is not None:
-        found.append(_values("golden latents", golden["latents"], _latents(codec, waveform)))
-    found.append(_codes(golden["codes"], codec.encode_codes(waveform)[0]))
-    return [*found, _values("golden sound", golden["samples"], _sound(codec, golden["codes"]))]
+        comparisons.append(_values("golden latents", golden["latents"], _latents(codec, waveform)))
+    comparisons.append(_codes(golden["codes"], codec.encode_codes(waveform)[0]))
+    return [
+        *comparisons,
+        _values("golden sound", golden["samples"], _sound(codec, golden["codes"])),
+    ]
 
 
 def names() -> list[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audiotok.harness.plan import Observer
 
 SUITE, CORPUS = "speech", "librispeech/test-clean"
-CLIPS = 2000  # so many clips of it are compared; with few, the interval contains any number
+CLIPS = 2000  # the fewest that are compared: the interval of a few contains almost any number
 RELATIVE = 0.05  # of the published number; or within the 95 % interval of ours
 
 
@@ -70,7 +70,7 @@ def published_numbers(
         observer,
     )
     card = registry.find_card(name).name
-    (ours,) = [one for one in measured if one.codec.partition("@")[0] == card]
+    (ours,) = [result for result in measured if result.codec.partition("@")[0] == card]
     table = published.beside_result(ours)
     if table.empty:
         why = f"none are known of {card}"

@@ -10,7 +10,9 @@ from scipy import signal
 from torch.nn import functional
 
 import audiotok
+from audiotok.codecs import codec2
 from audiotok.errors import CodecError, MissingPackageError
+from audiotok.system.failures import is_transient
 
 
 def test_cards():
@@ -76,3 +78,31 @@ def test_it_has_no_weights(pycodec2, tmp_path):
     (tmp_path / "a.bin").write_bytes(b"")
     with pytest.raises(CodecError, match="codec2-1200 has no weights"):
         audiotok.load("codec2-1200", checkpoint=tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize(
+    ("program", "message", "transient"),
+    [
+        ("raise SystemExit('no\\nsound')", "exit status 1: sound$", False),
+        ("import os; os.kill(os.getpid(), 9)", "exit status -9: it gave no reason$", True),
+    ],
+)
+def test_the_process_that_decodes_fails(
+    pycodec2, speech, monkeypatch, capfd, program, message, transient
+):
+    codec = audiotok.load("codec2-1200")
+    tokens = codec.encode((speech, 8000))
+    monkeypatch.setattr(codec2, "_DECODE", program)
+    with pytest.raises(CodecError, match=f"codec2-1200: .*{message}") as caught:
+        codec.decode(tokens)
+    assert is_transient(caught.value) == transient and capfd.readouterr().err == ""
+
+
+def test_a_file_of_the_working_directory_is_not_the_package(
+    pycodec2, speech, monkeypatch, tmp_path
+):
+    codec = audiotok.load("codec2-1200")
+    tokens = codec.encode((speech, 8000))
+    (tmp_path / "pycodec2.py").write_text("raise RuntimeError")
+    monkeypatch.chdir(tmp_path)
+    assert codec.decode(tokens).waveform.abs().max() > 0.01
