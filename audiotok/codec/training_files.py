@@ -126,24 +126,26 @@ def state_in(content: Any, path: Path, networks: Sequence[str] = ()) -> dict[str
         return {f"{name}.{key}": value for name in networks for key, value in states[name].items()}
     if _is_state(content):
         return unwrapped(content, _WRAPPERS)
-    found = dict(_states(content, "", _DEPTH))
-    found = {name: state for name, state in found.items() if not _is_discriminator(name)} or found
-    if len(found) != 1 and "state_dict" in found:
-        found = {"state_dict": found["state_dict"]}
-    if len(found) > 1:
-        listed = ", ".join(f"{name!r} ({len(state)} tensors)" for name, state in found.items())
-        name = next((name for name in _STATES if name in found), min(found))
+    states = dict(_states(content, "", _DEPTH))
+    states = {
+        name: state for name, state in states.items() if not _is_discriminator(name)
+    } or states
+    if len(states) != 1 and "state_dict" in states:
+        states = {"state_dict": states["state_dict"]}
+    if len(states) > 1:
+        listed = ", ".join(f"{name!r} ({len(state)} tensors)" for name, state in states.items())
+        name = next((name for name in _STATES if name in states), min(states))
         keys = "".join(f"[{part!r}]" for part in name.split("."))
         raise CheckpointError(
             f"{path} holds several networks: {listed}; expected one: save the one that you want "
             f"alone, e.g. torch.save(torch.load(FILE, weights_only=True){keys}, NEW)"
         )
-    if not found:
+    if not states:
         raise CheckpointError(
             f"{path} holds no state dict: expected tensors by name, also under a key such as "
             f"{', '.join(_STATES[:3])}; it holds {_described(content)}"
         )
-    return unwrapped(next(iter(found.values())), _WRAPPERS)
+    return unwrapped(next(iter(states.values())), _WRAPPERS)
 
 
 def unwrapped(
@@ -225,16 +227,16 @@ def in_folder(folder: Path, named: str | None) -> Path:
         for path in [place / name for name in names] + ([place / named] if named else []):
             if path.is_file():
                 return path
-    found = [
+    candidates = [
         path
         for place in places
         for path in sorted(place.iterdir())
         if path.suffix.lower() in SUFFIXES and path.is_file()
     ]
-    if len(found) == 1:
-        return found[0]
-    listed = ", ".join(path.relative_to(folder).as_posix() for path in found[:5])
-    if found:
+    if len(candidates) == 1:
+        return candidates[0]
+    listed = ", ".join(path.relative_to(folder).as_posix() for path in candidates[:5])
+    if candidates:
         raise CheckpointError(
             f"{folder} holds several files of weights: {listed}; name one of them"
         )

@@ -159,8 +159,8 @@ def _rows(start: Callable[[], _tflite.Frames]) -> Callable[[Tensor], Tensor]:
         if not running:
             running.extend(start() for _ in frames)
         rows = frames.detach().cpu().numpy()
-        made = [model(row) for model, row in zip(running, rows, strict=True)]
-        return torch.from_numpy(np.stack(made)).to(frames.device)
+        outputs = [model(row) for model, row in zip(running, rows, strict=True)]
+        return torch.from_numpy(np.stack(outputs)).to(frames.device)
 
     return run
 

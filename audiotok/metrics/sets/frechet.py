@@ -54,14 +54,14 @@ def limit(first: np.ndarray, second: np.ndarray, *, paired: bool = False, seed: 
             f"dimensions: {2 * MARGIN * dimension} are needed; read the MMD, which has no bias"
         )
     generator = np.random.default_rng(seed)
-    inverse, found = [], []
+    inverse, distances = [], []
     for size in np.linspace(whole // 2, whole, SIZES).astype(int):
         for _ in range(DRAWS):
             rows = generator.permutation(len(first))[:size]
             others = rows if paired else generator.permutation(len(second))[:size]
             inverse.append(1 / size)
-            found.append(distance(first[rows], second[others]))
-    return float(np.polyfit(inverse, found, 1)[1])
+            distances.append(distance(first[rows], second[others]))
+    return float(np.polyfit(inverse, distances, 1)[1])
 
 
 def halves(rows: np.ndarray, seed: int = 0) -> float:

@@ -36,9 +36,9 @@ function signTest(wins, losses) { // two-sided, without ties
 }
 
 function button(text, act, attributes = {}) {
-  const made = element("button", { type: "button", ...attributes }, ...[text].flat());
-  made.addEventListener("click", act);
-  return made;
+  const node = element("button", { type: "button", ...attributes }, ...[text].flat());
+  node.addEventListener("click", act);
+  return node;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
@@ -55,7 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const player = new Player(() => {
     playButton.textContent = player.playing ? "❚❚ Pause" : "▶ Play";
-    buttons.forEach(([number, made]) => made.setAttribute("aria-pressed", String(number === player.on)));
+    buttons.forEach(([number, toggle]) => toggle.setAttribute("aria-pressed", String(number === player.on)));
     cards.childNodes.forEach((card, i) => card.toggleAttribute("data-on", i === player.on));
   });
   const current = () => clips.find((clip) => clip.id === clipSelect.value);
@@ -66,8 +66,8 @@ document.addEventListener("DOMContentLoaded", () => {
     about.textContent = [clip.text, `${clip.seconds.toFixed(1)} s`, clip.licence && `licence: ${clip.licence}`].filter(Boolean).join(" · ");
     marks = [], buttons = [];
     cards.replaceChildren(...clip.versions.map((version, i) => {
-      const made = button([element("kbd", {}, String(i + 1)), " " + version.name], () => player.choose(i), { "aria-pressed": String(i === 0) });
-      buttons.push([i, made]);
+      const toggle = button([element("kbd", {}, String(i + 1)), " " + version.name], () => player.choose(i), { "aria-pressed": String(i === 0) });
+      buttons.push([i, toggle]);
       const spectrogram = element("canvas", { class: "spectrogram", role: "img", "aria-label": `Spectrogram of ${version.name}` });
       paintSpectrogram(spectrogram, version.spectrogram);
       const track = element("div", { class: "track" }, spectrogram);
@@ -82,7 +82,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const mark = element("i", {});
       marks.push([mark, clip.seconds]);
       track.append(mark);
-      return element("div", { class: "version" }, made, " ", element("small", {}, note), track);
+      return element("div", { class: "version" }, toggle, " ", element("small", {}, note), track);
     }));
     player.changed();
   }
@@ -103,7 +103,7 @@ document.addEventListener("DOMContentLoaded", () => {
     buttons = ["A", "B", "R"].map((letter, i) => [i, button([element("kbd", {}, letter), letter === "R" ? " reference" : ""], () => player.choose(i), { "aria-pressed": String(i === 0) })]);
     blindBox.replaceChildren(
       element("h2", {}, `Blind, ${blind.at + 1} of ${blind.order.length}`),
-      element("div", { class: "transport" }, ...buttons.map(([, made]) => made)),
+      element("div", { class: "transport" }, ...buttons.map(([, toggle]) => toggle)),
       element("p", {}, "Which is closer to the reference?"),
       element("div", { class: "transport" },
         button([element("kbd", {}, "←"), " A"], () => vote("a")), button([element("kbd", {}, "↓"), " cannot tell"], () => vote("tie")),

@@ -56,17 +56,17 @@ function makePlayer(box) { // <div data-player> with a button data-play, a range
   const player = new Player(() => {
     play.textContent = player.playing ? "❚❚ Pause" : "▶ Play";
     play.setAttribute("aria-pressed", String(player.playing));
-    versions.forEach((made, number) => made.setAttribute("aria-pressed", String(number === player.on)));
+    versions.forEach((toggle, number) => toggle.setAttribute("aria-pressed", String(number === player.on)));
     if (player.playing) requestAnimationFrame(move);
   });
   const move = () => {
     if (document.activeElement !== slider || player.playing) slider.value = 1000 * (player.position / player.duration || 0);
     if (player.playing) requestAnimationFrame(move);
   };
-  const loaded = () => player.sounds.length || player.load(versions.map((made) => made.dataset.file));
+  const loaded = () => player.sounds.length || player.load(versions.map((toggle) => toggle.dataset.file));
   play.addEventListener("click", () => (loaded(), player.toggle()));
   slider.addEventListener("input", () => (loaded(), player.seek((slider.value / 1000) * player.duration)));
-  versions.forEach((made, number) => made.addEventListener("click", () => {
+  versions.forEach((toggle, number) => toggle.addEventListener("click", () => {
     loaded();
     player.choose(number);
     if (!player.playing) player.play();

@@ -125,12 +125,12 @@ function makeChart(box) { // one figure at a time
 
 function element(name, attributes, ...children) {
   const svg = ["svg", "g", "line", "circle", "path", "polyline", "text", "title"];
-  const made = svg.includes(name)
+  const node = svg.includes(name)
     ? document.createElementNS("http://www.w3.org/2000/svg", name)
     : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
 }
 
 function choice(label, name, options, value) {

@@ -31,11 +31,11 @@
     const program = new Blob([await bytes(wasm)], { type: "application/wasm" });
     const wasmPaths = { [wasm]: URL.createObjectURL(program) };
     Object.assign(ort.env.wasm, { numThreads: 1, simd: true, proxy: false, wasmPaths });
-    const made = {};
+    const created = {};
     for (const name of ["encoder", "quantizer", "decoder"]) {
-      made[name] = await ort.InferenceSession.create(await bytes(`${name}.onnx`));
+      created[name] = await ort.InferenceSession.create(await bytes(`${name}.onnx`));
     }
-    return (sessions = made);
+    return (sessions = created);
   }
 
   async function run(name, tensor) {
@@ -121,11 +121,11 @@
       await new Promise((wait) => setTimeout(wait, 30)); // the line above is drawn
       const started = performance.now();
       const latents = await run("encoder", new ort.Tensor("float32", samples, [1, 1, samples.length]));
-      const found = await run("quantizer", latents);
+      const quantized = await run("quantizer", latents);
       if (mine !== turn) return;
-      codes = { data: found.data, frames: found.dims[2], samples: samples.length };
+      codes = { data: quantized.data, frames: quantized.dims[2], samples: samples.length };
       page.dataset.seconds = ((performance.now() - started) / 1000).toFixed(1);
-      window.audiotokCodes = Array.from(found.data, Number);
+      window.audiotokCodes = Array.from(quantized.data, Number);
       part("result").hidden = false;
       await decode();
     } catch (reason) {
