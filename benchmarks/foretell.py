@@ -2,7 +2,9 @@
 
     python benchmarks/foretell.py results --first stoi,mel_distance --second wer_whisper_base
 
-Columns are looked for in all results below the folder, see `audiotok.results.rank_correlation`.
+Columns are looked for in all results below the folder, see `audiotok.results.rank_correlation`. A
+name also selects the columns that its task has with an option: `enhance_dwer_noises` of
+`enhance:noises`.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import pandas as pd
 
 from audiotok.errors import AudiotokError
 from audiotok.results import rank_correlation
-from audiotok.results.results import read_all
+from audiotok.results.results import Result, columns, read_all
+from audiotok.results.selection import select
 from audiotok.system.escaping import markdown_table
 
 FIRST = ("stoi", "pesq", "mel_distance", "wer_whisper_base", "lm_bitrate")
@@ -33,9 +36,22 @@ def main() -> int:
     except AudiotokError as error:
         print(error, file=sys.stderr)
         return 2
-    columns = (arguments.first.split(","), arguments.second.split(","))
-    print(markdown(rank_correlation.table(measurements, *columns)))
+    names = (arguments.first.split(","), arguments.second.split(","))
+    print(markdown(table(measurements, *names)))
     return 0
+
+
+def table(
+    measurements: Sequence[Result], first: Sequence[str] = FIRST, second: Sequence[str] = SECOND
+) -> pd.DataFrame:
+    """`rank_correlation.table` of the columns that these names select; a name that selects none
+    is kept, so that its row says that no point has it."""
+    available = columns(measurements)
+    selected = (
+        [column for name in names for column in select([name], available) or [name]]
+        for names in (first, second)
+    )
+    return rank_correlation.table(measurements, *selected)
 
 
 def markdown(table: pd.DataFrame) -> str:

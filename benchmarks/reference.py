@@ -284,14 +284,12 @@ def _joined(parts: Iterable[str]) -> str:
 
 def foretold() -> str:
     """Whether one number of the committed results orders codecs as another one does."""
-    from audiotok.results import rank_correlation
     from audiotok.results.results import read_all
 
     sys.path.insert(0, str(Path(__file__).parent))
     import foretell
 
-    table = rank_correlation.table(read_all(ROOT / "results"), foretell.FIRST, foretell.SECOND)
-    return foretell.markdown(table)
+    return foretell.markdown(foretell.table(read_all(ROOT / "results")))
 
 
 GENERATORS = {

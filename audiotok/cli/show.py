@@ -193,9 +193,9 @@ class BenchProgress:
 
     def row(self, result: Result) -> None:
         """The headline columns of a codec, in one line, as soon as it is measured."""
-        from audiotok.results import results
+        from audiotok.results import results, selection
 
-        names = [name for name in self._headline if name in result.scores]
+        names = selection.select(self._headline, result.scores)
         cells = [f"{name} {results.cell(result.scores[name])}" for name in names]
         self.note(f"{result.marked_title}: {', '.join(cells) or 'no headline column'}")
 
@@ -213,11 +213,11 @@ def bench_table(measured: Sequence[Result], headline: Sequence[str], kept: bool 
         kept: whether the files of the results still exist.
     """
     # These import pandas and scipy, which only bench needs.
-    from audiotok.results import contamination, results
+    from audiotok.results import contamination, results, selection
     from audiotok.results.remarks import remarks
 
     available = results.columns(measured)
-    names = [name for name in headline if name in available] or list(available)
+    names = selection.select(headline, available) or list(available)
     data = measured[0].summary["data"]
     suite = measured[0].summary["suite"]
     title = f"{suite['name']} v{suite['version']} on {data['name']}, {data['clips']} clips"

@@ -67,7 +67,7 @@ def _speaker(path: str) -> str:
 
 
 def _rows(path: Path, first_cells: set[str], count: int) -> list[list[str]]:
-    """The lines of a list, split at spaces: a number of `first`, then paths."""
+    """The lines of a list, split at spaces: one of `first_cells`, then paths."""
     rows = [line.split() for line in _place.lines(path)]
     for number, row in enumerate(rows, start=1):
         if len(row) != count or row[0] not in first_cells:

@@ -37,7 +37,7 @@ def _reverberate(waveform: Tensor, seconds: float, rng: np.random.Generator) -> 
 
 
 def _equalise(waveform: Tensor, max_db: float, low_pass: float, rng: np.random.Generator) -> Tensor:
-    """A random equaliser with gains of at most ±`most_db`, smooth over log frequency; one in three
+    """A random equaliser with gains of at most ±`max_db`, smooth over log frequency; one in three
     clips is also low-pass filtered, between `low_pass` Hz and half the sample rate."""
     size = next_fast_len(len(waveform), real=True)
     frequency = np.arange(size // 2 + 1) * SAMPLE_RATE / size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audiotok.results.results import Result, columns
+from audiotok.results.selection import select
 
 
 def notes(group: Sequence[Result]) -> list[str]:
@@ -30,5 +31,4 @@ def headline(group: Sequence[Result]) -> list[str]:
     """The columns to show first: those that the suite names; [] if nothing is given."""
     if not notes(group):
         return []
-    by_name = columns(group)
-    return [name for name in group[0].summary["suite"].get("headline", ()) if name in by_name]
+    return select(group[0].summary["suite"].get("headline", ()), columns(group))

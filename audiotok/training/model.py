@@ -216,7 +216,7 @@ class Model:
 
     @torch.no_grad()
     def _collect(self, batches: Iterator[Tensor], min_frames: int) -> Tensor:
-        """Latents (B, D, T) of all processes, with at least `least` frames."""
+        """Latents (B, D, T) of all processes, with at least `min_frames` frames."""
         collected, frames = [], 0
         while frames < min_frames:
             with self.group.autocast():

@@ -8,8 +8,7 @@ the bundled corpus. All peers run in this one process, taking turns, with PyTorc
 threads. `first_s` is the time of the first call, in which `torch.compile` compiles for this length
 or reads from its cache on disk; another length compiles again. `differing` counts codes unlike
 ours, which rounding may decide; `error` is the largest difference of the sound from the same codes,
-as a share of its peak.
-Codecs without weights here get random ones.
+as a share of its peak. Codecs without weights here get random ones.
 
 Writes results/speed/compiled-cpu.csv and .json.
 """
@@ -65,8 +64,13 @@ def measured(name: str, seconds: int, rounds: int) -> Iterator[dict]:
         graphs = onnx_sessions(codec, Path(folder))
     with codec._running(), torch.inference_mode():
         codes = codec._quantize(codec._encode_latents(waveform))
-        yield from rows_of(name, "encode", seconds, rounds, Encoding(codec), graphs[0], waveform)
-        yield from rows_of(name, "decode", seconds, rounds, Decoding(codec), graphs[1], codes)
+        cases = {
+            "encode": (Encoding(codec), graphs[0], waveform),
+            "decode": (Decoding(codec), graphs[1], codes),
+        }
+        for work, case in cases.items():
+            for row in compared(*case, rounds):
+                yield {"codec": name, "work": work, "seconds": seconds} | row
 
 
 def loaded(name: str, folder: Path) -> audiotok.Codec:
@@ -107,34 +111,27 @@ def onnx_sessions(codec: audiotok.Codec, folder: Path) -> tuple[Callable, Callab
     return lambda waveform: quantizer(encoder(waveform)), decoder
 
 
-def rows_of(
-    name: str,
-    work: str,
-    seconds: int,
-    rounds: int,
-    network: nn.Module,
-    graph: Callable,
-    given: Tensor,
-) -> Iterator[dict]:
-    expected = network(given)
+def compared(network: nn.Module, graph: Callable, sample: Tensor, rounds: int) -> Iterator[dict]:
+    """A row for each peer: times of this input, and how its output differs from ours."""
+    expected = network(sample)
     peers = {"audiotok": network, "torch.compile": torch.compile(network, fullgraph=True)}
     peers["onnxruntime"] = graph
-    about = {}
-    for peer, body in peers.items():
+    differences = {}
+    for peer, call in peers.items():
         start = time.perf_counter()
-        output = body(given)
-        apart = {"first_s": time.perf_counter() - start}
-        if work == "encode":
-            apart |= {"differing": int((output != expected).sum()), "codes": expected.numel()}
+        output = call(sample)
+        difference = {"first_s": time.perf_counter() - start}
+        if not expected.is_floating_point():
+            difference |= {"differing": int((output != expected).sum()), "codes": expected.numel()}
         else:
             common = min(output.shape[-1], expected.shape[-1])
             error = (output[..., :common] - expected[..., :common]).abs().max()
-            apart["error"] = float(error / expected.abs().max())
-        about[peer] = apart
-    bodies = {peer: partial(body, given) for peer, body in peers.items()}
+            difference["error"] = float(error / expected.abs().max())
+        differences[peer] = difference
+    calls = {peer: partial(call, sample) for peer, call in peers.items()}
     threads = {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
-    for row in timed(bodies, "cpu", rounds):
-        yield {"codec": name, "work": work, "seconds": seconds} | row | about[row["peer"]] | threads
+    for row in timed(calls, "cpu", rounds):
+        yield row | differences[row["peer"]] | threads
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Bench on Ray: the same bytes as here, on a cluster of two nodes, and when one of them is lost.
 
-AUDIOTOK_RAY=1 python -m pytest tests/test_bench_on_ray.py
+AUDIOTOK_RAY=1 python -m pytest tests/harness/test_bench_on_ray.py
 """
 
 import os
