@@ -336,6 +336,7 @@ class TrainProgress:
     def __init__(self) -> None:
         self._bar = Bar(err, disable=not first_process(), transient=False)
         self._bar.start("starting")
+        self._has_steps = False
 
     def __enter__(self) -> TrainProgress:
         self._bar.__enter__()
@@ -348,5 +349,8 @@ class TrainProgress:
         self._bar.note(text)
 
     def report(self, step: int, steps: int, numbers: dict[str, float]) -> None:
+        if not self._has_steps:  # steps of an earlier run took none of this run's time
+            self._bar.start("starting", step - 1, steps)
+            self._has_steps = True
         text = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
         self._bar.update(text, step, steps)

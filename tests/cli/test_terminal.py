@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from audiotok.cli import terminal
+from audiotok.cli import show, terminal
 
 NAMES = ["my-codec[ema]", "my [/codec]", "[red]x[/red]", "a:smile:", "[link=x]", "\\[x]", "[/]"]
 
@@ -66,6 +66,19 @@ def test_a_log_gets_lines_now_and_then(monkeypatch):
     assert lines[0] == "mulaw: 10 of 10000, about 166 min left"
     assert 20 < len(lines) < 150  # of hours: fewer and fewer
     assert len(lines[0]) < 100
+
+
+def test_a_resumed_training_estimates_by_its_own_steps(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    made, file = console(monkeypatch, False)
+    monkeypatch.setattr(show, "err", made)
+    with show.TrainProgress() as progress:
+        now += 40.0  # the corpus is read
+        for step in range(1001, 1101):
+            progress.report(step, 2000, {"loss": 1.0})
+            now += 6.0
+    assert file.getvalue().splitlines()[0] == "loss 1: 1003 of 2000, about 66 min left"
 
 
 def test_a_terminal_gets_no_lines(monkeypatch):

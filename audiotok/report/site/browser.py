@@ -31,19 +31,19 @@ _ABOUT = "codec.json"
 
 
 def make(root: Path) -> Path | None:
-    """Writes the folder "try" of the site `root`; returns its path, or None if it exists
-    already, or if the runtime or the package onnx is missing."""
+    """Writes the folder "try" of the site `root`; returns its path, or None if it holds the
+    graphs of this codec already, or if the runtime or the package onnx is missing."""
     from audiotok.codec import onnx_graphs, registry
 
-    folder = root / TRY
-    if read(root) is not None:
+    folder, codec = root / TRY, registry.load(CODEC, device="cpu", quiet=True)
+    if read(root) == onnx_graphs.about(codec, half=True):
         return None
     if not (VENDOR / f"{_WASM}.gz").is_file():
         log.warning("the site gets no page %s.html: its runtime is in the repository only", TRY)
         return None
     with TemporaryDirectory() as graphs:
         try:
-            onnx_graphs.write(registry.load(CODEC, device="cpu", quiet=True), graphs, half=True)
+            onnx_graphs.write(codec, graphs, half=True)
         except CodecError as reason:
             log.warning("the site gets no page %s.html: %s", TRY, reason)
             return None
