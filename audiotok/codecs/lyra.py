@@ -47,7 +47,7 @@ class LyraNetwork(nn.Module):
         self.quantizer = ResidualVectorQuantizer(
             CODEBOOKS, CODEBOOK_SIZE, DIMENSION, strides=strides
         )
-        self.quantizer.codebooks.copy_(_read_codebooks(folder / QUANTIZER))
+        self.quantizer.codebooks.copy_(read_codebooks(folder / QUANTIZER))
 
     def start_encoder(self) -> _tflite.Frames:
         """Frames of 320 samples -> latents of 64, at the beginning of a sound."""
@@ -165,7 +165,7 @@ def _rows(start: Callable[[], _tflite.Frames]) -> Callable[[Tensor], Tensor]:
     return run
 
 
-def _read_codebooks(path: Path) -> Tensor:
+def read_codebooks(path: Path) -> Tensor:
     """The codebooks (46, 16, 64) float32: what the official quantizer decodes single codes to.
 
     Raises:

@@ -18,7 +18,7 @@ from audiotok.codec.codec import CodecCard, Taxonomy, Weights
 from audiotok.codecs._trained import BY_RECIPE, Trained, in_float32
 from audiotok.nn import ragged
 from audiotok.nn.mini import MiniConfig, MiniNetwork
-from audiotok.nn.pieces import Pieces, Search, pieces
+from audiotok.nn.pieces import Chain, Pieces, Search, pieces
 from audiotok.nn.quantizers import codebooks_of, merged
 from audiotok.nn.quantizers.strided import pool, repeat, shared_segments
 
@@ -48,8 +48,17 @@ def _measures(config: MiniConfig) -> dict[str, Any]:
     }
 
 
+def _layers(config: MiniConfig) -> str:
+    """Encoder and decoder in the words of the survey."""
+    if config.soundstream is not None:
+        return "CNN, Time -> CNN, Time"
+    if config.convnext is not None:
+        return "CNN, Time-Freq -> CNN, Time-Freq"
+    return "CNN+RNN, Time -> CNN+T, Time-Freq"
+
+
 def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCard:
-    quantizer = config.quantizer
+    quantizer, causal = config.quantizer, config.soundstream is not None
     count = len(quantizer.codebook_sizes)
     return CodecCard(
         name=name,
@@ -60,16 +69,14 @@ def _card(name: str, config: MiniConfig, domain: str, **details: Any) -> CodecCa
         strides=quantizer.strides,
         codebook_counts=tuple(range(1, count + 1)) if quantizer.nested else (count,),
         mergeable=quantizer.nested or count == 1,
-        causal=False,
-        streamable=False,
-        lookahead=None,
+        causal=causal,
+        streamable=causal,
+        lookahead=0 if causal else None,
         taxonomy=Taxonomy(
-            encoder_decoder="CNN+RNN, Time -> CNN+T, Time-Freq"
-            if config.convnext is None
-            else "CNN, Time-Freq -> CNN, Time-Freq",
+            encoder_decoder=_layers(config),
             quantization=_QUANTIZATION[quantizer.kind],
             training_paradigm=details.pop("training_paradigm"),
-            streamability="no",
+            streamability="yes" if causal else "no",
             domain=domain,
         ),
         licence_code="Apache-2.0",
@@ -133,6 +140,12 @@ class Mini(Trained):
     def _encoder_in_pieces(self) -> Pieces:
         encoder = pieces(self.network.encoder)
         return Search(encoder, self._quantize, self.num_codebooks, self._unit)
+
+    def _decoder_in_pieces(self) -> Pieces | None:
+        if not self.card.causal:
+            return super()._decoder_in_pieces()
+        decoder = Chain([pieces(self.network.backbone), pieces(self.network.head)])
+        return lambda codes, last: decoder(self._dequantize(codes), last)
 
     def _quantize(self, latents: Tensor) -> Tensor:
         latents = latents.float()

@@ -1,8 +1,8 @@
 """A small codec network with any quantizer.
 
 Encoder and decoder are those of WavTokenizer (Ji et al. 2024, arXiv 2408.16532), SEANet and Vocos,
-or ConvNeXt on both sides, see `convnext`; the quantizer is any of `nn.quantizers`. To compare
-quantizers, train networks that differ in the quantizer only.
+or ConvNeXt on both sides, see `convnext`, or a causal SoundStream, see `soundstream`; the quantizer
+is any of `nn.quantizers`. To compare quantizers, train networks that differ in the quantizer only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from audiotok.nn.convnext import (
 from audiotok.nn.outputs import Output
 from audiotok.nn.quantizers import AnyQuantizer, losses_of
 from audiotok.nn.seanet import SEANetEncoder
+from audiotok.nn.soundstream import (
+    SoundStreamBackbone,
+    SoundStreamEncoder,
+    SoundStreamHead,
+    SoundStreamSizes,
+)
 from audiotok.nn.vocos import ISTFTHead, VocosBackbone
 
 
@@ -32,6 +38,7 @@ class MiniConfig(BaseModel):
     sample_rate: int = 16000
     dimension: int = Field(64, gt=0)  # of the latents
     convnext: ConvNeXtSizes | None = None  # takes the place of SEANet and Vocos, sized below
+    soundstream: SoundStreamSizes | None = None  # the same
     num_filters: int = 16
     num_lstm_layers: int = 2
     backbone_dim: int = Field(256, ge=64, multiple_of=32)  # in 32 groups, of 2 at least
@@ -41,7 +48,10 @@ class MiniConfig(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> MiniConfig:
         self.quantizer.check(self.dimension)
-        if self.convnext is not None:
+        chosen = [name for name in ("convnext", "soundstream") if getattr(self, name) is not None]
+        if len(chosen) == 2:
+            raise ValueError("convnext and soundstream exclude each other: leave one of them out")
+        if chosen:
             unused = {
                 name
                 for name in self.model_fields_set
@@ -50,13 +60,13 @@ class MiniConfig(BaseModel):
             }
             if unused:
                 raise ValueError(
-                    f"{min(unused)} is of SEANet and Vocos: leave it out with convnext"
+                    f"{min(unused)} is of SEANet and Vocos: leave it out with {chosen[0]}"
                 )
-            if len(self.convnext.widths) != len(self.strides):
-                raise ValueError(
-                    f"convnext.widths {self.convnext.widths} and strides {self.strides} differ in "
-                    "length: expected a width for each stride"
-                )
+        if self.convnext is not None and len(self.convnext.widths) != len(self.strides):
+            raise ValueError(
+                f"convnext.widths {self.convnext.widths} and strides {self.strides} differ in "
+                "length: expected a width for each stride"
+            )
         return self
 
 
@@ -66,15 +76,10 @@ class MiniNetwork(nn.Module):
     def __init__(self, config: MiniConfig):
         super().__init__()
         self.config = config
-        convnext = config.convnext
         self.encoder = _encoder(config)
         self.quantizer = config.quantizer.build(config.dimension)
         self.backbone = _backbone(config)
-        self.head = (
-            ISTFTHead(config.backbone_dim, self.encoder.hop_length)
-            if convnext is None
-            else SynthesisFilterbank(convnext.widths[0], config.strides[0])
-        )
+        self.head = _head(config, self.encoder.hop_length)
 
     @property
     def hop_length(self) -> int:
@@ -102,6 +107,8 @@ class MiniNetwork(nn.Module):
 def _encoder(config: MiniConfig) -> nn.Module:
     if config.convnext is not None:
         return ConvNeXtEncoder(config.dimension, config.strides, config.convnext)
+    if config.soundstream is not None:
+        return SoundStreamEncoder(config.dimension, config.strides, config.soundstream)
     return SEANetEncoder(
         config.dimension, config.num_filters, config.strides, config.num_lstm_layers
     )
@@ -110,6 +117,8 @@ def _encoder(config: MiniConfig) -> nn.Module:
 def _backbone(config: MiniConfig) -> nn.Module:
     if config.convnext is not None:
         return ConvNeXtBackbone(config.dimension, config.strides, config.convnext)
+    if config.soundstream is not None:
+        return SoundStreamBackbone(config.dimension, config.strides, config.soundstream)
     return VocosBackbone(
         config.dimension,
         config.backbone_dim,
@@ -117,3 +126,11 @@ def _backbone(config: MiniConfig) -> nn.Module:
         config.backbone_layers,
         num_conditions=1,
     )
+
+
+def _head(config: MiniConfig, hop_length: int) -> nn.Module:
+    if config.convnext is not None:
+        return SynthesisFilterbank(config.convnext.widths[0], config.strides[0])
+    if config.soundstream is not None:
+        return SoundStreamHead(config.soundstream, config.strides[0])
+    return ISTFTHead(config.backbone_dim, hop_length)

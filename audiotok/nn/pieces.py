@@ -301,6 +301,7 @@ def pieces(layer: nn.Module) -> Pieces:
 @pieces.register(FrameNorm)
 @pieces.register(Perceptron)
 @pieces.register(nn.ELU)
+@pieces.register(nn.LeakyReLU)
 @pieces.register(nn.Tanh)
 @pieces.register(nn.Identity)
 def _(layer: nn.Module) -> Pieces:

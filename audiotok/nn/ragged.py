@@ -16,13 +16,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from audiotok.nn import convnext, dac, seanet
 from audiotok.nn.convolutions import PaddedConv1d
+from audiotok.nn.soundstream import SoundStreamEncoder
 
 _BY_FRAME = (seanet.ELU, seanet.Snake, dac.Snake, convnext.FrameNorm, convnext.Perceptron)
 MIN_FRAMES = 9  # shorter clips take other code paths in padding and LSTM
 
 
 def encode(
-    encoder: seanet.SEANetEncoder | dac.DACEncoder | convnext.ConvNeXtEncoder,
+    encoder: seanet.SEANetEncoder | dac.DACEncoder | convnext.ConvNeXtEncoder | SoundStreamEncoder,
     waveform: Tensor,
     lengths: Sequence[int],
 ) -> Tensor:
@@ -33,6 +34,8 @@ def encode(
         lengths: samples of each clip, at most L and at least MIN_FRAMES frames.
     """
     ends = torch.tensor(lengths, device=waveform.device)
+    if isinstance(encoder, SoundStreamEncoder):  # causal: only its own zeros are before an end
+        return encoder(_cut(waveform, ends))
     missing = -waveform.shape[-1] % encoder.hop_length
     if isinstance(encoder, dac.DACEncoder):  # zeros fill the last frame of a clip
         waveform = _cut(waveform, ends)
