@@ -60,9 +60,10 @@ def _fill(part: nn.Module, layers: Iterator[_Layer], path: Path) -> None:
     """Copies weights into the convolutions of a part, in the order of application."""
     targets = [each for each in part.modules() if isinstance(each, nn.Conv1d | nn.ConvTranspose1d)]
     found = list(layers)
-    shapes = [[tuple(weight.shape) for weight in side] for side in (
-        (layer.weight for layer in targets), (weight for weight, _ in found)
-    )]
+    shapes = [
+        [tuple(weight.shape) for weight in side]
+        for side in ((layer.weight for layer in targets), (weight for weight, _ in found))
+    ]
     if shapes[0] != shapes[1]:
         raise CheckpointError(f"{path} has layers of other sizes than Lyra v2's")
     with torch.no_grad():
@@ -108,7 +109,7 @@ def _transposed(weight: Tensor) -> Tensor:
     return weight.flatten(1, 2).permute(2, 0, 1)
 
 
-# Of each kind of layer: weight of TFLite -> weight of PyTorch, and the place of the bias in its inputs
+# Of each kind of layer: its weight as PyTorch has it, and the place of the bias in its inputs
 _CONVOLUTIONS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "CONV_2D": (lambda weight: weight[:, :, 0].transpose(1, 2), 2),  # (C', W, 1, C / groups)
     "DEPTHWISE_CONV_2D": (lambda weight: weight[0, :, 0].T[:, None], 2),  # (1, W, 1, C)

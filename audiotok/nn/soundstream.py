@@ -49,9 +49,7 @@ class CausalConv1d(nn.Conv1d):
         groups: int = 1,
         bias: bool = True,
     ):
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
         self.left = (kernel_size - 1) * dilation + 1 - stride
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -74,9 +72,7 @@ class SeparableUnit(nn.Module):
         super().__init__()
         self.block = nn.Sequential(
             _Activation(),
-            CausalConv1d(
-                channels, channels, 3, dilation=dilation, groups=channels, bias=False
-            ),
+            CausalConv1d(channels, channels, 3, dilation=dilation, groups=channels, bias=False),
             CausalConv1d(channels, channels, 1),
             _Activation(),
             CausalConv1d(channels, channels, 1, groups=groups),
@@ -116,9 +112,7 @@ class SoundStreamEncoder(nn.Module):
         for stride in others:
             groups = _groups(channels, sizes)
             layers += _units(channels, groups)
-            layers.append(
-                CausalConv1d(channels, 2 * channels, 2 * stride, stride, groups=groups)
-            )
+            layers.append(CausalConv1d(channels, 2 * channels, 2 * stride, stride, groups=groups))
             channels *= 2
         layers += [_Activation(), CausalConv1d(channels, dimension, 3, groups=groups)]
         self.layers = nn.Sequential(*layers)
@@ -143,9 +137,7 @@ class SoundStreamBackbone(nn.Sequential):
             channels //= 2
             groups = _groups(channels, sizes)
             layers.append(
-                CausalConvTranspose1d(
-                    2 * channels, channels, 2 * stride, stride, groups=groups
-                )
+                CausalConvTranspose1d(2 * channels, channels, 2 * stride, stride, groups=groups)
             )
             layers += _units(channels, groups)
         super().__init__(*layers)

@@ -40,26 +40,36 @@ def test_conforms(kind, files, monkeypatch):
     check_codec(codec, PROMISES if kind == "rvq" else OF_A_QUANTIZER)
 
 
-def test_one_of_convnext_conforms(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("sizes", "layers", "causal"),
+    [
+        (
+            {"strides": (8, 5), "convnext": {"widths": (8, 12), "depths": (1, 1)}},
+            "CNN, Time-Freq -> CNN, Time-Freq",
+            False,
+        ),
+        (
+            {"strides": (4, 5, 2), "soundstream": {"width": 4, "group_width": 4}},
+            "CNN, Time -> CNN, Time",
+            True,
+        ),
+    ],
+    ids=["convnext", "soundstream"],
+)
+def test_another_network_conforms(sizes, layers, causal, tmp_path, monkeypatch):
     torch.manual_seed(0)
-    built = MiniNetwork(
-        MiniConfig(
-            quantizer=tiny.QUANTIZERS["rvq"],
-            strides=(8, 5),
-            sample_rate=8000,
-            dimension=8,
-            convnext={"widths": (8, 12), "depths": (1, 1)},
-        )
-    )
+    quantizer = tiny.QUANTIZERS["rvq"]
+    built = MiniNetwork(MiniConfig(quantizer=quantizer, sample_rate=8000, dimension=8, **sizes))
     with torch.no_grad():
-        quantizer = built.quantizer
         latents = built.encoder(0.1 * torch.randn(1, 1, 40 * 400))
-        MovingAverageLearner(quantizer).start(latents, iterations=1, rows_per_step=400)
-    path = tmp_path / "convnext.safetensors"
+        learner = MovingAverageLearner(built.quantizer)
+        learner.start(latents, iterations=1, rows_per_step=400)
+    path = tmp_path / "other.safetensors"
     metadata = {"family": "mini", "name": "tiny", "config": built.config.model_dump_json()}
     checkpoints.save(path, built.state_dict(), metadata)
     codec = audiotok.load(path)
-    assert codec.card.taxonomy.encoder_decoder == "CNN, Time-Freq -> CNN, Time-Freq"
+    assert codec.card.taxonomy.encoder_decoder == layers
+    assert codec.card.causal is codec.card.streamable is causal
     monkeypatch.setattr(Mini, "CARDS", (codec.card,))
     check_codec(codec, WITHOUT_PROCESSES)
 

@@ -7,6 +7,7 @@ from audiotok.nn import ragged
 from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtSizes
 from audiotok.nn.dac import DACEncoder
 from audiotok.nn.seanet import SEANetEncoder
+from audiotok.nn.soundstream import SoundStreamEncoder, SoundStreamSizes
 
 ENCODERS = {
     "wavtokenizer": lambda: SEANetEncoder(8, 4, (2, 4, 5, 5)),
@@ -14,6 +15,9 @@ ENCODERS = {
     "speechtokenizer": lambda: SEANetEncoder(8, 4, (2, 4, 5), bidirectional=True, snake=True),
     "odd strides": lambda: SEANetEncoder(8, 4, (3, 3, 7), num_lstm_layers=1),
     "convnext": lambda: ConvNeXtEncoder(8, (20, 4), ConvNeXtSizes(widths=(8, 16), depths=(1, 2))),
+    "soundstream": lambda: SoundStreamEncoder(
+        8, (4, 5, 2), SoundStreamSizes(width=4, group_width=4)
+    ),
     "dac": lambda: DACEncoder(8, 4, (2, 4, 5, 8)),
     "dac with odd strides": lambda: DACEncoder(8, 4, (3, 3, 7)),
 }
