@@ -1,6 +1,6 @@
 """Compares decoders of the same codes on each clip, also on codes with errors, by speaker.
 
-    python benchmarks/decoders.py rvq-mini runs/finetuned-decoder/model.safetensors --data TEST \\
+    python benchmarks/decoders.py rvq-small runs/finetuned-decoder/model.safetensors --data TEST \\
         --rates 0 0.05 0.1 --csv rows.csv
 
 Errors are those of `audiotok.training.code_errors`, equal for all decoders. The bigrams that they

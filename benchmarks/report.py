@@ -11,15 +11,15 @@ rows the verdicts are corrected:
 
     <!-- results/smoke-v2/bundled-1234abcd bitrate stoi pesq wer > docs/smoke.svg -->
     <!-- end -->
-    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini ~rvq-mini:codebooks -->
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-small ~rvq-small:codebooks -->
     <!-- end -->
-    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-mini against wavtokenizer-mini -->
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq : rvq-small against wavtokenizer-mini -->
     <!-- end -->
 
 Qualities against the bitrate in the picture, and in the table the area under each curve, which is
 the mean quality over log2(bitrate), from the lowest to the highest bitrate of that curve:
 
-    <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : rvq-mini opus -->
+    <!-- results/sound-v1/bundled-1234abcd stoi pesq by bitrate > docs/rates.svg : opus lyra -->
     <!-- end -->
 
 Columns of another suite follow those of the first, for the codecs that have both; the picture
@@ -36,7 +36,7 @@ the order of the codecs:
 
 One column of each speaker, from the rows:
 
-    <!-- results/speech-v2/x-1234abcd wer_whisper_base by speaker : rvq-mini lyra-v2 -->
+    <!-- results/speech-v2/x-1234abcd wer_whisper_base by speaker : rvq-small lyra-v2 -->
     <!-- end -->
 
 Published samples beside the survey's own numbers, see `agreement.py`:

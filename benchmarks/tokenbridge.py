@@ -1,10 +1,10 @@
-"""TokenBridge over the encoder and decoder of rvq-mini, without its codebooks, as a codec.
+"""TokenBridge over the encoder and decoder of rvq-small, without its codebooks, as a codec.
 
-    audiotok bench -s sound -t benchmarks/tokenbridge.py::tokenbridge-rvq-mini:bits=3
+    audiotok bench -s sound -t benchmarks/tokenbridge.py::tokenbridge-rvq-small:bits=3
 
 Wang et al. 2025, arXiv 2503.16430. It shows how well these networks do when their latents are
-quantized finely, and so what the codebooks of rvq-mini cost. Each of the 64 dimensions of the
-latents has a codebook of 2^bits values (default 4 bits), so 80 frames a second are 5120 tokens.
+quantized finely, and so what the codebooks of rvq-small cost. Each of the 64 dimensions of the
+latents has a codebook of 2^bits values (default 4 bits), so 50 frames a second are 3200 tokens.
 Mean and standard deviation are those of ten clips of the bundled corpus, computed when it is
 loaded. Of the tasks with a language model, `acoustic_lm:rq` predicts the dimensions of a frame one
 after another.
@@ -37,19 +37,19 @@ bits.__name__ = "whole number from 1 to 8"
 
 
 class TokenBridge(Codec):
-    """The networks of rvq-mini around a quantizer that was only calibrated."""
+    """The networks of rvq-small around a quantizer that was only calibrated."""
 
     CARDS = (
         CodecCard(
-            name="tokenbridge-rvq-mini",
+            name="tokenbridge-rvq-small",
             family="tokenbridge",
-            description="latents of rvq-mini, quantized dimension by dimension",
+            description="latents of rvq-small, quantized dimension by dimension",
             sample_rate_in=16_000,
             sample_rate_out=16_000,
-            hop_length=200,
+            hop_length=320,
             codebook_sizes=(2**BITS,) * DIMENSIONS,
             licence_code="Apache-2.0",
-            licence_weights="CC-BY-4.0",
+            licence_weights="Apache-2.0",
             verified="by its test",
         ),
     )
@@ -61,7 +61,7 @@ class TokenBridge(Codec):
         return card.model_copy(update={"codebook_sizes": sizes})
 
     def _load(self, checkpoint: Path | None) -> None:
-        self._inner = audiotok.load("rvq-mini", device="cpu", quiet=True)
+        self._inner = audiotok.load("rvq-small", device="cpu", quiet=True)
         paths = sorted(bundled.FOLDER.glob("*_[0-1].flac"))[:CLIPS]
         clips = [audio.read(path).resample(16_000).waveform[None] for path in paths]
         latents = torch.cat([self._inner.encode_latents(clip)[0] for clip in clips], 1)

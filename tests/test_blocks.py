@@ -77,7 +77,7 @@ SMALLER = {  # pattern: replacement, in every line that runs
     r"^(audiotok compare --published)": rf"\1 --results {ROOT / 'results'}",
     r"^(audiotok check .*)": r"\1 --help",  # test_testing.py runs the checks
     r"^(audiotok model-index) my-codec > README.md$": r"\1 wavtokenizer-mini --results committed",
-    r"^(audiotok \w+ .*)wavtokenizer-mini,rvq-mini": r"\1rvq-mini",
+    r"^(audiotok \w+ .*)wavtokenizer-mini,rvq-small": r"\1rvq-small",
     r'(audiotok\.bench\(.*"path/to/recordings")': r'\1, limit=1, tasks=["reconstruction"], '
     "baselines=False, workers=0",
     r"^check_codec\(codec\)": "check_codec",

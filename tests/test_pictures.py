@@ -88,7 +88,7 @@ def test_a_table_by_speaker_weighs_clips_as_the_mean_does(scripts):
     report, column = scripts[0], "wer_whisper_base"
     setting = next((ROOT / "results/speech-v2").glob("librispeech-mini-test-*"))
     measured = report.measured(str(setting.relative_to(ROOT)))
-    result = next(r for r in measured if r.codec == "rvq-mini")
+    result = next(r for r in measured if r.codec == "rvq-small")
     head, _, row = report.by_speaker([result], column).splitlines()
     rows = result.rows.assign(errors=result.rows[column] * result.rows.words_whisper_base)
     for name, cell in zip(head.split("|")[2:-1], row.split("|")[2:-1], strict=True):

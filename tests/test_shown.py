@@ -92,7 +92,7 @@ def test_tokens_as_arrays_and_tensors():
 
 
 def test_tokens_of_own_codes_are_checked():
-    codec = audiotok.load("rvq-mini", quiet=True)
+    codec = audiotok.load("rvq-small", quiet=True)
     codes = np.zeros((8, 4), np.uint16)
     for given in (codes, codes[None], torch.from_numpy(codes.astype("int32")), codes.tolist()):
         made = codec.tokens(given)

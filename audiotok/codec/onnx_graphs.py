@@ -64,7 +64,7 @@ def write(codec: Codec, folder: str | Path, half: bool = False) -> list[Path]:
 
     Args:
         half: store large weights as float16, which halves the files; arithmetic stays float32.
-            Exact for weights that were stored in float16 themselves, as those of rvq-mini;
+            Exact for weights that were stored in float16 themselves, as those of rvq-small;
             otherwise latents and codebooks change slightly, and with them some codes.
 
     Raises:

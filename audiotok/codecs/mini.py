@@ -31,10 +31,11 @@ _QUANTIZATION = {  # in the words of the survey
     "lfq": "LFQ, Fixed",
 }
 _WITHOUT_CODEBOOK = ("fsq", "lfq")
-_RVQ = MiniConfig.model_validate(
+_SMALL = MiniConfig.model_validate(
     {
-        "quantizer": {"kind": "rvq", "num_codebooks": 8, "codebook_size": 1024},
-        "strides": (2, 4, 5, 5),
+        "quantizer": {"kind": "rvq", "num_codebooks": 12, "codebook_size": 1024},
+        "strides": (16, 5, 2, 2),
+        "soundstream": {},
     }
 )
 
@@ -90,17 +91,21 @@ class Mini(Trained):
     CONFIG = MiniConfig
     CARDS = (
         _card(
-            "rvq-mini",
-            _RVQ,
+            "rvq-small",
+            _SMALL,
             "speech",
-            description="8 residual codebooks, small weights of our own, trained on 50 minutes of "
-            "English speech",
-            training_paradigm="Rec, VQ",
-            licence_weights="CC-BY-4.0",
-            training_data=("LibriSpeech train-clean-100, one utterance of each reader",),
+            description="12 residual codebooks, 0.5 to 6 kbit/s: weights of Lyra v2, trained on "
+            "with larger codebooks",
+            training_paradigm="GAN, Feat, Rec, VQ",
+            licence_weights="Apache-2.0",
+            training_data=(
+                "not published: what Lyra v2 was trained on",
+                "LibriSpeech train-clean-100, one utterance of each reader",
+                "speech of Kokoro-82M, sentences of LibriSpeech test-clean",
+            ),
             weights=Weights(
-                bundled="rvq-mini.safetensors",
-                sha256="6d8c29ceb33f374ba8634361f03891cceacc17f0695e5a871e500fe56de23be9",
+                bundled="rvq-small.safetensors",
+                sha256="87f0835db95823cbddeee2e6f59833943d33f02d9f8c499789eb84b12e08e034",
             ),
             verified="by the results of this repository",
         ),

@@ -1,6 +1,6 @@
 """Results as metadata of a model card on the Hugging Face Hub (`model-index`). Imports no torch.
 
-    audiotok model-index rvq-mini > README.md      # then describe the model below it
+    audiotok model-index rvq-small > README.md      # then describe the model below it
 
 Papers with Code reads the same block. The format has no field for an interval, for failures or for
 the hash of a corpus; each metric has them in `args`. `verified` is never set: only the Hub may.

@@ -1,7 +1,7 @@
 """Times the networks of codecs as they are, under `torch.compile` and under onnxruntime.
 
     python benchmarks/speed/compiled.py
-    python benchmarks/speed/compiled.py --codecs rvq-mini --seconds 1
+    python benchmarks/speed/compiled.py --codecs rvq-small --seconds 1
 
 `encode` is from waveform to codes, `decode` from codes to waveform, of one sound of --seconds in
 the bundled corpus. All peers run in this one process, taking turns, with PyTorch's own number of
@@ -34,7 +34,7 @@ from torch import Tensor, nn
 import audiotok
 from audiotok.codec import onnx_graphs
 
-CODECS = ("wavtokenizer-mini", "rvq-mini", "encodec-24k:codebooks=8", "dac-24k:codebooks=8")
+CODECS = ("wavtokenizer-mini", "rvq-small", "encodec-24k:codebooks=8", "dac-24k:codebooks=8")
 
 
 def main() -> None:

@@ -141,7 +141,7 @@ def test_an_unknown_shell(audiotok):
         ("audiotok sh", 1, {"show"}),
         ("audiotok bench -s rate", 3, {"rate-quality"}),
         ("audiotok train wavtokenizer-mi", 2, {"wavtokenizer-mini"}),
-        ("audiotok encode a.wav -t rvq-m", 4, {"rvq-mini"}),
+        ("audiotok encode a.wav -t rvq-s", 4, {"rvq-small"}),
     ],
 )
 def test_what_may_follow(audiotok, monkeypatch, words, number, expected):

@@ -351,7 +351,7 @@ def test_ragged_batches_keep_channels_apart():
         assert torch.equal(codec.encode(clip).codes, tokens.codes)
 
 
-@pytest.mark.parametrize("name", ["rvq-mini", "mulaw", "rvq-mini:channels=each"])
+@pytest.mark.parametrize("name", ["rvq-small", "mulaw", "rvq-small:channels=each"])
 def test_a_long_file_is_read_window_by_window(monkeypatch, tmp_path, name):
     """With the codes of the whole, and never held as a whole."""
     from audiotok.codec import codec as module

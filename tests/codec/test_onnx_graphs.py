@@ -157,8 +157,8 @@ def test_the_command_writes_a_folder_once_and_half_as_large(codec_of, tmp_path):
     ("name", "why"),
     [
         ("opus-6k", "whose network is PyTorch's"),
-        ("rvq-mini:merge=2", "different rates"),
-        ("rvq-mini:precision=fast", "leave it out"),
+        ("rvq-small:merge=2", "different rates"),
+        ("rvq-small:precision=fast", "leave it out"),
     ],
 )
 def test_what_has_no_graphs_says_why(name, why):

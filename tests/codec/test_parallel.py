@@ -8,7 +8,7 @@ import torch
 import audiotok
 from audiotok.codec.parallel import mapped, pipelined
 
-NAMES = ("wavtokenizer-mini", "rvq-mini", "lm-spt-mini")  # pieces, pieces, windows
+NAMES = ("wavtokenizer-mini", "rvq-small", "lm-spt-mini")  # pieces, pieces, windows
 
 
 @pytest.fixture

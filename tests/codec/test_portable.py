@@ -18,15 +18,15 @@ SOUND = audio(voice(16_000, 0.5), 16_000)
 
 
 def test_repr():
-    text = repr(audiotok.load("rvq-mini", quiet=True))
+    text = repr(audiotok.load("rvq-small", quiet=True))
     assert text.startswith(
-        "<Mini rvq-mini: 16000 Hz in, 16000 Hz out, 80 frames per second, 8 code"
+        "<Mini rvq-small: 16000 Hz in, 16000 Hz out, 50 frames per second, 12 cod"
     )
-    assert "6400 bit/s" in text and "rvq-mini.safetensors" in text and text.endswith("on cpu>")
+    assert "6000 bit/s" in text and "rvq-small.safetensors" in text and text.endswith("on cpu>")
     assert "a byte stream; weights: none" in repr(audiotok.load("opus-6k"))
 
 
-@pytest.mark.parametrize("name", ["rvq-mini:codebooks=2", "random", "opus-6k", "mulaw"])
+@pytest.mark.parametrize("name", ["rvq-small:codebooks=2", "random", "opus-6k", "mulaw"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
 def test_a_copy_is_the_same_codec(name, copied):
     codec = audiotok.load(name, quiet=True)
@@ -39,9 +39,9 @@ def test_a_copy_is_the_same_codec(name, copied):
 
 
 def test_weights_that_were_changed_go_along():
-    codec = audiotok.load("rvq-mini", quiet=True)
+    codec = audiotok.load("rvq-small", quiet=True)
     with torch.no_grad():
-        codec.network.head.linear.weight.mul_(0.5)
+        codec.network.head.weight.mul_(0.5)
     tokens = codec.encode(SOUND)
     other = pickle.loads(pickle.dumps(codec))
     assert torch.equal(other.decode(tokens).waveform, codec.decode(tokens).waveform)
@@ -62,7 +62,7 @@ def test_a_codec_of_a_file_in_another_process(tmp_path):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_weights_are_saved_after_compile(whole, tmp_path):
-    codec = audiotok.load("rvq-mini", quiet=True)
+    codec = audiotok.load("rvq-small", quiet=True)
     codec.save(tmp_path / "before.safetensors")
     if whole:
         codec.network = torch.compile(codec.network)

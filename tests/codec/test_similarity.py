@@ -22,7 +22,7 @@ CARD = Stranger.CARDS[0]
 
 
 def load(options=""):
-    return audiotok.load(f"rvq-mini:codebooks=3{options and ','}{options}", quiet=True)
+    return audiotok.load(f"rvq-small:codebooks=3{options and ','}{options}", quiet=True)
 
 
 def speech(num_samples, rate=16_000):
@@ -131,7 +131,7 @@ def test_latents_that_are_not_finite_stand_alone():
     assert search.starts(latents).tolist() == [[True, False, True, True, False]]
 
 
-@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-mini", "lm-spt-mini"])
+@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-small", "lm-spt-mini"])
 @pytest.mark.parametrize("layers", [1, None])
 def test_bundled_codecs_merge_without_training(name, layers):
     option = "" if layers is None else f",layers={layers}"

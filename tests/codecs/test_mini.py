@@ -246,10 +246,10 @@ def test_weights_of_another_card_are_refused(files):
 def test_the_one_that_ships():
     assert Mini in families.all_families()
     codec = audiotok.load("mini:codebooks=2")
-    assert codec.card.name == "rvq-mini:codebooks=2" and codec.card.bitrate == 1600
+    assert codec.card.name == "rvq-small:codebooks=2" and codec.card.bitrate == 1000
     noise = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)) * 0.1
     tokens = codec.encode((noise, 16000))
-    assert tokens.codes.shape == (1, 2, 15)
+    assert tokens.codes.shape == (1, 2, 10)
     assert codec.decode(tokens).num_samples == 3000
 
 

@@ -11,7 +11,7 @@ from audiotok.errors import CheckpointError
 from audiotok.nn.seanet import fold_weight_norm
 
 
-@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-mini"])
+@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-small"])
 def test_saved_twice_is_one_name(tmp_path, name):
     codec, names, contents = audiotok.load(name), set(), set()
     for number in range(3):
@@ -39,7 +39,7 @@ def larger(config, factor):
     return config | {key: config[key] * factor}
 
 
-@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-mini"])
+@pytest.mark.parametrize("name", ["wavtokenizer-mini", "rvq-small"])
 def test_sizes_that_only_the_file_says_cost_no_memory(tmp_path, name):
     codec = audiotok.load(name)
     codec.save(tmp_path / "a.safetensors", half=True)

@@ -100,7 +100,9 @@ def test_a_dimension_that_never_changes_is_no_division_by_zero():
     assert torch.allclose(scale.unscaled(scale.scaled(clean)), clean, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["rvq-mini", "rvq-mini:codebooks=2,merge=2", "wavtokenizer-mini"])
+@pytest.mark.parametrize(
+    "name", ["rvq-small", "rvq-small:codebooks=2,merge=2", "wavtokenizer-mini"]
+)
 def test_codes_of_clean_latents_are_the_reconstruction(name):
     codec, original = registry.load(name, quiet=True), sound(rate=16_000)
     assert vectors.unsuited(codec, original) is None

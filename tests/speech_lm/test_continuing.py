@@ -19,7 +19,7 @@ from audiotok.sound import comments
 from audiotok.sound.audio import read
 from audiotok.speech_lm import continuing, recipe, trained
 
-CODEC = "rvq-mini:codebooks=2,merge=2"
+CODEC = "rvq-small:codebooks=2,merge=2"
 RATE = 16_000
 
 

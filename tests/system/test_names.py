@@ -85,7 +85,7 @@ def test_letters_stay_and_names_that_need_no_cleaning_too():
     assert _ids.derive([unicodedata.normalize("NFD", "é.wav")]) == ["é"]
     for name in ("bundled", "fsdd-words", "wavtokenizer-mini", "opus-6k", "x=1,y=2"):
         assert names.part(name) == name
-    assert names.part("rvq-mini:codebooks=8,merge=2") == "rvq-mini+codebooks=8,merge=2"
+    assert names.part("rvq-small:codebooks=8,merge=2") == "rvq-small+codebooks=8,merge=2"
     assert names.part("lm-spt-mini@ac26cbe9:semantic_only=main") == (
         "lm-spt-mini+ac26cbe9+semantic_only=main"
     )

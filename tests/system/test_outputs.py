@@ -169,9 +169,9 @@ def test_a_file_that_appears_meanwhile(tmp_path):
 def test_weights_are_not_converted_onto_themselves(refused, tmp_path):
     for name in ("w.safetensors", "other.safetensors"):
         Path(name).write_bytes(b"weights")
-    refused("convert rvq-mini w.safetensors -o w.safetensors --overwrite", "is the input")
+    refused("convert rvq-small w.safetensors -o w.safetensors --overwrite", "is the input")
     refused("convert w.safetensors w.safetensors -o ./w.safetensors", "is the input")
-    refused("convert rvq-mini w.safetensors -o other.safetensors", "exists already")
+    refused("convert rvq-small w.safetensors -o other.safetensors", "exists already")
 
 
 @pytest.mark.parametrize("name", ["mine.txt", "a.wav", ".hidden", "corpus.json", "other.parquet"])

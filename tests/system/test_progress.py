@@ -9,7 +9,7 @@ from audiotok.system import progress
 from audiotok.testing.sounds import audio, voice
 
 
-@pytest.mark.parametrize("name", ["rvq-mini", "mulaw"])
+@pytest.mark.parametrize("name", ["rvq-small", "mulaw"])
 def test_windows_are_reported(name):
     codec = audiotok.load(name, quiet=True)
     codec.window_seconds, codec.context_seconds, codec.piece_seconds = 0.5, 0.1, 0.5

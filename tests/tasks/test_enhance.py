@@ -87,7 +87,7 @@ def concluded(name, corpus, codec):
 
 @pytest.mark.parametrize("name, seeds", [("enhance", 2), ("separate", 1)])
 def test_every_column_is_filled_for_the_test_mixtures(name, seeds, corpus):
-    codec = registry.load("rvq-mini", quiet=True)
+    codec = registry.load("rvq-small", quiet=True)
     task, rows, whole, _ = concluded(name, corpus, codec)
     table = frame("", [{"clip": str(i), "values": row, "speaker": f"s{i % 13}"}
                        for i, row in rows.items()], [task])  # fmt: skip
@@ -110,7 +110,7 @@ def test_every_column_is_filled_for_the_test_mixtures(name, seeds, corpus):
 
 
 def test_the_clean_column_is_the_reconstruction_and_the_mixture_is_the_mixture(corpus):
-    codec = registry.load("rvq-mini", quiet=True)
+    codec = registry.load("rvq-small", quiet=True)
     task, rows, _, _ = concluded("enhance", corpus, codec)
     found = task.parts(corpus)
     mixture = task.mixture(corpus, found, "test", 0)
@@ -185,7 +185,7 @@ def test_a_codec_that_fails_for_now_is_not_called_unsuited(monkeypatch, corpus):
     def encode_latents(*_):
         raise CodecError("cannot encode") from MemoryError()
 
-    codec = registry.load("rvq-mini", quiet=True)
+    codec = registry.load("rvq-small", quiet=True)
     monkeypatch.setattr(type(codec), "encode_latents", encode_latents)
     with pytest.raises(CodecError):
         concluded("enhance", corpus, codec)

@@ -117,7 +117,7 @@ def test_kld_of_tags():
 
 
 def test_wrong_codes_move_the_set_further_the_more_there_are():
-    codec = registry.load("rvq-mini:codebooks=2", quiet=True)
+    codec = registry.load("rvq-small:codebooks=2", quiet=True)
     task = tasks.get("perturbed")
     task.encoder = Spectrum()
     entries = []

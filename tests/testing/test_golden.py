@@ -16,7 +16,7 @@ import audiotok
 from audiotok.codec import checkpoints
 from audiotok.testing import golden
 
-SHIPPED = ("wavtokenizer-mini", "rvq-mini", "lm-spt-mini")
+SHIPPED = ("wavtokenizer-mini", "rvq-small", "lm-spt-mini")
 LYRA = Path(os.environ.get("AUDIOTOK_LYRA") or checkpoints.local_folder("lyra-v2"))
 lyra = pytest.mark.skipif(
     not (LYRA / "quantizer.tflite").is_file(), reason=f"no Lyra in {LYRA}: set AUDIOTOK_LYRA"
@@ -60,11 +60,25 @@ def test_one_activation_changed_in_a_model_of_lyra(file, what, tmp_path):
 
 @pytest.fixture
 def codec():
-    return audiotok.load("rvq-mini")
+    return audiotok.load("rvq-small")
 
 
-def test_an_activation_swapped_in_the_backbone(codec, monkeypatch):
+@pytest.fixture
+def vocos():
+    return audiotok.load("wavtokenizer-mini")
+
+
+def test_another_slope_of_an_activation(codec):
     """The same weights, which alone show nothing."""
+    layers = (codec.network.encoder.layers[-2], codec.network.backbone[-1])
+    for layer, expected in zip(layers, ("golden latents", "golden sound"), strict=True):
+        layer.negative_slope = 0.25
+        assert expected in different(codec) and "weights" not in different(codec)
+        layer.negative_slope = 0.3
+
+
+def test_an_activation_swapped_in_the_backbone(vocos, monkeypatch):
+    codec = vocos
     monkeypatch.setattr(functional, "gelu", functional.relu)
     for module in list(codec.network.backbone.modules()):
         for name, child in list(module.named_children()):
@@ -73,9 +87,9 @@ def test_an_activation_swapped_in_the_backbone(codec, monkeypatch):
     assert different(codec) == {"golden sound"}
 
 
-def test_an_activation_swapped_in_the_encoder(codec, monkeypatch):
+def test_an_activation_swapped_in_the_encoder(vocos, monkeypatch):
     monkeypatch.setattr(functional, "elu", lambda hidden, **_: functional.relu(hidden))
-    assert different(codec) == {"golden latents", "golden codes"}
+    assert different(vocos) == {"golden latents", "golden codes"}
 
 
 @torch.no_grad()
@@ -105,23 +119,23 @@ def test_a_sign_flipped_between_codebooks(codec, monkeypatch):
 
 def test_latents_that_are_not_finite_are_different(codec):
     with torch.no_grad():
-        codec.network.head.linear.bias[0] = math.nan
+        codec.network.head.bias[0] = math.nan
     assert "golden sound" in different(codec)
 
 
 def test_what_has_no_golden_outputs(tmp_path, monkeypatch):
     (one,) = golden.compare(audiotok.load("mulaw"))
     assert one.state == "unavailable" and "none are stored for mulaw: only lm-spt-mini" in one.why
-    stored = json.loads((golden.FOLDER / "rvq-mini.json").read_text())
+    stored = json.loads((golden.FOLDER / "rvq-small.json").read_text())
     stored["sound"]["sha256"] = "0" * 64
-    (tmp_path / "rvq-mini.json").write_text(json.dumps(stored))
+    (tmp_path / "rvq-small.json").write_text(json.dumps(stored))
     monkeypatch.setattr(golden, "FOLDER", tmp_path)
-    (one,) = golden.compare(audiotok.load("rvq-mini"))
+    (one,) = golden.compare(audiotok.load("rvq-small"))
     assert one.state == "unavailable" and "is another sound here" in one.why
 
 
 def test_they_are_made_as_they_are_stored(tmp_path):
-    path = golden.write("rvq-mini", tmp_path)
+    path = golden.write("rvq-small", tmp_path)
     made, stored = (json.loads((f / path.name).read_text()) for f in (tmp_path, golden.FOLDER))
     assert made["codes"] == stored["codes"] and made["sound"] == stored["sound"]
     assert path.stat().st_size < 10_000

@@ -143,26 +143,26 @@ def few_promises(monkeypatch):
 
 
 def test_a_shipped_codec_is_verified(audiotok, few_promises):
-    code, out, err = audiotok("verify", "rvq-mini")
+    code, out, err = audiotok("verify", "rvq-small")
     assert code == 0, err
     assert "as on the card" in out and "golden sound" in out
-    assert "rvq-mini equals all that it could be compared with (1 unavailable)" in out
-    path = Path("results/verified/rvq-mini.json")
+    assert "rvq-small equals all that it could be compared with (1 unavailable)" in out
+    path = Path("results/verified/rvq-small.json")
     content = json.loads(path.read_text())
     assert (content["equal"], content["different"], content["unavailable"]) == (4, 0, 1)
     assert content["weights"]["sha256"] == content["weights"]["sha256_on_card"]
     assert verified.invalid_reason(path) is None
     assert validating.validate("results") == (1, [])
-    assert audiotok("verify", "rvq-mini", "--json")[0] == 0  # over the earlier record
+    assert audiotok("verify", "rvq-small", "--json")[0] == 0  # over the earlier record
 
 
 def test_weights_with_a_flipped_sign_are_not_verified(audiotok, few_promises, tmp_path):
-    state, metadata = checkpoints.read_state(checkpoints.BUNDLED / "rvq-mini.safetensors")
+    state, metadata = checkpoints.read_state(checkpoints.BUNDLED / "rvq-small.safetensors")
     key = next(key for key in sorted(state) if key.startswith("backbone") and state[key].ndim > 1)
     checkpoints.save(tmp_path / "w.safetensors", state | {key: -state[key]}, metadata)
-    code, out, _ = audiotok("verify", "rvq-mini", "-c", str(tmp_path / "w.safetensors"))
+    code, out, _ = audiotok("verify", "rvq-small", "-c", str(tmp_path / "w.safetensors"))
     assert code == 1
-    assert "rvq-mini is not what it is compared with: weights, golden sound" in out
+    assert "rvq-small is not what it is compared with: weights, golden sound" in out
 
 
 def test_what_was_compared_with_itself_only(audiotok, few_promises):

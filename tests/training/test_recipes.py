@@ -37,7 +37,7 @@ def test_the_recipe_of_the_codec_that_ships():
     assert recipe.model == _MINI
     assert recipe.name == WavTokenizer.DEFAULT
     assert len(set(recipe.data.clips)) == 251
-    for name in ("rvq-mini", "ablation", "lm-spt-mini"):
+    for name in ("rvq-convnext", "ablation", "lm-spt-mini"):
         path = assets.find("recipes", name, RecipeError)
         assert load_recipe(path).data.clips == recipe.data.clips
 
@@ -72,8 +72,8 @@ def test_lm_spt_mini_has_one_budget():
     assert recipes[0] == recipes[1] == recipes[2]
 
 
-def test_the_stages_of_rvq_small_are_of_one_network():
-    path = assets.find("recipes", "rvq-small", RecipeError)
+def test_the_stages_of_rvq_convnext_are_of_one_network():
+    path = assets.find("recipes", "rvq-convnext", RecipeError)
     stages = ("autoencoder", "codebooks", "adversarial")
     recipes = [load_recipe(path, [f"axes.stage={stage}"]) for stage in stages]
     first, second, third = recipes

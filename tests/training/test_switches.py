@@ -156,10 +156,10 @@ def test_decoders_are_compared_on_one_corpus(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     decoders, path = importlib.import_module("decoders"), tmp_path / "rows.csv"
     clips = [clip.id for clip in audiotok.data.load("bundled")]
-    kept = {"clip": clips, "speaker": clips, "codec": "rvq-mini", "rate": 0.0, "kind": "none"}
+    kept = {"clip": clips, "speaker": clips, "codec": "rvq-small", "rate": 0.0, "kind": "none"}
     pd.DataFrame(kept).to_csv(path, index=False)
     monkeypatch.setattr(decoders.measured, "rows", None)  # measures nothing again
-    arguments = ["decoders.py", "rvq-mini", "--data", "bundled", "--csv", str(path)]
+    arguments = ["decoders.py", "rvq-small", "--data", "bundled", "--csv", str(path)]
     monkeypatch.setattr(sys, "argv", arguments)
     assert decoders.main() == 0
     pd.DataFrame(kept).iloc[1:].to_csv(path, index=False)

@@ -98,7 +98,7 @@ def test_refusals(place, tmp_path):
     with pytest.raises(CodecError, match="layers 0 to 3, not 9"):
         fit_units("units:hubert:k=5", place / "corpus", out, checkpoint=net)
     with pytest.raises(CodecError, match="fitted for units:hubert or units:wavlm"):
-        fit_units("rvq-mini", place / "corpus", out, checkpoint=net)
+        fit_units("rvq-small", place / "corpus", out, checkpoint=net)
     with pytest.raises(AudiotokError, match="frames is 0: expected 1 or more"):
         fit_units(NAME, place / "corpus", out, checkpoint=net, frames=0)
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from audiotok.tts.resgen.codewords import codewords, deviations, measure
 
 @pytest.fixture(scope="module")
 def codec():
-    return registry.load("rvq-mini")
+    return registry.load("rvq-small")
 
 
 def sounds(count=3):
@@ -59,7 +59,7 @@ def test_deviations_are_kept_by_the_fingerprint(codec, tmp_path):
     kept = [{"fingerprint": codec.fingerprint, "deviations": [3.0, 2.0, 1.0]}]
     path.write_text(json.dumps(kept))
     assert deviations(codec, 2, path).tolist() == [3.0, 2.0]
-    with pytest.raises(CodecError, match="no deviations of 4 codebooks of rvq-mini"):
+    with pytest.raises(CodecError, match="no deviations of 4 codebooks of rvq-small"):
         deviations(codec, 4, path)
     path.write_text("{")
     with pytest.raises(CodecError, match="holds no deviations"):

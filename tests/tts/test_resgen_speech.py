@@ -108,12 +108,12 @@ def test_prompts_without_text_and_clips_without_condition_are_drawn():
 
 
 def test_fit_takes_the_codec_s_own_codewords(tmp_path):
-    codec = registry.load("rvq-mini")
+    codec = registry.load("rvq-small")
     count, path = codec.num_codebooks, tmp_path / "deviations.json"
     kept = {"fingerprint": codec.fingerprint, "deviations": [1.0 / (n + 1) for n in range(count)]}
     path.write_text(json.dumps([kept]))
     card, books = codec.card, codec._codebooks()
-    spoken = Codes(card.name, codec.fingerprint, card.codebook_sizes, card.strides, 80.0)
+    spoken = Codes(card.name, codec.fingerprint, card.codebook_sizes, card.strides, 50.0)
     config = ResGenConfig(latents=books[0].shape[1], deviations=str(path), **SMALL)
     model = config.build(spoken)
     assert isinstance(model, ResGen)
@@ -123,7 +123,7 @@ def test_fit_takes_the_codec_s_own_codewords(tmp_path):
     wrong = ResGenConfig(latents=3, deviations=str(path), **SMALL).build(spoken)
     with pytest.raises(CodecError, match="expected latents: 3 of the recipe"):
         wrong.fit()
-    with pytest.raises(CodecError, match="no deviations of 8 codebooks of rvq-mini"):
+    with pytest.raises(CodecError, match="no deviations of 12 codebooks of rvq-small"):
         ResGenConfig(latents=config.latents, **SMALL).build(spoken).fit()
 
 
@@ -156,14 +156,14 @@ def trained_run(tmp_path_factory):
     (folder / "tokens").mkdir()
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "tokens" / "phones.jsonl").write_text(text)
-    codec = registry.load("rvq-mini")
+    codec = registry.load("rvq-small")
     kept = {"fingerprint": codec.fingerprint, "deviations": [0.5] * codec.num_codebooks}
     (folder / "deviations.json").write_text(json.dumps([kept]))
     (folder / "small.yaml").write_text(f"""
 name: small
 corpus: {folder}/manifest.tsv
 tokens: {folder}/tokens
-codecs: [rvq-mini]
+codecs: [rvq-small]
 model: {{kind: resgen, latents: {codec._codebooks()[0].shape[1]}, dimension: 16, heads: 2,
   layers: 1, text_layers: 1, components: 3, rank: 2, deviations: {folder}/deviations.json}}
 prompt_seconds: [0.1, 0.2]
@@ -188,7 +188,7 @@ def test_train_tts_trains_it_and_goes_on_and_say_speaks(trained_run, tmp_path):
         training.train(trained_run / "small.yaml", out=tmp_path / "run", report=stop, cpu=True)
     path = training.train(trained_run / "small.yaml", out=tmp_path / "run", resume=True, cpu=True)
     assert path.read_bytes() == whole.read_bytes()
-    books = registry.load("rvq-mini")._codebooks()
+    books = registry.load("rvq-small")._codebooks()
     assert all(map(torch.equal, trained.load(path).network.codebooks, books))
     prompt, out = tmp_path / "voice.wav", tmp_path / "out.wav"
     wave = 0.1 * np.random.default_rng(1).standard_normal(20000)

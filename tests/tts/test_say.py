@@ -19,20 +19,20 @@ from audiotok.tts import recipe as recipes
 from audiotok.tts import say as speech
 from audiotok.tts.base import Codes
 
-CODEC = "rvq-mini:merge=2"
+CODEC = "rvq-small:merge=2"
 TEXT = "robert found a german building"
 MODEL = {"dimension": 16, "heads": 2, "layers": 1}
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
-    """Untrained models of rvq-mini: with alignment, without, and the other codebooks."""
+    """Untrained models of rvq-small: with alignment, without, and the other codebooks."""
     folder = tmp_path_factory.mktemp("models")
-    sizes = (1024,) * 8
+    sizes = (1024,) * 12
     import audiotok
 
     codec = audiotok.load(CODEC)
-    codes = Codes(CODEC, codec.fingerprint, sizes, tuple(codec.card.strides), 80.0)
+    codes = Codes(CODEC, codec.fingerprint, sizes, tuple(codec.card.strides), 50.0)
     torch.manual_seed(0)
     configs = {
         "ar": recipes.ARConfig(**MODEL),
@@ -69,9 +69,9 @@ def test_speech_is_marked_repeatable_and_as_long_as_was_asked(speaker, voice, tm
     about = json.loads(comments.read(tmp_path / "out.wav"))
     assert about["synthetic"] is True and about["model"] == "ar+nar" and about["codec"] == CODEC
     assert read(tmp_path / "out.wav").num_samples == asked.audio.num_samples
-    lasting = durations.Durations(asked.phones, tuple(0.05 for _ in asked.phones))
+    lasting = durations.Durations(asked.phones, tuple(0.08 for _ in asked.phones))
     made = speaker.say(TEXT, path, durations=lasting)
-    assert made.seconds_of_phones == tuple(0.05 for _ in asked.phones)
+    assert made.seconds_of_phones == tuple(0.08 for _ in asked.phones)
     with pytest.raises(SpeechError, match="cannot mark speech as synthetic"):
         speech.write(tmp_path / "out.mp3", asked)
 

@@ -24,7 +24,7 @@ from audiotok.system.files import make_folder, replacing
 
 log = logging.getLogger("audiotok")
 TRY = "try"  # the folder
-CODEC = "rvq-mini"  # bundled; any number of its codebooks can be heard
+CODEC = "rvq-small"  # bundled; any number of its codebooks can be heard
 VENDOR = Path(__file__).parent / "vendor"
 _WASM, _SCRIPT = "ort-wasm-simd.wasm", "ort.wasm-core.min.js"
 _ABOUT = "codec.json"

@@ -13,7 +13,7 @@ from audiotok.report.site.folder import LISTENING
 
 CORPUS = "bundled"  # its licence allows redistribution
 CLIPS = ("slt_0", "kal_0", "music_melody")
-CODECS = ("opus-6k", "opus-12k", "lyra-v2:codebooks=16", "rvq-mini", "wavtokenizer-mini")
+CODECS = ("opus-6k", "opus-12k", "lyra-v2:codebooks=16", "rvq-small", "wavtokenizer-mini")
 
 
 def make(root: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""TokenBridge's quantizer, the codec over rvq-mini, and autoregression over dimensions."""
+"""TokenBridge's quantizer, the codec over rvq-small, and autoregression over dimensions."""
 
 import math
 from pathlib import Path
@@ -42,11 +42,11 @@ def test_frames_that_are_not_finite_have_no_code():
 
 def test_the_codec_is_close_to_its_latents_and_better_with_more_bits():
     sound = Audio(torch.from_numpy(sounds.voice(16_000, 1.0)[None]).float(), 16_000)
-    inner = audiotok.load("rvq-mini", quiet=True)
+    inner = audiotok.load("rvq-small", quiet=True)
     ceiling = inner.decode_latents(inner.encode_latents(sound.waveform[None]))[0]
     errors = []
     for option in (":bits=2", ":bits=6"):
-        codec = audiotok.load(f"{FILE}::tokenbridge-rvq-mini{option}", quiet=True)
+        codec = audiotok.load(f"{FILE}::tokenbridge-rvq-small{option}", quiet=True)
         tokens = Tokens.from_bytes(codec.encode(sound).to_bytes())
         assert tokens.num_codebooks == 64
         errors.append(float((codec.decode(tokens).waveform - ceiling).square().mean()))
