@@ -130,8 +130,8 @@ def part(name: str) -> str:
     """A name as a part of a path, deterministic; different names give different parts.
 
     Lower-case names of safe characters are unchanged, and so are names of codecs, except that `+`
-    replaces `@` and `:` (`rvq-small:codebooks=4` is `rvq-small+codebooks=4`). Any other name gets the
-    suffix `++` and the hash of the whole name, so that similar names stay distinct.
+    replaces `@` and `:` (`rvq-small:codebooks=4` is `rvq-small+codebooks=4`). Any other name gets
+    the suffix `++` and the hash of the whole name, so that similar names stay distinct.
     """
     match = _OPTIONS.fullmatch(name)
     plain = "+".join(filter(None, match.group("base", "hash", "options"))) if match else name
