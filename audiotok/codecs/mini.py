@@ -105,7 +105,7 @@ class Mini(Trained):
             ),
             weights=Weights(
                 bundled="rvq-small.safetensors",
-                sha256="87f0835db95823cbddeee2e6f59833943d33f02d9f8c499789eb84b12e08e034",
+                sha256="abe6c6403ada54f99de190299be78346bf4f3fede5b49fc82f511c763dc6a2ab",
             ),
             verified="by the results of this repository",
         ),
