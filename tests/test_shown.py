@@ -96,7 +96,7 @@ def test_tokens_of_own_codes_are_checked():
     codes = np.zeros((8, 4), np.uint16)
     for given in (codes, codes[None], torch.from_numpy(codes.astype("int32")), codes.tolist()):
         made = codec.tokens(given)
-        assert made.codes.shape == (1, 8, 4) and codec.decode(made).num_samples == 800
+        assert made.codes.shape == (1, 8, 4) and codec.decode(made).num_samples == 1280
     assert codec.tokens(np.zeros((2, 8, 4), int)).codes.shape == (2, 8, 4)
     with pytest.raises(CodecError, match="4 frames do not fit 9 samples"):
         codec.tokens(codes, num_samples=9)

@@ -101,7 +101,7 @@ class Mini(Trained):
             training_data=(
                 "not published: what Lyra v2 was trained on",
                 "LibriSpeech train-clean-100, one utterance of each reader",
-                "speech of Kokoro-82M, sentences of LibriSpeech test-clean",
+                "speech of Kokoro-82M",
             ),
             weights=Weights(
                 bundled="rvq-small.safetensors",
