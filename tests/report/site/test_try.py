@@ -77,7 +77,7 @@ def page(address, folder):
 
 def test_a_file_becomes_tokens_and_sound(folder, page):
     page.locator("[data-file]").set_input_files(folder / "clip.wav")
-    page.wait_for_selector("[data-try][data-done='8']", timeout=120_000)
+    page.wait_for_selector("[data-try][data-done='12']", timeout=120_000)
     codec = audiotok.load(browser.CODEC, device="cpu", quiet=True)
     expected = codec.encode(folder / "clip.wav").codes[0]
     found = np.array(page.evaluate("audiotokCodes")).reshape(expected.shape)
@@ -94,8 +94,8 @@ def test_fewer_codebooks(page):
     before = copied(page)
     page.locator("[data-codebooks]").fill("2")
     page.wait_for_selector("[data-try][data-done='2']", timeout=60_000)
-    assert page.locator("[data-bitrate]").inner_text() == "1600 bit/s"
-    assert page.locator("[data-count]").inner_text() == "2 of 8"
+    assert page.locator("[data-bitrate]").inner_text() == "1000 bit/s"
+    assert page.locator("[data-count]").inner_text() == "2 of 12"
     assert np.abs(copied(page) - before).max() > 0.01
     assert page.problems == []
 
