@@ -5,9 +5,8 @@ onnxruntime-web 1.18.0, the last version with a build for one thread (vendor/, M
 Browsers do not let a page that was opened from the disk read files, so this one, unlike the others,
 needs a web server.
 
-vendor/ is in the repository, so a site is built without a network, but not in the wheel, which
-must stay below 40 MiB: sites of an installed audiotok have no such page. The folder "try" is
-written separately, and `--check` does not compare it.
+vendor/ comes along, so a site is built without a network. The folder "try" is written separately,
+and `--check` does not compare it.
 """
 
 from __future__ import annotations
@@ -32,14 +31,11 @@ _ABOUT = "codec.json"
 
 def make(root: Path) -> Path | None:
     """Writes the folder "try" of the site `root`; returns its path, or None if it holds the
-    graphs of this codec already, or if the runtime or the package onnx is missing."""
+    graphs of this codec already, or if the package onnx is missing."""
     from audiotok.codec import onnx_graphs, registry
 
     folder, codec = root / TRY, registry.load(CODEC, device="cpu", quiet=True)
     if read(root) == onnx_graphs.about(codec, half=True):
-        return None
-    if not (VENDOR / f"{_WASM}.gz").is_file():
-        log.warning("the site gets no page %s.html: its runtime is in the repository only", TRY)
         return None
     with TemporaryDirectory() as graphs:
         try:

@@ -3,14 +3,11 @@
 import gzip
 import hashlib
 
-import pytest
-
 from audiotok.report.site.browser import VENDOR
 
 SOURCE_MAP = b"//# sourceMappingURL=ort.wasm-core.min.js.map\n"
 
 
-@pytest.mark.skipif(not VENDOR.is_dir(), reason="the runtime is not in the wheel")
 def test_the_runtime_is_that_of_the_package():
     wasm = gzip.decompress((VENDOR / "ort-wasm-simd.wasm.gz").read_bytes())
     script = (VENDOR / "ort.wasm-core.min.js").read_bytes() + SOURCE_MAP
