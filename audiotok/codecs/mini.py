@@ -99,7 +99,7 @@ class Mini(Trained):
             training_paradigm="GAN, Feat, Rec, VQ",
             licence_weights="Apache-2.0",
             training_data=(
-                "not published: what Lyra v2 was trained on",
+                "unknown: what Lyra v2 was trained on",
                 "LibriSpeech train-clean-100, one utterance of each reader",
                 "speech of Kokoro-82M",
             ),

@@ -74,6 +74,7 @@ CORPORA: dict[str, tuple[str, tuple[str, ...]]] = {
     "MUSDB": (r"musdb(?: ?18)?(?: ?hq)?", ("MUSDB",)),
     "GTZAN": (r"gtzan", ("GTZAN", "published music")),
     "MSD": (r"msd|million song dataset", ("MSD", "published music")),
+    "Kokoro": (r"kokoro(?: ?82m)?", ("speech synthesised by Kokoro",)),
     "bundled": (r"bundled", ("synthesisers of audiotok's bundled corpus",)),
 }
 # Two corpora of these sources may share recordings.

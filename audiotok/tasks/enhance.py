@@ -13,6 +13,8 @@ mixture. The model helps where it is better than the mixture.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from audiotok.tasks import _mixtures
 
 
@@ -29,16 +31,19 @@ class Enhance(_mixtures.Mixtures):
     prefix = "enhance"
     seeds = (0, 1)
 
-    def __init__(self, noises: str | None = None):
-        super().__init__(noises)
+    @cached_property
+    def corpus(self):
+        """The noises; read when they are needed, since results are shown without them."""
         from audiotok.enhancement import mixtures
 
-        self.corpus = None if noises is None else mixtures.noise_corpus(noises)
+        return (
+            mixtures.bundled_noises() if self.noises is None else mixtures.noise_corpus(self.noises)
+        )
 
     def parts(self, corpus):
         from audiotok.enhancement import mixtures
 
-        return mixtures.parts(corpus, self.corpus or mixtures.bundled_noises())
+        return mixtures.parts(corpus, self.corpus)
 
     def mixture(self, corpus, split, part, number):
         from audiotok.enhancement import mixtures
@@ -47,7 +52,4 @@ class Enhance(_mixtures.Mixtures):
 
     @property
     def identity(self) -> dict[str, str]:
-        from audiotok.enhancement import mixtures
-
-        corpus = self.corpus or mixtures.bundled_noises()
-        return super().identity | {"noises": corpus.sha256}
+        return super().identity | {"noises": self.corpus.sha256}
