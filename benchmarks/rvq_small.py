@@ -7,7 +7,7 @@ audiotok/codecs/_lyra_weights.py) and is not trained. Its 46 codebooks of 16 are
 1024, one after another: k-means on what the codebooks before leave of the latents of the corpora.
 
 What ships: 251 utterances of LibriSpeech train-clean-100, one of each reader, and 466 sentences of
-LibriSpeech test-clean spoken by 20 voices of Kokoro-82M; 16 minutes on one core. Training the
+LibriSpeech test-clean spoken by 20 voices of Kokoro-82M; 15 minutes on one core. Training the
 network further with spectral losses made validation worse: docs/training.md.
 """
 
@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--data", action="append", required=True, help="corpus of speech")
     parser.add_argument("--iterations", type=int, default=20, help="of k-means")
     arguments = parser.parse_args()
+    if arguments.out.exists():
+        parser.error(f"{arguments.out} exists: name another file")
     network = with_codebooks(arguments.lyra, arguments.data, arguments.iterations)
     (card,) = (card for card in Mini.CARDS if card.name == NAME)
     metadata = {

@@ -23,6 +23,7 @@ from audiotok.codecs.lyra import (
     ENCODER,
     QUANTIZER,
     read_codebooks,
+    read_model,
 )
 from audiotok.errors import CheckpointError
 from audiotok.nn.mini import MiniConfig, MiniNetwork
@@ -75,7 +76,7 @@ def _fill(part: nn.Module, layers: Iterator[_Layer], path: Path) -> None:
 
 def _layers(path: Path) -> Iterator[_Layer]:
     """The convolutions of a model; the groups of a transposed one are joined."""
-    running = _tflite.interpreter(path.read_bytes(), path)
+    running = _tflite.interpreter(read_model(path), path)
     details = {int(one["index"]): one for one in running.get_tensor_details()}
 
     def constant(index: int) -> Tensor:

@@ -42,7 +42,7 @@ class LyraNetwork(nn.Module):
     def __init__(self, folder: Path, strides: tuple[int, ...]):
         super().__init__()
         for name, file in (("encoder", ENCODER), ("decoder", DECODER)):
-            model = np.frombuffer(_read(folder / file), np.uint8)
+            model = np.frombuffer(read_model(folder / file), np.uint8)
             self.register_buffer(name, torch.from_numpy(model.copy()))
         self.quantizer = ResidualVectorQuantizer(
             CODEBOOKS, CODEBOOK_SIZE, DIMENSION, strides=strides
@@ -175,7 +175,7 @@ def read_codebooks(path: Path) -> Tensor:
     stage = torch.arange(CODEBOOKS)
     codes[stage, :, stage] = torch.arange(CODEBOOK_SIZE, dtype=torch.int32)[None, :, None, None]
     try:
-        decode = _tflite.interpreter(_read(path), path).get_signature_runner("decode")
+        decode = _tflite.interpreter(read_model(path), path).get_signature_runner("decode")
         vectors = [decode(encoding_indices=one)["output_0"] for one in codes.flatten(0, 1).numpy()]
         return torch.from_numpy(np.stack(vectors)).view(CODEBOOKS, CODEBOOK_SIZE, DIMENSION)
     except (ValueError, KeyError, RuntimeError) as reason:
@@ -184,7 +184,7 @@ def read_codebooks(path: Path) -> Tensor:
         ) from reason
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
     try:
         regular_size(path)
         return path.read_bytes()

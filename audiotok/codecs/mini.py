@@ -94,8 +94,8 @@ class Mini(Trained):
             "rvq-small",
             _SMALL,
             "speech",
-            description="12 residual codebooks, 0.5 to 6 kbit/s: weights of Lyra v2, trained on "
-            "with larger codebooks",
+            description="12 residual codebooks of our own on the network of Lyra v2, "
+            "0.5 to 6 kbit/s",
             training_paradigm="GAN, Feat, Rec, VQ",
             licence_weights="Apache-2.0",
             training_data=(

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotok.nn.convolutions import LeftPaddedConv1d
 from audiotok.nn.pieces import Convolution, Pieces, Sum, Transposed, pieces
 from audiotok.nn.states import Stateful
 
@@ -31,30 +33,16 @@ class SoundStreamSizes(BaseModel):
     group_width: int = Field(64, gt=0)  # channels that a group of a convolution reads
 
 
-class CausalConv1d(nn.Conv1d):
-    """A convolution of L samples to L / stride frames, with zeros on the left.
+class CausalConv1d(LeftPaddedConv1d):
+    """A convolution with zeros on the left: frame t sees the samples before (t + 1) * stride.
 
     Attributes:
         left: samples of padding.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        *,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = True,
-    ):
-        super().__init__(in_channels, out_channels, kernel_size, stride, 0, dilation, groups, bias)
-        self.left = (kernel_size - 1) * dilation + 1 - stride
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(B, C, L) -> (B, C', L / stride); L a multiple of the stride."""
-        return super().forward(F.pad(hidden, (self.left, 0)) if self.left else hidden)
+    def __init__(self, *sizes: int, **settings: Any):
+        super().__init__(*sizes, causal=True, mode="constant", **settings)
+        self.left -= self.stride[0] - 1
 
 
 class CausalConvTranspose1d(nn.ConvTranspose1d):

@@ -59,3 +59,18 @@ def test_near_the_official_models():
     assert difference(network.encoder(speech), latents) < 0.02
     assert difference(network.head(network.backbone(latents)), sound) < 0.02
     assert torch.equal(network.quantizer.codebooks, official.network.quantizer.codebooks)
+
+
+@pytest.mark.skipif(
+    not (OFFICIAL / ENCODER).is_file(), reason=f"no {ENCODER} in {OFFICIAL}: set AUDIOTOK_LYRA"
+)
+def test_the_networks_that_ship_are_those_of_lyra():
+    shipped = audiotok.load("rvq-small", quiet=True).network.state_dict()
+    for name, tensor in _lyra_weights.network(OFFICIAL).state_dict().items():
+        if not name.startswith("quantizer."):
+            assert torch.equal(shipped[name], tensor.half().float()), name
+
+
+def test_a_missing_model_is_one_line(tmp_path):
+    with pytest.raises(CheckpointError, match=f"{ENCODER} cannot be read .*: lyra-v2 needs"):
+        _lyra_weights.network(tmp_path)
