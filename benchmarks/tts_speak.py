@@ -1,7 +1,7 @@
 """Speaks the sentences of the suite tts, for models, the codec's copies and noise.
 
     python benchmarks/tts_speak.py HELD_OUT OUT --model AR.safetensors NAR.safetensors
-    python benchmarks/tts_speak.py HELD_OUT OUT --copy lyra-v2:codebooks=16
+    python benchmarks/tts_speak.py HELD_OUT OUT --copy rvq-small:codebooks=6
     python benchmarks/tts_speak.py HELD_OUT OUT --noise
     AUDIOTOK_AUDIO_ROOTS=HELD_OUT audiotok bench -s tts --data OUT/manifest.tsv
 

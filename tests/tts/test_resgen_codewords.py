@@ -66,10 +66,13 @@ def test_deviations_are_kept_by_the_fingerprint(codec, tmp_path):
         deviations(codec, 2, path)
 
 
-def test_what_ships_is_of_lyra():
-    (lyra,) = json.loads(module.SHIPPED.read_bytes())
-    assert lyra["codec"].startswith("lyra-v2") and len(lyra["deviations"]) == 46
-    assert sorted(lyra["deviations"], reverse=True) == lyra["deviations"]
+def test_what_ships_is_of_lyra_and_of_our_residual_codec():
+    entries = json.loads(module.SHIPPED.read_bytes())
+    depths = {entry["codec"]: len(entry["deviations"]) for entry in entries}
+    assert depths == {"lyra-v2": 46, "rvq-small": 12}
+    for entry in entries:
+        assert sorted(entry["deviations"], reverse=True) == entry["deviations"]
+    deviations(registry.load("rvq-small"), 12)  # of the weights that ship
 
 
 def test_codecs_of_other_kinds_are_refused(codec, monkeypatch):
