@@ -46,6 +46,7 @@ KINDS = {  # suffix of the columns: which sound
     "_continuous": "output of the model of latents, without quantizing",
     "_clean": "clean speech through the codec, the target of the model",
     "_mixture": "the mixture itself",
+    "_untreated": "the mixture through the codec, without a model",
 }
 
 
@@ -245,6 +246,8 @@ class Mixtures(Task):
         sounds = {"_mixture": [mixture.sound] * len(mixture.clean)}
         like = mixture.sound  # rate and length of all sounds
         sounds["_clean"] = [vectors.sound_of_codes(codec, speech, like) for speech in clean]
+        untreated = vectors.sound_of_codes(codec, latents, like)
+        sounds["_untreated"] = [untreated] * len(mixture.clean)
         outputs = models["_continuous"].separated(latents, clean)
         sounds["_continuous"] = [vectors.sound_of_vectors(codec, x, like) for x in outputs]
         embedded, embedded_clean = (vectors.quantized(codec, x) for x in (latents, clean))

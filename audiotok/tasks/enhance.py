@@ -6,9 +6,10 @@ to try the task); `enhance:FOLDER` takes those of a folder, a manifest or a corp
 trained; its card lists its training data. `audiotok.enhancement` has the recipe, the model and the
 budget, equal for every codec: minutes of training on one core. Two seeds, both reported.
 
-Four sounds are scored: the output of the model; that of the same model on latents, which shows the
-loss by tokens; the clean speech through the codec, which is the target of the model; and the
-mixture. The model helps where it is better than the mixture.
+Five sounds are scored: the output of the model; that of the same model on latents, which shows the
+loss by tokens; the clean speech through the codec, which is the target of the model; the mixture;
+and the mixture through the codec. The model removes noise where it is better than the last one, and
+is of use where it is better than the mixture.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Enhance(_mixtures.Mixtures):
     """
 
     name = "enhance"
-    version = 1
+    version = 2
     ranked = ("enhance_dwer", "enhance_similarity")
     option = "noises: a folder, a manifest, the name of a corpus"
     prefix = "enhance"

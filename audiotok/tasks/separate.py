@@ -18,7 +18,7 @@ class Separate(_mixtures.Mixtures):
     """
 
     name = "separate"
-    version = 1
+    version = 2
     ranked = ("separate_dwer", "separate_similarity")
     prefix = "separate"
     seeds = (0,)

@@ -98,7 +98,7 @@ def test_every_column_is_filled_for_the_test_mixtures(name, seeds, corpus):
     assert all(f"{name}_dwer_mixture" in own for own in speakers.values())
     assert set(rows) <= set(found.test) and len(rows) == 3
     names = {column.name for column in task.columns}
-    assert len(names) == 4 * (4 + (seeds if seeds > 1 else 0)) + 1 and not task.left_out()
+    assert len(names) == 4 * (5 + (seeds if seeds > 1 else 0)) + 1 and not task.left_out()
     for row in rows.values():
         assert set(row) == names
         assert all(np.isfinite(value) for value in row.values())
@@ -118,6 +118,8 @@ def test_the_clean_column_is_the_reconstruction_and_the_mixture_is_the_mixture(c
     expected = judge(codec.reconstruct(mixture.clean[0]))["distillmos"]
     assert row["enhance_distillmos_clean"] == pytest.approx(expected, rel=1e-3)
     assert row["enhance_distillmos_mixture"] == judge(mixture.sound)["distillmos"]
+    untreated = judge(codec.reconstruct(mixture.sound))["distillmos"]
+    assert row["enhance_distillmos_untreated"] == pytest.approx(untreated, rel=1e-3)
 
 
 def test_the_ceiling_has_the_mixture_alone(corpus):
