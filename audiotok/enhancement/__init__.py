@@ -26,7 +26,7 @@ class Protocol:
     """All fixed settings. After a change, raise the version of the tasks `enhance`, `separate`."""
 
     seeds: tuple[int, ...] = (0, 1)  # of `enhance`; `separate` has the first alone
-    train_mixtures: int = 240
+    train_mixtures: int = 480
     train_seconds: float = 2.0
     test_mixtures: int = 60  # at most
     test_seconds: float = 8.0  # at most
@@ -36,7 +36,7 @@ class Protocol:
     decay: tuple[float, float] = (0.2, 0.6)  # seconds for 60 dB, uniform
     width: int = 96  # channels of the model
     blocks: int = 6
-    steps: int = 300
+    steps: int = 1000
     batch: int = 8
     learning_rate: float = 2e-3  # at its peak; AdamW
     warm_up: float = 0.1  # share of the steps
