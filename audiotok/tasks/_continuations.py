@@ -9,6 +9,7 @@ that of all continuations from the continuations of the recordings, by the encod
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,11 +113,16 @@ def _score(
             raise MetricError("no words were recognised in the continuation")
         return {PREFIX + measure: errors / count, WORDS: float(count)}
     if measure == "mmd":
-        encoder = WhisperEncoder(RECOGNISERS[0])
-        pair = np.stack([encoder.embed(sound) for sound in (recorded, continuation)])
+        pair = np.stack([_encoder().embed(sound) for sound in (recorded, continuation)])
         return {EMBEDDINGS: _embedded.text(pair)}
     score = mos.get(measure)(continuation)
     return {PREFIX + measure: score["dnsmos_p808" if measure == "dnsmos" else measure]}
+
+
+@cache
+def _encoder() -> WhisperEncoder:
+    """One for all continuations: it loads its network when it is first used."""
+    return WhisperEncoder(RECOGNISERS[0])
 
 
 def summarise(rows: pandas.DataFrame) -> dict[str, float]:

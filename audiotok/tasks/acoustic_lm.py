@@ -262,7 +262,9 @@ class AcousticLM(Task):
         prompts = torch.stack([coded[i].codes[0, :, :prompt_frames].long() for i in chosen])
         generator = torch.Generator().manual_seed(0)
         codes = model.generate(prompts, new_frames, PROTOCOL.sampling, generator=generator)
-        for index, generated in zip(chosen, codes, strict=True):
+        for number, (index, generated) in enumerate(zip(chosen, codes, strict=True)):
+            if number and number % 10 == 0:
+                note(f"{self.name}: continued {number} of {len(chosen)} clips")
             true = coded[index].codes[:1, :, : prompt_frames + new_frames]
             for suffix, clip_codes in (("", generated[None]), (_continuations.TRUE, true)):
                 try:

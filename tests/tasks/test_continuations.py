@@ -54,7 +54,7 @@ class Voices:
 @pytest.fixture(autouse=True)
 def judges(monkeypatch):
     monkeypatch.setattr(_continuations, "Whisper", Recogniser)
-    monkeypatch.setattr(_continuations, "WhisperEncoder", Recogniser)
+    monkeypatch.setattr(_continuations, "_encoder", lambda: Recogniser("base"))
     monkeypatch.setattr(_continuations.mos, "get", Score)
     monkeypatch.setattr(speaker, "Speaker", Voices)
 
