@@ -2,7 +2,8 @@
 
     python -m audiotok.tts.resgen.codewords lyra-v2 FOLDER_OF_SOUND -o lyra.json
 
-measures the deviations and writes them into a file; those of Lyra v2 and rvq-small ship (deviations.json).
+measures the deviations and writes them into a file; those of Lyra v2 and rvq-small ship
+(deviations.json).
 """
 
 from __future__ import annotations
