@@ -4,7 +4,7 @@
     python benchmarks/reference.py --check    # exit 1 if a page is outdated
 
 A page marks a part by `<!-- generated: NAME -->` and `<!-- end -->`; NAME is one of the functions
-below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, foretold.
+below: suites, tasks, metrics, columns_of_manifests, environment, commands, api, rank_correlations.
 """
 
 from __future__ import annotations
@@ -282,14 +282,14 @@ def _joined(parts: Iterable[str]) -> str:
     return "\n" + "\n\n".join(part.strip() for part in parts if part.strip()) + "\n\n"
 
 
-def foretold() -> str:
+def rank_correlations() -> str:
     """Whether one number of the committed results orders codecs as another one does."""
     from audiotok.results.results import read_all
 
     sys.path.insert(0, str(Path(__file__).parent))
-    import foretell
+    import rank_correlation
 
-    return foretell.markdown(foretell.table(read_all(ROOT / "results")))
+    return rank_correlation.markdown(rank_correlation.table(read_all(ROOT / "results")))
 
 
 GENERATORS = {
@@ -302,7 +302,7 @@ GENERATORS = {
         environment,
         commands,
         api,
-        foretold,
+        rank_correlations,
     )  # fmt: skip
 }
 
