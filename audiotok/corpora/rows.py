@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import torch
 
+from audiotok.corpora import columns
 from audiotok.corpora.sources import Recording
 from audiotok.errors import AudiotokError, CorpusError, TokensError
 from audiotok.tokens import atok, durations
@@ -56,7 +57,7 @@ _ADVICE = (
 def schema(metadata: Mapping[str, Any]) -> pa.Schema:
     """The columns of a shard; `metadata` has its format and codebook_sizes."""
     texts = [(name, pa.string()) for name in ("text", "speaker", "label")]
-    columns = [
+    fields = [
         ("id", pa.string()),
         ("codes", pa.list_(pa.list_(_code_type(metadata)))),
         ("num_frames", pa.int64()),
@@ -66,7 +67,7 @@ def schema(metadata: Mapping[str, Any]) -> pa.Schema:
         *texts,
         ("side", _SIDE),
     ]
-    return pa.schema(columns + [("crc32", pa.uint32())] * (metadata["format"] != OLD_FORMAT))
+    return pa.schema(fields + [("crc32", pa.uint32())] * (metadata["format"] != OLD_FORMAT))
 
 
 def _code_type(metadata: Mapping[str, Any]) -> pa.DataType:
@@ -81,11 +82,11 @@ def added_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def write(rows: Sequence[tuple[Recording, Tokens]], metadata: Mapping[str, Any]) -> bytes:
     """The bytes of a shard, equal for equal rows; `metadata` is stored with a checksum."""
-    columns = schema(metadata)
+    described = schema(metadata)
     if metadata["format"] != OLD_FORMAT:
         metadata = sealed(metadata)
-    columns = columns.with_metadata({KEY: json.dumps(metadata, sort_keys=True).encode()})
-    table = pa.Table.from_pylist([_row(*pair, metadata) for pair in rows], schema=columns)
+    described = described.with_metadata({KEY: json.dumps(metadata, sort_keys=True).encode()})
+    table = _table([_row(*pair, metadata) for pair in rows], described)
     longest = max((tokens.codes.numel() for _, tokens in rows), default=1)
     group_size = max(1, min(ROW_GROUP, GROUP_CODES // longest))
     sink = pa.BufferOutputStream()
@@ -93,6 +94,21 @@ def write(rows: Sequence[tuple[Recording, Tokens]], metadata: Mapping[str, Any])
         table, sink, row_group_size=group_size, compression="zstd", write_page_checksum=True
     )
     return sink.getvalue().to_pybytes()
+
+
+def _table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    made = []
+    for field in schema:
+        values, kind = [row[field.name] for row in rows], field.type
+        if field.name == "codes":
+            made.append(columns.lists_of_arrays(values, kind.value_type.value_type))
+        elif pa.types.is_string(kind):
+            made.append(columns.texts(values))
+        elif pa.types.is_struct(kind):
+            made.append(columns.structs(values, kind))
+        else:
+            made.append(columns.numbers(values, kind))
+    return pa.Table.from_arrays(made, schema=schema)
 
 
 def _row(recording: Recording, tokens: Tokens, metadata: Mapping[str, Any]) -> dict[str, Any]:
