@@ -115,6 +115,18 @@ def test_other_models_have_columns_of_their_own(corpus, few_steps):
         tasks.get("acoustic_lm:diagonal")
 
 
+def test_two_models_in_one_result_do_not_mix(corpus, few_steps):
+    alone, together = {}, {}
+    for name in ("acoustic_lm", "acoustic_lm:parallel"):
+        rows, alone[name], _ = concluded(CONSTANT, corpus, name)
+        for index, row in rows.items():
+            together.setdefault(index, {}).update(row)
+    entries = [{"clip": str(i), "values": row, "failures": []} for i, row in together.items()]
+    for name, expected in alone.items():
+        task = tasks.get(name)
+        assert task.summarise(frame("", entries, [task]), []) == expected
+
+
 def test_what_cannot_be_asked(corpus):
     task, notes = tasks.get("acoustic_lm"), []
     tokens = [COPY.encode(clip.path) for clip in corpus]
