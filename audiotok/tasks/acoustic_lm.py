@@ -291,9 +291,9 @@ class AcousticLM(Task):
 
     def summarise(self, rows: pandas.DataFrame, tokens: list[Tokens]) -> dict[str, float]:
         """Bits of all clips by their seconds and codes; the spread over seeds."""
-        if self.suffix:  # the columns of another model of this task have names without it
-            own = {c: c.removesuffix(self.suffix) for c in rows if c.endswith(self.suffix)}
-            rows = rows.drop(columns=own.values(), errors="ignore").rename(columns=own)
+        # the columns of another model of this task may be there, too, under other names
+        own = {c: c.removesuffix(self.suffix) for c in rows if c.endswith(self.suffix)}
+        rows = rows[list(own)].rename(columns=own)
         if "lm_seconds" not in rows or not rows.lm_seconds.notna().any():
             return {}
         names = ["lm_bitrate", *(f"lm_bitrate_seed_{seed}" for seed in range(SEEDS)), "lm_unigram"]
