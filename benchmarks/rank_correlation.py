@@ -1,6 +1,6 @@
 """Does reconstruction quality predict the quality of generated tokens? Kendall's tau as Markdown.
 
-    python benchmarks/rank_correlation.py results --first stoi,mel_distance --second wer_whisper_base
+    python benchmarks/rank_correlation.py results --first stoi,pesq --second wer_whisper_base
 
 Columns are looked for in all results below the folder, see `audiotok.results.rank_correlation`. A
 name also selects the columns that its task has with an option: `enhance_dwer_noises` of

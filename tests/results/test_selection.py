@@ -1,4 +1,4 @@
-"""A name also selects the columns of a task with an option; benchmarks/rank_correlation.py finds them."""
+"""A name also selects the columns of a task with an option, in `rank_correlation.py` too."""
 
 import importlib.util
 from pathlib import Path
