@@ -313,12 +313,14 @@ def _is_corpus(sources: list[str], out: str) -> bool:
     """Whether the sources are one corpus, and not single files."""
     if len(sources) > 1 or Path(out).suffix.lower() == ".atok":
         return False
+    path = Path(sources[0])
+    if path.is_dir():
+        return True
+    if path.is_file():
+        return path.suffix.lower() in (".tsv", ".csv", ".jsonl")
     from audiotok import data
 
-    path = Path(sources[0])
-    is_manifest = path.suffix.lower() in (".tsv", ".csv", ".jsonl")
-    is_name = sources[0].startswith("hf:") or sources[0] in data.names()
-    return path.is_dir() or (path.is_file() and is_manifest) or (is_name and not path.is_file())
+    return sources[0].startswith("hf:") or sources[0] in data.names()
 
 
 def _encode_corpus(

@@ -49,7 +49,8 @@ def write(continued: Continued, out: str | Path, overwrite: bool = False) -> Pat
         listening.Version(name, sound, codes, sizes[: codes.shape[1]], comment)
         for name, sound, codes in zip(file_names, continued.sounds, continued.codes, strict=True)
     ]
-    page = listening.write_versions(versions, _clip(continued.prompt), out, overwrite=overwrite)
+    clips = [(_clip(continued.prompt), versions)]
+    page = listening.write_versions(clips, out, overwrite=overwrite)
     for name, sound in zip(file_names, continued.sounds, strict=True):
         write_sound(Path(out) / f"{name}.wav", sound, comment=comment)
     return page

@@ -94,9 +94,10 @@ def write(
 
 
 def write_versions(
-    versions: Sequence[Version], clip: Clip, out: str | Path, *, overwrite: bool = False
+    clips: Sequence[tuple[Clip, Sequence[Version]]], out: str | Path, *, overwrite: bool = False
 ) -> Path:
-    """Writes a page of given sounds of one clip into the folder `out`, the reference first.
+    """Writes a page of given sounds of each clip into the folder `out`, the reference first; all
+    clips have versions of the same names.
 
     Returns:
         The path of index.html.
@@ -105,14 +106,15 @@ def write_versions(
         AudiotokError: as `write`.
     """
     out = Path(out)
-    names = [version.name for version in versions]
+    names = [version.name for version in clips[0][1]]
     if duplicates := twice(names):
         raise AudiotokError(f"two sounds are named {' and '.join(duplicates)}: rename one")
-    check_folder(out, [clip], overwrite)
+    check_folder(out, [clip for clip, _ in clips], overwrite)
     make_folder(out)
-    description = {"corpus": None, "codecs": names[1:], "clips": [clip.id]}
+    description = {"corpus": None, "codecs": names[1:], "clips": [clip.id for clip, _ in clips]}
     _write(out / _ABOUT, json.dumps(description, indent=1).encode())
-    return _write_page(out, names[1:], [_clip(versions, clip, out)])
+    content = [_clip(versions, clip, out) for clip, versions in clips]
+    return _write_page(out, names[1:], content)
 
 
 def _write_page(out: Path, names: Sequence[str], content: Sequence[dict[str, Any]]) -> Path:

@@ -142,11 +142,13 @@ def of_encoder(codec: Codec) -> dict[str, str]:
         packages: name and version of each that matters, as text.
     """
     inner = getattr(codec, "_codec", codec)  # of a codec that wraps another one
+    outer_weights = of_codec(codec)
+    weights = [outer_weights, outer_weights if inner is codec else of_codec(inner)]
     versions = packages()
     return {
         "name": codec.card.name,
         "fingerprint": codec.fingerprint,
-        "weights": digest([of_codec(codec), of_codec(inner)]),
+        "weights": digest(weights),
         "code": code_sha256(type(codec)),
         "packages": ", ".join(f"{name} {versions[name]}" for name in _ENCODING if name in versions),
     }
@@ -236,7 +238,7 @@ def _imported_names(body: Iterable[ast.AST]) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        elif isinstance(node, ast.If) and getattr(node.test, "id", None) == "TYPE_CHECKING":
             continue
         else:
             for part in ("body", "orelse", "handlers", "finalbody", "cases"):

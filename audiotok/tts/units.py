@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -63,3 +65,16 @@ def phone_after(ids: Tensor, durations: Tensor) -> Tensor:
     """(U,): the phone of the unit after each unit, END after the last one."""
     current, following, _ = expand(ids, durations)
     return torch.where(advances(durations), following, current)
+
+
+def noised(
+    tokens: Tensor, sizes: Sequence[int], share: float, generator: torch.Generator | None
+) -> Tensor:
+    """Tokens (K, T) of codebooks of these sizes, a share of them replaced by random ones."""
+    if share == 0:  # draws nothing
+        return tokens
+    random = torch.stack(
+        [torch.randint(size, tokens.shape[1:], generator=generator) for size in sizes]
+    )
+    replaced = torch.rand(tokens.shape, generator=generator) < share
+    return torch.where(replaced.to(tokens.device), random.to(tokens), tokens)

@@ -56,6 +56,7 @@ class ARConfig(Section):
     next_phone: bool = True
     count: bool = True
     prompt_text_dropout: float = Field(0.5, ge=0, le=1)  # share of prompts without their text
+    token_noise: float = Field(0.0, ge=0, le=1)  # share of random tokens in the input, in training
 
     def build(self, codes: Codes) -> AR:
         """A new model with random weights."""
@@ -127,7 +128,9 @@ class AR(SpeechModel):
             for example, hidden in zip(examples, hide.tolist(), strict=True)
         ]
         tokens = [self.first_tokens(example.target.codes) for example in examples]
-        scores = self.forced(requests, tokens)
+        share = self.config.token_noise if self.training else 0
+        inputs = [units.noised(t[None], (self.size,), share, generator)[0] for t in tokens]
+        scores = self.forced(requests, inputs)
         losses = _cross_entropy(scores.tokens, [self._targets(t) for t in tokens], "token")
         loss = losses["token"]
         if scores.phones is not None:

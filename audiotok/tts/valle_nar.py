@@ -36,6 +36,7 @@ class NARConfig(Section):
     dropout: float = Field(0.1, ge=0, lt=1)
     phone_dropout: float = Field(0.5, ge=0, le=1)  # share of rows whose frames have no phones
     prompt_text_dropout: float = Field(0.5, ge=0, le=1)  # share of prompts without their text
+    token_noise: float = Field(0.0, ge=0, le=1)  # share of random tokens in the input, in training
 
     def build(self, codes: Codes) -> NAR:
         """A new model with random weights."""
@@ -82,7 +83,9 @@ class NAR(SpeechModel):
             for example, hide_text, hide_phones in zip(examples, *hidden.tolist(), strict=True)
         ]
         tokens = [self.grouping.join(example.target.codes) for example in examples]
-        logits = self.forced(requests, tokens, book)
+        share = config.token_noise if self.training else 0
+        inputs = [units.noised(t, self.grouping.sizes, share, generator) for t in tokens]
+        logits = self.forced(requests, inputs, book)
         targets = torch.cat([clip[book] for clip in tokens]).to(logits[0].device)
         flat = torch.cat(logits)
         accuracy = (flat.argmax(-1) == targets).float().mean()

@@ -175,3 +175,24 @@ def test_codecs_that_merge_elsewhere_and_models_that_do_not_fit_are_refused():
     other = tts_kit.NARConfig(group=1, **tts_kit.SMALL).build(tts_kit.codes(1))
     with pytest.raises(CheckpointError, match="do not fit"):
         ValleR(tts_kit.ar(), other)
+
+
+def test_noise_replaces_its_share_of_the_tokens():
+    tokens = torch.zeros(2, 20_000, dtype=torch.long)
+    noised = units.noised(tokens, (1024, 4), 0.2, torch.Generator().manual_seed(0))
+    changed = (noised != tokens).float().mean(1).tolist()
+    assert changed == pytest.approx([0.2 * 1023 / 1024, 0.2 * 3 / 4], abs=0.01)
+    assert noised[0].max() > 900 and noised[1].max() == 3
+    assert units.noised(tokens, (1024, 4), 0, None) is tokens
+
+
+@pytest.mark.parametrize("make", [tts_kit.ar, tts_kit.nar])
+def test_noise_is_in_the_input_in_training_only(make):
+    noisy, plain = make(spread=6.0, token_noise=0.5), make(spread=6.0)
+
+    def loss(model):
+        with torch.no_grad():
+            return float(model.loss([tts_kit.example()], torch.Generator().manual_seed(0))["loss"])
+
+    assert loss(noisy) == loss(plain) == loss(plain.train())
+    assert loss(noisy.train()) != pytest.approx(loss(plain), rel=1e-3)
