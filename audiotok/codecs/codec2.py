@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from audiotok.codec.codec import Codec, CodecCard
-from audiotok.errors import CodecError, MissingPackageError
+from audiotok.errors import CodecError, DependencyError, MissingPackageError
 
 SAMPLE_RATE = 8_000
 
@@ -129,4 +129,10 @@ while frame := stream.read(decoder.bytes_per_frame()):
 def _package() -> ModuleType:
     if importlib.util.find_spec("pycodec2") is None:
         raise MissingPackageError("pycodec2", "codec2", "Codec 2")
-    return importlib.import_module("pycodec2")
+    try:
+        return importlib.import_module("pycodec2")
+    except ImportError as reason:  # built for another NumPy, or without the library codec2
+        raise DependencyError(
+            f"pycodec2 is installed and cannot be imported ({reason}): expected a build that fits "
+            "this Python and NumPy; pip install --force-reinstall --no-cache-dir pycodec2"
+        ) from reason

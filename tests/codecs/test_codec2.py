@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import audiotok
 from audiotok.codecs import codec2
-from audiotok.errors import CodecError, MissingPackageError
+from audiotok.errors import CodecError, DependencyError, MissingPackageError
 from audiotok.system.failures import is_transient
 
 
@@ -25,6 +25,14 @@ def test_cards():
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
     with pytest.raises(MissingPackageError, match=r"Codec 2 needs .*pip install 'audiotok\[codec2"):
+        audiotok.load("codec2")
+
+
+def test_a_build_that_does_not_fit(monkeypatch, tmp_path):
+    (tmp_path / "pycodec2.py").write_text("raise ImportError('no codec2.so')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "pycodec2", raising=False)
+    with pytest.raises(DependencyError, match=r"cannot be imported \(no codec2.so\): expected"):
         audiotok.load("codec2")
 
 
