@@ -1,7 +1,7 @@
 """Speaks the sentences of the suite tts, for models, the codec's copies and noise.
 
     python benchmarks/tts_speak.py HELD_OUT OUT --model AR.safetensors NAR.safetensors
-    python benchmarks/tts_speak.py HELD_OUT OUT --copy rvq-small:codebooks=6
+    python benchmarks/tts_speak.py HELD_OUT OUT --copy rvq-small:codebooks=4,merge=2
     python benchmarks/tts_speak.py HELD_OUT OUT --noise
     AUDIOTOK_AUDIO_ROOTS=HELD_OUT audiotok bench -s tts --data OUT/manifest.tsv
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--prompt-text", action="store_true", help="the model also gets the text")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--top-p", type=float, default=0.9)
     parser.add_argument("--pointer", default="logit", choices=("logit", "printed"))
     parser.add_argument("--steps", type=int, default=16, help="of ResGen")

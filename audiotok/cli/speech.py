@@ -27,7 +27,9 @@ def say(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", help="Model: a name that ships or a file; give it twice for two parts."
+            "--model",
+            "-m",
+            help="Model: a name that ships or a file, twice for two parts; default: vall-e-r-mini.",
         ),
     ] = None,
     prompt_text: Annotated[
@@ -46,7 +48,7 @@ def say(
         ),
     ] = None,
     seed: Seed = 0,
-    temperature: Temperature = 1.0,
+    temperature: Temperature = 0.0,
     top_p: TopP = 0.9,
     steps: Annotated[int, typer.Option(min=1, help="Number of forward passes (ResGen).")] = 16,
     guidance: Annotated[

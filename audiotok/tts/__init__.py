@@ -5,7 +5,7 @@
 
     from audiotok import tts
 
-    spoken = tts.Speaker("ar.safetensors", "nar.safetensors").say("good morning", "voice.wav")
+    spoken = tts.Speaker().say("good morning", "voice.wav")
     tts.write("out.wav", spoken)
 
 The front end (`text`, `phones`, `alignment`), the corpus, training (`recipe`, `training`), `say`

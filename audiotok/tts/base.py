@@ -78,7 +78,7 @@ class Request:
 class Generation(Section):
     """Options of sampling; a model ignores those that it does not have."""
 
-    temperature: float = Field(1.0, ge=0)  # 0: the most likely token
+    temperature: float = Field(1.0, ge=0)  # 0: the most likely token, phones of median durations
     top_p: float = Field(0.9, gt=0, le=1)
     pointer: Literal["logit", "printed"] = "logit"  # VALL-E R, equation 5: see `pointer`
     most_units: int = Field(30, gt=0)  # of one phone; then the next one begins

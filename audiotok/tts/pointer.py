@@ -5,7 +5,8 @@ Equation 5 prints z ~ Bernoulli(1 / (1 + exp(e))) for 'advance', where e is the 
 probability of the current phone against the next one, between 0 and 1. Taken literally ("printed"),
 a frame advances with a probability of .27 to .5, whatever the model predicts: no phone can be held
 or left with certainty. The default ("logit") takes e as the logit of that probability, so that the
-probability of advancing is exactly the model's probability of the next phone.
+probability of advancing is exactly the model's probability of the next phone. Without a draw (a
+temperature of 0) each phone ends at the median of its durations.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Pointer:
         fixed: units of each phone, 1 or more; None: `step` decides.
         phone: the current one; `count` when all are spoken.
         elapsed: units of the current phone so far.
+        longer: probability that the current phone lasts longer than that.
         durations: units of the phones that are complete.
     """
 
@@ -43,25 +45,28 @@ class Pointer:
     fixed: Sequence[int] | None = None
     phone: int = 0
     elapsed: int = 0
+    longer: float = 1.0
     durations: list[int] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
         return self.phone == self.count
 
-    def step(self, probability: float, draw: float) -> bool:
+    def step(self, probability: float, draw: float | None) -> bool:
         """Counts one more unit of the current phone; returns whether the next phone begins.
 
         Args:
             probability: of advancing.
-            draw: uniform between 0 and 1.
+            draw: uniform between 0 and 1; None: the phone ends at the median of its durations.
         """
         self.elapsed += 1
+        self.longer *= 1 - probability
         if self.fixed is not None:
             advances = self.elapsed >= self.fixed[self.phone]
         else:
-            advances = draw < probability or self.elapsed >= self.max_units
+            ends = self.longer <= 0.5 if draw is None else draw < probability
+            advances = ends or self.elapsed >= self.max_units
         if advances:
             self.durations.append(self.elapsed)
-            self.phone, self.elapsed = self.phone + 1, 0
+            self.phone, self.elapsed, self.longer = self.phone + 1, 0, 1.0
         return advances

@@ -1,8 +1,8 @@
 """Speaks text in the voice of a prompt: `Speaker`, and its result, `Spoken`.
 
-    speaker = Speaker("ar.safetensors", "nar.safetensors")
+    speaker = Speaker()  # or of files: Speaker("ar.safetensors", "nar.safetensors")
     spoken = speaker.say("good morning", "voice.wav")
-    write("out.wav", spoken)                          # its metadata say that it is synthetic
+    write("out.wav", spoken)  # its metadata say that it is synthetic
 
 Use it only with the consent of the person whose voice it is, and say that the speech is synthetic.
 """
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from audiotok.codec import registry
 from audiotok.codec.devices import AUTO, find_device
-from audiotok.errors import AudiotokError, CheckpointError, CodecError, SpeechError
+from audiotok.errors import AudiotokError, CodecError, SpeechError
 from audiotok.sound import audio as sounds
 from audiotok.sound.audio import Audio, as_audio
 from audiotok.system.files import make_folder, user_folder
@@ -34,6 +34,7 @@ from audiotok.tts.corpus import Utterance
 from audiotok.tts.durations import Durations
 
 MIN_PROMPT, MAX_PROMPT = 1.0, 3.0  # seconds: shorter ones are refused, longer ones cut
+GENERATION = Generation(temperature=0.0)  # sampling makes more errors, see docs/tts.md
 MIN_PEAK = 1e-3  # a prompt with a lower peak is silent
 FORMATS = (".wav", ".flac", ".ogg")  # with metadata that mark the speech as synthetic
 CONSENT = (
@@ -71,7 +72,8 @@ class Speaker:
     """A speech model with its codec.
 
     Args:
-        models: a name that ships, a file, or the files of the model's parts (`trained.load`).
+        models: a name that ships, a file, or the files of the model's parts (`trained.load`);
+            without any, `trained.DEFAULT`.
         tokenizer: name of the codec, if the one in the file cannot be loaded here.
         checkpoint: weights of the codec, instead of its own.
         device: of model and codec.
@@ -88,11 +90,7 @@ class Speaker:
         checkpoint: str | Path | None = None,
         device: str = AUTO,
     ):
-        if not models:
-            shipped = ", ".join(trained.names()) or "none yet"
-            raise CheckpointError(
-                f"no speech model was given: give its files, or one that ships ({shipped})"
-            )
+        models = models or (trained.DEFAULT,)
         self.model = trained.load(*models, device=str(find_device(device)))
         self.name = "+".join(Path(model).stem for model in models)
         codes = self.model.codes
@@ -193,14 +191,14 @@ class Speaker:
 
     def speak(self, requests: Sequence[Request], options: Generation | None = None) -> list[Spoken]:
         """Speech of several requests in one batch; none depends on the others."""
-        options = options or Generation()
+        options = options or GENERATION
         results = self.model.generate(requests, options)
         return [self._spoken(*pair, options) for pair in zip(requests, results, strict=True)]
 
     def stream(self, request: Request, options: Generation | None = None) -> Iterator[Audio]:
         """The speech of one request in pieces, as they are generated."""
         with self.codec.stream() as decoder:
-            for codes in self.model.stream(request, options):
+            for codes in self.model.stream(request, options or GENERATION):
                 if (waveform := decoder.decode(codes[None])).numel():
                     yield self._audio(waveform)
             if (waveform := decoder.decode(None, last=True)).numel():

@@ -34,6 +34,7 @@ from audiotok.tts.valle import ValleR
 METADATA_KEY = "audiotok_tts"
 VERSION = 1
 KIND = "bundled/tts"  # folder of the models that ship
+DEFAULT = "vall-e-r-mini"  # used where no model is named
 
 Parts = dict[str, dict[str, Any]]  # of each kind: config, codes, training
 
@@ -53,10 +54,9 @@ def find(name: str | Path) -> Path:
         return Path(name)
     if str(name) in names():
         return assets.folder(KIND) / f"{name}.safetensors"
-    shipped = ", ".join(names()) or "none ships yet"
     raise CheckpointError(
-        f"{name} is neither a file of a speech model nor one that ships ({shipped}): train one "
-        "with `audiotok train-tts` and give its model.safetensors"
+        f"{name} is neither a file of a speech model nor one that ships ({', '.join(names())}): "
+        "train one with `audiotok train-tts` and give its model.safetensors"
     )
 
 

@@ -242,7 +242,7 @@ class AR(SpeechModel):
         state.tokens.append(token)
         state.done = len(state.tokens) == state.max_tokens
         if pair is not None:
-            draw = float(torch.rand((), generator=generator))
+            draw = float(torch.rand((), generator=generator)) if sampling.temperature else None
             advances = state.pointer.step(advance_probability(*pair.tolist(), rule), draw)
             state.pointer_log_probs.append(float(pair.log_softmax(-1)[int(advances)]))
             state.done = state.pointer.done

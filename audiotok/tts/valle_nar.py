@@ -17,12 +17,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotok.codec import registry
 from audiotok.tokens.grouping import Grouping
 from audiotok.training.settings import Section
 from audiotok.tts import phones, units
 from audiotok.tts.base import Codes, Example, Prompt, Request, SpeechModel
 from audiotok.tts.rows import PROMPT, PROMPT_TEXT, SPEECH, TEXT, Row, pad_rows
 from audiotok.tts.transformer import Transformer
+
+INITIAL = 0.02  # standard deviation of initial embeddings
 
 
 class NARConfig(Section):
@@ -37,6 +40,7 @@ class NARConfig(Section):
     phone_dropout: float = Field(0.5, ge=0, le=1)  # share of rows whose frames have no phones
     prompt_text_dropout: float = Field(0.5, ge=0, le=1)  # share of prompts without their text
     token_noise: float = Field(0.0, ge=0, le=1)  # share of random tokens in the input, in training
+    codewords: bool = False  # the embeddings of tokens start as projections of the codewords
 
     def build(self, codes: Codes) -> NAR:
         """A new model with random weights."""
@@ -64,7 +68,25 @@ class NAR(SpeechModel):
         self.transformer = Transformer(width, config.heads, config.layers, config.dropout)
         for table in self.modules():
             if isinstance(table, nn.Embedding):
-                nn.init.normal_(table.weight, std=0.02)
+                nn.init.normal_(table.weight, std=INITIAL)
+
+    def fit(self) -> None:
+        """With `codewords`, the embeddings of tokens become the codec's codewords in one random
+        projection: near codewords then have near embeddings, and of codebooks that add up, the sum
+        of the embeddings is the projected latent.
+
+        Raises:
+            CodecError: the codec has no codewords.
+        """
+        if not self.config.codewords:
+            return
+        codec = registry.load(self.codes.codec, quiet=True)
+        words = [codec.codewords(number) for number in range(len(self.tokens))]
+        projection = torch.randn(words[0].shape[1], self.config.dimension)
+        projection *= INITIAL / (words[0] @ projection).std()
+        with torch.no_grad():
+            for table, vectors in zip(self.tokens, words, strict=True):
+                table.weight.copy_(vectors @ projection)
 
     def loss(
         self, examples: Sequence[Example], generator: torch.Generator | None = None

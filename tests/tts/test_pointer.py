@@ -31,3 +31,11 @@ def test_given_durations_are_followed_whatever_the_model_wants():
     steps = [pointer.step(1.0, 0.0) for _ in range(6)]
     assert steps == [True, False, False, False, True, True]
     assert pointer.done and pointer.durations == [1, 4, 1]
+
+
+def test_the_median_of_the_durations_without_a_draw():
+    hazards = (0.2, 0.3, 0.4, 0.9)  # longer than 1, 2, 3 units: .8, .56, .336
+    pointer = Pointer(2, max_units=30)
+    assert [pointer.step(p, None) for p in hazards[:3]] == [False, False, True]
+    assert [pointer.step(p, None) for p in hazards[:3]] == [False, False, True]
+    assert pointer.durations == [3, 3]

@@ -4,10 +4,12 @@ import pytest
 import torch
 from support import plain_valle, tts_kit
 
+import audiotok
 from audiotok.errors import CheckpointError, CodecError, SpeechError
 from audiotok.tts import units
-from audiotok.tts.base import Codes, Generation
+from audiotok.tts.base import Codes, Generation, Request
 from audiotok.tts.valle import ValleR
+from audiotok.tts.valle_nar import NARConfig
 
 SHORT = Generation(most_units=5, top_p=1.0)
 
@@ -196,3 +198,25 @@ def test_noise_is_in_the_input_in_training_only(make):
 
     assert loss(noisy) == loss(plain) == loss(plain.train())
     assert loss(noisy.train()) != pytest.approx(loss(plain), rel=1e-3)
+
+
+def test_embeddings_start_as_one_projection_of_the_codewords():
+    codec = audiotok.load("rvq-small:codebooks=2,merge=2", quiet=True)
+    codes = Codes(codec.card.name, codec.fingerprint, (1024, 1024), (2, 1), 50.0)
+    model = NARConfig(dimension=128, layers=1, codewords=True).build(codes)
+    model.fit()
+    words = torch.cat([codec.codewords(0), codec.codewords(1)])
+    tables = torch.cat([table.weight.detach() for table in model.tokens])
+    projection = torch.linalg.lstsq(words, tables).solution
+    torch.testing.assert_close(words @ projection, tables, rtol=1e-3, atol=1e-5)
+    assert float(model.tokens[0].weight.std()) == pytest.approx(0.02, rel=1e-3)
+
+
+def test_without_temperature_phones_have_median_durations_whatever_the_seed():
+    model = tts_kit.ar(spread=8.0)
+    greedy = Generation(temperature=0.0, most_units=5)
+    requests = [tts_kit.request(6, seed=1), tts_kit.request(6, seed=1)]
+    requests[1] = Request(requests[0].phones, requests[0].prompt, None, seed=9)
+    first, second = last(model, requests, greedy)
+    assert first.tokens == second.tokens
+    assert first.pointer.durations == second.pointer.durations
