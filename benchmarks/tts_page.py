@@ -1,6 +1,6 @@
 """Writes a page to listen to what benchmarks/tts_speak.py spoke, beside the recordings.
 
-    python benchmarks/tts_page.py SPOKEN/manifest.tsv PAGE [--systems vall-e-r,NAME] [--count 12]
+    python benchmarks/tts_page.py SPOKEN/manifest.tsv PAGE [--systems NAME NAME] [--count 12]
 
 The page has the first sentences, each in its first voice, that all chosen systems speak. The sounds
 keep the metadata that mark them as synthetic.
@@ -25,14 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("manifest", type=Path)
     parser.add_argument("page", type=Path)
-    parser.add_argument("--systems", help="separated by commas; without it, all of the manifest")
+    parser.add_argument("--systems", nargs="+", help="without it, all of the manifest")
     parser.add_argument("--count", type=int, default=12, help="number of sentences")
     arguments = parser.parse_args()
     sentences: dict[tuple[str, str], dict[str, dict[str, str]]] = defaultdict(dict)
     for row in read(arguments.manifest):
         sentences[Path(row["audio"]).stem, row["text"]][row["codec"]] = row
     spoken = {system: None for rows in sentences.values() for system in rows}
-    systems = arguments.systems.split(",") if arguments.systems else list(spoken)
+    systems = arguments.systems or list(spoken)
     if unknown := set(systems) - set(spoken):
         parser.error(f"{', '.join(unknown)} is not in the manifest: it has {', '.join(spoken)}")
     clips, texts = [], set()
