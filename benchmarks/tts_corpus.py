@@ -1,6 +1,6 @@
 """Speaks the training corpus of audiotok/tts/, and the recordings of the held-out voices.
 
-    python benchmarks/tts_corpus.py speak FOLDER --sentences A.tsv B.tsv [--reuse SPOKEN] [--first N]
+    python benchmarks/tts_corpus.py speak FOLDER --sentences A.tsv B.tsv [--reuse DIR] [--first N]
     python benchmarks/tts_corpus.py held-out FOLDER --sentences B.tsv
     python benchmarks/tts_corpus.py check FOLDER --whisper whisper-tiny.en
 
