@@ -180,7 +180,8 @@ class AudioFile:
         """
         long = self.stretches(channels, sample_rate)
         long.check_memory()
-        waveform = torch.zeros(long.shape, dtype=torch.float32, device="cpu")
+        # A damaged header may claim hours: NumPy takes memory only where something is written.
+        waveform = torch.from_numpy(np.zeros(long.shape, dtype=np.float32))
         begin = 0
         for block in long.blocks:
             waveform[:, begin : begin + block.shape[1]] = block

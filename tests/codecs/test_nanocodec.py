@@ -21,6 +21,7 @@ from audiotok.testing import check_codec
 
 GOLDEN = Path(__file__).parents[1] / "official" / "golden" / "nanocodec.safetensors"
 NAME = "nanocodec-0.6k"
+ROUNDING = 1e-4  # of the peak: the official latents themselves are 6e-5 from those in fp64
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def codec(tmp_path_factory):
 def _rounded_surely(quantizer, latents):
     """(B, T): no dimension is so near to the middle of two levels that fp32 may decide it."""
     bounded = quantizer._bound(latents.double())
-    return ((bounded - bounded.floor() - 0.5).abs() > 1e-5).all(1)
+    return ((bounded - bounded.floor() - 0.5).abs() > ROUNDING).all(1)
 
 
 def test_the_values_of_the_official_code(tmp_path):
@@ -47,12 +48,12 @@ def test_the_values_of_the_official_code(tmp_path):
         latents, codes = codec._encode_latents(waveform), codec._encode(waveform)
         sound = codec._decode(expected)
     given = kept["latents"]
-    assert (latents[0] - given).abs().max() <= 1e-5 * given.abs().max()
+    assert (latents[0] - given).abs().max() <= ROUNDING * given.abs().max()
     groups = zip(codec.network.quantizer.quantizers, latents.chunk(4, 1), strict=True)
     sure = torch.stack([_rounded_surely(*group) for group in groups], 1)
     assert torch.equal(codes[sure], expected[sure]) and sure.double().mean() > 0.98
     assert all(row.unique().numel() >= 50 for row in codes[0])
-    assert (sound[0, 0, :4000] - kept["sound"]).abs().max() <= 1e-5 * float(about["peak"])
+    assert (sound[0, 0, :4000] - kept["sound"]).abs().max() <= ROUNDING * float(about["peak"])
 
 
 def test_keeps_the_promises_of_a_card(codec):

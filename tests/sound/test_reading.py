@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -156,6 +157,12 @@ def test_flac_that_declares_absurd_lengths(tmp_path):
     path.write_bytes(data)
     refuses(path, "has 68719476735 samples, more than")
     data[21] &= 0xF0
+    data[22:26] = b"\x3f\0\0\0"  # 4 GiB of float32, which are not to be touched
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(AudioError, match="as a whole|cut short: of 1056964608 samples"):
+        read(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 2**20
     data[22:26] = bytes(4)  # none, as the encoder leaves it that writes into a pipe
     path.write_bytes(data)
     assert read(path).num_samples == 24_000
