@@ -29,6 +29,7 @@ class TTSRecipe(Section):
     tokens: str  # folder for its codes and phones, which are made when they are missing
     codecs: tuple[Name, ...] = Field(min_length=1)  # with options; batches of them in turn
     model: ModelConfig
+    start_from: Name | None = None  # weights: a file, or a model that ships, with this part
     prompt_seconds: tuple[float, float] = (1.0, 3.0)  # uniformly drawn
     validation_every: int = Field(default=25, gt=1)  # every n-th clip of each speaker
     batch: int = Field(gt=0)  # clips in a step of one process

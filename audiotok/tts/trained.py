@@ -133,9 +133,29 @@ def load(*paths: str | Path, device: str = AUTO) -> SpeechModel:
     return _combined(models, paths).to(find_device(device)).eval()
 
 
-def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor]) -> SpeechModel:
+def start(model: SpeechModel, kind: str, source: str | Path) -> None:
+    """Copies the weights of the part `kind` of a file, or of a model that ships, into `model`.
+
+    Raises:
+        CheckpointError: no such file or part, or one of other sizes.
+    """
+    path = find(source)
+    if kind not in (kinds := read(path)):
+        raise CheckpointError(
+            f"{path} has the parts {', '.join(sorted(kinds))}: expected one of kind {kind} to "
+            "start from"
+        )
+    checkpoints.load_strict(model, _weights(kind, load_file(path)), path)
+
+
+def _weights(kind: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of one part, in float32."""
     prefix = f"{kind}."
-    weights = {k.removeprefix(prefix): x.float() for k, x in state.items() if k.startswith(prefix)}
+    return {k.removeprefix(prefix): x.float() for k, x in state.items() if k.startswith(prefix)}
+
+
+def _part(path: Path, kind: str, part: dict[str, Any], state: dict[str, Tensor]) -> SpeechModel:
+    weights = _weights(kind, state)
     try:
         config = TypeAdapter(ModelConfig).validate_python(part["config"])
         codes = dict(part["codes"])

@@ -73,6 +73,8 @@ class Run:
             self.step, self.seconds, self.best = (progress[k] for k in ("step", "seconds", "best"))
             return
         self.model.fit()
+        if recipe.start_from is not None:
+            trained.start(self.model, recipe.model.kind, recipe.start_from)
         if group.is_main:
             about = environment(group, torch.get_num_threads())
             folder.write(folder.environment, json.dumps(about, indent=1))

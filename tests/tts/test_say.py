@@ -7,6 +7,7 @@ import pytest
 import soundfile
 import torch
 import yaml
+from safetensors.torch import load_file
 from support import tts_kit
 
 from audiotok import data
@@ -187,7 +188,9 @@ def manifest(tmp_path):
     return tmp_path / "manifest.tsv"
 
 
-def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tmp_path, monkeypatch):
+@pytest.fixture
+def tiny(manifest, tmp_path):
+    """A recipe of three steps."""
     content = {
         "name": "tiny", "corpus": str(manifest), "tokens": str(tmp_path / "tokens"),
         "codecs": [CODEC], "model": {"kind": "valle-ar", **MODEL}, "validation_every": 2,
@@ -196,7 +199,25 @@ def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tmp_path, monkey
     }  # fmt: skip
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(content))
-    noted = []
+    return path
+
+
+def test_training_can_start_from_other_weights(parts, tiny, tmp_path):
+    source = parts / "ar.safetensors"
+    still = ["steps=1", "optimizer.learning_rate=1e-12"]
+    weights = training.train(tiny, [*still, f"start_from={source}"], tmp_path / "same", cpu=True)
+    expected, found = load_file(source), load_file(weights)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+    with pytest.raises(CheckpointError, match="has the parts valle-nar: expected one of kind"):
+        training.train(tiny, [f"start_from={parts / 'nar.safetensors'}"], tmp_path / "x", cpu=True)
+    other = [f"start_from={source}", "model.dimension=32"]
+    with pytest.raises(CheckpointError, match="shape"):
+        training.train(tiny, other, tmp_path / "y", cpu=True)
+
+
+def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tiny, tmp_path):
+    path, noted = tiny, []
     weights = training.train(path, out=tmp_path / "whole", cpu=True, note=noted.append)
     assert trained.read(weights)["valle-ar"]["training"]["recipe"] == "tiny"
     assert any("codes of" in line for line in noted)
