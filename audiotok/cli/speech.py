@@ -29,7 +29,8 @@ def say(
         typer.Option(
             "--model",
             "-m",
-            help="Model: a name that ships or a file, twice for two parts; default: vall-e-r-mini.",
+            help="Model: a name that ships (default: vall-e-aligned-mini; vall-e-r-mini takes half "
+            "the steps) or a file, twice for two parts.",
         ),
     ] = None,
     prompt_text: Annotated[

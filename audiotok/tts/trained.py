@@ -34,7 +34,7 @@ from audiotok.tts.valle import ValleR
 METADATA_KEY = "audiotok_tts"
 VERSION = 1
 KIND = "bundled/tts"  # folder of the models that ship
-DEFAULT = "vall-e-r-mini"  # used where no model is named
+DEFAULT = "vall-e-aligned-mini"  # used where no model is named
 
 Parts = dict[str, dict[str, Any]]  # of each kind: config, codes, training
 
