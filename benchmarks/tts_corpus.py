@@ -18,8 +18,8 @@ clips that were not kept, dropped.tsv. `check` transcribes the clips by Whisper 
 writes checked.tsv: those rows of the manifest with at most 10 % of their words wrong. Each command
 resumes where it stopped, and `check` may run while `speak` does. `speak` and `held-out` import only
 kokoro-onnx, onnxruntime, soundfile and numpy; `check` imports audiotok. One thread; several
-processes speak into folders of their own, each from another text on (--first). The model that ships
-learnt from the first 759 clips, and 1,400 from text 4000 on, of test-clean and test-other.
+processes speak into folders of their own, each from another text on (--first). The models that
+ship learnt from the first 759 clips, and 1,400 from text 4000 on, of test-clean and test-other.
 """
 
 from __future__ import annotations

@@ -133,17 +133,34 @@ def load(*paths: str | Path, device: str = AUTO) -> SpeechModel:
     return _combined(models, paths).to(find_device(device)).eval()
 
 
+def find_part(kind: str, source: str | Path) -> Path:
+    """As `find`, of a file that has the part `kind`.
+
+    Raises:
+        CheckpointError: there is no such file, or it lacks this part.
+    """
+    path = find(source)
+    if kind not in (parts := read(path)):
+        raise CheckpointError(
+            f"{path} has the parts {', '.join(sorted(parts))}: expected one of kind {kind} to "
+            "start from"
+        )
+    return path
+
+
 def start(model: SpeechModel, kind: str, source: str | Path) -> None:
     """Copies the weights of the part `kind` of a file, or of a model that ships, into `model`.
 
     Raises:
-        CheckpointError: no such file or part, or one of other sizes.
+        CheckpointError: as `find_part`; or the part has other sizes, or codes of another codec.
     """
-    path = find(source)
-    if kind not in (kinds := read(path)):
+    path = find_part(kind, source)
+    codes = read(path)[kind]["codes"]
+    if codes["fingerprint"] != model.codes.fingerprint:
         raise CheckpointError(
-            f"{path} has the parts {', '.join(sorted(kinds))}: expected one of kind {kind} to "
-            "start from"
+            f"{path} was trained on codes of {codes['codec']} (fingerprint "
+            f"{codes['fingerprint'][:12]}): expected those of {model.codes.codec} (fingerprint "
+            f"{model.codes.fingerprint[:12]}), as in the recipe"
         )
     checkpoints.load_strict(model, _weights(kind, load_file(path)), path)
 

@@ -61,6 +61,8 @@ class Run:
 
     def __init__(self, recipe: TTSRecipe, folder: Folder, group: ProcessGroup, note: Note):
         self.recipe, self.folder, self.group = recipe, folder, group
+        if recipe.start_from is not None and not folder.state.exists():
+            trained.find_part(recipe.model.kind, recipe.start_from)  # before the long preparation
         group.in_main(lambda: [_prepare(recipe, codec, note) for codec in recipe.codecs])
         self.datasets = [Dataset(recipe, codec) for codec in recipe.codecs]
         state.seed_everything(recipe.seed)

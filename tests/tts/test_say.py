@@ -1,5 +1,6 @@
 """From a recipe to speech: training, files of models, `say`, from Python and the command line."""
 
+import inspect
 import json
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from support import tts_kit
 
 from audiotok import data
+from audiotok.cli import speech as cli
 from audiotok.codec import registry
 from audiotok.errors import CheckpointError, CorpusError, RecipeError, SpeechError
 from audiotok.sound import comments
@@ -211,9 +213,18 @@ def test_training_can_start_from_other_weights(parts, tiny, tmp_path):
     assert all(torch.equal(found[name], weight) for name, weight in expected.items())
     with pytest.raises(CheckpointError, match="has the parts valle-nar: expected one of kind"):
         training.train(tiny, [f"start_from={parts / 'nar.safetensors'}"], tmp_path / "x", cpu=True)
+    with pytest.raises(
+        CheckpointError, match="neither a file of a speech model nor one that ships"
+    ):
+        training.train(tiny, ["start_from=no", f"tokens={tmp_path / 'none'}"], tmp_path / "z")
+    assert not (tmp_path / "none").exists(), "nothing is encoded for a recipe that cannot start"
     other = [f"start_from={source}", "model.dimension=32"]
     with pytest.raises(CheckpointError, match="shape"):
         training.train(tiny, other, tmp_path / "y", cpu=True)
+    codes = Codes("another", "0" * 64, (1024,) * 12, tuple([2, *[1] * 11]), 50.0)
+    model = recipes.ARConfig(**MODEL).build(codes)
+    with pytest.raises(CheckpointError, match="trained on codes of rvq-small.*expected those of"):
+        trained.start(model, "valle-ar", source)
 
 
 def test_a_recipe_trains_and_goes_on_where_it_stopped(manifest, tiny, tmp_path):
@@ -281,6 +292,11 @@ def test_the_models_that_ship_speak(name, voice, monkeypatch, tmp_path):
     assert 0.06 <= spoken.audio.duration / len(spoken.phones) <= 0.25
     level = float(spoken.audio.waveform.square().mean().sqrt())
     assert level > 0.01
+
+
+def test_the_help_names_the_default_model():
+    annotation = inspect.signature(cli.say, eval_str=True).parameters["model"].annotation
+    assert f"default: {trained.DEFAULT};" in annotation.__metadata__[0].help
 
 
 def test_a_model_that_does_not_ship_is_refused():
