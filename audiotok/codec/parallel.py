@@ -1,4 +1,4 @@
-"""One long sound in several threads: its windows at the same time, or the layers as a pipeline.
+"""One long sound in several threads: its windows, or its pieces in a pipeline through the layers.
 
 Each thread runs PyTorch with one thread of its own, which wastes less than one operation in several
 threads: small layers and recurrences do not gain from these. The arithmetic of a window or a piece
@@ -7,11 +7,10 @@ does not depend on the number of threads, and neither do the codes.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -31,64 +30,45 @@ def mapped(function: Callable, items: Iterable, threads: int) -> Iterator:
 def pipelined(
     steps: Sequence[Step], pieces: Iterable[tuple[Tensor, bool]], threads: int
 ) -> Iterator[Tensor]:
-    """What comes out of the steps for each piece: each thread runs a part of the steps.
+    """What comes out of the steps for each piece. A thread takes a piece through all steps, close
+    behind the thread that has the piece before.
 
     Args:
         steps: applied one after another; they may have a state, so a step gets its pieces in order.
     """
-    if threads == 1:
-        for piece, last in pieces:
-            yield _through(steps, piece, last)
-        return
-    pieces = iter(pieces)
-    seconds: list[float] = []
-    for piece, last in pieces:  # the first one shows how long each step takes
-        for step in steps:
-            begin = time.perf_counter()
-            piece = step(piece, last)
-            seconds.append(time.perf_counter() - begin)
-        yield piece
-        break
-    else:
-        return
-    with ExitStack() as stack:
-        stages = [
-            (
-                stack.enter_context(
-                    ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
-                ),
-                stage,
-            )
-            for stage in _balanced(steps, seconds, threads)
-        ]
-        yield from _in_order((_started(stages, *piece) for piece in pieces), threads)
+    turns = [_Turn() for _ in steps]
+
+    def through(numbered: tuple[int, tuple[Tensor, bool]]) -> Tensor:
+        number, (piece, last) = numbered
+        try:
+            for step, turn in zip(steps, turns, strict=True):
+                turn.wait(number)
+                piece = step(piece, last)
+                turn.end(number)
+        finally:  # after an error the later pieces are computed in vain, but none waits forever
+            for turn in turns:
+                turn.wait(number)
+                turn.end(number)
+        return piece
+
+    yield from mapped(through, enumerate(pieces), threads)
 
 
-def _started(stages: Sequence, piece: Tensor, last: bool) -> Future:
-    """The output of the last stage. A stage has one thread, so pieces stay in order."""
-    coming: Future = Future()
-    coming.set_result(piece)
-    for pool, steps in stages:
-        coming = pool.submit(
-            lambda before, steps: _through(steps, before.result(), last), coming, steps
-        )
-    return coming
+class _Turn:
+    """Lets the numbers 0, 1, 2 ... pass one after another, whichever thread has them."""
 
+    def __init__(self) -> None:
+        self._changed, self._number = threading.Condition(), 0
 
-def _through(steps: Sequence[Step], piece: Tensor, last: bool) -> Tensor:
-    for step in steps:
-        piece = step(piece, last)
-    return piece
+    def wait(self, number: int) -> None:
+        """Until all smaller numbers have ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._number >= number)
 
-
-def _balanced(steps: Sequence[Step], seconds: Sequence[float], parts: int) -> list[list[Step]]:
-    """Splits the steps, in order, into at most `parts` parts of about equal time."""
-    stages: list[list[Step]] = [[] for _ in range(parts)]
-    total, before = sum(seconds) or 1.0, 0.0
-    for step, duration in zip(steps, seconds, strict=True):
-        stages[min(int((before + duration / 2) / total * parts), parts - 1)].append(step)
-        before += duration
-    return [stage for stage in stages if stage]
+    def end(self, number: int) -> None:
+        with self._changed:
+            self._number = max(self._number, number + 1)
+            self._changed.notify_all()
 
 
 def _in_order(futures: Iterable[Future], threads: int) -> Iterator:

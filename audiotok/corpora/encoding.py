@@ -7,6 +7,7 @@ the journal of the run.
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 import os
@@ -283,14 +284,17 @@ def _split(source: sources.Source, shard_clips: int) -> Iterator[Work]:
 
 def _scheduled(works: list[Work], processes: int) -> list[Work]:
     """The shards, largest first. A shard for which the other processes would wait at the end gets
-    several threads: one that is larger than a process's share, or the last one to start."""
+    several threads: one that is larger than a process's share, or the last one, if the others end
+    before half of it is done."""
     works = sorted(works, key=lambda work: -work.size)
     share = sum(work.size for work in works) / processes
-    last = len(works) - 1
-    return [
-        replace(work, threads=processes if number == last or work.size > share else 1)
-        for number, work in enumerate(works)
-    ]
+    threads = [processes if work.size > share else 1 for work in works]
+    ends = [0] * processes  # of the shards before the last one; a heap
+    for work in works[:-1]:
+        heapq.heapreplace(ends, ends[0] + work.size)
+    if works and max(ends) - ends[0] <= works[-1].size / 2:
+        threads[-1] = processes
+    return [replace(work, threads=count) for work, count in zip(works, threads, strict=True)]
 
 
 def _differences(existing: dict[str, Any], metadata: dict[str, Any]) -> str:

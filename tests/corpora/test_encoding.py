@@ -33,6 +33,26 @@ def test_rows_are_the_clips(clips, tmp_path):
     assert done.seconds == pytest.approx(sum(tokens.duration for _, tokens in result))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "processes", "threads"),
+    [
+        ([], 2, []),
+        ([7], 2, [2]),  # one file: both cores
+        ([6, 6], 2, [1, 1]),
+        ([6, 6, 6], 2, [1, 1, 2]),  # the others end when the last one starts
+        ([6, 6, 6, 6, 6, 6], 2, [1] * 6),  # the last one starts beside another: three threads
+        ([9, 2, 1, 1], 2, [2, 1, 1, 1]),  # larger than a process's share
+        ([6, 3, 2], 2, [2, 1, 1]),
+        ([6, 6, 6], 1, [1, 1, 1]),
+    ],
+)
+def test_threads_are_given_where_a_process_would_wait(sizes, processes, threads):
+    works = [encoder.Work(number, (), size=size) for number, size in enumerate(sizes)]
+    scheduled = encoding._scheduled(works, processes)
+    assert [work.threads for work in scheduled] == threads
+    assert [work.size for work in scheduled] == sorted(sizes, reverse=True)
+
+
 def test_processes_give_the_same_bytes(clips, tmp_path):
     encode(clips, tmp_path / "here")
     ticks = []
