@@ -30,7 +30,7 @@ from audiotok.results.identity import differences, of_encoder
 from audiotok.system.failures import Failure
 from audiotok.tokens.tokens import Tokens
 
-COMPARE_EVERY = 16  # batches; in each such batch one clip is also encoded alone, to compare codes
+COMPARE_EVERY = 16  # batches: of the 16th, 32nd ... one clip is encoded alone, too, to compare
 
 Tick = Callable[[int, float], None]  # called with the clips and seconds of sound just encoded
 
@@ -162,7 +162,7 @@ class Encoder:
                     readable.append((recording, clip))
             batch_tokens = self._encode(readable, result)
             has_several = len(batch_tokens) > 1 and self._job.batch != "strict"
-            if has_several and (work.number + number) % COMPARE_EVERY == 0:
+            if has_several and (work.number + number + 1) % COMPARE_EVERY == 0:
                 recording, clip = readable[0]
                 self._compare(clip, batch_tokens.get(recording.id), result)
             encoded |= batch_tokens
