@@ -121,7 +121,9 @@ def _latent_step(model, hidden, state, *, step, options, generator):
     new_codes = rvq_encode_from(latents.float(), books, visible)
     masked = total - int(visible.sum())
     unmasked = masked - masked_count(step / options.steps, total)
-    if options.order == "random":
+    if unmasked == masked:  # the last step
+        counts = depth - visible
+    elif options.order == "random":
         counts = spread(unmasked, depth - visible, generator)
     else:
         scores = confidences(latents.float(), new_codes, books, model.deviations.float())
