@@ -45,10 +45,11 @@ def pipelined(
                 turn.wait(number)
                 piece = step(piece, last)
                 turn.end(number)
-        finally:  # after an error the later pieces are computed in vain, but none waits forever
+        except BaseException:  # the later pieces must not wait forever for this one
             for turn in turns:
                 turn.wait(number)
                 turn.end(number)
+            raise
         return piece
 
     yield from mapped(through, enumerate(pieces), threads)

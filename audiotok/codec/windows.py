@@ -38,7 +38,7 @@ class Windowed:
     fast: bool
     window_seconds: float = 60.0
     context_seconds: float = 5.0
-    piece_seconds: float = 3.0  # of a stateful encoder or decoder; longer ones leave the caches
+    piece_seconds: float = 3.0  # of a stateful encoder or decoder; on a CPU it fits the caches
     threads: int = 1  # that encode one long sound together, each with one thread of PyTorch
 
     def _encoder_in_pieces(self) -> Pieces | None:

@@ -30,7 +30,7 @@ from audiotok.results.identity import differences, of_encoder
 from audiotok.system.failures import Failure
 from audiotok.tokens.tokens import Tokens
 
-COMPARE_EVERY = 16  # batches: of the 16th, 32nd ... one clip is encoded alone, too, to compare
+COMPARE_EVERY = 16  # batches; one clip of every 16th is also encoded alone, to compare codes
 
 Tick = Callable[[int, float], None]  # called with the clips and seconds of sound just encoded
 

@@ -61,7 +61,7 @@ class Encoded:
         clips, seconds: encoded.
         failures: {"clip", "message"} of each clip that could not be encoded.
         compared, changed: number of codes that were also computed clip by clip, and of those that
-            differed; 0 and 0 if each clip was encoded alone.
+            differed; 0 and 0 if each clip was encoded alone, or if there were few batches.
     """
 
     folder: Path
