@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from support import bench_kit
 
+import audiotok
 from audiotok import tasks
 from audiotok.codec import families
 from audiotok.codecs.classical import MuLaw, Opus
@@ -255,3 +257,14 @@ def test_results_of_older_versions_are_decided_by_what_they_hold(kit):
     plan["seed"] = 7
     results.write_json(result.folder / "summary.json", result.summary | {"plan": plan})
     assert any("this changed: seed 7 -> 0" in note for note in run("mulaw")[1])
+
+
+def test_import_statements_are_found_without_parsing_whole_modules():
+    """Of each module of audiotok, exactly the imports that a full parse finds."""
+    package = Path(audiotok.__file__).parent
+    for path in package.rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        whole = identity._imported_names(ast.parse(source).body)
+        found = identity._imported_names(ast.parse(identity._import_statements(source)).body)
+        own = [name for name in whole if name.partition(".")[0] == "audiotok"]
+        assert sorted(found) == sorted(own), path
