@@ -118,18 +118,18 @@ class _Search:
             self.words = torch.where(norms > 0, exact / norms, exact).float()
             self.centre = self.words.new_zeros(words.shape[1])
             offsets = self.words.new_zeros(len(words))
-            self.largest = self.words.new_ones(())
+            self.lengths = self.words.new_ones(len(words))
         else:
             self.centre = words.sum(dim=0) / self.usable.sum().clamp(min=1)
             self.words = words - self.centre
             offsets = self.words.square().sum(dim=1) / 2
-            self.largest = self.words.norm(dim=1).max()
+            self.lengths = self.words.norm(dim=1)
         self.offsets = offsets.masked_fill(~self.usable, torch.inf)
 
     def __call__(self, rows: Tensor) -> Tensor:
         centred = rows - self.centre
         scores = torch.addmm(self.offsets, centred, self.words.T, alpha=-1)
-        bound = self._error_bound(centred)
+        bound = self._error_bound(centred, self.lengths.max(dim=0, keepdim=True).values)[:, 0]
         best, codes = scores.min(dim=1)
         finite = torch.isfinite(rows).all(dim=1) & self.usable.any()
         near = scores <= (best + 2 * bound)[:, None]
@@ -139,20 +139,31 @@ class _Search:
         near &= self.usable
         unsure = finite & (overflow | (near.sum(dim=1) > 1))
         if unsure.any():
-            codes[unsure] = self._rescore(rows[unsure], near[unsure])
+            nearest = self._nearest(scores[unsure], centred[unsure]) | overflow[unsure, None]
+            codes[unsure] = self._rescore(rows[unsure], near[unsure] & nearest)
         return torch.where(finite, codes, -1)
 
-    def _error_bound(self, rows: Tensor) -> Tensor:
-        """Bounds (R,) on |fp32 score - true score|: (D + 16) u (|x| |c| + |c|^2), and underflow.
+    def _nearest(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """The codewords (R, V) bool that can be the nearest one, by a bound for each of them.
+
+        A short row lies near all short codewords by the bound of the longest one: many pairs to
+        compare if most rows are short, as the residuals of silence are.
+        """
+        bounds = self._error_bound(rows, self.lengths)
+        return scores - bounds <= (scores + bounds).min(dim=1, keepdim=True).values
+
+    def _error_bound(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        """Bounds (R, L) on |fp32 score - true score| of codewords of `lengths` (L,):
+        (D + 16) u (|x| |c| + |c|^2), and underflow.
 
         16 covers the rounding of the norms and of the centring (each within u of its result).
         """
         units = 1.02 * (rows.shape[1] + 16) * _UNIT_ROUNDOFF
         # add what a norm may lose by squares that underflow
         norms = rows.norm(dim=1) + math.sqrt(rows.shape[1] * _UNDERFLOW)
-        scale = norms * self.largest
+        scale = norms[:, None] * lengths
         if not self.cosine:
-            scale = scale + self.largest.square()
+            scale = scale + lengths.square()
         bound = units * scale + rows.shape[1] * _UNDERFLOW
         trusted = (scale < _LARGEST) if units < 0.02 else torch.zeros_like(scale, dtype=torch.bool)
         return torch.where(trusted, bound, torch.inf)

@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.hard import draw, one_ulp_up, problems
 
-from audiotok.kernels import reference, rvq_decode, rvq_encode, rvq_encode_from, vq_argmin
+from audiotok.kernels import (
+    reference,
+    rvq_decode,
+    rvq_encode,
+    rvq_encode_from,
+    torch_cpu,
+    vq_argmin,
+)
 
 per_path = settings(
     deadline=None,
@@ -272,3 +279,17 @@ def test_wrong_settings_are_explained():
         rvq_encode_from(latents, codebooks, first + torch.tensor([0, 3]))
     with pytest.raises(ValueError, match="do not fit"):
         rvq_encode_from(latents, codebooks[0], first)
+
+
+def test_one_long_codeword_does_not_make_all_short_ones_candidates(monkeypatch):
+    """Most of the latents are short, as the residuals of silence are."""
+    latents = torch.cat([draw(60, 32, scale=1e-3), draw(60, 32, seed=1)])
+    codebook = torch.cat([draw(40, 32, seed=2, scale=1e-3), draw(4, 32, seed=3, scale=30.0)])
+    codebook[-2:] = -codebook[-4:-2]  # the mean is short
+    pairs, cost = [], torch_cpu._Search._cost
+    monkeypatch.setattr(
+        torch_cpu._Search, "_cost", lambda self, x, c: pairs.append(len(x)) or cost(self, x, c)
+    )
+    codes = torch_cpu.vq_argmin(latents, codebook)
+    assert torch.equal(codes, reference.vq_argmin(latents, codebook))
+    assert sum(pairs) < 10 * len(latents)
