@@ -87,7 +87,13 @@ def hidden(model, codes, visible, phones, durations, prompt, dropped=False):
     """Of each frame of one clip: codes (D, T), `visible` a list of T."""
     words, table = array(model.codebooks), array(model.phones.weight)
     encoded = transformer(model.text, [table[phone] for phone in phones])
-    expanded = [e for e, n in zip(encoded, durations, strict=True) for _ in range(n)]
+    expanded = []
+    for e, n in zip(encoded, durations, strict=True):
+        for t in range(n):
+            expanded.append(e)
+            if model.settings.phone_positions:
+                place = np.array([(t + 0.5) / n, math.log(t + 1), math.log(n - t)])
+                expanded[-1] = e + linear(model.positions, place)
     rows = []
     for t, seen in enumerate(visible):
         seen = 0 if dropped and t < prompt else seen

@@ -12,9 +12,10 @@ from audiotok.tts.resgen.loss import draw_state, losses
 from audiotok.tts.resgen.network import Network, NetworkConfig
 
 
-@pytest.mark.parametrize("counts", [True, False])
-def test_the_loss_equals_a_plain_implementation(counts):
-    network, (codes, spoken, raw) = network_of(visible_counts=counts).double(), clips()
+@pytest.mark.parametrize("ours", [True, False])
+def test_the_loss_equals_a_plain_implementation(ours):
+    network = network_of(visible_counts=ours, phone_positions=ours).double()
+    codes, spoken, raw = clips()
     visible, layer = draw_state(network, spoken, torch.Generator().manual_seed(2))
     assert layer is None
     found = losses(network, codes, spoken, state=(visible, None))

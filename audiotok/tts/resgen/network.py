@@ -43,6 +43,7 @@ class NetworkConfig(Section):
     components: int = Field(default=64, gt=0, le=2**14)  # K
     rank: int = Field(default=16, gt=0, le=2**12)  # h
     visible_counts: bool = True  # an embedding of the number of visible layers; not in the paper
+    phone_positions: bool = True  # where in its phone a frame is; not in the paper
     predictor: Literal["latents", "tokens"] = "latents"
 
     @model_validator(mode="after")
@@ -102,6 +103,8 @@ class Network(nn.Module):
         self.register_buffer("deviations", torch.ones(self.depth))
         self.phones = nn.Embedding(NUM_PHONES, width)
         self.text = Bidirectional(width, config.heads, config.text_layers, config.dropout)
+        if config.phone_positions:
+            self.positions = nn.Linear(3, width)
         self.durations = DurationRegressor(width)
         self.no_text = nn.Parameter(torch.zeros(width))
         self.visible = nn.Linear(config.latents, width)
@@ -147,6 +150,13 @@ class Network(nn.Module):
         frames = torch.arange(int(lengths.max()), device=ends.device)
         index = (frames[None, :, None] >= ends[:, None]).sum(2).clamp(max=ends.shape[1] - 1)
         expanded = encoded.gather(1, index[..., None].expand(-1, -1, encoded.shape[2]))
+        if self.settings.phone_positions:
+            after = (ends.gather(1, index) - frames).clamp(min=1)  # frames to the phone's end
+            durations = condition.durations.gather(1, index)
+            before = (durations - after).clamp(min=0)
+            share = (before + 0.5) / durations.clamp(min=1)
+            parts = share, before.log1p(), after.log()
+            expanded = expanded + self.positions(torch.stack(parts, 2).to(expanded))
         no_text = self.no_text.to(expanded.dtype)
         return torch.where(condition.dropped[:, None, None], no_text, expanded)
 
