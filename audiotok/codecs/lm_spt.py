@@ -203,10 +203,6 @@ class LMSPT(Trained):
             self.context_seconds = frames * self.card.hop_length / config.sample_rate
             self.window_seconds = 10.0
 
-    @property
-    def ragged(self) -> bool:
-        return super().ragged and self.network.config.encoder.kind == "dac"
-
     @classmethod
     def card_from_metadata(cls, metadata: dict[str, str], digest: str) -> CodecCard:
         return _card(

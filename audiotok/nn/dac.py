@@ -122,6 +122,8 @@ class DACEncoder(nn.Module):
         strides: downsampling factors in the order in which they are applied.
     """
 
+    zero_filled = True  # the last frame
+
     def __init__(self, dimension: int, num_filters: int, strides: Sequence[int]):
         super().__init__()
         self.hop_length = math.prod(strides)

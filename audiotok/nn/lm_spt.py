@@ -103,6 +103,8 @@ class VocosDecoderConfig(_Half):
 class PooledSEANet(nn.Module):
     """Waveform (B, 1, L), zero-padded to whole frames -> latents (B, D, ceil(L / hop_length))."""
 
+    zero_filled = True  # the last frame
+
     def __init__(self, dimension: int, config: SEANetEncoderConfig):
         super().__init__()
         self.hop_length = config.hop_length
@@ -115,6 +117,11 @@ class PooledSEANet(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         padded = F.pad(waveform, (0, -waveform.shape[-1] % self.hop_length))
         return self.pool(self.encoder(padded))
+
+    @property
+    def layers(self) -> nn.Sequential:
+        """What a waveform of whole frames goes through."""
+        return nn.Sequential(self.encoder.layers, self.pool)
 
 
 class UpsampledVocos(nn.Module):

@@ -23,21 +23,22 @@ MIN_FRAMES = 9  # shorter clips take other code paths in padding and LSTM
 
 
 def encode(
-    encoder: seanet.SEANetEncoder | dac.DACEncoder | convnext.ConvNeXtEncoder | SoundStreamEncoder,
+    encoder: nn.Module,
     waveform: Tensor,
     lengths: Sequence[int],
 ) -> Tensor:
     """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), undefined after each clip.
 
     Args:
-        encoder: without group norm.
+        encoder: SEANet's (also a pooled one), DAC's, ConvNeXt's or SoundStream's, without group
+            norm.
         lengths: samples of each clip, at most L and at least MIN_FRAMES frames.
     """
     ends = torch.tensor(lengths, device=waveform.device)
     if isinstance(encoder, SoundStreamEncoder):  # causal: only its own zeros are before an end
         return encoder(_cut(waveform, ends))
     missing = -waveform.shape[-1] % encoder.hop_length
-    if isinstance(encoder, dac.DACEncoder):  # zeros fill the last frame of a clip
+    if getattr(encoder, "zero_filled", False):  # zeros fill the last frame of a clip
         waveform = _cut(waveform, ends)
         ends = -(-ends // encoder.hop_length) * encoder.hop_length
     waveform = F.pad(waveform, (0, missing))  # whole frames are faster

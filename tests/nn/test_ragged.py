@@ -6,14 +6,17 @@ import torch
 from audiotok.nn import ragged
 from audiotok.nn.convnext import ConvNeXtEncoder, ConvNeXtSizes
 from audiotok.nn.dac import DACEncoder
+from audiotok.nn.lm_spt import PooledSEANet, SEANetEncoderConfig
 from audiotok.nn.seanet import SEANetEncoder
 from audiotok.nn.soundstream import SoundStreamEncoder, SoundStreamSizes
 
+POOLED = dict(kind="seanet", strides=(2, 4, 5), num_filters=4, num_lstm_layers=2, pooling=3)
 ENCODERS = {
     "wavtokenizer": lambda: SEANetEncoder(8, 4, (2, 4, 5, 5)),
     "encodec": lambda: SEANetEncoder(8, 4, (2, 4, 5, 8), causal=True, stepwise=True),
     "speechtokenizer": lambda: SEANetEncoder(8, 4, (2, 4, 5), bidirectional=True, snake=True),
     "odd strides": lambda: SEANetEncoder(8, 4, (3, 3, 7), num_lstm_layers=1),
+    "pooled": lambda: PooledSEANet(8, SEANetEncoderConfig(**POOLED)),
     "convnext": lambda: ConvNeXtEncoder(8, (20, 4), ConvNeXtSizes(widths=(8, 16), depths=(1, 2))),
     "soundstream": lambda: SoundStreamEncoder(
         8, (4, 5, 2), SoundStreamSizes(width=4, group_width=4)
