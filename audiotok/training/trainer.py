@@ -93,6 +93,9 @@ class Run:
         passes = self.data.batches(self.step)
         while self.step < self.recipe.steps:
             if self.step == self.recipe.quantizer.start_step:
+                by_k_means = self.recipe.starts_codebooks and self.model.codebooks.learners
+                if self.group.is_main and by_k_means:
+                    self.note("the codebooks start by k-means, which may take minutes")
                 self.model.start_codebooks(self.data.batches(self.step, endless=True))
             waveforms = itertools.islice(passes, self.recipe.accumulate)
             numbers = self.model.step([w.to(self.group.device) for w in waveforms], self.step)
