@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--top-p", type=float, default=0.9)
     parser.add_argument("--pointer", default="logit", choices=("logit", "printed"))
-    parser.add_argument("--steps", type=int, default=16, help="of ResGen")
+    parser.add_argument("--steps", type=int, help="of ResGen; default: the model's own")
     parser.add_argument("--guidance", type=float, default=0.0, help="of ResGen")
     parser.add_argument("--order", default="confidence", choices=("confidence", "random"))
     parser.add_argument("--tau", type=float, default=None, help="of ResGen's order")

@@ -51,7 +51,10 @@ def say(
     seed: Seed = 0,
     temperature: Temperature = 0.0,
     top_p: TopP = 0.9,
-    steps: Annotated[int, typer.Option(min=1, help="Number of forward passes (ResGen).")] = 16,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of forward passes (ResGen); default: the model's own."),
+    ] = None,
     guidance: Annotated[
         float, typer.Option(min=0, help="Weight of guidance by text and voice (ResGen).")
     ] = 0.0,

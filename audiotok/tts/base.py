@@ -82,7 +82,7 @@ class Generation(Section):
     top_p: float = Field(0.9, gt=0, le=1)
     pointer: Literal["logit", "printed"] = "logit"  # VALL-E R, equation 5: see `pointer`
     most_units: int = Field(30, gt=0)  # of one phone; then the next one begins
-    steps: int = Field(16, gt=0)  # of iterative models
+    steps: int | None = Field(None, gt=0)  # of iterative models; None: the model's own number
     guidance: float = Field(0.0, ge=0)  # classifier-free, of models trained for it
     order: Literal["confidence", "random"] = "confidence"  # ResGen: of unmasking
     tau: float | None = Field(None, ge=0)  # ResGen: noise of the order; None: the paper's

@@ -141,6 +141,14 @@ def test_a_file_keeps_codewords_exactly(tmp_path):
     assert (made.codes == other.codes).float().mean() > 0.5  # weights are in half precision
 
 
+def test_a_model_has_its_own_number_of_steps():
+    model = model_of(default_steps=3).eval()
+    request = Request(torch.tensor([2, 5, 9]), example(0).prompt)
+    for options in (None, Generation()):
+        assert model.generate([request], options)[0].steps == 3
+    assert model.generate([request], Generation(steps=2))[0].steps == 2
+
+
 @pytest.fixture(scope="module")
 def trained_run(tmp_path_factory):
     """A recipe on a corpus of noise, whose phones are given."""

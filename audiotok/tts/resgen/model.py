@@ -36,6 +36,7 @@ class ResGenConfig(NetworkConfig):
     prompt_text: float = Field(default=0.5, ge=0, le=1)  # share of prompts with their phones
     q_gradient: bool = False  # through q of the bound; the paper does not say
     duration_weight: float = Field(default=1.0, ge=0)  # the paper gives none
+    default_steps: int = Field(default=16, gt=0)  # forwards, where a request names no number
     deviations: str | None = None  # file of sigma_j, see `codewords`; None: the shipped one
 
     def build(self, codes: Codes) -> ResGen:
@@ -97,6 +98,8 @@ class ResGen(SpeechModel):
     ) -> list[Generated]:
         """Raises SpeechError where durations do not fit their phones."""
         options, start = options or Generation(), time.perf_counter()
+        steps = options.steps or self.config.default_steps
+        options = options.model_copy(update={"steps": steps})
         prompt_phones = [_phones_of(request.prompt, True) for request in requests]
         durations = self._durations(requests, prompt_phones, options)
         phones = [(request.phones, d) for request, d in zip(requests, durations, strict=True)]
@@ -112,9 +115,9 @@ class ResGen(SpeechModel):
             generators=[torch.Generator(device).manual_seed(r.seed) for r in requests],
         ).cpu()
         seconds = {"durations": middle - start, "codes": time.perf_counter() - middle}
-        steps = len(plan_of(self.network, options))
+        forwards = len(plan_of(self.network, options))
         return [
-            Generated(clip[:, prompt.shape[1] : length], clip_durations, steps, seconds)
+            Generated(clip[:, prompt.shape[1] : length], clip_durations, forwards, seconds)
             for clip, prompt, length, clip_durations in zip(
                 codes, prompts, condition.lengths.tolist(), durations, strict=True
             )
