@@ -146,8 +146,8 @@ class _Search:
     def _nearest(self, scores: Tensor, rows: Tensor) -> Tensor:
         """The codewords (R, V) bool that can be the nearest one, by a bound for each of them.
 
-        A short row lies near all short codewords by the bound of the longest one: many pairs to
-        compare if most rows are short, as the residuals of silence are.
+        With one bound for all, that of the longest codeword, every short codeword is a candidate
+        of every short row. Residuals of silence are short rows, so there may be many.
         """
         bounds = self._error_bound(rows, self.lengths)
         return scores - bounds <= (scores + bounds).min(dim=1, keepdim=True).values
@@ -156,7 +156,8 @@ class _Search:
         """Bounds (R, L) on |fp32 score - true score| of codewords of `lengths` (L,):
         (D + 16) u (|x| |c| + |c|^2), and underflow.
 
-        16 covers the rounding of the norms and of the centring (each within u of its result).
+        16 covers the rounding of the norms, of the centring (each within u of its result), and of
+        sums of scores and bounds.
         """
         units = 1.02 * (rows.shape[1] + 16) * _UNIT_ROUNDOFF
         # add what a norm may lose by squares that underflow

@@ -122,7 +122,7 @@ class DACEncoder(nn.Module):
         strides: downsampling factors in the order in which they are applied.
     """
 
-    zero_filled = True  # the last frame
+    zero_filled = True  # zeros complete the last frame
 
     def __init__(self, dimension: int, num_filters: int, strides: Sequence[int]):
         super().__init__()

@@ -103,7 +103,7 @@ class VocosDecoderConfig(_Half):
 class PooledSEANet(nn.Module):
     """Waveform (B, 1, L), zero-padded to whole frames -> latents (B, D, ceil(L / hop_length))."""
 
-    zero_filled = True  # the last frame
+    zero_filled = True  # zeros complete the last frame
 
     def __init__(self, dimension: int, config: SEANetEncoderConfig):
         super().__init__()

@@ -22,11 +22,7 @@ _BY_FRAME = (seanet.ELU, seanet.Snake, dac.Snake, convnext.FrameNorm, convnext.P
 MIN_FRAMES = 9  # shorter clips take other code paths in padding and LSTM
 
 
-def encode(
-    encoder: nn.Module,
-    waveform: Tensor,
-    lengths: Sequence[int],
-) -> Tensor:
+def encode(encoder: nn.Module, waveform: Tensor, lengths: Sequence[int]) -> Tensor:
     """Waveforms (B, C, L) -> latents (B, D, ceil(L / hop_length)), undefined after each clip.
 
     Args:
@@ -38,7 +34,7 @@ def encode(
     if isinstance(encoder, SoundStreamEncoder):  # causal: only its own zeros are before an end
         return encoder(_cut(waveform, ends))
     missing = -waveform.shape[-1] % encoder.hop_length
-    if getattr(encoder, "zero_filled", False):  # zeros fill the last frame of a clip
+    if getattr(encoder, "zero_filled", False):
         waveform = _cut(waveform, ends)
         ends = -(-ends // encoder.hop_length) * encoder.hop_length
     waveform = F.pad(waveform, (0, missing))  # whole frames are faster

@@ -268,3 +268,11 @@ def test_import_statements_are_found_without_parsing_whole_modules():
         found = identity._imported_names(ast.parse(identity._import_statements(source)).body)
         own = [name for name in whole if name.partition(".")[0] == "audiotok"]
         assert sorted(found) == sorted(own), path
+
+
+def test_code_of_a_user_may_declare_its_encoding(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_bytes(
+        "# -*- coding: latin-1 -*-\nfrom audiotok import errors\nname = 'é'\n".encode("latin-1")
+    )
+    assert "errors.py" in [file.name for file in identity._imported(path)]

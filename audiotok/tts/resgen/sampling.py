@@ -38,6 +38,7 @@ def sample_codes(
 
     Args:
         codes: their values outside the prompts do not matter.
+        options: with a number of steps.
         generators: of each clip, on the model's device: a clip does not depend on its batch, up to
             rounding of the network.
 
